@@ -1,0 +1,39 @@
+/* Forced alignment of a transcript to speech with pocketsphinx: times a word, and a score that says whether the
+ * transcript was spoken at all. Numbers are spelled out, words outside the dictionary get letter-to-sound
+ * pronunciations from flite. */
+#ifndef SPIRITLM_DATA_ALIGN_H
+#define SPIRITLM_DATA_ALIGN_H
+
+#include "data/manifest.h"
+
+#include <stdint.h>
+
+struct aligner; /* one decoder; not shared between threads, but several may live at once */
+
+enum status aligner_create(struct aligner **aligner);
+void aligner_destroy(struct aligner *aligner);
+
+/* The threshold on `score` below which a transcript is taken to be wrong (measured: tests/data/test_align_corpus.c). */
+extern const double ALIGNER_DEFAULT_THRESHOLD;
+
+struct alignment {
+    struct aligned_word *words; /* in text order; every word of the text; times ordered, inside the audio */
+    int64_t word_count;
+    double score; /* mean acoustic score a 10 ms frame of speech; higher is better */
+};
+
+/* samples: 16 kHz mono. *reason is NULL when it aligned, else a static text why not ("no path through the audio",
+ * "no words", "audio too short") and the alignment is empty. The status reports only failures of the machinery. */
+enum status aligner_align(struct aligner *aligner, const float *samples, int64_t count, const char *text,
+                          struct alignment *alignment, const char **reason);
+void alignment_free(struct alignment *alignment);
+
+/* Numbers, currency, ordinals, initialisms spelled as they are read ("42nd" -> "forty second"), lower case, and for
+ * each spoken word the byte range of the written token it comes from. In data/spell.c. */
+struct spoken_word {
+    char text[64];
+    int32_t text_begin, text_end;
+};
+enum status spell_out(const char *text, struct spoken_word **words, int64_t *count);
+
+#endif

@@ -1,0 +1,52 @@
+/* From one row of a shard to a document of token ids: one modality, or text and speech interleaved at word boundaries
+ * (Spirit LM, section 4), and the forms of the paper's ablations. */
+#ifndef SPIRITLM_DATA_INTERLEAVE_H
+#define SPIRITLM_DATA_INTERLEAVE_H
+
+#include "core/rng.h"
+#include "data/shard.h"
+#include "text/sentencepiece.h"
+#include "text/vocabulary.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum interleave_mode {
+    INTERLEAVE_SPANS,      /* alternating spans of text and speech, cut anew at every visit */
+    INTERLEAVE_NONE,       /* the pair as two separate documents: which one, by coin toss a visit */
+    INTERLEAVE_WORDS,      /* [Text]the[Speech]..[Text]cat[Speech]..: every word in both */
+    INTERLEAVE_ASR_TTS,    /* [Speech] units [ASR] sentence, or [Text] sentence [TTS] units: by coin toss */
+    INTERLEAVE_SPANS_ASR_TTS, /* spans or ASR+TTS, by coin toss */
+};
+
+struct interleave_options {
+    enum interleave_mode mode;
+    int64_t text_words_minimum, text_words_maximum;     /* 10-30 in the paper */
+    int64_t speech_words_minimum, speech_words_maximum; /* 5-15 */
+    unsigned streams_mask;                               /* Base: hubert alone; Expressive: all three */
+};
+
+struct document {
+    int32_t *ids; /* BOS, tag, ...; EOS at the end; allocated for the caller */
+    int64_t count;
+    int64_t spans;            /* changes of modality + 1 */
+    int64_t words, switched_words; /* aligned words, and those of documents with at least one change of modality */
+};
+void document_free(struct document *document);
+
+struct interleaver {
+    const struct sentencepiece *text;
+    const struct vocabulary *vocabulary;
+    struct unit_rates rates;
+    struct interleave_options options;
+};
+
+enum status document_from_text(const struct interleaver *interleaver, const struct shard_row *row,
+                               struct document *document);
+enum status document_from_speech(const struct interleaver *interleaver, const struct shard_row *row,
+                                 struct document *document);
+/* The row must be aligned. `rng` decides the cut alone: same rng, same document. */
+enum status document_interleaved(const struct interleaver *interleaver, const struct shard_row *row, struct rng *rng,
+                                 struct document *document);
+
+#endif

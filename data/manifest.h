@@ -1,0 +1,45 @@
+/* The manifest: what a corpus consists of, JSON lines, one utterance or text document each.
+ *   {"id": "a/1", "audio": "a/1.wav", "text": "hello there", "speaker": "rm", "channel": 0,
+ *    "words": [["hello", 0.10, 0.42], ["there", 0.45, 0.80]],      start and end in seconds, optional
+ *    "hubert": [5, 5, 7], "pitch": [..], "style": [..],             ready units, optional, not deduplicated
+ *    "begin": 0.0, "end": 12.5,                                     a segment of the file, optional
+ *    "source": "asterisk", "synthetic": false}                      free labels, kept in the shard's meta
+ * A row has text, or audio, or ready units, or several. Audio paths are relative to the manifest's folder. */
+#ifndef SPIRITLM_DATA_MANIFEST_H
+#define SPIRITLM_DATA_MANIFEST_H
+
+#include "core/hash.h"
+#include "core/status.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct aligned_word {
+    int32_t start, end;           /* samples at 16 kHz */
+    int32_t text_begin, text_end; /* bytes in the row's text */
+};
+
+struct manifest_row {
+    char *id, *audio, *text, *speaker; /* audio: absolute or relative to the working directory; NULL: absent */
+    char *meta;                        /* one JSON object of all other keys, sorted; NULL: none */
+    int channel;                       /* -1: mean of all */
+    double begin, end;                 /* seconds; end < 0: to the end */
+    struct aligned_word *words;        /* NULL: not given */
+    int64_t word_count;
+    uint16_t *units[3]; /* by enum unit_stream of speech/units.h; NULL: not given */
+    int64_t unit_count[3];
+};
+
+struct manifest {
+    char *path;
+    struct manifest_row *rows;
+    int64_t count;
+    struct sha256 hash; /* of the file's bytes */
+};
+
+/* Refuses unknown types, duplicate ids, words out of order or outside the text, by file and line. Words are matched to
+ * the text in order (case and punctuation aside); words that do not occur in it are an error of that row. */
+enum status manifest_read(const char *path, struct manifest *manifest);
+void manifest_free(struct manifest *manifest);
+
+#endif

@@ -1,0 +1,104 @@
+#include "core/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum level { LEVEL_QUIET, LEVEL_INFO, LEVEL_DEBUG };
+
+static enum level current_level(void)
+{
+    const char *name = getenv("SPIRITLM_LOG");
+    if (!name || !strcmp(name, "info"))
+        return LEVEL_INFO;
+    if (!strcmp(name, "debug"))
+        return LEVEL_DEBUG;
+    return !strcmp(name, "quiet") ? LEVEL_QUIET : LEVEL_INFO;
+}
+
+static void write_line(const char *prefix, const char *format, va_list arguments)
+{
+    char line[4096];
+    int used = snprintf(line, sizeof line, "%s", prefix);
+    int more = vsnprintf(line + used, sizeof line - (size_t)used - 1, format, arguments);
+    size_t length = (size_t)used + (more > 0 ? (size_t)more : 0);
+    if (length > sizeof line - 2)
+        length = sizeof line - 2;
+    line[length++] = '\n';
+    fwrite(line, 1, length, stderr);
+    fflush(stderr);
+}
+
+#define DEFINE_LOG(name, minimum, prefix)                                                                              \
+    void name(const char *format, ...)                                                                                 \
+    {                                                                                                                  \
+        if (current_level() < (minimum))                                                                               \
+            return;                                                                                                    \
+        va_list arguments;                                                                                             \
+        va_start(arguments, format);                                                                                   \
+        write_line(prefix, format, arguments);                                                                         \
+        va_end(arguments);                                                                                             \
+    }
+
+DEFINE_LOG(log_debug, LEVEL_DEBUG, "debug: ")
+DEFINE_LOG(log_info, LEVEL_INFO, "")
+DEFINE_LOG(log_warning, LEVEL_QUIET, "warning: ")
+DEFINE_LOG(log_error, LEVEL_QUIET, "error: ")
+
+double clock_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+void progress_start(struct progress *progress, const char *what, const char *unit, int64_t total)
+{
+    double now = clock_seconds();
+    *progress = (struct progress){.what = what,
+                                  .unit = unit,
+                                  .total = total,
+                                  .started = now,
+                                  .last_shown = now,
+                                  .terminal = isatty(STDERR_FILENO) != 0};
+}
+
+static void show(struct progress *progress, int64_t done, const char *extra, bool last)
+{
+    double now = clock_seconds(), elapsed = now - progress->started;
+    double rate = elapsed > 0 ? (double)done / elapsed : 0;
+    char line[512], eta[64] = "";
+    if (!last && progress->total > done && rate > 0) {
+        double left = (double)(progress->total - done) / rate;
+        snprintf(eta, sizeof eta, ", %d:%02d left", (int)(left / 60), (int)left % 60);
+    }
+    if (progress->total)
+        snprintf(line, sizeof line, "%s: %lld/%lld %s, %.1f/s%s%s%s", progress->what, (long long)done,
+                 (long long)progress->total, progress->unit, rate, eta, *extra ? ", " : "", extra);
+    else
+        snprintf(line, sizeof line, "%s: %lld %s, %.1f/s%s%s", progress->what, (long long)done, progress->unit, rate,
+                 *extra ? ", " : "", extra);
+    if (progress->terminal)
+        fprintf(stderr, "\r\033[K%s%s", line, last ? "\n" : "");
+    else
+        fprintf(stderr, "%s\n", line);
+    fflush(stderr);
+    progress->last_shown = now;
+    progress->shown_at = done;
+}
+
+void progress_update(struct progress *progress, int64_t done, const char *extra)
+{
+    double interval = progress->terminal ? 0.2 : 10.0;
+    if (current_level() >= LEVEL_INFO && clock_seconds() - progress->last_shown >= interval)
+        show(progress, done, extra, false);
+}
+
+void progress_finish(struct progress *progress, int64_t done, const char *extra)
+{
+    if (current_level() >= LEVEL_INFO)
+        show(progress, done, extra, true);
+}

@@ -1,0 +1,47 @@
+/* How functions report failure. A function that can fail returns an enum status; the one place that knows what went
+ * wrong (which file or tensor, what was expected, what was found) sets the text once with status_set(), callers pass
+ * the value up, and only programs print it and exit. The values are the programs' exit codes. */
+#ifndef SPIRITLM_CORE_STATUS_H
+#define SPIRITLM_CORE_STATUS_H
+
+#include <stdarg.h>
+
+enum status {
+    STATUS_OK = 0,
+    STATUS_USAGE = 2,        /* a wrong option, configuration key or value; a file that the user named is missing */
+    STATUS_CORRUPT = 65,     /* an input file is damaged or not what it should be; the text names it */
+    STATUS_INTERNAL = 70,    /* a broken promise inside the program, or out of memory */
+    STATUS_IO = 74,          /* a read or write failed, no permission, disk full */
+    STATUS_REQUEUE = 75,     /* stopped by a signal, state saved: start me again */
+    STATUS_HANG = 76,        /* a rank no longer makes progress */
+    STATUS_NO_PROGRESS = 77, /* three restarts in a row without a new checkpoint */
+};
+
+/* Sets this thread's error text (one line, no final newline, cut at 1023 bytes) and returns `code`. */
+enum status status_set(enum status code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* As status_set, and appends ": " and strerror(error_number). */
+enum status status_set_errno(enum status code, int error_number, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Puts "context: " before the present text: for a caller who knows the file when the callee knew only the line. */
+enum status status_prefix(enum status code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* This thread's text; "" when nothing was set. Valid until the next status_set of the thread. */
+const char *status_text(void);
+
+/* For functions with one exit path: they declare `enum status result = STATUS_OK;` and a label `fail:` (which success
+ * reaches too, or which success returns before) that frees. */
+#define TRY(call)                                                                                                      \
+    do {                                                                                                               \
+        if ((result = (call)) != STATUS_OK)                                                                            \
+            goto fail;                                                                                                 \
+    } while (0)
+
+#define FAIL(code, ...)                                                                                                \
+    do {                                                                                                               \
+        result = status_set((code), __VA_ARGS__);                                                                      \
+        goto fail;                                                                                                     \
+    } while (0)
+
+#endif

@@ -1,0 +1,61 @@
+/* Files and folders that appear whole or not at all.
+ *
+ * A folder: everything is written into NAME.tmp-PID, each file is fsync'd, MANIFEST (size and SHA-256 a file, its own
+ * hash last) is written, the folder is fsync'd, renamed to NAME, and the parent is fsync'd. Whoever opens a folder
+ * verifies it against MANIFEST first. A failed fsync fails the whole write and is not retried. */
+#ifndef SPIRITLM_IO_ATOMIC_FILE_H
+#define SPIRITLM_IO_ATOMIC_FILE_H
+
+#include "core/hash.h"
+#include "core/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Reads a whole file into memory that the caller frees; one byte past the end is 0. A file larger than `limit` bytes
+ * is refused. Missing file: STATUS_USAGE; other failures STATUS_IO. */
+enum status file_read(const char *path, int64_t limit, void **data, int64_t *size);
+
+/* Writes path.tmp-PID, fsyncs, renames over `path`, fsyncs the folder. Nothing is left behind on failure. */
+enum status atomic_write(const char *path, const void *data, int64_t size);
+
+/* Makes the folder and its parents; fine when it exists. */
+enum status make_directories(const char *path);
+
+/* Removes a file or a folder with all in it; a missing one is fine. */
+enum status remove_tree(const char *path);
+
+/* A file being written through its own buffer; hashed and counted as it grows. */
+struct output_file;
+
+struct atomic_directory; /* a folder being made */
+
+/* `path` is the final name. It must not exist unless `replace`, in which case the old folder is moved aside, and
+ * removed only after the new one has its name. Old NAME.tmp-* of dead processes are removed. */
+enum status atomic_directory_begin(const char *path, bool replace, struct atomic_directory **directory);
+
+/* Opens a new file in it; `name` may hold one level of subfolder ("trainer/state.json"). `expected_size` > 0 asks the
+ * file system for that much space first. Close with output_close before commit. */
+enum status atomic_directory_create(struct atomic_directory *directory, const char *name, int64_t expected_size,
+                                    struct output_file **file);
+enum status output_write(struct output_file *file, const void *data, int64_t size);
+enum status output_close(struct output_file *file); /* fsync and close; frees `file` whatever happens */
+void output_abandon(struct output_file *file);      /* close without any promise; NULL is fine */
+
+/* A whole small file in one call. */
+enum status atomic_directory_add(struct atomic_directory *directory, const char *name, const void *data, int64_t size);
+
+/* A file that the caller wrote himself into atomic_directory_path(): it is fsync'd and hashed here. */
+enum status atomic_directory_adopt(struct atomic_directory *directory, const char *name);
+const char *atomic_directory_path(const struct atomic_directory *directory); /* of the temporary folder */
+
+/* Publishes the folder and frees the handle; on failure the temporary folder is gone. */
+enum status atomic_directory_commit(struct atomic_directory *directory);
+void atomic_directory_abandon(struct atomic_directory *directory); /* removes the temporary folder; NULL is fine */
+
+/* Checks MANIFEST of the folder: its own hash, and of every file it lists the size and, when `hashes`, the SHA-256.
+ * STATUS_CORRUPT names the first file that differs. A folder without MANIFEST: STATUS_CORRUPT. */
+enum status directory_verify(const char *path, bool hashes);
+
+#endif

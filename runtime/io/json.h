@@ -1,0 +1,29 @@
+/* Jansson with our errors: file, line and reason in one text, and members fetched with their type checked. */
+#ifndef SPIRITLM_IO_JSON_H
+#define SPIRITLM_IO_JSON_H
+
+#include "core/status.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Parses a file of at most 256 MiB. The caller decrefs. Errors name file, line and column. */
+enum status json_read(const char *path, json_t **root);
+
+/* Parses one text; `where` ("rows.jsonl:17") stands in the error. */
+enum status json_parse(const char *where, const char *text, int64_t length, json_t **root);
+
+/* Members of an object. `where` stands before the key in errors. A missing key is an error unless a fallback is
+ * passed; the wrong type always is. Strings are borrowed from the object. */
+enum status json_get_string(const char *where, const json_t *object, const char *key, const char **value);
+enum status json_get_int(const char *where, const json_t *object, const char *key, int64_t minimum, int64_t maximum,
+                         int64_t *value);
+enum status json_get_number(const char *where, const json_t *object, const char *key, double *value);
+enum status json_get_bool(const char *where, const json_t *object, const char *key, bool *value);
+bool json_has(const json_t *object, const char *key); /* present and not null */
+
+/* Text with sorted keys and a final newline; indent 0 gives one line. The caller frees. NULL when out of memory. */
+char *json_text(const json_t *root, int indent);
+
+#endif

@@ -1,0 +1,50 @@
+/* The safetensors format: u64 header length, JSON header, raw little-endian tensors. Everything is bounded and checked
+ * before memory is touched: ranges inside the file, disjoint, of exactly the shape's size, header <= 100 MB. */
+#ifndef SPIRITLM_IO_SAFETENSORS_H
+#define SPIRITLM_IO_SAFETENSORS_H
+
+#include "core/dtype.h"
+#include "core/status.h"
+#include "io/atomic_file.h"
+
+#include <stdint.h>
+
+enum { TENSOR_MAX_RANK = 8 };
+
+struct tensor_info {
+    const char *name; /* owned by the file, or by the caller when writing */
+    enum dtype type;
+    int rank;
+    int64_t shape[TENSOR_MAX_RANK];
+    int64_t bytes;
+};
+
+struct safetensors; /* an open file, memory-mapped read-only */
+
+enum status safetensors_open(const char *path, struct safetensors **file);
+void safetensors_close(struct safetensors *file);
+int64_t safetensors_count(const struct safetensors *file);
+const struct tensor_info *safetensors_info(const struct safetensors *file, int64_t index); /* in order of names */
+const struct tensor_info *safetensors_find(const struct safetensors *file, const char *name); /* NULL: none */
+const void *safetensors_data(const struct safetensors *file, const struct tensor_info *info);
+const char *safetensors_metadata(const struct safetensors *file, const char *key); /* NULL: none */
+
+/* A model's folder: model.safetensors, or model.safetensors.index.json with its shards. Tensors of all files. */
+struct safetensors_folder;
+enum status safetensors_folder_open(const char *path, struct safetensors_folder **folder);
+void safetensors_folder_close(struct safetensors_folder *folder);
+int64_t safetensors_folder_count(const struct safetensors_folder *folder);
+const struct tensor_info *safetensors_folder_info(const struct safetensors_folder *folder, int64_t index);
+const struct tensor_info *safetensors_folder_find(const struct safetensors_folder *folder, const char *name,
+                                                  const void **data);
+
+/* Writes the tensors (any order of names; they are stored in the order given, each aligned to 8 bytes as the header's
+ * padding gives) with metadata pairs key, value, key, value... (`metadata_count` pairs) into an open output file.
+ * `data[i]` is info[i].bytes long. */
+enum status safetensors_write(struct output_file *file, const struct tensor_info *info, const void *const *data,
+                              int64_t count, const char *const *metadata, int64_t metadata_count);
+
+/* Bytes of a tensor of this type and shape; -1 when it overflows or a dimension is negative. */
+int64_t tensor_bytes(enum dtype type, int rank, const int64_t *shape);
+
+#endif

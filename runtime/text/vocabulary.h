@@ -1,0 +1,45 @@
+/* The id map of the language model: text pieces first, then tags and speech tokens in a fixed order that no
+ * configuration's key order can change: [Text], [Speech], [Hu0..], [Pi0..], [St0..], then [ASR], [TTS] where wanted,
+ * then padding rows up to a multiple of 256. */
+#ifndef SPIRITLM_TEXT_VOCABULARY_H
+#define SPIRITLM_TEXT_VOCABULARY_H
+
+#include "core/hash.h"
+#include "core/status.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum token_kind {
+    TOKEN_TEXT,    /* a piece of text, BOS, EOS, UNK */
+    TOKEN_TAG,     /* [Text], [Speech], [ASR], [TTS] */
+    TOKEN_HUBERT,
+    TOKEN_PITCH,
+    TOKEN_STYLE,
+    TOKEN_PADDING, /* never in data, never sampled */
+    TOKEN_KINDS
+};
+const char *token_kind_name(enum token_kind kind); /* "text", "tag", "hubert", "pitch", "style", "padding" */
+
+struct vocabulary {
+    int32_t text_size; /* V: ids 0..V-1 */
+    int32_t bos, eos, unk;
+    int32_t text_tag, speech_tag; /* V, V+1 */
+    int32_t hubert_base, hubert_count;
+    int32_t pitch_base, pitch_count; /* count 0: a Base-type vocabulary */
+    int32_t style_base, style_count;
+    int32_t asr_tag, tts_tag; /* -1: none */
+    int32_t size;             /* ids in use */
+    int32_t padded_size;      /* rows of the embedding: a multiple of 256 */
+};
+
+/* STATUS_USAGE when counts are impossible. */
+enum status vocabulary_create(int32_t text_size, int32_t bos, int32_t eos, int32_t unk, int32_t hubert_count,
+                              int32_t pitch_count, int32_t style_count, bool task_tags, struct vocabulary *vocabulary);
+enum token_kind vocabulary_kind(const struct vocabulary *vocabulary, int32_t id); /* ids outside: TOKEN_PADDING */
+struct sha256 vocabulary_fingerprint(const struct vocabulary *vocabulary);
+
+/* "[Hu12]", "[Text]": the name of a non-text id into text (16 bytes). "" for text and padding. */
+void vocabulary_token_name(const struct vocabulary *vocabulary, int32_t id, char text[16]);
+
+#endif
