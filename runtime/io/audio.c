@@ -1,0 +1,351 @@
+#include "io/audio.h"
+
+#include "io/atomic_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <sndfile.h>
+#include <soxr.h>
+#include <spandsp.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    BLOCK_FRAMES = 4096,
+    LOWEST_RATE = 1000,
+    HIGHEST_RATE = 1000000,
+    G722_BITS_PER_SECOND = 64000,
+    G722_RATE = 16000,
+    WAV_HEADER = 44,
+};
+
+static const int64_t longest = 12 * 3600 * (int64_t)AUDIO_RATE;
+
+/* A file that gives interleaved frames. libsndfile does not read G.722, so there are two kinds. */
+struct source {
+    const char *path;
+    int descriptor; /* -1 when libsndfile owns it */
+    SNDFILE *sound; /* NULL for G.722 */
+    g722_decode_state_t *g722;
+    int rate, channels;
+    int64_t frames_said; /* by the header */
+    int64_t frames_read;
+};
+
+/* Samples as they grow. */
+struct growing {
+    float *samples;
+    int64_t count, room;
+};
+
+static bool has_suffix(const char *path, const char *suffix)
+{
+    size_t length = strlen(path), end = strlen(suffix);
+    return length > end && strcasecmp(path + length - end, suffix) == 0;
+}
+
+static uint32_t little_endian_32(const unsigned char *bytes)
+{
+    return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
+}
+
+/* libsndfile shortens a cut WAV without a word, so the declared size of its data is compared with the file here. Sizes
+ * of 0 and from 0x7ffff000 up are what programs write that stream into a pipe and cannot go back: these mean "to the
+ * end". */
+static enum status check_wav_length(const char *path, int descriptor, int64_t file_size)
+{
+    unsigned char bytes[12];
+    if (pread(descriptor, bytes, 12, 0) != 12 || memcmp(bytes, "RIFF", 4) != 0 || memcmp(bytes + 8, "WAVE", 4) != 0)
+        return STATUS_OK;
+    for (int64_t offset = 12; pread(descriptor, bytes, 8, offset) == 8;) {
+        int64_t size = little_endian_32(bytes + 4), left = file_size - offset - 8;
+        if (memcmp(bytes, "data", 4) == 0) {
+            if (size > left && size < 0x7ffff000)
+                return status_set(STATUS_CORRUPT, "%s: truncated: %lld bytes of samples announced, %lld found", path,
+                                  (long long)size, (long long)left);
+            return STATUS_OK;
+        }
+        offset += 8 + size + (size & 1);
+    }
+    return STATUS_OK;
+}
+
+static void source_close(struct source *source)
+{
+    if (source->sound)
+        sf_close(source->sound);
+    if (source->g722)
+        g722_decode_free(source->g722);
+    if (source->descriptor >= 0)
+        close(source->descriptor);
+}
+
+static enum status open_sound(struct source *source, int64_t file_size)
+{
+    const char *path = source->path;
+    enum status status = check_wav_length(path, source->descriptor, file_size);
+    if (status != STATUS_OK)
+        return status;
+    SF_INFO info = {0};
+    source->sound = sf_open_fd(source->descriptor, SFM_READ, &info, SF_TRUE);
+    if (!source->sound) {
+        source->descriptor = -1; /* libsndfile has closed it */
+        return status_set(STATUS_CORRUPT, "%s: not a sound file that libsndfile reads: %s", path, sf_strerror(NULL));
+    }
+    source->descriptor = -1;
+    source->rate = info.samplerate;
+    source->channels = info.channels;
+    source->frames_said = info.frames;
+    if (info.samplerate < LOWEST_RATE || info.samplerate > HIGHEST_RATE)
+        return status_set(STATUS_CORRUPT, "%s: a sample rate of %d Hz; expected %d to %d", path, info.samplerate,
+                          (int)LOWEST_RATE, (int)HIGHEST_RATE);
+    if (info.channels < 1)
+        return status_set(STATUS_CORRUPT, "%s: %d channels", path, info.channels);
+    return STATUS_OK;
+}
+
+static enum status source_open(const char *path, struct source *source)
+{
+    *source = (struct source){.path = path, .descriptor = -1};
+    source->descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not hang the program */
+    if (source->descriptor < 0)
+        return status_set_errno(errno == ENOENT || errno == ENOTDIR ? STATUS_USAGE : STATUS_IO, errno, "%s", path);
+    struct stat about;
+    if (fstat(source->descriptor, &about) != 0)
+        return status_set_errno(STATUS_IO, errno, "%s", path);
+    if (!S_ISREG(about.st_mode))
+        return status_set(STATUS_CORRUPT, "%s: %s, not a sound file", path,
+                          S_ISDIR(about.st_mode) ? "a folder" : "a pipe or device");
+    if (about.st_size == 0)
+        return status_set(STATUS_CORRUPT, "%s: empty file, no samples", path);
+    if (!has_suffix(path, ".g722"))
+        return open_sound(source, about.st_size);
+    source->rate = G722_RATE;
+    source->channels = 1;
+    source->frames_said = 2 * (int64_t)about.st_size;
+    source->g722 = g722_decode_init(NULL, G722_BITS_PER_SECOND, 0);
+    return source->g722 ? STATUS_OK : status_set(STATUS_INTERNAL, "%s: no memory for the G.722 decoder", path);
+}
+
+/* Up to BLOCK_FRAMES frames into `frames`; *count 0 at the end. */
+static enum status source_read(struct source *source, float *frames, int64_t *count)
+{
+    if (source->sound) {
+        *count = sf_readf_float(source->sound, frames, BLOCK_FRAMES);
+        if (*count < BLOCK_FRAMES && sf_error(source->sound) != SF_ERR_NO_ERROR)
+            return status_set(STATUS_CORRUPT, "%s: damaged after %lld frames: %s", source->path,
+                              (long long)(source->frames_read + *count), sf_strerror(source->sound));
+        source->frames_read += *count;
+        return STATUS_OK;
+    }
+    unsigned char bytes[BLOCK_FRAMES / 2];
+    int16_t decoded[BLOCK_FRAMES];
+    ssize_t length = read(source->descriptor, bytes, sizeof bytes);
+    if (length < 0)
+        return status_set_errno(STATUS_IO, errno, "%s", source->path);
+    int produced = length > 0 ? g722_decode(source->g722, decoded, bytes, (int)length) : 0;
+    for (int i = 0; i < produced; i++)
+        frames[i] = (float)decoded[i] / 32768.0f;
+    *count = produced;
+    source->frames_read += produced;
+    return STATUS_OK;
+}
+
+/* The mean of a frame's channels, or one of them. */
+static enum status mix_down(const struct source *source, int channel, const float *frames, int64_t count, float *mono)
+{
+    int channels = source->channels;
+    for (int64_t i = 0; i < count; i++) {
+        double sum = 0;
+        for (int c = 0; c < channels; c++) {
+            float value = frames[i * channels + c];
+            if (!isfinite(value))
+                return status_set(STATUS_CORRUPT, "%s: sample %lld of channel %d is not a finite number", source->path,
+                                  (long long)(source->frames_read - count + i), c);
+            sum += value;
+        }
+        mono[i] = channel >= 0 ? frames[i * channels + channel] : (float)(sum / channels);
+    }
+    return STATUS_OK;
+}
+
+static enum status make_room(const char *path, struct growing *out, int64_t extra)
+{
+    if (out->count + extra > longest + BLOCK_FRAMES)
+        return status_set(STATUS_CORRUPT, "%s: longer than 12 hours", path);
+    if (out->count + extra <= out->room)
+        return STATUS_OK;
+    int64_t room = out->room + out->room / 2;
+    if (room < out->count + extra)
+        room = out->count + extra;
+    float *samples = realloc(out->samples, (size_t)room * sizeof *samples);
+    if (!samples)
+        return status_set(STATUS_INTERNAL, "%s: no memory for %lld samples", path, (long long)room);
+    out->samples = samples;
+    out->room = room;
+    return STATUS_OK;
+}
+
+/* Feeds `count` samples (NULL: the end) through the resampler, or copies them when there is none. */
+static enum status append(const char *path, soxr_t resampler, const float *mono, int64_t count, struct growing *out)
+{
+    if (!resampler) {
+        enum status status = make_room(path, out, count);
+        if (status == STATUS_OK && count > 0)
+            memcpy(out->samples + out->count, mono, (size_t)count * sizeof *mono);
+        out->count += status == STATUS_OK ? count : 0;
+        return status;
+    }
+    for (;;) {
+        enum status status = make_room(path, out, BLOCK_FRAMES);
+        if (status != STATUS_OK)
+            return status;
+        size_t used = 0, made = 0;
+        soxr_error_t error = soxr_process(resampler, mono, mono ? (size_t)count : 0, &used, out->samples + out->count,
+                                          BLOCK_FRAMES, &made);
+        if (error)
+            return status_set(STATUS_INTERNAL, "%s: resampling failed: %s", path, error);
+        out->count += (int64_t)made;
+        if (mono) {
+            mono += used;
+            count -= (int64_t)used;
+        }
+        if (made < BLOCK_FRAMES && count == 0)
+            return STATUS_OK;
+    }
+}
+
+static enum status read_all(struct source *source, int channel, soxr_t resampler, struct growing *out)
+{
+    enum status result = STATUS_OK;
+    float *frames = malloc((size_t)BLOCK_FRAMES * (size_t)source->channels * sizeof *frames);
+    float *mono = malloc(BLOCK_FRAMES * sizeof *mono);
+    if (!frames || !mono)
+        FAIL(STATUS_INTERNAL, "%s: no memory for %d channels", source->path, source->channels);
+    for (;;) {
+        int64_t count = 0;
+        TRY(source_read(source, frames, &count));
+        if (count == 0)
+            break;
+        TRY(mix_down(source, channel, frames, count, mono));
+        TRY(append(source->path, resampler, mono, count, out));
+    }
+    if (source->frames_read == 0)
+        FAIL(STATUS_CORRUPT, "%s: no samples", source->path);
+    if (source->sound && source->frames_said < SF_COUNT_MAX && source->frames_read < source->frames_said)
+        FAIL(STATUS_CORRUPT, "%s: truncated: %lld frames announced, %lld found", source->path,
+             (long long)source->frames_said, (long long)source->frames_read);
+    if (resampler)
+        TRY(append(source->path, resampler, NULL, 0, out));
+fail:
+    free(frames);
+    free(mono);
+    return result;
+}
+
+/* Exactly round(frames * AUDIO_RATE / rate) samples (at least one), inside [-1, 1]: a resampler overshoots at full
+ * scale, and a float file may hold anything. */
+static enum status settle(const struct source *source, struct growing *out)
+{
+    double exact = (double)source->frames_read * AUDIO_RATE / source->rate;
+    int64_t count = exact < 1 ? 1 : (int64_t)llround(exact);
+    if (count > longest)
+        return status_set(STATUS_CORRUPT, "%s: longer than 12 hours", source->path);
+    if (out->count < count) {
+        enum status status = make_room(source->path, out, count - out->count);
+        if (status != STATUS_OK)
+            return status;
+        memset(out->samples + out->count, 0, (size_t)(count - out->count) * sizeof *out->samples);
+    }
+    out->count = count;
+    for (int64_t i = 0; i < count; i++)
+        out->samples[i] = fminf(1.0f, fmaxf(-1.0f, out->samples[i]));
+    float *fitted = realloc(out->samples, (size_t)count * sizeof *fitted);
+    if (fitted)
+        out->samples = fitted;
+    return STATUS_OK;
+}
+
+enum status audio_read(const char *path, int channel, float **samples, int64_t *count)
+{
+    enum status result = STATUS_OK;
+    struct source source;
+    struct growing out = {0};
+    soxr_t resampler = NULL;
+    *samples = NULL;
+    *count = 0;
+    TRY(source_open(path, &source));
+    if (channel >= source.channels)
+        FAIL(STATUS_CORRUPT, "%s: no channel %d, the file has %d", path, channel, source.channels);
+    if (source.rate != AUDIO_RATE) {
+        soxr_error_t error = NULL;
+        soxr_quality_spec_t quality = soxr_quality_spec(SOXR_HQ, 0);
+        resampler = soxr_create(source.rate, AUDIO_RATE, 1, &error, NULL, &quality, NULL);
+        if (error || !resampler)
+            FAIL(STATUS_INTERNAL, "%s: cannot resample from %d Hz: %s", path, source.rate, soxr_strerror(error));
+    }
+    TRY(read_all(&source, channel, resampler, &out));
+    TRY(settle(&source, &out));
+    *samples = out.samples;
+    *count = out.count;
+    out.samples = NULL;
+fail:
+    if (resampler)
+        soxr_delete(resampler);
+    source_close(&source);
+    free(out.samples);
+    return result;
+}
+
+static unsigned char *put_little_endian(unsigned char *to, uint32_t value, int bytes)
+{
+    for (int i = 0; i < bytes; i++)
+        *to++ = (unsigned char)(value >> 8 * i);
+    return to;
+}
+
+static unsigned char *put_tag(unsigned char *to, const char *tag)
+{
+    memcpy(to, tag, 4);
+    return to + 4;
+}
+
+/* RIFF/WAVE, one PCM channel of 16 bits. */
+static unsigned char *put_wav_header(unsigned char *to, uint32_t data_bytes)
+{
+    to = put_little_endian(put_tag(to, "RIFF"), WAV_HEADER - 8 + data_bytes, 4);
+    to = put_little_endian(put_tag(put_tag(to, "WAVE"), "fmt "), 16, 4);
+    to = put_little_endian(to, 1, 2); /* PCM */
+    to = put_little_endian(to, 1, 2); /* channels */
+    to = put_little_endian(to, AUDIO_RATE, 4);
+    to = put_little_endian(to, AUDIO_RATE * 2, 4); /* bytes a second */
+    to = put_little_endian(to, 2, 2);              /* bytes a frame */
+    to = put_little_endian(to, 16, 2);             /* bits a sample */
+    return put_little_endian(put_tag(to, "data"), data_bytes, 4);
+}
+
+enum status audio_write(const char *path, const float *samples, int64_t count)
+{
+    if (count < 0 || count > longest)
+        return status_set(STATUS_INTERNAL, "%s: %lld samples to write; at most 12 hours", path, (long long)count);
+    unsigned char *bytes = malloc(WAV_HEADER + 2 * (size_t)count);
+    if (!bytes)
+        return status_set(STATUS_INTERNAL, "%s: no memory for %lld samples", path, (long long)count);
+    unsigned char *to = put_wav_header(bytes, (uint32_t)(2 * count));
+    for (int64_t i = 0; i < count; i++) {
+        if (!isfinite(samples[i])) {
+            free(bytes);
+            return status_set(STATUS_INTERNAL, "%s: sample %lld to write is not a finite number", path, (long long)i);
+        }
+        /* 32768 is what readers divide by, so that 16-bit sound survives reading and writing unchanged. */
+        long value = lrintf(fminf(1.0f, fmaxf(-1.0f, samples[i])) * 32768.0f);
+        to = put_little_endian(to, (uint32_t)(value > 32767 ? 32767 : value), 2);
+    }
+    enum status status = atomic_write(path, bytes, WAV_HEADER + 2 * count);
+    free(bytes);
+    return status;
+}
