@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 enum unit_stream { STREAM_HUBERT, STREAM_PITCH, STREAM_STYLE, STREAM_COUNT };
+const char *unit_stream_prefix(enum unit_stream stream); /* "Hu", "Pi", "St" */
 
 struct rational {
     int64_t numerator, denominator;
@@ -35,13 +36,14 @@ struct merged_unit {
 };
 
 /* Merges the part of the streams in [begin, end) samples at 16 kHz (end < 0: to the end): runs of equal hubert and
- * equal pitch collapse, style never; stable sort on time with ties St, Pi, Hu. With `begin` > 0 the pitch and style
- * units in force at `begin` come first, so that a cut never loses them. streams_mask (bits 1 << unit_stream) selects streams.
- * *merged is allocated for the caller. */
+ * equal pitch collapse, style never; stable sort on time with ties St, Pi, Hu. A unit is in the cut that its start lies
+ * in. With `begin` > 0 the pitch and style units in force at `begin` (the latest that start at or before it) come
+ * first, as if they started there, so that a cut never loses them. A cut at or past the end of all streams is empty.
+ * streams_mask (bits 1 << unit_stream) selects streams. *merged is allocated for the caller. */
 enum status units_merge(const struct units *units, const struct unit_rates *rates, int64_t begin, int64_t end,
                         unsigned streams_mask, struct merged_unit **merged, int64_t *count);
 
-/* Ids of merged units. */
+/* Ids of merged units. STATUS_CORRUPT when a value lies outside the vocabulary's block. */
 enum status merged_to_ids(const struct vocabulary *vocabulary, const struct merged_unit *merged, int64_t count,
                           int32_t *ids);
 
@@ -49,14 +51,14 @@ enum status merged_to_ids(const struct vocabulary *vocabulary, const struct merg
 enum status merged_to_string(const struct merged_unit *merged, int64_t count, char **text);
 
 /* Parses a unit string; anything else than [HuN], [PiN], [StN] with N below the given counts is refused with its
- * position. index and run of the results are 0 and 1. */
+ * byte position (STATUS_CORRUPT). index and run of the results are 0 and 1. */
 enum status merged_from_string(const char *text, const struct vocabulary *vocabulary, struct merged_unit **merged,
                                int64_t *count);
 
 /* Back from a merged sequence to one (hubert, pitch, style) triple a hubert unit: every Hu takes the latest Pi and St
  * seen; Hu before the first take the first that follows, or the carried state. -1 in a slot means none (Base).
  * `state` (may be NULL) carries the pitch and style in force across pieces: -1, -1 to start. When there are Pi but no
- * St at all and none carried, `default_style` is taken. Every Hu is kept. */
+ * St at all and none carried, `default_style` is taken, and carried on. Every Hu is kept. */
 struct unit_state {
     int32_t pitch, style;
 };
