@@ -1,8 +1,13 @@
 /* Files and folders that appear whole or not at all.
  *
- * A folder: everything is written into NAME.tmp-PID, each file is fsync'd, MANIFEST (size and SHA-256 a file, its own
- * hash last) is written, the folder is fsync'd, renamed to NAME, and the parent is fsync'd. Whoever opens a folder
- * verifies it against MANIFEST first. A failed fsync fails the whole write and is not retried. */
+ * A folder: everything is written into NAME.tmp-PID-HOST, each file is fsync'd, MANIFEST (size and SHA-256 a file, its
+ * own hash last) is written, the folder is fsync'd, renamed to NAME, and the parent is fsync'd. Whoever opens a folder
+ * verifies it against MANIFEST first. A failed fsync fails the whole write and is not retried.
+ *
+ * MANIFEST is text, sorted by name (bytes), one space between the fields:
+ *   spiritlm-manifest 1
+ *   SHA-256-in-hex SIZE NAME          a line for every file, subfolders as "trainer/state.json"
+ *   SHA-256-in-hex                    of all bytes before this line */
 #ifndef SPIRITLM_IO_ATOMIC_FILE_H
 #define SPIRITLM_IO_ATOMIC_FILE_H
 
@@ -17,7 +22,7 @@
  * is refused. Missing file: STATUS_USAGE; other failures STATUS_IO. */
 enum status file_read(const char *path, int64_t limit, void **data, int64_t *size);
 
-/* Writes path.tmp-PID, fsyncs, renames over `path`, fsyncs the folder. Nothing is left behind on failure. */
+/* Writes path.tmp-PID-HOST, fsyncs, renames over `path`, fsyncs the folder. Nothing is left behind on failure. */
 enum status atomic_write(const char *path, const void *data, int64_t size);
 
 /* Makes the folder and its parents; fine when it exists. */
@@ -31,8 +36,12 @@ struct output_file;
 
 struct atomic_directory; /* a folder being made */
 
-/* `path` is the final name. It must not exist unless `replace`, in which case the old folder is moved aside, and
- * removed only after the new one has its name. Old NAME.tmp-* of dead processes are removed. */
+/* Removes what processes of this host that were killed left half-written in the folder (NAME.tmp-PID-HOST). */
+enum status remove_leftovers(const char *folder);
+
+/* `path` is the final name; its parents are made. It must not exist unless `replace`, in which case the two change
+ * places in one step and the old one is removed afterwards. Old NAME.tmp-* of dead processes are removed. The handle
+ * belongs to one thread. */
 enum status atomic_directory_begin(const char *path, bool replace, struct atomic_directory **directory);
 
 /* Opens a new file in it; `name` may hold one level of subfolder ("trainer/state.json"). `expected_size` > 0 asks the
@@ -55,7 +64,9 @@ enum status atomic_directory_commit(struct atomic_directory *directory);
 void atomic_directory_abandon(struct atomic_directory *directory); /* removes the temporary folder; NULL is fine */
 
 /* Checks MANIFEST of the folder: its own hash, and of every file it lists the size and, when `hashes`, the SHA-256.
- * STATUS_CORRUPT names the first file that differs. A folder without MANIFEST: STATUS_CORRUPT. */
+ * STATUS_CORRUPT names the first file that differs, is missing, or is there without being listed (hidden files aside:
+ * network file systems and desktops leave those). A folder without MANIFEST: STATUS_CORRUPT; no folder: STATUS_USAGE.
+ */
 enum status directory_verify(const char *path, bool hashes);
 
 #endif

@@ -31,11 +31,11 @@ struct config_list {
 struct config_field {
     const char *key; /* within the section; may hold dots: "weights.text" */
     enum config_type type;
-    size_t offset;               /* of the member in the section's struct */
-    const char *fallback;        /* text as in YAML; NULL: the key is required when the section is used */
-    double minimum, maximum;     /* for INT and NUMBER, when minimum < maximum */
-    const char *const *choices;  /* for CHOICE, NULL-terminated */
-    const char *help;            /* one line */
+    size_t offset;              /* of the member in the section's struct */
+    const char *fallback;       /* text as in YAML; NULL: the key is required when the section is used */
+    double minimum, maximum;    /* for INT and NUMBER, when minimum < maximum */
+    const char *const *choices; /* for CHOICE, NULL-terminated */
+    const char *help;           /* one line */
 };
 
 struct config_section {

@@ -1,0 +1,369 @@
+/* Folders that appear whole or not at all. */
+#include "io/atomic_file.h"
+
+#include "core/log.h"
+#include "io/file_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { BUFFER = 1 << 20 };
+
+struct atomic_directory {
+    char *path, *temporary, *parent;
+    bool replace;
+    bool failed; /* a file of it could not be written: it must not be published */
+    int64_t open_files;
+    struct file_list files;
+};
+
+struct output_file {
+    struct atomic_directory *directory;
+    char *name, *path;
+    int descriptor;
+    int64_t size, expected_size, used;
+    struct sha256_stream *hash;
+    unsigned char *buffer;
+};
+
+static void directory_free(struct atomic_directory *directory)
+{
+    file_list_free(&directory->files);
+    free(directory->path);
+    free(directory->temporary);
+    free(directory->parent);
+    free(directory);
+}
+
+enum status atomic_directory_begin(const char *path, bool replace, struct atomic_directory **out)
+{
+    enum status result = STATUS_OK;
+    struct stat info;
+    char *suffix = temporary_suffix();
+    struct atomic_directory *directory = calloc(1, sizeof *directory);
+    *out = NULL;
+    if (!directory || !suffix)
+        FAIL(STATUS_INTERNAL, "%s: out of memory", path);
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    directory->replace = replace;
+    directory->path = strndup(path, length);
+    directory->parent = parent_folder(path);
+    directory->temporary = directory->path ? format_string("%s%s", directory->path, suffix) : NULL;
+    if (!directory->parent || !directory->temporary)
+        FAIL(STATUS_INTERNAL, "%s: out of memory", path);
+    if (lstat(directory->path, &info) == 0 && (!replace || !S_ISDIR(info.st_mode)))
+        FAIL(STATUS_USAGE, "%s: exists already", path);
+    TRY(make_directories(directory->parent));
+    const char *slash = strrchr(directory->path, '/');
+    TRY(remove_leftovers_of(directory->parent, slash ? slash + 1 : directory->path));
+    if (mkdir(directory->temporary, 0777) != 0) {
+        result = status_set_errno(STATUS_IO, errno, "%s: cannot make the folder", directory->temporary);
+        goto fail;
+    }
+    *out = directory;
+    directory = NULL;
+fail:
+    free(suffix);
+    if (directory)
+        directory_free(directory);
+    return result;
+}
+
+const char *atomic_directory_path(const struct atomic_directory *directory)
+{
+    return directory->temporary;
+}
+
+static enum status check_new_name(const struct atomic_directory *directory, const char *name)
+{
+    for (int64_t i = 0; i < directory->files.count; i++)
+        if (strcmp(directory->files.entries[i].name, name) == 0)
+            return status_set(STATUS_INTERNAL, "%s: %s is written twice", directory->path, name);
+    return check_entry_name(directory->path, name);
+}
+
+/* Makes the subfolder of "sub/name" when there is none yet. */
+static enum status make_subfolder(const struct atomic_directory *directory, const char *name)
+{
+    const char *slash = strchr(name, '/');
+    if (!slash)
+        return STATUS_OK;
+    char *path = format_string("%s/%.*s", directory->temporary, (int)(slash - name), name);
+    if (!path)
+        return status_set(STATUS_INTERNAL, "%s: out of memory", name);
+    enum status result = STATUS_OK;
+    if (mkdir(path, 0777) != 0 && errno != EEXIST)
+        result = status_set_errno(STATUS_IO, errno, "%s: cannot make the folder", path);
+    free(path);
+    return result;
+}
+
+static void output_free(struct output_file *file)
+{
+    if (file->descriptor >= 0)
+        close(file->descriptor);
+    if (file->hash)
+        (void)sha256_finish(file->hash);
+    free(file->buffer);
+    free(file->name);
+    free(file->path);
+    free(file);
+}
+
+enum status atomic_directory_create(struct atomic_directory *directory, const char *name, int64_t expected_size,
+                                    struct output_file **out)
+{
+    enum status result = STATUS_OK;
+    struct output_file *file = NULL;
+    *out = NULL;
+    TRY(check_new_name(directory, name));
+    TRY(make_subfolder(directory, name));
+    file = calloc(1, sizeof *file);
+    if (!file)
+        FAIL(STATUS_INTERNAL, "%s: out of memory", name);
+    file->descriptor = -1;
+    file->directory = directory;
+    file->expected_size = expected_size;
+    file->name = strdup(name);
+    file->path = format_string("%s/%s", directory->temporary, name);
+    file->buffer = malloc(BUFFER);
+    if (!file->name || !file->path || !file->buffer)
+        FAIL(STATUS_INTERNAL, "%s: out of memory", name);
+    file->descriptor = open(file->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (file->descriptor < 0) {
+        result = status_set_errno(STATUS_IO, errno, "%s: cannot create", file->path);
+        goto fail;
+    }
+    /* A full disk is found now, not after an hour of writing. File systems that cannot promise space say so. */
+    if (expected_size > 0 && fallocate(file->descriptor, FALLOC_FL_KEEP_SIZE, 0, expected_size) != 0 &&
+        errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL) {
+        result =
+            status_set_errno(STATUS_IO, errno, "%s: no space for its %lld bytes", file->path, (long long)expected_size);
+        goto fail;
+    }
+    file->hash = sha256_start();
+    directory->open_files++;
+    *out = file;
+    return STATUS_OK;
+fail:
+    directory->failed = true;
+    if (file)
+        output_free(file);
+    return result;
+}
+
+static enum status output_flush(struct output_file *file)
+{
+    int64_t used = file->used;
+    file->used = 0;
+    return write_all(file->descriptor, file->path, file->buffer, used);
+}
+
+enum status output_write(struct output_file *file, const void *data, int64_t size)
+{
+    enum status result = STATUS_OK;
+    if (size < 0 || __builtin_add_overflow(file->size, size, &file->size))
+        FAIL(STATUS_INTERNAL, "%s: a piece of %lld bytes", file->path, (long long)size);
+    sha256_add(file->hash, data, (size_t)size);
+    if (size > BUFFER - file->used)
+        TRY(output_flush(file));
+    if (size >= BUFFER) {
+        TRY(write_all(file->descriptor, file->path, data, size));
+    } else if (size > 0) {
+        memcpy(file->buffer + file->used, data, (size_t)size);
+        file->used += size;
+    }
+    return STATUS_OK;
+fail:
+    file->directory->failed = true;
+    return result;
+}
+
+enum status output_close(struct output_file *file)
+{
+    enum status result = STATUS_OK;
+    struct atomic_directory *directory = file->directory;
+    if (directory->failed)
+        FAIL(STATUS_IO, "%s: not written whole", file->path);
+    TRY(output_flush(file));
+    /* Space asked for beyond the end is given back. */
+    if (file->expected_size > file->size && ftruncate(file->descriptor, file->size) != 0) {
+        result = status_set_errno(STATUS_IO, errno, "%s: cannot give back unused space", file->path);
+        goto fail;
+    }
+    if (fsync(file->descriptor) != 0) {
+        result = status_set_errno(STATUS_IO, errno, "%s: cannot fsync", file->path);
+        goto fail;
+    }
+    int closed = close(file->descriptor);
+    file->descriptor = -1;
+    if (closed != 0) {
+        result = status_set_errno(STATUS_IO, errno, "%s: cannot close", file->path);
+        goto fail;
+    }
+    struct sha256 hash = sha256_finish(file->hash);
+    file->hash = NULL;
+    TRY(file_list_add(&directory->files, directory->path, file->name, file->size, &hash));
+fail:
+    if (result != STATUS_OK)
+        directory->failed = true;
+    directory->open_files--;
+    output_free(file);
+    return result;
+}
+
+void output_abandon(struct output_file *file)
+{
+    if (!file)
+        return;
+    file->directory->failed = true;
+    file->directory->open_files--;
+    output_free(file);
+}
+
+enum status atomic_directory_add(struct atomic_directory *directory, const char *name, const void *data, int64_t size)
+{
+    struct output_file *file;
+    enum status result = atomic_directory_create(directory, name, size, &file);
+    if (result != STATUS_OK)
+        return result;
+    result = output_write(file, data, size);
+    if (result == STATUS_OK)
+        return output_close(file);
+    output_abandon(file);
+    return result;
+}
+
+enum status atomic_directory_adopt(struct atomic_directory *directory, const char *name)
+{
+    enum status result = STATUS_OK;
+    int descriptor = -1;
+    char *path = format_string("%s/%s", directory->temporary, name);
+    if (!path)
+        FAIL(STATUS_INTERNAL, "%s: out of memory", name);
+    TRY(check_new_name(directory, name));
+    descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0 || fsync(descriptor) != 0) {
+        result = status_set_errno(STATUS_IO, errno, "%s: cannot fsync", path);
+        goto fail;
+    }
+    int64_t size;
+    struct sha256 hash;
+    TRY(hash_file(path, &size, &hash));
+    TRY(file_list_add(&directory->files, directory->path, name, size, &hash));
+fail:
+    if (result != STATUS_OK)
+        directory->failed = true;
+    if (descriptor >= 0)
+        close(descriptor);
+    free(path);
+    return result;
+}
+
+/* Gives the temporary folder its name. An existing folder and it change places in one step; where the file system
+ * cannot do that, the old one is moved aside for an instant. The old one is then the temporary folder. */
+static enum status publish(struct atomic_directory *directory)
+{
+    const char *from = directory->temporary, *to = directory->path;
+    struct stat info;
+    bool exists = lstat(to, &info) == 0;
+    if (exists && !directory->replace)
+        return status_set(STATUS_USAGE, "%s: exists already", to);
+    int failed = renameat2(AT_FDCWD, from, AT_FDCWD, to, exists ? RENAME_EXCHANGE : RENAME_NOREPLACE) ? errno : 0;
+    if (failed == EINVAL || failed == ENOSYS) {
+        failed = 0;
+        char *aside = format_string("%s.tmp-%ld-old", to, (long)getpid());
+        if (!aside)
+            return status_set(STATUS_INTERNAL, "%s: out of memory", to);
+        if (exists && rename(to, aside) != 0)
+            failed = errno;
+        if (!failed && rename(from, to) != 0) {
+            failed = errno;
+            if (exists && rename(aside, to) != 0)
+                log_warning("%s is now named %s", to, aside);
+        }
+        if (!failed && exists && rename(aside, from) != 0)
+            log_warning("%s: the folder that was replaced could not be removed", aside);
+        free(aside);
+    }
+    return failed ? status_set_errno(STATUS_IO, failed, "%s: cannot rename %s", to, from) : STATUS_OK;
+}
+
+static enum status write_manifest(struct atomic_directory *directory)
+{
+    enum status result = STATUS_OK;
+    int descriptor = -1;
+    file_list_sort(&directory->files);
+    char *text = manifest_text(&directory->files);
+    char *path = format_string("%s/%s", directory->temporary, MANIFEST_NAME);
+    if (!text || !path)
+        FAIL(STATUS_INTERNAL, "%s: out of memory", directory->path);
+    TRY(check_no_extra(directory->temporary, &directory->files, STATUS_INTERNAL));
+    descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (descriptor < 0) {
+        result = status_set_errno(STATUS_IO, errno, "%s: cannot create", path);
+        goto fail;
+    }
+    TRY(write_all(descriptor, path, text, (int64_t)strlen(text)));
+    int failed = fsync(descriptor) != 0 ? errno : 0;
+    failed = close(descriptor) != 0 && !failed ? errno : failed;
+    descriptor = -1;
+    if (failed) {
+        result = status_set_errno(STATUS_IO, failed, "%s: cannot fsync", path);
+        goto fail;
+    }
+    for (int64_t i = 0; i < directory->files.count; i++) { /* sorted: a subfolder's files stand together */
+        const char *name = directory->files.entries[i].name, *slash = strchr(name, '/');
+        const char *before = i ? directory->files.entries[i - 1].name : "";
+        if (!slash || strncmp(before, name, (size_t)(slash - name) + 1) == 0)
+            continue;
+        char *sub = format_string("%s/%.*s", directory->temporary, (int)(slash - name), name);
+        result = sub ? sync_folder(sub) : status_set(STATUS_INTERNAL, "%s: out of memory", directory->path);
+        free(sub);
+        TRY(result);
+    }
+    TRY(sync_folder(directory->temporary));
+fail:
+    if (descriptor >= 0)
+        close(descriptor);
+    free(text);
+    free(path);
+    return result;
+}
+
+enum status atomic_directory_commit(struct atomic_directory *directory)
+{
+    enum status result = STATUS_OK;
+    if (directory->open_files || directory->failed)
+        FAIL(directory->failed ? STATUS_IO : STATUS_INTERNAL, "%s: not published: %s", directory->path,
+             directory->failed ? "a file of it could not be written" : "a file of it is still open");
+    TRY(write_manifest(directory));
+    TRY(publish(directory));
+    TRY(sync_folder(directory->parent));
+    if (directory->replace && remove_tree(directory->temporary) != STATUS_OK)
+        log_warning("%s", status_text()); /* the new folder is there; the old one only takes space */
+    directory_free(directory);
+    return STATUS_OK;
+fail:
+    atomic_directory_abandon(directory);
+    return result;
+}
+
+void atomic_directory_abandon(struct atomic_directory *directory)
+{
+    if (!directory)
+        return;
+    char kept[1024];
+    snprintf(kept, sizeof kept, "%s", status_text()); /* the reason for giving up outlives a failed removal */
+    if (remove_tree(directory->temporary) != STATUS_OK)
+        log_warning("%s", status_text());
+    status_set(STATUS_OK, "%s", kept);
+    directory_free(directory);
+}

@@ -1,0 +1,280 @@
+#include "io/atomic_file.h"
+
+#include "io/file_internal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+char *format_string(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    char *text;
+    int length = vasprintf(&text, format, arguments);
+    va_end(arguments);
+    return length < 0 ? NULL : text;
+}
+
+char *parent_folder(const char *path)
+{
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    while (length > 0 && path[length - 1] != '/')
+        length--;
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    return length ? strndup(path, length) : strdup(".");
+}
+
+static void host_name(char name[65])
+{
+    if (gethostname(name, 64) != 0)
+        strcpy(name, "localhost");
+    name[64] = 0;
+    for (char *c = name; *c; c++)
+        if (*c == '/')
+            *c = '_';
+}
+
+char *temporary_suffix(void)
+{
+    char host[65];
+    host_name(host);
+    return format_string(".tmp-%ld-%s", (long)getpid(), host);
+}
+
+/* Missing things that the user named are his mistake; the rest is the machine's. */
+static enum status code_of_open(int error)
+{
+    return error == ENOENT || error == ENOTDIR ? STATUS_USAGE : STATUS_IO;
+}
+
+enum status file_read(const char *path, int64_t limit, void **data, int64_t *size)
+{
+    enum status result = STATUS_OK;
+    char *bytes = NULL;
+    /* O_NONBLOCK: opening a pipe must be refused below, not wait for a writer. */
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (descriptor < 0)
+        return status_set_errno(code_of_open(errno), errno, "%s: cannot open", path);
+    struct stat info;
+    if (fstat(descriptor, &info) != 0) {
+        result = status_set_errno(STATUS_IO, errno, "%s: cannot read its size", path);
+        goto fail;
+    }
+    if (!S_ISREG(info.st_mode))
+        FAIL(STATUS_USAGE, "%s: expected a file, found a %s", path, S_ISDIR(info.st_mode) ? "folder" : "device");
+    if (info.st_size > limit)
+        FAIL(STATUS_CORRUPT, "%s: %lld bytes, at most %lld are accepted", path, (long long)info.st_size,
+             (long long)limit);
+    bytes = malloc((size_t)info.st_size + 1);
+    if (!bytes)
+        FAIL(STATUS_INTERNAL, "%s: no memory for %lld bytes", path, (long long)info.st_size);
+    int64_t done = 0;
+    while (done < info.st_size) {
+        ssize_t got = read(descriptor, bytes + done, (size_t)(info.st_size - done));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0) {
+            result = status_set_errno(STATUS_IO, errno, "%s: cannot read", path);
+            goto fail;
+        }
+        if (got == 0)
+            FAIL(STATUS_IO, "%s: it shrank from %lld to %lld bytes while being read", path, (long long)info.st_size,
+                 (long long)done);
+        done += got;
+    }
+    bytes[done] = 0;
+    *data = bytes;
+    *size = done;
+    bytes = NULL;
+fail:
+    free(bytes);
+    close(descriptor);
+    return result;
+}
+
+enum status write_all(int descriptor, const char *path, const void *data, int64_t size)
+{
+    const char *bytes = data;
+    while (size > 0) {
+        ssize_t put = write(descriptor, bytes, (size_t)size);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0)
+            return status_set_errno(STATUS_IO, errno, "%s: cannot write", path);
+        bytes += put;
+        size -= put;
+    }
+    return STATUS_OK;
+}
+
+enum status sync_folder(const char *path)
+{
+    int descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0)
+        return status_set_errno(STATUS_IO, errno, "%s: cannot open the folder", path);
+    /* EINVAL: a file system that keeps no such promise and says so. */
+    int failed = fsync(descriptor) != 0 && errno != EINVAL ? errno : 0;
+    close(descriptor);
+    return failed ? status_set_errno(STATUS_IO, failed, "%s: cannot fsync the folder", path) : STATUS_OK;
+}
+
+enum status atomic_write(const char *path, const void *data, int64_t size)
+{
+    enum status result = STATUS_OK;
+    bool made = false;
+    int descriptor = -1;
+    char *suffix = temporary_suffix(), *folder = parent_folder(path);
+    char *temporary = suffix ? format_string("%s%s", path, suffix) : NULL;
+    if (!temporary || !folder)
+        FAIL(STATUS_INTERNAL, "%s: out of memory", path);
+    descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (descriptor < 0) {
+        result = status_set_errno(STATUS_IO, errno, "%s: cannot create", temporary);
+        goto fail;
+    }
+    made = true;
+    TRY(write_all(descriptor, path, data, size));
+    if (fsync(descriptor) != 0) {
+        result = status_set_errno(STATUS_IO, errno, "%s: cannot fsync", path);
+        goto fail;
+    }
+    int closed = close(descriptor);
+    descriptor = -1;
+    if (closed != 0) {
+        result = status_set_errno(STATUS_IO, errno, "%s: cannot close", path);
+        goto fail;
+    }
+    if (rename(temporary, path) != 0) {
+        result = status_set_errno(STATUS_IO, errno, "%s: cannot rename %s", path, temporary);
+        goto fail;
+    }
+    made = false;
+    TRY(sync_folder(folder));
+fail:
+    if (descriptor >= 0)
+        close(descriptor);
+    if (made)
+        unlink(temporary);
+    free(temporary);
+    free(suffix);
+    free(folder);
+    return result;
+}
+
+static enum status make_one_directory(const char *path)
+{
+    struct stat info;
+    if (mkdir(path, 0777) == 0) {
+        char *parent = parent_folder(path);
+        enum status result = parent ? sync_folder(parent) : status_set(STATUS_INTERNAL, "%s: out of memory", path);
+        free(parent);
+        return result;
+    }
+    int error = errno;
+    if (stat(path, &info) == 0) {
+        if (S_ISDIR(info.st_mode))
+            return STATUS_OK;
+        return status_set(STATUS_USAGE, "%s: expected a folder, found a file", path);
+    }
+    return status_set_errno(error == ENOTDIR ? STATUS_USAGE : STATUS_IO, error, "%s: cannot make the folder", path);
+}
+
+enum status make_directories(const char *path)
+{
+    char *part = strdup(path);
+    if (!part)
+        return status_set(STATUS_INTERNAL, "%s: out of memory", path);
+    enum status result = STATUS_OK;
+    for (char *c = part; result == STATUS_OK && *c; c++) {
+        if (*c != '/' || c == part || c[-1] == '/')
+            continue;
+        *c = 0;
+        result = make_one_directory(part);
+        *c = '/';
+    }
+    if (result == STATUS_OK)
+        result = make_one_directory(part);
+    free(part);
+    return result;
+}
+
+static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *place)
+{
+    (void)info;
+    (void)kind;
+    (void)place;
+    return remove(path) == 0 || errno == ENOENT ? 0 : errno;
+}
+
+enum status remove_tree(const char *path)
+{
+    struct stat info;
+    if (lstat(path, &info) != 0) {
+        if (errno == ENOENT)
+            return STATUS_OK;
+        return status_set_errno(STATUS_IO, errno, "%s: cannot remove", path);
+    }
+    int failed;
+    if (S_ISDIR(info.st_mode)) {
+        failed = nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+        if (failed < 0)
+            failed = errno;
+    } else {
+        failed = unlink(path) == 0 || errno == ENOENT ? 0 : errno;
+    }
+    return failed ? status_set_errno(STATUS_IO, failed, "%s: cannot remove", path) : STATUS_OK;
+}
+
+/* Whether `entry` is NAME.tmp-PID-HOST of a process of this host that no longer runs (or of this process itself, which
+ * in a container often has the number of the one that was killed). */
+static bool is_leftover(const char *entry, const char *name, const char *host)
+{
+    const char *mark = strstr(entry, ".tmp-");
+    for (const char *next; mark && (next = strstr(mark + 1, ".tmp-"));)
+        mark = next;
+    if (!mark || (name && (strlen(name) != (size_t)(mark - entry) || memcmp(entry, name, strlen(name)) != 0)))
+        return false;
+    char *end;
+    errno = 0;
+    long process = strtol(mark + 5, &end, 10);
+    if (errno || process <= 0 || process > INT32_MAX || *end != '-' || strcmp(end + 1, host) != 0)
+        return false;
+    if (process == (long)getpid())
+        return name != NULL;
+    return kill((pid_t)process, 0) != 0 && errno == ESRCH;
+}
+
+enum status remove_leftovers_of(const char *folder, const char *name)
+{
+    char host[65];
+    host_name(host);
+    DIR *entries = opendir(folder);
+    if (!entries)
+        return status_set_errno(code_of_open(errno), errno, "%s: cannot list the folder", folder);
+    enum status result = STATUS_OK;
+    for (struct dirent *entry; result == STATUS_OK && (entry = readdir(entries));) {
+        if (!is_leftover(entry->d_name, name, host))
+            continue;
+        char *path = format_string("%s/%s", folder, entry->d_name);
+        result = path ? remove_tree(path) : status_set(STATUS_INTERNAL, "%s: out of memory", folder);
+        free(path);
+    }
+    closedir(entries);
+    return result;
+}
+
+enum status remove_leftovers(const char *folder)
+{
+    return remove_leftovers_of(folder, NULL);
+}

@@ -1,0 +1,261 @@
+/* Texts to values: types, ranges, ${NAME}, and the nearest known key of a wrong one. */
+#include "io/config_internal.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool parse_int(const char *text, int64_t *value)
+{
+    const char *digits = text + (*text == '-' || *text == '+');
+    if (!*digits || strspn(digits, "0123456789") != strlen(digits))
+        return false;
+    errno = 0;
+    *value = strtoll(text, NULL, 10);
+    return errno == 0;
+}
+
+static bool parse_number(const char *text, double *value)
+{
+    char *end;
+    if (!*text || strspn(text, "0123456789+-.eE") != strlen(text))
+        return false;
+    *value = strtod(text, &end);
+    return !*end && isfinite(*value);
+}
+
+static int find_choice(const struct config_field *field, const char *text)
+{
+    for (int i = 0; field->choices[i]; i++)
+        if (strcmp(field->choices[i], text) == 0)
+            return i;
+    return -1;
+}
+
+static enum status check_range(const struct config_slot *slot, double value, const char *text, const char *origin)
+{
+    const struct config_field *field = slot->field;
+    if (!(field->minimum < field->maximum) || (value >= field->minimum && value <= field->maximum))
+        return STATUS_OK;
+    return status_set(STATUS_USAGE, "%s: %s is %s, expected %.10g to %.10g", origin, slot->key, text, field->minimum,
+                      field->maximum);
+}
+
+static enum status check_choice(const struct config_slot *slot, const char *text, const char *origin)
+{
+    char names[512];
+    size_t used = 0;
+    if (find_choice(slot->field, text) >= 0)
+        return STATUS_OK;
+    *names = 0;
+    for (int i = 0; slot->field->choices[i] && used < sizeof names; i++)
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", slot->field->choices[i]);
+    return status_set(STATUS_USAGE, "%s: %s is \"%s\", expected one of %s", origin, slot->key, text, names);
+}
+
+enum status config_check_value(const struct config_slot *slot, const char *text, const char *origin)
+{
+    int64_t whole;
+    double number;
+    switch (slot->field->type) {
+    case CONFIG_INT:
+        if (!parse_int(text, &whole))
+            return status_set(STATUS_USAGE, "%s: %s is \"%s\", expected a whole number", origin, slot->key, text);
+        return check_range(slot, (double)whole, text, origin);
+    case CONFIG_NUMBER:
+        if (!parse_number(text, &number))
+            return status_set(STATUS_USAGE, "%s: %s is \"%s\", expected a finite number", origin, slot->key, text);
+        return check_range(slot, number, text, origin);
+    case CONFIG_BOOL:
+        if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0)
+            return status_set(STATUS_USAGE, "%s: %s is \"%s\", expected true or false", origin, slot->key, text);
+        return STATUS_OK;
+    case CONFIG_CHOICE:
+        return check_choice(slot, text, origin);
+    case CONFIG_STRING:
+    case CONFIG_PATH:
+    case CONFIG_STRING_LIST:
+    case CONFIG_PATH_LIST:
+        break;
+    }
+    return STATUS_OK;
+}
+
+/* Length of "${NAME}" at `text`, 0 when there is none. */
+static size_t variable_length(const char *text)
+{
+    if (text[0] != '$' || text[1] != '{' || !(isalpha((unsigned char)text[2]) || text[2] == '_'))
+        return 0;
+    size_t i = 2;
+    while (isalnum((unsigned char)text[i]) || text[i] == '_')
+        i++;
+    return text[i] == '}' ? i + 1 : 0;
+}
+
+/* Replaces ${NAME}; "$${" stands for "${" itself. */
+static enum status expand(const struct config_slot *slot, const char *text, char **out)
+{
+    char *expanded = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&expanded, &size);
+    if (!stream)
+        return status_set(STATUS_INTERNAL, "config: out of memory");
+    for (size_t length; *text; text += length) {
+        length = variable_length(text);
+        if (length) {
+            char name[256];
+            snprintf(name, sizeof name, "%.*s", (int)(length - 3 < 255 ? length - 3 : 255), text + 2);
+            const char *value = getenv(name);
+            if (!value) {
+                fclose(stream);
+                free(expanded);
+                return status_set(STATUS_USAGE, "%s: %s: the environment variable %s is not set", slot->origin,
+                                  slot->key, name);
+            }
+            fputs(value, stream);
+        } else if (strncmp(text, "$${", 3) == 0) {
+            fputs("${", stream);
+            length = 3;
+        } else {
+            fputc(*text, stream);
+            length = 1;
+        }
+    }
+    bool failed = ferror(stream) != 0;
+    if (fclose(stream) != 0 || failed) {
+        free(expanded);
+        return status_set(STATUS_INTERNAL, "config: out of memory");
+    }
+    *out = expanded;
+    return STATUS_OK;
+}
+
+int config_decode_utf8(const char *text, uint32_t *code)
+{
+    const unsigned char *bytes = (const unsigned char *)text;
+    int length = bytes[0] < 0x80   ? 1
+                 : bytes[0] < 0xC2 ? 0
+                 : bytes[0] < 0xE0 ? 2
+                 : bytes[0] < 0xF0 ? 3
+                 : bytes[0] < 0xF5 ? 4
+                                   : 0;
+    static const unsigned char masks[] = {0, 0x7F, 0x1F, 0x0F, 0x07};
+    uint32_t value = bytes[0] & masks[length];
+    for (int i = 1; i < length; i++) {
+        if ((bytes[i] & 0xC0) != 0x80)
+            return 0;
+        value = value << 6 | (bytes[i] & 0x3F);
+    }
+    if ((length == 3 && value < 0x800) || (length == 4 && value < 0x10000) || value > 0x10FFFF ||
+        (value >= 0xD800 && value < 0xE000))
+        return 0;
+    *code = value;
+    return length;
+}
+
+static enum status check_utf8(const struct config_slot *slot, const char *text)
+{
+    for (int length; *text; text += length) {
+        uint32_t code;
+        length = config_decode_utf8(text, &code);
+        if (length == 0)
+            return status_set(STATUS_USAGE, "%s: %s is not valid UTF-8", slot->origin, slot->key);
+    }
+    return STATUS_OK;
+}
+
+static enum status fill_texts(struct config_slot *slot)
+{
+    enum config_type type = slot->field->type;
+    bool paths = type == CONFIG_PATH || type == CONFIG_PATH_LIST;
+    slot->filled = calloc((size_t)slot->value_count + 1, sizeof *slot->filled);
+    if (!slot->filled)
+        return status_set(STATUS_INTERNAL, "config: out of memory");
+    for (int64_t i = 0; i < slot->value_count; i++) {
+        if (paths) {
+            enum status result = expand(slot, slot->values[i], &slot->filled[i]);
+            if (result != STATUS_OK)
+                return result;
+        } else if (!(slot->filled[i] = strdup(slot->values[i]))) {
+            return status_set(STATUS_INTERNAL, "config: out of memory");
+        }
+        slot->filled_count++;
+        enum status result = check_utf8(slot, slot->filled[i]);
+        if (result != STATUS_OK)
+            return result;
+    }
+    return STATUS_OK;
+}
+
+enum status config_fill(struct config_slot *slot)
+{
+    char *member = (char *)slot->section->target + slot->field->offset;
+    enum config_type type = slot->field->type;
+    if (type == CONFIG_INT) {
+        int64_t value = 0;
+        parse_int(slot->values[0], &value);
+        memcpy(member, &value, sizeof value);
+    } else if (type == CONFIG_NUMBER) {
+        double value = 0;
+        parse_number(slot->values[0], &value);
+        memcpy(member, &value, sizeof value);
+    } else if (type == CONFIG_BOOL) {
+        bool value = strcmp(slot->values[0], "true") == 0;
+        memcpy(member, &value, sizeof value);
+    } else if (type == CONFIG_CHOICE) {
+        int value = find_choice(slot->field, slot->values[0]);
+        memcpy(member, &value, sizeof value);
+    } else {
+        enum status result = fill_texts(slot);
+        if (result != STATUS_OK)
+            return result;
+        const char *text = slot->filled[0];
+        struct config_list list = {(const char **)(uintptr_t)slot->filled, slot->filled_count};
+        if (type == CONFIG_STRING || type == CONFIG_PATH)
+            memcpy(member, &text, sizeof text);
+        else
+            memcpy(member, &list, sizeof list);
+    }
+    return STATUS_OK;
+}
+
+/* Insertions, deletions and replacements that turn a into b (Levenshtein); both are cut at 127 bytes. */
+static int64_t edits(const char *a, const char *b)
+{
+    int64_t row[128];
+    int64_t columns = (int64_t)strnlen(b, 127), rows = (int64_t)strnlen(a, 127);
+    for (int64_t j = 0; j <= columns; j++)
+        row[j] = j;
+    for (int64_t i = 1; i <= rows; i++) {
+        int64_t diagonal = row[0];
+        row[0] = i;
+        for (int64_t j = 1; j <= columns; j++) {
+            int64_t above = row[j], best = diagonal + (a[i - 1] != b[j - 1]);
+            best = above + 1 < best ? above + 1 : best;
+            best = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
+            diagonal = above;
+            row[j] = best;
+        }
+    }
+    return row[columns];
+}
+
+const char *config_nearest_key(const struct config *config, const char *key)
+{
+    const char *nearest = NULL, *dot = strrchr(key, '.'), *last = dot ? dot + 1 : key;
+    int64_t least = INT64_MAX;
+    for (int64_t i = 0; i < config->count; i++) {
+        const char *known = config->slots[i].key, *known_dot = strrchr(known, '.');
+        int64_t distance = edits(key, known);
+        /* The right word in the wrong section, or without one, is nearer than any misspelling. */
+        if (strcmp(last, known_dot ? known_dot + 1 : known) == 0 && distance > 1)
+            distance = 1;
+        if (distance < least) {
+            least = distance;
+            nearest = known;
+        }
+    }
+    return nearest;
+}

@@ -1,0 +1,61 @@
+/* What the makers and the verifiers of folders share; not for other rooms. */
+#ifndef SPIRITLM_IO_FILE_INTERNAL_H
+#define SPIRITLM_IO_FILE_INTERNAL_H
+
+#include "core/hash.h"
+#include "core/status.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define MANIFEST_NAME "MANIFEST"
+
+/* Writes all bytes, whatever the pieces the system takes; `path` stands in the error. */
+enum status write_all(int descriptor, const char *path, const void *data, int64_t size);
+
+/* Makes the entries of a folder durable. */
+enum status sync_folder(const char *path);
+
+/* The folder that holds `path` ("." when it names none), allocated. NULL: out of memory. */
+char *parent_folder(const char *path);
+
+/* Allocated text; NULL when out of memory. */
+char *format_string(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* ".tmp-PID-HOST": what stands after the name of everything that is still being written. */
+char *temporary_suffix(void);
+
+/* Removes NAME.tmp-PID-HOST in `folder` for PIDs of this host that no longer run; NAME NULL: of all names. */
+enum status remove_leftovers_of(const char *folder, const char *name);
+
+/* One line of MANIFEST. */
+struct manifest_entry {
+    char *name;
+    int64_t size;
+    struct sha256 hash;
+};
+
+struct file_list {
+    struct manifest_entry *entries;
+    int64_t count, capacity;
+};
+
+/* Takes ownership of nothing: the name is copied. Refuses names that leave the folder, are doubled or odd. */
+enum status file_list_add(struct file_list *list, const char *folder, const char *name, int64_t size,
+                          const struct sha256 *hash);
+void file_list_free(struct file_list *list);
+void file_list_sort(struct file_list *list);
+
+/* STATUS_INTERNAL unless the name is one or two plain parts ("a", "a/b"), none hidden, without control characters. */
+enum status check_entry_name(const char *folder, const char *name);
+
+/* The text of MANIFEST, allocated; the list must be sorted. NULL: out of memory. */
+char *manifest_text(const struct file_list *list);
+
+/* Refuses files (hidden ones aside) of the folder that are not in the list; `code` is the status then. */
+enum status check_no_extra(const char *folder, const struct file_list *list, enum status code);
+
+/* Size and SHA-256 of a file, read in pieces. */
+enum status hash_file(const char *path, int64_t *size, struct sha256 *hash);
+
+#endif

@@ -1,0 +1,146 @@
+#include "io/json.h"
+
+#include "io/atomic_file.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const int64_t JSON_MAX_BYTES = (int64_t)256 << 20;
+
+static enum status parse(const char *where, bool with_line, const char *text, int64_t length, json_t **root)
+{
+    json_error_t error;
+    *root = json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+    if (*root)
+        return STATUS_OK;
+    if (with_line)
+        return status_set(STATUS_CORRUPT, "%s:%d:%d: not valid JSON: %s", where, error.line, error.column, error.text);
+    return status_set(STATUS_CORRUPT, "%s: column %d: not valid JSON: %s", where, error.column, error.text);
+}
+
+enum status json_read(const char *path, json_t **root)
+{
+    void *text;
+    int64_t size;
+    *root = NULL;
+    enum status result = file_read(path, JSON_MAX_BYTES, &text, &size);
+    if (result != STATUS_OK)
+        return result;
+    result = parse(path, true, text, size, root);
+    free(text);
+    return result;
+}
+
+enum status json_parse(const char *where, const char *text, int64_t length, json_t **root)
+{
+    return parse(where, false, text, length, root);
+}
+
+static const char *type_name(const json_t *value)
+{
+    switch (json_typeof(value)) {
+    case JSON_OBJECT:
+        return "an object";
+    case JSON_ARRAY:
+        return "a list";
+    case JSON_STRING:
+        return "a string";
+    case JSON_INTEGER:
+        return "a whole number";
+    case JSON_REAL:
+        return "a number";
+    case JSON_TRUE:
+    case JSON_FALSE:
+        return "true or false";
+    case JSON_NULL:
+        break;
+    }
+    return "null";
+}
+
+static enum status member(const char *where, const json_t *object, const char *key, const json_t **value)
+{
+    if (!json_is_object(object))
+        return status_set(STATUS_CORRUPT, "%s: expected an object with \"%s\", found %s", where, key,
+                          object ? type_name(object) : "nothing");
+    *value = json_object_get(object, key);
+    return *value ? STATUS_OK : status_set(STATUS_CORRUPT, "%s: \"%s\" is missing", where, key);
+}
+
+static enum status wrong_type(const char *where, const char *key, const char *expected, const json_t *value)
+{
+    return status_set(STATUS_CORRUPT, "%s: \"%s\" should be %s, found %s", where, key, expected, type_name(value));
+}
+
+enum status json_get_string(const char *where, const json_t *object, const char *key, const char **value)
+{
+    const json_t *found;
+    enum status result = member(where, object, key, &found);
+    if (result != STATUS_OK)
+        return result;
+    if (!json_is_string(found))
+        return wrong_type(where, key, "a string", found);
+    *value = json_string_value(found);
+    return STATUS_OK;
+}
+
+enum status json_get_int(const char *where, const json_t *object, const char *key, int64_t minimum, int64_t maximum,
+                         int64_t *value)
+{
+    const json_t *found;
+    enum status result = member(where, object, key, &found);
+    if (result != STATUS_OK)
+        return result;
+    if (!json_is_integer(found))
+        return wrong_type(where, key, "a whole number", found);
+    int64_t number = json_integer_value(found);
+    if (number < minimum || number > maximum)
+        return status_set(STATUS_CORRUPT, "%s: \"%s\" is %lld, expected %lld to %lld", where, key, (long long)number,
+                          (long long)minimum, (long long)maximum);
+    *value = number;
+    return STATUS_OK;
+}
+
+enum status json_get_number(const char *where, const json_t *object, const char *key, double *value)
+{
+    const json_t *found;
+    enum status result = member(where, object, key, &found);
+    if (result != STATUS_OK)
+        return result;
+    if (!json_is_number(found))
+        return wrong_type(where, key, "a number", found);
+    *value = json_number_value(found);
+    return STATUS_OK;
+}
+
+enum status json_get_bool(const char *where, const json_t *object, const char *key, bool *value)
+{
+    const json_t *found;
+    enum status result = member(where, object, key, &found);
+    if (result != STATUS_OK)
+        return result;
+    if (!json_is_boolean(found))
+        return wrong_type(where, key, "true or false", found);
+    *value = json_is_true(found);
+    return STATUS_OK;
+}
+
+bool json_has(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    return value && !json_is_null(value);
+}
+
+char *json_text(const json_t *root, int indent)
+{
+    char *text = json_dumps(root, JSON_SORT_KEYS | JSON_ENCODE_ANY | JSON_INDENT((size_t)indent));
+    size_t length = text ? strlen(text) : 0;
+    char *line = text ? realloc(text, length + 2) : NULL;
+    if (!line) {
+        free(text);
+        return NULL;
+    }
+    line[length] = '\n';
+    line[length + 1] = 0;
+    return line;
+}
