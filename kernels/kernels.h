@@ -196,6 +196,10 @@ struct adamw {
 struct kernels {
     const char *name; /* "cpu" */
 
+    /* Fills context->libraries from context->pool, and the reverse: device_context_create and _destroy call them. */
+    enum status (*open)(struct device_context *);
+    void (*close)(struct device_context *);
+
     enum status (*allocate)(const struct device_context *, size_t bytes, void **memory); /* zeroed, 256-byte aligned */
     void (*release)(const struct device_context *, void *memory);
     enum status (*copy_to_device)(const struct device_context *, void *device, const void *host, size_t bytes);

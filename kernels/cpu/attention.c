@@ -1,0 +1,199 @@
+/* Blocked softmax attention with a running maximum and sum (Milakov and Gimelshein 2018; Dao et al. 2022). A task is
+ * one block of queries of one head. Key blocks begin at multiples of KEY_BLOCK from key 0, so the bits of a query's
+ * output do not depend on the queries beside it: cached and uncached decoding agree. */
+#include "kernels/cpu/attention.h"
+
+#include "kernels/cpu/tile.h"
+#include "kernels/cpu/vector.h"
+
+struct key_range attention_block_keys(const struct attention_forward *p, int64_t b, int64_t first, int64_t count)
+{
+    struct key_range all = attention_keys(p, b, first);
+    for (int64_t i = first + 1; i < first + count; i++) {
+        struct key_range one = attention_keys(p, b, i);
+        all.start = minimum(all.start, one.start);
+        all.end = maximum(all.end, one.end);
+    }
+    return all;
+}
+
+void attention_mask(const struct attention_forward *p, int64_t b, int64_t first, int64_t rows, int64_t key,
+                    int64_t columns, float *scores, int64_t stride)
+{
+    for (int64_t i = 0; i < rows; i++) {
+        struct key_range keys = attention_keys(p, b, first + i);
+        int64_t start = minimum(columns, maximum(0, keys.start - key));
+        int64_t end = minimum(columns, maximum(start, keys.end - key));
+        float *row = scores + i * stride;
+        for (int64_t j = 0; j < start; j++)
+            row[j] = -INFINITY;
+        for (int64_t j = end; j < stride; j++)
+            row[j] = -INFINITY;
+    }
+}
+
+/* The tiles of one task, all in the worker's scratch. */
+struct tiles {
+    float *query;  /* [QUERY_BLOCK][stride], scaled */
+    float *key;    /* [D][KEY_BLOCK] */
+    float *value;  /* [KEY_BLOCK][stride] */
+    float *output; /* [QUERY_BLOCK][stride], not yet divided by the sum */
+    float *scores; /* [QUERY_BLOCK][KEY_BLOCK] */
+    int64_t stride;
+    float largest[QUERY_BLOCK], sum[QUERY_BLOCK];
+};
+
+static struct tiles make_tiles(float *scratch, int64_t head_size)
+{
+    int64_t stride = tile_stride(head_size);
+    struct tiles tiles = {.query = scratch, .stride = stride};
+    tiles.key = tiles.query + QUERY_BLOCK * stride;
+    tiles.value = tiles.key + KEY_BLOCK * stride;
+    tiles.output = tiles.value + KEY_BLOCK * stride;
+    tiles.scores = tiles.output + QUERY_BLOCK * stride;
+    _Static_assert(4 * 64 * MAXIMUM_HEAD_SIZE + QUERY_BLOCK * KEY_BLOCK <= WORKER_SCRATCH_FLOATS, "the tiles fit");
+    return tiles;
+}
+
+/* Scores become exp(score - maximum); the running maximum, sum and output follow. */
+static void softmax_rows(struct tiles *tiles, int64_t rows, int64_t stride)
+{
+    for (int64_t i = 0; i < rows; i++) {
+        float *row = tiles->scores + i * stride;
+        vector lanes = vector_fill(tiles->largest[i]);
+        for (int64_t j = 0; j < stride; j += LANES)
+            lanes = vector_max(vector_read(row + j), lanes);
+        float largest = lanes[0];
+        for (int j = 1; j < LANES; j++)
+            largest = lanes[j] > largest ? lanes[j] : largest;
+        if (largest == -INFINITY) { /* no key yet, or NaN alone, which the sum must show */
+            for (int64_t j = 0; j < stride; j++)
+                row[j] = row[j] == -INFINITY ? 0 : row[j];
+            vector sum = vector_fill(0);
+            for (int64_t j = 0; j < stride; j += LANES)
+                sum += vector_read(row + j);
+            tiles->sum[i] += vector_sum(sum);
+            continue;
+        }
+        vector sum = vector_fill(0);
+        for (int64_t j = 0; j < stride; j += LANES) {
+            vector e = vector_exp(vector_read(row + j) - largest);
+            vector_write(row + j, e);
+            sum += e;
+        }
+        float correction = vector_exp(vector_fill(tiles->largest[i] - largest))[0];
+        tiles->largest[i] = largest;
+        tiles->sum[i] = tiles->sum[i] * correction + vector_sum(sum);
+        if (correction != 1.0f)
+            for (int64_t j = 0; j < tiles->stride; j += LANES) {
+                float *output = tiles->output + i * tiles->stride + j;
+                vector_write(output, vector_read(output) * correction);
+            }
+    }
+}
+
+static void finish_rows(const struct attention_forward *p, const struct tiles *tiles, int64_t b, int64_t h,
+                        int64_t first, int64_t rows)
+{
+    for (int64_t i = 0; i < rows; i++) {
+        float inverse = tiles->sum[i] == 0 ? 0 : 1.0f / tiles->sum[i]; /* a query without keys: output 0 */
+        int64_t index = b * p->output_batch_stride + (first + i) * p->output_row_stride + h * p->head_size;
+        tile_store(tiles->output + i * tiles->stride, 1, p->head_size, element_of(p->output, index, p->type), 0,
+                   p->type, inverse);
+        if (p->log_sum_exp)
+            p->log_sum_exp[(b * p->heads + h) * p->query_length + first + i] =
+                (float)((double)tiles->largest[i] + log((double)tiles->sum[i]));
+    }
+}
+
+struct work {
+    const struct device_context *context;
+    const struct attention_forward *p;
+    int64_t blocks; /* of queries */
+};
+
+static void forward_task(void *argument, int64_t task, int worker)
+{
+    const struct work *work = argument;
+    const struct attention_forward *p = work->p;
+    /* the longest ranges first, so that no thread is left with one at the end */
+    int64_t first = (work->blocks - 1 - task / (p->batch * p->heads)) * QUERY_BLOCK;
+    int64_t b = task / p->heads % p->batch, h = task % p->heads, kv = h / (p->heads / p->kv_heads);
+    int64_t rows = minimum(QUERY_BLOCK, p->query_length - first), size = p->head_size;
+    struct tiles tiles = make_tiles(cpu_worker_scratch(work->context, worker), size);
+    tile_load(tiles.query, rows, size,
+              element(p->query, b * p->query_batch_stride + first * p->query_row_stride + h * size, p->type),
+              p->query_row_stride, p->type, p->scale);
+    memset(tiles.output, 0, (size_t)(rows * tiles.stride) * sizeof(float));
+    for (int64_t i = 0; i < rows; i++) {
+        tiles.largest[i] = -INFINITY;
+        tiles.sum[i] = 0;
+    }
+    struct key_range keys = attention_block_keys(p, b, first, rows);
+    for (int64_t key = keys.start / KEY_BLOCK * KEY_BLOCK; key < keys.end; key += KEY_BLOCK) {
+        int64_t columns = minimum(KEY_BLOCK, keys.end - key), stride = tile_stride(columns);
+        int64_t key_index = b * p->key_batch_stride + key * p->key_row_stride + kv * size;
+        int64_t value_index = b * p->value_batch_stride + key * p->value_row_stride + kv * size;
+        tile_load_transposed(tiles.key, columns, size, element(p->key, key_index, p->type), p->key_row_stride, p->type);
+        tile_load(tiles.value, columns, size, element(p->value, value_index, p->type), p->value_row_stride, p->type,
+                  1.0f);
+        tile_multiply(rows, columns, size, tiles.query, tiles.stride, 1, tiles.key, stride, tiles.scores, stride,
+                      false);
+        attention_mask(p, b, first, rows, key, columns, tiles.scores, stride);
+        softmax_rows(&tiles, rows, stride);
+        tile_multiply(rows, size, columns, tiles.scores, stride, 1, tiles.value, tiles.stride, tiles.output,
+                      tiles.stride, true);
+    }
+    finish_rows(p, &tiles, b, h, first, rows);
+}
+
+static enum status check_rows(const struct attention_forward *p, const char *operation)
+{
+    for (int64_t b = 0; b < p->batch; b++) {
+        CHECK(!p->key_lengths || (p->key_lengths[b] >= 0 && p->key_lengths[b] <= p->key_length),
+              "%s: row %lld has %d keys of at most %lld", operation, (long long)b, p->key_lengths[b],
+              (long long)p->key_length);
+        for (int64_t i = 0; p->starts && i < p->query_length; i++)
+            CHECK(p->starts[b * p->query_length + i] >= 0, "%s: query %lld of row %lld starts at key %d", operation,
+                  (long long)i, (long long)b, p->starts[b * p->query_length + i]);
+    }
+    return STATUS_OK;
+}
+
+enum status cpu_check_attention(const struct attention_forward *p, const char *operation)
+{
+    CHECK(p->batch >= 0 && p->query_length >= 0 && p->key_length >= 0, "%s: batch %lld, %lld queries, %lld keys",
+          operation, (long long)p->batch, (long long)p->query_length, (long long)p->key_length);
+    CHECK(p->heads > 0 && p->kv_heads > 0 && p->heads % p->kv_heads == 0, "%s: %lld heads over %lld key/value heads",
+          operation, (long long)p->heads, (long long)p->kv_heads);
+    CHECK(p->head_size > 0 && p->head_size <= MAXIMUM_HEAD_SIZE, "%s: head size %lld is not in 1..%d", operation,
+          (long long)p->head_size, (int)MAXIMUM_HEAD_SIZE);
+    CHECK(is_compute_type(p->type), "%s: type %d", operation, (int)p->type);
+    int64_t width = p->heads * p->head_size, kv_width = p->kv_heads * p->head_size;
+    CHECK(p->query_row_stride >= width && p->output_row_stride >= width && p->key_row_stride >= kv_width &&
+              p->value_row_stride >= kv_width,
+          "%s: a row stride is smaller than the heads", operation);
+    if (p->batch == 0 || p->query_length == 0)
+        return STATUS_OK;
+    CHECK(p->query && p->output && (p->key_length == 0 || (p->key && p->value)), "%s: a null array", operation);
+    return check_rows(p, operation);
+}
+
+size_t cpu_attention_forward_scratch_size(const struct attention_forward *p)
+{
+    (void)p;
+    return 0; /* tiles live in the threads' scratch */
+}
+
+enum status cpu_attention_forward(const struct device_context *context, const struct attention_forward *p)
+{
+    CHECK(context && p, "attention_forward: a null pointer");
+    enum status result = cpu_check_context(context, "attention_forward");
+    if (result == STATUS_OK)
+        result = cpu_check_attention(p, "attention_forward");
+    if (result != STATUS_OK)
+        return result;
+    struct work work = {context, p, divide_up(p->query_length, QUERY_BLOCK)};
+    thread_pool_run(context->pool, work.blocks * p->batch * p->heads, forward_task, &work);
+    return STATUS_OK;
+}

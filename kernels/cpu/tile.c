@@ -1,0 +1,166 @@
+#include "kernels/cpu/tile.h"
+
+#include "kernels/cpu/vector.h"
+
+/* `rows` x (8 * `vectors`) of C stay in registers through all of k: 6 x 2 uses 12 of AVX2's 16. */
+INLINE void multiply_block(int rows, int vectors, int64_t k, const float *a, int64_t a_row, int64_t a_column,
+                           const float *b, int64_t b_stride, float *c, int64_t c_stride, bool accumulate)
+{
+    vector sum[6][2];
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < vectors; j++)
+            sum[i][j] = accumulate ? vector_read(c + i * c_stride + j * LANES) : vector_fill(0);
+    for (int64_t p = 0; p < k; p++) {
+        vector right[2];
+        for (int j = 0; j < vectors; j++)
+            right[j] = vector_read(b + p * b_stride + j * LANES);
+        for (int i = 0; i < rows; i++) {
+            vector left = vector_fill(a[i * a_row + p * a_column]);
+            for (int j = 0; j < vectors; j++)
+                sum[i][j] = multiply_add(left, right[j], sum[i][j]);
+        }
+    }
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < vectors; j++)
+            vector_write(c + i * c_stride + j * LANES, sum[i][j]);
+}
+
+INLINE void multiply_columns(int vectors, int64_t m, int64_t k, const float *a, int64_t a_row, int64_t a_column,
+                             const float *b, int64_t b_stride, float *c, int64_t c_stride, bool accumulate)
+{
+    int64_t i = 0;
+    for (; i + 6 <= m; i += 6)
+        multiply_block(6, vectors, k, a + i * a_row, a_row, a_column, b, b_stride, c + i * c_stride, c_stride,
+                       accumulate);
+    a += i * a_row;
+    c += i * c_stride;
+    switch (m - i) {
+    case 5:
+        multiply_block(5, vectors, k, a, a_row, a_column, b, b_stride, c, c_stride, accumulate);
+        break;
+    case 4:
+        multiply_block(4, vectors, k, a, a_row, a_column, b, b_stride, c, c_stride, accumulate);
+        break;
+    case 3:
+        multiply_block(3, vectors, k, a, a_row, a_column, b, b_stride, c, c_stride, accumulate);
+        break;
+    case 2:
+        multiply_block(2, vectors, k, a, a_row, a_column, b, b_stride, c, c_stride, accumulate);
+        break;
+    case 1:
+        multiply_block(1, vectors, k, a, a_row, a_column, b, b_stride, c, c_stride, accumulate);
+        break;
+    default:
+        break;
+    }
+}
+
+void tile_multiply(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_row, int64_t a_column, const float *b,
+                   int64_t b_stride, float *c, int64_t c_stride, bool accumulate)
+{
+    int64_t j = 0;
+    for (; j + LANES < n; j += 2 * LANES)
+        multiply_columns(2, m, k, a, a_row, a_column, b + j, b_stride, c + j, c_stride, accumulate);
+    if (j < n)
+        multiply_columns(1, m, k, a, a_row, a_column, b + j, b_stride, c + j, c_stride, accumulate);
+}
+
+INLINE void load_rows(float *tile, int64_t rows, int64_t columns, const void *source, int64_t source_stride,
+                      enum dtype type, float factor)
+{
+    int64_t stride = tile_stride(columns);
+    for (int64_t i = 0; i < rows; i++) {
+        int64_t j = 0;
+        for (; j + LANES <= columns; j += LANES)
+            vector_write(tile + i * stride + j, vector_load(source, i * source_stride + j, LANES, type) * factor);
+        if (j < columns)
+            vector_write(tile + i * stride + j, vector_load(source, i * source_stride + j, columns - j, type) * factor);
+    }
+}
+
+void tile_load(float *tile, int64_t rows, int64_t columns, const void *source, int64_t source_stride, enum dtype type,
+               float factor)
+{
+    if (type == DTYPE_F32)
+        load_rows(tile, rows, columns, source, source_stride, DTYPE_F32, factor);
+    else
+        load_rows(tile, rows, columns, source, source_stride, DTYPE_BF16, factor);
+}
+
+INLINE void transpose_block(vector v[8])
+{
+#if defined(__clang__)
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (vector_int){__VA_ARGS__})
+#endif
+    vector low[4], high[4], four[8];
+    for (int i = 0; i < 4; i++) {
+        low[i] = SHUFFLE(v[2 * i], v[2 * i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+        high[i] = SHUFFLE(v[2 * i], v[2 * i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+    }
+    for (int i = 0; i < 2; i++) {
+        four[4 * i] = SHUFFLE(low[2 * i], low[2 * i + 1], 0, 1, 8, 9, 4, 5, 12, 13);
+        four[4 * i + 1] = SHUFFLE(low[2 * i], low[2 * i + 1], 2, 3, 10, 11, 6, 7, 14, 15);
+        four[4 * i + 2] = SHUFFLE(high[2 * i], high[2 * i + 1], 0, 1, 8, 9, 4, 5, 12, 13);
+        four[4 * i + 3] = SHUFFLE(high[2 * i], high[2 * i + 1], 2, 3, 10, 11, 6, 7, 14, 15);
+    }
+    for (int i = 0; i < 4; i++) {
+        v[i] = SHUFFLE(four[i], four[4 + i], 0, 1, 2, 3, 8, 9, 10, 11);
+        v[4 + i] = SHUFFLE(four[i], four[4 + i], 4, 5, 6, 7, 12, 13, 14, 15);
+    }
+#undef SHUFFLE
+}
+
+INLINE void load_transposed(float *tile, int64_t rows, int64_t columns, const void *source, int64_t source_stride,
+                            enum dtype type)
+{
+    int64_t stride = tile_stride(rows);
+    for (int64_t i = 0; i < rows; i += LANES)
+        for (int64_t j = 0; j < columns; j += LANES) {
+            int64_t count = columns - j < LANES ? columns - j : LANES;
+            vector v[8];
+            for (int64_t r = 0; r < LANES; r++) {
+                if (i + r >= rows)
+                    v[r] = vector_fill(0);
+                else if (count == LANES)
+                    v[r] = vector_load(source, (i + r) * source_stride + j, LANES, type);
+                else
+                    v[r] = vector_load(source, (i + r) * source_stride + j, count, type);
+            }
+            transpose_block(v);
+            for (int64_t c = 0; c < count; c++)
+                vector_write(tile + (j + c) * stride + i, v[c]);
+        }
+}
+
+void tile_load_transposed(float *tile, int64_t rows, int64_t columns, const void *source, int64_t source_stride,
+                          enum dtype type)
+{
+    if (type == DTYPE_F32)
+        load_transposed(tile, rows, columns, source, source_stride, DTYPE_F32);
+    else
+        load_transposed(tile, rows, columns, source, source_stride, DTYPE_BF16);
+}
+
+INLINE void store_rows(const float *tile, int64_t rows, int64_t columns, void *destination, int64_t stride,
+                       enum dtype type, float factor)
+{
+    for (int64_t i = 0; i < rows; i++) {
+        const float *row = tile + i * tile_stride(columns);
+        int64_t j = 0;
+        for (; j + LANES <= columns; j += LANES)
+            vector_store(destination, i * stride + j, LANES, type, vector_read(row + j) * factor);
+        if (j < columns)
+            vector_store(destination, i * stride + j, columns - j, type, vector_read(row + j) * factor);
+    }
+}
+
+void tile_store(const float *tile, int64_t rows, int64_t columns, void *destination, int64_t stride, enum dtype type,
+                float factor)
+{
+    if (type == DTYPE_F32)
+        store_rows(tile, rows, columns, destination, stride, DTYPE_F32, factor);
+    else
+        store_rows(tile, rows, columns, destination, stride, DTYPE_BF16, factor);
+}

@@ -1,0 +1,33 @@
+/* Products of tiles that lie in a core's caches, for attention and for matrices of few rows. Tiles are f32 with row
+ * strides that are multiples of 8 and at least n rounded up to 8: columns beyond n are computed and written too. */
+#ifndef SPIRITLM_KERNELS_CPU_TILE_H
+#define SPIRITLM_KERNELS_CPU_TILE_H
+
+#include "core/dtype.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+static inline int64_t tile_stride(int64_t columns)
+{
+    return (columns + 7) / 8 * 8;
+}
+
+/* C[i][j] = (accumulate ? C[i][j] : 0) + sum over k of A[i * a_row + k * a_column] * B[k * b_stride + j]. Each element
+ * is one chain of additions in order of k: its bits depend on nothing but its own row and column. */
+void tile_multiply(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_row, int64_t a_column, const float *b,
+                   int64_t b_stride, float *c, int64_t c_stride, bool accumulate);
+
+/* tile[i][j] = source[i * source_stride + j] * factor as f32, zero in the columns that fill a stride up. */
+void tile_load(float *tile, int64_t rows, int64_t columns, const void *source, int64_t source_stride, enum dtype type,
+               float factor);
+
+/* tile[j][i] = source[i * source_stride + j]: columns x rows with row stride tile_stride(rows), filled up with zeros.*/
+void tile_load_transposed(float *tile, int64_t rows, int64_t columns, const void *source, int64_t source_stride,
+                          enum dtype type);
+
+/* destination[i * stride + j] = tile[i * tile_stride(columns) + j] * factor in `type`. */
+void tile_store(const float *tile, int64_t rows, int64_t columns, void *destination, int64_t stride, enum dtype type,
+                float factor);
+
+#endif
