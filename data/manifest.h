@@ -1,10 +1,11 @@
-/* The manifest: what a corpus consists of, JSON lines, one utterance or text document each.
+/* The manifest: what a corpus consists of, JSON lines, one utterance or text document each (docs/formats.md).
  *   {"id": "a/1", "audio": "a/1.wav", "text": "hello there", "speaker": "rm", "channel": 0,
  *    "words": [["hello", 0.10, 0.42], ["there", 0.45, 0.80]],      start and end in seconds, optional
  *    "hubert": [5, 5, 7], "pitch": [..], "style": [..],             ready units, optional, not deduplicated
  *    "begin": 0.0, "end": 12.5,                                     a segment of the file, optional
  *    "source": "asterisk", "synthetic": false}                      free labels, kept in the shard's meta
- * A row has text, or audio, or ready units, or several. Audio paths are relative to the manifest's folder. */
+ * A row has text, or audio, or ready units, or several. Audio paths are relative to the manifest's folder. Word times
+ * count from the beginning of the row's audio, that is from `begin`. */
 #ifndef SPIRITLM_DATA_MANIFEST_H
 #define SPIRITLM_DATA_MANIFEST_H
 
@@ -16,15 +17,22 @@
 
 struct aligned_word {
     int32_t start, end;           /* samples at 16 kHz */
-    int32_t text_begin, text_end; /* bytes in the row's text */
+    int32_t text_begin, text_end; /* bytes in the row's text, punctuation that touches the word included */
+};
+
+enum {
+    MANIFEST_TEXT_LIMIT = 4 << 20, /* bytes of one row's text */
+    MANIFEST_ID_LIMIT = 1024,      /* bytes of an id or a speaker's name */
+    MANIFEST_SECONDS_LIMIT = 12 * 3600,
 };
 
 struct manifest_row {
     char *id, *audio, *text, *speaker; /* audio: absolute or relative to the working directory; NULL: absent */
     char *meta;                        /* one JSON object of all other keys, sorted; NULL: none */
+    int64_t line;                      /* in the file, from 1 */
     int channel;                       /* -1: mean of all */
     double begin, end;                 /* seconds; end < 0: to the end */
-    struct aligned_word *words;        /* NULL: not given */
+    struct aligned_word *words;        /* NULL: not given; they do not overlap: a start before the last end is moved */
     int64_t word_count;
     uint16_t *units[3]; /* by enum unit_stream of speech/units.h; NULL: not given */
     int64_t unit_count[3];
@@ -37,9 +45,15 @@ struct manifest {
     struct sha256 hash; /* of the file's bytes */
 };
 
-/* Refuses unknown types, duplicate ids, words out of order or outside the text, by file and line. Words are matched to
- * the text in order (case and punctuation aside); words that do not occur in it are an error of that row. */
+/* Refuses unknown types, duplicate ids, words out of order or outside the text, by file and line (STATUS_CORRUPT); a
+ * missing file is STATUS_USAGE. Words are matched to the text in order (case and punctuation aside); words that do not
+ * occur in it are an error of that row. Empty lines are passed over. */
 enum status manifest_read(const char *path, struct manifest *manifest);
 void manifest_free(struct manifest *manifest);
+
+/* Finds `word` in `text` at or after *position (bytes), case and punctuation aside, and moves *position behind it.
+ * begin and end take in the punctuation that touches the word. False when it does not occur. In data/manifest_words.c.
+ */
+bool manifest_find_word(const char *text, const char *word, int64_t *position, int32_t *begin, int32_t *end);
 
 #endif

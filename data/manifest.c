@@ -1,0 +1,346 @@
+#include "data/manifest.h"
+
+#include "io/atomic_file.h"
+#include "io/json.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { WHERE_LENGTH = 512 };
+static const int64_t MANIFEST_FILE_LIMIT = (int64_t)64 << 30;
+static const double SAMPLES_A_SECOND = 16000;
+
+static const char *const unit_keys[3] = {"hubert", "pitch", "style"};
+
+static enum status out_of_memory(const char *where)
+{
+    return status_set(STATUS_INTERNAL, "%s: out of memory", where);
+}
+
+/* Takes `key` out of the object, so that what is left at the end is the row's meta. NULL when absent or null. */
+static json_t *take(json_t *object, const char *key)
+{
+    json_t *value = json_object_get(object, key);
+    if (!value)
+        return NULL;
+    json_incref(value);
+    json_object_del(object, key);
+    if (json_is_null(value)) {
+        json_decref(value);
+        return NULL;
+    }
+    return value;
+}
+
+/* An absent key, null and "" all give NULL. */
+static enum status take_text(const char *where, json_t *object, const char *key, size_t limit, char **text)
+{
+    enum status result = STATUS_OK;
+    json_t *value = take(object, key);
+    if (!value)
+        return STATUS_OK;
+    if (!json_is_string(value))
+        FAIL(STATUS_CORRUPT, "%s: \"%s\" must be a string", where, key);
+    if (json_string_length(value) > limit)
+        FAIL(STATUS_CORRUPT, "%s: \"%s\" has %zu bytes, at most %zu are allowed", where, key, json_string_length(value),
+             limit);
+    if (json_string_length(value) > 0 && !(*text = strdup(json_string_value(value))))
+        result = out_of_memory(where);
+fail:
+    json_decref(value);
+    return result;
+}
+
+static enum status take_seconds(const char *where, json_t *object, const char *key, double *seconds)
+{
+    json_t *value = take(object, key);
+    if (!value)
+        return STATUS_OK;
+    bool number = json_is_number(value);
+    double given = json_number_value(value);
+    json_decref(value);
+    if (!number || !(given >= 0 && given <= MANIFEST_SECONDS_LIMIT))
+        return status_set(STATUS_CORRUPT, "%s: \"%s\" must be seconds between 0 and %d", where, key,
+                          MANIFEST_SECONDS_LIMIT);
+    *seconds = given;
+    return STATUS_OK;
+}
+
+static enum status take_units(const char *where, json_t *object, struct manifest_row *row, int stream)
+{
+    enum status result = STATUS_OK;
+    json_t *value = take(object, unit_keys[stream]);
+    if (!value)
+        return STATUS_OK;
+    if (!json_is_array(value))
+        FAIL(STATUS_CORRUPT, "%s: \"%s\" must be a list of integers", where, unit_keys[stream]);
+    size_t count = json_array_size(value);
+    if (count == 0)
+        goto fail;
+    row->units[stream] = malloc(count * sizeof *row->units[stream]);
+    if (!row->units[stream])
+        TRY(out_of_memory(where));
+    for (size_t i = 0; i < count; i++) {
+        json_t *item = json_array_get(value, i);
+        json_int_t unit = json_integer_value(item);
+        if (!json_is_integer(item) || unit < 0 || unit > UINT16_MAX)
+            FAIL(STATUS_CORRUPT, "%s: \"%s\"[%zu] must be an integer between 0 and 65535", where, unit_keys[stream], i);
+        row->units[stream][i] = (uint16_t)unit;
+    }
+    row->unit_count[stream] = (int64_t)count;
+fail:
+    json_decref(value);
+    return result;
+}
+
+static enum status word_times(const char *where, const json_t *item, size_t index, struct aligned_word *word)
+{
+    const json_t *start = json_array_get(item, 1), *end = json_array_get(item, 2);
+    if (json_array_size(item) != 3 || !json_is_string(json_array_get(item, 0)) || !json_is_number(start) ||
+        !json_is_number(end))
+        return status_set(STATUS_CORRUPT, "%s: \"words\"[%zu] must be [\"word\", start, end]", where, index);
+    double from = json_number_value(start), to = json_number_value(end);
+    if (!(from >= 0 && from <= to && to <= MANIFEST_SECONDS_LIMIT))
+        return status_set(STATUS_CORRUPT, "%s: \"words\"[%zu]: times %g to %g; needed: 0 <= start <= end <= %d", where,
+                          index, from, to, MANIFEST_SECONDS_LIMIT);
+    word->start = (int32_t)lround(from * SAMPLES_A_SECOND);
+    word->end = (int32_t)lround(to * SAMPLES_A_SECOND);
+    return STATUS_OK;
+}
+
+static enum status fill_words(const char *where, const json_t *list, struct manifest_row *row)
+{
+    int64_t position = 0;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *item = json_array_get(list, i);
+        struct aligned_word *word = row->words + i;
+        enum status result = word_times(where, item, i, word);
+        if (result != STATUS_OK)
+            return result;
+        const struct aligned_word *last = i > 0 ? word - 1 : NULL;
+        if (last && (word->start < last->start || word->end < last->end))
+            return status_set(STATUS_CORRUPT, "%s: \"words\"[%zu] lies before the word in front of it", where, i);
+        if (last && word->start < last->end)
+            word->start = last->end;
+        const char *text = json_string_value(json_array_get(item, 0));
+        if (!manifest_find_word(row->text, text, &position, &word->text_begin, &word->text_end))
+            return status_set(STATUS_CORRUPT, "%s: \"words\"[%zu]: \"%s\" does not occur in the rest of the text",
+                              where, i, text);
+    }
+    row->word_count = (int64_t)json_array_size(list);
+    return STATUS_OK;
+}
+
+static enum status take_words(const char *where, json_t *object, struct manifest_row *row)
+{
+    enum status result = STATUS_OK;
+    json_t *value = take(object, "words");
+    if (!value)
+        return STATUS_OK;
+    if (!json_is_array(value))
+        FAIL(STATUS_CORRUPT, "%s: \"words\" must be a list of [\"word\", start, end]", where);
+    if (json_array_size(value) == 0)
+        goto fail;
+    if (!row->text)
+        FAIL(STATUS_CORRUPT, "%s: \"words\" without \"text\"", where);
+    row->words = calloc(json_array_size(value), sizeof *row->words);
+    if (!row->words)
+        TRY(out_of_memory(where));
+    TRY(fill_words(where, value, row));
+fail:
+    json_decref(value);
+    return result;
+}
+
+static enum status take_channel(const char *where, json_t *object, struct manifest_row *row)
+{
+    row->channel = -1;
+    json_t *value = take(object, "channel");
+    if (!value)
+        return STATUS_OK;
+    bool good = json_is_integer(value) && json_integer_value(value) >= 0 && json_integer_value(value) < 1024;
+    if (good)
+        row->channel = (int)json_integer_value(value);
+    json_decref(value);
+    return good ? STATUS_OK
+                : status_set(STATUS_CORRUPT, "%s: \"channel\" must be an integer between 0 and 1023", where);
+}
+
+static enum status resolve_audio(const char *where, const char *manifest_path, struct manifest_row *row)
+{
+    const char *slash = strrchr(manifest_path, '/');
+    if (!row->audio || row->audio[0] == '/' || !slash)
+        return STATUS_OK;
+    size_t folder = (size_t)(slash - manifest_path) + 1, length = strlen(row->audio);
+    char *path = malloc(folder + length + 1);
+    if (!path)
+        return out_of_memory(where);
+    memcpy(path, manifest_path, folder);
+    memcpy(path + folder, row->audio, length + 1);
+    free(row->audio);
+    row->audio = path;
+    return STATUS_OK;
+}
+
+static enum status check_row(const char *where, const struct manifest_row *row)
+{
+    if (!row->id)
+        return status_set(STATUS_CORRUPT, "%s: \"id\" is missing or empty", where);
+    if (!row->text && !row->audio && !row->units[0])
+        return status_set(STATUS_CORRUPT, "%s: the row has neither \"text\" nor \"audio\" nor \"hubert\"", where);
+    if ((row->units[1] || row->units[2]) && !row->units[0])
+        return status_set(STATUS_CORRUPT, "%s: \"pitch\" or \"style\" without \"hubert\"", where);
+    if (row->words && !row->audio && !row->units[0])
+        return status_set(STATUS_CORRUPT, "%s: \"words\" without \"audio\" or \"hubert\"", where);
+    if (!row->audio && (row->begin > 0 || row->end >= 0))
+        return status_set(STATUS_CORRUPT, "%s: \"begin\" or \"end\" without \"audio\"", where);
+    if (row->end >= 0 && row->end <= row->begin)
+        return status_set(STATUS_CORRUPT, "%s: \"end\" %g is not after \"begin\" %g", where, row->end, row->begin);
+    return STATUS_OK;
+}
+
+/* Consumes the known keys of `object`. */
+static enum status fill_row(const char *where, const char *manifest_path, json_t *object, struct manifest_row *row)
+{
+    enum status result = STATUS_OK;
+    row->end = -1;
+    TRY(take_text(where, object, "id", MANIFEST_ID_LIMIT, &row->id));
+    TRY(take_text(where, object, "audio", 4095, &row->audio));
+    TRY(take_text(where, object, "text", MANIFEST_TEXT_LIMIT, &row->text));
+    TRY(take_text(where, object, "speaker", MANIFEST_ID_LIMIT, &row->speaker));
+    TRY(take_channel(where, object, row));
+    TRY(take_seconds(where, object, "begin", &row->begin));
+    TRY(take_seconds(where, object, "end", &row->end));
+    TRY(take_words(where, object, row));
+    for (int stream = 0; stream < 3; stream++)
+        TRY(take_units(where, object, row, stream));
+    TRY(check_row(where, row));
+    TRY(resolve_audio(where, manifest_path, row));
+    if (json_object_size(object) > 0) {
+        row->meta = json_text(object, 0);
+        if (!row->meta)
+            TRY(out_of_memory(where));
+        row->meta[strcspn(row->meta, "\n")] = 0;
+        if (strlen(row->meta) > MANIFEST_TEXT_LIMIT)
+            FAIL(STATUS_CORRUPT, "%s: the row's labels have more than %d bytes", where, MANIFEST_TEXT_LIMIT);
+    }
+fail:
+    return result;
+}
+
+static enum status parse_line(struct manifest *manifest, const char *line, int64_t length, int64_t number)
+{
+    char where[WHERE_LENGTH];
+    snprintf(where, sizeof where, "%s:%lld", manifest->path, (long long)number);
+    json_t *object = NULL;
+    enum status result = json_parse(where, line, length, &object);
+    if (result == STATUS_OK && !json_is_object(object))
+        result = status_set(STATUS_CORRUPT, "%s: a row must be a JSON object", where);
+    if (result == STATUS_OK) {
+        struct manifest_row *row = manifest->rows + manifest->count++;
+        memset(row, 0, sizeof *row);
+        row->line = number;
+        result = fill_row(where, manifest->path, object, row);
+    }
+    json_decref(object);
+    return result;
+}
+
+static bool blank(const char *line, int64_t length)
+{
+    for (int64_t i = 0; i < length; i++)
+        if (!strchr(" \t\r", line[i]) || !line[i])
+            return false;
+    return true;
+}
+
+static enum status parse_lines(struct manifest *manifest, const char *data, int64_t size)
+{
+    int64_t capacity = 0, number = 0;
+    for (int64_t position = 0; position < size;) {
+        const char *line = data + position, *newline = memchr(line, '\n', (size_t)(size - position));
+        int64_t length = newline ? newline - line : size - position;
+        position += length + 1;
+        number++;
+        if (blank(line, length))
+            continue;
+        if (manifest->count == capacity) {
+            capacity = capacity ? 2 * capacity : 1024;
+            struct manifest_row *rows = realloc(manifest->rows, (size_t)capacity * sizeof *rows);
+            if (!rows)
+                return out_of_memory(manifest->path);
+            manifest->rows = rows;
+        }
+        enum status result = parse_line(manifest, line, length, number);
+        if (result != STATUS_OK)
+            return result;
+    }
+    return STATUS_OK;
+}
+
+/* Open addressing over the rows' numbers. */
+static enum status refuse_duplicates(const struct manifest *manifest)
+{
+    uint64_t slots = 16;
+    while (slots < 2 * (uint64_t)manifest->count)
+        slots *= 2;
+    int64_t *table = malloc(slots * sizeof *table);
+    if (!table)
+        return out_of_memory(manifest->path);
+    memset(table, 0xff, slots * sizeof *table);
+    enum status result = STATUS_OK;
+    for (int64_t i = 0; i < manifest->count; i++) {
+        const char *id = manifest->rows[i].id;
+        uint64_t slot = ((uint64_t)crc32c(0, id, strlen(id)) << 16 ^ crc32c(1, id, strlen(id))) & (slots - 1);
+        for (; table[slot] >= 0; slot = (slot + 1) & (slots - 1))
+            if (strcmp(manifest->rows[table[slot]].id, id) == 0)
+                FAIL(STATUS_CORRUPT, "%s:%lld: the id \"%s\" was already used in line %lld", manifest->path,
+                     (long long)manifest->rows[i].line, id, (long long)manifest->rows[table[slot]].line);
+        table[slot] = i;
+    }
+fail:
+    free(table);
+    return result;
+}
+
+enum status manifest_read(const char *path, struct manifest *manifest)
+{
+    enum status result = STATUS_OK;
+    void *data = NULL;
+    int64_t size = 0;
+    memset(manifest, 0, sizeof *manifest);
+    TRY(file_read(path, MANIFEST_FILE_LIMIT, &data, &size));
+    manifest->hash = sha256_of(data, (size_t)size);
+    manifest->path = strdup(path);
+    if (!manifest->path)
+        TRY(out_of_memory(path));
+    TRY(parse_lines(manifest, data, size));
+    if (manifest->count == 0)
+        FAIL(STATUS_CORRUPT, "%s: no rows", path);
+    TRY(refuse_duplicates(manifest));
+fail:
+    free(data);
+    if (result != STATUS_OK)
+        manifest_free(manifest);
+    return result;
+}
+
+void manifest_free(struct manifest *manifest)
+{
+    for (int64_t i = 0; i < manifest->count; i++) {
+        struct manifest_row *row = manifest->rows + i;
+        free(row->id);
+        free(row->audio);
+        free(row->text);
+        free(row->speaker);
+        free(row->meta);
+        free(row->words);
+        for (int stream = 0; stream < 3; stream++)
+            free(row->units[stream]);
+    }
+    free(manifest->rows);
+    free(manifest->path);
+    memset(manifest, 0, sizeof *manifest);
+}

@@ -1,0 +1,164 @@
+/* A folder of shards read as one list of rows; the shards touched last stay open. */
+#include "data/shard_index.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct open_shard {
+    struct shard *shard;
+    int64_t number, touched;
+};
+
+struct dataset {
+    char *folder;
+    struct shard_index index;
+    int64_t *begins; /* [shards + 1] */
+    struct open_shard window[DATASET_WINDOW];
+    int64_t clock;
+};
+
+enum status dataset_open(const char *folder, struct dataset **dataset)
+{
+    enum status result = STATUS_OK;
+    *dataset = calloc(1, sizeof **dataset);
+    if (!*dataset || !((*dataset)->folder = strdup(folder)))
+        FAIL(STATUS_INTERNAL, "%s: out of memory", folder);
+    TRY(shard_index_read(folder, &(*dataset)->index));
+    const struct shard_index *index = &(*dataset)->index;
+    (*dataset)->begins = calloc((size_t)index->shard_count + 1, sizeof *(*dataset)->begins);
+    if (!(*dataset)->begins)
+        FAIL(STATUS_INTERNAL, "%s: out of memory", folder);
+    for (int64_t i = 0; i < index->shard_count; i++)
+        (*dataset)->begins[i + 1] = (*dataset)->begins[i] + index->shards[i].rows;
+    return STATUS_OK;
+fail:
+    dataset_close(*dataset);
+    *dataset = NULL;
+    return result;
+}
+
+void dataset_close(struct dataset *dataset)
+{
+    if (!dataset)
+        return;
+    for (int i = 0; i < DATASET_WINDOW; i++)
+        shard_close(dataset->window[i].shard);
+    shard_index_free(&dataset->index);
+    free(dataset->begins);
+    free(dataset->folder);
+    free(dataset);
+}
+
+const char *dataset_folder(const struct dataset *dataset)
+{
+    return dataset->folder;
+}
+
+enum dataset_kind dataset_kind(const struct dataset *dataset)
+{
+    return dataset->index.kind;
+}
+
+int64_t dataset_rows(const struct dataset *dataset)
+{
+    return dataset->index.totals.rows;
+}
+
+int64_t dataset_shards(const struct dataset *dataset)
+{
+    return dataset->index.shard_count;
+}
+
+int64_t dataset_shard_begin(const struct dataset *dataset, int64_t shard)
+{
+    return dataset->begins[shard];
+}
+
+const struct shard_fingerprints *dataset_fingerprints(const struct dataset *dataset)
+{
+    return &dataset->index.fingerprints;
+}
+
+const struct shard_totals *dataset_totals(const struct dataset *dataset)
+{
+    return &dataset->index.totals;
+}
+
+struct sha256 dataset_hash(const struct dataset *dataset)
+{
+    const struct shard_index *index = &dataset->index;
+    struct sha256_stream *stream = sha256_start();
+    const char *kind = dataset_kind_name(index->kind);
+    sha256_add(stream, kind, strlen(kind) + 1);
+    sha256_add(stream, index->fingerprints.stream, sizeof index->fingerprints.stream);
+    sha256_add(stream, &index->fingerprints.rates, sizeof index->fingerprints.rates);
+    for (int64_t i = 0; i < index->shard_count; i++)
+        sha256_add(stream, index->shards[i].hash.bytes, sizeof index->shards[i].hash.bytes);
+    return sha256_finish(stream);
+}
+
+static bool same_fingerprints(const struct shard_fingerprints *a, const struct shard_fingerprints *b)
+{
+    return memcmp(a->stream, b->stream, sizeof a->stream) == 0 && memcmp(&a->rates, &b->rates, sizeof a->rates) == 0;
+}
+
+static enum status open_into(struct dataset *dataset, int64_t number, struct open_shard *slot)
+{
+    enum status result = STATUS_OK;
+    char path[4096];
+    const struct shard_entry *entry = dataset->index.shards + number;
+    shard_close(slot->shard);
+    slot->shard = NULL;
+    TRY(shard_path(dataset->folder, number, path));
+    TRY(shard_open(path, &entry->hash, &slot->shard));
+    slot->number = number;
+    if (shard_rows(slot->shard) != entry->rows)
+        FAIL(STATUS_CORRUPT, "%s: %lld rows, the index says %lld", path, (long long)shard_rows(slot->shard),
+             (long long)entry->rows);
+    if (dataset->index.kind == DATASET_SPEECH && entry->rows > 0 &&
+        !same_fingerprints(shard_get_fingerprints(slot->shard), &dataset->index.fingerprints))
+        FAIL(STATUS_CORRUPT, "%s: its fingerprints are not those of the index", path);
+    return STATUS_OK;
+fail:
+    shard_close(slot->shard);
+    slot->shard = NULL;
+    return result;
+}
+
+/* The slot that holds the shard; else an empty slot or the one touched longest ago. */
+static struct open_shard *find_slot(struct dataset *dataset, int64_t number)
+{
+    struct open_shard *oldest = dataset->window;
+    for (struct open_shard *slot = dataset->window; slot < dataset->window + DATASET_WINDOW; slot++) {
+        if (slot->shard && slot->number == number)
+            return slot;
+        int64_t age = slot->shard ? slot->touched : -1, oldest_age = oldest->shard ? oldest->touched : -1;
+        if (age < oldest_age)
+            oldest = slot;
+    }
+    return oldest;
+}
+
+enum status dataset_row(struct dataset *dataset, int64_t row, struct shard_row *out)
+{
+    if (row < 0 || row >= dataset->index.totals.rows)
+        return status_set(STATUS_INTERNAL, "%s: row %lld of %lld", dataset->folder, (long long)row,
+                          (long long)dataset->index.totals.rows);
+    int64_t low = 0, high = dataset->index.shard_count;
+    while (high - low > 1) {
+        int64_t middle = low + (high - low) / 2;
+        if (dataset->begins[middle] <= row)
+            low = middle;
+        else
+            high = middle;
+    }
+    struct open_shard *slot = find_slot(dataset, low);
+    if (!slot->shard || slot->number != low) {
+        enum status result = open_into(dataset, low, slot);
+        if (result != STATUS_OK)
+            return result;
+    }
+    slot->touched = ++dataset->clock;
+    shard_row_get(slot->shard, row - dataset->begins[low], out);
+    return STATUS_OK;
+}
