@@ -11,6 +11,10 @@
 static pthread_mutex_t library = PTHREAD_MUTEX_INITIALIZER;
 
 static const char *const groups[] = {"id", "speaker", "meta", "text", "word", "hubert", "pitch", "style"};
+
+/* libhdf5 wants a name even for a file in memory and looks whether it exists: this one cannot. */
+static const char NO_PATH[] = "/dev/null/shard.h5";
+
 enum { GROUPS = sizeof groups / sizeof *groups, NAME_LENGTH = 64 };
 
 /* Types as stored: little-endian whatever the machine. The identifiers exist once the library is initialised. */
@@ -120,16 +124,75 @@ fail:
     return result;
 }
 
-/* A file that lives in memory alone. The newest format: every piece of metadata carries a checksum. */
-static enum status create_file(const char *name, hid_t *file)
+/* The memory of a file that lives in memory alone. It is taken from libhdf5 when the file is closed: the image that
+ * H5Fget_file_image gives of an open file has a wrong checksum in its superblock (1.10.8). */
+struct image {
+    char *memory;
+    size_t size; /* allocated; unused bytes are 0 */
+};
+
+static void *image_resize(void *memory, size_t size, H5FD_file_image_op_t operation, void *user)
 {
+    (void)memory;
+    (void)operation;
+    struct image *image = user;
+    char *larger = realloc(image->memory, size);
+    if (!larger)
+        return NULL;
+    if (size > image->size)
+        memset(larger + image->size, 0, size - image->size);
+    *image = (struct image){larger, size};
+    return larger;
+}
+
+static void *image_allocate(size_t size, H5FD_file_image_op_t operation, void *user)
+{
+    return image_resize(NULL, size, operation, user);
+}
+
+static void *image_copy(void *to, const void *from, size_t size, H5FD_file_image_op_t operation, void *user)
+{
+    (void)operation;
+    (void)user;
+    return memcpy(to, from, size);
+}
+
+static herr_t image_keep(void *memory, H5FD_file_image_op_t operation, void *user)
+{
+    (void)memory;
+    (void)operation;
+    (void)user;
+    return 0;
+}
+
+static void *share_user(void *user)
+{
+    return user;
+}
+
+static herr_t keep_user(void *user)
+{
+    (void)user;
+    return 0;
+}
+
+/* The newest format: every piece of metadata carries a checksum. */
+static enum status create_file(const char *name, struct image *image, hid_t *file)
+{
+    H5FD_file_image_callbacks_t callbacks = {.image_malloc = image_allocate,
+                                             .image_memcpy = image_copy,
+                                             .image_realloc = image_resize,
+                                             .image_free = image_keep,
+                                             .udata_copy = share_user,
+                                             .udata_free = keep_user,
+                                             .udata = image};
     enum status result = STATUS_OK;
     hid_t creation = H5Pcreate(H5P_FILE_CREATE), access = H5Pcreate(H5P_FILE_ACCESS);
     if (creation < 0 || access < 0 || H5Pset_obj_track_times(creation, false) < 0 ||
-        H5Pset_fapl_core(access, 1 << 20, false) < 0 ||
+        H5Pset_fapl_core(access, 1 << 20, false) < 0 || H5Pset_file_image_callbacks(access, &callbacks) < 0 ||
         H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) < 0)
         TRY(library_failed(STATUS_INTERNAL, name, "set up a file in memory"));
-    *file = H5Fcreate(name, H5F_ACC_TRUNC, creation, access);
+    *file = H5Fcreate(NO_PATH, H5F_ACC_TRUNC, creation, access);
     if (*file < 0)
         TRY(library_failed(STATUS_INTERNAL, name, "make a file in memory"));
 fail:
@@ -138,43 +201,43 @@ fail:
     return result;
 }
 
-static enum status make_image(const char *name, const struct shard_columns *columns, void **image, int64_t *size)
+static enum status make_image(const char *name, const struct shard_columns *columns, struct image *image, int64_t *size)
 {
     enum status result = STATUS_OK;
     hid_t file = -1;
     TRY(start_library());
-    TRY(create_file(name, &file));
+    TRY(create_file(name, image, &file));
     TRY(write_groups(name, file, columns));
     for (int column = 0; column < COLUMN_COUNT; column++)
         if (columns->count[column] > 0)
             TRY(write_column(name, file, columns, (enum shard_column)column));
-    if (H5Fflush(file, H5F_SCOPE_LOCAL) < 0)
-        TRY(library_failed(STATUS_INTERNAL, name, "flush"));
-    ssize_t bytes = H5Fget_file_image(file, NULL, 0);
-    if (bytes <= 0)
-        TRY(library_failed(STATUS_INTERNAL, name, "give the file's image"));
-    *image = malloc((size_t)bytes);
-    if (!*image)
-        FAIL(STATUS_INTERNAL, "%s: no memory for a shard of %zd bytes", name, bytes);
-    if (H5Fget_file_image(file, *image, (size_t)bytes) != bytes)
-        TRY(library_failed(STATUS_INTERNAL, name, "give the file's image"));
-    *size = bytes;
+    herr_t closed = H5Fclose(file);
+    file = -1;
+    if (closed < 0)
+        TRY(library_failed(STATUS_INTERNAL, name, "close"));
+    /* The end of the file, from the superblock of version 3. */
+    if (image->size < 48 || image->memory[8] != 3)
+        FAIL(STATUS_INTERNAL, "%s: libhdf5 made no superblock of version 3", name);
+    memcpy(size, image->memory + 28, sizeof *size);
+    if (*size < 48 || *size > (int64_t)image->size)
+        FAIL(STATUS_INTERNAL, "%s: libhdf5 made a file of %lld bytes in %zu", name, (long long)*size, image->size);
 fail:
     release(H5Fclose, file);
-    if (result != STATUS_OK) {
-        free(*image);
-        *image = NULL;
-    }
     return result;
 }
 
-enum status shard_image_make(const char *name, const struct shard_columns *columns, void **image, int64_t *size)
+enum status shard_image_make(const char *name, const struct shard_columns *columns, void **data, int64_t *size)
 {
-    *image = NULL;
+    struct image image = {NULL, 0};
     *size = 0;
     pthread_mutex_lock(&library);
-    enum status result = make_image(name, columns, image, size);
+    enum status result = make_image(name, columns, &image, size);
     pthread_mutex_unlock(&library);
+    if (result != STATUS_OK) {
+        free(image.memory);
+        image.memory = NULL;
+    }
+    *data = image.memory;
     return result;
 }
 
@@ -262,7 +325,7 @@ static enum status parse_image(const char *name, const void *image, int64_t size
     if (access < 0 || H5Pset_fapl_core(access, 1 << 20, false) < 0 ||
         H5Pset_file_image(access, (void *)(uintptr_t)image, (size_t)size) < 0)
         TRY(library_failed(STATUS_INTERNAL, name, "take a file's image"));
-    file = H5Fopen(name, H5F_ACC_RDONLY, access);
+    file = H5Fopen(NO_PATH, H5F_ACC_RDONLY, access);
     if (file < 0)
         TRY(library_failed(STATUS_CORRUPT, name, "open it"));
     for (int column = 0; column < COLUMN_COUNT; column++)
