@@ -24,25 +24,27 @@ struct llama_config {
 /* STATUS_USAGE with the reason when sizes are impossible (heads not a multiple of kv_heads, odd head_size...). */
 enum status llama_config_check(const struct llama_config *config);
 int64_t llama_parameter_count(const struct llama_config *config); /* a tied head counts once */
-double llama_flops_per_token(const struct llama_config *config, int64_t context); /* forward + backward: for MFU */
+/* Floating-point operations of forward + backward a token, for MFU: 6 a matrix element (the head's included, the
+ * embedding's and the norms' not) and 6 * layers * heads * head_size * context for causal attention over `context`. */
+double llama_flops_per_token(const struct llama_config *config, int64_t context);
 
 struct parameter_view {
-    char name[96];     /* "model.layers.0.self_attn.q_proj.weight" */
-    int64_t offset;    /* elements from the arena's start; q, k, v (and gate, up) follow each other without a gap */
-    int64_t count;     /* elements */
+    char name[96];  /* "model.layers.0.self_attn.q_proj.weight" */
+    int64_t offset; /* elements from the arena's start; q, k, v (and gate, up) follow each other without a gap */
+    int64_t count;  /* elements */
     int rank;
     int64_t shape[2];
-    int layer;         /* -1: embedding, final norm, head */
-    bool decay;        /* weight decay applies: false for norms */
-    bool alias;        /* the tied head: offset of the embedding, not counted, not stored again */
+    int layer;  /* -1: embedding, final norm, head */
+    bool decay; /* weight decay applies: false for norms */
+    bool alias; /* the tied head: offset of the embedding, not counted, not stored again */
 };
 
 struct parameter_layout {
     struct parameter_view *views;
     int64_t count;
-    int64_t elements; /* of the arena, padding included; tensor groups start at multiples of 128 elements (256 bytes
-                         in bf16, 512 in f32) */
-    int64_t bucket_count;    /* layers + 2: embedding, each layer, final norm + head */
+    int64_t elements;     /* of the arena, padding included; tensor groups start at multiples of 128 elements (256 bytes
+                             in bf16, 512 in f32) */
+    int64_t bucket_count; /* layers + 2: embedding, each layer, final norm + head */
     int64_t *bucket_offsets; /* [bucket_count + 1] elements */
 };
 
@@ -60,7 +62,7 @@ struct llama {
     struct device_context *context; /* borrowed */
 };
 
-/* Weights zero. */
+/* Weights zero. `config` is copied; kernels and context must outlive the model. */
 enum status llama_create(const struct llama_config *config, enum dtype dtype, const struct kernels *kernels,
                          struct device_context *context, struct llama **model);
 void llama_destroy(struct llama *model);
@@ -75,12 +77,14 @@ enum status llama_initialize_rows(struct llama *model, uint64_t seed, double std
 
 /* ---- Hugging Face folders (llama_folder.c) ---- */
 
-/* Reads config.json; refuses what the family does not cover (rope_scaling, attention_bias, another hidden_act...). */
+/* Reads config.json; refuses by name (STATUS_CORRUPT) what the family does not cover (rope_scaling, attention_bias,
+ * another hidden_act...). */
 enum status llama_read_config(const char *folder, struct llama_config *config);
 
-/* Reads the weights into masters (host f32; NULL to skip) and the model. vocabulary rows: the file may have fewer
- * than the model; the missing rows are left untouched and their first index returned in *rows_read. A missing,
- * surplus or misshapen tensor is refused by name. */
+/* Reads the weights (f32, bf16 or f16) into masters (host f32; NULL to skip) and the model. vocabulary rows: the file
+ * may have fewer than the model; the missing rows are left untouched and their first index returned in *rows_read
+ * (NULL: all rows are expected). A missing, surplus, misshapen or non-finite tensor is refused by name, and then the
+ * model holds a mixture: discard it. */
 enum status llama_read_weights(struct llama *model, const char *folder, float *masters, int64_t *rows_read);
 
 struct atomic_directory;
@@ -104,12 +108,12 @@ struct llama_batch {
 
 struct llama_workspace; /* activations for up to a given B x T */
 
-/* Adds what a workspace of this shape needs to `plan` (category "activations"). */
+/* Adds what a workspace of this shape needs to `plan` (category "activations"): the very allocation of
+ * llama_workspace_create. The context's scratch is not in it. */
 enum status llama_plan_workspace(const struct llama_config *config, enum dtype dtype, int64_t rows, int64_t length,
                                  enum recomputation recomputation, bool backward, struct memory_plan *plan);
-enum status llama_workspace_create(struct llama *model, int64_t rows, int64_t length,
-                                   enum recomputation recomputation, bool backward,
-                                   struct llama_workspace **workspace);
+enum status llama_workspace_create(struct llama *model, int64_t rows, int64_t length, enum recomputation recomputation,
+                                   bool backward, struct llama_workspace **workspace);
 void llama_workspace_destroy(struct llama_workspace *workspace);
 
 /* Called in backward when the gradients of a bucket are complete (highest bucket first; with tied embeddings bucket 0
@@ -119,11 +123,13 @@ struct llama_bucket_hook {
     void *argument;
 };
 
-/* Forward and backward: losses[B*T] (host f32, 0 where not counted) and gradients (device f32 arena) +=
+/* A batch must fit the workspace in rows * length, no document may be longer than maximum_positions.
+ *
+ * Forward and backward: losses[B*T] (host f32, 0 where not counted) and gradients (device f32 arena) +=
  * d(loss_scale * sum of losses). hook may be NULL. */
 enum status llama_forward_backward(struct llama *model, struct llama_workspace *workspace,
-                                   const struct llama_batch *batch, float loss_scale, float *gradients,
-                                   float *losses, const struct llama_bucket_hook *hook);
+                                   const struct llama_batch *batch, float loss_scale, float *gradients, float *losses,
+                                   const struct llama_bucket_hook *hook);
 
 /* Forward alone: the same losses. */
 enum status llama_losses(struct llama *model, struct llama_workspace *workspace, const struct llama_batch *batch,
@@ -137,21 +143,22 @@ enum status llama_logits(struct llama *model, struct llama_workspace *workspace,
 
 struct llama_session;
 
-/* `rows` independent sequences of up to `capacity` tokens. */
+/* `rows` independent sequences of up to `capacity` tokens (at most maximum_positions). */
 enum status llama_session_create(struct llama *model, int64_t rows, int64_t capacity, struct llama_session **session);
 void llama_session_destroy(struct llama_session *session);
 int64_t llama_session_length(const struct llama_session *session, int64_t row);
 void llama_session_truncate(struct llama_session *session, int64_t row, int64_t length);
 
-/* Appends `count` tokens to one row; logits of the last of them (host f32 [V]). STATUS_USAGE when capacity is full. */
+/* Appends `count` >= 1 tokens to one row; logits of the last of them (host f32 [V]; NULL: not wanted). STATUS_USAGE
+ * when they do not fit. */
 enum status llama_session_prefill(struct llama_session *session, int64_t row, const int32_t *ids, int64_t count,
                                   float *logits);
 
 /* Copies row `source`'s cache to row `destination`: several samples of one prompt. */
 enum status llama_session_copy_row(struct llama_session *session, int64_t destination, int64_t source);
 
-/* Appends one token to each listed row; logits [count][V]. Bit-equal to the same row decoded alone. */
-enum status llama_session_decode(struct llama_session *session, const int64_t *rows, const int32_t *ids,
-                                 int64_t count, float *logits);
+/* Appends one token to each listed row (none twice); logits [count][V]. Bit-equal to the same row decoded alone. */
+enum status llama_session_decode(struct llama_session *session, const int64_t *rows, const int32_t *ids, int64_t count,
+                                 float *logits);
 
 #endif

@@ -1,0 +1,210 @@
+/* config.json and generation_config.json of a Hugging Face folder. */
+#include "io/json.h"
+#include "models/llama.h"
+#include "models/llama_folder.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- reading ---- */
+
+static enum status get_size(const char *where, const json_t *root, const char *key, int64_t fallback, int64_t *value)
+{
+    *value = fallback;
+    if (fallback >= 0 && !json_has(root, key))
+        return STATUS_OK;
+    return json_get_int(where, root, key, 1, INT32_MAX, value);
+}
+
+static enum status get_real(const char *where, const json_t *root, const char *key, double fallback, double *value)
+{
+    *value = fallback;
+    return json_has(root, key) ? json_get_number(where, root, key, value) : STATUS_OK;
+}
+
+static enum status refuse_string(const char *path, const json_t *root, const char *key, const char *only, bool required)
+{
+    const char *value;
+    if (!required && !json_has(root, key))
+        return STATUS_OK;
+    enum status result = json_get_string(path, root, key, &value);
+    if (result == STATUS_OK && strcmp(value, only) != 0)
+        return status_set(STATUS_CORRUPT, "%s: %s is \"%s\"; only \"%s\" is supported", path, key, value, only);
+    return result;
+}
+
+/* What would change the mathematics. An absent key means the plain model. */
+static enum status refuse_variants(const char *path, const json_t *root)
+{
+    static const char *const switches[] = {"attention_bias", "mlp_bias"};
+    static const char *const objects[] = {"rope_scaling", "quantization_config"};
+    enum status result = STATUS_OK;
+    TRY(refuse_string(path, root, "model_type", "llama", true));
+    TRY(refuse_string(path, root, "hidden_act", "silu", false));
+    for (size_t i = 0; i < sizeof switches / sizeof *switches; i++) {
+        bool on = false;
+        if (json_has(root, switches[i]))
+            TRY(json_get_bool(path, root, switches[i], &on));
+        if (on)
+            FAIL(STATUS_CORRUPT, "%s: %s is not supported", path, switches[i]);
+    }
+    for (size_t i = 0; i < sizeof objects / sizeof *objects; i++)
+        if (json_has(root, objects[i]))
+            FAIL(STATUS_CORRUPT, "%s: %s is not supported", path, objects[i]);
+    double dropout;
+    TRY(get_real(path, root, "attention_dropout", 0, &dropout));
+    if (dropout != 0)
+        FAIL(STATUS_CORRUPT, "%s: attention_dropout %g is not supported", path, dropout);
+fail:
+    return result;
+}
+
+/* Newer folders keep theta in an object of its own. */
+static enum status read_theta(const char *path, const json_t *root, double *theta)
+{
+    enum status result = STATUS_OK;
+    TRY(get_real(path, root, "rope_theta", 10000, theta));
+    if (json_has(root, "rope_parameters")) {
+        const json_t *parameters = json_object_get(root, "rope_parameters");
+        if (!json_is_object(parameters))
+            FAIL(STATUS_CORRUPT, "%s: rope_parameters is not an object", path);
+        TRY(refuse_string(path, parameters, "rope_type", "default", false));
+        TRY(get_real(path, parameters, "rope_theta", *theta, theta));
+    }
+fail:
+    return result;
+}
+
+static enum status read_sizes(const char *path, const json_t *root, struct llama_config *config)
+{
+    enum status result = STATUS_OK;
+    TRY(get_size(path, root, "vocab_size", -1, &config->vocabulary_size));
+    TRY(get_size(path, root, "hidden_size", -1, &config->hidden_size));
+    TRY(get_size(path, root, "intermediate_size", -1, &config->intermediate_size));
+    TRY(get_size(path, root, "num_hidden_layers", -1, &config->layers));
+    TRY(get_size(path, root, "num_attention_heads", -1, &config->heads));
+    TRY(get_size(path, root, "num_key_value_heads", config->heads, &config->kv_heads));
+    if (!json_has(root, "head_dim") && config->hidden_size % config->heads)
+        FAIL(STATUS_CORRUPT,
+             "%s: hidden_size %" PRId64 " is not a multiple of num_attention_heads %" PRId64
+             " and head_dim is not given",
+             path, config->hidden_size, config->heads);
+    TRY(get_size(path, root, "head_dim", config->hidden_size / config->heads, &config->head_size));
+    TRY(get_size(path, root, "max_position_embeddings", 2048, &config->maximum_positions));
+    TRY(get_real(path, root, "rms_norm_eps", 1e-6, &config->rms_norm_epsilon));
+    TRY(read_theta(path, root, &config->rope_theta));
+    if (json_has(root, "tie_word_embeddings"))
+        TRY(json_get_bool(path, root, "tie_word_embeddings", &config->tie_embeddings));
+    if (llama_config_check(config) != STATUS_OK)
+        result = status_prefix(STATUS_CORRUPT, "%s", path);
+fail:
+    return result;
+}
+
+enum status llama_read_config(const char *folder, struct llama_config *config)
+{
+    *config = (struct llama_config){0};
+    enum status result = STATUS_OK;
+    json_t *root = NULL;
+    char *path = NULL;
+    if (asprintf(&path, "%s/config.json", folder) < 0) {
+        path = NULL;
+        FAIL(STATUS_INTERNAL, "no memory for a path");
+    }
+    TRY(json_read(path, &root));
+    if (!json_is_object(root))
+        FAIL(STATUS_CORRUPT, "%s: not a JSON object", path);
+    TRY(refuse_variants(path, root));
+    TRY(read_sizes(path, root, config));
+fail:
+    json_decref(root);
+    free(path);
+    return result;
+}
+
+/* ---- writing ---- */
+
+/* The shortest decimal that reads back as the same double, always with a point or an exponent. Our own, because the
+ * bytes of a checkpoint may not depend on the JSON library's version. */
+static void shortest_real(double value, char text[40])
+{
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(text, 32, "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            break;
+    }
+    if (!strpbrk(text, ".e"))
+        strcat(text, ".0");
+}
+
+static void token_id(int32_t id, char text[16])
+{
+    if (id < 0)
+        strcpy(text, "null");
+    else
+        snprintf(text, 16, "%" PRId32, id);
+}
+
+static int print_config(char **text, const struct llama *model, const char *bos, const char *eos)
+{
+    const struct llama_config *config = &model->config;
+    char epsilon[40], theta[40];
+    shortest_real(config->rms_norm_epsilon, epsilon);
+    shortest_real(config->rope_theta, theta);
+    return asprintf(text,
+                    "{\n"
+                    "  \"architectures\": [\n    \"LlamaForCausalLM\"\n  ],\n"
+                    "  \"attention_bias\": false,\n"
+                    "  \"attention_dropout\": 0.0,\n"
+                    "  \"bos_token_id\": %s,\n"
+                    "  \"eos_token_id\": %s,\n"
+                    "  \"head_dim\": %" PRId64 ",\n"
+                    "  \"hidden_act\": \"silu\",\n"
+                    "  \"hidden_size\": %" PRId64 ",\n"
+                    "  \"intermediate_size\": %" PRId64 ",\n"
+                    "  \"max_position_embeddings\": %" PRId64 ",\n"
+                    "  \"mlp_bias\": false,\n"
+                    "  \"model_type\": \"llama\",\n"
+                    "  \"num_attention_heads\": %" PRId64 ",\n"
+                    "  \"num_hidden_layers\": %" PRId64 ",\n"
+                    "  \"num_key_value_heads\": %" PRId64 ",\n"
+                    "  \"rms_norm_eps\": %s,\n"
+                    "  \"rope_scaling\": null,\n"
+                    "  \"rope_theta\": %s,\n"
+                    "  \"tie_word_embeddings\": %s,\n"
+                    "  \"torch_dtype\": \"%s\",\n"
+                    "  \"use_cache\": true,\n"
+                    "  \"vocab_size\": %" PRId64 "\n"
+                    "}\n",
+                    bos, eos, config->head_size, config->hidden_size, config->intermediate_size,
+                    config->maximum_positions, config->heads, config->layers, config->kv_heads, epsilon, theta,
+                    config->tie_embeddings ? "true" : "false", model->dtype == DTYPE_BF16 ? "bfloat16" : "float32",
+                    config->vocabulary_size);
+}
+
+enum status llama_write_configs(const struct llama *model, struct atomic_directory *directory, int32_t bos_id,
+                                int32_t eos_id)
+{
+    enum status result = STATUS_OK;
+    char bos[16], eos[16], *config = NULL, *generation = NULL;
+    token_id(bos_id, bos);
+    token_id(eos_id, eos);
+    int length = print_config(&config, model, bos, eos);
+    if (length < 0) {
+        config = NULL;
+        FAIL(STATUS_INTERNAL, "no memory for config.json");
+    }
+    TRY(atomic_directory_add(directory, "config.json", config, length));
+    length = asprintf(&generation, "{\n  \"bos_token_id\": %s,\n  \"eos_token_id\": %s\n}\n", bos, eos);
+    if (length < 0) {
+        generation = NULL;
+        FAIL(STATUS_INTERNAL, "no memory for generation_config.json");
+    }
+    TRY(atomic_directory_add(directory, "generation_config.json", generation, length));
+fail:
+    free(config);
+    free(generation);
+    return result;
+}

@@ -1,0 +1,157 @@
+/* Which activations are kept, from shapes alone.
+ *
+ *                      none   light   block   forward alone
+ *   x                  L+1    L+1     L+1     1 (in place)
+ *   qkv, attention     L      L       1       1
+ *   middle, gate|up    L      L       1       1
+ *   norms, activated   L      1       1       1
+ * "light" makes the norms and the SwiGLU again in backward, "block" the whole layer but for its last product. */
+#include "models/llama.h"
+#include "models/llama_internal.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+struct planner {
+    struct memory_plan *plan;
+    int64_t tokens;
+    enum status result;
+};
+
+/* `copies` of [tokens][width] elements of `size` bytes. */
+static struct llama_buffer plan_buffer(struct planner *planner, const char *name, int64_t rows, int64_t width,
+                                       size_t size, int64_t copies)
+{
+    struct llama_buffer buffer = {0};
+    int64_t one, all;
+    if (planner->result != STATUS_OK)
+        return buffer;
+    if (__builtin_mul_overflow(rows, width, &one) || __builtin_mul_overflow(one, (int64_t)size, &one) ||
+        one > INT64_MAX - MEMORY_ALIGNMENT || __builtin_mul_overflow(memory_align(one), copies, &all))
+        all = -1;
+    else
+        buffer.offset = memory_plan_add(planner->plan, all, copies > 1 ? "%s x %" PRId64 : "%s", name, copies);
+    if (all < 0 || buffer.offset < 0)
+        planner->result =
+            status_set(STATUS_USAGE, "activations: the size of \"%s\" for %" PRId64 " tokens cannot be planned", name,
+                       planner->tokens);
+    buffer.stride = copies > 1 ? memory_align(one) : 0;
+    return buffer;
+}
+
+/* The head is computed for as many rows at a time as give 64 MiB of f32 logits, at most 1024, a multiple of 16. */
+static int64_t head_chunk(const struct llama_config *config, int64_t tokens)
+{
+    enum { ELEMENTS = 1 << 24, LEAST = 16, MOST = 1024 };
+    int64_t rows = ELEMENTS / config->vocabulary_size / LEAST * LEAST;
+    rows = rows < LEAST ? LEAST : rows > MOST ? MOST : rows;
+    return rows < tokens ? rows : tokens;
+}
+
+static void plan_layers(struct planner *planner, const struct llama_config *config, size_t size,
+                        enum recomputation recomputation, bool backward, struct llama_activations *plan)
+{
+    int64_t tokens = planner->tokens, hidden = config->hidden_size, layers = config->layers;
+    int64_t cheap = backward && recomputation == RECOMPUTATION_NONE ? layers : 1;
+    int64_t dear = backward && recomputation != RECOMPUTATION_BLOCK ? layers : 1;
+    plan->x = plan_buffer(planner, "layer inputs", tokens, hidden, size, backward ? layers + 1 : 1);
+    plan->attention_input = plan_buffer(planner, "first norm", tokens, hidden, size, cheap);
+    plan->qkv = plan_buffer(planner, "q|k|v", tokens, llama_qkv_width(config), size, dear);
+    plan->attention = plan_buffer(planner, "attention", tokens, llama_query_width(config), size, dear);
+    plan->middle = plan_buffer(planner, "middle", tokens, hidden, size, dear);
+    /* Light makes each norm just before its use, so one buffer serves both. */
+    plan->mlp_input = recomputation == RECOMPUTATION_LIGHT || !backward
+                          ? plan->attention_input
+                          : plan_buffer(planner, "second norm", tokens, hidden, size, cheap);
+    plan->gate_up = plan_buffer(planner, "gate|up", tokens, 2 * config->intermediate_size, size, dear);
+    plan->activated = plan_buffer(planner, "activated", tokens, config->intermediate_size, size, cheap);
+    if (backward) {
+        plan->attention_rstd = plan_buffer(planner, "first norm's rstd", tokens, 1, sizeof(float), dear);
+        plan->mlp_rstd = plan_buffer(planner, "second norm's rstd", tokens, 1, sizeof(float), dear);
+        plan->log_sum_exp = plan_buffer(planner, "log-sum-exp", tokens, config->heads, sizeof(float), dear);
+    }
+}
+
+static enum status plan_activations(const struct llama_config *config, enum dtype dtype, int64_t rows, int64_t length,
+                                    enum recomputation recomputation, bool backward, struct memory_plan *memory,
+                                    struct llama_activations *plan)
+{
+    *plan = (struct llama_activations){0};
+    enum status result = llama_config_check(config);
+    if (result != STATUS_OK)
+        return result;
+    int64_t tokens;
+    if (rows < 1 || length < 1 || __builtin_mul_overflow(rows, length, &tokens) || tokens > INT32_MAX)
+        return status_set(STATUS_USAGE, "activations: a batch of %" PRId64 " x %" PRId64 " tokens", rows, length);
+    struct planner planner = {.plan = memory, .tokens = tokens, .result = STATUS_OK};
+    size_t size = dtype_size(dtype);
+    int64_t hidden = config->hidden_size, vocabulary = config->vocabulary_size;
+    plan_layers(&planner, config, size, recomputation, backward, plan);
+    plan->final = plan_buffer(&planner, "final norm", tokens, hidden, size, 1);
+    plan->chunk = head_chunk(config, tokens);
+    plan->logits = plan_buffer(&planner, "logits of a chunk", plan->chunk, vocabulary, sizeof(float), 1);
+    if (backward) {
+        plan->final_rstd = plan_buffer(&planner, "final norm's rstd", tokens, 1, sizeof(float), 1);
+        plan->grad_logits = plan->logits;
+        if (dtype != DTYPE_F32)
+            plan->grad_logits = plan_buffer(&planner, "gradient of a chunk", plan->chunk, vocabulary, size, 1);
+        plan->grad_x = plan_buffer(&planner, "gradient of x", tokens, hidden, size, 1);
+        plan->grad_input = plan_buffer(&planner, "gradient of a norm", tokens, hidden, size, 1);
+        int64_t attention = llama_qkv_width(config) + llama_query_width(config);
+        int64_t wide = attention > config->intermediate_size ? attention : config->intermediate_size;
+        plan->grad_wide = plan_buffer(&planner, "gradient inside", tokens, wide, size, 1);
+    }
+    struct llama_buffer *integers[] = {&plan->ids, &plan->targets, &plan->starts, &plan->positions};
+    static const char *const names[] = {"ids", "targets", "starts", "positions"};
+    for (int i = 0; i < 4; i++)
+        *integers[i] = plan_buffer(&planner, names[i], tokens, 1, sizeof(int32_t), 1);
+    plan->losses = plan_buffer(&planner, "losses", tokens, 1, sizeof(float), 1);
+    return planner.result;
+}
+
+enum status llama_plan_workspace(const struct llama_config *config, enum dtype dtype, int64_t rows, int64_t length,
+                                 enum recomputation recomputation, bool backward, struct memory_plan *plan)
+{
+    struct llama_activations activations;
+    return plan_activations(config, dtype, rows, length, recomputation, backward, plan, &activations);
+}
+
+enum status llama_workspace_create(struct llama *model, int64_t rows, int64_t length, enum recomputation recomputation,
+                                   bool backward, struct llama_workspace **out)
+{
+    *out = NULL;
+    enum status result = STATUS_OK;
+    struct memory_plan plan = {.name = "activations"};
+    struct llama_workspace *workspace = calloc(1, sizeof *workspace);
+    if (!workspace)
+        return status_set(STATUS_INTERNAL, "no memory for a workspace");
+    workspace->model = model;
+    workspace->recomputation = recomputation;
+    workspace->backward = backward;
+    TRY(plan_activations(&model->config, model->dtype, rows, length, recomputation, backward, &plan,
+                         &workspace->activations));
+    workspace->tokens = rows * length;
+    workspace->bytes = plan.total;
+    workspace->positions = malloc((size_t)workspace->tokens * sizeof *workspace->positions);
+    if (!workspace->positions)
+        FAIL(STATUS_INTERNAL, "no memory for the positions of %" PRId64 " tokens", workspace->tokens);
+    void *memory;
+    TRY(model->kernels->allocate(model->context, (size_t)plan.total, &memory));
+    workspace->memory = memory;
+    *out = workspace;
+    workspace = NULL;
+fail:
+    memory_plan_free(&plan);
+    llama_workspace_destroy(workspace);
+    return result;
+}
+
+void llama_workspace_destroy(struct llama_workspace *workspace)
+{
+    if (!workspace)
+        return;
+    if (workspace->memory)
+        workspace->model->kernels->release(workspace->model->context, workspace->memory);
+    free(workspace->positions);
+    free(workspace);
+}
