@@ -158,7 +158,7 @@ fail:
 /* Views first..end-1 (aliases left out) go into one file. */
 struct weight_shard {
     int64_t first, end, tensors, bytes;
-    char name[48];
+    char name[80];
 };
 
 static int64_t view_bytes(const struct llama *model, const struct parameter_view *view)
