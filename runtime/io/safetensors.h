@@ -1,5 +1,6 @@
 /* The safetensors format: u64 header length, JSON header, raw little-endian tensors. Everything is bounded and checked
- * before memory is touched: ranges inside the file, disjoint, of exactly the shape's size, header <= 100 MB. */
+ * before memory is touched: ranges inside the file, without gap or overlap, of exactly the shape's size, names unique,
+ * header <= 100 MB. Types other than those of enum dtype are refused. The file must not shrink while it is open. */
 #ifndef SPIRITLM_IO_SAFETENSORS_H
 #define SPIRITLM_IO_SAFETENSORS_H
 
@@ -24,8 +25,9 @@ struct safetensors; /* an open file, memory-mapped read-only */
 enum status safetensors_open(const char *path, struct safetensors **file);
 void safetensors_close(struct safetensors *file);
 int64_t safetensors_count(const struct safetensors *file);
-const struct tensor_info *safetensors_info(const struct safetensors *file, int64_t index); /* in order of names */
+const struct tensor_info *safetensors_info(const struct safetensors *file, int64_t index);    /* in order of names */
 const struct tensor_info *safetensors_find(const struct safetensors *file, const char *name); /* NULL: none */
+/* The tensor's bytes, at a multiple of its element's size. `info` must come from this file. */
 const void *safetensors_data(const struct safetensors *file, const struct tensor_info *info);
 const char *safetensors_metadata(const struct safetensors *file, const char *key); /* NULL: none */
 
@@ -43,6 +45,10 @@ const struct tensor_info *safetensors_folder_find(const struct safetensors_folde
  * `data[i]` is info[i].bytes long. */
 enum status safetensors_write(struct output_file *file, const struct tensor_info *info, const void *const *data,
                               int64_t count, const char *const *metadata, int64_t metadata_count);
+
+/* Bytes of the file that safetensors_write would write: to ask for the space first. */
+enum status safetensors_file_bytes(const struct tensor_info *info, int64_t count, const char *const *metadata,
+                                   int64_t metadata_count, int64_t *bytes);
 
 /* Bytes of a tensor of this type and shape; -1 when it overflows or a dimension is negative. */
 int64_t tensor_bytes(enum dtype type, int rank, const int64_t *shape);
