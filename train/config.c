@@ -1,0 +1,81 @@
+#include "train/config.h"
+
+static const char *const modes[] = {"spans", "none", "words", "asr_tts", "spans_asr_tts", NULL};
+static const char *const dtypes[] = {"f32", "bf16", NULL};
+static const char *const recomputations[] = {"none", "light", "block", NULL};
+static const char *const schedules[] = {"constant", "cosine", NULL};
+
+#define DATA(member) offsetof(struct data_settings, member)
+#define MODEL(member) offsetof(struct model_settings, member)
+#define TRAIN(member) offsetof(struct train_settings, member)
+
+const struct config_field data_fields[] = {
+    {"train", CONFIG_PATH_LIST, DATA(train), "", 0, 0, NULL, "dataset folders to train on"},
+    {"validation", CONFIG_PATH_LIST, DATA(validation), "", 0, 0, NULL, "dataset folders held out"},
+    {"lanes", CONFIG_INT, DATA(lanes), "8", 1, 1 << 20, NULL, "sequences of the global batch"},
+    {"sequence_length", CONFIG_INT, DATA(sequence_length), "512", 2, 1 << 20, NULL, "tokens a sequence"},
+    {"weights.text", CONFIG_NUMBER, DATA(weights[SOURCE_TEXT]), "1", 0, 1e6, NULL, "share of tokens of text alone"},
+    {"weights.speech", CONFIG_NUMBER, DATA(weights[SOURCE_SPEECH]), "1", 0, 1e6, NULL,
+     "share of tokens of speech alone"},
+    {"weights.interleaved", CONFIG_NUMBER, DATA(weights[SOURCE_INTERLEAVED]), "1", 0, 1e6, NULL,
+     "share of tokens of aligned speech and text"},
+    {"interleave", CONFIG_CHOICE, DATA(mode), "spans", 0, 0, modes, "form of the aligned documents"},
+    {"text_words_minimum", CONFIG_INT, DATA(text_words_minimum), "10", 1, 10000, NULL, "shortest span of text"},
+    {"text_words_maximum", CONFIG_INT, DATA(text_words_maximum), "30", 1, 10000, NULL, "longest span of text"},
+    {"speech_words_minimum", CONFIG_INT, DATA(speech_words_minimum), "5", 1, 10000, NULL, "shortest span of speech"},
+    {"speech_words_maximum", CONFIG_INT, DATA(speech_words_maximum), "15", 1, 10000, NULL, "longest span of speech"},
+    {"expressive", CONFIG_BOOL, DATA(expressive), "true", 0, 0, NULL, "pitch and style units beside hubert's"},
+    {"mask_documents", CONFIG_BOOL, DATA(mask_documents), "true", 0, 0, NULL,
+     "no attention across the documents packed into a sequence"},
+};
+
+const struct config_field model_fields[] = {
+    {"initialize_from", CONFIG_PATH, MODEL(initialize_from), "", 0, 0, NULL,
+     "Hugging Face folder of a Llama model to continue; empty: random weights"},
+    {"hidden_size", CONFIG_INT, MODEL(hidden_size), "256", 1, 1 << 20, NULL, "width"},
+    {"intermediate_size", CONFIG_INT, MODEL(intermediate_size), "704", 1, 1 << 22, NULL, "width of the SwiGLU"},
+    {"layers", CONFIG_INT, MODEL(layers), "6", 1, 1000, NULL, "layers"},
+    {"heads", CONFIG_INT, MODEL(heads), "4", 1, 1000, NULL, "query heads"},
+    {"kv_heads", CONFIG_INT, MODEL(kv_heads), "0", 0, 1000, NULL, "key and value heads; 0: as heads"},
+    {"head_size", CONFIG_INT, MODEL(head_size), "0", 0, 4096, NULL, "size of a head; 0: hidden_size / heads"},
+    {"rope_theta", CONFIG_NUMBER, MODEL(rope_theta), "100000", 1, 1e12, NULL, "base of the rotary angles"},
+    {"rms_norm_epsilon", CONFIG_NUMBER, MODEL(rms_norm_epsilon), "1e-5", 0, 1, NULL, "added to the mean square"},
+    {"tie_embeddings", CONFIG_BOOL, MODEL(tie_embeddings), "false", 0, 0, NULL, "one table for input and head"},
+    {"initializer_deviation", CONFIG_NUMBER, MODEL(initializer_deviation), "0.02", 0, 10, NULL,
+     "standard deviation of random weights and of new vocabulary rows"},
+    {"text_size", CONFIG_INT, MODEL(text_size), "32000", 2, 1 << 24, NULL,
+     "text pieces, for --dry-run without a text model"},
+};
+
+const struct config_field train_fields[] = {
+    {"run", CONFIG_PATH, TRAIN(run), "runs/default", 0, 0, NULL, "folder of the run"},
+    {"seed", CONFIG_INT, TRAIN(seed), "1", 0, 9007199254740992.0, NULL, "seed of weights and data order"},
+    {"steps", CONFIG_INT, TRAIN(steps), "1000", 1, 1e12, NULL, "optimizer steps"},
+    {"micro_batch", CONFIG_INT, TRAIN(micro_batch), "0", 0, 1 << 20, NULL,
+     "sequences a forward pass; 0: all of the rank's lanes"},
+    {"threads", CONFIG_INT, TRAIN(threads), "0", 0, 1024, NULL, "0: SPIRITLM_THREADS, else all processors"},
+    {"dtype", CONFIG_CHOICE, TRAIN(dtype), "f32", 0, 0, dtypes, "type of weights and activations"},
+    {"recomputation", CONFIG_CHOICE, TRAIN(recomputation), "none", 0, 0, recomputations,
+     "activations computed again in the backward pass"},
+    {"schedule", CONFIG_CHOICE, TRAIN(schedule.kind), "constant", 0, 0, schedules, "after the warm-up"},
+    {"learning_rate", CONFIG_NUMBER, TRAIN(schedule.learning_rate), "3e-5", 0, 10, NULL, "highest rate"},
+    {"minimum_learning_rate", CONFIG_NUMBER, TRAIN(schedule.minimum), "0", 0, 10, NULL, "where the cosine ends"},
+    {"warmup_steps", CONFIG_INT, TRAIN(schedule.warmup_steps), "500", 0, 1e12, NULL, "linear from 0"},
+    {"beta1", CONFIG_NUMBER, TRAIN(beta1), "0.9", 0, 0.999999, NULL, "AdamW"},
+    {"beta2", CONFIG_NUMBER, TRAIN(beta2), "0.95", 0, 0.999999, NULL, "AdamW"},
+    {"epsilon", CONFIG_NUMBER, TRAIN(epsilon), "1e-8", 0, 1, NULL, "AdamW"},
+    {"weight_decay", CONFIG_NUMBER, TRAIN(weight_decay), "0.1", 0, 10, NULL, "decoupled; not on norms"},
+    {"clip", CONFIG_NUMBER, TRAIN(clip), "1.0", 0, 1e9, NULL, "largest global gradient norm; 0: no limit"},
+    {"spike_deviations", CONFIG_NUMBER, TRAIN(spike_deviations), "0", 0, 1e9, NULL,
+     "skip a step whose loss or norm lies this many deviations (by MAD) above the median; 0: only non-finite steps"},
+    {"spike_window", CONFIG_INT, TRAIN(spike_window), "128", 8, 4096, NULL, "accepted steps that the median sees"},
+    {"log_every", CONFIG_INT, TRAIN(log_every), "1", 1, 1e12, NULL, "steps a line of metrics"},
+    {"validate_every", CONFIG_INT, TRAIN(validate_every), "0", 0, 1e12, NULL, "0: only at the end"},
+    {"validation_rows", CONFIG_INT, TRAIN(validation_rows), "16", 1, 1 << 20, NULL, "sequences a source"},
+    {"save_every", CONFIG_INT, TRAIN(save_every), "0", 0, 1e12, NULL, "0: only at the end"},
+    {"keep", CONFIG_INT, TRAIN(keep), "2", 2, 1 << 20, NULL, "newest checkpoints kept"},
+};
+
+const int64_t data_field_count = sizeof data_fields / sizeof *data_fields;
+const int64_t model_field_count = sizeof model_fields / sizeof *model_fields;
+const int64_t train_field_count = sizeof train_fields / sizeof *train_fields;

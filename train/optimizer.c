@@ -1,0 +1,310 @@
+#include "train/optimizer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Slices are cut at multiples of 128 elements: 256 bytes in bf16. */
+static int64_t slice_of(int64_t elements, int ranks)
+{
+    int64_t count = (elements + ranks - 1) / ranks;
+    return ranks == 1 ? elements : (count + 127) / 128 * 128;
+}
+
+static int64_t bucket_size(const struct parameter_layout *layout, int64_t bucket)
+{
+    return layout->bucket_offsets[bucket + 1] - layout->bucket_offsets[bucket];
+}
+
+static int64_t exchange_elements(const struct parameter_layout *layout, int ranks)
+{
+    int64_t largest = 0;
+    for (int64_t b = 0; b < layout->bucket_count; b++) {
+        int64_t padded = slice_of(bucket_size(layout, b), ranks) * ranks;
+        largest = padded > largest ? padded : largest;
+    }
+    return largest;
+}
+
+enum status optimizer_plan(const struct parameter_layout *layout, enum dtype dtype, int ranks,
+                           struct memory_plan *gradients, struct memory_plan *states)
+{
+    int64_t slices = 0;
+    for (int64_t b = 0; b < layout->bucket_count; b++)
+        slices += slice_of(bucket_size(layout, b), ranks);
+    bool good = memory_plan_add(gradients, layout->elements * 4, "gradients") >= 0;
+    good = good && memory_plan_add(states, slices * 4, "first moment") >= 0;
+    good = good && memory_plan_add(states, slices * 4, "second moment") >= 0;
+    if (dtype != DTYPE_F32)
+        good = good && memory_plan_add(states, slices * 4, "masters") >= 0;
+    if (ranks > 1)
+        good = good && memory_plan_add(states, exchange_elements(layout, ranks) * 4, "exchange") >= 0;
+    return good ? STATUS_OK : status_set(STATUS_INTERNAL, "the optimizer's sizes overflow");
+}
+
+/* A rank's slice of a bucket, in elements of the whole arena: begin, and the part of the count that lies inside the
+ * bucket (the last ranks' slices may be short or empty). */
+static int64_t slice_begin(const struct optimizer *optimizer, int64_t bucket, int rank)
+{
+    return optimizer->model->layout.bucket_offsets[bucket] + rank * optimizer->slice_counts[bucket];
+}
+
+static int64_t slice_length(const struct optimizer *optimizer, int64_t bucket, int rank)
+{
+    int64_t left = optimizer->model->layout.bucket_offsets[bucket + 1] - slice_begin(optimizer, bucket, rank);
+    return left < 0 ? 0 : left < optimizer->slice_counts[bucket] ? left : optimizer->slice_counts[bucket];
+}
+
+static enum status allocate(const struct optimizer *optimizer, int64_t bytes, void *pointer)
+{
+    void *memory = NULL;
+    enum status result = optimizer->model->kernels->allocate(optimizer->model->context, (size_t)bytes, &memory);
+    memcpy(pointer, &memory, sizeof memory);
+    return result;
+}
+
+static enum status allocate_states(struct optimizer *optimizer)
+{
+    enum status result = STATUS_OK;
+    int ranks = comm_size(optimizer->comm);
+    TRY(allocate(optimizer, optimizer->model->layout.elements * 4, &optimizer->gradients));
+    TRY(allocate(optimizer, optimizer->slice_elements * 4, &optimizer->first_moment));
+    TRY(allocate(optimizer, optimizer->slice_elements * 4, &optimizer->second_moment));
+    if (optimizer->model->dtype != DTYPE_F32)
+        TRY(allocate(optimizer, optimizer->slice_elements * 4, &optimizer->masters));
+    if (ranks > 1)
+        TRY(allocate(optimizer, exchange_elements(&optimizer->model->layout, ranks) * 4, &optimizer->exchange));
+    TRY(allocate(optimizer, sizeof(double), &optimizer->squared_norm));
+    TRY(allocate(optimizer, sizeof(float), &optimizer->clip_scale));
+    TRY(allocate(optimizer, sizeof(float), &optimizer->norm));
+    TRY(allocate(optimizer, sizeof(int32_t), &optimizer->nonfinite));
+    TRY(allocate(optimizer, sizeof(int32_t), &optimizer->skip));
+fail:
+    return result;
+}
+
+enum status optimizer_create(struct llama *model, struct comm *comm, const struct optimizer_settings *settings,
+                             const float *host_masters, struct optimizer **out)
+{
+    enum status result = STATUS_OK;
+    *out = NULL;
+    const struct parameter_layout *layout = &model->layout;
+    struct optimizer *optimizer = calloc(1, sizeof *optimizer);
+    if (!optimizer)
+        return status_set(STATUS_INTERNAL, "no memory for the optimizer");
+    optimizer->model = model;
+    optimizer->comm = comm;
+    optimizer->settings = *settings;
+    optimizer->slice_counts = calloc((size_t)layout->bucket_count, sizeof(int64_t));
+    optimizer->slice_starts = calloc((size_t)layout->bucket_count, sizeof(int64_t));
+    if (!optimizer->slice_counts || !optimizer->slice_starts)
+        FAIL(STATUS_INTERNAL, "no memory for the optimizer's slices");
+    for (int64_t b = 0; b < layout->bucket_count; b++) {
+        optimizer->slice_counts[b] = slice_of(bucket_size(layout, b), comm_size(comm));
+        optimizer->slice_starts[b] = optimizer->slice_elements;
+        optimizer->slice_elements += optimizer->slice_counts[b];
+    }
+    TRY(allocate_states(optimizer));
+    struct squared_norm norm = {.count = layout->elements};
+    TRY(device_context_reserve(model->kernels, model->context, model->kernels->squared_norm_scratch_size(&norm)));
+    if (optimizer->masters)
+        TRY(optimizer_scatter(optimizer, 2, host_masters));
+    *out = optimizer;
+    return STATUS_OK;
+fail:
+    optimizer_destroy(optimizer);
+    return result;
+}
+
+void optimizer_destroy(struct optimizer *optimizer)
+{
+    if (!optimizer)
+        return;
+    void *const memory[] = {optimizer->gradients,    optimizer->first_moment, optimizer->second_moment,
+                            optimizer->masters,      optimizer->exchange,     optimizer->squared_norm,
+                            optimizer->clip_scale,   optimizer->norm,         optimizer->nonfinite,
+                            optimizer->skip};
+    for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
+        if (memory[i])
+            optimizer->model->kernels->release(optimizer->model->context, memory[i]);
+    free(optimizer->slice_counts);
+    free(optimizer->slice_starts);
+    free(optimizer);
+}
+
+enum status optimizer_zero_gradients(struct optimizer *optimizer)
+{
+    const struct llama *model = optimizer->model;
+    return model->kernels->fill_zero(model->context, optimizer->gradients, (size_t)model->layout.elements * 4);
+}
+
+/* After this the rank's slice of the bucket, in the gradient arena, is the sum over all ranks. */
+static enum status reduce_bucket(struct optimizer *optimizer, int64_t bucket)
+{
+    enum status result = STATUS_OK;
+    const struct llama *model = optimizer->model;
+    const struct kernels *kernels = model->kernels;
+    int rank = comm_rank(optimizer->comm), ranks = comm_size(optimizer->comm);
+    if (ranks == 1)
+        return STATUS_OK;
+    size_t bytes = (size_t)bucket_size(&model->layout, bucket) * 4;
+    int64_t count = optimizer->slice_counts[bucket];
+    float *bucket_gradients = optimizer->gradients + model->layout.bucket_offsets[bucket];
+    TRY(kernels->fill_zero(model->context, optimizer->exchange, (size_t)(count * ranks) * 4));
+    TRY(kernels->copy(model->context, optimizer->exchange, bucket_gradients, bytes));
+    TRY(kernels->synchronize(model->context));
+    TRY(comm_reduce_scatter(optimizer->comm, optimizer->exchange, count, DTYPE_F32));
+    TRY(kernels->copy(model->context, optimizer->gradients + slice_begin(optimizer, bucket, rank),
+                      optimizer->exchange + rank * count, (size_t)slice_length(optimizer, bucket, rank) * 4));
+fail:
+    return result;
+}
+
+enum status optimizer_reduce(struct optimizer *optimizer, struct step_norm *norm)
+{
+    enum status result = STATUS_OK;
+    const struct llama *model = optimizer->model;
+    const struct kernels *kernels = model->kernels;
+    int rank = comm_rank(optimizer->comm);
+    TRY(kernels->fill_zero(model->context, optimizer->squared_norm, sizeof(double)));
+    TRY(kernels->fill_zero(model->context, optimizer->nonfinite, sizeof(int32_t)));
+    for (int64_t b = 0; b < model->layout.bucket_count; b++) {
+        TRY(reduce_bucket(optimizer, b));
+        struct squared_norm sum = {.count = slice_length(optimizer, b, rank),
+                                   .x = optimizer->gradients + slice_begin(optimizer, b, rank),
+                                   .result = optimizer->squared_norm,
+                                   .nonfinite = optimizer->nonfinite,
+                                   .accumulate = true};
+        if (sum.count > 0)
+            TRY(kernels->squared_norm(model->context, &sum));
+    }
+    TRY(kernels->synchronize(model->context));
+    TRY(comm_all_reduce(optimizer->comm, optimizer->squared_norm, 1, DTYPE_F64, COMM_SUM));
+    TRY(comm_all_reduce(optimizer->comm, optimizer->nonfinite, 1, DTYPE_I32, COMM_MAX));
+    struct clip_scale clip = {.squared_norm = optimizer->squared_norm,
+                              .maximum = (float)optimizer->settings.clip,
+                              .scale = optimizer->clip_scale,
+                              .norm = optimizer->norm};
+    TRY(kernels->clip_scale(model->context, &clip));
+    float value = 0;
+    int32_t nonfinite = 0;
+    TRY(kernels->copy_to_host(model->context, &value, optimizer->norm, sizeof value));
+    TRY(kernels->copy_to_host(model->context, &nonfinite, optimizer->nonfinite, sizeof nonfinite));
+    TRY(kernels->synchronize(model->context));
+    norm->gradient_norm = nonfinite ? NAN : (double)value;
+fail:
+    return result;
+}
+
+static char *weights_at(const struct llama *model, int64_t element)
+{
+    return (char *)model->weights + (size_t)element * dtype_size(model->dtype);
+}
+
+/* The part of a tensor that lies in this rank's slice of a bucket. */
+static enum status update_part(struct optimizer *optimizer, const struct parameter_view *view, int64_t bucket,
+                               double learning_rate, int64_t step)
+{
+    const struct llama *model = optimizer->model;
+    int rank = comm_rank(optimizer->comm);
+    int64_t begin = slice_begin(optimizer, bucket, rank), end = begin + slice_length(optimizer, bucket, rank);
+    int64_t from = view->offset > begin ? view->offset : begin;
+    int64_t to = view->offset + view->count < end ? view->offset + view->count : end;
+    if (from >= to)
+        return STATUS_OK;
+    int64_t place = optimizer->slice_starts[bucket] + (from - begin);
+    struct adamw update = {
+        .count = to - from,
+        .master = optimizer->masters ? optimizer->masters + place : (float *)(void *)weights_at(model, from),
+        .first_moment = optimizer->first_moment + place,
+        .second_moment = optimizer->second_moment + place,
+        .gradient = optimizer->gradients + from,
+        .weights = optimizer->masters ? weights_at(model, from) : NULL,
+        .weights_type = model->dtype,
+        .learning_rate = (float)learning_rate,
+        .beta1 = (float)optimizer->settings.beta1,
+        .beta2 = (float)optimizer->settings.beta2,
+        .epsilon = (float)optimizer->settings.epsilon,
+        .weight_decay = view->decay ? (float)optimizer->settings.weight_decay : 0.0f,
+        .step = step,
+        .scale = optimizer->clip_scale,
+        .skip = optimizer->skip,
+    };
+    return model->kernels->adamw(model->context, &update);
+}
+
+static enum status gather_weights(struct optimizer *optimizer, int64_t bucket)
+{
+    enum status result = STATUS_OK;
+    const struct llama *model = optimizer->model;
+    const struct kernels *kernels = model->kernels;
+    int rank = comm_rank(optimizer->comm), ranks = comm_size(optimizer->comm);
+    size_t size = dtype_size(model->dtype);
+    int64_t count = optimizer->slice_counts[bucket];
+    char *exchange = (char *)optimizer->exchange;
+    TRY(kernels->copy(model->context, exchange + (size_t)(rank * count) * size,
+                      weights_at(model, slice_begin(optimizer, bucket, rank)),
+                      (size_t)slice_length(optimizer, bucket, rank) * size));
+    TRY(kernels->synchronize(model->context));
+    TRY(comm_all_gather(optimizer->comm, exchange, count, model->dtype));
+    for (int r = 0; r < ranks; r++)
+        TRY(kernels->copy(model->context, weights_at(model, slice_begin(optimizer, bucket, r)),
+                          exchange + (size_t)(r * count) * size, (size_t)slice_length(optimizer, bucket, r) * size));
+fail:
+    return result;
+}
+
+enum status optimizer_update(struct optimizer *optimizer, double learning_rate, int64_t step)
+{
+    enum status result = STATUS_OK;
+    const struct parameter_layout *layout = &optimizer->model->layout;
+    for (int64_t i = 0; i < layout->count; i++)
+        for (int64_t b = 0; b < layout->bucket_count && !layout->views[i].alias; b++)
+            TRY(update_part(optimizer, &layout->views[i], b, learning_rate, step));
+    for (int64_t b = 0; b < layout->bucket_count && comm_size(optimizer->comm) > 1; b++)
+        TRY(gather_weights(optimizer, b));
+fail:
+    return result;
+}
+
+static float *state_slices(struct optimizer *optimizer, int which)
+{
+    return which == 0 ? optimizer->first_moment : which == 1 ? optimizer->second_moment : optimizer->masters;
+}
+
+enum status optimizer_gather(struct optimizer *optimizer, int which, float *arena)
+{
+    enum status result = STATUS_OK;
+    const struct llama *model = optimizer->model;
+    const struct kernels *kernels = model->kernels;
+    int rank = comm_rank(optimizer->comm), ranks = comm_size(optimizer->comm);
+    for (int64_t b = 0; b < model->layout.bucket_count; b++) {
+        int64_t count = optimizer->slice_counts[b];
+        float *source = state_slices(optimizer, which) + optimizer->slice_starts[b];
+        if (ranks > 1) {
+            TRY(kernels->copy(model->context, optimizer->exchange + rank * count, source, (size_t)count * 4));
+            TRY(kernels->synchronize(model->context));
+            TRY(comm_all_gather(optimizer->comm, optimizer->exchange, count, DTYPE_F32));
+            source = optimizer->exchange;
+        }
+        if (arena) /* rank slices follow each other, so the bucket is one run of the exchange buffer */
+            TRY(kernels->copy_to_host(model->context, arena + model->layout.bucket_offsets[b], source,
+                                      (size_t)bucket_size(&model->layout, b) * 4));
+    }
+    TRY(kernels->synchronize(model->context));
+fail:
+    return result;
+}
+
+enum status optimizer_scatter(struct optimizer *optimizer, int which, const float *arena)
+{
+    enum status result = STATUS_OK;
+    const struct llama *model = optimizer->model;
+    int rank = comm_rank(optimizer->comm);
+    for (int64_t b = 0; b < model->layout.bucket_count; b++)
+        TRY(model->kernels->copy_to_device(model->context, state_slices(optimizer, which) + optimizer->slice_starts[b],
+                                           arena + slice_begin(optimizer, b, rank),
+                                           (size_t)slice_length(optimizer, b, rank) * 4));
+fail:
+    return result;
+}

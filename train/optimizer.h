@@ -1,0 +1,61 @@
+/* AdamW over a model's flat parameters, sharded over the ranks: of every bucket (one layer) a rank owns a slice, for
+ * which it keeps the f32 moments (and, in bf16, the f32 masters), receives the summed gradient, and from which all ranks
+ * then gather the new weights. With one rank a slice is the whole bucket and nothing is exchanged. */
+#ifndef SPIRITLM_TRAIN_OPTIMIZER_H
+#define SPIRITLM_TRAIN_OPTIMIZER_H
+
+#include "comm/comm.h"
+#include "core/memory_plan.h"
+#include "models/llama.h"
+
+#include <stdbool.h>
+
+struct optimizer_settings {
+    double beta1, beta2, epsilon, weight_decay, clip;
+};
+
+/* What the judge of a step needs; equal on all ranks. */
+struct step_norm {
+    double gradient_norm; /* before clipping; NaN when any gradient was not finite */
+};
+
+struct optimizer {
+    struct llama *model;   /* borrowed */
+    struct comm *comm;     /* borrowed */
+    float *gradients;      /* device, layout.elements: what the backward pass adds to */
+    int64_t *slice_counts; /* [bucket_count]: elements of a rank's slice, the last ranks' cut at the bucket's end */
+    int64_t *slice_starts; /* [bucket_count]: where the bucket's slice lies in the slice arenas */
+    int64_t slice_elements;
+    float *first_moment, *second_moment; /* device, slice_elements */
+    float *masters;        /* device, slice_elements; NULL in f32, where the weights are their own masters */
+    float *exchange;       /* device: one bucket, padded to size * slice; NULL with one rank */
+    double *squared_norm;  /* device scalars */
+    float *clip_scale, *norm;
+    int32_t *nonfinite, *skip;
+    struct optimizer_settings settings;
+};
+
+/* Adds gradients and states to two plans for one of `ranks` ranks. */
+enum status optimizer_plan(const struct parameter_layout *layout, enum dtype dtype, int ranks,
+                           struct memory_plan *gradients, struct memory_plan *states);
+
+/* Moments start at zero. In bf16 `host_masters` (f32, layout.elements) fills the masters. */
+enum status optimizer_create(struct llama *model, struct comm *comm, const struct optimizer_settings *settings,
+                             const float *host_masters, struct optimizer **optimizer);
+void optimizer_destroy(struct optimizer *optimizer);
+
+enum status optimizer_zero_gradients(struct optimizer *optimizer);
+
+/* Sums the gradients over the ranks, leaves each rank its slices, and measures the norm. Synchronizes once. */
+enum status optimizer_reduce(struct optimizer *optimizer, struct step_norm *norm);
+
+/* Applies the reduced gradients; `step` counts updates from 1. */
+enum status optimizer_update(struct optimizer *optimizer, double learning_rate, int64_t step);
+
+/* The states as whole arenas (host f32, layout.elements) for a checkpoint, gathered from all ranks; and back. `which`:
+ * 0 first moment, 1 second moment, 2 masters. All ranks must call; NULL on ranks that do not want the result. */
+enum { OPTIMIZER_STATES = 3 };
+enum status optimizer_gather(struct optimizer *optimizer, int which, float *arena);
+enum status optimizer_scatter(struct optimizer *optimizer, int which, const float *arena);
+
+#endif
