@@ -1,0 +1,222 @@
+#include "generate/components.h"
+
+#include "io/json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FORMAT_VERSION = 1, TEXT_MODEL_LIMIT = 64 << 20, SPEECH_FILE_LIMIT = 256 << 20 };
+
+static const char *const stream_keys[STREAM_COUNT] = {"hubert", "pitch", "style"};
+
+const char *component_name(enum component component)
+{
+    static const char *const names[COMPONENT_COUNT] = {"text", "hubert", "pitch", "style", "vocabulary", "vocoder"};
+    return names[component];
+}
+
+static bool is_zero(const struct sha256 *hash)
+{
+    static const struct sha256 zero;
+    return memcmp(hash, &zero, sizeof zero) == 0;
+}
+
+enum status components_match(enum component component, const struct sha256 *a, const char *a_source,
+                             const struct sha256 *b, const char *b_source)
+{
+    if (is_zero(a) || is_zero(b) || memcmp(a, b, sizeof *a) == 0)
+        return STATUS_OK;
+    char a_text[65], b_text[65];
+    sha256_hex(a, a_text);
+    sha256_hex(b, b_text);
+    return status_set(STATUS_USAGE, "the %s tokenizers differ: %.16s in %s, %.16s in %s; prepare the data again or use its own",
+                      component_name(component), a_text, a_source, b_text, b_source);
+}
+
+static enum status load_speech(struct components *components, const struct components_options *options,
+                               int32_t codes[STREAM_COUNT])
+{
+    memcpy(codes, options->codes, sizeof options->codes);
+    components->rates = options->rates;
+    if (!options->speech_folder || !*options->speech_folder)
+        return STATUS_OK;
+    enum status result = STATUS_OK;
+    TRY(speech_tokenizer_load(options->speech_folder, &components->speech));
+    components->speech_folder = strdup(options->speech_folder);
+    if (!components->speech_folder)
+        FAIL(STATUS_INTERNAL, "no memory for a path");
+    components->rates = *speech_tokenizer_rates(components->speech);
+    for (int s = 0; s < STREAM_COUNT; s++) {
+        codes[s] = speech_tokenizer_size(components->speech, (enum unit_stream)s);
+        if (s == STREAM_HUBERT || options->expressive)
+            components->fingerprints[COMPONENT_HUBERT + s] =
+                speech_tokenizer_fingerprint(components->speech, (enum unit_stream)s);
+    }
+    components->fingerprints[COMPONENT_VOCODER] = speech_tokenizer_vocoder_fingerprint(components->speech);
+fail:
+    return result;
+}
+
+enum status components_load(const struct components_options *options, struct components **out)
+{
+    enum status result = STATUS_OK;
+    *out = NULL;
+    struct components *components = calloc(1, sizeof *components);
+    if (!components)
+        return status_set(STATUS_INTERNAL, "no memory for the tokenizers");
+    int32_t codes[STREAM_COUNT];
+    TRY(file_read(options->text_model, TEXT_MODEL_LIMIT, &components->text_file, &components->text_file_size));
+    TRY(sentencepiece_load_memory(options->text_model, components->text_file, components->text_file_size,
+                                  &components->text));
+    TRY(load_speech(components, options, codes));
+    const struct sentencepiece *text = components->text;
+    TRY(vocabulary_create(sentencepiece_size(text), sentencepiece_bos(text), sentencepiece_eos(text),
+                          sentencepiece_unk(text), codes[STREAM_HUBERT],
+                          options->expressive ? codes[STREAM_PITCH] : 0, options->expressive ? codes[STREAM_STYLE] : 0,
+                          options->task_tags, &components->vocabulary));
+    components->fingerprints[COMPONENT_TEXT] = sentencepiece_fingerprint(text);
+    components->fingerprints[COMPONENT_VOCABULARY] = vocabulary_fingerprint(&components->vocabulary);
+    *out = components;
+    return STATUS_OK;
+fail:
+    components_free(components);
+    return result;
+}
+
+void components_free(struct components *components)
+{
+    if (!components)
+        return;
+    sentencepiece_free(components->text);
+    speech_tokenizer_free(components->speech);
+    free(components->text_file);
+    free(components->speech_folder);
+    free(components);
+}
+
+/* ---- spiritlm.json ---- */
+
+static enum status describe(const struct components *components, char **text)
+{
+    const struct vocabulary *vocabulary = &components->vocabulary;
+    json_t *rates = json_object(), *fingerprints = json_object();
+    const int32_t codes[STREAM_COUNT] = {vocabulary->hubert_count, vocabulary->pitch_count, vocabulary->style_count};
+    json_t *sizes = json_object();
+    for (int s = 0; s < STREAM_COUNT; s++) {
+        const struct rational *rate = &components->rates.rate[s];
+        json_object_set_new(rates, stream_keys[s],
+                            json_pack("[I, I]", (json_int_t)rate->numerator, (json_int_t)rate->denominator));
+        json_object_set_new(sizes, stream_keys[s], json_integer(codes[s]));
+    }
+    for (int c = 0; c < COMPONENT_COUNT; c++) {
+        char hex[65];
+        sha256_hex(&components->fingerprints[c], hex);
+        json_object_set_new(fingerprints, component_name((enum component)c),
+                            is_zero(&components->fingerprints[c]) ? json_null() : json_string(hex));
+    }
+    json_t *root = json_pack("{s:i, s:b, s:b, s:o, s:o, s:o, s:b}", "format", (int)FORMAT_VERSION, "expressive",
+                             vocabulary->pitch_count > 0, "task_tags", vocabulary->asr_tag >= 0, "codes", sizes, "rates",
+                             rates, "fingerprints", fingerprints, "speech_tokenizer", components->speech != NULL);
+    *text = root ? json_text(root, 2) : NULL;
+    json_decref(root);
+    return *text ? STATUS_OK : status_set(STATUS_INTERNAL, "no memory for spiritlm.json");
+}
+
+static enum status copy_speech_file(const struct components *components, const char *name,
+                                    struct atomic_directory *directory)
+{
+    char path[4096], target[128];
+    void *data = NULL;
+    int64_t size = 0;
+    enum status result = STATUS_OK;
+    snprintf(path, sizeof path, "%s/%s", components->speech_folder, name);
+    snprintf(target, sizeof target, "speech_tokenizer/%s", name);
+    TRY(file_read(path, SPEECH_FILE_LIMIT, &data, &size));
+    TRY(atomic_directory_add(directory, target, data, size));
+fail:
+    free(data);
+    return result;
+}
+
+enum status components_write(const struct components *components, struct atomic_directory *directory)
+{
+    enum status result = STATUS_OK;
+    char *text = NULL;
+    TRY(atomic_directory_add(directory, "tokenizer.model", components->text_file, components->text_file_size));
+    if (components->speech) {
+        TRY(copy_speech_file(components, "tokenizer.json", directory));
+        TRY(copy_speech_file(components, "tokenizer.safetensors", directory));
+        TRY(copy_speech_file(components, "MANIFEST", directory));
+    }
+    TRY(describe(components, &text));
+    TRY(atomic_directory_add(directory, "spiritlm.json", text, (int64_t)strlen(text)));
+fail:
+    free(text);
+    return result;
+}
+
+static enum status read_options(const char *where, const json_t *root, struct components_options *options, bool *speech)
+{
+    enum status result = STATUS_OK;
+    int64_t version = 0;
+    TRY(json_get_int(where, root, "format", FORMAT_VERSION, FORMAT_VERSION, &version));
+    TRY(json_get_bool(where, root, "expressive", &options->expressive));
+    TRY(json_get_bool(where, root, "task_tags", &options->task_tags));
+    TRY(json_get_bool(where, root, "speech_tokenizer", speech));
+    for (int s = 0; s < STREAM_COUNT; s++) {
+        const json_t *rate = json_object_get(json_object_get(root, "rates"), stream_keys[s]);
+        const json_t *upper = json_array_get(rate, 0), *lower = json_array_get(rate, 1);
+        int64_t codes = 0;
+        TRY(json_get_int(where, json_object_get(root, "codes"), stream_keys[s], 0, 65536, &codes));
+        options->codes[s] = (int32_t)codes;
+        if (!json_is_integer(upper) || !json_is_integer(lower) || json_integer_value(upper) < 0 ||
+            json_integer_value(upper) > 1 << 20 || json_integer_value(lower) < 1 || json_integer_value(lower) > 1 << 20)
+            FAIL(STATUS_CORRUPT, "%s: the rate of \"%s\" is not two positive integers", where, stream_keys[s]);
+        options->rates.rate[s] = (struct rational){json_integer_value(upper), json_integer_value(lower)};
+    }
+fail:
+    return result;
+}
+
+static enum status check_fingerprints(const char *where, const json_t *root, const struct components *components)
+{
+    const json_t *fingerprints = json_object_get(root, "fingerprints");
+    for (int c = 0; c < COMPONENT_COUNT; c++) {
+        const json_t *value = json_object_get(fingerprints, component_name((enum component)c));
+        char hex[65];
+        sha256_hex(&components->fingerprints[c], hex);
+        if (json_is_null(value) && is_zero(&components->fingerprints[c]))
+            continue;
+        if (!json_is_string(value) || strcmp(json_string_value(value), hex) != 0)
+            return status_set(STATUS_CORRUPT, "%s: the %s found beside it has fingerprint %.16s, expected %.16s", where,
+                              component_name((enum component)c), hex,
+                              json_is_string(value) ? json_string_value(value) : "none");
+    }
+    return STATUS_OK;
+}
+
+enum status components_load_checkpoint(const char *folder, struct components **out)
+{
+    enum status result = STATUS_OK;
+    char where[4096], text_model[4096], speech_folder[4096];
+    json_t *root = NULL;
+    struct components *components = NULL;
+    struct components_options options = {.text_model = text_model};
+    bool speech = false;
+    *out = NULL;
+    snprintf(where, sizeof where, "%s/spiritlm.json", folder);
+    snprintf(text_model, sizeof text_model, "%s/tokenizer.model", folder);
+    snprintf(speech_folder, sizeof speech_folder, "%s/speech_tokenizer", folder);
+    TRY(json_read(where, &root));
+    TRY(read_options(where, root, &options, &speech));
+    options.speech_folder = speech ? speech_folder : NULL;
+    TRY(components_load(&options, &components));
+    TRY(check_fingerprints(where, root, components));
+    *out = components;
+    components = NULL;
+fail:
+    components_free(components);
+    json_decref(root);
+    return result;
+}

@@ -1,0 +1,51 @@
+/* What a language model needs around its weights: the text model, the id map, and the speech tokenizer with its
+ * vocoder. Training loads them from the configuration and puts them into every checkpoint, so that a checkpoint
+ * speaks by itself; each part has a fingerprint, and parts that do not belong together are refused. */
+#ifndef SPIRITLM_GENERATE_COMPONENTS_H
+#define SPIRITLM_GENERATE_COMPONENTS_H
+
+#include "io/atomic_file.h"
+#include "speech/speech_tokenizer.h"
+#include "text/sentencepiece.h"
+#include "text/vocabulary.h"
+
+#include <stdbool.h>
+
+enum component { COMPONENT_TEXT, COMPONENT_HUBERT, COMPONENT_PITCH, COMPONENT_STYLE, COMPONENT_VOCABULARY,
+                 COMPONENT_VOCODER, COMPONENT_COUNT };
+const char *component_name(enum component component); /* "text", "hubert", "pitch", "style", "vocabulary", "vocoder" */
+
+struct components_options {
+    const char *text_model;    /* a SentencePiece .model file */
+    const char *speech_folder; /* NULL or "": units are made elsewhere and nothing can be spoken */
+    bool expressive;           /* pitch and style in the vocabulary */
+    bool task_tags;            /* [ASR] and [TTS] */
+    int32_t codes[STREAM_COUNT]; /* vocabulary sizes where there is no speech folder */
+    struct unit_rates rates;     /* likewise */
+};
+
+struct components {
+    struct sentencepiece *text;
+    struct speech_tokenizer *speech; /* NULL: none */
+    struct vocabulary vocabulary;
+    struct unit_rates rates;
+    struct sha256 fingerprints[COMPONENT_COUNT]; /* zero: absent */
+    void *text_file; /* the .model file's bytes */
+    int64_t text_file_size;
+    char *speech_folder; /* NULL: none */
+};
+
+enum status components_load(const struct components_options *options, struct components **components);
+
+/* From a checkpoint folder; every fingerprint written there must equal that of the part found there. */
+enum status components_load_checkpoint(const char *folder, struct components **components);
+void components_free(struct components *components);
+
+/* Puts tokenizer.model, speech_tokenizer/ and spiritlm.json into a checkpoint that is being made. */
+enum status components_write(const struct components *components, struct atomic_directory *directory);
+
+/* STATUS_USAGE naming the component, both values and both sources when they differ and neither is absent. */
+enum status components_match(enum component component, const struct sha256 *a, const char *a_source,
+                             const struct sha256 *b, const char *b_source);
+
+#endif

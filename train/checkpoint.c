@@ -1,0 +1,300 @@
+#include "train/checkpoint.h"
+
+#include "core/log.h"
+#include "io/json.h"
+#include "io/safetensors.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const char *const state_files[OPTIMIZER_STATES] = {
+    "trainer/first_moment.safetensors", "trainer/second_moment.safetensors", "trainer/masters.safetensors"};
+
+/* One arena as a file of named tensors, so that the layout may change between versions. */
+static enum status write_arena(struct atomic_directory *directory, const char *name,
+                               const struct parameter_layout *layout, const float *arena)
+{
+    enum status result = STATUS_OK;
+    struct output_file *file = NULL;
+    struct tensor_info *infos = calloc((size_t)layout->count, sizeof *infos);
+    const void **data = calloc((size_t)layout->count, sizeof *data);
+    int64_t count = 0;
+    if (!infos || !data)
+        FAIL(STATUS_INTERNAL, "no memory for the list of tensors");
+    for (int64_t i = 0; i < layout->count; i++) {
+        const struct parameter_view *view = &layout->views[i];
+        if (view->alias)
+            continue;
+        struct tensor_info *info = &infos[count];
+        *info = (struct tensor_info){.name = view->name, .type = DTYPE_F32, .rank = view->rank, .bytes = view->count * 4};
+        memcpy(info->shape, view->shape, sizeof view->shape);
+        data[count++] = arena + view->offset;
+    }
+    TRY(atomic_directory_create(directory, name, layout->elements * 4, &file));
+    TRY(safetensors_write(file, infos, data, count, NULL, 0));
+    struct output_file *closing = file;
+    file = NULL;
+    TRY(output_close(closing));
+fail:
+    output_abandon(file);
+    free(infos);
+    free(data);
+    return result;
+}
+
+static enum status read_arena(const char *path, const struct parameter_layout *layout, float *arena)
+{
+    enum status result = STATUS_OK;
+    struct safetensors *file = NULL;
+    TRY(safetensors_open(path, &file));
+    for (int64_t i = 0; i < layout->count; i++) {
+        const struct parameter_view *view = &layout->views[i];
+        if (view->alias)
+            continue;
+        const struct tensor_info *info = safetensors_find(file, view->name);
+        if (!info)
+            FAIL(STATUS_CORRUPT, "%s: tensor %s is missing", path, view->name);
+        if (info->type != DTYPE_F32 || info->bytes != view->count * 4)
+            FAIL(STATUS_CORRUPT, "%s: tensor %s has %lld bytes, expected %lld of f32", path, view->name,
+                 (long long)info->bytes, (long long)view->count * 4);
+        memcpy(arena + view->offset, safetensors_data(file, info), (size_t)info->bytes);
+    }
+fail:
+    safetensors_close(file);
+    return result;
+}
+
+static enum status begin_folder(const char *run, int64_t step, struct atomic_directory **directory)
+{
+    enum status result = STATUS_OK;
+    char path[4096];
+    snprintf(path, sizeof path, "%s/checkpoints", run);
+    TRY(make_directories(path));
+    snprintf(path, sizeof path, "%s/checkpoints/step_%08lld", run, (long long)step);
+    TRY(atomic_directory_begin(path, true, directory));
+fail:
+    return result;
+}
+
+static enum status write_weights(const struct components *components, const struct optimizer *optimizer,
+                                 const json_t *state, struct atomic_directory *directory)
+{
+    enum status result = STATUS_OK;
+    char *text = NULL;
+    TRY(llama_write_folder(optimizer->model, directory, components->vocabulary.bos, components->vocabulary.eos));
+    TRY(components_write(components, directory));
+    text = json_text(state, 1);
+    if (!text)
+        FAIL(STATUS_INTERNAL, "no memory for the trainer's state");
+    TRY(atomic_directory_add(directory, "trainer/state.json", text, (int64_t)strlen(text)));
+fail:
+    free(text);
+    return result;
+}
+
+/* Every rank must take part in each gather even after rank 0 failed to write, so its failure is kept and told at the
+ * end. */
+enum status checkpoint_save(const char *run, int64_t step, const struct components *components,
+                            struct optimizer *optimizer, const json_t *state)
+{
+    const struct parameter_layout *layout = &optimizer->model->layout;
+    struct atomic_directory *directory = NULL;
+    bool writer = comm_rank(optimizer->comm) == 0;
+    float *arena = writer ? malloc((size_t)layout->elements * sizeof(float)) : NULL;
+    enum status result = STATUS_OK;
+    if (writer && !arena)
+        result = status_set(STATUS_INTERNAL, "no memory to gather the optimizer's state");
+    if (writer && result == STATUS_OK)
+        result = begin_folder(run, step, &directory);
+    if (writer && result == STATUS_OK)
+        result = write_weights(components, optimizer, state, directory);
+    for (int which = 0; which < OPTIMIZER_STATES; which++) {
+        if (which == 2 && !optimizer->masters)
+            continue;
+        enum status gathered = optimizer_gather(optimizer, which, arena);
+        if (result == STATUS_OK)
+            result = gathered;
+        if (writer && result == STATUS_OK)
+            result = write_arena(directory, state_files[which], layout, arena);
+    }
+    free(arena);
+    if (writer && result == STATUS_OK)
+        result = atomic_directory_commit(directory);
+    else if (writer)
+        atomic_directory_abandon(directory);
+    int32_t worst = (int32_t)result;
+    enum status told = comm_all_reduce(optimizer->comm, &worst, 1, DTYPE_I32, COMM_MAX);
+    if (told != STATUS_OK)
+        return told;
+    return result == STATUS_OK && worst ? status_set((enum status)worst, "rank 0 could not save") : result;
+}
+
+/* ---- which checkpoints there are ---- */
+
+static int compare_steps(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x < y) - (x > y);
+}
+
+/* Steps of the folders named step_DIGITS, newest first. */
+static enum status list_steps(const char *run, int64_t **steps, int64_t *count)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/checkpoints", run);
+    *steps = NULL;
+    *count = 0;
+    DIR *folder = opendir(path);
+    if (!folder)
+        return errno == ENOENT ? STATUS_OK : status_set_errno(STATUS_IO, errno, "cannot list %s", path);
+    int64_t capacity = 0;
+    for (struct dirent *entry; (entry = readdir(folder));) {
+        if (strncmp(entry->d_name, "step_", 5) != 0 || !entry->d_name[5])
+            continue;
+        char *end;
+        errno = 0;
+        long long step = strtoll(entry->d_name + 5, &end, 10);
+        if (*end || errno || step < 0)
+            continue;
+        if (*count == capacity) {
+            capacity = capacity ? 2 * capacity : 16;
+            int64_t *grown = realloc(*steps, (size_t)capacity * sizeof **steps);
+            if (!grown) {
+                free(*steps);
+                *steps = NULL;
+                closedir(folder);
+                return status_set(STATUS_INTERNAL, "no memory to list checkpoints");
+            }
+            *steps = grown;
+        }
+        (*steps)[(*count)++] = step;
+    }
+    closedir(folder);
+    if (*count > 0)
+        qsort(*steps, (size_t)*count, sizeof **steps, compare_steps);
+    return STATUS_OK;
+}
+
+static enum status set_aside(const char *path)
+{
+    for (int k = 1; k < 10000; k++) {
+        char target[4096 + 32];
+        struct stat information;
+        snprintf(target, sizeof target, "%s.damaged-%d", path, k);
+        if (stat(target, &information) == 0)
+            continue;
+        if (rename(path, target) != 0)
+            return status_set_errno(STATUS_IO, errno, "cannot rename %s", path);
+        log_warning("renamed it to %s", target);
+        return STATUS_OK;
+    }
+    return status_set(STATUS_IO, "too many damaged copies of %s", path);
+}
+
+enum status checkpoint_newest(const char *run, bool repair, char **out)
+{
+    enum status result = STATUS_OK;
+    int64_t *steps = NULL, count = 0;
+    *out = NULL;
+    TRY(list_steps(run, &steps, &count));
+    for (int64_t i = 0; i < count && !*out; i++) {
+        char path[4096];
+        snprintf(path, sizeof path, "%s/checkpoints/step_%08lld", run, (long long)steps[i]);
+        enum status verdict = directory_verify(path, true);
+        if (verdict == STATUS_OK) {
+            *out = strdup(path);
+            if (!*out)
+                FAIL(STATUS_INTERNAL, "no memory for a path");
+        } else if (verdict != STATUS_CORRUPT) {
+            result = verdict;
+            goto fail;
+        } else {
+            log_warning("checkpoint %s is damaged: %s", path, status_text());
+            if (repair)
+                TRY(set_aside(path));
+        }
+    }
+fail:
+    free(steps);
+    return result;
+}
+
+enum status checkpoint_resolve(const char *name, char **path)
+{
+    enum status result = STATUS_OK;
+    char config[4096];
+    struct stat information;
+    *path = NULL;
+    if (stat(name, &information) != 0)
+        return status_set_errno(STATUS_USAGE, errno, "no model at %s", name);
+    snprintf(config, sizeof config, "%s/config.json", name);
+    if (stat(config, &information) == 0) {
+        TRY(directory_verify(name, true));
+        *path = strdup(name);
+        if (!*path)
+            FAIL(STATUS_INTERNAL, "no memory for a path");
+        return STATUS_OK;
+    }
+    TRY(checkpoint_newest(name, false, path));
+    if (!*path)
+        FAIL(STATUS_USAGE, "%s is neither a checkpoint (no config.json) nor a run with checkpoints", name);
+fail:
+    return result;
+}
+
+enum status checkpoint_prune(const char *run, int64_t keep)
+{
+    enum status result = STATUS_OK;
+    int64_t *steps = NULL, count = 0;
+    TRY(list_steps(run, &steps, &count));
+    for (int64_t i = keep; i < count; i++) {
+        char path[4096];
+        snprintf(path, sizeof path, "%s/checkpoints/step_%08lld", run, (long long)steps[i]);
+        TRY(remove_tree(path));
+    }
+fail:
+    free(steps);
+    return result;
+}
+
+/* ---- loading ---- */
+
+enum status checkpoint_read_state(const char *path, json_t **state)
+{
+    char file[4096];
+    snprintf(file, sizeof file, "%s/trainer/state.json", path);
+    return json_read(file, state);
+}
+
+enum status checkpoint_load(const char *path, struct optimizer *optimizer)
+{
+    enum status result = STATUS_OK;
+    struct llama *model = optimizer->model;
+    int64_t rows_read = 0;
+    float *arena = calloc((size_t)model->layout.elements, sizeof(float));
+    if (!arena)
+        FAIL(STATUS_INTERNAL, "no memory to load the optimizer's state");
+    TRY(llama_read_weights(model, path, arena, &rows_read));
+    if (rows_read != model->config.vocabulary_size)
+        FAIL(STATUS_USAGE, "%s has %lld vocabulary rows, the configuration %lld", path, (long long)rows_read,
+             (long long)model->config.vocabulary_size);
+    for (int which = 0; which < OPTIMIZER_STATES; which++) {
+        char file[4096];
+        struct stat information;
+        snprintf(file, sizeof file, "%s/%s", path, state_files[which]);
+        if (which == 2 && !optimizer->masters)
+            continue;
+        if (which < 2 || stat(file, &information) == 0) /* an f32 checkpoint's weights are its masters */
+            TRY(read_arena(file, &model->layout, arena));
+        else
+            TRY(llama_read_weights(model, path, arena, &rows_read));
+        TRY(optimizer_scatter(optimizer, which, arena));
+    }
+fail:
+    free(arena);
+    return result;
+}

@@ -1,0 +1,33 @@
+/* Checkpoints: RUN/checkpoints/step_00001000/, a Hugging Face folder with the components beside the weights and
+ * `trainer/` (moments, masters, state.json), published by the protocol of io/atomic_file.h. */
+#ifndef SPIRITLM_TRAIN_CHECKPOINT_H
+#define SPIRITLM_TRAIN_CHECKPOINT_H
+
+#include "generate/components.h"
+#include "train/optimizer.h"
+
+#include <jansson.h>
+
+/* Writes the checkpoint of `step`. All ranks call; rank 0 writes; `state` (rank 0's; borrowed) goes to
+ * trainer/state.json. A folder of that step that exists (a damaged one, say) is replaced. Returns the same status on all ranks. */
+enum status checkpoint_save(const char *run, int64_t step, const struct components *components,
+                            struct optimizer *optimizer, const json_t *state);
+
+/* Removes all but the newest `keep` folders; damaged ones do not count and are kept. */
+enum status checkpoint_prune(const char *run, int64_t keep);
+
+/* The newest checkpoint of the run that verifies whole. Damaged ones on the way are renamed step_N.damaged-k with a
+ * warning (`repair`; else passed over). *path is allocated for the caller, NULL when there is none. */
+enum status checkpoint_newest(const char *run, bool repair, char **path);
+
+/* RUN or a checkpoint folder itself, as a user names a model: *path is a verified checkpoint folder. */
+enum status checkpoint_resolve(const char *name, char **path);
+
+/* trainer/state.json of a folder. The caller decrefs. */
+enum status checkpoint_read_state(const char *path, json_t **state);
+
+/* Weights, masters and moments. The model must have the same shapes; the types may differ (f32 masters are stored
+ * where they differ from the weights). */
+enum status checkpoint_load(const char *path, struct optimizer *optimizer);
+
+#endif
