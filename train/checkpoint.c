@@ -30,7 +30,8 @@ static enum status write_arena(struct atomic_directory *directory, const char *n
         if (view->alias)
             continue;
         struct tensor_info *info = &infos[count];
-        *info = (struct tensor_info){.name = view->name, .type = DTYPE_F32, .rank = view->rank, .bytes = view->count * 4};
+        *info =
+            (struct tensor_info){.name = view->name, .type = DTYPE_F32, .rank = view->rank, .bytes = view->count * 4};
         memcpy(info->shape, view->shape, sizeof view->shape);
         data[count++] = arena + view->offset;
     }

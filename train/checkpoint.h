@@ -9,7 +9,8 @@
 #include <jansson.h>
 
 /* Writes the checkpoint of `step`. All ranks call; rank 0 writes; `state` (rank 0's; borrowed) goes to
- * trainer/state.json. A folder of that step that exists (a damaged one, say) is replaced. Returns the same status on all ranks. */
+ * trainer/state.json. A folder of that step that exists (a damaged one, say) is replaced. Returns the same status on
+ * all ranks. */
 enum status checkpoint_save(const char *run, int64_t step, const struct components *components,
                             struct optimizer *optimizer, const json_t *state);
 

@@ -120,10 +120,9 @@ void optimizer_destroy(struct optimizer *optimizer)
 {
     if (!optimizer)
         return;
-    void *const memory[] = {optimizer->gradients,    optimizer->first_moment, optimizer->second_moment,
-                            optimizer->masters,      optimizer->exchange,     optimizer->squared_norm,
-                            optimizer->clip_scale,   optimizer->norm,         optimizer->nonfinite,
-                            optimizer->skip};
+    void *const memory[] = {optimizer->gradients, optimizer->first_moment, optimizer->second_moment, optimizer->masters,
+                            optimizer->exchange,  optimizer->squared_norm, optimizer->clip_scale,    optimizer->norm,
+                            optimizer->nonfinite, optimizer->skip};
     for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
         if (memory[i])
             optimizer->model->kernels->release(optimizer->model->context, memory[i]);

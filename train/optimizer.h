@@ -1,6 +1,6 @@
 /* AdamW over a model's flat parameters, sharded over the ranks: of every bucket (one layer) a rank owns a slice, for
- * which it keeps the f32 moments (and, in bf16, the f32 masters), receives the summed gradient, and from which all ranks
- * then gather the new weights. With one rank a slice is the whole bucket and nothing is exchanged. */
+ * which it keeps the f32 moments (and, in bf16, the f32 masters), receives the summed gradient, and from which all
+ * ranks then gather the new weights. With one rank a slice is the whole bucket and nothing is exchanged. */
 #ifndef SPIRITLM_TRAIN_OPTIMIZER_H
 #define SPIRITLM_TRAIN_OPTIMIZER_H
 
@@ -27,9 +27,9 @@ struct optimizer {
     int64_t *slice_starts; /* [bucket_count]: where the bucket's slice lies in the slice arenas */
     int64_t slice_elements;
     float *first_moment, *second_moment; /* device, slice_elements */
-    float *masters;        /* device, slice_elements; NULL in f32, where the weights are their own masters */
-    float *exchange;       /* device: one bucket, padded to size * slice; NULL with one rank */
-    double *squared_norm;  /* device scalars */
+    float *masters;       /* device, slice_elements; NULL in f32, where the weights are their own masters */
+    float *exchange;      /* device: one bucket, padded to size * slice; NULL with one rank */
+    double *squared_norm; /* device scalars */
     float *clip_scale, *norm;
     int32_t *nonfinite, *skip;
     struct optimizer_settings settings;

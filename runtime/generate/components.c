@@ -30,7 +30,8 @@ enum status components_match(enum component component, const struct sha256 *a, c
     char a_text[65], b_text[65];
     sha256_hex(a, a_text);
     sha256_hex(b, b_text);
-    return status_set(STATUS_USAGE, "the %s tokenizers differ: %.16s in %s, %.16s in %s; prepare the data again or use its own",
+    return status_set(STATUS_USAGE,
+                      "the %s tokenizers differ: %.16s in %s, %.16s in %s; prepare the data again or use its own",
                       component_name(component), a_text, a_source, b_text, b_source);
 }
 
@@ -72,9 +73,8 @@ enum status components_load(const struct components_options *options, struct com
     TRY(load_speech(components, options, codes));
     const struct sentencepiece *text = components->text;
     TRY(vocabulary_create(sentencepiece_size(text), sentencepiece_bos(text), sentencepiece_eos(text),
-                          sentencepiece_unk(text), codes[STREAM_HUBERT],
-                          options->expressive ? codes[STREAM_PITCH] : 0, options->expressive ? codes[STREAM_STYLE] : 0,
-                          options->task_tags, &components->vocabulary));
+                          sentencepiece_unk(text), codes[STREAM_HUBERT], options->expressive ? codes[STREAM_PITCH] : 0,
+                          options->expressive ? codes[STREAM_STYLE] : 0, options->task_tags, &components->vocabulary));
     components->fingerprints[COMPONENT_TEXT] = sentencepiece_fingerprint(text);
     components->fingerprints[COMPONENT_VOCABULARY] = vocabulary_fingerprint(&components->vocabulary);
     *out = components;
@@ -115,9 +115,10 @@ static enum status describe(const struct components *components, char **text)
         json_object_set_new(fingerprints, component_name((enum component)c),
                             is_zero(&components->fingerprints[c]) ? json_null() : json_string(hex));
     }
-    json_t *root = json_pack("{s:i, s:b, s:b, s:o, s:o, s:o, s:b}", "format", (int)FORMAT_VERSION, "expressive",
-                             vocabulary->pitch_count > 0, "task_tags", vocabulary->asr_tag >= 0, "codes", sizes, "rates",
-                             rates, "fingerprints", fingerprints, "speech_tokenizer", components->speech != NULL);
+    json_t *root =
+        json_pack("{s:i, s:b, s:b, s:o, s:o, s:o, s:b}", "format", (int)FORMAT_VERSION, "expressive",
+                  vocabulary->pitch_count > 0, "task_tags", vocabulary->asr_tag >= 0, "codes", sizes, "rates", rates,
+                  "fingerprints", fingerprints, "speech_tokenizer", components->speech != NULL);
     *text = root ? json_text(root, 2) : NULL;
     json_decref(root);
     return *text ? STATUS_OK : status_set(STATUS_INTERNAL, "no memory for spiritlm.json");

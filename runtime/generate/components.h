@@ -11,15 +11,22 @@
 
 #include <stdbool.h>
 
-enum component { COMPONENT_TEXT, COMPONENT_HUBERT, COMPONENT_PITCH, COMPONENT_STYLE, COMPONENT_VOCABULARY,
-                 COMPONENT_VOCODER, COMPONENT_COUNT };
+enum component {
+    COMPONENT_TEXT,
+    COMPONENT_HUBERT,
+    COMPONENT_PITCH,
+    COMPONENT_STYLE,
+    COMPONENT_VOCABULARY,
+    COMPONENT_VOCODER,
+    COMPONENT_COUNT
+};
 const char *component_name(enum component component); /* "text", "hubert", "pitch", "style", "vocabulary", "vocoder" */
 
 struct components_options {
-    const char *text_model;    /* a SentencePiece .model file */
-    const char *speech_folder; /* NULL or "": units are made elsewhere and nothing can be spoken */
-    bool expressive;           /* pitch and style in the vocabulary */
-    bool task_tags;            /* [ASR] and [TTS] */
+    const char *text_model;      /* a SentencePiece .model file */
+    const char *speech_folder;   /* NULL or "": units are made elsewhere and nothing can be spoken */
+    bool expressive;             /* pitch and style in the vocabulary */
+    bool task_tags;              /* [ASR] and [TTS] */
     int32_t codes[STREAM_COUNT]; /* vocabulary sizes where there is no speech folder */
     struct unit_rates rates;     /* likewise */
 };
@@ -30,7 +37,7 @@ struct components {
     struct vocabulary vocabulary;
     struct unit_rates rates;
     struct sha256 fingerprints[COMPONENT_COUNT]; /* zero: absent */
-    void *text_file; /* the .model file's bytes */
+    void *text_file;                             /* the .model file's bytes */
     int64_t text_file_size;
     char *speech_folder; /* NULL: none */
 };

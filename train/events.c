@@ -1,0 +1,184 @@
+#include "train/events.h"
+
+#include "core/hash.h"
+#include "io/atomic_file.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { EVENTS_LIMIT = 1 << 30, RECORD_FRAME = 16, MESSAGE_LIMIT = 1024 };
+
+struct events {
+    char path[4096];
+    FILE *file;
+};
+
+/* ---- protobuf, as far as these messages go ---- */
+
+struct message {
+    uint8_t bytes[MESSAGE_LIMIT];
+    size_t size;
+};
+
+static void put_varint(struct message *message, uint64_t value)
+{
+    for (; value >= 128; value >>= 7)
+        message->bytes[message->size++] = (uint8_t)(value | 128);
+    message->bytes[message->size++] = (uint8_t)value;
+}
+
+static void put_fixed(struct message *message, unsigned field, const void *value, size_t size)
+{
+    put_varint(message, field << 3 | (size == 8 ? 1u : 5u));
+    memcpy(message->bytes + message->size, value, size); /* little-endian, as the hosts of this toolkit */
+    message->size += size;
+}
+
+static void put_bytes(struct message *message, unsigned field, const void *value, size_t size)
+{
+    put_varint(message, field << 3 | 2u);
+    put_varint(message, size);
+    memcpy(message->bytes + message->size, value, size);
+    message->size += size;
+}
+
+static uint32_t masked_crc(const void *data, size_t size)
+{
+    uint32_t crc = crc32c(0, data, size);
+    return (crc >> 15 | crc << 17) + 0xa282ead8u;
+}
+
+static enum status write_record(struct events *events, const struct message *message)
+{
+    uint64_t length = message->size;
+    uint32_t length_crc = masked_crc(&length, sizeof length), data_crc = masked_crc(message->bytes, message->size);
+    if (fwrite(&length, 8, 1, events->file) != 1 || fwrite(&length_crc, 4, 1, events->file) != 1 ||
+        fwrite(message->bytes, message->size, 1, events->file) != 1 || fwrite(&data_crc, 4, 1, events->file) != 1)
+        return status_set_errno(STATUS_IO, errno, "cannot write %s", events->path);
+    return STATUS_OK;
+}
+
+static void start_event(struct message *message)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    double wall_time = (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+    message->size = 0;
+    put_fixed(message, 1, &wall_time, sizeof wall_time);
+}
+
+/* ---- cutting ---- */
+
+/* The step of one of our own events: after the wall time (9 bytes) comes field 2; the version record has none. */
+static int64_t step_of(const uint8_t *data, uint64_t size)
+{
+    uint64_t at = 9, step = 0;
+    if (at >= size || data[at++] != (2u << 3))
+        return 0;
+    for (unsigned shift = 0; at < size && shift < 63; shift += 7) {
+        step |= (uint64_t)(data[at] & 127u) << shift;
+        if (data[at++] < 128)
+            return (int64_t)step;
+    }
+    return 0;
+}
+
+static enum status cut_records(const char *path, int64_t last_step)
+{
+    enum status result = STATUS_OK;
+    struct stat information;
+    uint8_t *data = NULL;
+    int64_t size = 0, kept = 0;
+    if (stat(path, &information) != 0)
+        return STATUS_OK;
+    TRY(file_read(path, EVENTS_LIMIT, (void **)&data, &size));
+    while (size - kept >= RECORD_FRAME) {
+        uint64_t length;
+        uint32_t length_crc, data_crc;
+        memcpy(&length, data + kept, 8);
+        memcpy(&length_crc, data + kept + 8, 4);
+        if (length_crc != masked_crc(data + kept, 8) || length > (uint64_t)(size - kept - RECORD_FRAME))
+            break;
+        const uint8_t *body = data + kept + 12;
+        memcpy(&data_crc, body + length, 4);
+        if (data_crc != masked_crc(body, length) || step_of(body, length) > last_step)
+            break;
+        kept += RECORD_FRAME + (int64_t)length;
+    }
+    if (kept != size)
+        TRY(atomic_write(path, data, kept));
+fail:
+    free(data);
+    return result;
+}
+
+enum status events_open(const char *run, int64_t last_step, struct events **out)
+{
+    enum status result = STATUS_OK;
+    *out = NULL;
+    struct events *events = calloc(1, sizeof *events);
+    if (!events)
+        return status_set(STATUS_INTERNAL, "no memory for events");
+    snprintf(events->path, sizeof events->path, "%s/tensorboard", run);
+    TRY(make_directories(events->path));
+    snprintf(events->path, sizeof events->path, "%s/tensorboard/events.out.tfevents.0000000001.spiritlm", run);
+    TRY(cut_records(events->path, last_step));
+    events->file = fopen(events->path, "ae");
+    if (!events->file)
+        FAIL(STATUS_IO, "cannot open %s: %s", events->path, strerror(errno));
+    struct stat information;
+    if (fstat(fileno(events->file), &information) == 0 && information.st_size == 0) {
+        struct message message;
+        start_event(&message);
+        put_bytes(&message, 3, "brain.Event:2", 13);
+        TRY(write_record(events, &message));
+    }
+    *out = events;
+    return STATUS_OK;
+fail:
+    events_close(events);
+    return result;
+}
+
+enum status events_write(struct events *events, int64_t step, const char *tag, double value)
+{
+    struct message scalar = {.size = 0}, summary = {.size = 0}, event;
+    float simple = (float)value;
+    size_t length = strlen(tag);
+    if (length > 256)
+        return status_set(STATUS_INTERNAL, "the metric's name \"%.40s...\" is too long", tag);
+    put_bytes(&scalar, 1, tag, length);
+    put_fixed(&scalar, 2, &simple, sizeof simple);
+    put_bytes(&summary, 1, scalar.bytes, scalar.size);
+    start_event(&event);
+    put_varint(&event, 2u << 3);
+    put_varint(&event, (uint64_t)step);
+    put_bytes(&event, 5, summary.bytes, summary.size);
+    return write_record(events, &event);
+}
+
+enum status events_flush(struct events *events)
+{
+    return fflush(events->file) == 0 ? STATUS_OK : status_set_errno(STATUS_IO, errno, "cannot write %s", events->path);
+}
+
+enum status events_sync(struct events *events)
+{
+    if (fflush(events->file) != 0 || fsync(fileno(events->file)) != 0)
+        return status_set_errno(STATUS_IO, errno, "cannot write %s", events->path);
+    return STATUS_OK;
+}
+
+void events_close(struct events *events)
+{
+    if (!events)
+        return;
+    if (events->file)
+        fclose(events->file);
+    free(events);
+}

@@ -1,0 +1,117 @@
+#include "train/metrics.h"
+
+#include "io/atomic_file.h"
+#include "io/json.h"
+#include "train/events.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { METRICS_LIMIT = 1 << 30 };
+
+struct metrics {
+    char path[4096];
+    FILE *file;
+    struct events *events;
+};
+
+/* Keeps the leading lines whose step is at most last_step. */
+static enum status cut_lines(const char *path, int64_t last_step)
+{
+    enum status result = STATUS_OK;
+    struct stat information;
+    char *text = NULL;
+    json_t *line = NULL;
+    int64_t size = 0, kept = 0;
+    if (stat(path, &information) != 0)
+        return STATUS_OK;
+    TRY(file_read(path, METRICS_LIMIT, (void **)&text, &size));
+    while (kept < size) {
+        char *end = memchr(text + kept, '\n', (size_t)(size - kept));
+        if (!end)
+            break; /* half a line */
+        if (json_parse(path, text + kept, end - (text + kept), &line) != STATUS_OK)
+            break;
+        int64_t step = 0;
+        enum status good = json_get_int(path, line, "step", 0, INT64_MAX, &step);
+        json_decref(line);
+        line = NULL;
+        if (good != STATUS_OK || step > last_step)
+            break;
+        kept = end + 1 - text;
+    }
+    if (kept != size)
+        TRY(atomic_write(path, text, kept));
+fail:
+    free(text);
+    return result;
+}
+
+enum status metrics_open(const char *run, int64_t last_step, struct metrics **out)
+{
+    enum status result = STATUS_OK;
+    *out = NULL;
+    struct metrics *metrics = calloc(1, sizeof *metrics);
+    if (!metrics)
+        return status_set(STATUS_INTERNAL, "no memory for metrics");
+    TRY(make_directories(run));
+    snprintf(metrics->path, sizeof metrics->path, "%s/metrics.jsonl", run);
+    TRY(cut_lines(metrics->path, last_step));
+    metrics->file = fopen(metrics->path, "ae");
+    if (!metrics->file)
+        FAIL(STATUS_IO, "cannot open %s: %s", metrics->path, strerror(errno));
+    TRY(events_open(run, last_step, &metrics->events));
+    *out = metrics;
+    return STATUS_OK;
+fail:
+    metrics_close(metrics);
+    return result;
+}
+
+enum status metrics_write(struct metrics *metrics, int64_t step, const json_t *values)
+{
+    enum status result = STATUS_OK;
+    char *text = NULL;
+    json_t *line = json_pack("{s:I}", "step", (json_int_t)step);
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)values, key,
+                        value) /* jansson's iteration wants a mutable object and changes nothing */
+    {
+        json_object_set(line, key, value);
+        if (json_is_number(value))
+            TRY(events_write(metrics->events, step, key, json_number_value(value)));
+    }
+    text = json_text(line, 0);
+    if (!text)
+        FAIL(STATUS_INTERNAL, "no memory for a line of metrics");
+    if (fputs(text, metrics->file) < 0 || fflush(metrics->file) != 0)
+        FAIL(STATUS_IO, "cannot write %s: %s", metrics->path, strerror(errno));
+    TRY(events_flush(metrics->events));
+fail:
+    free(text);
+    json_decref(line);
+    return result;
+}
+
+enum status metrics_sync(struct metrics *metrics)
+{
+    if (fflush(metrics->file) != 0 || fsync(fileno(metrics->file)) != 0)
+        return status_set_errno(STATUS_IO, errno, "cannot write %s", metrics->path);
+    return events_sync(metrics->events);
+}
+
+void metrics_close(struct metrics *metrics)
+{
+    if (!metrics)
+        return;
+    if (metrics->file)
+        fclose(metrics->file);
+    events_close(metrics->events);
+    free(metrics);
+}
