@@ -1,0 +1,80 @@
+/* One rank of a training run: model, optimizer, data lanes and guard, advanced a step at a time. Files, logs and
+ * signals are train/run.h's business. */
+#ifndef SPIRITLM_TRAIN_TRAINER_H
+#define SPIRITLM_TRAIN_TRAINER_H
+
+#include "generate/components.h"
+#include "train/config.h"
+#include "train/guard.h"
+#include "train/optimizer.h"
+
+#include <stdbool.h>
+
+/* Borrowed by the trainer for its life. */
+struct trainer_setup {
+    const struct data_settings *data;
+    const struct model_settings *model;
+    const struct train_settings *train;
+    const struct components *components;
+    struct comm *comm;
+    const struct kernels *kernels;
+    struct device_context *context;
+};
+
+/* Sums over the whole global batch, or over validation rows. */
+struct token_losses {
+    double sum[TOKEN_KINDS];
+    double count[TOKEN_KINDS];
+};
+double token_losses_mean(const struct token_losses *losses); /* over all kinds; NAN without a token */
+
+struct step_result {
+    int64_t step;
+    struct token_losses losses;
+    double loss, gradient_norm, learning_rate;
+    int64_t tokens;      /* ids of the global batch */
+    const char *skipped; /* NULL: the weights were updated; else why not */
+};
+
+struct trainer;
+
+/* Opens the datasets, checks every fingerprint, builds the model with random or given weights (not when `empty`: a
+ * checkpoint will fill it). */
+enum status trainer_create(const struct trainer_setup *setup, bool empty, struct trainer **trainer);
+void trainer_destroy(struct trainer *trainer);
+
+/* Forward, backward, reduce, judge, update. STATUS_CORRUPT after GUARD_MAX_SKIPS skipped steps in a row and one more.
+ */
+enum status trainer_step(struct trainer *trainer, struct step_result *result);
+
+/* Losses on the held-out rows of one source; counts are zero when there are none. All ranks call. */
+enum status trainer_validate(struct trainer *trainer, enum source_kind source, struct token_losses *losses);
+
+int64_t trainer_steps_done(const struct trainer *trainer);
+int64_t trainer_tokens_done(const struct trainer *trainer);
+struct llama *trainer_model(struct trainer *trainer);
+struct optimizer *trainer_optimizer(struct trainer *trainer);
+const struct lanes *trainer_lanes(const struct trainer *trainer);
+
+/* Names of the documents of the last step's rows on this rank, separated by spaces, into text: for the log of a skipped
+ * batch. */
+void trainer_last_documents(const struct trainer *trainer, char *text, size_t size);
+
+/* Writes RUN/checkpoints/step_N of the present step. All ranks call. */
+enum status trainer_save(struct trainer *trainer, const char *run);
+
+/* Takes up a checkpoint: weights, moments, lanes, guard, step. Warns where what decides the bits differs. */
+enum status trainer_load(struct trainer *trainer, const char *path);
+
+/* The model's configuration that the settings ask for. */
+enum status trainer_model_config(const struct data_settings *data, const struct model_settings *model,
+                                 int32_t vocabulary_rows, struct llama_config *config);
+struct lanes_options trainer_lanes_options(const struct data_settings *data, uint64_t seed);
+struct interleaver trainer_interleaver(const struct data_settings *data, const struct components *components);
+
+/* Opens datasets and refuses those whose units do not belong to the components. */
+enum status datasets_open(const struct config_list *folders, const struct components *components,
+                          struct dataset ***datasets);
+void datasets_close(struct dataset **datasets, int64_t count);
+
+#endif
