@@ -1,0 +1,113 @@
+/* What a run would do, shown before it does it: samples of the data and the memory plan. */
+#include "train/run.h"
+
+#include "train/optimizer.h"
+
+#include <stdlib.h>
+
+/* Writes ids as a reader wants them: runs of text pieces decoded, every other id by its name. */
+static enum status print_ids(const struct components *components, const int32_t *ids, int64_t count, FILE *file)
+{
+    enum status result = STATUS_OK;
+    char *text = NULL;
+    const struct vocabulary *vocabulary = &components->vocabulary;
+    for (int64_t i = 0; i < count;) {
+        int64_t end = i;
+        while (end < count && vocabulary_kind(vocabulary, ids[end]) == TOKEN_TEXT && ids[end] != vocabulary->bos &&
+               ids[end] != vocabulary->eos)
+            end++;
+        if (end > i) {
+            int64_t size = 0;
+            TRY(sentencepiece_decode(components->text, ids + i, end - i, true, &text, &size));
+            fwrite(text, 1, (size_t)size, file);
+            free(text);
+            text = NULL;
+            i = end;
+            continue;
+        }
+        char name[16];
+        vocabulary_token_name(vocabulary, ids[i], name);
+        fputs(ids[i] == vocabulary->bos ? "<s>" : ids[i] == vocabulary->eos ? "</s>\n" : name, file);
+        i++;
+    }
+fail:
+    free(text);
+    return result;
+}
+
+enum status run_show_samples(const struct trainer_setup *setup, int64_t count, FILE *file)
+{
+    enum status result = STATUS_OK;
+    struct dataset **datasets = NULL;
+    struct lanes *lanes = NULL;
+    const struct data_settings *data = setup->data;
+    struct interleaver interleaver = trainer_interleaver(data, setup->components);
+    struct lanes_options options = trainer_lanes_options(data, (uint64_t)setup->train->seed);
+    int64_t length = data->sequence_length, shown = 0;
+    int32_t *ids = calloc((size_t)length * 3, sizeof *ids);
+    if (!ids)
+        FAIL(STATUS_INTERNAL, "no memory for a row");
+    TRY(datasets_open(&data->train, setup->components, &datasets));
+    TRY(lanes_create(&options, &interleaver, datasets, data->train.count, &lanes));
+    for (int64_t row = 0; shown < count; row++) {
+        TRY(lanes_next(lanes, row % data->lanes, ids, ids + length, ids + 2 * length));
+        for (int64_t begin = 0; begin < length && shown < count; shown++) {
+            int64_t end = begin + 1;
+            while (end < length && ids[end] != setup->components->vocabulary.bos)
+                end++;
+            fprintf(file, "--- document %lld, %lld tokens\n", (long long)shown + 1, (long long)(end - begin));
+            TRY(print_ids(setup->components, ids + begin, end - begin, file));
+            fputc('\n', file);
+            begin = end;
+        }
+    }
+fail:
+    lanes_destroy(lanes);
+    datasets_close(datasets, data->train.count);
+    free(ids);
+    return result;
+}
+
+enum status run_print_plan(const struct data_settings *data, const struct model_settings *model,
+                           const struct train_settings *train, int32_t vocabulary_rows, int ranks, FILE *file)
+{
+    enum status result = STATUS_OK;
+    struct llama_config config;
+    struct parameter_layout layout = {0};
+    struct memory_plan parameters = {.name = "parameters"}, gradients = {.name = "gradients"},
+                       states = {.name = "optimizer"}, activations = {.name = "activations"};
+    enum dtype dtype = (enum dtype)train->dtype;
+    if (ranks > data->lanes)
+        FAIL(STATUS_USAGE, "data.lanes is %lld, fewer than the %d ranks", (long long)data->lanes, ranks);
+    int64_t own_lanes = (data->lanes + ranks - 1) / ranks;
+    int64_t micro = train->micro_batch && train->micro_batch < own_lanes ? train->micro_batch : own_lanes;
+    TRY(trainer_model_config(data, model, vocabulary_rows, &config));
+    TRY(parameter_layout_create(&config, &layout));
+    if (memory_plan_add(&parameters, layout.elements * (int64_t)dtype_size(dtype), "weights") < 0)
+        FAIL(STATUS_INTERNAL, "the weights' size overflows");
+    TRY(optimizer_plan(&layout, dtype, ranks, &gradients, &states));
+    TRY(llama_plan_workspace(&config, dtype, micro, data->sequence_length, (enum recomputation)train->recomputation,
+                             true, &activations));
+    fprintf(file, "model: %lld parameters, %lld layers of %lld, %lld vocabulary rows, %s\n",
+            (long long)llama_parameter_count(&config), (long long)config.layers, (long long)config.hidden_size,
+            (long long)config.vocabulary_size, dtype_name(dtype));
+    fprintf(file, "batch: %lld lanes of %lld tokens = %lld tokens a step; %d rank%s of %lld lanes, %lld at a time\n",
+            (long long)data->lanes, (long long)data->sequence_length, (long long)(data->lanes * data->sequence_length),
+            ranks, ranks == 1 ? "" : "s", (long long)own_lanes, (long long)micro);
+    fprintf(file, "steps: %lld, %.3g tokens\nmemory a rank:\n", (long long)train->steps,
+            (double)train->steps * (double)(data->lanes * data->sequence_length));
+    const struct memory_plan *const plans[] = {&parameters, &gradients, &states, &activations};
+    int64_t total = 0;
+    for (size_t i = 0; i < sizeof plans / sizeof *plans; i++) {
+        memory_plan_print(plans[i], file);
+        total += plans[i]->total;
+    }
+    fprintf(file, "  %-16s %10.1f MiB\n", "total", (double)total / 1048576.0);
+fail:
+    memory_plan_free(&parameters);
+    memory_plan_free(&gradients);
+    memory_plan_free(&states);
+    memory_plan_free(&activations);
+    parameter_layout_free(&layout);
+    return result;
+}
