@@ -211,6 +211,20 @@ static const char head[] =
     ".legend span{margin-right:12px;white-space:nowrap}table{border-collapse:collapse}td,th{padding:2px 12px 2px 0;"
     "text-align:left}</style>\n";
 
+/* The title is the user's: it may hold what HTML reads as its own. */
+static void print_escaped(FILE *page, const char *text)
+{
+    for (; *text; text++)
+        if (*text == '<')
+            fputs("&lt;", page);
+        else if (*text == '&')
+            fputs("&amp;", page);
+        else if (*text == '>')
+            fputs("&gt;", page);
+        else
+            fputc(*text, page);
+}
+
 enum status report_write(const char *run, const char *title, const char *facts_html)
 {
     enum status result = STATUS_OK;
@@ -225,7 +239,11 @@ enum status report_write(const char *run, const char *title, const char *facts_h
     page = open_memstream(&text, &size);
     if (!page)
         FAIL(STATUS_INTERNAL, "no memory for the report");
-    fprintf(page, "%s<title>%s</title><h1>%s</h1>\n%s\n", head, title, title, facts_html);
+    fprintf(page, "%s<title>", head);
+    print_escaped(page, title);
+    fputs("</title><h1>", page);
+    print_escaped(page, title);
+    fprintf(page, "</h1>\n%s\n", facts_html);
     for (size_t i = 0; i < sizeof charts / sizeof *charts; i++)
         draw_chart(page, &charts[i], curves);
     bool written = !ferror(page);
