@@ -1,0 +1,41 @@
+#include "data/prepare.h"
+
+#define TOKENIZER(member) offsetof(struct tokenizer_settings, member)
+#define PREPARE(member) offsetof(struct prepare_settings, member)
+
+const struct config_field tokenizer_fields[] = {
+    {"folder", CONFIG_PATH, TOKENIZER(folder), "tokenizer", 0, 0, NULL,
+     "folder of the speech tokenizer: prepare fits it there when it is not there yet"},
+    {"text_model", CONFIG_PATH, TOKENIZER(text_model), "", 0, 0, NULL, "SentencePiece .model of the text"},
+    {"units", CONFIG_INT, TOKENIZER(units), "100", 2, 65536, NULL, "units of the k-means over log-mel frames"},
+    {"pitch_codes", CONFIG_INT, TOKENIZER(pitch_codes), "64", 2, 65536, NULL, "pitch units"},
+    {"style_codes", CONFIG_INT, TOKENIZER(style_codes), "100", 1, 65536, NULL,
+     "style units at most; a small sample gets fewer"},
+    {"iterations", CONFIG_INT, TOKENIZER(iterations), "20", 1, 10000, NULL, "passes of the k-means"},
+    {"sample_hours", CONFIG_NUMBER, TOKENIZER(sample_hours), "10", 0.001, 1e6, NULL, "hours of audio to fit on"},
+    {"seed", CONFIG_INT, TOKENIZER(seed), "1", 0, 9007199254740992.0, NULL, "seed of the sample and the fit"},
+};
+
+const struct config_field prepare_fields[] = {
+    {"manifests", CONFIG_PATH_LIST, PREPARE(manifests), NULL, 0, 0, NULL,
+     "JSON lines files; NAME.jsonl becomes the dataset OUTPUT/NAME"},
+    {"output", CONFIG_PATH, PREPARE(output), NULL, 0, 0, NULL, "folder of the datasets"},
+    {"fit", CONFIG_STRING_LIST, PREPARE(fit), "", 0, 0, NULL,
+     "names of the manifests that the speech tokenizer is fitted on; none: all with audio"},
+    {"threads", CONFIG_INT, PREPARE(threads), "0", 0, 1024, NULL, "0: SPIRITLM_THREADS, else all processors"},
+    {"align", CONFIG_BOOL, PREPARE(align), "true", 0, 0, NULL,
+     "find the times of the words where a row with audio and text does not give them"},
+    {"align_threshold", CONFIG_NUMBER, PREPARE(align_threshold), "0", 0, 0, NULL,
+     "alignment score below which a row is rejected; 0: the aligner's measured default"},
+    {"minimum_seconds", CONFIG_NUMBER, PREPARE(minimum_seconds), "0.1", 0, 43200, NULL, "shorter audio is rejected"},
+    {"maximum_seconds", CONFIG_NUMBER, PREPARE(maximum_seconds), "3600", 0, 43200, NULL, "longer audio is rejected"},
+    {"ready.label", CONFIG_STRING, PREPARE(ready.label), "", 0, 0, NULL,
+     "what made the ready units of a manifest; empty: the speech tokenizer of tokenizer.folder"},
+    {"ready.hubert_rate", CONFIG_STRING, PREPARE(ready.hubert_rate), "25", 0, 0, NULL,
+     "ready hubert units a second, an integer or a fraction"},
+    {"ready.pitch_rate", CONFIG_STRING, PREPARE(ready.pitch_rate), "25/2", 0, 0, NULL, "ready pitch units a second"},
+    {"ready.style_rate", CONFIG_STRING, PREPARE(ready.style_rate), "1", 0, 0, NULL, "ready style units a second"},
+};
+
+const int64_t tokenizer_field_count = sizeof tokenizer_fields / sizeof *tokenizer_fields;
+const int64_t prepare_field_count = sizeof prepare_fields / sizeof *prepare_fields;

@@ -1,0 +1,210 @@
+#include "programs/common/program.h"
+
+#include "core/log.h"
+#include "programs/common/settings.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct program_option help_option = {"--help", NULL, "this text", true};
+static const struct program_option config_option = {"--config", "FILE", "configuration in YAML", false};
+
+static const struct program_option *find_option(const struct program *program, const char *name, size_t length)
+{
+    const struct program_option *common[] = {&help_option, program->takes_config ? &config_option : &help_option};
+    for (size_t i = 0; i < 2; i++)
+        if (strlen(common[i]->name) == length && strncmp(common[i]->name, name, length) == 0)
+            return common[i];
+    for (int64_t i = 0; i < program->option_count; i++)
+        if (strlen(program->options[i].name) == length && strncmp(program->options[i].name, name, length) == 0)
+            return program->options + i;
+    return NULL;
+}
+
+/* Edits (Levenshtein) between two short names; long ones are far apart. */
+static int edits(const char *a, const char *b)
+{
+    enum { LIMIT = 40 };
+    size_t m = strlen(a), n = strlen(b);
+    if (m >= LIMIT || n >= LIMIT)
+        return LIMIT;
+    int row[LIMIT + 1];
+    for (size_t j = 0; j <= n; j++)
+        row[j] = (int)j;
+    for (size_t i = 1; i <= m; i++) {
+        int diagonal = row[0];
+        row[0] = (int)i;
+        for (size_t j = 1; j <= n; j++) {
+            int above = row[j], best = diagonal + (a[i - 1] != b[j - 1]);
+            best = above + 1 < best ? above + 1 : best;
+            best = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
+            diagonal = above;
+            row[j] = best;
+        }
+    }
+    return row[n];
+}
+
+static enum status unknown_option(const struct program *program, const char *given)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(given, "="), given);
+    const char *nearest = program->takes_config ? "--config" : "--help";
+    int best = edits(name, nearest);
+    for (int64_t i = 0; i < program->option_count; i++) {
+        int distance = edits(name, program->options[i].name);
+        if (distance < best) {
+            best = distance;
+            nearest = program->options[i].name;
+        }
+    }
+    return status_set(STATUS_USAGE, "unknown option %s; did you mean %s? (%s --help lists all)", name, nearest,
+                      program->name);
+}
+
+/* "key.sub=value": the key is made of letters, digits, _ and dots. */
+static bool is_override(const char *text)
+{
+    size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.");
+    return length > 0 && text[length] == '=';
+}
+
+static enum status add_option(const struct program *program, int argc, char **argv, int *position,
+                              struct program_arguments *arguments)
+{
+    const char *given = argv[*position], *value = NULL;
+    size_t length = strcspn(given, "=");
+    const struct program_option *option = find_option(program, given, length);
+    if (!option)
+        return unknown_option(program, given);
+    if (given[length] == '=' && !option->value)
+        return status_set(STATUS_USAGE, "option %s takes no value", option->name);
+    if (given[length] == '=') {
+        value = given + length + 1;
+    } else if (option->value) {
+        if (*position + 1 >= argc)
+            return status_set(STATUS_USAGE, "option %s needs a value: %s", option->name, option->value);
+        value = argv[++*position];
+    }
+    if (!option->repeatable &&
+        (option == &config_option ? arguments->config != NULL : program_flag(arguments, option->name)))
+        return status_set(STATUS_USAGE, "option %s is given twice", option->name);
+    if (option == &help_option)
+        arguments->help = true;
+    else if (option == &config_option)
+        arguments->config = value;
+    else
+        arguments->items[arguments->count++] = (struct program_argument){option->name, value};
+    return STATUS_OK;
+}
+
+enum status program_parse(const struct program *program, int argc, char **argv, struct program_arguments *arguments)
+{
+    enum status result = STATUS_OK;
+    bool options_ended = false;
+    memset(arguments, 0, sizeof *arguments);
+    arguments->items = calloc((size_t)argc + 1, sizeof *arguments->items);
+    arguments->overrides = calloc((size_t)argc + 1, sizeof *arguments->overrides);
+    if (!arguments->items || !arguments->overrides)
+        FAIL(STATUS_INTERNAL, "out of memory");
+    for (int i = 1; i < argc; i++) {
+        if (!options_ended && strcmp(argv[i], "--") == 0)
+            options_ended = true;
+        else if (!options_ended && strcmp(argv[i], "-h") == 0)
+            arguments->help = true;
+        else if (!options_ended && argv[i][0] == '-' && argv[i][1] != 0)
+            TRY(add_option(program, argc, argv, &i, arguments));
+        else if (!options_ended && program->takes_config && is_override(argv[i]))
+            arguments->overrides[arguments->override_count++] = argv[i];
+        else if (program->takes_arguments)
+            arguments->items[arguments->count++] = (struct program_argument){NULL, argv[i]};
+        else
+            FAIL(STATUS_USAGE, "unexpected argument \"%s\"%s (%s --help)", argv[i],
+                 program->takes_config ? ": neither an option nor key=value" : "", program->name);
+    }
+fail:
+    if (result != STATUS_OK)
+        program_arguments_free(arguments);
+    return result;
+}
+
+void program_arguments_free(struct program_arguments *arguments)
+{
+    free(arguments->items);
+    free(arguments->overrides);
+    memset(arguments, 0, sizeof *arguments);
+}
+
+const char *program_value(const struct program_arguments *arguments, const char *option, const char *fallback)
+{
+    for (int64_t i = arguments->count; i-- > 0;)
+        if (arguments->items[i].option && strcmp(arguments->items[i].option, option) == 0)
+            return arguments->items[i].value ? arguments->items[i].value : "";
+    return fallback;
+}
+
+bool program_flag(const struct program_arguments *arguments, const char *option)
+{
+    return program_value(arguments, option, NULL) != NULL;
+}
+
+enum status program_integer(const struct program_arguments *arguments, const char *option, int64_t minimum,
+                            int64_t maximum, int64_t fallback, int64_t *value)
+{
+    const char *text = program_value(arguments, option, NULL);
+    *value = fallback;
+    if (!text)
+        return STATUS_OK;
+    char *end;
+    errno = 0;
+    long long number = strtoll(text, &end, 10);
+    if (errno || end == text || *end || number < minimum || number > maximum)
+        return status_set(STATUS_USAGE, "%s %s: needed is an integer between %lld and %lld", option, text,
+                          (long long)minimum, (long long)maximum);
+    *value = number;
+    return STATUS_OK;
+}
+
+static void print_option(const struct program_option *option)
+{
+    char name[200];
+    snprintf(name, sizeof name, "%s%s%s", option->name, option->value ? " " : "", option->value ? option->value : "");
+    printf("  %-30s %s\n", name, option->help);
+}
+
+static void print_help(const struct program *program)
+{
+    printf("usage: %s %s\n\n%s\n\noptions:\n", program->name, program->usage, program->summary);
+    for (int64_t i = 0; i < program->option_count; i++)
+        print_option(program->options + i);
+    if (program->takes_config)
+        print_option(&config_option);
+    print_option(&help_option);
+    printf("\nexample:\n  %s\n", program->example);
+    if (program->takes_config) {
+        printf("\nkeys of the configuration file, which key=value overrides:\n");
+        settings_print_keys(stdout);
+    }
+}
+
+int program_main(const struct program *program, int argc, char **argv,
+                 enum status (*run)(const struct program_arguments *arguments))
+{
+    struct program_arguments arguments;
+    enum status result = program_parse(program, argc, argv, &arguments);
+    if (result == STATUS_OK && arguments.help)
+        print_help(program);
+    else if (result == STATUS_OK)
+        result = run(&arguments);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        int error = errno;
+        if (result == STATUS_OK)
+            result = status_set_errno(STATUS_IO, error, "standard output cannot be written");
+    }
+    if (result != STATUS_OK)
+        log_error("%s", status_text());
+    program_arguments_free(&arguments);
+    return (int)result;
+}

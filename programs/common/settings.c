@@ -1,0 +1,37 @@
+#include "programs/common/settings.h"
+
+#include <string.h>
+
+enum { SECTIONS = 2 };
+
+static void list_sections(struct settings *settings, unsigned required, struct config_section sections[SECTIONS])
+{
+    const struct config_section all[SECTIONS] = {
+        {"tokenizer", tokenizer_fields, tokenizer_field_count, &settings->tokenizer, required & SETTINGS_TOKENIZER},
+        {"prepare", prepare_fields, prepare_field_count, &settings->prepare, required & SETTINGS_PREPARE},
+    };
+    memcpy(sections, all, sizeof all);
+}
+
+enum status settings_load(const struct program_arguments *arguments, unsigned required, struct settings *settings)
+{
+    struct config_section sections[SECTIONS];
+    memset(settings, 0, sizeof *settings);
+    list_sections(settings, required, sections);
+    return config_load(arguments->config, arguments->overrides, arguments->override_count, sections, SECTIONS,
+                       &settings->config);
+}
+
+void settings_free(struct settings *settings)
+{
+    config_free(settings->config);
+    memset(settings, 0, sizeof *settings);
+}
+
+void settings_print_keys(FILE *file)
+{
+    struct settings settings;
+    struct config_section sections[SECTIONS];
+    list_sections(&settings, 0, sections);
+    config_print_keys(sections, SECTIONS, file);
+}

@@ -1,0 +1,26 @@
+/* The one place that knows all sections of the configuration. Every program loads all of them, so that one file serves
+ * all programs and a key that no program knows is an error in each. */
+#ifndef SPIRITLM_PROGRAMS_SETTINGS_H
+#define SPIRITLM_PROGRAMS_SETTINGS_H
+
+#include "data/prepare.h"
+#include "io/config.h"
+#include "programs/common/program.h"
+
+struct settings {
+    struct tokenizer_settings tokenizer;
+    struct prepare_settings prepare;
+    struct config *config; /* owns the strings and lists of the sections */
+};
+
+/* The sections whose required keys a program insists on: a mask of these. */
+enum settings_section {
+    SETTINGS_TOKENIZER = 1 << 0,
+    SETTINGS_PREPARE = 1 << 1,
+};
+
+enum status settings_load(const struct program_arguments *arguments, unsigned required, struct settings *settings);
+void settings_free(struct settings *settings);
+void settings_print_keys(FILE *file); /* for --help */
+
+#endif

@@ -1,0 +1,146 @@
+/* The command line that all programs share. */
+#include "support/test_support.h"
+
+#include "programs/common/program.h"
+#include "programs/common/settings.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct program_option options[] = {
+    {"--text", "TEXT", "a piece of text", true},
+    {"--count", "N", "how many", false},
+    {"--quick", NULL, "a flag", false},
+};
+static const struct program program = {
+    .name = "sample",
+    .usage = "--config FILE",
+    .summary = "Nothing.",
+    .example = "sample",
+    .options = options,
+    .option_count = 3,
+    .takes_config = true,
+    .takes_arguments = true,
+};
+static const struct program strict = {.name = "strict", .options = options, .option_count = 3, .takes_config = true};
+
+enum { MOST = 12 };
+
+static enum status parse(const struct program *which, const char *const *words, struct program_arguments *arguments)
+{
+    static char copies[MOST][80];
+    char *argv[MOST + 1];
+    int argc = 0;
+    for (; argc < MOST && words[argc]; argc++) {
+        snprintf(copies[argc], sizeof copies[argc], "%s", words[argc]);
+        argv[argc] = copies[argc];
+    }
+    argv[argc] = NULL;
+    return program_parse(which, argc, argv, arguments);
+}
+
+static void order_and_values_are_kept(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"sample", "--text", "a=b",     "one.wav", "--text=-x", "--config",
+                                        "c.yaml", "k.a=1",  "--quick", "--",      "--text",    NULL};
+    struct program_arguments arguments;
+    assert_ok(parse(&program, words, &arguments));
+    static const struct program_argument expected[] = {
+        {"--text", "a=b"}, {NULL, "one.wav"}, {"--text", "-x"}, {"--quick", NULL}, {NULL, "--text"}};
+    assert_int_equal(arguments.count, 5);
+    for (int i = 0; i < 5; i++) {
+        assert_true(!arguments.items[i].option == !expected[i].option);
+        assert_true(!arguments.items[i].value == !expected[i].value);
+        if (expected[i].option)
+            assert_string_equal(arguments.items[i].option, expected[i].option);
+        if (expected[i].value)
+            assert_string_equal(arguments.items[i].value, expected[i].value);
+    }
+    assert_string_equal(arguments.config, "c.yaml");
+    assert_int_equal(arguments.override_count, 1);
+    assert_string_equal(arguments.overrides[0], "k.a=1");
+    assert_true(program_flag(&arguments, "--quick"));
+    assert_string_equal(program_value(&arguments, "--text", "none"), "-x");
+    assert_string_equal(program_value(&arguments, "--count", "none"), "none");
+    program_arguments_free(&arguments);
+}
+
+static void mistakes_are_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *words[6];
+        const char *part;
+    } cases[] = {
+        {{"strict", "--txt", "a"}, "unknown option --txt; did you mean --text?"},
+        {{"strict", "--confg=a"}, "unknown option --confg; did you mean --config?"},
+        {{"strict", "--text"}, "option --text needs a value: TEXT"},
+        {{"strict", "--quick=1"}, "option --quick takes no value"},
+        {{"strict", "--count", "1", "--count", "2"}, "option --count is given twice"},
+        {{"strict", "--config", "1", "--config", "2"}, "option --config is given twice"},
+        {{"strict", "a.wav"}, "unexpected argument \"a.wav\""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct program_arguments arguments;
+        assert_fails(parse(&strict, cases[i].words, &arguments), STATUS_USAGE, cases[i].part);
+    }
+}
+
+static void integers_are_ranged(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"", "x", "3x", "0", "11", "99999999999999999999"};
+    struct program_arguments arguments;
+    int64_t value;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        const char *words[] = {"sample", "--count", bad[i], NULL};
+        assert_ok(parse(&program, words, &arguments));
+        assert_fails(program_integer(&arguments, "--count", 1, 10, 5, &value), STATUS_USAGE, "between 1 and 10");
+        program_arguments_free(&arguments);
+    }
+    static const char *const good[] = {"sample", "--count", "10", NULL}, *const absent[] = {"sample", NULL};
+    assert_ok(parse(&program, good, &arguments));
+    assert_ok(program_integer(&arguments, "--count", 1, 10, 5, &value));
+    assert_int_equal(value, 10);
+    program_arguments_free(&arguments);
+    assert_ok(parse(&program, absent, &arguments));
+    assert_ok(program_integer(&arguments, "--count", 1, 10, 5, &value));
+    assert_int_equal(value, 5);
+    program_arguments_free(&arguments);
+}
+
+static void settings_know_their_defaults(void **state)
+{
+    (void)state;
+    struct program_arguments arguments;
+    struct settings settings;
+    static const char *const words[] = {"sample", "prepare.manifests=a.jsonl,b.jsonl", "prepare.output=out", NULL};
+    assert_ok(parse(&program, words, &arguments));
+    assert_ok(settings_load(&arguments, SETTINGS_PREPARE | SETTINGS_TOKENIZER, &settings));
+    assert_int_equal(settings.prepare.manifests.count, 2);
+    assert_string_equal(settings.prepare.manifests.items[1], "b.jsonl");
+    assert_int_equal(settings.prepare.fit.count, 0);
+    assert_string_equal(settings.tokenizer.text_model, "");
+    assert_int_equal(settings.tokenizer.units, 100);
+    settings_free(&settings);
+    program_arguments_free(&arguments);
+    static const char *const none[] = {"sample", NULL};
+    assert_ok(parse(&program, none, &arguments));
+    assert_fails(settings_load(&arguments, SETTINGS_PREPARE, &settings), STATUS_USAGE, "prepare.manifests");
+    settings_free(&settings);
+    assert_ok(settings_load(&arguments, SETTINGS_TOKENIZER, &settings));
+    settings_free(&settings);
+    program_arguments_free(&arguments);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(order_and_values_are_kept),
+        cmocka_unit_test(mistakes_are_named),
+        cmocka_unit_test(integers_are_ranged),
+        cmocka_unit_test(settings_know_their_defaults),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
