@@ -1,0 +1,129 @@
+#include "generate/prompt.h"
+
+#include "io/audio.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static enum status append(struct prompt *prompt, const int32_t *ids, int64_t count)
+{
+    int32_t *grown = realloc(prompt->ids, (size_t)(prompt->count + count + 1) * sizeof *grown);
+    if (!grown)
+        return status_set(STATUS_INTERNAL, "no memory for a prompt of %lld tokens", (long long)(prompt->count + count));
+    prompt->ids = grown;
+    if (count)
+        memcpy(grown + prompt->count, ids, (size_t)count * sizeof *ids);
+    prompt->count += count;
+    return STATUS_OK;
+}
+
+static enum status append_text(const struct components *components, const char *text, struct prompt *prompt)
+{
+    int32_t *ids = NULL;
+    int64_t count = 0;
+    enum status result = STATUS_OK;
+    TRY(sentencepiece_encode(components->text, text, (int64_t)strlen(text), true, &ids, &count));
+    TRY(append(prompt, ids, count));
+fail:
+    free(ids);
+    return result;
+}
+
+static enum status append_merged(const struct components *components, const struct merged_unit *merged, int64_t count,
+                                 struct prompt *prompt)
+{
+    enum status result = STATUS_OK;
+    struct spoken_unit *spoken = NULL;
+    int64_t spoken_count = 0;
+    int32_t *ids = malloc((size_t)(count + 1) * sizeof *ids);
+    if (!ids)
+        FAIL(STATUS_INTERNAL, "no memory for %lld units", (long long)count);
+    TRY(merged_to_ids(&components->vocabulary, merged, count, ids));
+    TRY(append(prompt, ids, count));
+    TRY(units_unmerge(merged, count, 0, &prompt->state, &spoken, &spoken_count)); /* for the state it leaves */
+fail:
+    free(spoken);
+    free(ids);
+    return result;
+}
+
+static enum status append_audio(const struct components *components, const char *path, struct prompt *prompt)
+{
+    enum status result = STATUS_OK;
+    float *samples = NULL;
+    int64_t sample_count = 0, count = 0;
+    struct units units = {0};
+    struct merged_unit *merged = NULL;
+    unsigned streams = components->vocabulary.pitch_count ? 7u : 1u << STREAM_HUBERT;
+    if (!components->speech)
+        FAIL(STATUS_USAGE, "%s: this model has no speech tokenizer, so it cannot hear; pass units instead", path);
+    TRY(audio_read(path, -1, &samples, &sample_count));
+    TRY(speech_tokenizer_encode(components->speech, samples, sample_count, NAN, &units));
+    if (units.count[STREAM_HUBERT] == 0)
+        FAIL(STATUS_USAGE, "%s: %lld samples at 16 kHz are too short for a speech unit", path, (long long)sample_count);
+    TRY(units_merge(&units, &components->rates, 0, -1, streams, &merged, &count));
+    TRY(append_merged(components, merged, count, prompt));
+fail:
+    free(merged);
+    units_free(&units);
+    free(samples);
+    return result;
+}
+
+static enum status append_units(const struct components *components, const char *text, struct prompt *prompt)
+{
+    struct merged_unit *merged = NULL;
+    int64_t count = 0;
+    enum status result = STATUS_OK;
+    TRY(merged_from_string(text, &components->vocabulary, &merged, &count));
+    TRY(append_merged(components, merged, count, prompt));
+fail:
+    free(merged);
+    return result;
+}
+
+enum status prompt_append_piece(const struct components *components, const struct piece *piece, struct prompt *prompt)
+{
+    switch (piece->kind) {
+    case PIECE_TEXT:
+        return append_text(components, piece->content, prompt);
+    case PIECE_AUDIO:
+        return append_audio(components, piece->content, prompt);
+    case PIECE_UNITS:
+        return append_units(components, piece->content, prompt);
+    }
+    return status_set(STATUS_INTERNAL, "unknown kind of piece %d", (int)piece->kind);
+}
+
+static enum status append_tag(const struct components *components, bool speech, struct prompt *prompt)
+{
+    prompt->in_speech = speech;
+    return append(prompt, speech ? &components->vocabulary.speech_tag : &components->vocabulary.text_tag, 1);
+}
+
+enum status prompt_create(const struct components *components, const struct piece *pieces, int64_t count,
+                          enum output_modality output, struct prompt *prompt)
+{
+    enum status result = STATUS_OK;
+    *prompt = (struct prompt){.state = {-1, -1}};
+    TRY(append(prompt, &components->vocabulary.bos, 1));
+    for (int64_t i = 0; i < count; i++) {
+        bool speech = pieces[i].kind != PIECE_TEXT;
+        if (i == 0 || speech != prompt->in_speech)
+            TRY(append_tag(components, speech, prompt));
+        TRY(prompt_append_piece(components, &pieces[i], prompt));
+    }
+    if (output != OUTPUT_ANY && (count == 0 || prompt->in_speech != (output == OUTPUT_SPEECH)))
+        TRY(append_tag(components, output == OUTPUT_SPEECH, prompt));
+    return STATUS_OK;
+fail:
+    prompt_free(prompt);
+    return result;
+}
+
+void prompt_free(struct prompt *prompt)
+{
+    free(prompt->ids);
+    *prompt = (struct prompt){0};
+}

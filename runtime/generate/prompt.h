@@ -1,0 +1,35 @@
+/* Prompts: pieces of text and speech in the order given, as the ids that training showed the model. BOS, the tag of the
+ * first piece, a tag at every change of modality, and the output's tag when it differs from the last piece's. */
+#ifndef SPIRITLM_GENERATE_PROMPT_H
+#define SPIRITLM_GENERATE_PROMPT_H
+
+#include "generate/components.h"
+#include "generate/sampler.h"
+
+enum piece_kind {
+    PIECE_TEXT,  /* content is the text */
+    PIECE_AUDIO, /* content is the path of a sound file */
+    PIECE_UNITS  /* content is a unit string, "[St3][Pi9][Hu12]..." */
+};
+
+struct piece {
+    enum piece_kind kind;
+    const char *content; /* borrowed */
+};
+
+struct prompt {
+    int32_t *ids;
+    int64_t count;
+    bool in_speech;          /* the modality in force at the end */
+    struct unit_state state; /* the pitch and style in force, which generated speech continues */
+};
+
+/* STATUS_USAGE for audio without a speech tokenizer, audio too short for a unit, an empty list with OUTPUT_ANY... */
+enum status prompt_create(const struct components *components, const struct piece *pieces, int64_t count,
+                          enum output_modality output, struct prompt *prompt);
+
+/* Ids of one piece without BOS and tags, appended to a prompt: also for scoring. */
+enum status prompt_append_piece(const struct components *components, const struct piece *piece, struct prompt *prompt);
+void prompt_free(struct prompt *prompt);
+
+#endif
