@@ -99,7 +99,7 @@ static void events_equal_tensorboards_file(void **state)
     for (int64_t at = 0; at < size;) {
         uint64_t length;
         memcpy(&length, ours + at, 8);
-        assert_memory_equal(ours + at, golden + at, 12 + 1);              /* length, its checksum, the first tag */
+        assert_memory_equal(ours + at, golden + at, 12 + 1);               /* length, its checksum, the first tag */
         assert_memory_equal(ours + at + 21, golden + at + 21, length - 9); /* after the wall time */
         at += 16 + (int64_t)length;
     }
