@@ -1,0 +1,634 @@
+/* Our SentencePiece against the library (libsentencepiece 0.1.97, linked live): ids and decoded bytes on random and
+ * real strings, for models trained here by spm_train and for variants of them with other flags and piece types. The
+ * trained models are kept in the build folder (text-models). */
+#include "support/sentencepiece_builder.h"
+#include "support/test_support.h"
+
+#include "test_sentencepiece_oracle.h"
+#include "text/protobuf.h"
+#include "text/sentencepiece.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FOLDER "text-models"
+#define SPACE "\xE2\x96\x81"
+
+enum { TEXT_LIMIT = 1024 };
+
+struct fixture {
+    const char *name;
+    struct oracle *oracle;
+    struct sentencepiece *model;
+    bool round_trips; /* identity, dummy prefix, nothing removed, byte fallback, all pieces used */
+};
+
+static struct bytes corpus; /* the Bible */
+
+/* ---- corpora and models ---- */
+
+static struct bytes read_file(const char *path)
+{
+    struct bytes bytes = {0};
+    char block[65536];
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        fail_msg("cannot open %s", path);
+    for (size_t got; (got = fread(block, 1, sizeof block, file)) > 0;)
+        bytes_add(&bytes, block, got);
+    fclose(file);
+    return bytes;
+}
+
+static void write_file(const char *path, const struct bytes *bytes)
+{
+    FILE *file = fopen(path, "wb");
+    if (!file || fwrite(bytes->data, 1, bytes->size, file) != bytes->size || fclose(file) != 0)
+        fail_msg("cannot write %s", path);
+}
+
+static size_t put_utf8(char *text, uint32_t code)
+{
+    unsigned char *byte = (unsigned char *)text;
+    if (code < 0x80) {
+        byte[0] = (unsigned char)code;
+        return 1;
+    }
+    size_t length = code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    static const unsigned char leads[5] = {0, 0, 0xC0, 0xE0, 0xF0};
+    for (size_t i = length - 1; i > 0; i--, code >>= 6)
+        byte[i] = (unsigned char)(0x80 | (code & 0x3F));
+    byte[0] = (unsigned char)(leads[length] | code);
+    return length;
+}
+
+/* Words of random letters from many scripts, so that pieces of two to four bytes a letter are merged too. */
+static void write_scripts(const char *path)
+{
+    static const uint32_t starts[] = {0xE0,   0x3B1,  0x430,  0x5D0,   0x627,  0x905,
+                                      0x3042, 0x4E00, 0xAC00, 0x1F600, 0x10400};
+    struct rng rng = rng_make(1, RNG_TEST, 30, 0);
+    struct bytes lines = {0};
+    for (int line = 0; line < 6000; line++) {
+        uint32_t start = starts[rng_below(&rng, sizeof starts / sizeof *starts)];
+        for (uint64_t word = 0; word < 4; word++) {
+            char text[64];
+            size_t size = 0;
+            for (uint64_t letters = 1 + rng_below(&rng, 5); letters > 0; letters--)
+                size += put_utf8(text + size, start + (uint32_t)(rng_below(&rng, 5) * rng_below(&rng, 4)));
+            bytes_add(&lines, text, size);
+            bytes_add(&lines, word == 3 ? "\n" : " ", 1);
+        }
+    }
+    write_file(path, &lines);
+    bytes_free(&lines);
+}
+
+static void run(const char *command)
+{
+    static char output[65536];
+    if (run_command(output, sizeof output, "%s", command) != 0)
+        fail_msg("%s: %.2000s", command, output);
+}
+
+static void make_corpora(void)
+{
+    if (mkdir(FOLDER, 0777) != 0 && access(FOLDER, W_OK) != 0)
+        fail_msg("cannot make " FOLDER);
+    if (access(FOLDER "/kjv.txt", R_OK) != 0)
+        run("cd " FOLDER " && bible -f Gen1:1-Rev22:21 </dev/null | cut -d' ' -f2- >kjv.tmp && test -s kjv.tmp && "
+            "grep -v \"'s\" /usr/share/dict/american-english | awk 'NR % 5 == 0' >words.txt && mv kjv.tmp kjv.txt");
+    if (access(FOLDER "/scripts.txt", R_OK) != 0)
+        write_scripts(FOLDER "/scripts.txt");
+    corpus = read_file(FOLDER "/kjv.txt");
+    assert_true(corpus.size > 4000000);
+}
+
+static void train(const char *name, const char *input, int size, const char *options)
+{
+    char command[2048], path[256];
+    snprintf(path, sizeof path, FOLDER "/%s.model", name);
+    if (access(path, R_OK) == 0)
+        return;
+    snprintf(command, sizeof command,
+             "cd " FOLDER " && spm_train --input=%s --model_prefix=%s.tmp --vocab_size=%d --model_type=bpe "
+             "--normalization_rule_name=identity --num_threads=2 %s && mv %s.tmp.model %s.model",
+             input, name, size, options, name, name);
+    run(command);
+}
+
+static void make_models(void)
+{
+    make_corpora();
+    train("small", "kjv.txt", 2000, "--byte_fallback=true --remove_extra_whitespaces=false");
+    train("large", "kjv.txt,words.txt,scripts.txt", 32000,
+          "--byte_fallback=true --remove_extra_whitespaces=false --character_coverage=1.0");
+    train(
+        "user", "kjv.txt,scripts.txt", 2000,
+        "--byte_fallback=true --remove_extra_whitespaces=false --control_symbols='[CTRL],<pad>' "
+        "--user_defined_symbols='[Text],[Speech],[Hu0],[Hu1],[Hu10],[Hu100],[Pi0],[St0],the,there,th,\xF0\x9F\x98\x80,"
+        "\xE4\xB8\x80\xE4\xB8\x81,a" SPACE "b," SPACE "Lord,LO,LORD'"
+        " --bos_piece='<begin>' --eos_piece='<end>' --unk_piece='<what>' --unk_surface=' <!> '");
+    train("plain", "kjv.txt,scripts.txt", 1500, ""); /* spm_train's defaults: no bytes, extra spaces removed */
+    train("suffix", "kjv.txt", 1500, "--byte_fallback=true --treat_whitespace_as_suffix=true");
+}
+
+static struct fixture open_fixture(const char *name, bool round_trips)
+{
+    char path[256], error[512] = "";
+    struct fixture fixture = {.name = name, .round_trips = round_trips};
+    snprintf(path, sizeof path, FOLDER "/%s.model", name);
+    fixture.oracle = oracle_load(path, error, sizeof error);
+    if (!fixture.oracle)
+        fail_msg("the library refuses %s: %s", path, error);
+    struct bytes file = read_file(path);
+    assert_ok(sentencepiece_load_memory(path, file.data, (int64_t)file.size, &fixture.model));
+    bytes_free(&file);
+    return fixture;
+}
+
+static void close_fixture(struct fixture *fixture)
+{
+    oracle_free(fixture->oracle);
+    sentencepiece_free(fixture->model);
+}
+
+/* What a variant changes in a model. -1 keeps a flag. */
+struct variant {
+    int add_dummy_prefix, remove_extra_whitespaces, escape_whitespaces, suffix;
+    int unused_percent; /* of the normal pieces become UNUSED */
+    const char *unk_surface;
+};
+
+/* A copy of the model `from` with other flags (as a second normalizer_spec and trainer_spec, which protocol buffers
+ * merge into the first) and types. */
+static void make_variant(const char *from, const char *to, const struct variant *variant)
+{
+    char path[256];
+    snprintf(path, sizeof path, FOLDER "/%s.model", from);
+    struct bytes file = read_file(path), made = {0}, normalizer = {0}, trainer = {0};
+    struct protobuf message = {.data = file.data, .size = file.size, .name = path};
+    struct protobuf_field field;
+    struct rng rng = rng_make(test_seed(), RNG_TEST, 31, 0);
+    for (bool found;;) {
+        size_t start = message.at;
+        assert_ok(protobuf_next(&message, &field, &found));
+        if (!found)
+            break;
+        /* Normal pieces leave their type out or name it 1; the last occurrence of a field counts. */
+        bool normal = field.number == 1 && !(field.bytes[field.size - 2] == 0x18 && field.bytes[field.size - 1] != 1);
+        if (normal && (int)rng_below(&rng, 100) < variant->unused_percent) {
+            struct bytes piece = {0};
+            bytes_add(&piece, field.bytes, field.size);
+            put_number(&piece, 3, 5);
+            put_bytes(&made, 1, piece.data, piece.size);
+            bytes_free(&piece);
+        } else {
+            bytes_add(&made, file.data + start, message.at - start);
+        }
+    }
+    if (variant->add_dummy_prefix >= 0)
+        put_number(&normalizer, 3, (uint64_t)variant->add_dummy_prefix);
+    if (variant->remove_extra_whitespaces >= 0)
+        put_number(&normalizer, 4, (uint64_t)variant->remove_extra_whitespaces);
+    if (variant->escape_whitespaces >= 0)
+        put_number(&normalizer, 5, (uint64_t)variant->escape_whitespaces);
+    if (variant->suffix >= 0)
+        put_number(&trainer, 24, (uint64_t)variant->suffix);
+    if (variant->unk_surface)
+        put_bytes(&trainer, 44, variant->unk_surface, strlen(variant->unk_surface));
+    put_bytes(&made, 3, normalizer.data, normalizer.size);
+    put_bytes(&made, 2, trainer.data, trainer.size);
+    snprintf(path, sizeof path, FOLDER "/%s.model", to);
+    write_file(path, &made);
+    bytes_free(&file);
+    bytes_free(&made);
+    bytes_free(&normalizer);
+    bytes_free(&trainer);
+}
+
+/* ---- strings ---- */
+
+static size_t real_text(struct rng *rng, char *text)
+{
+    size_t size = (size_t)rng_below(rng, 200), start = (size_t)rng_below(rng, corpus.size - size);
+    memcpy(text, corpus.data + start, size);
+    return size;
+}
+
+static uint32_t random_code(struct rng *rng)
+{
+    switch (rng_below(rng, 6)) {
+    case 0:
+        return (uint32_t)rng_below(rng, 0x80); /* control bytes and NUL too */
+    case 1:
+        return (uint32_t)rng_below(rng, 0x800);
+    case 2:
+        return 0x4E00 + (uint32_t)rng_below(rng, 40);
+    case 3:
+        return 0x1F600 + (uint32_t)rng_below(rng, 20);
+    case 4: {
+        uint32_t code = (uint32_t)rng_below(rng, 0x10000);
+        return code >= 0xD800 && code < 0xE000 ? 0x2581 : code;
+    }
+    default:
+        return (uint32_t)rng_below(rng, 0x110000 - 0x10000) + 0x10000;
+    }
+}
+
+static size_t pieces_text(struct rng *rng, const struct sentencepiece *model, char *text)
+{
+    size_t size = 0;
+    for (uint64_t left = rng_below(rng, 20); left > 0; left--) {
+        int64_t length;
+        const char *piece =
+            sentencepiece_piece(model, (int32_t)rng_below(rng, (uint64_t)sentencepiece_size(model)), &length);
+        bool space = length >= 3 && memcmp(piece, SPACE, 3) == 0 && rng_below(rng, 4) > 0;
+        if (size + (size_t)length + 1 >= TEXT_LIMIT)
+            break;
+        if (space)
+            text[size++] = ' ';
+        memcpy(text + size, piece + (space ? 3 : 0), (size_t)length - (space ? 3 : 0));
+        size += (size_t)length - (space ? 3 : 0);
+        if (rng_below(rng, 6) == 0)
+            size -= size > 0; /* half a piece, perhaps half a character */
+    }
+    return size;
+}
+
+static size_t chosen_text(struct rng *rng, char *text, const char *const *parts, size_t part_count, uint64_t most)
+{
+    size_t size = 0;
+    for (uint64_t left = rng_below(rng, most); left > 0; left--) {
+        const char *part = parts[rng_below(rng, part_count)];
+        size_t length = *part ? strlen(part) : 1; /* "" stands for a NUL */
+        if (size + length >= TEXT_LIMIT)
+            break;
+        memcpy(text + size, part, length);
+        size += length;
+    }
+    return size;
+}
+
+static void damage(struct rng *rng, char *text, size_t *size)
+{
+    for (uint64_t left = 1 + rng_below(rng, 5); left > 0 && *size > 0; left--) {
+        size_t at = (size_t)rng_below(rng, *size);
+        switch (rng_below(rng, 3)) {
+        case 0:
+            text[at] = (char)rng_below(rng, 256);
+            break;
+        case 1:
+            memmove(text + at, text + at + 1, *size - at - 1);
+            --*size;
+            break;
+        default:
+            memmove(text + at + 1, text + at, *size - at);
+            text[at] = (char)(0x80 + rng_below(rng, 128));
+            ++*size;
+        }
+    }
+}
+
+static size_t random_text(struct rng *rng, const struct sentencepiece *model, char *text)
+{
+    static const char *const spaces[] = {" ",   " ",    " ",    "  ",           "\t",           "\n",
+                                         "\r",  SPACE,  "",     "\xC2\xA0",     "\xE3\x80\x80", "a",
+                                         "the", "\x01", "\x7F", "\xEF\xBB\xBF", "\xEF\xBF\xBD"};
+    static const char *const marks[] = {"[Text]",
+                                        "[Speech]",
+                                        "[Hu0]",
+                                        "[Hu1]",
+                                        "[Hu10]",
+                                        "[Hu100]",
+                                        "[Hu",
+                                        "]",
+                                        "[",
+                                        "0",
+                                        "the",
+                                        "there",
+                                        "th",
+                                        "e",
+                                        " the",
+                                        "Lord",
+                                        " Lord",
+                                        "LO",
+                                        "LORD",
+                                        "R",
+                                        "a b",
+                                        "a" SPACE "b",
+                                        "<s>",
+                                        "</s>",
+                                        "<unk>",
+                                        "<what>",
+                                        "<begin>",
+                                        "[CTRL]",
+                                        "<pad>",
+                                        "<0x41>",
+                                        "\xF0\x9F\x98\x80",
+                                        "\xF0\x9F",
+                                        "\xE4\xB8\x80\xE4\xB8\x81",
+                                        " "};
+    static const char *const letters[] = {"a", "b", "n", "e", "t", "h", " "};
+    size_t size = 0, part_count = 1 + (size_t)rng_below(rng, 3);
+    switch (rng_below(rng, 10)) {
+    case 0:
+    case 1:
+        return real_text(rng, text);
+    case 2:
+        for (uint64_t left = rng_below(rng, 40); left > 0; left--)
+            size += put_utf8(text + size, random_code(rng));
+        return size;
+    case 3:
+        for (uint64_t left = rng_below(rng, 60); left > 0; left--)
+            text[size++] = (char)rng_below(rng, 256);
+        return size;
+    case 4:
+        return chosen_text(rng, text, spaces, sizeof spaces / sizeof *spaces, 30);
+    case 5:
+        return chosen_text(rng, text, marks, sizeof marks / sizeof *marks, 16);
+    case 6:
+        return chosen_text(rng, text, letters + rng_below(rng, 7 - part_count + 1), part_count, 120);
+    case 7:
+        size = real_text(rng, text);
+        break;
+    case 8:
+        for (uint64_t left = rng_below(rng, 40); left > 0; left--)
+            size += put_utf8(text + size, random_code(rng));
+        break;
+    default:
+        return pieces_text(rng, model, text);
+    }
+    damage(rng, text, &size);
+    return size;
+}
+
+/* ---- comparing ---- */
+
+static void print_text(const char *name, const char *text, size_t size)
+{
+    print_error("%s, text of %zu bytes:", name, size);
+    for (size_t i = 0; i < size && i < 300; i++)
+        print_error(" %02x", (unsigned char)text[i]);
+    print_error("\n");
+}
+
+static void check_decoding(struct fixture *fixture, const int32_t *ids, int64_t count)
+{
+    const char *expected;
+    size_t expected_size;
+    char *decoded;
+    int64_t size;
+    assert_true(oracle_decode(fixture->oracle, ids, (size_t)count, &expected, &expected_size));
+    assert_ok(sentencepiece_decode(fixture->model, ids, count, true, &decoded, &size));
+    if ((size_t)size != expected_size || memcmp(decoded, expected, expected_size) != 0) {
+        print_text("the library", expected, expected_size);
+        print_text("ours", decoded, (size_t)size);
+        print_error("%s, ids:", fixture->name);
+        for (int64_t i = 0; i < count && i < 300; i++)
+            print_error(" %d", (int)ids[i]);
+        fail_msg("%s decodes differently", fixture->name);
+    }
+    assert_int_equal(decoded[size], 0);
+    free(decoded);
+}
+
+static bool well_formed(const char *text, size_t size)
+{
+    static char copy[4 * TEXT_LIMIT];
+    for (size_t at = 0, left; at < size; at += left) {
+        uint32_t lead = (unsigned char)text[at], code;
+        left = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+        code = left == 1 ? lead : lead & (0x7Fu >> left);
+        for (size_t i = 1; i < left && at + i < size; i++)
+            code = code << 6 | ((unsigned char)text[at + i] & 0x3Fu);
+        if (at + left > size || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000) || put_utf8(copy, code) != left ||
+            memcmp(copy, text + at, left) != 0 || code == 0 || code == 0x2581)
+            return false;
+    }
+    return true;
+}
+
+/* Returns whether the text was one that must come back as it was. */
+static bool check_text(struct fixture *fixture, const char *text, size_t size)
+{
+    const int *expected;
+    size_t expected_count;
+    int32_t *ids;
+    int64_t count;
+    assert_true(oracle_encode(fixture->oracle, text, size, &expected, &expected_count));
+    /* Ours gets its own copy at the very end of a block, so that a read past it is seen under the sanitizer. */
+    char *copy = malloc(size + 1);
+    memcpy(copy + 1, text, size);
+    assert_ok(sentencepiece_encode(fixture->model, copy + 1, (int64_t)size, true, &ids, &count));
+    bool equal = (size_t)count == expected_count;
+    for (int64_t i = 0; equal && i < count; i++)
+        equal = ids[i] == expected[i];
+    if (!equal) {
+        print_text(fixture->name, text, size);
+        for (size_t i = 0; i < expected_count || i < (size_t)count; i++)
+            print_error("%d %d\n", i < expected_count ? expected[i] : -1, i < (size_t)count ? (int)ids[i] : -1);
+        fail_msg("%s encodes differently", fixture->name);
+    }
+    check_decoding(fixture, ids, count);
+    bool comes_back = fixture->round_trips && well_formed(text, size);
+    if (comes_back) {
+        char *decoded;
+        int64_t decoded_size;
+        assert_ok(sentencepiece_decode(fixture->model, ids, count, true, &decoded, &decoded_size));
+        assert_int_equal(decoded_size, size);
+        assert_memory_equal(decoded, text, size);
+        free(decoded);
+    }
+    free(ids);
+    free(copy);
+    return comes_back;
+}
+
+static void check_pieces(struct fixture *fixture)
+{
+    assert_int_equal(sentencepiece_size(fixture->model), oracle_size(fixture->oracle));
+    assert_int_equal(sentencepiece_unk(fixture->model), oracle_unk(fixture->oracle));
+    assert_int_equal(sentencepiece_bos(fixture->model), oracle_bos(fixture->oracle));
+    assert_int_equal(sentencepiece_eos(fixture->model), oracle_eos(fixture->oracle));
+    for (int32_t id = 0; id < sentencepiece_size(fixture->model); id++) {
+        int64_t length;
+        size_t expected_length;
+        const char *piece = sentencepiece_piece(fixture->model, id, &length);
+        const char *expected = oracle_piece(fixture->oracle, id, &expected_length);
+        assert_int_equal(length, expected_length);
+        assert_memory_equal(piece, expected, expected_length);
+        assert_int_equal(sentencepiece_find(fixture->model, piece), id);
+    }
+}
+
+static void check_random_ids(struct fixture *fixture, struct rng *rng, int rounds)
+{
+    int32_t ids[64], bytes[256], byte_count = 0;
+    for (int32_t id = 0; id < sentencepiece_size(fixture->model); id++)
+        if (oracle_is_byte(fixture->oracle, id))
+            bytes[byte_count++] = id;
+    for (int round = 0; round < rounds; round++) {
+        int64_t count = (int64_t)rng_below(rng, 24);
+        for (int64_t i = 0; i < count; i++) {
+            uint64_t kind = rng_below(rng, 4);
+            ids[i] = kind == 0 && byte_count   ? bytes[rng_below(rng, (uint64_t)byte_count)]
+                     : kind == 1 && byte_count ? bytes[0x80 + rng_below(rng, 0x80)]
+                     : kind == 2               ? (int32_t)rng_below(rng, 4)
+                                               : (int32_t)rng_below(rng, (uint64_t)sentencepiece_size(fixture->model));
+        }
+        check_decoding(fixture, ids, count);
+    }
+}
+
+static void check_fixture(const char *name, int texts, bool round_trips)
+{
+    struct fixture fixture = open_fixture(name, round_trips);
+    check_pieces(&fixture);
+    struct rng rng = rng_make(test_seed(), RNG_TEST, 32, (uint64_t)texts);
+    static char text[2 * TEXT_LIMIT];
+    int came_back = 0;
+    for (int i = 0; i < texts; i++) {
+        size_t size = random_text(&rng, fixture.model, text);
+        came_back += check_text(&fixture, text, size);
+    }
+    if (round_trips)
+        assert_true(came_back > texts / 4);
+    check_random_ids(&fixture, &rng, texts / 4);
+    close_fixture(&fixture);
+}
+
+/* ---- tests ---- */
+
+static void trained_models_equal_the_library(void **state)
+{
+    (void)state;
+    check_fixture("small", 36000, true);
+    check_fixture("large", 30000, true);
+    check_fixture("user", 36000, true);
+}
+
+static void other_flags_equal_the_library(void **state)
+{
+    (void)state;
+    check_fixture("plain", 4000, false);
+    check_fixture("suffix", 4000, false);
+    static const struct {
+        const char *from;
+        struct variant variant;
+    } variants[] = {
+        {"small", {0, -1, -1, -1, 0, NULL}},    {"small", {-1, 1, -1, -1, 0, NULL}},
+        {"user", {0, 1, -1, -1, 0, ""}},        {"small", {-1, -1, 0, -1, 0, NULL}},
+        {"user", {-1, 1, 0, -1, 0, "?" SPACE}}, {"user", {-1, 0, -1, 1, 0, NULL}},
+        {"small", {-1, -1, -1, -1, 30, NULL}},  {"large", {-1, -1, -1, -1, 60, NULL}},
+        {"user", {0, 0, -1, -1, 90, NULL}},     {"plain", {-1, -1, -1, -1, 20, "\xE2\x81\x87"}},
+        {"plain", {0, 0, 0, 1, 50, SPACE "x"}},
+    };
+    for (size_t i = 0; i < sizeof variants / sizeof *variants; i++) {
+        make_variant(variants[i].from, "variant", &variants[i].variant);
+        check_fixture("variant", 3000, false);
+    }
+}
+
+/* dummy_prefix and strip_prefix off are the model whose file says so. */
+static void prefixes_can_be_left_out(void **state)
+{
+    (void)state;
+    make_variant("small", "variant", &(struct variant){0, -1, -1, -1, 0, NULL});
+    struct fixture with = open_fixture("small", false), without = open_fixture("variant", false);
+    struct rng rng = rng_make(test_seed(), RNG_TEST, 33, 0);
+    static char text[2 * TEXT_LIMIT];
+    for (int i = 0; i < 3000; i++) {
+        size_t size = random_text(&rng, with.model, text);
+        const int *expected;
+        size_t expected_count, expected_size;
+        int32_t *ids;
+        int64_t count, decoded_size;
+        const char *expected_text;
+        char *decoded;
+        assert_true(oracle_encode(without.oracle, text, size, &expected, &expected_count));
+        assert_ok(sentencepiece_encode(with.model, text, (int64_t)size, false, &ids, &count));
+        assert_int_equal(count, expected_count);
+        if (count > 0)
+            assert_memory_equal(ids, expected, expected_count * sizeof *ids);
+        assert_true(oracle_decode(without.oracle, ids, (size_t)count, &expected_text, &expected_size));
+        assert_ok(sentencepiece_decode(with.model, ids, count, false, &decoded, &decoded_size));
+        assert_int_equal(decoded_size, expected_size);
+        assert_memory_equal(decoded, expected_text, expected_size);
+        free(decoded);
+        free(ids);
+    }
+    close_fixture(&with);
+    close_fixture(&without);
+}
+
+/* One letter a million times: pieces double, so a plain search for the best pair would look at everything anew each
+ * time. The library's ids, too. */
+static void a_million_letters_encode(void **state)
+{
+    (void)state;
+    struct fixture fixture = open_fixture("large", true);
+    enum { N = 1 << 20 };
+    char *text = malloc(N);
+    memset(text, 'e', N);
+    const int *expected;
+    size_t expected_count;
+    int32_t *ids;
+    int64_t count;
+    assert_true(oracle_encode(fixture.oracle, text, N, &expected, &expected_count));
+    assert_ok(sentencepiece_encode(fixture.model, text, N, true, &ids, &count));
+    assert_int_equal(count, expected_count);
+    assert_memory_equal(ids, expected, expected_count * sizeof *ids);
+    free(ids);
+    free(text);
+    close_fixture(&fixture);
+}
+
+/* Every text of one or two bytes, and every code point by itself. */
+static void all_short_texts_equal_the_library(void **state)
+{
+    (void)state;
+    struct fixture fixture = open_fixture("user", false);
+    char text[8];
+    for (int a = 0; a < 256; a++) {
+        text[0] = (char)a;
+        check_text(&fixture, text, 1);
+        for (int b = 0; b < 256; b += a < 0x80 ? 37 : 5) {
+            text[1] = (char)b;
+            check_text(&fixture, text, 2);
+        }
+    }
+    check_text(&fixture, text, 0);
+    for (uint32_t code = 0x80; code < 0x110000; code += code < 0x3000 ? 7 : 97)
+        if (code < 0xD800 || code >= 0xE000)
+            check_text(&fixture, text, put_utf8(text, code));
+    close_fixture(&fixture);
+}
+
+static int make_all(void **state)
+{
+    (void)state;
+    make_models();
+    return 0;
+}
+
+static int free_all(void **state)
+{
+    (void)state;
+    bytes_free(&corpus);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(trained_models_equal_the_library), cmocka_unit_test(other_flags_equal_the_library),
+        cmocka_unit_test(prefixes_can_be_left_out),         cmocka_unit_test(all_short_texts_equal_the_library),
+        cmocka_unit_test(a_million_letters_encode),
+    };
+    return cmocka_run_group_tests(tests, make_all, free_all);
+}
