@@ -150,7 +150,7 @@ INLINE void vector_store(void *destination, int64_t i, int64_t count, enum dtype
             ((bf16 *)destination)[i + j] = half[j];
 }
 
-/* exp within 1 ulp of the exact value (2 where the result is subnormal): x = n ln 2 + r with |r| <= ln(2)/2, ln 2 in
+/* exp within 1.1 units in the last place: x = n ln 2 + r with |r| <= ln(2)/2, ln 2 in
  * two parts (Cody and Waite 1980), e^r = 1 + r + r^2 q(r) with q of degree 4 interpolated at Chebyshev's points
  * (relative error 1.0e-8), scaled by 2^n in two factors so that subnormal results come out right. exp(-inf) = 0,
  * exp(0) = 1, large x gives infinity, NaN stays NaN. */

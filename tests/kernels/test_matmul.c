@@ -1,0 +1,298 @@
+/* matmul: small integers exactly, normal numbers against double, strides with gaps, batches, few rows, threads. */
+#include "support/kernel_harness.h"
+#include "support/reference_kernels.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+struct shape {
+    int64_t m, n, k, batch;
+};
+
+/* One product with everything around it. */
+struct problem {
+    struct shape shape;
+    bool a_transposed, b_transposed;
+    enum dtype type, c_type;
+    float alpha, beta;
+    bool addend;
+    int64_t gap; /* unused columns after each row of A, B and C */
+    int64_t a_columns, b_columns, a_rows, b_rows;
+    struct tensor a, b, c, add;
+    double *expected;
+};
+
+static struct matmul describe(struct problem *q, struct tensor *c)
+{
+    return (struct matmul){
+        .m = q->shape.m,
+        .n = q->shape.n,
+        .k = q->shape.k,
+        .batch = q->shape.batch,
+        .a = q->a.data,
+        .b = q->b.data,
+        .c = c->data,
+        .addend = q->addend ? q->add.data : NULL,
+        .a_type = q->type,
+        .b_type = q->type,
+        .c_type = q->c_type,
+        .a_row_stride = q->a_columns + q->gap,
+        .b_row_stride = q->b_columns + q->gap,
+        .c_row_stride = q->shape.n + q->gap,
+        .a_batch_stride = q->a_rows * (q->a_columns + q->gap),
+        .b_batch_stride = q->b_rows * (q->b_columns + q->gap),
+        .c_batch_stride = q->shape.m * (q->shape.n + q->gap),
+        .a_transposed = q->a_transposed,
+        .b_transposed = q->b_transposed,
+        .alpha = q->alpha,
+        .beta = q->beta,
+    };
+}
+
+static struct tensor operand(struct rng *rng, enum dtype type, int64_t rows, int64_t columns, int64_t gap,
+                             bool integers, double in_gap)
+{
+    int64_t count = rows * (columns + gap);
+    struct tensor tensor = integers ? tensor_integers(rng, type, count, 4) : tensor_normal(rng, type, count, 1);
+    tensor_fill_gaps(&tensor, columns, columns + gap, in_gap);
+    return tensor;
+}
+
+static void expect(struct problem *q)
+{
+    struct shape s = q->shape;
+    int64_t a_stride = q->a_columns + q->gap, b_stride = q->b_columns + q->gap, c_stride = s.n + q->gap;
+    q->expected = calloc((size_t)q->c.count, sizeof(double));
+    assert_non_null(q->expected);
+    for (int64_t t = 0; t < s.batch; t++)
+        reference_matmul(s.m, s.n, s.k, q->a.values + t * q->a_rows * a_stride, a_stride, q->a_transposed,
+                         q->b.values + t * q->b_rows * b_stride, b_stride, q->b_transposed,
+                         q->expected + t * s.m * c_stride, c_stride);
+    for (int64_t i = 0; i < q->c.count; i++) {
+        if (i % c_stride >= s.n) {
+            q->expected[i] = 7;
+            continue;
+        }
+        q->expected[i] = (double)q->alpha * q->expected[i] + (q->beta != 0 ? q->c.values[i] : 0) +
+                         (q->addend ? q->add.values[i] : 0);
+    }
+}
+
+static struct problem make_problem(struct rng *rng, struct shape shape, int options, enum dtype type, enum dtype c_type,
+                                   bool integers)
+{
+    struct problem q = {.shape = shape,
+                        .a_transposed = options & 1,
+                        .b_transposed = options & 2,
+                        .beta = options & 4 ? 1.0f : 0.0f,
+                        .addend = options & 8,
+                        .gap = options & 16 ? 5 : 0,
+                        .alpha = options & 32 ? -2.0f : 1.0f,
+                        .type = type,
+                        .c_type = c_type};
+    q.a_rows = q.a_transposed ? shape.k : shape.m;
+    q.a_columns = q.a_transposed ? shape.m : shape.k;
+    q.b_rows = q.b_transposed ? shape.n : shape.k;
+    q.b_columns = q.b_transposed ? shape.k : shape.n;
+    q.a = operand(rng, type, q.a_rows * shape.batch, q.a_columns, q.gap, integers, NAN);
+    q.b = operand(rng, type, q.b_rows * shape.batch, q.b_columns, q.gap, integers, NAN);
+    q.c = operand(rng, c_type, shape.m * shape.batch, shape.n, q.gap, integers, 7);
+    q.add = operand(rng, c_type, shape.m * shape.batch, shape.n, q.gap, integers, 7);
+    if (!(options & 4)) /* beta 0 must not read C */
+        for (int64_t i = 0; i < q.c.count; i++)
+            if (i % (shape.n + q.gap) < shape.n)
+                tensor_set(&q.c, i, NAN);
+    expect(&q);
+    return q;
+}
+
+static void free_problem(struct problem *q)
+{
+    tensor_free(&q->a);
+    tensor_free(&q->b);
+    tensor_free(&q->c);
+    tensor_free(&q->add);
+    free(q->expected);
+}
+
+/* Runs at 1, 2 and 3 threads, twice at 2; all must agree to the bit, gaps must survive. */
+static struct tensor run(struct problem *q)
+{
+    struct tensor first = {0};
+    const int threads[] = {1, 2, 3, 2};
+    for (int i = 0; i < 4; i++) {
+        struct tensor c = tensor_copy(&q->c);
+        struct matmul p = describe(q, &c);
+        const struct device_context *context = test_context(threads[i], kernels_cpu()->matmul_scratch_size(&p));
+        assert_ok(kernels_cpu()->matmul(context, &p));
+        tensor_check_gaps("C", &c, q->shape.n, q->shape.n + q->gap, 7);
+        if (i == 0) {
+            first = c;
+        } else {
+            assert_same_bits("matmul with other threads", &first, &c);
+            tensor_free(&c);
+        }
+    }
+    return first;
+}
+
+static const struct shape shapes[] = {{1, 1, 1, 1},    {1, 257, 113, 2}, {3, 31, 257, 1},   {16, 65, 1030, 1},
+                                      {17, 64, 31, 3}, {31, 3, 129, 2},  {113, 257, 31, 1}, {129, 130, 513, 1},
+                                      {257, 1, 3, 1},  {5, 70, 1, 1},    {64, 128, 8, 2}};
+enum { SHAPES = sizeof shapes / sizeof *shapes };
+
+static const enum dtype types[][2] = {{DTYPE_F32, DTYPE_F32}, {DTYPE_BF16, DTYPE_BF16}, {DTYPE_BF16, DTYPE_F32}};
+
+/* Sums of products of integers are exact in f32, so every order gives the same; bf16 rounds once at the end. */
+static void integers_are_exact(void **state)
+{
+    (void)state;
+    struct rng rng = test_rng(1);
+    for (int s = 0; s < SHAPES; s++)
+        for (int options = 0; options < 64; options++) {
+            const enum dtype *type = types[(s + options) % 3];
+            struct problem q = make_problem(&rng, shapes[s], options, type[0], type[1], true);
+            struct tensor c = run(&q);
+            for (int64_t i = 0; i < c.count; i++)
+                q.expected[i] = round_to(c.type, q.expected[i]);
+            assert_tensor("C", &c, q.expected, 0, 0);
+            tensor_free(&c);
+            free_problem(&q);
+        }
+}
+
+static void normal_numbers_are_close(void **state)
+{
+    (void)state;
+    struct rng rng = test_rng(2);
+    for (int s = 0; s < SHAPES; s++)
+        for (int t = 0; t < 12; t++) {
+            const enum dtype *type = types[t % 3];
+            struct problem q = make_problem(&rng, shapes[s], (t / 3) | 16, type[0], type[1], false);
+            struct tensor c = run(&q);
+            /* k roundings of sums of size sqrt(k) walk to about 2.4e-8 k; the largest of 1e5 lies 4.5 times higher */
+            assert_tensor("C", &c, q.expected, 2.5e-7 * (4 + (double)shapes[s].k), 1.0);
+            tensor_free(&c);
+            free_problem(&q);
+        }
+}
+
+/* A row of a product of few rows has the bits it has alone. */
+static void few_rows_are_stable(void **state)
+{
+    (void)state;
+    struct rng rng = test_rng(3);
+    for (int t = 0; t < 6; t++) {
+        const enum dtype *type = types[t % 3];
+        struct problem q =
+            make_problem(&rng, (struct shape){16, 131, 1099, 1}, t >= 3 ? 2 : 0, type[0], type[1], false);
+        struct tensor all = run(&q);
+        for (int64_t m = 1; m < 16; m++) {
+            struct tensor c = tensor_make(q.c_type, m * 131);
+            struct matmul p = describe(&q, &c);
+            p.m = m;
+            int64_t first = 16 - m; /* other rows beside it, at other places */
+            p.a = (const char *)q.a.data + (size_t)(first * p.a_row_stride) * dtype_size(q.type);
+            assert_ok(kernels_cpu()->matmul(test_context(2, 0), &p));
+            size_t skip = (size_t)(first * 131) * dtype_size(q.c_type);
+            assert_memory_equal(c.data, (char *)all.data + skip, (size_t)c.count * dtype_size(q.c_type));
+            tensor_free(&c);
+        }
+        tensor_free(&all);
+        free_problem(&q);
+    }
+}
+
+static void nan_is_not_hidden(void **state)
+{
+    (void)state;
+    struct rng rng = test_rng(4);
+    const struct shape both[] = {{7, 70, 33, 1}, {140, 150, 600, 1}};
+    for (int s = 0; s < 2; s++)
+        for (int options = 0; options < 4; options++)
+            for (int t = 0; t < 3; t++) {
+                struct problem q = make_problem(&rng, both[s], options, types[t][0], types[t][1], false);
+                int64_t row = 5, depth = q.shape.k - 1;
+                tensor_set(&q.a, q.a_transposed ? depth * q.a_columns + row : row * q.a_columns + depth, NAN);
+                struct tensor c = run(&q);
+                tensor_read(&c);
+                for (int64_t i = 0; i < c.count; i++)
+                    assert_true(isnan(c.values[i]) == (i / q.shape.n == row));
+                tensor_free(&c);
+                free_problem(&q);
+            }
+}
+
+static void k_of_zero(void **state)
+{
+    (void)state;
+    struct rng rng = test_rng(5);
+    const int64_t rows[] = {2, 40};
+    for (int s = 0; s < 2; s++)
+        for (int t = 0; t < 3; t++)
+            for (int options = 0; options < 16; options += 4) {
+                struct problem q =
+                    make_problem(&rng, (struct shape){rows[s], 9, 0, 1}, options, types[t][0], types[t][1], true);
+                struct tensor c = run(&q);
+                for (int64_t i = 0; i < c.count; i++)
+                    q.expected[i] = round_to(c.type, q.expected[i]);
+                assert_tensor("C", &c, q.expected, 0, 0);
+                tensor_free(&c);
+                free_problem(&q);
+            }
+}
+
+#define assert_refused(change, part)                                                                                   \
+    do {                                                                                                               \
+        struct matmul p = good;                                                                                        \
+        change;                                                                                                        \
+        assert_fails(kernels_cpu()->matmul(context, &p), STATUS_INTERNAL, part);                                       \
+    } while (0)
+
+static void wrong_arguments_are_refused(void **state)
+{
+    (void)state;
+    const struct device_context *context = test_context(1, 0);
+    float a[6] = {0}, b[6] = {0}, c[4] = {0};
+    const struct matmul good = {.m = 2,
+                                .n = 2,
+                                .k = 3,
+                                .batch = 1,
+                                .a = a,
+                                .b = b,
+                                .c = c,
+                                .a_row_stride = 3,
+                                .b_row_stride = 2,
+                                .c_row_stride = 2,
+                                .alpha = 1};
+    assert_ok(kernels_cpu()->matmul(context, &good));
+    assert_refused(p.m = -1, "m -1");
+    assert_refused(p.batch = 0, "batch 0");
+    assert_refused(p.a = NULL, "null");
+    assert_refused(p.c = NULL, "null");
+    assert_refused(p.a_row_stride = 2, "A's row stride is 2");
+    assert_refused(p.b_row_stride = 1, "B's row stride is 1");
+    assert_refused(p.c_row_stride = 1, "C's row stride is 1");
+    assert_refused(p.b_type = DTYPE_BF16, "types");
+    assert_refused(p.a_type = p.b_type = p.c_type = DTYPE_F64, "types");
+    assert_refused(p.beta = 0.5f, "beta");
+    assert_refused(p.n = p.b_row_stride = p.c_row_stride = INT64_C(1) << 31, "2^31");
+    assert_fails(kernels_cpu()->matmul(NULL, &good), STATUS_INTERNAL, "null");
+    assert_fails(kernels_cpu()->matmul(context, NULL), STATUS_INTERNAL, "null");
+    struct device_context bare = {0};
+    assert_fails(kernels_cpu()->matmul(&bare, &good), STATUS_INTERNAL, "device_context_create");
+    struct matmul empty = good;
+    empty.m = 0;
+    empty.c = NULL;
+    assert_ok(kernels_cpu()->matmul(context, &empty));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(integers_are_exact),  cmocka_unit_test(normal_numbers_are_close),
+        cmocka_unit_test(few_rows_are_stable), cmocka_unit_test(nan_is_not_hidden),
+        cmocka_unit_test(k_of_zero),           cmocka_unit_test(wrong_arguments_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,336 @@
+/* RMSNorm with its residual, and rotary positions. */
+#include "support/kernel_harness.h"
+#include "support/reference_kernels.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const int64_t shapes[][2] = {{1, 1}, {3, 7}, {31, 8}, {70, 113}, {257, 64}, {40, 1000}, {130, 31}};
+enum { SHAPES = sizeof shapes / sizeof *shapes };
+static const double epsilon = 1e-5;
+static const int thread_counts[] = {1, 2, 3, 2};
+
+struct forward {
+    struct tensor sum, output, rstd;
+};
+
+static struct forward run_forward(int64_t rows, int64_t channels, struct tensor *x, struct tensor *residual,
+                                  struct tensor *weight)
+{
+    struct forward first = {0};
+    for (int i = 0; i < 4; i++) {
+        struct forward next = {tensor_make(x->type, x->count), tensor_make(x->type, x->count),
+                               tensor_make(DTYPE_F32, rows)};
+        struct rmsnorm_forward p = {.rows = rows,
+                                    .channels = channels,
+                                    .x = x->data,
+                                    .residual = residual ? residual->data : NULL,
+                                    .weight = weight->data,
+                                    .sum = residual ? next.sum.data : NULL,
+                                    .output = next.output.data,
+                                    .rstd = next.rstd.data,
+                                    .epsilon = (float)epsilon,
+                                    .type = x->type};
+        assert_ok(kernels_cpu()->rmsnorm_forward(test_context(thread_counts[i], 0), &p));
+        if (i == 0) {
+            first = next;
+            continue;
+        }
+        assert_same_bits("rmsnorm", &first.output, &next.output);
+        assert_same_bits("sum", &first.sum, &next.sum);
+        assert_same_bits("rstd", &first.rstd, &next.rstd);
+        tensor_free(&next.sum);
+        tensor_free(&next.output);
+        tensor_free(&next.rstd);
+    }
+    return first;
+}
+
+static void free_forward(struct forward *f)
+{
+    tensor_free(&f->sum);
+    tensor_free(&f->output);
+    tensor_free(&f->rstd);
+}
+
+static double *doubles(int64_t count)
+{
+    double *memory = calloc((size_t)count + 1, sizeof(double));
+    assert_non_null(memory);
+    return memory;
+}
+
+/* bf16 rounds the normalised value and then the product: 2 roundings. */
+static void forward_equals_the_reference(void **state)
+{
+    (void)state;
+    struct rng rng = test_rng(1);
+    for (int s = 0; s < 4 * SHAPES; s++) {
+        int64_t rows = shapes[s / 4][0], channels = shapes[s / 4][1], count = rows * channels;
+        enum dtype type = s % 2 ? DTYPE_BF16 : DTYPE_F32;
+        struct tensor x = tensor_normal(&rng, type, count, 2), residual = tensor_normal(&rng, type, count, 2);
+        struct tensor weight = tensor_normal(&rng, type, channels, 1);
+        bool with = s % 4 >= 2;
+        struct forward f = run_forward(rows, channels, &x, with ? &residual : NULL, &weight);
+        double *expected = doubles(count), *rstd = doubles(rows), *sum = doubles(count);
+        for (int64_t i = 0; i < count; i++)
+            sum[i] = with ? round_to(type, x.values[i] + residual.values[i]) : x.values[i];
+        if (with)
+            assert_tensor("sum", &f.sum, sum, 0, 0);
+        reference_rmsnorm(rows, channels, sum, weight.values, epsilon, expected, rstd);
+        assert_tensor("output", &f.output, expected, 1e-5, 2.01);
+        for (int64_t n = 0; n < rows; n++)
+            rstd[n] = tensor_read(&f.rstd)[n] / rstd[n];
+        for (int64_t n = 0; n < rows; n++)
+            assert_true(fabs(rstd[n] - 1) <= 1e-6);
+        free(expected);
+        free(rstd);
+        free(sum);
+        free_forward(&f);
+        tensor_free(&x);
+        tensor_free(&residual);
+        tensor_free(&weight);
+    }
+}
+
+struct backward {
+    struct tensor grad_sum, grad_weight;
+};
+
+static struct backward run_backward(int64_t rows, int64_t channels, struct tensor *x, struct tensor *weight,
+                                    struct tensor *gradient, struct tensor *residual, struct tensor *rstd,
+                                    struct tensor *grad_weight)
+{
+    struct backward first = {0};
+    for (int i = 0; i < 5; i++) {
+        struct backward next = {tensor_copy(gradient), tensor_copy(grad_weight)};
+        struct tensor other = tensor_copy(residual ? residual : gradient);
+        bool in_place = i >= 3; /* over grad_output, then over grad_residual */
+        struct rmsnorm_backward p = {.rows = rows,
+                                     .channels = channels,
+                                     .sum = x->data,
+                                     .weight = weight->data,
+                                     .grad_output = in_place && i == 3 ? next.grad_sum.data : gradient->data,
+                                     .grad_residual = residual ? other.data : NULL,
+                                     .rstd = rstd->data,
+                                     .grad_sum = i == 4 && residual ? other.data : next.grad_sum.data,
+                                     .grad_weight = next.grad_weight.data,
+                                     .type = x->type};
+        size_t scratch = kernels_cpu()->rmsnorm_backward_scratch_size(&p);
+        assert_ok(kernels_cpu()->rmsnorm_backward(test_context(thread_counts[i % 4], scratch), &p));
+        if (i == 4 && residual) {
+            tensor_free(&next.grad_sum);
+            next.grad_sum = other;
+        } else {
+            tensor_free(&other);
+        }
+        if (i == 0) {
+            first = next;
+            continue;
+        }
+        assert_same_bits("grad_sum", &first.grad_sum, &next.grad_sum);
+        assert_same_bits("grad_weight", &first.grad_weight, &next.grad_weight);
+        tensor_free(&next.grad_sum);
+        tensor_free(&next.grad_weight);
+    }
+    return first;
+}
+
+static void backward_equals_the_reference(void **state)
+{
+    (void)state;
+    struct rng rng = test_rng(2);
+    for (int s = 0; s < 4 * SHAPES; s++) {
+        int64_t rows = shapes[s / 4][0], channels = shapes[s / 4][1], count = rows * channels;
+        enum dtype type = s % 2 ? DTYPE_BF16 : DTYPE_F32;
+        bool with = s % 4 >= 2;
+        struct tensor x = tensor_normal(&rng, type, count, 2), weight = tensor_normal(&rng, type, channels, 1);
+        struct tensor gradient = tensor_normal(&rng, type, count, 1), residual = tensor_normal(&rng, type, count, 1);
+        struct tensor before = tensor_normal(&rng, DTYPE_F32, channels, 1);
+        struct forward f = run_forward(rows, channels, &x, NULL, &weight);
+        struct backward b =
+            run_backward(rows, channels, &x, &weight, &gradient, with ? &residual : NULL, &f.rstd, &before);
+        double *grad_x = doubles(count), *grad_weight = doubles(channels);
+        memcpy(grad_weight, before.values, (size_t)channels * sizeof(double));
+        reference_rmsnorm_backward(rows, channels, x.values, weight.values, epsilon, gradient.values, grad_x,
+                                   grad_weight);
+        for (int64_t i = 0; with && i < count; i++)
+            grad_x[i] += residual.values[i];
+        assert_tensor("grad_sum", &b.grad_sum, grad_x, 1e-5, 1.01);
+        /* in bf16 each row's normalised value was rounded: rows / sqrt(rows) roundings of size 1 */
+        double rounding = type == DTYPE_BF16 ? 3 * BF16_ROUNDING * sqrt((double)rows) + 0.01 : 0;
+        assert_tensor("grad_weight", &b.grad_weight, grad_weight, 2e-6 * (double)rows + 1e-5 + rounding, 0);
+        free(grad_x);
+        free(grad_weight);
+        free_forward(&f);
+        tensor_free(&b.grad_sum);
+        tensor_free(&b.grad_weight);
+        tensor_free(&x);
+        tensor_free(&weight);
+        tensor_free(&gradient);
+        tensor_free(&residual);
+        tensor_free(&before);
+    }
+}
+
+struct loss {
+    int64_t rows, channels;
+    double *x, *weight, *output;
+    const double *gradient;
+};
+
+static double loss(void *argument)
+{
+    struct loss *l = argument;
+    reference_rmsnorm(l->rows, l->channels, l->x, l->weight, epsilon, l->output, NULL);
+    return dot_product(l->output, l->gradient, l->rows * l->channels);
+}
+
+static void the_reference_has_the_right_gradient(void **state)
+{
+    (void)state;
+    struct rng rng = test_rng(3);
+    struct tensor x = tensor_normal(&rng, DTYPE_F32, 60, 1), weight = tensor_normal(&rng, DTYPE_F32, 12, 1);
+    struct tensor gradient = tensor_normal(&rng, DTYPE_F32, 60, 1);
+    double output[60], grad_x[60], grad_weight[12] = {0};
+    reference_rmsnorm_backward(5, 12, x.values, weight.values, epsilon, gradient.values, grad_x, grad_weight);
+    struct loss l = {5, 12, x.values, weight.values, output, gradient.values};
+    check_gradient("x", loss, &l, x.values, grad_x, 60, &rng);
+    check_gradient("weight", loss, &l, weight.values, grad_weight, 12, &rng);
+    tensor_free(&x);
+    tensor_free(&weight);
+    tensor_free(&gradient);
+}
+
+static void rows_do_not_depend_on_each_other(void **state)
+{
+    (void)state;
+    struct rng rng = test_rng(4);
+    for (int type = DTYPE_F32; type <= DTYPE_BF16; type++) {
+        struct tensor x = tensor_normal(&rng, (enum dtype)type, 40 * 1000, 1);
+        struct tensor weight = tensor_normal(&rng, (enum dtype)type, 1000, 1);
+        tensor_set(&x, 7 * 1000 + 999, NAN);
+        tensor_set(&x, 9 * 1000 + 1, INFINITY);
+        struct forward all = run_forward(40, 1000, &x, NULL, &weight);
+        size_t row_bytes = 1000 * dtype_size((enum dtype)type);
+        for (int64_t n = 0; n < 40; n++) {
+            struct tensor one = tensor_make((enum dtype)type, 1000);
+            memcpy(one.data, (char *)x.data + (size_t)n * row_bytes, row_bytes);
+            struct forward alone = run_forward(1, 1000, &one, NULL, &weight);
+            assert_memory_equal(alone.output.data, (char *)all.output.data + (size_t)n * row_bytes, row_bytes);
+            bool finite = true;
+            for (int64_t c = 0; c < 1000; c++)
+                finite = finite && isfinite(tensor_read(&alone.output)[c]);
+            assert_true(finite == (n != 7 && n != 9));
+            free_forward(&alone);
+            tensor_free(&one);
+        }
+        free_forward(&all);
+        tensor_free(&x);
+        tensor_free(&weight);
+    }
+}
+
+/* ---- rotary positions ---- */
+
+static void rope_rotates_and_back(void **state)
+{
+    (void)state;
+    struct rng rng = test_rng(5);
+    const int64_t cases[][3] = {{1, 1, 2}, {31, 3, 6}, {113, 4, 64}, {257, 2, 34}, {40, 5, 128}};
+    for (int s = 0; s < 10; s++) {
+        int64_t tokens = cases[s / 2][0], heads = cases[s / 2][1], size = cases[s / 2][2], half = size / 2;
+        int64_t stride = heads * size + 5, table = 500;
+        enum dtype type = s % 2 ? DTYPE_BF16 : DTYPE_F32;
+        struct tensor x = tensor_normal(&rng, type, tokens * stride, 1);
+        tensor_fill_gaps(&x, heads * size, stride, 7);
+        double *expected = doubles(x.count);
+        float *cosine = calloc((size_t)(2 * table * half), sizeof(float)), *sine = cosine + table * half;
+        int32_t *positions = calloc((size_t)tokens, sizeof *positions);
+        assert_true(cosine && positions);
+        for (int64_t i = 0; i < table * half; i++) {
+            double angle = (double)(i / half) * pow(10000, -2.0 * (double)(i % half) / (double)size);
+            cosine[i] = (float)cos(angle);
+            sine[i] = (float)sin(angle);
+        }
+        memcpy(expected, x.values, (size_t)x.count * sizeof(double));
+        for (int64_t n = 0; n < tokens; n++) {
+            positions[n] = (int32_t)rng_below(&rng, (uint64_t)table);
+            reference_rope(heads, size, expected + n * stride, positions[n], 10000);
+        }
+        struct tensor first = {0};
+        for (int i = 0; i < 4; i++) {
+            struct tensor y = tensor_copy(&x);
+            struct rope p = {tokens, heads, size, y.data, stride, positions, cosine, sine, table, 1, type};
+            assert_ok(kernels_cpu()->rope(test_context(thread_counts[i], 0), &p));
+            assert_tensor("rope", &y, expected, 1e-6, 1.01);
+            if (i == 0) {
+                first = tensor_copy(&y);
+            } else {
+                assert_same_bits("rope", &first, &y);
+            }
+            p.direction = -1;
+            assert_ok(kernels_cpu()->rope(test_context(thread_counts[i], 0), &p));
+            assert_tensor("rope and back", &y, x.values, type == DTYPE_F32 ? 1e-6 : 4 * 4 * BF16_ROUNDING, 1.01);
+            tensor_check_gaps("x", &y, heads * size, stride, 7);
+            tensor_free(&y);
+        }
+        tensor_free(&first);
+        tensor_free(&x);
+        free(expected);
+        free(cosine);
+        free(positions);
+    }
+}
+
+#define assert_refused(operation, good, change, part)                                                                  \
+    do {                                                                                                               \
+        struct operation p = good;                                                                                     \
+        change;                                                                                                        \
+        assert_fails(kernels_cpu()->operation(context, &p), STATUS_INTERNAL, part);                                    \
+    } while (0)
+
+static void wrong_arguments_are_refused(void **state)
+{
+    (void)state;
+    const struct device_context *context = test_context(1, 0);
+    float x[8] = {0}, w[4] = {0}, y[8], rstd[2] = {1, 1};
+    const struct rmsnorm_forward forward = {.rows = 2, .channels = 4, .x = x, .weight = w, .output = y};
+    assert_refused(rmsnorm_forward, forward, p.rows = -1, "-1 rows");
+    assert_refused(rmsnorm_forward, forward, p.channels = 0, "rows of 0");
+    assert_refused(rmsnorm_forward, forward, p.weight = NULL, "null");
+    assert_refused(rmsnorm_forward, forward, p.residual = x, "residual and sum");
+    assert_refused(rmsnorm_forward, forward, p.type = DTYPE_F16, "type");
+    assert_refused(rmsnorm_forward, forward, p.epsilon = NAN, "epsilon");
+    const struct rmsnorm_backward backward = {.rows = 2,
+                                              .channels = 4,
+                                              .sum = x,
+                                              .weight = w,
+                                              .grad_output = x,
+                                              .rstd = rstd,
+                                              .grad_sum = y,
+                                              .grad_weight = w};
+    assert_refused(rmsnorm_backward, backward, p.rstd = NULL, "null");
+    assert_refused(rmsnorm_backward, backward, p.channels = -4, "rows of -4");
+    struct device_context small = *context;
+    small.scratch_bytes = 4;
+    assert_fails(kernels_cpu()->rmsnorm_backward(&small, &backward), STATUS_INTERNAL, "scratch");
+    const int32_t positions[2] = {0, 9};
+    const struct rope rope = {2, 1, 4, x, 4, positions, w, w, 2, 1, DTYPE_F32};
+    assert_refused(rope, rope, (void)p, "position 9 of token 1");
+    assert_refused(rope, rope, p.head_size = 3, "heads of 3");
+    assert_refused(rope, rope, p.row_stride = 3, "stride");
+    assert_refused(rope, rope, p.direction = 0, "direction");
+    assert_refused(rope, rope, p.cosine = NULL, "null");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(forward_equals_the_reference),  cmocka_unit_test(the_reference_has_the_right_gradient),
+        cmocka_unit_test(backward_equals_the_reference), cmocka_unit_test(rows_do_not_depend_on_each_other),
+        cmocka_unit_test(rope_rotates_and_back),         cmocka_unit_test(wrong_arguments_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
