@@ -1,0 +1,77 @@
+#include "speech/f0_stages.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Only bins 60..204 of the 8192-point spectrum of 320 samples are wanted, so they are summed directly. The frame is
+ * folded about its centre, where the cosine is even and the sine odd: half the work, and the phase of the shift does
+ * not change a magnitude. */
+enum {
+    FIRST_BIN = 60,
+    BINS = 145,
+    BINS_PADDED = 148, /* whole vectors; the padding's cosines and sines are 0 */
+    HALF = F0_FRAME / 2,
+    FRAMES_AT_ONCE = 4, /* share each row of the tables */
+};
+
+static double window[HALF]; /* outward from the centre */
+static double cosines[HALF][BINS_PADDED], sines[HALF][BINS_PADDED];
+
+void f0_energy_prepare(void)
+{
+    for (int m = 0; m < HALF; m++) {
+        window[m] = 0.5 - 0.5 * cos(2 * M_PI * (HALF + 1 + m) / (F0_FRAME + 1)); /* Hann(322) without its end zeros */
+        for (int b = 0; b < BINS; b++) {
+            /* (m + 1/2) k less whole turns, as an integer: the angle stays exact. */
+            int steps = ((2 * m + 1) * (FIRST_BIN + b)) % (2 * F0_FFT);
+            cosines[m][b] = cos(M_PI * steps / F0_FFT);
+            sines[m][b] = sin(M_PI * steps / F0_FFT);
+        }
+    }
+}
+
+/* sums[b] += value[m] * table[m][b], FRAMES_AT_ONCE frames and 8 bins at a time so that the sums stay in registers. */
+static void project(double table[HALF][BINS_PADDED], double values[HALF][FRAMES_AT_ONCE],
+                    double sums[FRAMES_AT_ONCE][BINS_PADDED])
+{
+    enum { WIDTH = 4 };
+    for (int b = 0; b < BINS_PADDED; b += WIDTH) {
+        double sum[FRAMES_AT_ONCE][WIDTH] = {{0}};
+        for (int m = 0; m < HALF; m++)
+            for (int f = 0; f < FRAMES_AT_ONCE; f++)
+                for (int i = 0; i < WIDTH; i++)
+                    sum[f][i] += values[m][f] * table[m][b + i];
+        for (int f = 0; f < FRAMES_AT_ONCE; f++)
+            memcpy(&sums[f][b], sum[f], sizeof sum[f]);
+    }
+}
+
+bool f0_energy(const double *filtered, int64_t frames, double *energy)
+{
+    double even[HALF][FRAMES_AT_ONCE], odd[HALF][FRAMES_AT_ONCE];
+    double real[FRAMES_AT_ONCE][BINS_PADDED], imaginary[FRAMES_AT_ONCE][BINS_PADDED];
+    double total = 0;
+    for (int64_t first = 0; first < frames; first += FRAMES_AT_ONCE) {
+        for (int f = 0; f < FRAMES_AT_ONCE; f++) {
+            const double *centre = filtered + (first + f < frames ? first + f : frames - 1) * F0_HOP + HALF;
+            for (int m = 0; m < HALF; m++) {
+                double right = centre[m] * window[m], left = centre[-1 - m] * window[m];
+                even[m][f] = right + left;
+                odd[m][f] = right - left;
+            }
+        }
+        project(cosines, even, real);
+        project(sines, odd, imaginary);
+        for (int f = 0; f < FRAMES_AT_ONCE && first + f < frames; f++) {
+            double sum = 0;
+            for (int b = 0; b < BINS; b++)
+                sum += sqrt(real[f][b] * real[f][b] + imaginary[f][b] * imaginary[f][b]);
+            energy[first + f] = sum;
+            total += sum;
+        }
+    }
+    double mean = total / (double)frames;
+    for (int64_t f = 0; f < frames; f++)
+        energy[f] = mean > 0 ? energy[f] / mean : 0;
+    return mean > 0;
+}

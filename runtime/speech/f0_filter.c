@@ -1,0 +1,48 @@
+#include "speech/f0_stages.h"
+
+#include <math.h>
+
+static double taps[F0_TAPS];
+
+/* Window design: the ideal band-pass response times a Hamming window, scaled to gain 1 in the middle of the band. */
+void f0_filter_prepare(void)
+{
+    const double low = 50.0 / (F0_RATE / 2.0), high = 1500.0 / (F0_RATE / 2.0), middle = (low + high) / 2;
+    double gain = 0;
+    for (int n = 0; n < F0_TAPS; n++) {
+        double m = n - (F0_TAPS - 1) / 2.0;
+        double ideal = m == 0 ? high - low : (sin(M_PI * high * m) - sin(M_PI * low * m)) / (M_PI * m);
+        taps[n] = ideal * (0.54 - 0.46 * cos(2 * M_PI * n / (F0_TAPS - 1)));
+        gain += taps[n] * cos(M_PI * middle * m);
+    }
+    for (int n = 0; n < F0_TAPS; n++)
+        taps[n] /= gain;
+}
+
+/* The sum for each output runs over the taps in order, a block of neighbouring outputs at a time. Silence stays
+ * exactly silent, which an FFT would not give. */
+void f0_filter(const double *input, int64_t count, double *output)
+{
+    enum { BLOCK = 16 };
+    int64_t n = 0;
+    for (; n < F0_TAPS - 1 && n < count; n++) {
+        double sum = 0;
+        for (int64_t k = 0; k <= n; k++)
+            sum += taps[k] * input[n - k];
+        output[n] = sum;
+    }
+    for (; n + BLOCK <= count; n += BLOCK) {
+        double sum[BLOCK] = {0};
+        for (int k = 0; k < F0_TAPS; k++)
+            for (int i = 0; i < BLOCK; i++)
+                sum[i] += taps[k] * input[n + i - k];
+        for (int i = 0; i < BLOCK; i++)
+            output[n + i] = sum[i];
+    }
+    for (; n < count; n++) {
+        double sum = 0;
+        for (int k = 0; k < F0_TAPS; k++)
+            sum += taps[k] * input[n - k];
+        output[n] = sum;
+    }
+}

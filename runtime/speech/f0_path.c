@@ -1,0 +1,66 @@
+#include "speech/f0_stages.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+void f0_median(const double *input, int64_t count, int length, double *output)
+{
+    int half = length / 2;
+    for (int64_t n = 0; n < count; n++) {
+        double sorted[F0_REFINE_MEDIAN];
+        for (int i = 0; i < length; i++) {
+            int64_t from = n + i - half;
+            double value = from >= 0 && from < count ? input[from] : 0;
+            int at = i;
+            for (; at > 0 && sorted[at - 1] > value; at--)
+                sorted[at] = sorted[at - 1];
+            sorted[at] = value;
+        }
+        output[n] = sorted[half];
+    }
+}
+
+/* Index of the smallest, the highest of equals. Not a number counts as smallest, as it does for NumPy's argmin: with no
+ * voiced frame at all the transition costs are such, and the path must still be the same. */
+static int cheapest(const double *cost, int count)
+{
+    int best = count - 1;
+    for (int i = count - 1; i >= 0; i--) {
+        if (isnan(cost[i]))
+            return i;
+        if (cost[i] < cost[best])
+            best = i;
+    }
+    return best;
+}
+
+enum status f0_cheapest_path(const struct f0_candidate *candidates, int rows, int64_t frames, f0_transition *transition,
+                             const void *context, double *result)
+{
+    uint8_t *came_from = malloc((size_t)(frames * rows));
+    if (!came_from)
+        return status_set(STATUS_INTERNAL, "no memory for a pitch path of %lld frames", (long long)frames);
+    double cost[F0_ROWS], next[F0_ROWS];
+    for (int i = 0; i < rows; i++)
+        cost[i] = 1 - candidates[i].merit;
+    for (int64_t frame = 1; frame < frames; frame++) {
+        const struct f0_candidate *before = candidates + (frame - 1) * rows, *now = candidates + frame * rows;
+        for (int i = 0; i < rows; i++) {
+            double through[F0_ROWS];
+            for (int k = 0; k < rows; k++)
+                through[k] = cost[k] + transition(context, frame, before[k].pitch, now[i].pitch);
+            int best = cheapest(through, rows);
+            came_from[frame * rows + i] = (uint8_t)best;
+            next[i] = through[best] + (1 - now[i].merit);
+        }
+        for (int i = 0; i < rows; i++)
+            cost[i] = next[i];
+    }
+    int row = frames > 1 ? cheapest(cost, rows) : 0;
+    for (int64_t frame = frames - 1; frame >= 0; frame--) {
+        result[frame] = candidates[frame * rows + row].pitch;
+        row = frame > 0 ? came_from[frame * rows + row] : 0;
+    }
+    free(came_from);
+    return STATUS_OK;
+}
