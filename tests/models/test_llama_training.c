@@ -1,0 +1,426 @@
+/* Forward and backward against themselves: packed documents against each alone, recomputation, threads, batching. */
+#include "support/llama_support.h"
+#include "support/test_support.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SEED = 3 };
+
+struct setting {
+    struct llama_config config;
+    enum dtype dtype;
+    int threads;
+    enum recomputation recomputation;
+    double std;
+};
+
+static struct setting plain_setting(void)
+{
+    return (struct setting){.config = llama_small_config(), .dtype = DTYPE_F32, .threads = 2, .std = 0.1};
+}
+
+/* Guarded host buffers; the CPU's device memory is host memory, so `gradients` serves as the arena. */
+struct outcome {
+    int64_t elements, tokens;
+    float *gradients, *losses;
+    struct parameter_layout layout;
+};
+
+static void outcome_make(const struct setting *setting, int64_t tokens, struct outcome *outcome)
+{
+    assert_ok(parameter_layout_create(&setting->config, &outcome->layout));
+    outcome->elements = outcome->layout.elements;
+    outcome->tokens = tokens;
+    outcome->gradients = guarded_allocate((size_t)outcome->elements * sizeof(float));
+    memset(outcome->gradients, 0, (size_t)outcome->elements * sizeof(float));
+    outcome->losses = guarded_allocate((size_t)tokens * sizeof(float));
+}
+
+static void outcome_free(struct outcome *outcome)
+{
+    guarded_free(outcome->gradients);
+    guarded_free(outcome->losses);
+    parameter_layout_free(&outcome->layout);
+}
+
+/* Adds the batches' gradients; their losses follow each other. The workspace is made for the largest batch. */
+static void run(const struct setting *setting, const struct llama_batch *batches, int count, struct outcome *outcome)
+{
+    int64_t tokens = 0, rows = 0, length = 0, done = 0;
+    for (int i = 0; i < count; i++) {
+        tokens += batches[i].rows * batches[i].length;
+        rows = batches[i].rows > rows ? batches[i].rows : rows;
+        length = batches[i].length > length ? batches[i].length : length;
+    }
+    outcome_make(setting, tokens, outcome);
+    struct llama_fixture fixture;
+    struct llama_workspace *workspace;
+    llama_fixture_create(&fixture, &setting->config, setting->dtype, setting->threads);
+    llama_fixture_weights(&fixture, SEED, setting->std);
+    assert_ok(llama_workspace_create(fixture.model, rows, length, setting->recomputation, true, &workspace));
+    for (int i = 0; i < count; i++) {
+        float *again = guarded_allocate((size_t)(batches[i].rows * batches[i].length) * sizeof *again);
+        assert_ok(llama_forward_backward(fixture.model, workspace, &batches[i], 0.125f, outcome->gradients,
+                                         outcome->losses + done, NULL));
+        /* Forward alone, in the same workspace, says the same losses. */
+        assert_ok(llama_losses(fixture.model, workspace, &batches[i], again));
+        assert_memory_equal(again, outcome->losses + done,
+                            (size_t)(batches[i].rows * batches[i].length) * sizeof *again);
+        guarded_free(again);
+        done += batches[i].rows * batches[i].length;
+    }
+    llama_workspace_destroy(workspace);
+    llama_fixture_destroy(&fixture);
+}
+
+static void assert_same_bits(const struct outcome *a, const struct outcome *b)
+{
+    assert_memory_equal(a->losses, b->losses, (size_t)a->tokens * sizeof(float));
+    assert_memory_equal(a->gradients, b->gradients, (size_t)a->elements * sizeof(float));
+}
+
+/* The largest relative difference of a tensor's gradient and the largest difference of a loss. */
+static double compare(const char *what, const struct outcome *actual, const struct outcome *expected, double tolerance)
+{
+    double worst = 0, worst_loss = 0;
+    for (int64_t i = 0; i < expected->tokens; i++) {
+        double error = fabs((double)actual->losses[i] - (double)expected->losses[i]);
+        if (!(error <= 2e-6))
+            fail_msg("%s: loss %lld differs by %.3g", what, (long long)i, error);
+        worst_loss = fmax(worst_loss, error);
+    }
+    for (int64_t i = 0; i < expected->layout.count; i++) {
+        const struct parameter_view *view = &expected->layout.views[i];
+        double *wide = malloc((size_t)view->count * sizeof *wide);
+        assert_non_null(wide);
+        for (int64_t j = 0; j < view->count; j++)
+            wide[j] = (double)expected->gradients[view->offset + j];
+        double error = relative_difference(actual->gradients + view->offset, wide, view->count);
+        if (!(error <= tolerance))
+            fail_msg("%s: gradient of %s differs by %.3g", what, view->name, error);
+        worst = fmax(worst, error);
+        free(wide);
+    }
+    printf("%s: losses %.2e, worst gradient %.2e\n", what, worst_loss, worst);
+    return worst;
+}
+
+/* ---- packing ---- */
+
+/* Rows of 60 with documents of 1, 17, 2, 40 tokens, one of 60, and three of 20. */
+static const int64_t documents[3][5] = {{1, 17, 2, 40, 0}, {60, 0}, {20, 20, 20, 0}};
+enum { ROWS = 3, LENGTH = 60, DOCUMENTS = 8 };
+
+static void make_starts(int32_t *starts)
+{
+    for (int64_t row = 0; row < ROWS; row++)
+        for (int64_t i = 0, t = 0; documents[row][i]; i++)
+            for (int64_t j = 0, first = t; j < documents[row][i]; j++, t++)
+                starts[row * LENGTH + t] = (int32_t)first;
+}
+
+static void packed_documents_equal_each_alone(void **state)
+{
+    (void)state;
+    int32_t ids[ROWS * LENGTH], targets[ROWS * LENGTH], starts[ROWS * LENGTH];
+    struct setting setting = plain_setting();
+    llama_random_tokens(SEED, 1, ROWS * LENGTH, setting.config.vocabulary_size, ids, targets);
+    make_starts(starts);
+    struct llama_batch packed = {.rows = ROWS, .length = LENGTH, .ids = ids, .targets = targets, .starts = starts};
+    struct llama_batch alone[DOCUMENTS];
+    int count = 0;
+    for (int64_t row = 0, first = 0; row < ROWS; row++)
+        for (int64_t i = 0; documents[row][i]; first += documents[row][i++])
+            alone[count++] = (struct llama_batch){
+                .rows = 1, .length = documents[row][i], .ids = ids + first, .targets = targets + first};
+    assert_int_equal(count, DOCUMENTS);
+    struct outcome a, b, unpacked;
+    run(&setting, &packed, 1, &a);
+    run(&setting, alone, count, &b);
+    compare("packed = alone", &a, &b, 2e-6);
+    /* Without starts the documents do see each other. */
+    packed.starts = NULL;
+    run(&setting, &packed, 1, &unpacked);
+    double difference = 0;
+    for (int64_t i = 0; i < a.tokens; i++)
+        difference = fmax(difference, fabs((double)a.losses[i] - (double)unpacked.losses[i]));
+    assert_true(difference > 1e-3);
+    outcome_free(&a);
+    outcome_free(&b);
+    outcome_free(&unpacked);
+}
+
+/* A change in one document, in ids before or after, changes no bit of another's losses. */
+static void packed_documents_do_not_touch(void **state)
+{
+    (void)state;
+    int32_t ids[ROWS * LENGTH], targets[ROWS * LENGTH], starts[ROWS * LENGTH];
+    struct setting setting = plain_setting();
+    llama_random_tokens(SEED, 2, ROWS * LENGTH, setting.config.vocabulary_size, ids, targets);
+    make_starts(starts);
+    struct llama_batch batch = {.rows = ROWS, .length = LENGTH, .ids = ids, .targets = targets, .starts = starts};
+    struct outcome before, after;
+    run(&setting, &batch, 1, &before);
+    for (int t = 20; t < 60; t++) /* row 0, its fourth document */
+        ids[t] = (ids[t] + 1 + t) % (int32_t)setting.config.vocabulary_size;
+    for (int t = 140; t < 160; t++) /* row 2, its second */
+        ids[t] = (ids[t] + 1) % (int32_t)setting.config.vocabulary_size;
+    run(&setting, &batch, 1, &after);
+    int changed = 0;
+    for (int64_t i = 0; i < ROWS * LENGTH; i++) {
+        bool inside = (i >= 20 && i < 60) || (i >= 140 && i < 160);
+        if (!inside)
+            assert_true(before.losses[i] == after.losses[i]);
+        changed += before.losses[i] != after.losses[i];
+    }
+    assert_true(changed > 40);
+    outcome_free(&before);
+    outcome_free(&after);
+}
+
+/* ---- equality to the bit ---- */
+
+static void vary(void (*change)(struct setting *, int), int variants)
+{
+    enum { LONG = 150 };
+    int32_t ids[2 * LONG], targets[2 * LONG], starts[2 * LONG];
+    for (int dtype = DTYPE_F32; dtype <= DTYPE_BF16; dtype++)
+        for (int packed = 0; packed <= 1; packed++) {
+            struct setting setting = plain_setting();
+            setting.dtype = (enum dtype)dtype;
+            setting.config.tie_embeddings = packed;
+            llama_random_tokens(SEED, 3, 2 * LONG, setting.config.vocabulary_size, ids, targets);
+            for (int t = 0; t < 2 * LONG; t++)
+                starts[t] = t % LONG < 67 ? 0 : 67;
+            struct llama_batch batch = {
+                .rows = 2, .length = LONG, .ids = ids, .targets = targets, .starts = packed ? starts : NULL};
+            struct outcome first, other;
+            run(&setting, &batch, 1, &first);
+            for (int i = 1; i < variants; i++) {
+                change(&setting, i);
+                run(&setting, &batch, 1, &other);
+                assert_same_bits(&first, &other);
+                outcome_free(&other);
+            }
+            outcome_free(&first);
+        }
+}
+
+static void change_recomputation(struct setting *setting, int variant)
+{
+    setting->recomputation = (enum recomputation)variant;
+}
+
+static void recomputation_changes_no_bit(void **state)
+{
+    (void)state;
+    vary(change_recomputation, 3);
+}
+
+static void change_threads(struct setting *setting, int variant)
+{
+    static const int threads[] = {2, 1, 3};
+    setting->threads = threads[variant];
+}
+
+static void threads_change_no_bit(void **state)
+{
+    (void)state;
+    vary(change_threads, 3);
+}
+
+static void change_nothing(struct setting *setting, int variant)
+{
+    (void)setting;
+    (void)variant;
+}
+
+static void a_second_run_changes_no_bit(void **state)
+{
+    (void)state;
+    vary(change_nothing, 2);
+}
+
+/* ---- batching ---- */
+
+static void eight_rows_equal_eight_accumulated(void **state)
+{
+    (void)state;
+    enum { B = 8, T = 40 };
+    int32_t ids[B * T], targets[B * T];
+    struct setting setting = plain_setting();
+    setting.std = 0.02;
+    llama_random_tokens(SEED, 4, B * T, setting.config.vocabulary_size, ids, targets);
+    struct llama_batch whole = {.rows = B, .length = T, .ids = ids, .targets = targets}, rows[B];
+    for (int i = 0; i < B; i++)
+        rows[i] = (struct llama_batch){.rows = 1, .length = T, .ids = ids + i * T, .targets = targets + i * T};
+    struct outcome a, b;
+    run(&setting, &whole, 1, &a);
+    run(&setting, rows, B, &b);
+    compare("1 x 8 = 8 x 1", &a, &b, 1e-6);
+    outcome_free(&a);
+    outcome_free(&b);
+}
+
+/* More tokens than the head computes at a time: the chunks' sum is the sum of two halves, whose losses are the
+ * double-precision softmax of the logits. */
+static void the_head_is_cut_in_chunks(void **state)
+{
+    (void)state;
+    enum { B = 4, T = 300, V = 61 };
+    int32_t ids[B * T], targets[B * T];
+    for (int dtype = DTYPE_F32; dtype <= DTYPE_BF16; dtype++) {
+        struct setting setting = plain_setting();
+        setting.config.layers = 1;
+        setting.dtype = (enum dtype)dtype;
+        llama_random_tokens(SEED, 5, B * T, V, ids, targets);
+        struct llama_batch whole = {.rows = B, .length = T, .ids = ids, .targets = targets}, halves[2];
+        for (int i = 0; i < 2; i++) {
+            halves[i] = whole;
+            halves[i].rows = B / 2;
+            halves[i].ids += i * (B / 2) * T;
+            halves[i].targets += i * (B / 2) * T;
+        }
+        struct outcome a, b;
+        run(&setting, &whole, 1, &a);
+        run(&setting, halves, 2, &b);
+        compare(dtype == DTYPE_F32 ? "chunks, f32" : "chunks, bf16", &a, &b, dtype == DTYPE_F32 ? 1e-6 : 2e-5);
+        struct llama_fixture fixture;
+        struct llama_workspace *workspace;
+        llama_fixture_create(&fixture, &setting.config, setting.dtype, 2);
+        llama_fixture_weights(&fixture, SEED, setting.std);
+        assert_ok(llama_workspace_create(fixture.model, B, T, RECOMPUTATION_NONE, false, &workspace));
+        float *logits = guarded_allocate((size_t)B * T * V * sizeof *logits);
+        assert_ok(llama_logits(fixture.model, workspace, &whole, logits));
+        for (int64_t i = 0; i < (int64_t)B * T; i++) {
+            double sum = 0;
+            for (int v = 0; v < V; v++)
+                sum += exp((double)logits[i * V + v]);
+            double expected = targets[i] < 0 ? 0 : log(sum) - (double)logits[i * V + targets[i]];
+            assert_close("loss", a.losses + i, &expected, 1, 2e-6);
+        }
+        guarded_free(logits);
+        llama_workspace_destroy(workspace);
+        llama_fixture_destroy(&fixture);
+        outcome_free(&a);
+        outcome_free(&b);
+    }
+}
+
+/* ---- the hook ---- */
+
+struct recorder {
+    const float *gradients;
+    const int64_t *offsets;
+    float *copy;
+    int64_t buckets[8];
+    int count, fail_at;
+};
+
+static enum status record(void *argument, int64_t bucket)
+{
+    struct recorder *recorder = argument;
+    if (recorder->count == recorder->fail_at)
+        return status_set(STATUS_IO, "the hook fails");
+    recorder->buckets[recorder->count++] = bucket;
+    int64_t first = recorder->offsets[bucket], count = recorder->offsets[bucket + 1] - first;
+    memcpy(recorder->copy + first, recorder->gradients + first, (size_t)count * sizeof(float));
+    return STATUS_OK;
+}
+
+/* Each bucket is reported once, from the last to the first, and its gradients do not change afterwards. */
+static void buckets_are_complete_when_reported(void **state)
+{
+    (void)state;
+    for (int tied = 0; tied <= 1; tied++) {
+        struct llama_config config = llama_small_config();
+        config.tie_embeddings = tied;
+        int32_t ids[30], targets[30];
+        llama_random_tokens(SEED, 6, 30, config.vocabulary_size, ids, targets);
+        struct llama_batch batch = {.rows = 1, .length = 30, .ids = ids, .targets = targets};
+        struct llama_fixture fixture;
+        struct llama_workspace *workspace;
+        llama_fixture_create(&fixture, &config, DTYPE_F32, 1);
+        llama_fixture_weights(&fixture, SEED, 0.1);
+        const struct parameter_layout *layout = &fixture.model->layout;
+        assert_ok(llama_workspace_create(fixture.model, 1, 30, RECOMPUTATION_LIGHT, true, &workspace));
+        float *gradients = llama_fixture_arena(&fixture), losses[30];
+        struct recorder recorder = {.gradients = gradients, .offsets = layout->bucket_offsets, .fail_at = -1};
+        recorder.copy = calloc((size_t)layout->elements, sizeof(float));
+        assert_non_null(recorder.copy);
+        struct llama_bucket_hook hook = {.done = record, .argument = &recorder};
+        assert_ok(llama_forward_backward(fixture.model, workspace, &batch, 1, gradients, losses, &hook));
+        assert_int_equal(recorder.count, config.layers + 2);
+        for (int i = 0; i < recorder.count; i++)
+            assert_int_equal(recorder.buckets[i], config.layers + 1 - i);
+        assert_memory_equal(recorder.copy, gradients, (size_t)layout->elements * sizeof(float));
+        recorder.count = 0;
+        recorder.fail_at = 2;
+        assert_fails(llama_forward_backward(fixture.model, workspace, &batch, 1, gradients, losses, &hook), STATUS_IO,
+                     "the hook fails");
+        free(recorder.copy);
+        llama_fixture_release(&fixture, gradients);
+        llama_workspace_destroy(workspace);
+        llama_fixture_destroy(&fixture);
+    }
+}
+
+static void bad_batches_are_refused(void **state)
+{
+    (void)state;
+    struct llama_config config = llama_small_config();
+    config.maximum_positions = 8;
+    struct llama_fixture fixture;
+    struct llama_workspace *workspace, *forward;
+    llama_fixture_create(&fixture, &config, DTYPE_F32, 1);
+    assert_ok(llama_workspace_create(fixture.model, 1, 12, RECOMPUTATION_NONE, true, &workspace));
+    assert_ok(llama_workspace_create(fixture.model, 1, 12, RECOMPUTATION_NONE, false, &forward));
+    int32_t ids[24] = {0}, targets[24] = {0}, starts[24] = {0, 0, 0, 0, 4, 4, 4, 4, 4, 4, 4, 4};
+    float losses[24], *gradients = llama_fixture_arena(&fixture);
+    struct llama_batch batch = {.rows = 1, .length = 12, .ids = ids, .targets = targets, .starts = starts};
+    assert_ok(llama_losses(fixture.model, workspace, &batch, losses));
+    batch.starts = NULL;
+    assert_fails(llama_losses(fixture.model, workspace, &batch, losses), STATUS_USAGE, "8 positions");
+    batch.starts = starts;
+    starts[5] = 3; /* neither its own start nor its predecessor's */
+    assert_fails(llama_losses(fixture.model, workspace, &batch, losses), STATUS_INTERNAL, "position 5 starts at 3");
+    starts[5] = 6;
+    assert_fails(llama_losses(fixture.model, workspace, &batch, losses), STATUS_INTERNAL, "position 5 starts at 6");
+    starts[5] = 4;
+    ids[3] = 61;
+    assert_fails(llama_losses(fixture.model, workspace, &batch, losses), STATUS_INTERNAL, "token id 61");
+    ids[3] = -1;
+    assert_fails(llama_losses(fixture.model, workspace, &batch, losses), STATUS_INTERNAL, "token id -1");
+    ids[3] = 0;
+    targets[2] = -2;
+    assert_fails(llama_losses(fixture.model, workspace, &batch, losses), STATUS_INTERNAL, "target -2");
+    targets[2] = 61;
+    assert_fails(llama_losses(fixture.model, workspace, &batch, losses), STATUS_INTERNAL, "target 61");
+    targets[2] = 0;
+    batch.rows = 2;
+    assert_fails(llama_losses(fixture.model, workspace, &batch, losses), STATUS_INTERNAL, "workspace for 12");
+    batch.rows = 1;
+    assert_fails(llama_forward_backward(fixture.model, forward, &batch, 1, gradients, losses, NULL), STATUS_INTERNAL,
+                 "forward alone");
+    batch.targets = NULL;
+    assert_fails(llama_losses(fixture.model, workspace, &batch, losses), STATUS_INTERNAL, "without targets");
+    llama_fixture_release(&fixture, gradients);
+    llama_workspace_destroy(workspace);
+    llama_workspace_destroy(forward);
+    llama_fixture_destroy(&fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(packed_documents_equal_each_alone), cmocka_unit_test(packed_documents_do_not_touch),
+        cmocka_unit_test(recomputation_changes_no_bit),      cmocka_unit_test(threads_change_no_bit),
+        cmocka_unit_test(a_second_run_changes_no_bit),       cmocka_unit_test(eight_rows_equal_eight_accumulated),
+        cmocka_unit_test(the_head_is_cut_in_chunks),         cmocka_unit_test(buckets_are_complete_when_reported),
+        cmocka_unit_test(bad_batches_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
