@@ -126,12 +126,13 @@ fail:
 
 /* ---- writing ---- */
 
-/* The shortest decimal that reads back as the same double, always with a point or an exponent. Our own, because the
- * bytes of a checkpoint may not depend on the JSON library's version. */
+/* The shortest decimal that reads back as the same double, with a point or an exponent, as Python writes it. Our own,
+ * because the bytes of a checkpoint may not depend on the JSON library's version. */
 static void shortest_real(double value, char text[40])
 {
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(text, 32, "%.*g", digits, value);
+    bool plain = value >= 1e-4 && value < 1e15;
+    for (int digits = plain ? 0 : 1; digits <= 22; digits++) {
+        snprintf(text, 40, plain ? "%.*f" : "%.*g", digits, value);
         if (strtod(text, NULL) == value)
             break;
     }
