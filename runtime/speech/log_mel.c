@@ -1,0 +1,140 @@
+#include "speech/log_mel.h"
+
+#include "core/fft.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static const double PI = 3.14159265358979323846;
+enum { RATE = 16000, SIDE = (LOG_MEL_WINDOW - LOG_MEL_HOP) / 2, MAX_BANDS = 256 };
+
+struct log_mel {
+    int bands;
+    struct fft *fft;
+    double window[LOG_MEL_WINDOW];
+    double *weights; /* [bands][LOG_MEL_BINS] */
+    int *first, *length;
+};
+
+static double mel_to_hertz(double mel)
+{
+    return mel < 15.0 ? 200.0 * mel / 3.0 : 1000.0 * exp((mel - 15.0) * log(6.4) / 27.0);
+}
+
+static void fill_bank(struct log_mel *mel)
+{
+    double top = 15.0 + 27.0 * log(8.0) / log(6.4); /* 8000 Hz */
+    double step = top / (mel->bands + 1);
+    for (int b = 0; b < mel->bands; b++) {
+        double left = mel_to_hertz(step * b), middle = mel_to_hertz(step * (b + 1)),
+               right = mel_to_hertz(step * (b + 2));
+        double *weights = mel->weights + (int64_t)b * LOG_MEL_BINS;
+        int first = 0, end = 0;
+        for (int k = 0; k < LOG_MEL_BINS; k++) {
+            double hertz = (double)k * RATE / LOG_MEL_WINDOW;
+            double rise = (hertz - left) / (middle - left), fall = (right - hertz) / (right - middle);
+            double height = fmin(rise, fall);
+            weights[k] = height > 0 ? height * 2.0 / (right - left) : 0;
+            if (height > 0) {
+                if (!end)
+                    first = k;
+                end = k + 1;
+            }
+        }
+        mel->first[b] = first;
+        mel->length[b] = end ? end - first : 0;
+    }
+}
+
+enum status log_mel_create(int bands, struct log_mel **out)
+{
+    enum status result = STATUS_OK;
+    *out = NULL;
+    if (bands < 1 || bands > MAX_BANDS)
+        return status_set(STATUS_INTERNAL, "%d mel bands; 1 to %d are possible", bands, MAX_BANDS);
+    struct log_mel *mel = calloc(1, sizeof *mel);
+    if (!mel)
+        return status_set(STATUS_INTERNAL, "no memory for a mel filter bank");
+    mel->bands = bands;
+    mel->weights = calloc((size_t)bands * LOG_MEL_BINS, sizeof *mel->weights);
+    mel->first = calloc((size_t)bands, sizeof *mel->first);
+    mel->length = calloc((size_t)bands, sizeof *mel->length);
+    if (!mel->weights || !mel->first || !mel->length)
+        FAIL(STATUS_INTERNAL, "no memory for a filter bank of %d mel bands", bands);
+    TRY(fft_create(LOG_MEL_WINDOW, &mel->fft));
+    for (int i = 0; i < LOG_MEL_WINDOW; i++)
+        mel->window[i] = 0.5 - 0.5 * cos(2.0 * PI * i / LOG_MEL_WINDOW);
+    fill_bank(mel);
+    *out = mel;
+    return STATUS_OK;
+fail:
+    log_mel_free(mel);
+    return result;
+}
+
+void log_mel_free(struct log_mel *mel)
+{
+    if (!mel)
+        return;
+    fft_destroy(mel->fft);
+    free(mel->weights);
+    free(mel->first);
+    free(mel->length);
+    free(mel);
+}
+
+int log_mel_bands(const struct log_mel *mel)
+{
+    return mel->bands;
+}
+
+struct log_mel_band log_mel_band(const struct log_mel *mel, int band)
+{
+    return (struct log_mel_band){mel->first[band], mel->length[band],
+                                 mel->weights + (int64_t)band * LOG_MEL_BINS + mel->first[band]};
+}
+
+/* Sample `index` of the signal continued at both ends. */
+static double extended_sample(const float *samples, int64_t count, int64_t index)
+{
+    if (index >= 0 && index < count)
+        return (double)samples[index];
+    if (count <= SIDE)
+        return 0;
+    return (double)samples[index < 0 ? -index : 2 * (count - 1) - index];
+}
+
+enum status log_mel_compute(const struct log_mel *mel, const float *samples, int64_t count, float *output)
+{
+    double *frame = malloc(LOG_MEL_WINDOW * sizeof *frame);
+    double *magnitude = malloc(LOG_MEL_BINS * sizeof *magnitude);
+    double complex *spectrum = malloc(LOG_MEL_BINS * sizeof *spectrum);
+    double complex *work = malloc(LOG_MEL_WINDOW * sizeof *work);
+    enum status result = STATUS_OK;
+    if (!frame || !magnitude || !spectrum || !work)
+        FAIL(STATUS_INTERNAL, "no memory for a spectrum");
+    int64_t frames = log_mel_frames(count);
+    for (int64_t t = 0; t < frames; t++) {
+        int64_t start = t * LOG_MEL_HOP - SIDE;
+        for (int64_t i = 0; i < LOG_MEL_WINDOW; i++)
+            frame[i] = mel->window[i] * extended_sample(samples, count, start + i);
+        fft_real(mel->fft, frame, spectrum, work);
+        for (int k = 0; k < LOG_MEL_BINS; k++) {
+            double re = creal(spectrum[k]), im = cimag(spectrum[k]);
+            magnitude[k] = sqrt(re * re + im * im + 1e-9);
+        }
+        for (int b = 0; b < mel->bands; b++) {
+            struct log_mel_band band = log_mel_band(mel, b);
+            double sum = 0;
+            for (int i = 0; i < band.length; i++)
+                sum += band.weights[i] * magnitude[band.first + i];
+            output[t * mel->bands + b] = (float)log(fmax(sum, 1e-5));
+        }
+    }
+fail:
+    free(frame);
+    free(magnitude);
+    free(spectrum);
+    free(work);
+    return result;
+}
