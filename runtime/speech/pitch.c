@@ -3,8 +3,8 @@
 #include "speech/kmeans.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 
 struct pitch_sum pitch_voiced_sum(const struct f0_track *track)
 {
@@ -17,18 +17,25 @@ struct pitch_sum pitch_voiced_sum(const struct f0_track *track)
     return result;
 }
 
-void pitch_values(const struct f0_track *track, double mean, float *values, int64_t count)
+double pitch_mean(struct pitch_sum voiced)
 {
-    if (pitch_voiced_sum(track).frames == 0) {
-        memset(values, 0, (size_t)count * sizeof *values);
-        return;
-    }
+    return voiced.frames ? voiced.sum / (double)voiced.frames : (double)NAN;
+}
+
+void pitch_values(const struct f0_track *track, float *values, int64_t count)
+{
+    bool voiced = pitch_voiced_sum(track).frames > 0;
     for (int64_t i = 0; i < count; i++) {
         double sum = 0;
-        for (int64_t t = i * PITCH_FRAMES; t < (i + 1) * PITCH_FRAMES; t++)
+        for (int64_t t = i * PITCH_FRAMES; voiced && t < (i + 1) * PITCH_FRAMES; t++)
             sum += log((double)track->interpolated[t]);
-        values[i] = (float)(sum / PITCH_FRAMES - mean);
+        values[i] = voiced ? (float)(sum / PITCH_FRAMES) : NAN;
     }
+}
+
+float pitch_relative(float value, double mean)
+{
+    return isnan(value) ? 0 : (float)((double)value - mean);
 }
 
 int32_t pitch_code(const float *codebook, int64_t codes, float value)

@@ -18,10 +18,14 @@ struct pitch_sum {
     int64_t frames;
 };
 struct pitch_sum pitch_voiced_sum(const struct f0_track *track);
+double pitch_mean(struct pitch_sum voiced); /* NAN without frames */
 
-/* values [count]: means of ln F0 less `mean` over 80 ms each, count <= track->count / PITCH_FRAMES. All 0 when the
- * track has no voiced frame with a pitch. */
-void pitch_values(const struct f0_track *track, double mean, float *values, int64_t count);
+/* values [count]: means of ln F0 over 80 ms each, count <= track->count / PITCH_FRAMES. All NAN when the track has no
+ * voiced frame with a pitch. */
+void pitch_values(const struct f0_track *track, float *values, int64_t count);
+
+/* What is quantised: a value less the mean; 0 for NAN. */
+float pitch_relative(float value, double mean);
 
 /* The code whose value is nearest, the lower one among equals; codebook [codes] ascending. */
 int32_t pitch_code(const float *codebook, int64_t codes, float value);

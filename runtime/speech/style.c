@@ -31,51 +31,61 @@ static void moments_store(const struct moments *moments, float *values)
     values[1] = (float)sqrt(fmax(moments->squares / (double)moments->count - mean * mean, 0));
 }
 
-static double spectral_tilt(const float *mel, int64_t frames)
+static double spectral_tilt(const float *averages, int64_t count)
 {
     double slope = 0, spread = 0;
     for (int64_t b = 0; b < UNIT_BANDS; b++) {
         double sum = 0, place = (double)b - 0.5 * (UNIT_BANDS - 1);
-        for (int64_t t = 0; t < frames; t++)
-            sum += (double)mel[t * UNIT_BANDS + b];
-        slope += place * sum / (double)frames;
+        for (int64_t i = 0; i < count; i++)
+            sum += (double)averages[i * UNIT_BANDS + b];
+        slope += place * sum / (double)count;
         spread += place * place;
     }
     return slope / spread * UNIT_BANDS;
 }
 
-static void second_values(const float *samples, const float *mel, const struct f0_track *track, const uint16_t *units,
-                          int64_t first, int64_t end, float *values)
+static int64_t second_end(int64_t second, int64_t count)
+{
+    return (second + 1) * STYLE_UNITS < count ? (second + 1) * STYLE_UNITS : count;
+}
+
+/* The units first..end - 1 of one second. */
+static void measure_second(const float *samples, const float *averages, const struct f0_track *track, int64_t first,
+                           int64_t end, float *values)
 {
     struct moments pitch = {0}, energy = {0};
-    int64_t voiced = 0, changes = 0;
-    int64_t f0_first = first * UNIT_HOP / F0_HOP, f0_end = end * UNIT_HOP / F0_HOP;
+    int64_t voiced = 0, f0_first = first * UNIT_HOP / F0_HOP, f0_end = end * UNIT_HOP / F0_HOP;
     for (int64_t t = f0_first; t < f0_end; t++) {
         voiced += track->voiced[t] != 0;
         if (track->voiced[t] && track->interpolated[t] > 0)
             moments_add(&pitch, log((double)track->interpolated[t]));
     }
-    for (int64_t t = first * UNIT_MEL_FRAMES; t < end * UNIT_MEL_FRAMES; t++) {
+    for (int64_t start = first * UNIT_HOP; start < end * UNIT_HOP; start += LOG_MEL_HOP) {
         double squares = 0;
-        for (int64_t i = t * LOG_MEL_HOP; i < (t + 1) * LOG_MEL_HOP; i++)
+        for (int64_t i = start; i < start + LOG_MEL_HOP; i++)
             squares += (double)samples[i] * (double)samples[i];
         moments_add(&energy, log(squares / LOG_MEL_HOP + 1e-8));
     }
-    for (int64_t i = first + 1; i < end; i++)
-        changes += units[i] != units[i - 1];
     moments_store(&pitch, values);
     values[2] = (float)((double)voiced / (double)(f0_end - f0_first));
     moments_store(&energy, values + 3);
-    values[5] = (float)spectral_tilt(mel + first * UNIT_MEL_FRAMES * UNIT_BANDS, (end - first) * UNIT_MEL_FRAMES);
-    values[6] = (float)((double)changes / (double)(end - first) * STYLE_UNITS);
+    values[5] = (float)spectral_tilt(averages + first * UNIT_BANDS, end - first);
 }
 
-void style_values(const float *samples, const float *mel, const struct f0_track *track, const uint16_t *units,
-                  int64_t count, float *values)
+void style_measure(const float *samples, const float *averages, const struct f0_track *track, int64_t count,
+                   float *values)
+{
+    for (int64_t s = 0; s < style_count(count); s++)
+        measure_second(samples, averages, track, s * STYLE_UNITS, second_end(s, count), values + s * STYLE_VALUES);
+}
+
+void style_count_changes(const uint16_t *units, int64_t count, float *values)
 {
     for (int64_t s = 0; s < style_count(count); s++) {
-        int64_t end = (s + 1) * STYLE_UNITS < count ? (s + 1) * STYLE_UNITS : count;
-        second_values(samples, mel, track, units, s * STYLE_UNITS, end, values + s * STYLE_VALUES);
+        int64_t first = s * STYLE_UNITS, end = second_end(s, count), changes = 0;
+        for (int64_t i = first + 1; i < end; i++)
+            changes += units[i] != units[i - 1];
+        values[s * STYLE_VALUES + 6] = (float)((double)changes / (double)(end - first) * STYLE_UNITS);
     }
 }
 

@@ -1,5 +1,5 @@
 /* The embedded default for style units: one a second, k-means over seven plain statistics of prosody. Second s covers
- * the units 25 s .. 25 s + 24 (the last one what is left) and the samples, log-mel and F0 frames that these stand for:
+ * the units 25 s .. 25 s + 24 (the last one what is left) and the samples, spectra and F0 frames that these stand for:
  *
  *   0, 1  mean and population deviation of ln F0 over voiced frames with a pitch; where there are none, the
  *         values are missing (NAN) and count as the average, 0, after normalisation
@@ -31,10 +31,13 @@ static inline int64_t style_count(int64_t units)
     return (units + STYLE_UNITS - 1) / STYLE_UNITS;
 }
 
-/* values [style_count(units)][STYLE_VALUES] of an utterance: samples [>= 640 count], mel [>= 4 count][UNIT_BANDS],
- * its track and its units [count]. */
-void style_values(const float *samples, const float *mel, const struct f0_track *track, const uint16_t *units,
-                  int64_t count, float *values);
+/* values [style_count(count)][STYLE_VALUES] of an utterance of `count` units: all but the last of each seven, from its
+ * samples [>= 640 count], averages [count][UNIT_BANDS] (unit_quantizer.h) and track. */
+void style_measure(const float *samples, const float *averages, const struct f0_track *track, int64_t count,
+                   float *values);
+
+/* Fills in the last of each seven from the units [count]. */
+void style_count_changes(const uint16_t *units, int64_t count, float *values);
 
 /* Codes of values [count][STYLE_VALUES]. */
 enum status style_encode(const struct style_quantizer *quantizer, const float *values, int64_t count, uint16_t *codes);
