@@ -1,0 +1,170 @@
+/* Does resynthesised speech say the same units? The tokenizer is fitted on some of the real recordings of Debian's
+ * asterisk-core-sounds-en-g722 and judged on others: encode, vocode, encode again, compare frame by frame. */
+#include "io/audio.h"
+#include "speech/griffin_lim.h"
+#include "speech/speech_tokenizer.h"
+
+#include "support/test_support.h"
+
+#include <dirent.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char SOUNDS[] = "/usr/share/asterisk/sounds/en";
+enum { FIT_SECONDS = 240, HELD_OUT_CLIPS = 20 };
+
+static struct speech_tokenizer *tokenizer;
+
+static int wanted(const struct dirent *entry)
+{
+    size_t length = strlen(entry->d_name);
+    return length > 5 && !strcmp(entry->d_name + length - 5, ".g722") && !strstr(entry->d_name, "tone") &&
+           !strstr(entry->d_name, "beep") && !strstr(entry->d_name, "silence");
+}
+
+static int by_bytes(const struct dirent **left, const struct dirent **right)
+{
+    return strcmp((*left)->d_name, (*right)->d_name);
+}
+
+struct clips {
+    struct dirent **entries;
+    int count, next;
+};
+
+static void clips_open(struct clips *clips)
+{
+    clips->next = 0;
+    clips->count = scandir(SOUNDS, &clips->entries, wanted, by_bytes);
+    if (clips->count < 300)
+        fail_msg("%s holds %d recordings; install asterisk-core-sounds-en-g722", SOUNDS, clips->count);
+}
+
+/* The next clip of a second or more: every fourth is held out. */
+static bool clips_next(struct clips *clips, bool held_out, float **samples, int64_t *count)
+{
+    for (; clips->next < clips->count; clips->next++) {
+        if ((clips->next % 4 == 3) != held_out)
+            continue;
+        char path[1024];
+        snprintf(path, sizeof path, "%s/%s", SOUNDS, clips->entries[clips->next]->d_name);
+        assert_ok(audio_read(path, -1, samples, count));
+        if (*count >= AUDIO_RATE) {
+            clips->next++;
+            return true;
+        }
+        free(*samples);
+    }
+    return false;
+}
+
+static void clips_close(struct clips *clips)
+{
+    for (int i = 0; i < clips->count; i++)
+        free(clips->entries[i]);
+    free(clips->entries);
+}
+
+static int fit_tokenizer(void **state)
+{
+    (void)state;
+    struct speech_tokenizer_options options = {
+        .units = 100, .pitch_codes = 64, .style_codes = 10, .iterations = 20, .seed = 1};
+    struct speech_fit *fit;
+    struct clips clips;
+    char path[1024];
+    float *samples;
+    int64_t count, total = 0;
+    assert_ok(speech_fit_begin(&options, &fit));
+    clips_open(&clips);
+    while (total < (int64_t)FIT_SECONDS * AUDIO_RATE && clips_next(&clips, false, &samples, &count)) {
+        assert_ok(speech_fit_add(fit, samples, count, "allison"));
+        total += count;
+        free(samples);
+    }
+    clips_close(&clips);
+    assert_true(total >= (int64_t)FIT_SECONDS * AUDIO_RATE);
+    snprintf(path, sizeof path, "%s/tokenizer", test_directory());
+    assert_ok(speech_fit_finish(fit, NULL, path, false));
+    speech_fit_free(fit);
+    assert_ok(speech_tokenizer_load(path, &tokenizer));
+    return 0;
+}
+
+static int free_tokenizer(void **state)
+{
+    (void)state;
+    speech_tokenizer_free(tokenizer);
+    return 0;
+}
+
+/* Frames that keep their unit when `spoken` units are vocoded, each 40 ms, after `shift` was added to each. */
+static int64_t count_agreeing(const struct units *units, int shift)
+{
+    int64_t n = units->count[STREAM_HUBERT], count, agree = 0;
+    struct spoken_unit *spoken = malloc((size_t)n * sizeof *spoken);
+    int32_t *durations = malloc((size_t)n * sizeof *durations);
+    float *samples;
+    struct units again;
+    for (int64_t i = 0; i < n; i++) {
+        spoken[i] = (struct spoken_unit){(units->values[STREAM_HUBERT][i] + shift) % 100, -1, -1};
+        durations[i] = 1;
+    }
+    assert_ok(speech_tokenizer_vocode(tokenizer, spoken, durations, n, NULL, &samples, &count));
+    assert_int_equal(count, n * 640);
+    assert_ok(speech_tokenizer_encode(tokenizer, samples, count, NAN, &again));
+    assert_int_equal(again.count[STREAM_HUBERT], n);
+    for (int64_t i = 0; i < n; i++)
+        agree += again.values[STREAM_HUBERT][i] == units->values[STREAM_HUBERT][i];
+    units_free(&again);
+    free(samples);
+    free(spoken);
+    free(durations);
+    return agree;
+}
+
+static void test_agreement(void **state)
+{
+    (void)state;
+    struct clips clips;
+    float *samples;
+    int64_t count, agree = 0, broken = 0, frames = 0, broken_frames = 0, clip = 0;
+    int64_t used[100] = {0};
+    clips_open(&clips);
+    for (; clip < HELD_OUT_CLIPS && clips_next(&clips, true, &samples, &count); clip++) {
+        struct units units;
+        assert_ok(speech_tokenizer_encode(tokenizer, samples, count, NAN, &units));
+        int64_t n = units.count[STREAM_HUBERT];
+        assert_int_equal(n, count / 640);
+        for (int64_t i = 0; i < n; i++)
+            used[units.values[STREAM_HUBERT][i]]++;
+        agree += count_agreeing(&units, 0);
+        frames += n;
+        if (clip < 4) {
+            broken += count_agreeing(&units, 1); /* a vocoder that speaks other units than it is given */
+            broken_frames += n;
+        }
+        units_free(&units);
+        free(samples);
+    }
+    clips_close(&clips);
+    assert_int_equal(clip, HELD_OUT_CLIPS);
+    int distinct = 0;
+    for (int u = 0; u < 100; u++)
+        distinct += used[u] > 0;
+    double share = (double)agree / (double)frames, broken_share = (double)broken / (double)broken_frames;
+    printf("units that agree after resynthesis: %.1f %% of %lld held-out frames (%d units in use); of a vocoder that "
+           "speaks wrong units: %.1f %%\n",
+           100 * share, (long long)frames, distinct, 100 * broken_share);
+    assert_true(distinct >= 50); /* few units would agree easily */
+    assert_true(share >= 0.70);
+    assert_true(broken_share <= 0.30);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_agreement)};
+    return cmocka_run_group_tests(tests, fit_tokenizer, free_tokenizer);
+}
