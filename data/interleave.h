@@ -12,10 +12,10 @@
 #include <stdint.h>
 
 enum interleave_mode {
-    INTERLEAVE_SPANS,      /* alternating spans of text and speech, cut anew at every visit */
-    INTERLEAVE_NONE,       /* the pair as two separate documents: which one, by coin toss a visit */
-    INTERLEAVE_WORDS,      /* [Text]the[Speech]..[Text]cat[Speech]..: every word in both */
-    INTERLEAVE_ASR_TTS,    /* [Speech] units [ASR] sentence, or [Text] sentence [TTS] units: by coin toss */
+    INTERLEAVE_SPANS,         /* alternating spans of text and speech, cut anew at every visit */
+    INTERLEAVE_NONE,          /* the pair as two separate documents: which one, by coin toss a visit */
+    INTERLEAVE_WORDS,         /* [Text]the[Speech]..[Text]cat[Speech]..: every word in both */
+    INTERLEAVE_ASR_TTS,       /* [Speech] units [ASR] sentence, or [Text] sentence [TTS] units: by coin toss */
     INTERLEAVE_SPANS_ASR_TTS, /* spans or ASR+TTS, by coin toss */
 };
 
@@ -23,13 +23,13 @@ struct interleave_options {
     enum interleave_mode mode;
     int64_t text_words_minimum, text_words_maximum;     /* 10-30 in the paper */
     int64_t speech_words_minimum, speech_words_maximum; /* 5-15 */
-    unsigned streams_mask;                               /* Base: hubert alone; Expressive: all three */
+    unsigned streams_mask;                              /* Base: hubert alone; Expressive: all three */
 };
 
 struct document {
-    int32_t *ids; /* BOS, tag, ...; EOS at the end; allocated for the caller */
+    int32_t *ids; /* BOS, tag, ...; EOS at the end, also after speech; allocated for the caller */
     int64_t count;
-    int64_t spans;            /* changes of modality + 1 */
+    int64_t spans;                 /* changes of modality + 1 */
     int64_t words, switched_words; /* aligned words, and those of documents with at least one change of modality */
 };
 void document_free(struct document *document);
@@ -41,11 +41,18 @@ struct interleaver {
     struct interleave_options options;
 };
 
+/* STATUS_USAGE when the options are impossible with this vocabulary. */
+enum status interleaver_check(const struct interleaver *interleaver);
+
+/* The row's text, or all its speech, under its tag. Empty (count 0) when the text is white space alone or no hubert
+ * unit is there. */
 enum status document_from_text(const struct interleaver *interleaver, const struct shard_row *row,
                                struct document *document);
 enum status document_from_speech(const struct interleaver *interleaver, const struct shard_row *row,
                                  struct document *document);
-/* The row must be aligned. `rng` decides the cut alone: same rng, same document. */
+/* The row must be aligned. `rng` decides the cut alone: same rng, same document. A span of speech has the units that
+ * start in [start of its first word, start of the next span's first word), a span of text the bytes between the begins
+ * of the same words; the first span also has what stands before its first word, the last what follows. */
 enum status document_interleaved(const struct interleaver *interleaver, const struct shard_row *row, struct rng *rng,
                                  struct document *document);
 

@@ -1,6 +1,10 @@
 /* Lanes: the independent streams of which a global batch consists, one packed row each. Lane l's document order,
- * sources, cuts and packing come from rng(seed, purpose, lane, visit) alone, so they do not depend on the number of
- * ranks; its state is small and stands in the checkpoint. Rank r of R runs the lanes l = r mod R. */
+ * sources, cuts and packing come from the seed and its own history alone, so they do not depend on the number of
+ * ranks; its state is small and stands in the checkpoint. Rank r of R runs the lanes l = r mod R.
+ *
+ * Every source has its own epochs. In each, the lanes together visit every row once (data/lanes_order.h), each lane at
+ * its own pace. Weights count tokens: a lane's next document is of the source furthest behind its share. The lanes of
+ * one struct lanes, and all that read the same datasets, belong to one thread. */
 #ifndef SPIRITLM_DATA_LANES_H
 #define SPIRITLM_DATA_LANES_H
 
@@ -33,8 +37,8 @@ void lanes_destroy(struct lanes *lanes);
  * starts[T]. Documents are packed end to end and carried over to the lane's next row, nothing is dropped. */
 enum status lanes_next(struct lanes *lanes, int64_t lane, int32_t *ids, int32_t *targets, int32_t *starts);
 
-/* Names of the documents that the last lanes_next of this lane drew from ("dataset:row"), for logs and tests: valid until
- * the next call for that lane. */
+/* Names of the documents that the last lanes_next of this lane drew from ("dataset:row"), for logs and tests: valid
+ * until the next call for that lane. */
 int64_t lanes_last_documents(const struct lanes *lanes, int64_t lane, const char *const **names);
 
 /* Tokens and documents served per source, all lanes of this process. */
@@ -45,7 +49,9 @@ struct lanes_totals {
 struct lanes_totals lanes_get_totals(const struct lanes *lanes);
 
 /* State of one lane as JSON: epoch and cursor per source, carried tokens, token counts, visits. restore refuses a
- * state of another seed, sequence length or dataset contents (fingerprint of the list), saying which. */
+ * state of another seed, sequence length, number of lanes or dataset contents (STATUS_USAGE, saying which), and a
+ * damaged one (STATUS_CORRUPT); the lane is then as before. Weights and interleaving may differ: changed weights count
+ * from here on. */
 enum status lanes_save(const struct lanes *lanes, int64_t lane, json_t **state);
 enum status lanes_restore(struct lanes *lanes, int64_t lane, const json_t *state);
 

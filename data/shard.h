@@ -58,12 +58,15 @@ int64_t shard_rows(const struct shard *shard);
 void shard_row_get(const struct shard *shard, int64_t index, struct shard_row *row);
 const struct shard_fingerprints *shard_get_fingerprints(const struct shard *shard);
 
-/* A dataset: its index, with shards opened on demand and the last `window` kept open (window of 4). */
+/* A dataset: its index, with shards opened on demand and the last `window` kept open (DATASET_WINDOW, or what
+ * dataset_reserve asked for). */
 enum dataset_kind { DATASET_TEXT, DATASET_SPEECH };
 const char *dataset_kind_name(enum dataset_kind kind); /* "text", "speech" */
 struct dataset;
 /* Reads and checks index.json; shards are verified when they are touched. STATUS_USAGE when there is no index. */
 enum status dataset_open(const char *folder, struct dataset **dataset);
+/* Keeps the last `shards` open where 2 GiB hold that many: for several readers, each with its own window. */
+enum status dataset_reserve(struct dataset *dataset, int64_t shards);
 void dataset_close(struct dataset *dataset); /* NULL is fine */
 const char *dataset_folder(const struct dataset *dataset);
 enum dataset_kind dataset_kind(const struct dataset *dataset);

@@ -9,13 +9,44 @@ struct open_shard {
     int64_t number, touched;
 };
 
+static const int64_t DATASET_WINDOW_BYTES = (int64_t)2 << 30;
+
 struct dataset {
     char *folder;
     struct shard_index index;
     int64_t *begins; /* [shards + 1] */
-    struct open_shard window[DATASET_WINDOW];
+    struct open_shard *window;
+    int64_t window_size;
     int64_t clock;
 };
+
+static enum status grow_window(struct dataset *dataset, int64_t shards)
+{
+    if (shards <= dataset->window_size)
+        return STATUS_OK;
+    struct open_shard *window = realloc(dataset->window, (size_t)shards * sizeof *window);
+    if (!window)
+        return status_set(STATUS_INTERNAL, "%s: no memory to keep %lld shards open", dataset->folder,
+                          (long long)shards);
+    memset(window + dataset->window_size, 0, (size_t)(shards - dataset->window_size) * sizeof *window);
+    dataset->window = window;
+    dataset->window_size = shards;
+    return STATUS_OK;
+}
+
+enum status dataset_reserve(struct dataset *dataset, int64_t shards)
+{
+    int64_t largest = 1;
+    for (int64_t i = 0; i < dataset->index.shard_count; i++)
+        if (dataset->index.shards[i].bytes > largest)
+            largest = dataset->index.shards[i].bytes;
+    int64_t affordable = DATASET_WINDOW_BYTES / largest;
+    if (shards > affordable)
+        shards = affordable;
+    if (shards > dataset->index.shard_count)
+        shards = dataset->index.shard_count;
+    return grow_window(dataset, shards);
+}
 
 enum status dataset_open(const char *folder, struct dataset **dataset)
 {
@@ -30,6 +61,7 @@ enum status dataset_open(const char *folder, struct dataset **dataset)
         FAIL(STATUS_INTERNAL, "%s: out of memory", folder);
     for (int64_t i = 0; i < index->shard_count; i++)
         (*dataset)->begins[i + 1] = (*dataset)->begins[i] + index->shards[i].rows;
+    TRY(grow_window(*dataset, DATASET_WINDOW));
     return STATUS_OK;
 fail:
     dataset_close(*dataset);
@@ -41,8 +73,9 @@ void dataset_close(struct dataset *dataset)
 {
     if (!dataset)
         return;
-    for (int i = 0; i < DATASET_WINDOW; i++)
+    for (int64_t i = 0; i < dataset->window_size; i++)
         shard_close(dataset->window[i].shard);
+    free(dataset->window);
     shard_index_free(&dataset->index);
     free(dataset->begins);
     free(dataset->folder);
@@ -129,7 +162,7 @@ fail:
 static struct open_shard *find_slot(struct dataset *dataset, int64_t number)
 {
     struct open_shard *oldest = dataset->window;
-    for (struct open_shard *slot = dataset->window; slot < dataset->window + DATASET_WINDOW; slot++) {
+    for (struct open_shard *slot = dataset->window; slot < dataset->window + dataset->window_size; slot++) {
         if (slot->shard && slot->number == number)
             return slot;
         int64_t age = slot->shard ? slot->touched : -1, oldest_age = oldest->shard ? oldest->touched : -1;
