@@ -1,5 +1,7 @@
 #include "data/prepare.h"
 
+#include "data/shard.h"
+
 #define TOKENIZER(member) offsetof(struct tokenizer_settings, member)
 #define PREPARE(member) offsetof(struct prepare_settings, member)
 
@@ -23,6 +25,8 @@ const struct config_field prepare_fields[] = {
     {"fit", CONFIG_STRING_LIST, PREPARE(fit), "", 0, 0, NULL,
      "names of the manifests that the speech tokenizer is fitted on; none: all with audio"},
     {"threads", CONFIG_INT, PREPARE(threads), "0", 0, 1024, NULL, "0: SPIRITLM_THREADS, else all processors"},
+    {"shard_rows", CONFIG_INT, PREPARE(shard_rows), "512", 1, SHARD_ROWS, NULL,
+     "rows a shard; fewer where rows are so long that a shard would pass 64 MiB"},
     {"align", CONFIG_BOOL, PREPARE(align), "true", 0, 0, NULL,
      "find the times of the words where a row with audio and text does not give them"},
     {"align_threshold", CONFIG_NUMBER, PREPARE(align_threshold), "0", 0, 0, NULL,

@@ -1,0 +1,54 @@
+#include "data/prepare_internal.h"
+
+#include "core/log.h"
+#include "io/atomic_file.h"
+
+#include <string.h>
+
+static enum status check_options(const struct prepare_options *options)
+{
+    if (options->parts < 1 || options->part < 1 || options->part > options->parts)
+        return status_set(STATUS_USAGE, "--part %lld/%lld: the part must be between 1 and the number of parts",
+                          (long long)options->part, (long long)options->parts);
+    if (options->parts > 1 && options->stages != PREPARE_SHARDS)
+        return status_set(STATUS_USAGE, "--part belongs to --stage shards: fit and index run once, for all parts");
+    return STATUS_OK;
+}
+
+typedef enum status (*dataset_stage)(struct prepare *prepare, const struct prepare_dataset *dataset);
+
+static enum status run_stage(struct prepare *prepare, const char *name, dataset_stage stage)
+{
+    double start = clock_seconds();
+    for (int64_t i = 0; i < prepare->dataset_count; i++) {
+        enum status result = stage(prepare, prepare->datasets + i);
+        if (result != STATUS_OK)
+            return result;
+    }
+    log_info("%s: %.1f s", name, clock_seconds() - start);
+    return STATUS_OK;
+}
+
+enum status prepare_run(const struct prepare_options *options)
+{
+    enum status result = STATUS_OK;
+    struct prepare prepare = {.options = options};
+    TRY(check_options(options));
+    TRY(thread_pool_create((int)options->prepare->threads, &prepare.pool));
+    TRY(prepare_plan(&prepare));
+    TRY(prepare_tokenizer(&prepare));
+    if ((options->stages & (PREPARE_SHARDS | PREPARE_INDEX)) == 0)
+        goto fail;
+    TRY(prepare_identify(&prepare));
+    if (options->stages & PREPARE_SHARDS)
+        TRY(run_stage(&prepare, "shards", prepare_shards));
+    if (options->stages & PREPARE_INDEX) {
+        TRY(run_stage(&prepare, "index", prepare_index));
+        TRY(run_stage(&prepare, "report", prepare_report));
+    }
+fail:
+    speech_tokenizer_free(prepare.tokenizer);
+    prepare_plan_free(&prepare);
+    thread_pool_destroy(prepare.pool);
+    return result;
+}

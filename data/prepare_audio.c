@@ -1,0 +1,67 @@
+/* The samples of a row. */
+#include "data/prepare_internal.h"
+
+#include "io/audio.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void audio_cache_free(struct audio_cache *cache)
+{
+    free(cache->path);
+    free(cache->samples);
+    memset(cache, 0, sizeof *cache);
+}
+
+/* The present error text without the path in front, so that rejects do not depend on where the corpus lies. */
+static void reason_from_status(const char *path, char reason[REASON_LENGTH])
+{
+    const char *text = status_text();
+    size_t length = strlen(path);
+    if (strncmp(text, path, length) == 0 && strncmp(text + length, ": ", 2) == 0)
+        text += length + 2;
+    snprintf(reason, REASON_LENGTH, "audio: %s", text);
+}
+
+static enum status load(struct audio_cache *cache, const struct manifest_row *row, char reason[REASON_LENGTH])
+{
+    if (cache->path && cache->channel == row->channel && strcmp(cache->path, row->audio) == 0)
+        return STATUS_OK;
+    audio_cache_free(cache);
+    enum status result = audio_read(row->audio, row->channel, &cache->samples, &cache->count);
+    if (result == STATUS_USAGE || result == STATUS_CORRUPT) {
+        reason_from_status(row->audio, reason);
+        cache->samples = NULL;
+        return STATUS_OK;
+    }
+    if (result != STATUS_OK)
+        return result;
+    cache->channel = row->channel;
+    cache->path = strdup(row->audio);
+    return cache->path ? STATUS_OK : status_set(STATUS_INTERNAL, "%s: out of memory", row->audio);
+}
+
+enum status prepare_audio(struct audio_cache *cache, const struct manifest_row *row, const float **samples,
+                          int64_t *count, char reason[REASON_LENGTH])
+{
+    *samples = NULL;
+    *count = 0;
+    enum status result = load(cache, row, reason);
+    if (result != STATUS_OK || reason[0])
+        return result;
+    int64_t begin = llround(row->begin * AUDIO_RATE),
+            end = row->end < 0 ? cache->count : llround(row->end * AUDIO_RATE);
+    /* The last segment of a list often ends a rounding after the file. */
+    if (end > cache->count && end <= cache->count + AUDIO_RATE / 10)
+        end = cache->count;
+    if (begin >= end || end > cache->count) {
+        snprintf(reason, REASON_LENGTH, "segment outside the audio: %.3f s to %.3f s of %.3f s", row->begin,
+                 (double)end / AUDIO_RATE, (double)cache->count / AUDIO_RATE);
+        return STATUS_OK;
+    }
+    *samples = cache->samples + begin;
+    *count = end - begin;
+    return STATUS_OK;
+}

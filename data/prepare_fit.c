@@ -1,0 +1,249 @@
+/* The fit stage: the speech tokenizer from a seeded sample of the rows with audio. */
+#include "data/prepare_internal.h"
+
+#include "core/log.h"
+#include "io/audio.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { BATCH = 16 }; /* rows decoded at a time; the fit does not depend on it */
+
+struct candidate {
+    uint64_t key; /* of seed and id: the sample does not change with the order of manifests or rows */
+    const struct manifest_row *row;
+};
+
+struct fit_batch {
+    const struct prepare_settings *settings;
+    const struct candidate *candidates;
+    struct audio_cache *caches; /* one a thread */
+    float *samples[BATCH];
+    int64_t counts[BATCH];
+    char reasons[BATCH][REASON_LENGTH];
+    enum status status[BATCH];
+    char *errors[BATCH];
+};
+
+static bool fit_on(const struct prepare *prepare, const struct prepare_dataset *dataset)
+{
+    const struct config_list *names = &prepare->options->prepare->fit;
+    if (dataset->kind == DATASET_TEXT || dataset->ready)
+        return false;
+    for (int64_t i = 0; i < names->count; i++)
+        if (strcmp(names->items[i], dataset->name) == 0)
+            return true;
+    return names->count == 0;
+}
+
+static uint64_t sample_key(int64_t seed, const char *id)
+{
+    struct sha256_stream *stream = sha256_start();
+    uint64_t key;
+    sha256_add(stream, &seed, sizeof seed);
+    sha256_add(stream, id, strlen(id));
+    struct sha256 hash = sha256_finish(stream);
+    memcpy(&key, hash.bytes, sizeof key);
+    return key;
+}
+
+static int by_key(const void *a, const void *b)
+{
+    const struct candidate *x = a, *y = b;
+    return x->key != y->key ? (x->key < y->key ? -1 : 1) : strcmp(x->row->id, y->row->id);
+}
+
+static enum status list_candidates(const struct prepare *prepare, struct candidate **candidates, int64_t *count)
+{
+    int64_t total = 0;
+    *count = 0;
+    for (int64_t i = 0; i < prepare->dataset_count; i++)
+        total += fit_on(prepare, prepare->datasets + i) ? prepare->datasets[i].manifest.count : 0;
+    *candidates = calloc((size_t)total + 1, sizeof **candidates);
+    if (!*candidates)
+        return status_set(STATUS_INTERNAL, "out of memory");
+    for (int64_t i = 0; i < prepare->dataset_count; i++) {
+        const struct manifest *manifest = &prepare->datasets[i].manifest;
+        if (!fit_on(prepare, prepare->datasets + i))
+            continue;
+        for (int64_t j = 0; j < manifest->count; j++)
+            (*candidates)[(*count)++] = (struct candidate){
+                sample_key(prepare->options->tokenizer->seed, manifest->rows[j].id), manifest->rows + j};
+    }
+    qsort(*candidates, (size_t)*count, sizeof **candidates, by_key);
+    return STATUS_OK;
+}
+
+/* A copy of the row's samples: its file may be another row's too. */
+static enum status decode_row(struct fit_batch *batch, int64_t task, struct audio_cache *cache)
+{
+    const float *samples = NULL;
+    int64_t count = 0;
+    char *reason = batch->reasons[task];
+    enum status result = prepare_audio(cache, batch->candidates[task].row, &samples, &count, reason);
+    if (result != STATUS_OK || reason[0])
+        return result;
+    double seconds = (double)count / AUDIO_RATE;
+    if (seconds < batch->settings->minimum_seconds || seconds > batch->settings->maximum_seconds) {
+        snprintf(reason, REASON_LENGTH, "%.3f s long", seconds);
+        return STATUS_OK;
+    }
+    batch->samples[task] = malloc((size_t)count * sizeof *samples);
+    if (!batch->samples[task])
+        return status_set(STATUS_INTERNAL, "out of memory");
+    memcpy(batch->samples[task], samples, (size_t)count * sizeof *samples);
+    batch->counts[task] = count;
+    return STATUS_OK;
+}
+
+static void decode(void *argument, int64_t task, int worker)
+{
+    struct fit_batch *batch = argument;
+    batch->status[task] = decode_row(batch, task, batch->caches + worker);
+    if (batch->status[task] != STATUS_OK)
+        batch->errors[task] = strdup(status_text());
+}
+
+static void batch_clear(struct fit_batch *batch)
+{
+    for (int i = 0; i < BATCH; i++) {
+        free(batch->samples[i]);
+        free(batch->errors[i]);
+        batch->samples[i] = NULL;
+        batch->errors[i] = NULL;
+        batch->reasons[i][0] = 0;
+    }
+}
+
+static enum status add_batch(const struct fit_batch *batch, int64_t count, struct speech_fit *fit, int64_t wanted,
+                             int64_t *samples)
+{
+    enum status result = STATUS_OK;
+    for (int64_t i = 0; i < count && *samples < wanted; i++) {
+        const struct manifest_row *row = batch->candidates[i].row;
+        if (batch->status[i] != STATUS_OK)
+            FAIL(batch->status[i], "%s: %s", row->audio, batch->errors[i] ? batch->errors[i] : "out of memory");
+        if (batch->reasons[i][0]) {
+            log_warning("%s is left out of the fit: %s", row->audio, batch->reasons[i]);
+            continue;
+        }
+        TRY(speech_fit_add(fit, batch->samples[i], batch->counts[i], row->speaker));
+        *samples += batch->counts[i];
+    }
+fail:
+    return result;
+}
+
+static enum status add_candidates(struct prepare *prepare, struct fit_batch *batch, const struct candidate *candidates,
+                                  int64_t count, struct speech_fit *fit)
+{
+    enum status result = STATUS_OK;
+    struct progress progress;
+    int64_t samples = 0, done = 0;
+    int64_t wanted = (int64_t)(prepare->options->tokenizer->sample_hours * 3600 * AUDIO_RATE);
+    progress_start(&progress, "fitting", "clips", count);
+    while (done < count && samples < wanted && result == STATUS_OK) {
+        int64_t size = count - done < BATCH ? count - done : BATCH;
+        batch->candidates = candidates + done;
+        thread_pool_run(prepare->pool, size, decode, batch);
+        result = add_batch(batch, size, fit, wanted, &samples);
+        batch_clear(batch);
+        done += size;
+        progress_update(&progress, done, "");
+    }
+    progress_finish(&progress, done, "");
+    if (result != STATUS_OK)
+        return result;
+    if (samples == 0)
+        return status_set(STATUS_CORRUPT,
+                          "no audio of the manifests can be read, so no speech tokenizer can be fitted");
+    log_info("the speech tokenizer is fitted on %.2f hours", (double)samples / AUDIO_RATE / 3600);
+    return STATUS_OK;
+}
+
+static enum status add_sample(struct prepare *prepare, struct speech_fit *fit)
+{
+    enum status result = STATUS_OK;
+    struct candidate *candidates = NULL;
+    int64_t count = 0;
+    int threads = thread_pool_threads(prepare->pool);
+    struct fit_batch *batch = calloc(1, sizeof *batch);
+    struct audio_cache *caches = calloc((size_t)threads, sizeof *caches);
+    if (!batch || !caches)
+        FAIL(STATUS_INTERNAL, "out of memory");
+    batch->settings = prepare->options->prepare;
+    batch->caches = caches;
+    TRY(list_candidates(prepare, &candidates, &count));
+    TRY(add_candidates(prepare, batch, candidates, count, fit));
+fail:
+    for (int i = 0; caches && i < threads; i++)
+        audio_cache_free(caches + i);
+    free(caches);
+    free(candidates);
+    free(batch);
+    return result;
+}
+
+static enum status fit(struct prepare *prepare)
+{
+    enum status result = STATUS_OK;
+    const struct tokenizer_settings *settings = prepare->options->tokenizer;
+    struct speech_tokenizer_options options = {
+        .units = settings->units,
+        .pitch_codes = settings->pitch_codes,
+        .style_codes = settings->style_codes,
+        .iterations = settings->iterations,
+        .seed = (uint64_t)settings->seed,
+    };
+    struct speech_fit *state = NULL;
+    TRY(speech_fit_begin(&options, &state));
+    TRY(add_sample(prepare, state));
+    TRY(speech_fit_finish(state, prepare->pool, settings->folder, false));
+fail:
+    speech_fit_free(state);
+    return result;
+}
+
+/* A folder that was fitted with other sizes is somebody's work: refused rather than replaced. */
+static enum status check_sizes(const struct prepare *prepare)
+{
+    const struct tokenizer_settings *settings = prepare->options->tokenizer;
+    int32_t units = speech_tokenizer_size(prepare->tokenizer, STREAM_HUBERT);
+    int32_t pitch = speech_tokenizer_size(prepare->tokenizer, STREAM_PITCH);
+    int32_t style = speech_tokenizer_size(prepare->tokenizer, STREAM_STYLE);
+    if (units != settings->units || pitch != settings->pitch_codes || style > settings->style_codes)
+        return status_set(STATUS_USAGE,
+                          "%s: a tokenizer of %d units, %d pitch and %d style codes, but the configuration says %lld, "
+                          "%lld and at most %lld: change the configuration, name another tokenizer.folder, or remove "
+                          "this one to fit anew",
+                          settings->folder, units, pitch, style, (long long)settings->units,
+                          (long long)settings->pitch_codes, (long long)settings->style_codes);
+    return STATUS_OK;
+}
+
+enum status prepare_tokenizer(struct prepare *prepare)
+{
+    enum status result = STATUS_OK;
+    const char *folder = prepare->options->tokenizer->folder;
+    bool fitting = prepare->options->stages & PREPARE_FIT;
+    if (!prepare_needs_tokenizer(prepare)) {
+        if (fitting)
+            log_info("fit: no manifest needs a speech tokenizer");
+        return STATUS_OK;
+    }
+    bool missing = access(folder, F_OK) != 0 && errno == ENOENT;
+    if (missing && !fitting)
+        FAIL(STATUS_USAGE, "%s: there is no speech tokenizer: run prepare --stage fit first", folder);
+    double start = clock_seconds();
+    if (missing)
+        TRY(fit(prepare));
+    TRY(speech_tokenizer_load(folder, &prepare->tokenizer));
+    TRY(check_sizes(prepare));
+    if (fitting)
+        log_info("fit: %.1f s%s", clock_seconds() - start, missing ? "" : " (the tokenizer was there and is whole)");
+fail:
+    return result;
+}

@@ -1,0 +1,107 @@
+/* Between the parts of prepare. */
+#ifndef SPIRITLM_DATA_PREPARE_INTERNAL_H
+#define SPIRITLM_DATA_PREPARE_INTERNAL_H
+
+#include "core/thread_pool.h"
+#include "data/align.h"
+#include "data/prepare.h"
+#include "data/shard_index.h"
+#include "speech/speech_tokenizer.h"
+
+enum { PREPARE_PATH = 4096 };
+
+struct prepare_dataset {
+    char *name, *folder; /* "train", "OUTPUT/train" */
+    struct manifest manifest;
+    enum dataset_kind kind;
+    bool ready;                             /* speech that comes as units: no audio is read */
+    struct shard_fingerprints fingerprints; /* of the tokenizers or the label of the ready units */
+    struct sha256 made_from;
+    int64_t shard_rows, shards; /* shard k has the rows from shard_rows * k */
+};
+/* Rows of shard `number`, the last being shorter. */
+int64_t prepare_shard_count(const struct prepare_dataset *dataset, int64_t number);
+
+struct prepare {
+    const struct prepare_options *options;
+    struct prepare_dataset *datasets;
+    int64_t dataset_count;
+    struct thread_pool *pool;
+    struct speech_tokenizer *tokenizer; /* NULL when no dataset needs it */
+    double align_threshold;
+};
+
+/* ---- prepare_plan.c: what is to be made ---- */
+
+enum status prepare_plan(struct prepare *prepare);
+bool prepare_needs_tokenizer(const struct prepare *prepare);
+/* Fingerprints and made_from of every dataset; the tokenizer must be loaded by now. */
+enum status prepare_identify(struct prepare *prepare);
+void prepare_plan_free(struct prepare *prepare);
+
+/* ---- prepare_fit.c ---- */
+
+/* Fits the speech tokenizer where its folder is missing and `fit` is among the stages; loads it. */
+enum status prepare_tokenizer(struct prepare *prepare);
+
+/* ---- prepare_audio.c ---- */
+
+/* The file decoded last, so that the segments of one file do not decode it again. Zero-initialised; one a thread. */
+struct audio_cache {
+    char *path;
+    int channel;
+    float *samples;
+    int64_t count;
+};
+void audio_cache_free(struct audio_cache *cache);
+
+enum { REASON_LENGTH = 512 };
+
+/* The row's part of its file, borrowed from the cache. reason[0] is set when the row cannot be used ("audio: not ...");
+ * the status reports failures of the machine alone. */
+enum status prepare_audio(struct audio_cache *cache, const struct manifest_row *row, const float **samples,
+                          int64_t *count, char reason[REASON_LENGTH]);
+
+/* ---- prepare_row.c ---- */
+
+/* What one thread needs to turn rows into stored rows. */
+struct row_worker {
+    struct aligner *aligner; /* made when first needed */
+    struct audio_cache audio;
+};
+void row_worker_free(struct row_worker *worker);
+
+struct made_row {
+    struct shard_row row; /* points into the manifest's row and the members below */
+    struct units units;
+    struct aligned_word *words;
+    char reason[REASON_LENGTH]; /* "" when the row is accepted */
+};
+void made_row_free(struct made_row *made);
+
+enum status prepare_row(const struct prepare *prepare, const struct prepare_dataset *dataset,
+                        const struct manifest_row *row, struct row_worker *worker, struct made_row *made);
+
+/* ---- prepare_record.c: parts/NNNNN.json, what is known of one shard ---- */
+
+struct shard_record {
+    struct sha256 made_from;
+    struct shard_entry entry;
+    char *rejects; /* lines of rejects.jsonl */
+    int64_t reject_count;
+};
+enum status shard_record_path(const char *folder, int64_t shard, char path[PREPARE_PATH]);
+enum status shard_record_write(const char *folder, int64_t shard, const struct shard_record *record);
+enum status shard_record_read(const char *folder, int64_t shard, struct shard_record *record);
+void shard_record_free(struct shard_record *record);
+
+/* ---- the stages of one dataset ---- */
+
+enum status prepare_shards(struct prepare *prepare, const struct prepare_dataset *dataset);
+enum status prepare_index(struct prepare *prepare, const struct prepare_dataset *dataset);
+enum status prepare_report(struct prepare *prepare, const struct prepare_dataset *dataset);
+
+/* Writes a file unless it holds these bytes already. */
+enum status write_if_different(const char *path, const void *data, int64_t size, bool *written);
+
+#endif

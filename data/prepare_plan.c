@@ -1,0 +1,246 @@
+/* What prepare has to make: the manifests, what kind of dataset each becomes, and from what. */
+#include "data/prepare_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Part of every made_from: raise it when the same inputs would give other shards. */
+enum { PREPARE_VERSION = 1 };
+
+static const char *const stream_names[STREAM_COUNT] = {"hubert", "pitch", "style"};
+
+/* "train" of "data/train.jsonl". */
+static char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path, *dot = strrchr(name, '.');
+    size_t length = dot && dot > name ? (size_t)(dot - name) : strlen(name);
+    return strndup(name, length);
+}
+
+static char *join(const char *folder, const char *name)
+{
+    char *path = NULL;
+    return asprintf(&path, "%s/%s", folder, name) < 0 ? NULL : path;
+}
+
+static bool row_is_speech(const struct manifest_row *row)
+{
+    return row->audio || row->units[STREAM_HUBERT];
+}
+
+/* One manifest is one kind: text, audio or ready units. The first row decides, the first other one is named. */
+static enum status decide_kind(struct prepare_dataset *dataset)
+{
+    const struct manifest *manifest = &dataset->manifest;
+    const struct manifest_row *first = manifest->rows;
+    dataset->kind = row_is_speech(first) ? DATASET_SPEECH : DATASET_TEXT;
+    dataset->ready = first->units[STREAM_HUBERT] != NULL;
+    for (int64_t i = 1; i < manifest->count; i++) {
+        const struct manifest_row *row = manifest->rows + i;
+        if (row_is_speech(row) != row_is_speech(first))
+            return status_set(STATUS_CORRUPT,
+                              "%s:%lld: a row %s in a manifest that starts with one %s: text and speech are separate "
+                              "datasets, so give them separate manifests",
+                              manifest->path, (long long)row->line,
+                              row_is_speech(row) ? "with speech" : "of text alone",
+                              row_is_speech(first) ? "with speech" : "of text alone");
+        if ((row->units[STREAM_HUBERT] != NULL) != dataset->ready)
+            return status_set(STATUS_CORRUPT,
+                              "%s:%lld: a row %s ready units in a manifest that starts with one %s: give them separate "
+                              "manifests",
+                              manifest->path, (long long)row->line, dataset->ready ? "without" : "with",
+                              dataset->ready ? "with" : "without");
+    }
+    return STATUS_OK;
+}
+
+static enum status plan_dataset(const struct prepare *prepare, int64_t number)
+{
+    enum status result = STATUS_OK;
+    struct prepare_dataset *dataset = prepare->datasets + number;
+    const char *path = prepare->options->prepare->manifests.items[number];
+    dataset->name = base_name(path);
+    dataset->folder = dataset->name ? join(prepare->options->prepare->output, dataset->name) : NULL;
+    if (!dataset->folder)
+        FAIL(STATUS_INTERNAL, "%s: out of memory", path);
+    for (int64_t i = 0; i < number; i++)
+        if (strcmp(prepare->datasets[i].name, dataset->name) == 0)
+            FAIL(STATUS_USAGE, "prepare.manifests: %s and %s would both become the dataset %s",
+                 prepare->options->prepare->manifests.items[i], path, dataset->folder);
+    TRY(manifest_read(path, &dataset->manifest));
+    TRY(decide_kind(dataset));
+    dataset->shard_rows = prepare->options->prepare->shard_rows;
+    dataset->shards = (dataset->manifest.count + dataset->shard_rows - 1) / dataset->shard_rows;
+fail:
+    return result;
+}
+
+int64_t prepare_shard_count(const struct prepare_dataset *dataset, int64_t number)
+{
+    int64_t left = dataset->manifest.count - number * dataset->shard_rows;
+    return left < dataset->shard_rows ? left : dataset->shard_rows;
+}
+
+static enum status check_fit_names(const struct prepare *prepare)
+{
+    const struct config_list *names = &prepare->options->prepare->fit;
+    for (int64_t i = 0; i < names->count; i++) {
+        const struct prepare_dataset *found = NULL;
+        for (int64_t j = 0; j < prepare->dataset_count; j++)
+            if (strcmp(prepare->datasets[j].name, names->items[i]) == 0)
+                found = prepare->datasets + j;
+        if (!found)
+            return status_set(STATUS_USAGE, "prepare.fit: no manifest of prepare.manifests is named %s",
+                              names->items[i]);
+        if (found->kind == DATASET_TEXT || found->ready)
+            return status_set(STATUS_USAGE, "prepare.fit: %s has no audio to fit a tokenizer on", found->manifest.path);
+    }
+    return STATUS_OK;
+}
+
+enum status prepare_plan(struct prepare *prepare)
+{
+    enum status result = STATUS_OK;
+    const struct prepare_settings *settings = prepare->options->prepare;
+    if (settings->manifests.count == 0)
+        FAIL(STATUS_USAGE, "prepare.manifests: no manifest is given");
+    if (settings->maximum_seconds <= settings->minimum_seconds)
+        FAIL(STATUS_USAGE, "prepare.maximum_seconds (%g) must be more than prepare.minimum_seconds (%g)",
+             settings->maximum_seconds, settings->minimum_seconds);
+    prepare->align_threshold = settings->align_threshold != 0 ? settings->align_threshold : ALIGNER_DEFAULT_THRESHOLD;
+    prepare->datasets = calloc((size_t)settings->manifests.count, sizeof *prepare->datasets);
+    if (!prepare->datasets)
+        FAIL(STATUS_INTERNAL, "out of memory");
+    for (int64_t i = 0; i < settings->manifests.count; i++) {
+        prepare->dataset_count = i + 1;
+        TRY(plan_dataset(prepare, i));
+    }
+    TRY(check_fit_names(prepare));
+fail:
+    return result;
+}
+
+void prepare_plan_free(struct prepare *prepare)
+{
+    for (int64_t i = 0; i < prepare->dataset_count; i++) {
+        free(prepare->datasets[i].name);
+        free(prepare->datasets[i].folder);
+        manifest_free(&prepare->datasets[i].manifest);
+    }
+    free(prepare->datasets);
+    prepare->datasets = NULL;
+    prepare->dataset_count = 0;
+}
+
+static bool dataset_needs_tokenizer(const struct prepare *prepare, const struct prepare_dataset *dataset)
+{
+    return dataset->kind == DATASET_SPEECH && (!dataset->ready || prepare->options->prepare->ready.label[0] == 0);
+}
+
+bool prepare_needs_tokenizer(const struct prepare *prepare)
+{
+    for (int64_t i = 0; i < prepare->dataset_count; i++)
+        if (dataset_needs_tokenizer(prepare, prepare->datasets + i))
+            return true;
+    return false;
+}
+
+/* Digits of a number from 1 to 999999; returns what follows them, NULL when there is none such. */
+static const char *parse_part(const char *text, int64_t *value)
+{
+    size_t digits = strspn(text, "0123456789");
+    if (digits < 1 || digits > 6)
+        return NULL;
+    *value = strtoll(text, NULL, 10);
+    return *value > 0 ? text + digits : NULL;
+}
+
+/* "25" or "25/2". */
+static enum status parse_rate(const char *key, const char *text, struct rational *rate)
+{
+    *rate = (struct rational){0, 1};
+    const char *rest = parse_part(text, &rate->numerator);
+    if (rest && *rest == '/')
+        rest = parse_part(rest + 1, &rate->denominator);
+    if (!rest || *rest)
+        return status_set(STATUS_USAGE, "%s: \"%s\" is not a positive integer or fraction of integers below 1000000",
+                          key, text);
+    return STATUS_OK;
+}
+
+/* A label stands for tokenizers that we do not know: its streams are named by it and their rates. */
+static enum status label_fingerprints(const struct prepare_settings *settings, struct shard_fingerprints *fingerprints)
+{
+    enum status result = STATUS_OK;
+    TRY(parse_rate("prepare.ready.hubert_rate", settings->ready.hubert_rate, &fingerprints->rates.rate[STREAM_HUBERT]));
+    TRY(parse_rate("prepare.ready.pitch_rate", settings->ready.pitch_rate, &fingerprints->rates.rate[STREAM_PITCH]));
+    TRY(parse_rate("prepare.ready.style_rate", settings->ready.style_rate, &fingerprints->rates.rate[STREAM_STYLE]));
+    for (int stream = 0; stream < STREAM_COUNT; stream++) {
+        const struct rational *rate = &fingerprints->rates.rate[stream];
+        char *text = NULL;
+        int length = asprintf(&text, "ready units\n%s\n%lld/%lld\n%s", stream_names[stream], (long long)rate->numerator,
+                              (long long)rate->denominator, settings->ready.label);
+        if (length < 0)
+            FAIL(STATUS_INTERNAL, "out of memory");
+        fingerprints->stream[stream] = sha256_of(text, (size_t)length);
+        free(text);
+    }
+fail:
+    return result;
+}
+
+static enum status find_fingerprints(const struct prepare *prepare, struct prepare_dataset *dataset)
+{
+    memset(&dataset->fingerprints, 0, sizeof dataset->fingerprints);
+    for (int stream = 0; stream < STREAM_COUNT; stream++)
+        dataset->fingerprints.rates.rate[stream] = (struct rational){0, 1};
+    if (dataset->kind == DATASET_TEXT)
+        return STATUS_OK;
+    if (!dataset_needs_tokenizer(prepare, dataset))
+        return label_fingerprints(prepare->options->prepare, &dataset->fingerprints);
+    dataset->fingerprints.rates = *speech_tokenizer_rates(prepare->tokenizer);
+    for (int stream = 0; stream < STREAM_COUNT; stream++)
+        dataset->fingerprints.stream[stream] =
+            speech_tokenizer_fingerprint(prepare->tokenizer, (enum unit_stream)stream);
+    return STATUS_OK;
+}
+
+/* A canonical text of all that the shards depend on. */
+static enum status find_made_from(const struct prepare *prepare, struct prepare_dataset *dataset)
+{
+    const struct prepare_settings *settings = prepare->options->prepare;
+    const struct shard_fingerprints *fingerprints = &dataset->fingerprints;
+    char manifest[65], *text = NULL;
+    sha256_hex(&dataset->manifest.hash, manifest);
+    int length = asprintf(&text, "prepare %d\n%s\n%s\n%lld\n", PREPARE_VERSION, dataset_kind_name(dataset->kind),
+                          manifest, (long long)dataset->shard_rows);
+    if (length < 0)
+        return status_set(STATUS_INTERNAL, "out of memory");
+    struct sha256_stream *stream = sha256_start();
+    sha256_add(stream, text, (size_t)length);
+    free(text);
+    for (int i = 0; dataset->kind == DATASET_SPEECH && i < STREAM_COUNT; i++) {
+        sha256_add(stream, fingerprints->stream[i].bytes, sizeof fingerprints->stream[i].bytes);
+        sha256_add(stream, fingerprints->rates.rate + i, sizeof fingerprints->rates.rate[i]);
+    }
+    if (dataset->kind == DATASET_SPEECH && !dataset->ready) {
+        char numbers[200];
+        length = snprintf(numbers, sizeof numbers, "%.17g %.17g %d %.17g\n", settings->minimum_seconds,
+                          settings->maximum_seconds, settings->align, prepare->align_threshold);
+        sha256_add(stream, numbers, (size_t)length);
+    }
+    dataset->made_from = sha256_finish(stream);
+    return STATUS_OK;
+}
+
+enum status prepare_identify(struct prepare *prepare)
+{
+    enum status result = STATUS_OK;
+    for (int64_t i = 0; i < prepare->dataset_count; i++) {
+        TRY(find_fingerprints(prepare, prepare->datasets + i));
+        TRY(find_made_from(prepare, prepare->datasets + i));
+    }
+fail:
+    return result;
+}

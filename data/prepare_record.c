@@ -1,0 +1,101 @@
+/* parts/NNNNN.json: what the shards stage leaves for the index stage about one shard. */
+#include "data/prepare_internal.h"
+
+#include "io/atomic_file.h"
+#include "io/json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { RECORD_FORMAT = 1 };
+
+enum status shard_record_path(const char *folder, int64_t shard, char path[PREPARE_PATH])
+{
+    int length = snprintf(path, PREPARE_PATH, "%s/parts/%05lld.json", folder, (long long)shard);
+    return length > 0 && length < PREPARE_PATH ? STATUS_OK
+                                               : status_set(STATUS_USAGE, "%s: the path is too long", folder);
+}
+
+static json_t *hash_json(const struct sha256 *hash)
+{
+    char text[65];
+    sha256_hex(hash, text);
+    return json_string(text);
+}
+
+enum status shard_record_write(const char *folder, int64_t shard, const struct shard_record *record)
+{
+    enum status result = STATUS_OK;
+    char path[PREPARE_PATH], *text = NULL;
+    struct sha256 rejects_hash =
+        sha256_of(record->rejects ? record->rejects : "", record->rejects ? strlen(record->rejects) : 0);
+    json_t *root = json_pack("{s:i, s:o, s:I, s:I, s:o, s:I, s:s, s:o}", "format", RECORD_FORMAT, "made_from",
+                             hash_json(&record->made_from), "rows", (json_int_t)record->entry.rows, "bytes",
+                             (json_int_t)record->entry.bytes, "sha256", hash_json(&record->entry.hash), "reject_count",
+                             (json_int_t)record->reject_count, "rejects", record->rejects ? record->rejects : "",
+                             "rejects_sha256", hash_json(&rejects_hash));
+    TRY(shard_record_path(folder, shard, path));
+    if (!root || !(text = json_text(root, 1)))
+        FAIL(STATUS_INTERNAL, "%s: out of memory", path);
+    TRY(atomic_write(path, text, (int64_t)strlen(text)));
+fail:
+    free(text);
+    json_decref(root);
+    return result;
+}
+
+static enum status get_hash(const char *where, const json_t *object, const char *key, struct sha256 *hash)
+{
+    const char *text = NULL;
+    enum status result = json_get_string(where, object, key, &text);
+    return result == STATUS_OK ? sha256_parse(where, text, hash) : result;
+}
+
+static enum status read_root(const char *where, const json_t *root, struct shard_record *record)
+{
+    enum status result = STATUS_OK;
+    const char *rejects = NULL;
+    int64_t format = 0;
+    struct sha256 expected, found;
+    if (!json_is_object(root))
+        FAIL(STATUS_CORRUPT, "%s: not a JSON object", where);
+    TRY(json_get_int(where, root, "format", RECORD_FORMAT, RECORD_FORMAT, &format));
+    TRY(get_hash(where, root, "made_from", &record->made_from));
+    TRY(json_get_int(where, root, "rows", 0, SHARD_ROWS, &record->entry.rows));
+    TRY(json_get_int(where, root, "bytes", 0, SHARD_MAX_BYTES, &record->entry.bytes));
+    TRY(get_hash(where, root, "sha256", &record->entry.hash));
+    TRY(json_get_int(where, root, "reject_count", 0, SHARD_ROWS, &record->reject_count));
+    TRY(json_get_string(where, root, "rejects", &rejects));
+    TRY(get_hash(where, root, "rejects_sha256", &expected));
+    found = sha256_of(rejects, strlen(rejects));
+    if (memcmp(found.bytes, expected.bytes, sizeof found.bytes) != 0)
+        FAIL(STATUS_CORRUPT, "%s: damaged: the rejects do not match their SHA-256", where);
+    record->rejects = strdup(rejects);
+    if (!record->rejects)
+        FAIL(STATUS_INTERNAL, "%s: out of memory", where);
+fail:
+    return result;
+}
+
+enum status shard_record_read(const char *folder, int64_t shard, struct shard_record *record)
+{
+    enum status result = STATUS_OK;
+    char path[PREPARE_PATH];
+    json_t *root = NULL;
+    memset(record, 0, sizeof *record);
+    TRY(shard_record_path(folder, shard, path));
+    TRY(json_read(path, &root));
+    TRY(read_root(path, root, record));
+fail:
+    json_decref(root);
+    if (result != STATUS_OK)
+        shard_record_free(record);
+    return result;
+}
+
+void shard_record_free(struct shard_record *record)
+{
+    free(record->rejects);
+    memset(record, 0, sizeof *record);
+}

@@ -1,0 +1,209 @@
+/* The data report: what a dataset holds, as text and as report.json. */
+#include "data/prepare_internal.h"
+
+#include "core/log.h"
+#include "io/audio.h"
+#include "io/json.h"
+#include "text/sentencepiece.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const stream_names[STREAM_COUNT] = {"hubert", "pitch", "style"};
+
+enum { REASON_KINDS = 64 };
+
+struct report {
+    struct shard_totals totals;
+    int64_t rejects;
+    struct {
+        char name[64]; /* the reason up to its colon */
+        int64_t count;
+    } reasons[REASON_KINDS];
+    int reason_kinds;
+    int64_t tokens[STREAM_COUNT]; /* after runs are collapsed */
+    int64_t text_tokens;          /* -1: no text model */
+    int64_t aligned_text_tokens;
+    int64_t documents, spans, words, switched_words; /* of the aligned rows, interleaved once */
+};
+
+static void count_reason(struct report *report, const char *reason)
+{
+    int length = (int)strcspn(reason, ":");
+    for (int i = 0; i < report->reason_kinds; i++)
+        if (strncmp(report->reasons[i].name, reason, (size_t)length) == 0 && report->reasons[i].name[length] == 0) {
+            report->reasons[i].count++;
+            return;
+        }
+    if (report->reason_kinds == REASON_KINDS || length >= (int)sizeof report->reasons[0].name)
+        return;
+    snprintf(report->reasons[report->reason_kinds].name, sizeof report->reasons[0].name, "%.*s", length, reason);
+    report->reasons[report->reason_kinds++].count = 1;
+}
+
+static enum status count_rejects(const struct prepare_dataset *dataset, struct report *report)
+{
+    enum status result = STATUS_OK;
+    struct shard_record record = {0};
+    for (int64_t k = 0; k < dataset->shards; k++) {
+        TRY(shard_record_read(dataset->folder, k, &record));
+        for (const char *line = record.rejects; *line;) {
+            json_t *object = NULL;
+            const char *reason = NULL;
+            int64_t length = (int64_t)strcspn(line, "\n");
+            TRY(json_parse(dataset->folder, line, length, &object));
+            result = json_get_string(dataset->folder, object, "reason", &reason);
+            if (result == STATUS_OK)
+                count_reason(report, reason);
+            json_decref(object);
+            TRY(result);
+            line += length + (line[length] == '\n');
+        }
+        report->rejects += record.reject_count;
+        shard_record_free(&record);
+    }
+fail:
+    shard_record_free(&record);
+    return result;
+}
+
+static enum status count_units(const struct shard_row *row, const struct unit_rates *rates, struct report *report)
+{
+    struct merged_unit *merged = NULL;
+    int64_t count = 0;
+    enum status result = units_merge(&row->units, rates, 0, -1, 7, &merged, &count);
+    for (int64_t i = 0; result == STATUS_OK && i < count; i++)
+        report->tokens[merged[i].stream]++;
+    free(merged);
+    return result;
+}
+
+static enum status count_text(const struct sentencepiece *text, const struct shard_row *row, struct report *report)
+{
+    int32_t *ids = NULL;
+    int64_t count = 0;
+    enum status result = sentencepiece_encode(text, row->text, row->text_length, true, &ids, &count);
+    if (result == STATUS_OK) {
+        report->text_tokens += count;
+        report->aligned_text_tokens += row->word_count > 0 ? count : 0;
+    }
+    free(ids);
+    return result;
+}
+
+static enum status count_rows(const struct prepare_dataset *dataset, const struct sentencepiece *text,
+                              struct report *report)
+{
+    enum status result = STATUS_OK;
+    struct dataset *opened = NULL;
+    TRY(dataset_open(dataset->folder, &opened));
+    report->totals = *dataset_totals(opened);
+    for (int64_t i = 0; i < dataset_rows(opened); i++) {
+        struct shard_row row;
+        TRY(dataset_row(opened, i, &row));
+        if (dataset->kind == DATASET_SPEECH)
+            TRY(count_units(&row, &dataset->fingerprints.rates, report));
+        if (text && row.text_length > 0)
+            TRY(count_text(text, &row, report));
+    }
+fail:
+    dataset_close(opened);
+    return result;
+}
+
+static double ratio(double a, double b)
+{
+    return b > 0 ? a / b : 0;
+}
+
+static json_t *report_json(const struct prepare_dataset *dataset, const struct report *report)
+{
+    const struct shard_totals *totals = &report->totals;
+    double seconds = (double)totals->samples / AUDIO_RATE, aligned = (double)totals->aligned_samples / AUDIO_RATE;
+    json_t *reasons = json_object(), *streams = json_object();
+    for (int i = 0; i < report->reason_kinds; i++)
+        json_object_set_new(reasons, report->reasons[i].name, json_integer(report->reasons[i].count));
+    for (int i = 0; i < STREAM_COUNT; i++)
+        if (totals->units[i] > 0)
+            json_object_set_new(streams, stream_names[i],
+                                json_pack("{s:I, s:I, s:f}", "units", (json_int_t)totals->units[i], "tokens",
+                                          (json_int_t)report->tokens[i], "tokens_per_second",
+                                          ratio((double)report->tokens[i], seconds)));
+    json_t *root = json_pack("{s:s, s:I, s:I, s:o, s:I}", "kind", dataset_kind_name(dataset->kind), "rows",
+                             (json_int_t)totals->rows, "rejects", (json_int_t)report->rejects, "reject_reasons",
+                             reasons, "text_bytes", (json_int_t)totals->text_bytes);
+    if (root && report->text_tokens >= 0)
+        json_object_set_new(root, "text_tokens", json_integer(report->text_tokens));
+    if (!root || dataset->kind == DATASET_TEXT) {
+        json_decref(streams);
+        return root;
+    }
+    json_object_set_new(root, "streams", streams);
+    json_object_set_new(root, "hours", json_real(seconds / 3600));
+    json_object_set_new(root, "aligned_hours", json_real(aligned / 3600));
+    json_object_set_new(root, "aligned_rows", json_integer(totals->aligned_rows));
+    json_object_set_new(root, "aligned_words", json_integer(totals->words));
+    if (report->text_tokens >= 0)
+        json_object_set_new(root, "text_tokens_per_second",
+                            json_real(ratio((double)report->aligned_text_tokens, aligned)));
+    return root;
+}
+
+static void print_report(const struct prepare_dataset *dataset, const struct report *report, FILE *file)
+{
+    const struct shard_totals *totals = &report->totals;
+    double seconds = (double)totals->samples / AUDIO_RATE, aligned = (double)totals->aligned_samples / AUDIO_RATE;
+    fprintf(file, "%s: %s, %lld rows, %lld rejected\n", dataset->folder, dataset_kind_name(dataset->kind),
+            (long long)totals->rows, (long long)report->rejects);
+    for (int i = 0; i < report->reason_kinds; i++)
+        fprintf(file, "  rejected, %s: %lld\n", report->reasons[i].name, (long long)report->reasons[i].count);
+    if (totals->text_bytes > 0) {
+        fprintf(file, "  text: %lld bytes", (long long)totals->text_bytes);
+        if (report->text_tokens >= 0)
+            fprintf(file, ", %lld tokens", (long long)report->text_tokens);
+        if (report->aligned_text_tokens > 0)
+            fprintf(file, " (%.2f a second of aligned speech)", ratio((double)report->aligned_text_tokens, aligned));
+        fprintf(file, "\n");
+    }
+    if (dataset->kind == DATASET_TEXT)
+        return;
+    fprintf(file, "  speech: %.3f hours, %.3f aligned: %lld rows with %lld words\n", seconds / 3600, aligned / 3600,
+            (long long)totals->aligned_rows, (long long)totals->words);
+    for (int i = 0; i < STREAM_COUNT; i++)
+        if (totals->units[i] > 0)
+            fprintf(file, "  %s: %lld units, %lld tokens (%.2f a second)\n", stream_names[i],
+                    (long long)totals->units[i], (long long)report->tokens[i],
+                    ratio((double)report->tokens[i], seconds));
+}
+
+enum status prepare_report(struct prepare *prepare, const struct prepare_dataset *dataset)
+{
+    enum status result = STATUS_OK;
+    struct report report = {.text_tokens = -1};
+    struct sentencepiece *text = NULL;
+    json_t *root = NULL;
+    char path[PREPARE_PATH], *json = NULL;
+    bool written = false;
+    const char *model = prepare->options->tokenizer->text_model;
+    if (model[0]) {
+        TRY(sentencepiece_load(model, &text));
+        report.text_tokens = 0;
+    }
+    TRY(count_rejects(dataset, &report));
+    TRY(count_rows(dataset, text, &report));
+    root = report_json(dataset, &report);
+    if (!root || !(json = json_text(root, 1)))
+        FAIL(STATUS_INTERNAL, "out of memory");
+    int length = snprintf(path, sizeof path, "%s/report.json", dataset->folder);
+    if (length >= (int)sizeof path)
+        FAIL(STATUS_USAGE, "%s: the path is too long", dataset->folder);
+    TRY(write_if_different(path, json, (int64_t)strlen(json), &written));
+    if (prepare->options->report)
+        print_report(dataset, &report, prepare->options->report);
+fail:
+    free(json);
+    json_decref(root);
+    sentencepiece_free(text);
+    return result;
+}

@@ -1,0 +1,152 @@
+/* One row of a manifest becomes a row of a shard, or is rejected with a reason. Depends on nothing but the row, the
+ * tokenizer and the settings, so rows may be made in any order and on any thread. */
+#include "data/prepare_internal.h"
+
+#include "io/audio.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void row_worker_free(struct row_worker *worker)
+{
+    aligner_destroy(worker->aligner);
+    audio_cache_free(&worker->audio);
+    memset(worker, 0, sizeof *worker);
+}
+
+void made_row_free(struct made_row *made)
+{
+    units_free(&made->units);
+    free(made->words);
+    memset(made, 0, sizeof *made);
+}
+
+/* Given words may end a rounding after the audio: 0.1 s are cut, more is another recording's transcript. */
+static enum status take_given_words(const struct manifest_row *row, struct made_row *made)
+{
+    int32_t duration = made->row.duration;
+    if (row->words[row->word_count - 1].end > duration + AUDIO_RATE / 10) {
+        snprintf(made->reason, REASON_LENGTH, "words outside the audio: the last ends at %.3f s of %.3f s",
+                 (double)row->words[row->word_count - 1].end / AUDIO_RATE, (double)duration / AUDIO_RATE);
+        return STATUS_OK;
+    }
+    made->words = malloc((size_t)row->word_count * sizeof *made->words);
+    if (!made->words)
+        return status_set(STATUS_INTERNAL, "%s: out of memory", row->id);
+    memcpy(made->words, row->words, (size_t)row->word_count * sizeof *made->words);
+    for (int64_t i = 0; i < row->word_count; i++) {
+        made->words[i].start = made->words[i].start < duration ? made->words[i].start : duration;
+        made->words[i].end = made->words[i].end < duration ? made->words[i].end : duration;
+    }
+    made->row.words = made->words;
+    made->row.word_count = row->word_count;
+    return STATUS_OK;
+}
+
+static enum status align_words(const struct prepare *prepare, const struct manifest_row *row, const float *samples,
+                               int64_t count, struct row_worker *worker, struct made_row *made)
+{
+    enum status result = STATUS_OK;
+    struct alignment alignment = {0};
+    const char *reason = NULL;
+    if (!worker->aligner)
+        TRY(aligner_create(&worker->aligner));
+    TRY(aligner_align(worker->aligner, samples, count, row->text, &alignment, &reason));
+    if (reason) {
+        snprintf(made->reason, REASON_LENGTH, "not aligned: %s", reason);
+    } else if (!(alignment.score >= prepare->align_threshold)) {
+        snprintf(made->reason, REASON_LENGTH, "alignment score too low: %.3f, needed is %.3f", alignment.score,
+                 prepare->align_threshold);
+    } else {
+        made->words = alignment.words;
+        alignment.words = NULL;
+        made->row.words = made->words;
+        made->row.word_count = alignment.word_count;
+        made->row.score = (float)alignment.score;
+    }
+fail:
+    alignment_free(&alignment);
+    return result;
+}
+
+static void check_length(const struct prepare_settings *settings, double seconds, struct made_row *made)
+{
+    if (seconds < settings->minimum_seconds)
+        snprintf(made->reason, REASON_LENGTH, "audio too short: %.3f s", seconds);
+    else if (seconds > settings->maximum_seconds)
+        snprintf(made->reason, REASON_LENGTH, "audio too long: %.3f s", seconds);
+}
+
+static enum status make_from_audio(const struct prepare *prepare, const struct manifest_row *row,
+                                   struct row_worker *worker, struct made_row *made)
+{
+    enum status result = STATUS_OK;
+    const float *samples = NULL;
+    int64_t count = 0;
+    TRY(prepare_audio(&worker->audio, row, &samples, &count, made->reason));
+    if (!made->reason[0])
+        check_length(prepare->options->prepare, (double)count / AUDIO_RATE, made);
+    if (made->reason[0])
+        return STATUS_OK;
+    made->row.duration = (int32_t)count;
+    made->row.source = sha256_of(samples, (size_t)count * sizeof *samples);
+    if (row->words)
+        TRY(take_given_words(row, made));
+    else if (row->text && prepare->options->prepare->align)
+        TRY(align_words(prepare, row, samples, count, worker, made));
+    if (made->reason[0])
+        return STATUS_OK;
+    double mean = row->speaker ? speech_tokenizer_speaker_mean(prepare->tokenizer, row->speaker) : (double)NAN;
+    TRY(speech_tokenizer_encode(prepare->tokenizer, samples, count, mean, &made->units));
+    if (made->units.count[STREAM_HUBERT] == 0)
+        snprintf(made->reason, REASON_LENGTH, "audio too short: %.3f s", (double)count / AUDIO_RATE);
+    made->row.units = made->units;
+fail:
+    return result;
+}
+
+/* The duration of ready units is what their hubert units span. */
+static enum status make_from_units(const struct prepare_dataset *dataset, const struct manifest_row *row,
+                                   struct made_row *made)
+{
+    const struct rational *rate = &dataset->fingerprints.rates.rate[STREAM_HUBERT];
+    double samples =
+        (double)row->unit_count[STREAM_HUBERT] * (double)rate->denominator / (double)rate->numerator * AUDIO_RATE;
+    if (samples > (double)MANIFEST_SECONDS_LIMIT * AUDIO_RATE) {
+        snprintf(made->reason, REASON_LENGTH, "audio too long: %.3f s", samples / AUDIO_RATE);
+        return STATUS_OK;
+    }
+    made->row.duration = (int32_t)ceil(samples);
+    for (int stream = 0; stream < STREAM_COUNT; stream++) {
+        made->row.units.values[stream] = row->units[stream];
+        made->row.units.count[stream] = row->unit_count[stream];
+    }
+    return row->words ? take_given_words(row, made) : STATUS_OK;
+}
+
+static int64_t text_length(const char *text)
+{
+    return text ? (int64_t)strlen(text) : 0;
+}
+
+enum status prepare_row(const struct prepare *prepare, const struct prepare_dataset *dataset,
+                        const struct manifest_row *row, struct row_worker *worker, struct made_row *made)
+{
+    memset(made, 0, sizeof *made);
+    made->row = (struct shard_row){
+        .id = row->id,
+        .speaker = row->speaker,
+        .meta = row->meta,
+        .text = row->text,
+        .id_length = text_length(row->id),
+        .speaker_length = text_length(row->speaker),
+        .meta_length = text_length(row->meta),
+        .text_length = text_length(row->text),
+        .score = NAN,
+    };
+    if (dataset->kind == DATASET_TEXT)
+        return STATUS_OK;
+    return dataset->ready ? make_from_units(dataset, row, made) : make_from_audio(prepare, row, worker, made);
+}

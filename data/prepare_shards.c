@@ -1,0 +1,240 @@
+/* The shards stage: rows [512k, 512k + 512) (prepare.shard_rows) of the manifest make shard k. */
+#include "data/prepare_internal.h"
+
+#include "core/log.h"
+#include "io/atomic_file.h"
+#include "io/json.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* The rows of one shard while the threads make them. */
+struct batch {
+    const struct prepare *prepare;
+    const struct prepare_dataset *dataset;
+    const struct manifest_row *rows;
+    int64_t count;
+    struct row_worker *workers;
+    struct made_row made[SHARD_ROWS];
+    enum status status[SHARD_ROWS];
+    char *errors[SHARD_ROWS]; /* the failing threads' error texts */
+    pthread_mutex_t mutex;    /* of what follows */
+    struct progress *progress;
+    int64_t done;
+};
+
+static void make_row(void *argument, int64_t task, int worker)
+{
+    struct batch *batch = argument;
+    batch->status[task] =
+        prepare_row(batch->prepare, batch->dataset, batch->rows + task, batch->workers + worker, batch->made + task);
+    if (batch->status[task] != STATUS_OK)
+        batch->errors[task] = strdup(status_text());
+    pthread_mutex_lock(&batch->mutex);
+    progress_update(batch->progress, ++batch->done, "");
+    pthread_mutex_unlock(&batch->mutex);
+}
+
+/* {"id": ..., "reason": ...}\n appended to the record's rejects. */
+static enum status add_reject(struct shard_record *record, const char *id, const char *reason)
+{
+    enum status result = STATUS_OK;
+    char *line = NULL;
+    json_t *object = json_pack("{s:s, s:s}", "id", id, "reason", reason);
+    if (!object)
+        object = json_pack("{s:s, s:s}", "id", id, "reason", "audio: unreadable");
+    if (!object || !(line = json_text(object, 0)))
+        FAIL(STATUS_INTERNAL, "out of memory");
+    size_t used = record->rejects ? strlen(record->rejects) : 0;
+    char *longer = realloc(record->rejects, used + strlen(line) + 1);
+    if (!longer)
+        FAIL(STATUS_INTERNAL, "out of memory");
+    record->rejects = longer;
+    strcpy(record->rejects + used, line);
+    record->reject_count++;
+fail:
+    free(line);
+    json_decref(object);
+    return result;
+}
+
+/* In the manifest's order, whatever the order in which the threads ended. */
+static enum status collect_rows(const struct batch *batch, struct shard_writer *writer, struct shard_record *record)
+{
+    enum status result = STATUS_OK;
+    for (int64_t i = 0; i < batch->count; i++) {
+        const struct made_row *made = batch->made + i;
+        if (batch->status[i] != STATUS_OK)
+            FAIL(batch->status[i], "%s:%lld: %s", batch->dataset->manifest.path, (long long)batch->rows[i].line,
+                 batch->errors[i] ? batch->errors[i] : "out of memory");
+        if (made->reason[0])
+            TRY(add_reject(record, batch->rows[i].id, made->reason));
+        else if ((result = shard_writer_add(writer, &made->row)) != STATUS_OK)
+            return status_prefix(result, "%s:%lld", batch->dataset->manifest.path, (long long)batch->rows[i].line);
+    }
+fail:
+    return result;
+}
+
+static enum status write_shard(const struct batch *batch, int64_t number)
+{
+    enum status result = STATUS_OK;
+    const struct prepare_dataset *dataset = batch->dataset;
+    struct shard_writer *writer = NULL;
+    struct shard_record record = {.made_from = dataset->made_from};
+    char path[PREPARE_PATH];
+    TRY(shard_writer_create(&writer));
+    TRY(collect_rows(batch, writer, &record));
+    TRY(shard_path(dataset->folder, number, path));
+    record.entry.rows = shard_writer_rows(writer);
+    TRY(shard_writer_write(writer, path, &dataset->fingerprints, &record.entry.bytes, &record.entry.hash));
+    TRY(shard_record_write(dataset->folder, number, &record));
+fail:
+    shard_record_free(&record);
+    shard_writer_free(writer);
+    return result;
+}
+
+static enum status make_shard(struct batch *batch, int64_t number)
+{
+    const struct prepare_dataset *dataset = batch->dataset;
+    batch->rows = dataset->manifest.rows + number * dataset->shard_rows;
+    batch->count = prepare_shard_count(dataset, number);
+    thread_pool_run(batch->prepare->pool, batch->count, make_row, batch);
+    enum status result = write_shard(batch, number);
+    for (int64_t i = 0; i < batch->count; i++) {
+        made_row_free(batch->made + i);
+        free(batch->errors[i]);
+        batch->errors[i] = NULL;
+    }
+    return result;
+}
+
+static bool newer(const struct timespec *a, const struct timespec *b)
+{
+    return a->tv_sec > b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec > b->tv_nsec);
+}
+
+/* A row's audio that was written after the shard was. */
+static bool audio_changed(const struct prepare_dataset *dataset, int64_t number)
+{
+    char path[PREPARE_PATH];
+    struct stat record, audio;
+    if (dataset->kind == DATASET_TEXT || dataset->ready)
+        return false;
+    if (shard_record_path(dataset->folder, number, path) != STATUS_OK || stat(path, &record) != 0)
+        return true;
+    const struct manifest_row *rows = dataset->manifest.rows + number * dataset->shard_rows;
+    for (int64_t i = 0; i < prepare_shard_count(dataset, number); i++)
+        if (stat(rows[i].audio, &audio) == 0 && newer(&audio.st_mtim, &record.st_mtim))
+            return true;
+    return false;
+}
+
+/* Whether shard `number` stands there, whole, made from what is asked for now. */
+static bool is_current(const struct prepare_dataset *dataset, int64_t number)
+{
+    struct shard_record record;
+    struct shard *shard = NULL;
+    char path[PREPARE_PATH];
+    enum status status = shard_record_read(dataset->folder, number, &record);
+    if (status == STATUS_CORRUPT)
+        log_warning("%s; the shard is made again", status_text());
+    if (status != STATUS_OK)
+        return false;
+    bool current = memcmp(record.made_from.bytes, dataset->made_from.bytes, sizeof record.made_from.bytes) == 0 &&
+                   !audio_changed(dataset, number);
+    if (current && shard_path(dataset->folder, number, path) == STATUS_OK) {
+        status = shard_open(path, &record.entry.hash, &shard);
+        current = status == STATUS_OK;
+        if (status == STATUS_CORRUPT)
+            log_warning("%s; it is made again", status_text());
+        shard_close(shard);
+    }
+    shard_record_free(&record);
+    return current;
+}
+
+/* Without the index nobody reads a dataset whose shards are being replaced. */
+static enum status remove_index(const struct prepare_dataset *dataset)
+{
+    char path[PREPARE_PATH];
+    int length = snprintf(path, sizeof path, "%s/index.json", dataset->folder);
+    if (length < 0 || length >= (int)sizeof path)
+        return status_set(STATUS_USAGE, "%s: the path is too long", dataset->folder);
+    if (unlink(path) != 0 && errno != ENOENT)
+        return status_set_errno(STATUS_IO, errno, "%s: cannot be removed", path);
+    return STATUS_OK;
+}
+
+static enum status make_folders(const struct prepare_dataset *dataset)
+{
+    char path[PREPARE_PATH];
+    int length = snprintf(path, sizeof path, "%s/parts", dataset->folder);
+    if (length < 0 || length >= (int)sizeof path)
+        return status_set(STATUS_USAGE, "%s: the path is too long", dataset->folder);
+    return make_directories(path);
+}
+
+/* The numbers of this part's shards that must be made. */
+static int64_t list_missing(const struct prepare *prepare, const struct prepare_dataset *dataset, int64_t *missing,
+                            int64_t *rows)
+{
+    int64_t count = 0;
+    *rows = 0;
+    for (int64_t k = prepare->options->part - 1; k < dataset->shards; k += prepare->options->parts) {
+        if (is_current(dataset, k))
+            continue;
+        *rows += prepare_shard_count(dataset, k);
+        missing[count++] = k;
+    }
+    return count;
+}
+
+static enum status make_missing(struct prepare *prepare, const struct prepare_dataset *dataset, const int64_t *missing,
+                                int64_t count, int64_t rows)
+{
+    enum status result = STATUS_OK;
+    int threads = thread_pool_threads(prepare->pool);
+    struct progress progress;
+    struct batch *batch = calloc(1, sizeof *batch);
+    struct row_worker *workers = calloc((size_t)threads, sizeof *workers);
+    if (!batch || !workers)
+        FAIL(STATUS_INTERNAL, "out of memory");
+    *batch = (struct batch){.prepare = prepare, .dataset = dataset, .workers = workers, .progress = &progress};
+    pthread_mutex_init(&batch->mutex, NULL);
+    progress_start(&progress, dataset->name, "rows", rows);
+    for (int64_t i = 0; i < count && result == STATUS_OK; i++)
+        result = make_shard(batch, missing[i]);
+    progress_finish(&progress, batch->done, "");
+    pthread_mutex_destroy(&batch->mutex);
+fail:
+    for (int i = 0; workers && i < threads; i++)
+        row_worker_free(workers + i);
+    free(workers);
+    free(batch);
+    return result;
+}
+
+enum status prepare_shards(struct prepare *prepare, const struct prepare_dataset *dataset)
+{
+    enum status result = STATUS_OK;
+    int64_t rows = 0, *missing = calloc((size_t)dataset->shards + 1, sizeof *missing);
+    if (!missing)
+        FAIL(STATUS_INTERNAL, "out of memory");
+    TRY(make_folders(dataset));
+    int64_t count = list_missing(prepare, dataset, missing, &rows);
+    if (count > 0) {
+        TRY(remove_index(dataset));
+        TRY(make_missing(prepare, dataset, missing, count, rows));
+    }
+    log_info("%s: %lld shards made, the others of this part verified", dataset->folder, (long long)count);
+fail:
+    free(missing);
+    return result;
+}
