@@ -1,0 +1,114 @@
+#include "eval/scorer.h"
+
+#include "core/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROWS = 4, LENGTH = 1024 };
+
+/* One batch being filled; where each token's loss belongs. */
+struct packer {
+    struct llama *model;
+    struct llama_workspace *workspace;
+    int64_t length, used; /* positions filled of ROWS * length, rows being filled one after the other */
+    int32_t *ids, *targets, *starts;
+    float *losses, **destinations;
+};
+
+static enum status flush(struct packer *packer)
+{
+    enum status result = STATUS_OK;
+    int64_t cells = ROWS * packer->length;
+    if (packer->used == 0)
+        return STATUS_OK;
+    struct llama_batch batch = {ROWS, packer->length, packer->ids, packer->targets, packer->starts};
+    TRY(llama_losses(packer->model, packer->workspace, &batch, packer->losses));
+    for (int64_t i = 0; i < cells; i++)
+        if (packer->destinations[i])
+            *packer->destinations[i] = packer->losses[i];
+    memset(packer->ids, 0, (size_t)cells * sizeof(int32_t));
+    memset(packer->targets, 0xff, (size_t)cells * sizeof(int32_t));
+    memset(packer->destinations, 0, (size_t)cells * sizeof(float *));
+    for (int64_t i = 0; i < cells; i++)
+        packer->starts[i] = (int32_t)(i % packer->length);
+    packer->used = 0;
+fail:
+    return result;
+}
+
+/* Adds one window; it must fit a row. */
+static enum status add_window(struct packer *packer, const int32_t *ids, int64_t count, float *losses)
+{
+    enum status result = STATUS_OK;
+    int64_t column = packer->used % packer->length;
+    if (column + count > packer->length)
+        packer->used += packer->length - column;
+    if (packer->used + count > ROWS * packer->length)
+        TRY(flush(packer));
+    int64_t start = packer->used % packer->length;
+    for (int64_t i = 0; i < count; i++) {
+        int64_t at = packer->used + i;
+        packer->ids[at] = ids[i];
+        packer->starts[at] = (int32_t)start;
+        if (i + 1 < count) {
+            packer->targets[at] = ids[i + 1];
+            packer->destinations[at] = losses + i + 1;
+        }
+    }
+    packer->used += count;
+fail:
+    return result;
+}
+
+/* The first id of a later window has no context but is still a token: it is scored by the window's own start, which
+ * overlaps the window before by one. */
+static enum status add_sequence(struct packer *packer, const struct scored_sequence *sequence)
+{
+    enum status result = STATUS_OK;
+    for (int64_t begin = 0; begin == 0 || begin + 1 < sequence->count; begin += packer->length - 1) {
+        int64_t left = sequence->count - begin;
+        TRY(add_window(packer, sequence->ids + begin, left < packer->length ? left : packer->length,
+                       sequence->losses + begin));
+    }
+fail:
+    return result;
+}
+
+enum status scorer_run(struct llama *model, struct scored_sequence *sequences, int64_t count)
+{
+    enum status result = STATUS_OK;
+    int64_t context = model->config.maximum_positions;
+    struct packer packer = {.model = model, .length = context < LENGTH ? context : LENGTH};
+    size_t cells = (size_t)(ROWS * packer.length);
+    struct progress progress;
+    packer.ids = calloc(cells, sizeof(int32_t));
+    packer.targets = calloc(cells, sizeof(int32_t));
+    packer.starts = calloc(cells, sizeof(int32_t));
+    packer.losses = calloc(cells, sizeof(float));
+    packer.destinations = calloc(cells, sizeof(float *));
+    if (!packer.ids || !packer.targets || !packer.starts || !packer.losses || !packer.destinations)
+        FAIL(STATUS_INTERNAL, "no memory to score sequences");
+    memset(packer.targets, 0xff, cells * sizeof(int32_t));
+    for (size_t i = 0; i < cells; i++)
+        packer.starts[i] = (int32_t)((int64_t)i % packer.length);
+    TRY(llama_workspace_create(model, ROWS, packer.length, RECOMPUTATION_NONE, false, &packer.workspace));
+    progress_start(&progress, "scoring", "sequences", count);
+    for (int64_t i = 0; i < count; i++) {
+        if (sequences[i].count > 0)
+            sequences[i].losses[0] = 0;
+        if (sequences[i].count > 1)
+            TRY(add_sequence(&packer, &sequences[i]));
+        progress_update(&progress, i + 1, "");
+    }
+    TRY(flush(&packer));
+    progress_finish(&progress, count, "");
+fail:
+    llama_workspace_destroy(packer.workspace);
+    free(packer.ids);
+    free(packer.targets);
+    free(packer.starts);
+    free(packer.losses);
+    free(packer.destinations);
+    return result;
+}

@@ -1,0 +1,23 @@
+#include "eval/statistics.h"
+
+#include <math.h>
+
+struct estimate estimate_ratio(const double *numerators, const double *denominators, int64_t count)
+{
+    double top = 0, bottom = 0, squares = 0, n = (double)count;
+    for (int64_t i = 0; i < count; i++) {
+        top += numerators[i];
+        bottom += denominators ? denominators[i] : 1;
+    }
+    double value = top / bottom;
+    for (int64_t i = 0; i < count; i++) {
+        double difference = numerators[i] - value * (denominators ? denominators[i] : 1);
+        squares += difference * difference;
+    }
+    return (struct estimate){value, count > 1 ? sqrt(n / (n - 1) * squares) / bottom : NAN, count};
+}
+
+struct estimate estimate_mean(const double *values, int64_t count)
+{
+    return estimate_ratio(values, NULL, count);
+}
