@@ -1,6 +1,7 @@
 #include "eval/statistics.h"
 
 #include <math.h>
+#include <stddef.h>
 
 struct estimate estimate_ratio(const double *numerators, const double *denominators, int64_t count)
 {

@@ -1,0 +1,223 @@
+#include "eval/learning.h"
+
+#include "core/rng.h"
+#include "eval/documents.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What is counted of a document: its tokens of one kind, renumbered from 0. */
+struct counted_kind {
+    enum token_kind kind;
+    int32_t base, size;
+};
+
+static struct counted_kind counted_hubert(const struct vocabulary *vocabulary)
+{
+    return (struct counted_kind){TOKEN_HUBERT, vocabulary->hubert_base, vocabulary->hubert_count};
+}
+
+/* Text pieces without BOS and EOS. */
+static struct counted_kind counted_text(const struct vocabulary *vocabulary)
+{
+    return (struct counted_kind){TOKEN_TEXT, 0, vocabulary->text_size};
+}
+
+static bool counts(const struct vocabulary *vocabulary, struct counted_kind what, int32_t id)
+{
+    return vocabulary_kind(vocabulary, id) == what.kind && id != vocabulary->bos && id != vocabulary->eos;
+}
+
+static int64_t subsequence(const struct vocabulary *vocabulary, struct counted_kind what, const int32_t *ids,
+                           int64_t count, int32_t *out)
+{
+    int64_t kept = 0;
+    for (int64_t i = 0; i < count; i++)
+        if (counts(vocabulary, what, ids[i]))
+            out[kept++] = ids[i] - what.base;
+    return kept;
+}
+
+int64_t hubert_subsequence(const struct vocabulary *vocabulary, const int32_t *ids, int64_t count, int32_t *units)
+{
+    return subsequence(vocabulary, counted_hubert(vocabulary), ids, count, units);
+}
+
+static enum status bigram_of(const struct vocabulary *vocabulary, struct counted_kind what,
+                             const struct document_list *list, struct kneser_ney **out)
+{
+    enum status result = STATUS_OK;
+    struct kneser_ney *bigram = NULL;
+    int32_t *symbols = NULL;
+    *out = NULL;
+    TRY(kneser_ney_create(what.size, &bigram));
+    for (int64_t i = 0; i < list->count; i++) {
+        const struct scored_sequence *sequence = &list->sequences[i];
+        int32_t *grown = realloc(symbols, (size_t)(sequence->count + 1) * sizeof *symbols);
+        if (!grown)
+            FAIL(STATUS_INTERNAL, "no memory for a document's symbols");
+        symbols = grown;
+        TRY(kneser_ney_add(bigram, symbols, subsequence(vocabulary, what, sequence->ids, sequence->count, symbols)));
+    }
+    TRY(kneser_ney_finish(bigram));
+    *out = bigram;
+    bigram = NULL;
+fail:
+    kneser_ney_free(bigram);
+    free(symbols);
+    return result;
+}
+
+/* Nats of one document, the bigram's and the model's, over the counted tokens. */
+static enum status compare_document(const struct vocabulary *vocabulary, struct counted_kind what,
+                                    const struct kneser_ney *bigram, const struct scored_sequence *sequence,
+                                    double *model_nats, double *bigram_nats, double *tokens)
+{
+    int32_t *symbols = malloc((size_t)(sequence->count + 1) * sizeof *symbols);
+    if (!symbols)
+        return status_set(STATUS_INTERNAL, "no memory for a document's symbols");
+    int64_t count = subsequence(vocabulary, what, sequence->ids, sequence->count, symbols);
+    *bigram_nats = kneser_ney_nats(bigram, symbols, count);
+    *tokens = (double)count;
+    *model_nats = 0;
+    for (int64_t i = 0; i < sequence->count; i++)
+        if (counts(vocabulary, what, sequence->ids[i]))
+            *model_nats += (double)sequence->losses[i];
+    free(symbols);
+    return STATUS_OK;
+}
+
+static enum status compare(const struct vocabulary *vocabulary, struct counted_kind what,
+                           const struct kneser_ney *bigram, const struct document_list *list, bool real_only,
+                           struct comparison *comparison)
+{
+    enum status result = STATUS_OK;
+    double model_sum = 0, bigram_sum = 0, token_sum = 0;
+    int64_t kept = 0;
+    double *margins = calloc((size_t)list->count + 1, sizeof *margins);
+    double *tokens = calloc((size_t)list->count + 1, sizeof *tokens);
+    if (!margins || !tokens)
+        FAIL(STATUS_INTERNAL, "no memory to compare %lld documents", (long long)list->count);
+    for (int64_t i = 0; i < list->count; i++) {
+        double model_nats, bigram_nats;
+        if (real_only && list->synthetic[i])
+            continue;
+        TRY(compare_document(vocabulary, what, bigram, &list->sequences[i], &model_nats, &bigram_nats, &tokens[kept]));
+        margins[kept] = bigram_nats - model_nats;
+        model_sum += model_nats;
+        bigram_sum += bigram_nats;
+        token_sum += tokens[kept++];
+    }
+    *comparison = (struct comparison){.model = model_sum / token_sum,
+                                      .bigram = bigram_sum / token_sum,
+                                      .margin = estimate_ratio(margins, tokens, kept),
+                                      .tokens = token_sum};
+fail:
+    free(margins);
+    free(tokens);
+    return result;
+}
+
+/* Permutes the counted tokens among their places within each document. */
+static enum status shuffle(const struct vocabulary *vocabulary, struct counted_kind what, uint64_t seed,
+                           struct document_list *list)
+{
+    for (int64_t d = 0; d < list->count; d++) {
+        struct scored_sequence *sequence = &list->sequences[d];
+        struct rng rng = rng_make(seed, RNG_EVALUATE, 1, (uint64_t)d);
+        int64_t count = 0;
+        int64_t *places = malloc((size_t)(sequence->count + 1) * sizeof *places);
+        if (!places)
+            return status_set(STATUS_INTERNAL, "no memory to shuffle a document");
+        for (int64_t i = 0; i < sequence->count; i++)
+            if (counts(vocabulary, what, sequence->ids[i]))
+                places[count++] = i;
+        for (int64_t i = count - 1; i > 0; i--) {
+            int64_t j = (int64_t)rng_below(&rng, (uint64_t)i + 1);
+            int32_t swap = sequence->ids[places[i]];
+            sequence->ids[places[i]] = sequence->ids[places[j]];
+            sequence->ids[places[j]] = swap;
+        }
+        free(places);
+    }
+    return STATUS_OK;
+}
+
+static enum status evaluate_kind(struct llama *model, const struct learning_data *data, enum dataset_kind kind,
+                                 struct comparison *all, struct comparison *real, struct comparison *shuffled)
+{
+    enum status result = STATUS_OK;
+    const struct vocabulary *vocabulary = &data->components->vocabulary;
+    struct counted_kind what = kind == DATASET_SPEECH ? counted_hubert(vocabulary) : counted_text(vocabulary);
+    struct document_list train = {0}, held_out = {0};
+    struct kneser_ney *bigram = NULL;
+    TRY(documents_read(&data->interleaver, data->train, data->train_count, kind, &train));
+    TRY(documents_read(&data->interleaver, data->held_out, data->held_out_count, kind, &held_out));
+    if (train.count == 0 || held_out.count == 0)
+        goto fail; /* nothing to compare: n stays 0 */
+    TRY(bigram_of(vocabulary, what, &train, &bigram));
+    TRY(scorer_run(model, held_out.sequences, held_out.count));
+    TRY(compare(vocabulary, what, bigram, &held_out, false, all));
+    if (real)
+        TRY(compare(vocabulary, what, bigram, &held_out, true, real));
+    if (shuffled) {
+        TRY(shuffle(vocabulary, what, data->seed, &held_out));
+        TRY(scorer_run(model, held_out.sequences, held_out.count));
+        TRY(compare(vocabulary, what, bigram, &held_out, false, shuffled));
+    }
+fail:
+    kneser_ney_free(bigram);
+    documents_free(&train);
+    documents_free(&held_out);
+    return result;
+}
+
+enum status learning_evaluate(struct llama *model, const struct learning_data *data, struct learning_result *out)
+{
+    enum status result = STATUS_OK;
+    *out = (struct learning_result){0};
+    TRY(evaluate_kind(model, data, DATASET_SPEECH, &out->speech, &out->real_speech, &out->shuffled));
+    TRY(evaluate_kind(model, data, DATASET_TEXT, &out->text, NULL, NULL));
+fail:
+    return result;
+}
+
+bool comparison_holds(const struct comparison *comparison, double nats)
+{
+    const struct estimate *margin = &comparison->margin;
+    return margin->value >= nats && margin->value >= 2 * margin->standard_error; /* false for a NaN */
+}
+
+enum status unit_bigram_create(const struct learning_data *data, struct kneser_ney **bigram)
+{
+    enum status result = STATUS_OK;
+    const struct vocabulary *vocabulary = &data->components->vocabulary;
+    struct document_list train = {0};
+    *bigram = NULL;
+    TRY(documents_read(&data->interleaver, data->train, data->train_count, DATASET_SPEECH, &train));
+    TRY(bigram_of(vocabulary, counted_hubert(vocabulary), &train, bigram));
+fail:
+    documents_free(&train);
+    return result;
+}
+
+enum status unit_bigram_held_out(const struct learning_data *data, const struct kneser_ney *bigram, double *nats)
+{
+    enum status result = STATUS_OK;
+    const struct vocabulary *vocabulary = &data->components->vocabulary;
+    struct document_list list = {0};
+    double sum = 0, tokens = 0;
+    TRY(documents_read(&data->interleaver, data->held_out, data->held_out_count, DATASET_SPEECH, &list));
+    for (int64_t i = 0; i < list.count; i++) {
+        double unused, bigram_nats, count;
+        TRY(compare_document(vocabulary, counted_hubert(vocabulary), bigram, &list.sequences[i], &unused, &bigram_nats,
+                             &count));
+        sum += bigram_nats;
+        tokens += count;
+    }
+    *nats = sum / tokens;
+fail:
+    documents_free(&list);
+    return result;
+}

@@ -1,0 +1,24 @@
+/* Pairs: of two continuations the likelier one should be the correct one. JSON lines
+ *   {"id": "1", "prompt": [{"text": "..."}], "correct": [{"audio": "a.wav"}], "incorrect": [{"units": "[Hu1]..."}]}
+ * where "prompt" may be missing and a side is a list of pieces or one piece. Both protocols are reported: the sum of
+ * the log-likelihoods of the continuation's tokens, and their mean; 1 for a win, 0.5 for a tie. */
+#ifndef SPIRITLM_EVAL_PAIRS_H
+#define SPIRITLM_EVAL_PAIRS_H
+
+#include "eval/statistics.h"
+#include "generate/prompt.h"
+#include "models/llama.h"
+
+#include <jansson.h>
+
+struct pairs_result {
+    struct estimate sum, mean; /* accuracy by summed and by per-token log-likelihood */
+    int64_t ties_sum, ties_mean;
+};
+
+/* Reads and scores every line of `path` (audio relative to its folder). `samples` (NULL to skip) receives one object a
+ * pair: id, and for each side tokens, sum and mean of the log-likelihood. */
+enum status pairs_evaluate(struct llama *model, const struct components *components, const char *path,
+                           struct pairs_result *result, json_t *samples);
+
+#endif
