@@ -5,7 +5,7 @@
 #ifndef SPIRITLM_EVAL_LEARNING_H
 #define SPIRITLM_EVAL_LEARNING_H
 
-#include "data/shard.h"
+#include "data/interleave.h"
 #include "eval/kneser_ney.h"
 #include "eval/statistics.h"
 #include "generate/components.h"
