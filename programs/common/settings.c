@@ -2,13 +2,16 @@
 
 #include <string.h>
 
-enum { SECTIONS = 2 };
+enum { SECTIONS = 5 };
 
 static void list_sections(struct settings *settings, unsigned required, struct config_section sections[SECTIONS])
 {
     const struct config_section all[SECTIONS] = {
         {"tokenizer", tokenizer_fields, tokenizer_field_count, &settings->tokenizer, required & SETTINGS_TOKENIZER},
         {"prepare", prepare_fields, prepare_field_count, &settings->prepare, required & SETTINGS_PREPARE},
+        {"data", data_fields, data_field_count, &settings->data, required & SETTINGS_DATA},
+        {"model", model_fields, model_field_count, &settings->model, required & SETTINGS_MODEL},
+        {"train", train_fields, train_field_count, &settings->train, required & SETTINGS_TRAIN},
     };
     memcpy(sections, all, sizeof all);
 }

@@ -6,10 +6,14 @@
 #include "data/prepare.h"
 #include "io/config.h"
 #include "programs/common/program.h"
+#include "train/config.h"
 
 struct settings {
     struct tokenizer_settings tokenizer;
     struct prepare_settings prepare;
+    struct data_settings data;
+    struct model_settings model;
+    struct train_settings train;
     struct config *config; /* owns the strings and lists of the sections */
 };
 
@@ -17,6 +21,9 @@ struct settings {
 enum settings_section {
     SETTINGS_TOKENIZER = 1 << 0,
     SETTINGS_PREPARE = 1 << 1,
+    SETTINGS_DATA = 1 << 2,
+    SETTINGS_MODEL = 1 << 3,
+    SETTINGS_TRAIN = 1 << 4,
 };
 
 enum status settings_load(const struct program_arguments *arguments, unsigned required, struct settings *settings);

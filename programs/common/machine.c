@@ -1,0 +1,108 @@
+#include "programs/common/machine.h"
+
+#include "train/checkpoint.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum status machine_create(int64_t threads, struct machine *machine)
+{
+    enum status result = STATUS_OK;
+    *machine = (struct machine){.kernels = kernels_cpu()};
+    TRY(thread_pool_create((int)threads, &machine->pool));
+    TRY(device_context_create(machine->kernels, machine->pool, 0, &machine->context));
+    return STATUS_OK;
+fail:
+    thread_pool_destroy(machine->pool);
+    *machine = (struct machine){0};
+    return result;
+}
+
+void machine_destroy(struct machine *machine)
+{
+    if (machine->pool)
+        device_context_destroy(machine->kernels, &machine->context);
+    thread_pool_destroy(machine->pool);
+    *machine = (struct machine){0};
+}
+
+static enum status parse_rate(const char *text, struct rational *rate)
+{
+    long long upper = 0, lower = 1;
+    int used = 0;
+    bool good = sscanf(text, "%lld/%lld%n", &upper, &lower, &used) == 2 && !text[used];
+    if (!good) {
+        lower = 1;
+        good = sscanf(text, "%lld%n", &upper, &used) == 1 && !text[used];
+    }
+    if (!good || upper < 1 || lower < 1 || upper > 1 << 20 || lower > 1 << 20)
+        return status_set(STATUS_USAGE, "a rate is an integer or a fraction such as 25/2, not \"%s\"", text);
+    *rate = (struct rational){upper, lower};
+    return STATUS_OK;
+}
+
+enum status components_from_settings(const struct settings *settings, struct components **components)
+{
+    enum status result = STATUS_OK;
+    const struct tokenizer_settings *tokenizer = &settings->tokenizer;
+    const struct prepare_settings *prepare = &settings->prepare;
+    bool ready = *prepare->ready.label != 0;
+    struct components_options options = {
+        .text_model = tokenizer->text_model,
+        .speech_folder = ready ? NULL : tokenizer->folder,
+        .expressive = settings->data.expressive,
+        .task_tags = settings->data.mode == INTERLEAVE_ASR_TTS || settings->data.mode == INTERLEAVE_SPANS_ASR_TTS,
+        .codes = {(int32_t)tokenizer->units, (int32_t)tokenizer->pitch_codes, (int32_t)tokenizer->style_codes},
+    };
+    if (!*tokenizer->text_model)
+        FAIL(STATUS_USAGE, "tokenizer.text_model is not set: name a SentencePiece .model file");
+    TRY(parse_rate(prepare->ready.hubert_rate, &options.rates.rate[STREAM_HUBERT]));
+    TRY(parse_rate(prepare->ready.pitch_rate, &options.rates.rate[STREAM_PITCH]));
+    TRY(parse_rate(prepare->ready.style_rate, &options.rates.rate[STREAM_STYLE]));
+    TRY(components_load(&options, components));
+fail:
+    return result;
+}
+
+/* The type in which a checkpoint's weights are stored stands in trainer/state.json; a folder without one is read as
+ * f32. */
+static enum dtype stored_type(const char *path)
+{
+    json_t *state = NULL;
+    enum dtype type = DTYPE_F32;
+    if (checkpoint_read_state(path, &state) == STATUS_OK) {
+        const char *name = json_string_value(json_object_get(state, "dtype"));
+        if (name && !strcmp(name, dtype_name(DTYPE_BF16)))
+            type = DTYPE_BF16;
+    }
+    json_decref(state);
+    return type;
+}
+
+enum status model_load(const char *name, struct machine *machine, struct components **components, struct llama **model)
+{
+    enum status result = STATUS_OK;
+    char *path = NULL;
+    struct llama_config config;
+    int64_t rows = 0;
+    *components = NULL;
+    *model = NULL;
+    TRY(checkpoint_resolve(name, &path));
+    TRY(components_load_checkpoint(path, components));
+    TRY(llama_read_config(path, &config));
+    TRY(llama_create(&config, stored_type(path), machine->kernels, &machine->context, model));
+    TRY(llama_read_weights(*model, path, NULL, &rows));
+    if (rows != config.vocabulary_size || rows < (*components)->vocabulary.size)
+        FAIL(STATUS_CORRUPT, "%s has %lld vocabulary rows for %d ids", path, (long long)rows,
+             (int)(*components)->vocabulary.size);
+fail:
+    if (result != STATUS_OK) {
+        llama_destroy(*model);
+        components_free(*components);
+        *model = NULL;
+        *components = NULL;
+    }
+    free(path);
+    return result;
+}

@@ -1,0 +1,130 @@
+/* train: continued pretraining on text, speech and both (docs/train.md). */
+#include "programs/common/machine.h"
+#include "programs/common/program.h"
+#include "programs/common/settings.h"
+#include "train/run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct program_option options[] = {
+    {"--dry-run", NULL, "print the memory plan a rank and stop; needs no data and no weights", false},
+    {"--gpus", "N", "ranks of the plan of --dry-run (default 1)", false},
+    {"--resume", "auto|none|PATH",
+     "continue the run's newest checkpoint that verifies (default), refuse to, or start from that checkpoint", false},
+    {"--show-samples", "N", "print N documents as the model would see them and stop", false},
+};
+
+static const struct program program = {
+    .name = "train",
+    .usage = "--config FILE [--dry-run [--gpus N]] [--resume auto|none|PATH] [--show-samples N] [key=value ...]",
+    .summary =
+        "Trains a speech-text language model on prepared datasets. SIGTERM, SIGINT or SIGUSR1: saves at the next "
+        "step and exits with 75; the same command continues.",
+    .example = "train --config configs/demo.yaml train.steps=200",
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
+    .takes_config = true,
+};
+
+static char *command_line(int argc, char **argv)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&text, &size);
+    for (int i = 0; stream && i < argc; i++)
+        fprintf(stream, "%s%s", i ? " " : "", argv[i]);
+    if (stream)
+        fclose(stream);
+    return text;
+}
+
+static char *command;
+
+/* Sizes come from the tokenizers where they exist, else from the configuration alone. */
+static enum status vocabulary_rows(const struct settings *settings, int32_t *rows)
+{
+    enum status result = STATUS_OK;
+    struct components *components = NULL;
+    struct vocabulary vocabulary;
+    bool expressive = settings->data.expressive;
+    bool task_tags = settings->data.mode == INTERLEAVE_ASR_TTS || settings->data.mode == INTERLEAVE_SPANS_ASR_TTS;
+    if (components_from_settings(settings, &components) == STATUS_OK) {
+        *rows = components->vocabulary.padded_size;
+        components_free(components);
+        return STATUS_OK;
+    }
+    TRY(vocabulary_create((int32_t)settings->model.text_size, 1, 2, 0, (int32_t)settings->tokenizer.units,
+                          expressive ? (int32_t)settings->tokenizer.pitch_codes : 0,
+                          expressive ? (int32_t)settings->tokenizer.style_codes : 0, task_tags, &vocabulary));
+    *rows = vocabulary.padded_size;
+fail:
+    return result;
+}
+
+static enum status dry_run(const struct program_arguments *arguments, const struct settings *settings)
+{
+    enum status result = STATUS_OK;
+    int64_t ranks = 1;
+    int32_t rows = 0;
+    TRY(program_integer(arguments, "--gpus", 1, 1 << 20, 1, &ranks));
+    TRY(vocabulary_rows(settings, &rows));
+    TRY(run_print_plan(&settings->data, &settings->model, &settings->train, rows, (int)ranks, stdout));
+fail:
+    return result;
+}
+
+static struct run_options read_resume(const struct program_arguments *arguments, const struct settings *settings)
+{
+    const char *resume = program_value(arguments, "--resume", "auto");
+    struct run_options run = {.command = command, .config = settings->config};
+    run.resume = !strcmp(resume, "auto") ? RESUME_AUTO : !strcmp(resume, "none") ? RESUME_NONE : RESUME_PATH;
+    run.resume_path = resume;
+    return run;
+}
+
+static enum status run(const struct program_arguments *arguments)
+{
+    enum status result = STATUS_OK;
+    struct settings settings;
+    struct machine machine = {0};
+    struct components *components = NULL;
+    struct comm *comm = NULL;
+    int64_t samples = 0;
+    TRY(settings_load(arguments, SETTINGS_DATA | SETTINGS_MODEL | SETTINGS_TRAIN, &settings));
+    if (program_flag(arguments, "--dry-run")) {
+        result = dry_run(arguments, &settings);
+        goto fail;
+    }
+    TRY(program_integer(arguments, "--show-samples", 0, 1000000, 0, &samples));
+    TRY(machine_create(settings.train.threads, &machine));
+    TRY(components_from_settings(&settings, &components));
+    TRY(comm_create_single(&comm));
+    struct trainer_setup setup = {.data = &settings.data,
+                                  .model = &settings.model,
+                                  .train = &settings.train,
+                                  .components = components,
+                                  .comm = comm,
+                                  .kernels = machine.kernels,
+                                  .context = &machine.context};
+    struct run_options run_options = read_resume(arguments, &settings);
+    if (samples > 0)
+        TRY(run_show_samples(&setup, samples, stdout));
+    else
+        TRY(run_train(&setup, &run_options));
+fail:
+    comm_destroy(comm);
+    components_free(components);
+    machine_destroy(&machine);
+    settings_free(&settings);
+    return result;
+}
+
+int main(int argc, char **argv)
+{
+    command = command_line(argc, argv);
+    int code = program_main(&program, argc, argv, run);
+    free(command);
+    return code;
+}
