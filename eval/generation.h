@@ -1,0 +1,18 @@
+/* Does generated speech move as speech does? Samples from an empty speech prompt, judged by the unit bigram of the
+ * training utterances: their nats a unit beside those of held-out speech. */
+#ifndef SPIRITLM_EVAL_GENERATION_H
+#define SPIRITLM_EVAL_GENERATION_H
+
+#include "eval/learning.h"
+#include "generate/generator.h"
+
+struct generation_result {
+    double generated, held_out; /* nats a unit */
+    int64_t samples, units;
+};
+
+/* options->output must be OUTPUT_SPEECH. STATUS_CORRUPT when no sample has a unit. */
+enum status generation_evaluate(struct llama *model, const struct learning_data *data,
+                                const struct generation_options *options, struct generation_result *result);
+
+#endif
