@@ -112,11 +112,11 @@ static void print_comparison(const char *name, const struct comparison *comparis
 static enum status judge_learning(const struct learning_result *learning)
 {
     if (!comparison_holds(&learning->speech, 0.05))
-        return status_set(STATUS_CORRUPT, "speech: the model is not 0.05 nat and 2 standard errors below the bigram");
+        return status_set(STATUS_UNMET, "speech: the model is not 0.05 nat and 2 standard errors below the bigram");
     if (comparison_holds(&learning->shuffled, 0.05))
-        return status_set(STATUS_CORRUPT, "shuffled units pass the check too: it does not measure order");
+        return status_set(STATUS_UNMET, "shuffled units pass the check too: it does not measure order");
     if (learning->text.margin.n > 0 && !comparison_holds(&learning->text, 0))
-        return status_set(STATUS_CORRUPT, "text: the model is not below the bigram of the same pieces");
+        return status_set(STATUS_UNMET, "text: the model is not below the bigram of the same pieces");
     return STATUS_OK;
 }
 
@@ -168,7 +168,7 @@ static enum status run_generation(struct evaluation *evaluation, const char *unu
     results_add(metrics, "held_out", (struct estimate){generation.held_out, NAN, 0});
     TRY(results_write(evaluation->out, "generation", evaluation->model_name, evaluation->components, metrics, NULL));
     if (program_flag(evaluation->arguments, "--require") && !(fabs(ratio - 1) <= 0.25))
-        FAIL(STATUS_CORRUPT, "generated units lie more than 25 %% from held-out speech under the bigram");
+        FAIL(STATUS_UNMET, "generated units lie more than 25 %% from held-out speech under the bigram");
 fail:
     close_data(evaluation, train, held_out);
     json_decref(metrics);

@@ -8,6 +8,7 @@
 
 enum status {
     STATUS_OK = 0,
+    STATUS_UNMET = 1,        /* a check that was asked for does not hold */
     STATUS_USAGE = 2,        /* a wrong option, configuration key or value; a file that the user named is missing */
     STATUS_CORRUPT = 65,     /* an input file is damaged or not what it should be; the text names it */
     STATUS_INTERNAL = 70,    /* a broken promise inside the program, or out of memory */

@@ -1,0 +1,88 @@
+/* The bigram and the estimators against values worked out by hand. */
+#include "support/test_support.h"
+
+#include "eval/kneser_ney.h"
+#include "eval/statistics.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* Sequences "0 1 0 1 2" and "0 2" over {0, 1, 2, 3}; ^ is the start.
+ * Pairs: ^0:2, 01:2, 10:1, 12:1, 02:1. Counts of counts: n1 = 3, n2 = 2, so D = 3/7.
+ * Predecessors N(. w): 0 from {^, 1} = 2, 1 from {0} = 1, 2 from {1, 0} = 2, 3: 0; N(. .) = 5, T = 3.
+ * Of these one word has 1 and two have 2: D1 = 1 / (1 + 2*2) = 1/5. P1(w) = max(N - 1/5, 0)/5 + (1/5 * 3/5) / 4. */
+static void bigram_equals_the_hand_computation(void **state)
+{
+    (void)state;
+    static const int32_t first[] = {0, 1, 0, 1, 2}, second[] = {0, 2};
+    struct kneser_ney *model;
+    assert_ok(kneser_ney_create(4, &model));
+    assert_ok(kneser_ney_add(model, first, 5));
+    assert_ok(kneser_ney_add(model, second, 2));
+    assert_ok(kneser_ney_finish(model));
+    double d = 3.0 / 7, rest = 0.2 * 3 / 5 / 4;
+    double p1[4] = {1.8 / 5 + rest, 0.8 / 5 + rest, 1.8 / 5 + rest, rest};
+    /* Context 0: c = 3, successors {1, 2}. */
+    assert_true(fabs(exp(kneser_ney_log(model, 0, 1)) - ((2 - d) / 3 + d * 2 / 3 * p1[1])) < 1e-14);
+    assert_true(fabs(exp(kneser_ney_log(model, 0, 2)) - ((1 - d) / 3 + d * 2 / 3 * p1[2])) < 1e-14);
+    assert_true(fabs(exp(kneser_ney_log(model, 0, 3)) - d * 2 / 3 * p1[3]) < 1e-14);
+    /* The start: c = 2, one successor. */
+    assert_true(fabs(exp(kneser_ney_log(model, -1, 0)) - ((2 - d) / 2 + d / 2 * p1[0])) < 1e-14);
+    /* Context 3 was never seen. */
+    assert_true(fabs(exp(kneser_ney_log(model, 3, 2)) - p1[2]) < 1e-14);
+    double nats = -kneser_ney_log(model, -1, 0) - kneser_ney_log(model, 0, 2);
+    assert_true(fabs(kneser_ney_nats(model, second, 2) - nats) < 1e-14);
+    kneser_ney_free(model);
+}
+
+static void bigram_probabilities_sum_to_one(void **state)
+{
+    (void)state;
+    enum { SIZE = 50, LENGTH = 400 };
+    struct rng rng = rng_make(test_seed(), RNG_TEST, 6, 0);
+    struct kneser_ney *model;
+    int32_t sequence[LENGTH];
+    assert_ok(kneser_ney_create(SIZE, &model));
+    for (int s = 0; s < 5; s++) {
+        for (int i = 0; i < LENGTH; i++)
+            sequence[i] = (int32_t)(SIZE * pow(rng_uniform(&rng), 3));
+        assert_ok(kneser_ney_add(model, sequence, LENGTH));
+    }
+    assert_ok(kneser_ney_finish(model));
+    for (int32_t context = -1; context < SIZE; context++) {
+        double sum = 0;
+        for (int32_t word = 0; word < SIZE; word++)
+            sum += exp(kneser_ney_log(model, context, word));
+        assert_true(fabs(sum - 1) < 1e-12);
+    }
+    sequence[0] = SIZE;
+    assert_fails(kneser_ney_add(model, sequence, 1), STATUS_INTERNAL, "outside");
+    kneser_ney_free(model);
+    assert_ok(kneser_ney_create(SIZE, &model));
+    assert_fails(kneser_ney_finish(model), STATUS_USAGE, "no training sequence");
+    kneser_ney_free(model);
+}
+
+static void estimates_equal_the_textbook(void **state)
+{
+    (void)state;
+    static const double values[] = {1, 0, 1, 1, 0.5}; /* mean 0.7, s^2 = 0.2, s / sqrt 5 = 0.2 */
+    struct estimate mean = estimate_mean(values, 5);
+    assert_true(fabs(mean.value - 0.7) < 1e-15 && fabs(mean.standard_error - 0.2) < 1e-15 && mean.n == 5);
+    static const double tops[] = {2, 3, 10}, bottoms[] = {1, 2, 5}; /* ratio 15/8; residuals 1/8, -3/4, 5/8 */
+    struct estimate ratio = estimate_ratio(tops, bottoms, 3);
+    double squares = 1.0 / 64 + 9.0 / 16 + 25.0 / 64;
+    assert_true(fabs(ratio.value - 1.875) < 1e-15);
+    assert_true(fabs(ratio.standard_error - sqrt(1.5 * squares) / 8) < 1e-15);
+    assert_true(isnan(estimate_mean(values, 1).standard_error) && isnan(estimate_mean(values, 0).value));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bigram_equals_the_hand_computation),
+        cmocka_unit_test(bigram_probabilities_sum_to_one),
+        cmocka_unit_test(estimates_equal_the_textbook),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
