@@ -1,7 +1,7 @@
 #include "eval/learning.h"
 
-#include "core/rng.h"
 #include "eval/documents.h"
+#include "eval/shuffle.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -100,7 +100,7 @@ static enum status compare(const struct vocabulary *vocabulary, struct counted_k
     if (!margins || !tokens)
         FAIL(STATUS_INTERNAL, "no memory to compare %lld documents", (long long)list->count);
     for (int64_t i = 0; i < list->count; i++) {
-        double model_nats, bigram_nats;
+        double model_nats = 0, bigram_nats = 0;
         if (real_only && list->synthetic[i])
             continue;
         TRY(compare_document(vocabulary, what, bigram, &list->sequences[i], &model_nats, &bigram_nats, &tokens[kept]));
@@ -119,29 +119,14 @@ fail:
     return result;
 }
 
-/* Permutes the counted tokens among their places within each document. */
-static enum status shuffle(const struct vocabulary *vocabulary, struct counted_kind what, uint64_t seed,
-                           struct document_list *list)
+static enum status shuffle_all(const struct vocabulary *vocabulary, enum token_kind kind, uint64_t seed,
+                               struct document_list *list)
 {
-    for (int64_t d = 0; d < list->count; d++) {
-        struct scored_sequence *sequence = &list->sequences[d];
-        struct rng rng = rng_make(seed, RNG_EVALUATE, 1, (uint64_t)d);
-        int64_t count = 0;
-        int64_t *places = malloc((size_t)(sequence->count + 1) * sizeof *places);
-        if (!places)
-            return status_set(STATUS_INTERNAL, "no memory to shuffle a document");
-        for (int64_t i = 0; i < sequence->count; i++)
-            if (counts(vocabulary, what, sequence->ids[i]))
-                places[count++] = i;
-        for (int64_t i = count - 1; i > 0; i--) {
-            int64_t j = (int64_t)rng_below(&rng, (uint64_t)i + 1);
-            int32_t swap = sequence->ids[places[i]];
-            sequence->ids[places[i]] = sequence->ids[places[j]];
-            sequence->ids[places[j]] = swap;
-        }
-        free(places);
-    }
-    return STATUS_OK;
+    enum status result = STATUS_OK;
+    for (int64_t d = 0; d < list->count; d++)
+        TRY(shuffle_kind(vocabulary, kind, seed, d, &list->sequences[d]));
+fail:
+    return result;
 }
 
 static enum status evaluate_kind(struct llama *model, const struct learning_data *data, enum dataset_kind kind,
@@ -162,7 +147,7 @@ static enum status evaluate_kind(struct llama *model, const struct learning_data
     if (real)
         TRY(compare(vocabulary, what, bigram, &held_out, true, real));
     if (shuffled) {
-        TRY(shuffle(vocabulary, what, data->seed, &held_out));
+        TRY(shuffle_all(vocabulary, what.kind, data->seed, &held_out));
         TRY(scorer_run(model, held_out.sequences, held_out.count));
         TRY(compare(vocabulary, what, bigram, &held_out, false, shuffled));
     }
@@ -210,7 +195,7 @@ enum status unit_bigram_held_out(const struct learning_data *data, const struct 
     double sum = 0, tokens = 0;
     TRY(documents_read(&data->interleaver, data->held_out, data->held_out_count, DATASET_SPEECH, &list));
     for (int64_t i = 0; i < list.count; i++) {
-        double unused, bigram_nats, count;
+        double unused = 0, bigram_nats = 0, count = 0;
         TRY(compare_document(vocabulary, counted_hubert(vocabulary), bigram, &list.sequences[i], &unused, &bigram_nats,
                              &count));
         sum += bigram_nats;

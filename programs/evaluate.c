@@ -4,6 +4,8 @@
 #include "eval/learning.h"
 #include "eval/pairs.h"
 #include "eval/results.h"
+#include "eval/shuffled_pairs.h"
+#include "io/atomic_file.h"
 #include "programs/common/machine.h"
 #include "programs/common/program.h"
 #include "train/trainer.h"
@@ -16,16 +18,16 @@
 static const struct program_option options[] = {
     {"--model", "RUN_OR_CHECKPOINT", "the model (default train.run)", false},
     {"--out", "DIR", "folder of results and samples (default train.run/evaluation)", false},
-    {"--require", NULL, "learning, generation: end with an error when a check does not hold", false},
+    {"--require", NULL, "end with exit code 1 when the task's check does not hold", false},
 };
 
 static const struct program program = {
     .name = "evaluate",
     .usage = "--config FILE TASK [ARGUMENT ...] [--model M] [--out DIR] [--require] [key=value ...]",
-    .summary =
-        "Tasks: `pairs FILE.jsonl` (which of two continuations is likelier), `learning` (held-out nats a token "
-        "against a Kneser-Ney bigram, with the units shuffled too), `generation` (the bigram's nats a unit of 20 "
-        "generated samples beside held-out speech).",
+    .summary = "Tasks: `pairs FILE.jsonl` (which of two continuations is likelier), `learning` (held-out nats a token "
+               "against a Kneser-Ney bigram, with the units shuffled too; leaves pairs_shuffled.jsonl for `pairs`), "
+               "`generation` (the bigram's nats a unit of 20 "
+               "generated samples beside held-out speech).",
     .example = "evaluate --config configs/demo.yaml learning",
     .options = options,
     .option_count = sizeof options / sizeof *options,
@@ -61,6 +63,9 @@ static enum status run_pairs(struct evaluation *evaluation, const char *path)
     results_add(metrics, "accuracy_sum", pairs.sum);
     results_add(metrics, "accuracy_mean", pairs.mean);
     TRY(results_write(evaluation->out, "pairs", evaluation->model_name, evaluation->components, metrics, samples));
+    if (program_flag(evaluation->arguments, "--require") && !(pairs.mean.value >= 0.5 + 2 * pairs.mean.standard_error &&
+                                                              pairs.sum.value >= 0.5 + 2 * pairs.sum.standard_error))
+        FAIL(STATUS_UNMET, "the correct side is not preferred by 2 standard errors");
 fail:
     json_decref(samples);
     json_decref(metrics);
@@ -136,6 +141,10 @@ static enum status run_learning(struct evaluation *evaluation, const char *unuse
     print_comparison("of real recordings", &learning.real_speech, metrics);
     print_comparison("shuffled units", &learning.shuffled, metrics);
     print_comparison("text pieces", &learning.text, metrics);
+    char path[4200];
+    TRY(make_directories(evaluation->out));
+    snprintf(path, sizeof path, "%s/pairs_shuffled.jsonl", evaluation->out);
+    TRY(shuffled_pairs_write(&data, path));
     TRY(results_write(evaluation->out, "learning", evaluation->model_name, evaluation->components, metrics, NULL));
     if (program_flag(evaluation->arguments, "--require"))
         TRY(judge_learning(&learning));

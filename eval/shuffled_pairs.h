@@ -1,0 +1,10 @@
+/* A file for `evaluate pairs` made of held-out speech: each utterance's units, and the same units with the hubert ones
+ * shuffled among their places. */
+#ifndef SPIRITLM_EVAL_SHUFFLED_PAIRS_H
+#define SPIRITLM_EVAL_SHUFFLED_PAIRS_H
+
+#include "eval/learning.h"
+
+enum status shuffled_pairs_write(const struct learning_data *data, const char *path);
+
+#endif
