@@ -4,6 +4,7 @@
 #include "train/optimizer.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 /* Writes ids as a reader wants them: runs of text pieces decoded, every other id by its name. */
 static enum status print_ids(const struct components *components, const int32_t *ids, int64_t count, FILE *file)
@@ -81,7 +82,12 @@ enum status run_print_plan(const struct data_settings *data, const struct model_
         FAIL(STATUS_USAGE, "data.lanes is %lld, fewer than the %d ranks", (long long)data->lanes, ranks);
     int64_t own_lanes = (data->lanes + ranks - 1) / ranks;
     int64_t micro = train->micro_batch && train->micro_batch < own_lanes ? train->micro_batch : own_lanes;
-    TRY(trainer_model_config(data, model, vocabulary_rows, &config));
+    struct model_settings planned = *model;
+    if (*model->initialize_from && access(model->initialize_from, R_OK) != 0) {
+        fprintf(file, "note: %s is not there; planned with the sizes of the configuration\n", model->initialize_from);
+        planned.initialize_from = "";
+    }
+    TRY(trainer_model_config(data, &planned, vocabulary_rows, &config));
     TRY(parameter_layout_create(&config, &layout));
     if (memory_plan_add(&parameters, layout.elements * (int64_t)dtype_size(dtype), "weights") < 0)
         FAIL(STATUS_INTERNAL, "the weights' size overflows");
