@@ -40,6 +40,7 @@ struct sentencepiece {
     uint32_t table_mask;
     int32_t longest;      /* bytes of the longest piece that merging can make */
     int32_t unused_count; /* pieces of type UNUSED */
+    bool words_apart;     /* no piece has a space symbol behind anything but space symbols, and none is unused */
     int32_t *user;        /* ids of the user-defined pieces, sorted by their bytes */
     int32_t user_count;
     bool user_first[256]; /* first bytes of user-defined pieces */

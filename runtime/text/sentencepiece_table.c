@@ -121,6 +121,14 @@ static enum status user_list_build(struct sentencepiece *model, const char *name
     return STATUS_OK;
 }
 
+static bool reaches_over_a_space(const struct piece *piece)
+{
+    size_t size = (size_t)piece->size, leading = 0;
+    while (size - leading >= SPACE_SYMBOL_SIZE && memcmp(piece->text + leading, SPACE_SYMBOL, SPACE_SYMBOL_SIZE) == 0)
+        leading += SPACE_SYMBOL_SIZE;
+    return memmem(piece->text + leading, size - leading, SPACE_SYMBOL, SPACE_SYMBOL_SIZE);
+}
+
 enum status piece_tables_build(struct sentencepiece *model, const char *name)
 {
     uint32_t slots = 16;
@@ -130,6 +138,7 @@ enum status piece_tables_build(struct sentencepiece *model, const char *name)
     model->table_mask = slots - 1;
     if (!model->table)
         return status_set(STATUS_INTERNAL, "%s: no memory for a table of %u pieces", name, slots);
+    model->words_apart = true;
     for (int32_t id = 0; id < model->count; id++) {
         const struct piece *piece = &model->pieces[id];
         int32_t other = piece_lookup(model, piece->text, (size_t)piece->size);
@@ -143,6 +152,8 @@ enum status piece_tables_build(struct sentencepiece *model, const char *name)
         if (piece_mergeable(piece) && piece->size > model->longest)
             model->longest = piece->size;
         model->unused_count += piece->type == PIECE_UNUSED;
+        if (piece->type == PIECE_UNUSED || (piece->type == PIECE_NORMAL && reaches_over_a_space(piece)))
+            model->words_apart = false;
     }
     return user_list_build(model, name);
 }
