@@ -4,8 +4,9 @@
  *    "hubert": [5, 5, 7], "pitch": [..], "style": [..],             ready units, optional, not deduplicated
  *    "begin": 0.0, "end": 12.5,                                     a segment of the file, optional
  *    "source": "asterisk", "synthetic": false}                      free labels, kept in the shard's meta
- * A row has text, or audio, or ready units, or several. Audio paths are relative to the manifest's folder. Word times
- * count from the beginning of the row's audio, that is from `begin`. */
+ * A line that `tokenize` prints is a row; its unit string "units" is passed over. A row has text, or audio, or ready
+ * units, or several. Audio paths are relative to the manifest's folder. Word times count from the beginning of the
+ * row's audio, that is from `begin`. */
 #ifndef SPIRITLM_DATA_MANIFEST_H
 #define SPIRITLM_DATA_MANIFEST_H
 

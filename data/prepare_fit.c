@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { BATCH = 16 }; /* rows decoded at a time; the fit does not depend on it */
+enum { BATCH = 32 }; /* rows measured at a time; the fit does not depend on it */
 
 struct candidate {
     uint64_t key; /* of seed and id: the sample does not change with the order of manifests or rows */
@@ -19,9 +19,10 @@ struct candidate {
 
 struct fit_batch {
     const struct prepare_settings *settings;
+    const struct speech_fit *fit;
     const struct candidate *candidates;
     struct audio_cache *caches; /* one a thread */
-    float *samples[BATCH];
+    struct speech_features *features[BATCH];
     int64_t counts[BATCH];
     char reasons[BATCH][REASON_LENGTH];
     enum status status[BATCH];
@@ -77,32 +78,25 @@ static enum status list_candidates(const struct prepare *prepare, struct candida
     return STATUS_OK;
 }
 
-/* A copy of the row's samples: its file may be another row's too. */
-static enum status decode_row(struct fit_batch *batch, int64_t task, struct audio_cache *cache)
+static enum status measure_row(struct fit_batch *batch, int64_t task, struct audio_cache *cache)
 {
     const float *samples = NULL;
-    int64_t count = 0;
     char *reason = batch->reasons[task];
-    enum status result = prepare_audio(cache, batch->candidates[task].row, &samples, &count, reason);
+    enum status result = prepare_audio(cache, batch->candidates[task].row, &samples, &batch->counts[task], reason);
     if (result != STATUS_OK || reason[0])
         return result;
-    double seconds = (double)count / AUDIO_RATE;
+    double seconds = (double)batch->counts[task] / AUDIO_RATE;
     if (seconds < batch->settings->minimum_seconds || seconds > batch->settings->maximum_seconds) {
         snprintf(reason, REASON_LENGTH, "%.3f s long", seconds);
         return STATUS_OK;
     }
-    batch->samples[task] = malloc((size_t)count * sizeof *samples);
-    if (!batch->samples[task])
-        return status_set(STATUS_INTERNAL, "out of memory");
-    memcpy(batch->samples[task], samples, (size_t)count * sizeof *samples);
-    batch->counts[task] = count;
-    return STATUS_OK;
+    return speech_fit_analyse(batch->fit, samples, batch->counts[task], &batch->features[task]);
 }
 
-static void decode(void *argument, int64_t task, int worker)
+static void measure(void *argument, int64_t task, int worker)
 {
     struct fit_batch *batch = argument;
-    batch->status[task] = decode_row(batch, task, batch->caches + worker);
+    batch->status[task] = measure_row(batch, task, batch->caches + worker);
     if (batch->status[task] != STATUS_OK)
         batch->errors[task] = strdup(status_text());
 }
@@ -110,15 +104,15 @@ static void decode(void *argument, int64_t task, int worker)
 static void batch_clear(struct fit_batch *batch)
 {
     for (int i = 0; i < BATCH; i++) {
-        free(batch->samples[i]);
+        speech_features_free(batch->features[i]);
         free(batch->errors[i]);
-        batch->samples[i] = NULL;
+        batch->features[i] = NULL;
         batch->errors[i] = NULL;
         batch->reasons[i][0] = 0;
     }
 }
 
-static enum status add_batch(const struct fit_batch *batch, int64_t count, struct speech_fit *fit, int64_t wanted,
+static enum status add_batch(struct fit_batch *batch, int64_t count, struct speech_fit *fit, int64_t wanted,
                              int64_t *samples)
 {
     enum status result = STATUS_OK;
@@ -130,7 +124,9 @@ static enum status add_batch(const struct fit_batch *batch, int64_t count, struc
             log_warning("%s is left out of the fit: %s", row->audio, batch->reasons[i]);
             continue;
         }
-        TRY(speech_fit_add(fit, batch->samples[i], batch->counts[i], row->speaker));
+        struct speech_features *features = batch->features[i];
+        batch->features[i] = NULL;
+        TRY(speech_fit_take(fit, features, row->speaker));
         *samples += batch->counts[i];
     }
 fail:
@@ -148,7 +144,7 @@ static enum status add_candidates(struct prepare *prepare, struct fit_batch *bat
     while (done < count && samples < wanted && result == STATUS_OK) {
         int64_t size = count - done < BATCH ? count - done : BATCH;
         batch->candidates = candidates + done;
-        thread_pool_run(prepare->pool, size, decode, batch);
+        thread_pool_run(prepare->pool, size, measure, batch);
         result = add_batch(batch, size, fit, wanted, &samples);
         batch_clear(batch);
         done += size;
@@ -175,6 +171,7 @@ static enum status add_sample(struct prepare *prepare, struct speech_fit *fit)
     if (!batch || !caches)
         FAIL(STATUS_INTERNAL, "out of memory");
     batch->settings = prepare->options->prepare;
+    batch->fit = fit;
     batch->caches = caches;
     TRY(list_candidates(prepare, &candidates, &count));
     TRY(add_candidates(prepare, batch, candidates, count, fit));

@@ -92,8 +92,25 @@ static enum status count_text(const struct sentencepiece *text, const struct sha
     return result;
 }
 
-static enum status count_rows(const struct prepare_dataset *dataset, const struct sentencepiece *text,
-                              struct report *report)
+/* Each aligned row interleaved as the first visit of a training would: how much of the data switches modality. */
+static enum status count_interleaved(const struct interleaver *interleaver, const struct shard_row *row, int64_t number,
+                                     struct report *report)
+{
+    struct document document = {0};
+    struct rng rng = rng_make(0, RNG_INTERLEAVE, (uint64_t)number, 0);
+    enum status result = document_interleaved(interleaver, row, &rng, &document);
+    if (result == STATUS_OK) {
+        report->documents++;
+        report->spans += document.spans;
+        report->words += document.words;
+        report->switched_words += document.switched_words;
+    }
+    document_free(&document);
+    return result;
+}
+
+static enum status count_rows(const struct prepare_dataset *dataset, const struct interleaver *interleaver,
+                              const struct sentencepiece *text, struct report *report)
 {
     enum status result = STATUS_OK;
     struct dataset *opened = NULL;
@@ -106,6 +123,8 @@ static enum status count_rows(const struct prepare_dataset *dataset, const struc
             TRY(count_units(&row, &dataset->fingerprints.rates, report));
         if (text && row.text_length > 0)
             TRY(count_text(text, &row, report));
+        if (interleaver && row.word_count > 0)
+            TRY(count_interleaved(interleaver, &row, i, report));
     }
 fail:
     dataset_close(opened);
@@ -147,6 +166,12 @@ static json_t *report_json(const struct prepare_dataset *dataset, const struct r
     if (report->text_tokens >= 0)
         json_object_set_new(root, "text_tokens_per_second",
                             json_real(ratio((double)report->aligned_text_tokens, aligned)));
+    if (report->documents > 0)
+        json_object_set_new(root, "interleaved",
+                            json_pack("{s:I, s:I, s:f, s:f}", "words", (json_int_t)report->words, "switched_words",
+                                      (json_int_t)report->switched_words, "switched_share",
+                                      ratio((double)report->switched_words, (double)report->words),
+                                      "spans_per_document", ratio((double)report->spans, (double)report->documents)));
     return root;
 }
 
@@ -175,6 +200,36 @@ static void print_report(const struct prepare_dataset *dataset, const struct rep
             fprintf(file, "  %s: %lld units, %lld tokens (%.2f a second)\n", stream_names[i],
                     (long long)totals->units[i], (long long)report->tokens[i],
                     ratio((double)report->tokens[i], seconds));
+    if (report->documents > 0)
+        fprintf(file, "  interleaved: %lld of %lld words (%.1f %%) in documents that switch, %.2f spans a document\n",
+                (long long)report->switched_words, (long long)report->words,
+                100 * ratio((double)report->switched_words, (double)report->words),
+                ratio((double)report->spans, (double)report->documents));
+}
+
+/* The vocabulary that a training on this dataset would have. *used is set when the dataset can be interleaved. */
+static enum status make_interleaver(const struct prepare *prepare, const struct prepare_dataset *dataset,
+                                    const struct sentencepiece *text, struct vocabulary *vocabulary,
+                                    struct interleaver *interleaver, bool *used)
+{
+    enum status result = STATUS_OK;
+    struct dataset *opened = NULL;
+    int32_t codes[STREAM_COUNT];
+    *used = text && prepare->options->interleave && dataset->kind == DATASET_SPEECH;
+    if (!*used)
+        return STATUS_OK;
+    TRY(dataset_open(dataset->folder, &opened));
+    for (int stream = 0; stream < STREAM_COUNT; stream++)
+        codes[stream] = prepare->tokenizer ? speech_tokenizer_size(prepare->tokenizer, (enum unit_stream)stream)
+                                           : (int32_t)dataset_totals(opened)->codes[stream];
+    TRY(vocabulary_create(sentencepiece_size(text), sentencepiece_bos(text), sentencepiece_eos(text),
+                          sentencepiece_unk(text), codes[STREAM_HUBERT], codes[STREAM_PITCH], codes[STREAM_STYLE], true,
+                          vocabulary));
+    *interleaver = (struct interleaver){text, vocabulary, dataset->fingerprints.rates, *prepare->options->interleave};
+    TRY(interleaver_check(interleaver));
+fail:
+    dataset_close(opened);
+    return result;
 }
 
 enum status prepare_report(struct prepare *prepare, const struct prepare_dataset *dataset)
@@ -182,6 +237,9 @@ enum status prepare_report(struct prepare *prepare, const struct prepare_dataset
     enum status result = STATUS_OK;
     struct report report = {.text_tokens = -1};
     struct sentencepiece *text = NULL;
+    struct vocabulary vocabulary;
+    struct interleaver interleaver;
+    bool interleaved = false;
     json_t *root = NULL;
     char path[PREPARE_PATH], *json = NULL;
     bool written = false;
@@ -191,7 +249,8 @@ enum status prepare_report(struct prepare *prepare, const struct prepare_dataset
         report.text_tokens = 0;
     }
     TRY(count_rejects(dataset, &report));
-    TRY(count_rows(dataset, text, &report));
+    TRY(make_interleaver(prepare, dataset, text, &vocabulary, &interleaver, &interleaved));
+    TRY(count_rows(dataset, interleaved ? &interleaver : NULL, text, &report));
     root = report_json(dataset, &report);
     if (!root || !(json = json_text(root, 1)))
         FAIL(STATUS_INTERNAL, "out of memory");

@@ -1,0 +1,25 @@
+/* What `inspect` prints, one function a kind of file (docs/inspect.md). All refuse what is damaged or something else
+ * with the status and text of the module that reads it. */
+#ifndef SPIRITLM_PROGRAMS_INSPECT_H
+#define SPIRITLM_PROGRAMS_INSPECT_H
+
+#include "core/status.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct inspect_options {
+    int64_t row; /* -1: none; the row that is printed whole */
+    bool verify; /* read and hash everything */
+};
+
+enum status inspect_shard(const char *path, const struct inspect_options *options);
+enum status inspect_dataset(const char *folder, const struct inspect_options *options);
+enum status inspect_manifest(const char *path, const struct inspect_options *options);
+enum status inspect_safetensors(const char *path, const struct inspect_options *options);
+enum status inspect_text_model(const char *path, const struct inspect_options *options);
+enum status inspect_tokenizer(const char *folder, const struct inspect_options *options);
+enum status inspect_model(const char *folder, const struct inspect_options *options); /* checkpoint or HF folder */
+enum status inspect_run(const char *folder, const struct inspect_options *options);
+
+#endif

@@ -1,0 +1,170 @@
+/* Shards, datasets and manifests as text. */
+#include "data/shard_index.h"
+#include "io/audio.h"
+#include "programs/common/inspect.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const stream_names[STREAM_COUNT] = {"hubert", "pitch", "style"};
+
+static void print_fingerprints(const struct shard_fingerprints *fingerprints)
+{
+    for (int stream = 0; stream < STREAM_COUNT; stream++) {
+        const struct rational *rate = &fingerprints->rates.rate[stream];
+        char text[65];
+        if (rate->numerator == 0)
+            continue;
+        sha256_hex(&fingerprints->stream[stream], text);
+        printf("  %-7s %.6g units/s, tokenizer %.16s\n", stream_names[stream],
+               (double)rate->numerator / (double)rate->denominator, text);
+    }
+}
+
+static void print_totals(const struct shard_totals *totals)
+{
+    printf("  rows    %lld", (long long)totals->rows);
+    if (totals->samples > 0)
+        printf(" (%lld aligned, %lld words), %.3f hours", (long long)totals->aligned_rows, (long long)totals->words,
+               (double)totals->samples / AUDIO_RATE / 3600);
+    printf("\n  text    %lld bytes\n", (long long)totals->text_bytes);
+    for (int stream = 0; stream < STREAM_COUNT; stream++)
+        if (totals->units[stream] > 0)
+            printf("  %-7s %lld units, the largest is %lld\n", stream_names[stream], (long long)totals->units[stream],
+                   (long long)totals->codes[stream] - 1);
+}
+
+/* Bytes of a file on a terminal: control characters become dots. */
+static void print_text(const char *name, const char *text, int64_t length)
+{
+    if (length == 0)
+        return;
+    printf("  %-8s ", name);
+    for (int64_t i = 0; i < length; i++)
+        putchar((unsigned char)text[i] < ' ' || text[i] == 0x7f ? '.' : text[i]);
+    putchar('\n');
+}
+
+static void print_row(int64_t number, const struct shard_row *row)
+{
+    char source[65];
+    printf("row %lld\n", (long long)number);
+    print_text("id", row->id, row->id_length);
+    print_text("speaker", row->speaker, row->speaker_length);
+    print_text("text", row->text, row->text_length);
+    print_text("meta", row->meta, row->meta_length);
+    if (row->duration == 0)
+        return;
+    sha256_hex(&row->source, source);
+    printf("  duration %.4f s, alignment score %.4g, samples %.16s\n", (double)row->duration / AUDIO_RATE,
+           (double)row->score, source);
+    for (int64_t i = 0; i < row->word_count; i++) {
+        const struct aligned_word *word = row->words + i;
+        printf("  word     %9.4f %9.4f  %.*s\n", (double)word->start / AUDIO_RATE, (double)word->end / AUDIO_RATE,
+               word->text_end - word->text_begin, row->text + word->text_begin);
+    }
+    for (int stream = 0; stream < STREAM_COUNT; stream++) {
+        if (row->units.count[stream] == 0)
+            continue;
+        printf("  %-8s", stream_names[stream]);
+        for (int64_t i = 0; i < row->units.count[stream]; i++)
+            printf(" %u", row->units.values[stream][i]);
+        putchar('\n');
+    }
+}
+
+enum status inspect_shard(const char *path, const struct inspect_options *options)
+{
+    enum status result = STATUS_OK;
+    struct shard *shard = NULL;
+    struct shard_totals totals = {0};
+    struct shard_row row;
+    TRY(shard_open(path, NULL, &shard));
+    if (options->row >= shard_rows(shard))
+        FAIL(STATUS_USAGE, "%s: row %lld of %lld (they count from 0)", path, (long long)options->row,
+             (long long)shard_rows(shard));
+    shard_count(shard, &totals);
+    printf("%s: shard, every row's CRC32C agrees\n", path);
+    print_totals(&totals);
+    print_fingerprints(shard_get_fingerprints(shard));
+    if (options->row >= 0) {
+        shard_row_get(shard, options->row, &row);
+        print_row(options->row, &row);
+    }
+fail:
+    shard_close(shard);
+    return result;
+}
+
+static enum status verify_dataset(struct dataset *dataset)
+{
+    for (int64_t k = 0; k < dataset_shards(dataset); k++) {
+        struct shard_row row;
+        if (dataset_shard_begin(dataset, k) == dataset_shard_begin(dataset, k + 1))
+            continue;
+        enum status result = dataset_row(dataset, dataset_shard_begin(dataset, k), &row);
+        if (result != STATUS_OK)
+            return result;
+    }
+    printf("  verified: SHA-256 of every shard, CRC32C of every row\n");
+    return STATUS_OK;
+}
+
+enum status inspect_dataset(const char *folder, const struct inspect_options *options)
+{
+    enum status result = STATUS_OK;
+    struct dataset *dataset = NULL;
+    struct shard_row row;
+    char hash[65];
+    TRY(dataset_open(folder, &dataset));
+    struct sha256 contents = dataset_hash(dataset);
+    sha256_hex(&contents, hash);
+    printf("%s: %s dataset of %lld shards, contents %.16s\n", folder, dataset_kind_name(dataset_kind(dataset)),
+           (long long)dataset_shards(dataset), hash);
+    print_totals(dataset_totals(dataset));
+    print_fingerprints(dataset_fingerprints(dataset));
+    if (options->verify)
+        TRY(verify_dataset(dataset));
+    if (options->row >= dataset_rows(dataset))
+        FAIL(STATUS_USAGE, "%s: row %lld of %lld (they count from 0)", folder, (long long)options->row,
+             (long long)dataset_rows(dataset));
+    if (options->row >= 0) {
+        TRY(dataset_row(dataset, options->row, &row));
+        print_row(options->row, &row);
+    }
+fail:
+    dataset_close(dataset);
+    return result;
+}
+
+enum status inspect_manifest(const char *path, const struct inspect_options *options)
+{
+    enum status result = STATUS_OK;
+    struct manifest manifest = {0};
+    int64_t audio = 0, text = 0, ready = 0, words = 0;
+    TRY(manifest_read(path, &manifest));
+    for (int64_t i = 0; i < manifest.count; i++) {
+        const struct manifest_row *row = manifest.rows + i;
+        audio += row->audio != NULL;
+        text += row->text != NULL;
+        ready += row->units[STREAM_HUBERT] != NULL;
+        words += row->words != NULL;
+    }
+    printf("%s: manifest of %lld rows: %lld with audio, %lld with text, %lld with ready units, %lld with words\n", path,
+           (long long)manifest.count, (long long)audio, (long long)text, (long long)ready, (long long)words);
+    if (options->row >= manifest.count)
+        FAIL(STATUS_USAGE, "%s: row %lld of %lld (they count from 0)", path, (long long)options->row,
+             (long long)manifest.count);
+    if (options->row >= 0) {
+        const struct manifest_row *row = manifest.rows + options->row;
+        printf("row %lld, line %lld\n", (long long)options->row, (long long)row->line);
+        const char *const names[] = {"id", "speaker", "audio", "text", "meta"};
+        const char *const values[] = {row->id, row->speaker, row->audio, row->text, row->meta};
+        for (int i = 0; i < 5; i++)
+            print_text(names[i], values[i], values[i] ? (int64_t)strlen(values[i]) : 0);
+    }
+fail:
+    manifest_free(&manifest);
+    return result;
+}

@@ -1,0 +1,245 @@
+/* Tokenizers, weights and checkpoints as text. */
+#include "generate/components.h"
+#include "io/atomic_file.h"
+#include "io/json.h"
+#include "io/safetensors.h"
+#include "programs/common/inspect.h"
+#include "speech/speech_tokenizer.h"
+#include "text/sentencepiece.h"
+#include "train/checkpoint.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PATH_LENGTH = 4096 };
+
+static enum status join(const char *folder, const char *name, char path[PATH_LENGTH])
+{
+    int length = snprintf(path, PATH_LENGTH, "%s/%s", folder, name);
+    return length < PATH_LENGTH ? STATUS_OK : status_set(STATUS_USAGE, "%s: the path is too long", folder);
+}
+
+static bool holds(const char *folder, const char *name)
+{
+    char path[PATH_LENGTH];
+    return join(folder, name, path) == STATUS_OK && access(path, F_OK) == 0;
+}
+
+static void print_tensor(const struct tensor_info *info)
+{
+    printf("  %-4s [", dtype_name(info->type));
+    for (int d = 0; d < info->rank; d++)
+        printf("%s%lld", d ? ", " : "", (long long)info->shape[d]);
+    printf("]  %s\n", info->name);
+}
+
+static void print_sum(int64_t tensors, int64_t elements, int64_t bytes)
+{
+    printf("  %lld tensors, %lld numbers, %.1f MiB\n", (long long)tensors, (long long)elements,
+           (double)bytes / (1 << 20));
+}
+
+static int64_t elements_of(const struct tensor_info *info)
+{
+    return info->bytes / (int64_t)dtype_size(info->type);
+}
+
+/* Floating-point tensors must be finite: said once with the first that is not. */
+static enum status check_finite(const char *path, const struct tensor_info *info, const void *data)
+{
+    enum { BLOCK = 4096 };
+    if (info->type > DTYPE_F64)
+        return STATUS_OK;
+    size_t size = dtype_size(info->type);
+    float values[BLOCK];
+    for (int64_t begin = 0, total = elements_of(info); begin < total; begin += BLOCK) {
+        int64_t count = total - begin < BLOCK ? total - begin : BLOCK;
+        dtype_to_float(values, (const char *)data + (size_t)begin * size, info->type, count);
+        for (int64_t i = 0; i < count; i++)
+            if (!isfinite(values[i]))
+                return status_set(STATUS_CORRUPT, "%s: tensor %s has %g at %lld", path, info->name, (double)values[i],
+                                  (long long)(begin + i));
+    }
+    return STATUS_OK;
+}
+
+enum status inspect_safetensors(const char *path, const struct inspect_options *options)
+{
+    enum status result = STATUS_OK;
+    struct safetensors *file = NULL;
+    int64_t elements = 0, bytes = 0;
+    TRY(safetensors_open(path, &file));
+    printf("%s: safetensors\n", path);
+    for (int64_t i = 0; i < safetensors_count(file); i++) {
+        const struct tensor_info *info = safetensors_info(file, i);
+        print_tensor(info);
+        elements += elements_of(info);
+        bytes += info->bytes;
+        if (options->verify)
+            TRY(check_finite(path, info, safetensors_data(file, info)));
+    }
+    print_sum(safetensors_count(file), elements, bytes);
+    if (options->verify)
+        printf("  verified: every number is finite\n");
+fail:
+    safetensors_close(file);
+    return result;
+}
+
+enum status inspect_text_model(const char *path, const struct inspect_options *options)
+{
+    (void)options;
+    struct sentencepiece *model = NULL;
+    enum status result = sentencepiece_load(path, &model);
+    if (result != STATUS_OK)
+        return result;
+    char text[65];
+    struct sha256 fingerprint = sentencepiece_fingerprint(model);
+    sha256_hex(&fingerprint, text);
+    printf("%s: SentencePiece model of %d pieces (unk %d, bos %d, eos %d), fingerprint %.16s\n", path,
+           sentencepiece_size(model), sentencepiece_unk(model), sentencepiece_bos(model), sentencepiece_eos(model),
+           text);
+    sentencepiece_free(model);
+    return STATUS_OK;
+}
+
+static void print_hash(const char *name, const struct sha256 *hash)
+{
+    char text[65];
+    sha256_hex(hash, text);
+    printf("  %-10s %s\n", name, text);
+}
+
+enum status inspect_tokenizer(const char *folder, const struct inspect_options *options)
+{
+    (void)options;
+    static const char *const names[STREAM_COUNT] = {"hubert", "pitch", "style"};
+    struct speech_tokenizer *tokenizer = NULL;
+    enum status result = speech_tokenizer_load(folder, &tokenizer);
+    if (result != STATUS_OK)
+        return result;
+    printf("%s: speech tokenizer, MANIFEST verified\n", folder);
+    const struct unit_rates *rates = speech_tokenizer_rates(tokenizer);
+    for (int s = 0; s < STREAM_COUNT; s++) {
+        printf("  %-10s %d codes, %.6g a second\n", names[s], speech_tokenizer_size(tokenizer, (enum unit_stream)s),
+               (double)rates->rate[s].numerator / (double)rates->rate[s].denominator);
+        struct sha256 hash = speech_tokenizer_fingerprint(tokenizer, (enum unit_stream)s);
+        print_hash("", &hash);
+    }
+    struct sha256 hash = speech_tokenizer_vocoder_fingerprint(tokenizer);
+    print_hash("vocoder", &hash);
+    speech_tokenizer_free(tokenizer);
+    return STATUS_OK;
+}
+
+static enum status print_weights(const char *folder, const struct inspect_options *options)
+{
+    enum status result = STATUS_OK;
+    struct safetensors_folder *weights = NULL;
+    int64_t elements = 0, bytes = 0;
+    TRY(safetensors_folder_open(folder, &weights));
+    for (int64_t i = 0; i < safetensors_folder_count(weights); i++) {
+        const struct tensor_info *info = safetensors_folder_info(weights, i);
+        const void *data = NULL;
+        print_tensor(info);
+        elements += elements_of(info);
+        bytes += info->bytes;
+        if (options->verify && safetensors_folder_find(weights, info->name, &data))
+            TRY(check_finite(folder, info, data));
+    }
+    print_sum(safetensors_folder_count(weights), elements, bytes);
+fail:
+    safetensors_folder_close(weights);
+    return result;
+}
+
+static enum status print_components(const char *folder)
+{
+    struct components *components = NULL;
+    enum status result = components_load_checkpoint(folder, &components);
+    if (result != STATUS_OK)
+        return result;
+    const struct vocabulary *vocabulary = &components->vocabulary;
+    printf("  vocabulary %d ids in %d rows: %d text, %d hubert, %d pitch, %d style\n", vocabulary->size,
+           vocabulary->padded_size, vocabulary->text_size, vocabulary->hubert_count, vocabulary->pitch_count,
+           vocabulary->style_count);
+    for (int i = 0; i < COMPONENT_COUNT; i++)
+        print_hash(component_name((enum component)i), components->fingerprints + i);
+    components_free(components);
+    return STATUS_OK;
+}
+
+static enum status print_state(const char *folder)
+{
+    json_t *state = NULL;
+    int64_t step = 0;
+    enum status result = checkpoint_read_state(folder, &state);
+    if (result == STATUS_OK && json_get_int(folder, state, "step", 0, INT64_MAX, &step) == STATUS_OK)
+        printf("  trained    %lld steps\n", (long long)step);
+    json_decref(state);
+    return result;
+}
+
+/* A checkpoint of ours is verified whole; a plain Hugging Face folder has no MANIFEST to verify. */
+enum status inspect_model(const char *folder, const struct inspect_options *options)
+{
+    enum status result = STATUS_OK;
+    bool ours = holds(folder, "MANIFEST");
+    if (ours)
+        TRY(directory_verify(folder, true));
+    printf("%s: %s\n", folder, ours ? "checkpoint, MANIFEST verified" : "model folder without MANIFEST");
+    if (holds(folder, "spiritlm.json"))
+        TRY(print_components(folder));
+    if (holds(folder, "trainer"))
+        TRY(print_state(folder));
+    TRY(print_weights(folder, options));
+fail:
+    return result;
+}
+
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int is_checkpoint(const struct dirent *entry)
+{
+    return strncmp(entry->d_name, "step_", 5) == 0;
+}
+
+/* Every checkpoint with what verification says of it; the first damaged one decides the exit code. */
+enum status inspect_run(const char *folder, const struct inspect_options *options)
+{
+    enum status result = STATUS_OK, found = STATUS_OK;
+    struct dirent **entries = NULL;
+    char checkpoints[PATH_LENGTH], path[PATH_LENGTH], first[1024] = "";
+    int count = -1;
+    TRY(join(folder, "checkpoints", checkpoints));
+    count = scandir(checkpoints, &entries, is_checkpoint, by_name);
+    if (count < 0)
+        FAIL(STATUS_IO, "%s: cannot be listed: %s", checkpoints, strerror(errno));
+    printf("%s: run with %d checkpoints\n", folder, count);
+    for (int i = 0; i < count; i++) {
+        TRY(join(checkpoints, entries[i]->d_name, path));
+        enum status status = directory_verify(path, true);
+        printf("  %s  %s\n", entries[i]->d_name, status == STATUS_OK ? "verified" : status_text());
+        if (status != STATUS_OK && found == STATUS_OK) {
+            found = status;
+            snprintf(first, sizeof first, "%s", status_text());
+        }
+    }
+    if (found != STATUS_OK)
+        FAIL(found, "%s", first);
+    if (count > 0)
+        TRY(inspect_model(path, options));
+fail:
+    for (int i = 0; entries && i < count; i++)
+        free(entries[i]);
+    free(entries);
+    return result;
+}

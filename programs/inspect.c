@@ -1,0 +1,127 @@
+/* inspect: what a file or folder of this toolkit contains (docs/inspect.md). */
+#include "programs/common/inspect.h"
+#include "programs/common/program.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const struct program_option options[] = {
+    {"--row", "N", "of a shard, dataset or manifest: print row N whole, counted from 0", false},
+    {"--verify", NULL, "read everything: every shard of a dataset, every number of weights", false},
+};
+
+static const struct program program = {
+    .name = "inspect",
+    .usage = "[--row N] [--verify] FILE ...",
+    .summary =
+        "Prints what a shard, dataset folder, manifest, tokenizer folder, SentencePiece model, safetensors file,\n"
+        "checkpoint, model folder or run contains, and refuses what is damaged.",
+    .example = "inspect data/speech/shard_00000.h5 --row 3",
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
+    .takes_arguments = true,
+};
+
+typedef enum status (*inspector)(const char *path, const struct inspect_options *options);
+
+/* A folder is known by what lies in it. */
+static inspector folder_inspector(const char *folder)
+{
+    static const struct {
+        const char *file;
+        inspector inspect;
+    } marks[] = {
+        {"index.json", inspect_dataset},      {"tokenizer.safetensors", inspect_tokenizer},
+        {"model.safetensors", inspect_model}, {"model.safetensors.index.json", inspect_model},
+        {"checkpoints", inspect_run},
+    };
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
+        char path[4096];
+        int length = snprintf(path, sizeof path, "%s/%s", folder, marks[i].file);
+        if (length < (int)sizeof path && access(path, F_OK) == 0)
+            return marks[i].inspect;
+    }
+    return NULL;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t length = strlen(text), tail = strlen(end);
+    return length >= tail && strcmp(text + length - tail, end) == 0;
+}
+
+/* A file by its first bytes, where these decide, else by its name. */
+static enum status file_inspector(const char *path, inspector *inspect)
+{
+    unsigned char head[9] = {0};
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return status_set_errno(STATUS_IO, errno, "%s", path);
+    size_t size = fread(head, 1, sizeof head, file);
+    bool failed = ferror(file);
+    fclose(file);
+    if (failed)
+        return status_set(STATUS_IO, "%s: cannot be read", path);
+    if (size >= 8 && memcmp(head, "\211HDF\r\n\032\n", 8) == 0)
+        *inspect = inspect_shard;
+    else if (ends_with(path, ".safetensors") || (size == 9 && head[8] == '{' && head[4] == 0 && head[7] == 0))
+        *inspect = inspect_safetensors;
+    else if (ends_with(path, ".h5"))
+        *inspect = inspect_shard;
+    else if (ends_with(path, ".jsonl"))
+        *inspect = inspect_manifest;
+    else if (ends_with(path, ".model"))
+        *inspect = inspect_text_model;
+    else
+        return status_set(STATUS_USAGE,
+                          "%s: not a file that inspect knows: a shard (.h5), manifest (.jsonl), safetensors file or "
+                          "SentencePiece model (.model)",
+                          path);
+    return STATUS_OK;
+}
+
+static enum status inspect_path(const char *path, const struct inspect_options *inspect_options)
+{
+    struct stat information;
+    inspector inspect = NULL;
+    if (stat(path, &information) != 0)
+        return status_set_errno(errno == ENOENT || errno == ENOTDIR ? STATUS_USAGE : STATUS_IO, errno, "%s", path);
+    if (S_ISDIR(information.st_mode)) {
+        inspect = folder_inspector(path);
+        if (!inspect)
+            return status_set(STATUS_USAGE,
+                              "%s: not a folder that inspect knows: a dataset (index.json), speech tokenizer "
+                              "(tokenizer.safetensors), checkpoint or model (model.safetensors) or run (checkpoints/)",
+                              path);
+    } else {
+        enum status result = file_inspector(path, &inspect);
+        if (result != STATUS_OK)
+            return result;
+    }
+    return inspect(path, inspect_options);
+}
+
+static enum status run(const struct program_arguments *arguments)
+{
+    enum status result = STATUS_OK;
+    struct inspect_options inspect_options = {.verify = program_flag(arguments, "--verify")};
+    int64_t paths = 0;
+    TRY(program_integer(arguments, "--row", 0, INT64_MAX, -1, &inspect_options.row));
+    for (int64_t i = 0; i < arguments->count; i++)
+        if (!arguments->items[i].option) {
+            TRY(inspect_path(arguments->items[i].value, &inspect_options));
+            paths++;
+        }
+    if (paths == 0)
+        FAIL(STATUS_USAGE, "no file is named (inspect --help)");
+fail:
+    return result;
+}
+
+int main(int argc, char **argv)
+{
+    return program_main(&program, argc, argv, run);
+}

@@ -1,0 +1,285 @@
+/* tokenize: audio to units and a unit string, and back to audio (docs/tokenize.md). */
+#include "core/thread_pool.h"
+#include "io/audio.h"
+#include "io/json.h"
+#include "programs/common/settings.h"
+#include "speech/speech_tokenizer.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct program_option options[] = {
+    {"--streams", "hubert|all",
+     "units of the unit string: hubert alone (Base) or pitch and style too; all unless given", false},
+    {"--speaker", "NAME", "takes this speaker's mean pitch from the fit instead of the utterance's own", false},
+    {"--channel", "N", "takes this channel instead of the mean of all", false},
+    {"--decode", NULL, "the reverse: arguments are unit strings, or - for lines of standard input", false},
+    {"--output", "FILE", "with --decode: the wav file; %d in it is replaced by 1, 2, ...", false},
+};
+
+static const struct program program = {
+    .name = "tokenize",
+    .usage = "--config FILE AUDIO ...\n       tokenize --config FILE --decode --output FILE.wav UNITS|-",
+    .summary =
+        "Prints a JSON line an audio file: id, seconds, the units of each stream and the unit string. The lines are a\n"
+        "manifest of ready units. With --decode a unit string, or such a line, becomes speech.",
+    .example = "tokenize --config configs/demo.yaml hello.wav | tokenize --config configs/demo.yaml --decode --output "
+               "again.wav -",
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
+    .takes_config = true,
+    .takes_arguments = true,
+};
+
+static const char *const stream_names[STREAM_COUNT] = {"hubert", "pitch", "style"};
+
+struct tools {
+    struct settings settings;
+    struct speech_tokenizer *tokenizer;
+    struct vocabulary vocabulary; /* of units alone: the text part is nominal */
+    struct thread_pool *pool;
+};
+
+static enum status tools_open(const struct program_arguments *arguments, struct tools *tools)
+{
+    enum status result = STATUS_OK;
+    memset(tools, 0, sizeof *tools);
+    TRY(settings_load(arguments, SETTINGS_TOKENIZER, &tools->settings));
+    TRY(thread_pool_create((int)tools->settings.prepare.threads, &tools->pool));
+    TRY(speech_tokenizer_load(tools->settings.tokenizer.folder, &tools->tokenizer));
+    TRY(vocabulary_create(3, 1, 2, 0, speech_tokenizer_size(tools->tokenizer, STREAM_HUBERT),
+                          speech_tokenizer_size(tools->tokenizer, STREAM_PITCH),
+                          speech_tokenizer_size(tools->tokenizer, STREAM_STYLE), false, &tools->vocabulary));
+fail:
+    return result;
+}
+
+static void tools_close(struct tools *tools)
+{
+    speech_tokenizer_free(tools->tokenizer);
+    thread_pool_destroy(tools->pool);
+    settings_free(&tools->settings);
+}
+
+/* ---- audio to units ---- */
+
+static json_t *units_json(const struct units *units, enum unit_stream stream)
+{
+    json_t *list = json_array();
+    for (int64_t i = 0; list && i < units->count[stream]; i++)
+        json_array_append_new(list, json_integer(units->values[stream][i]));
+    return list;
+}
+
+static enum status print_line(const char *path, int64_t samples, const struct units *units, const char *string)
+{
+    enum status result = STATUS_OK;
+    char *text = NULL;
+    json_t *line = json_pack("{s:s, s:f, s:s}", "id", path, "seconds", (double)samples / AUDIO_RATE, "units", string);
+    if (!line)
+        FAIL(STATUS_USAGE, "%s: the file's name is not UTF-8, so JSON cannot hold it", path);
+    for (int stream = 0; stream < STREAM_COUNT; stream++)
+        if (json_object_set_new(line, stream_names[stream], units_json(units, (enum unit_stream)stream)) != 0)
+            FAIL(STATUS_INTERNAL, "%s: out of memory", path);
+    if (!(text = json_text(line, 0)))
+        FAIL(STATUS_INTERNAL, "%s: out of memory", path);
+    fputs(text, stdout);
+fail:
+    free(text);
+    json_decref(line);
+    return result;
+}
+
+static enum status encode_file(const struct tools *tools, const char *path, int channel, double mean, unsigned streams)
+{
+    enum status result = STATUS_OK;
+    struct units units = {0};
+    struct merged_unit *merged = NULL;
+    float *samples = NULL;
+    char *string = NULL;
+    int64_t count = 0, merged_count = 0;
+    TRY(audio_read(path, channel, &samples, &count));
+    if ((result = speech_tokenizer_encode(tools->tokenizer, samples, count, mean, &units)) != STATUS_OK) {
+        status_prefix(result, "%s", path);
+        goto fail;
+    }
+    if (units.count[STREAM_HUBERT] == 0)
+        FAIL(STATUS_CORRUPT, "%s: %.3f s of audio are too short for a unit", path, (double)count / AUDIO_RATE);
+    TRY(units_merge(&units, speech_tokenizer_rates(tools->tokenizer), 0, -1, streams, &merged, &merged_count));
+    TRY(merged_to_string(merged, merged_count, &string));
+    TRY(print_line(path, count, &units, string));
+fail:
+    free(string);
+    free(merged);
+    free(samples);
+    units_free(&units);
+    return result;
+}
+
+static enum status encode_all(const struct program_arguments *arguments, const struct tools *tools)
+{
+    enum status result = STATUS_OK;
+    const char *streams = program_value(arguments, "--streams", "all"),
+               *speaker = program_value(arguments, "--speaker", NULL);
+    bool base = strcmp(streams, "hubert") == 0;
+    double mean = speaker ? speech_tokenizer_speaker_mean(tools->tokenizer, speaker) : (double)NAN;
+    int64_t channel, files = 0;
+    if (!base && strcmp(streams, "all") != 0)
+        FAIL(STATUS_USAGE, "--streams %s: needed is hubert or all", streams);
+    if (speaker && isnan(mean))
+        FAIL(STATUS_USAGE, "--speaker %s: the tokenizer was not fitted on a speaker of this name", speaker);
+    TRY(program_integer(arguments, "--channel", 0, 1023, -1, &channel));
+    for (int64_t i = 0; i < arguments->count; i++)
+        if (!arguments->items[i].option) {
+            TRY(encode_file(tools, arguments->items[i].value, (int)channel, mean,
+                            base ? 1u << STREAM_HUBERT : (1u << STREAM_COUNT) - 1));
+            files++;
+        }
+    if (files == 0)
+        FAIL(STATUS_USAGE, "no audio file is named (tokenize --help)");
+fail:
+    return result;
+}
+
+/* ---- units to audio ---- */
+
+struct speech {
+    struct spoken_unit *units;
+    int32_t *durations; /* NULL: as the tokenizer predicts them */
+    int64_t count;
+};
+
+/* A line of units that are not deduplicated: one spoken unit of 40 ms each. */
+static enum status speech_from_json(const struct tools *tools, const char *line, struct speech *speech)
+{
+    enum status result = STATUS_OK;
+    json_t *root = NULL;
+    TRY(json_parse("units", line, (int64_t)strlen(line), &root));
+    const json_t *list = json_object_get(root, "hubert");
+    size_t count = json_array_size(list);
+    if (count == 0)
+        FAIL(STATUS_CORRUPT, "units: the JSON line has no list \"hubert\"");
+    speech->units = calloc(count, sizeof *speech->units);
+    speech->durations = calloc(count, sizeof *speech->durations);
+    if (!speech->units || !speech->durations)
+        FAIL(STATUS_INTERNAL, "out of memory");
+    for (size_t i = 0; i < count; i++) {
+        const json_t *item = json_array_get(list, i);
+        json_int_t value = json_integer_value(item);
+        if (!json_is_integer(item) || value < 0 || value >= tools->vocabulary.hubert_count)
+            FAIL(STATUS_CORRUPT, "units: \"hubert\"[%zu] is not a unit below %d", i, tools->vocabulary.hubert_count);
+        speech->units[i] = (struct spoken_unit){(int32_t)value, -1, -1};
+        speech->durations[i] = 1;
+    }
+    speech->count = (int64_t)count;
+fail:
+    json_decref(root);
+    return result;
+}
+
+static enum status speech_from_string(const struct tools *tools, const char *text, struct speech *speech)
+{
+    struct merged_unit *merged = NULL;
+    int64_t count = 0;
+    enum status result = merged_from_string(text, &tools->vocabulary, &merged, &count);
+    if (result == STATUS_OK)
+        result = units_unmerge(merged, count, 0, NULL, &speech->units, &speech->count);
+    free(merged);
+    return result;
+}
+
+static enum status decode(const struct tools *tools, const char *text, const char *path)
+{
+    enum status result = STATUS_OK;
+    struct speech speech = {0};
+    float *samples = NULL;
+    int64_t count = 0;
+    TRY(text[strspn(text, " \t")] == '{' ? speech_from_json(tools, text, &speech)
+                                         : speech_from_string(tools, text, &speech));
+    if (speech.count == 0)
+        FAIL(STATUS_USAGE, "the unit string has no [Hu...]: there is nothing to say");
+    TRY(speech_tokenizer_vocode(tools->tokenizer, speech.units, speech.durations, speech.count, tools->pool, &samples,
+                                &count));
+    TRY(audio_write(path, samples, count));
+    printf("%s: %lld units, %.2f s\n", path, (long long)speech.count, (double)count / AUDIO_RATE);
+fail:
+    free(samples);
+    free(speech.units);
+    free(speech.durations);
+    return result;
+}
+
+/* `pattern` with its %d replaced by the number; several outputs need one. */
+static enum status output_path(const char *pattern, int64_t number, char path[4096])
+{
+    const char *place = strstr(pattern, "%d");
+    if (!place && number > 1)
+        return status_set(STATUS_USAGE, "--output %s: several unit strings need a %%d in the name", pattern);
+    int length = place
+                     ? snprintf(path, 4096, "%.*s%lld%s", (int)(place - pattern), pattern, (long long)number, place + 2)
+                     : snprintf(path, 4096, "%s", pattern);
+    return length < 4096 ? STATUS_OK : status_set(STATUS_USAGE, "--output: the path is too long");
+}
+
+static enum status decode_numbered(const struct tools *tools, const char *pattern, const char *text, int64_t *number)
+{
+    char path[4096];
+    enum status result = output_path(pattern, ++*number, path);
+    return result == STATUS_OK ? decode(tools, text, path) : result;
+}
+
+static enum status decode_input(const struct tools *tools, const char *pattern, int64_t *number)
+{
+    enum status result = STATUS_OK;
+    char *line = NULL;
+    size_t capacity = 0;
+    ssize_t length;
+    while ((length = getline(&line, &capacity, stdin)) >= 0) {
+        line[strcspn(line, "\r\n")] = 0;
+        if (line[strspn(line, " \t")] != 0)
+            TRY(decode_numbered(tools, pattern, line, number));
+    }
+    if (ferror(stdin))
+        result = status_set_errno(STATUS_IO, errno, "standard input cannot be read");
+fail:
+    free(line);
+    return result;
+}
+
+static enum status decode_all(const struct program_arguments *arguments, const struct tools *tools)
+{
+    enum status result = STATUS_OK;
+    const char *pattern = program_value(arguments, "--output", NULL);
+    int64_t number = 0;
+    if (!pattern)
+        FAIL(STATUS_USAGE, "--decode needs --output FILE.wav");
+    for (int64_t i = 0; i < arguments->count; i++) {
+        const char *value = arguments->items[i].value;
+        if (arguments->items[i].option)
+            continue;
+        TRY(strcmp(value, "-") == 0 ? decode_input(tools, pattern, &number)
+                                    : decode_numbered(tools, pattern, value, &number));
+    }
+    if (number == 0)
+        FAIL(STATUS_USAGE, "no unit string is given (tokenize --help)");
+fail:
+    return result;
+}
+
+static enum status run(const struct program_arguments *arguments)
+{
+    struct tools tools;
+    enum status result = tools_open(arguments, &tools);
+    if (result == STATUS_OK)
+        result = program_flag(arguments, "--decode") ? decode_all(arguments, &tools) : encode_all(arguments, &tools);
+    tools_close(&tools);
+    return result;
+}
+
+int main(int argc, char **argv)
+{
+    return program_main(&program, argc, argv, run);
+}
