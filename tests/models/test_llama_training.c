@@ -310,6 +310,87 @@ static void the_head_is_cut_in_chunks(void **state)
     }
 }
 
+/* Nothing counted: no loss, no gradient, no NaN. */
+static void a_batch_without_targets_changes_nothing(void **state)
+{
+    (void)state;
+    int32_t ids[20], targets[20];
+    struct setting setting = plain_setting();
+    llama_random_tokens(SEED, 7, 20, setting.config.vocabulary_size, ids, targets);
+    for (int i = 0; i < 20; i++)
+        targets[i] = -1;
+    struct llama_batch batch = {.rows = 2, .length = 10, .ids = ids, .targets = targets};
+    struct outcome outcome;
+    run(&setting, &batch, 1, &outcome);
+    for (int i = 0; i < 20; i++)
+        assert_true(outcome.losses[i] == 0);
+    for (int64_t i = 0; i < outcome.elements; i++)
+        assert_true(outcome.gradients[i] == 0);
+    outcome_free(&outcome);
+}
+
+/* ---- heads whose sizes do not add up to the hidden size, which the library of the golden files cannot make ---- */
+
+static double loss_sum(struct llama *model, struct llama_workspace *workspace, const struct llama_batch *batch)
+{
+    float losses[50];
+    double sum = 0;
+    assert_ok(llama_losses(model, workspace, batch, losses));
+    for (int64_t i = 0; i < batch->rows * batch->length; i++)
+        sum += (double)losses[i];
+    return sum;
+}
+
+/* Along its own gradient a tensor's loss rises by the gradient's norm: central differences, tensor by tensor. */
+static void any_head_size_has_its_gradient(void **state)
+{
+    (void)state;
+    int32_t ids[50], targets[50];
+    struct setting setting = plain_setting();
+    setting.config.head_size = 14;
+    setting.config.heads = 6;
+    setting.config.kv_heads = 3;
+    llama_random_tokens(SEED, 8, 50, setting.config.vocabulary_size, ids, targets);
+    struct llama_batch batch = {.rows = 2, .length = 25, .ids = ids, .targets = targets};
+    struct outcome outcome;
+    run(&setting, &batch, 1, &outcome);
+    struct llama_fixture fixture;
+    struct llama_workspace *workspace;
+    llama_fixture_create(&fixture, &setting.config, DTYPE_F32, 2);
+    llama_fixture_weights(&fixture, SEED, setting.std);
+    assert_ok(llama_workspace_create(fixture.model, 2, 25, RECOMPUTATION_NONE, false, &workspace));
+    double worst = 0;
+    for (int64_t i = 0; i < outcome.layout.count; i++) {
+        const struct parameter_view *view = &outcome.layout.views[i];
+        float *weights = (float *)fixture.model->weights + view->offset, *kept = malloc((size_t)view->count * 4);
+        const float *gradient = outcome.gradients + view->offset;
+        double norm = 0, length = 0, sums[2];
+        assert_non_null(kept);
+        memcpy(kept, weights, (size_t)view->count * sizeof *kept);
+        for (int64_t j = 0; j < view->count; j++) {
+            norm += 64 * (double)gradient[j] * (double)gradient[j]; /* the run's loss_scale was 1/8 */
+            length += (double)kept[j] * (double)kept[j];
+        }
+        norm = sqrt(norm);
+        double step = 1e-3 * sqrt(length);
+        for (int side = 0; side < 2; side++) {
+            for (int64_t j = 0; j < view->count; j++)
+                weights[j] = (float)((double)kept[j] + (side ? -step : step) * 8 * (double)gradient[j] / norm);
+            sums[side] = loss_sum(fixture.model, workspace, &batch);
+        }
+        memcpy(weights, kept, (size_t)view->count * sizeof *kept);
+        free(kept);
+        double ratio = (sums[0] - sums[1]) / (2 * step) / norm;
+        if (!(fabs(ratio - 1) <= 5e-3))
+            fail_msg("%s: the loss rises by %.4f of the gradient's norm %.3g", view->name, ratio, norm);
+        worst = fmax(worst, fabs(ratio - 1));
+    }
+    printf("central differences along the gradients: within %.2e\n", worst);
+    llama_workspace_destroy(workspace);
+    llama_fixture_destroy(&fixture);
+    outcome_free(&outcome);
+}
+
 /* ---- the hook ---- */
 
 struct recorder {
@@ -419,7 +500,8 @@ int main(void)
         cmocka_unit_test(packed_documents_equal_each_alone), cmocka_unit_test(packed_documents_do_not_touch),
         cmocka_unit_test(recomputation_changes_no_bit),      cmocka_unit_test(threads_change_no_bit),
         cmocka_unit_test(a_second_run_changes_no_bit),       cmocka_unit_test(eight_rows_equal_eight_accumulated),
-        cmocka_unit_test(the_head_is_cut_in_chunks),         cmocka_unit_test(buckets_are_complete_when_reported),
+        cmocka_unit_test(the_head_is_cut_in_chunks),         cmocka_unit_test(a_batch_without_targets_changes_nothing),
+        cmocka_unit_test(any_head_size_has_its_gradient),    cmocka_unit_test(buckets_are_complete_when_reported),
         cmocka_unit_test(bad_batches_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
