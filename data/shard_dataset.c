@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 struct open_shard {
     struct shard *shard;
@@ -48,6 +49,23 @@ enum status dataset_reserve(struct dataset *dataset, int64_t shards)
     return grow_window(dataset, shards);
 }
 
+/* Missing and cut shards are found before work begins; what is inside them only when they are read. */
+static enum status check_sizes(const char *folder, const struct shard_index *index)
+{
+    for (int64_t i = 0; i < index->shard_count; i++) {
+        char path[4096];
+        struct stat information;
+        if (shard_path(folder, i, path) != STATUS_OK)
+            return STATUS_USAGE;
+        if (stat(path, &information) != 0)
+            return status_set(STATUS_CORRUPT, "%s: named by the index of its folder, but it is missing", path);
+        if (information.st_size != index->shards[i].bytes)
+            return status_set(STATUS_CORRUPT, "%s: %lld bytes, the index says %lld", path,
+                              (long long)information.st_size, (long long)index->shards[i].bytes);
+    }
+    return STATUS_OK;
+}
+
 enum status dataset_open(const char *folder, struct dataset **dataset)
 {
     enum status result = STATUS_OK;
@@ -56,6 +74,7 @@ enum status dataset_open(const char *folder, struct dataset **dataset)
         FAIL(STATUS_INTERNAL, "%s: out of memory", folder);
     TRY(shard_index_read(folder, &(*dataset)->index));
     const struct shard_index *index = &(*dataset)->index;
+    TRY(check_sizes(folder, index));
     (*dataset)->begins = calloc((size_t)index->shard_count + 1, sizeof *(*dataset)->begins);
     if (!(*dataset)->begins)
         FAIL(STATUS_INTERNAL, "%s: out of memory", folder);

@@ -102,6 +102,8 @@ static enum status build_side(const char *where, const char *folder, const struc
     whole.ids = NULL;
     pair->scored_from[side] = prompt.count;
 fail:
+    if (result == STATUS_USAGE) /* what a file holds is not the command line's mistake */
+        result = STATUS_CORRUPT;
     if (result != STATUS_OK && !strstr(status_text(), where))
         status_prefix(result, "%s", where);
     piece_list_free(&list);

@@ -76,7 +76,9 @@ static enum status append_units(const struct components *components, const char 
     struct merged_unit *merged = NULL;
     int64_t count = 0;
     enum status result = STATUS_OK;
-    TRY(merged_from_string(text, &components->vocabulary, &merged, &count));
+    /* Typed by a user rather than read from a file of ours: a mistake, not damage. */
+    if (merged_from_string(text, &components->vocabulary, &merged, &count) != STATUS_OK)
+        return STATUS_USAGE;
     TRY(append_merged(components, merged, count, prompt));
 fail:
     free(merged);

@@ -1,0 +1,194 @@
+/* Prompts to the token, samples that repeat and do not depend on their neighbours, and outputs that lose nothing. */
+#include "support/test_support.h"
+#include "support/tiny_corpus.h"
+
+#include "core/thread_pool.h"
+#include "generate/generator.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct tiny_corpus corpus;
+static struct components *components;
+static struct device_context context;
+static struct llama *model;
+
+static int open_world(void **state)
+{
+    (void)state;
+    char folder[600];
+    snprintf(folder, sizeof folder, "%s/corpus", test_directory());
+    struct llama_config config = {512, 32, 48, 2, 4, 2, 8, 128, 10000, 1e-5, false};
+    const struct kernels *kernels = kernels_cpu();
+    if (tiny_corpus_write(folder, 2, 1, &corpus) != STATUS_OK ||
+        tiny_corpus_components(&corpus, &components) != STATUS_OK ||
+        device_context_create(kernels, NULL, 0, &context) != STATUS_OK ||
+        llama_create(&config, DTYPE_F32, kernels, &context, &model) != STATUS_OK)
+        return -1;
+    float *masters = calloc((size_t)model->layout.elements, sizeof(float));
+    enum status made = llama_initialize(model, 5, 0.3, masters);
+    free(masters);
+    return made == STATUS_OK ? 0 : -1;
+}
+
+static int close_world(void **state)
+{
+    (void)state;
+    llama_destroy(model);
+    device_context_destroy(kernels_cpu(), &context);
+    components_free(components);
+    return 0;
+}
+
+/* Letters a, b, c are pieces 260, 261, 262, the space piece 259; [Text] is 286, [Speech] 287, [Hu0] 288, [Pi0] 308,
+ * [St0] 316. */
+enum { SPACE = 259, A = 260, TEXT_TAG = 286, SPEECH_TAG = 287, HU = 288, PI = 308, ST = 316 };
+
+static void expect_prompt(const struct piece *pieces, int64_t count, enum output_modality output,
+                          const int32_t *expected, int64_t expected_count)
+{
+    struct prompt prompt;
+    assert_ok(prompt_create(components, pieces, count, output, &prompt));
+    assert_int_equal(prompt.count, expected_count);
+    assert_memory_equal(prompt.ids, expected, (size_t)expected_count * sizeof *expected);
+    prompt_free(&prompt);
+}
+
+static void prompts_have_tags_where_the_modality_changes(void **state)
+{
+    (void)state;
+    const struct piece ab = {PIECE_TEXT, "ab"}, units = {PIECE_UNITS, "[St1][Pi2][Hu3]"};
+    struct piece mixed[] = {ab, units, units, ab};
+    static const int32_t bare[] = {1}, text[] = {1, TEXT_TAG, SPACE, A, A + 1}, spoken[] = {1, SPEECH_TAG},
+                         text_speech[] = {1, TEXT_TAG, SPACE, A, A + 1, SPEECH_TAG},
+                         all[] = {1,      TEXT_TAG, SPACE,  A,      A + 1,    SPEECH_TAG, ST + 1, PI + 2,
+                                  HU + 3, ST + 1,   PI + 2, HU + 3, TEXT_TAG, SPACE,      A,      A + 1};
+    expect_prompt(NULL, 0, OUTPUT_ANY, bare, 1);
+    expect_prompt(NULL, 0, OUTPUT_SPEECH, spoken, 2);
+    expect_prompt(&ab, 1, OUTPUT_TEXT, text, 5);
+    expect_prompt(&ab, 1, OUTPUT_ANY, text, 5);
+    expect_prompt(&ab, 1, OUTPUT_SPEECH, text_speech, 6);
+    expect_prompt(mixed, 4, OUTPUT_TEXT, all, 16);
+    struct prompt prompt;
+    assert_ok(prompt_create(components, mixed, 3, OUTPUT_SPEECH, &prompt));
+    assert_int_equal(prompt.state.pitch, 2); /* what generated speech goes on with */
+    assert_int_equal(prompt.state.style, 1);
+    prompt_free(&prompt);
+}
+
+static struct generated *generate(int64_t samples, uint64_t seed, enum output_modality output, int64_t tokens)
+{
+    const struct piece piece = {PIECE_TEXT, "abc"};
+    struct generation_options options = {
+        .output = output, .sampling = {0.9, 50, 0.95}, .max_new_tokens = tokens, .samples = samples, .seed = seed};
+    struct prompt prompt;
+    struct generated *generated;
+    assert_ok(prompt_create(components, &piece, 1, output, &prompt));
+    assert_ok(generate_tokens(model, &components->vocabulary, &prompt, &options, &generated));
+    prompt_free(&prompt);
+    return generated;
+}
+
+static void assert_same(const struct generated *a, const struct generated *b)
+{
+    assert_int_equal(a->count, b->count);
+    assert_int_equal(a->ended, b->ended);
+    assert_memory_equal(a->ids, b->ids, (size_t)a->count * sizeof *a->ids);
+}
+
+static void seeds_repeat_and_samples_do_not_see_each_other(void **state)
+{
+    (void)state;
+    struct generated *one = generate(1, 3, OUTPUT_ANY, 60), *again = generate(1, 3, OUTPUT_ANY, 60);
+    struct generated *many = generate(20, 3, OUTPUT_ANY, 60), *other = generate(1, 4, OUTPUT_ANY, 60);
+    assert_same(one, again);
+    assert_same(one, &many[0]);
+    assert_true(one->count != other->count || memcmp(one->ids, other->ids, (size_t)one->count * sizeof *one->ids) != 0);
+    int different = 0;
+    for (int i = 1; i < 20; i++)
+        different += many[i].count != many[0].count ||
+                     memcmp(many[i].ids, many[0].ids, (size_t)many[0].count * sizeof *many[0].ids) != 0;
+    assert_true(different >= 18);
+    generated_free(one, 1);
+    generated_free(again, 1);
+    generated_free(other, 1);
+    generated_free(many, 20);
+}
+
+/* The model's own logits, ten thousand tokens a mode. */
+static void modes_hold_for_ten_thousand_tokens(void **state)
+{
+    (void)state;
+    for (int mode = OUTPUT_TEXT; mode <= OUTPUT_ANY; mode++) {
+        int64_t total = 0;
+        for (uint64_t seed = 1; total < 10000; seed++) {
+            struct generated *generated = generate(64, seed, (enum output_modality)mode, 100);
+            for (int s = 0; s < 64; s++)
+                for (int64_t i = 0; i < generated[s].count; i++, total++) {
+                    enum token_kind kind = vocabulary_kind(&components->vocabulary, generated[s].ids[i]);
+                    assert_int_not_equal(kind, TOKEN_PADDING);
+                    if (mode == OUTPUT_TEXT)
+                        assert_int_equal(kind, TOKEN_TEXT);
+                    if (mode == OUTPUT_SPEECH)
+                        assert_true(kind == TOKEN_HUBERT || kind == TOKEN_PITCH || kind == TOKEN_STYLE);
+                }
+            generated_free(generated, 64);
+        }
+    }
+}
+
+static void limits_are_kept(void **state)
+{
+    (void)state;
+    struct generated *generated = generate(2, 1, OUTPUT_SPEECH, 1000); /* the context of 128 ends it */
+    for (int i = 0; i < 2; i++)
+        assert_true(generated[i].ended || generated[i].count == 128 - 7); /* BOS, tag, space, a, b, c, [Speech] */
+    generated_free(generated, 2);
+    char text[200];
+    memset(text, 'a', sizeof text - 1);
+    text[sizeof text - 1] = 0;
+    const struct piece piece = {PIECE_TEXT, text};
+    struct generation_options options = {
+        .output = OUTPUT_TEXT, .sampling = {1, 0, 1}, .max_new_tokens = 5, .samples = 1};
+    struct prompt prompt;
+    assert_ok(prompt_create(components, &piece, 1, OUTPUT_TEXT, &prompt));
+    assert_fails(generate_tokens(model, &components->vocabulary, &prompt, &options, &generated), STATUS_USAGE,
+                 "context");
+    prompt_free(&prompt);
+}
+
+/* Text, speech, text without a tag between, speech that begins without pitch: runs by modality, units as they stand. */
+static void outputs_are_split_and_nothing_is_dropped(void **state)
+{
+    (void)state;
+    static const int32_t ids[] = {A, A + 1, SPEECH_TAG, HU + 4, PI + 1, HU + 5, TEXT_TAG, A + 2, ST + 2};
+    struct prompt prompt = {.state = {3, 1}};
+    struct output_piece *pieces;
+    int64_t count;
+    assert_ok(output_split(components, &prompt, ids, 9, NULL, &pieces, &count));
+    assert_int_equal(count, 4);
+    assert_false(pieces[0].speech);
+    assert_string_equal(pieces[0].text, "ab");
+    assert_true(pieces[1].speech);
+    assert_string_equal(pieces[1].text, "[Hu4][Pi1][Hu5]");
+    assert_string_equal(pieces[2].text, "c");
+    assert_string_equal(pieces[3].text, "[St2]");
+    output_pieces_free(pieces, count);
+    assert_ok(output_split(components, &prompt, ids, 0, NULL, &pieces, &count));
+    assert_int_equal(count, 0);
+    output_pieces_free(pieces, count);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(prompts_have_tags_where_the_modality_changes),
+        cmocka_unit_test(seeds_repeat_and_samples_do_not_see_each_other),
+        cmocka_unit_test(modes_hold_for_ten_thousand_tokens),
+        cmocka_unit_test(limits_are_kept),
+        cmocka_unit_test(outputs_are_split_and_nothing_is_dropped),
+    };
+    return cmocka_run_group_tests(tests, open_world, close_world);
+}

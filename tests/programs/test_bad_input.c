@@ -1,0 +1,263 @@
+/* What a user can get wrong, one row a case: each program must answer with its one clear line and exit code, and leave
+ * nothing behind. In commands $B is the programs' folder and $D a folder with a tiny corpus, a trained run and damaged
+ * copies of everything. */
+#include "support/test_support.h"
+#include "support/tiny_corpus.h"
+
+#include "io/atomic_file.h"
+
+#include <sndfile.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct bad_case {
+    const char *command;
+    int code;
+    const char *text; /* must stand in the error line */
+} cases[] = {
+    /* ---- every program: options ---- */
+    {"$B/train --confg x.yaml", 2, "--config"},
+    {"$B/train --config", 2, "--config"},
+    {"$B/train --config $D/none.yaml", 2, "none.yaml"},
+    {"$B/train --config $D", 2, "$D"},
+    {"$B/train --config $D/run.yaml --config $D/run.yaml", 2, "--config"},
+    {"$B/train --config $D/run.yaml extra", 2, "extra"},
+    {"$B/generate", 2, "--model"},
+    {"$B/evaluate --config $D/run.yaml", 2, "task"},
+    {"$B/evaluate --config $D/run.yaml sing", 2, "sing"},
+    /* ---- configuration ---- */
+    {"$B/train --config $D/empty_value.yaml", 2, "empty_value.yaml:2"},
+    {"$B/train --config $D/unknown_key.yaml", 2, "train.steps"},
+    {"$B/train --config $D/unknown_section.yaml", 2, "unknown_section.yaml:1"},
+    {"$B/train --config $D/wrong_type.yaml", 2, "wrong_type.yaml:2"},
+    {"$B/train --config $D/twice.yaml", 2, "twice.yaml:3"},
+    {"$B/train --config $D/anchor.yaml", 2, "anchor.yaml"},
+    {"$B/train --config $D/not_yaml.yaml", 2, "not_yaml.yaml"},
+    {"$B/train --config $D/binary.yaml", 2, "binary.yaml"},
+    {"$B/train --config $D/loop.yaml", 2, "loop.yaml"},
+    {"$B/train --config $D/extends_none.yaml", 2, "none.yaml"},
+    {"$B/train --config $D/run.yaml train.steps=many", 2, "train.steps"},
+    {"$B/train --config $D/run.yaml train.steps=0", 2, "train.steps"},
+    {"$B/train --config $D/run.yaml train.stepz=3", 2, "train.steps"},
+    {"$B/train --config $D/run.yaml train.dtype=f64", 2, "train.dtype"},
+    {"$B/train --config $D/run.yaml train.beta1=nan", 2, "train.beta1"},
+    {"$B/train --config $D/run.yaml data.sequence_length=1", 2, "data.sequence_length"},
+    /* ---- data, tokenizers, model ---- */
+    {"$B/train --config $D/run.yaml data.train=$D/nowhere", 2, "nowhere"},
+    {"$B/train --config $D/run.yaml data.train=$D/damaged_index", 65, "damaged_index"},
+    /* Found when the shard is first read, and then the run has begun: its folder is the user's. */
+    {"$B/train --config $D/run.yaml data.train=$D/damaged_shard,$D/corpus/text train.run=$D/new; c=$?; rm -r $D/new; "
+     "exit $c",
+     65, "shard_00000.h5"},
+    {"$B/train --config $D/run.yaml data.train=$D/missing_shard,$D/corpus/text train.run=$D/new", 65, "shard_00000.h5"},
+    {"$B/train --config $D/run.yaml data.train=$D/corpus/speech train.run=$D/new", 2, "text"},
+    {"$B/train --config $D/run.yaml data.train=$D/corpus/text train.run=$D/new", 2, "speech"},
+    {"$B/train --config $D/run.yaml tokenizer.text_model=$D/none.model", 2, "none.model"},
+    {"$B/train --config $D/run.yaml tokenizer.text_model=$D/empty train.run=$D/new", 65, "empty"},
+    {"$B/train --config $D/run.yaml tokenizer.text_model=$D/run.yaml train.run=$D/new", 65, "run.yaml"},
+    {"$B/train --config $D/run.yaml tokenizer.text_model=", 2, "tokenizer.text_model"},
+    {"$B/train --config $D/run.yaml prepare.ready.label= tokenizer.folder=$D/nowhere", 2, "nowhere"},
+    {"$B/train --config $D/run.yaml prepare.ready.label= tokenizer.folder=$D/corpus", 65, "corpus"},
+    {"$B/train --config $D/run.yaml prepare.ready.hubert_rate=fast", 2, "fast"},
+    {"$B/train --config $D/run.yaml prepare.ready.hubert_rate=50 train.run=$D/new", 2, "hubert"},
+    {"$B/train --config $D/run.yaml model.heads=3 train.run=$D/new", 2, "head"},
+    {"$B/train --config $D/run.yaml model.initialize_from=$D/nowhere train.run=$D/new", 2, "nowhere"},
+    {"$B/train --config $D/run.yaml model.initialize_from=$D/hf_no_weights train.run=$D/new", 2, "safetensors"},
+    {"$B/train --config $D/run.yaml model.initialize_from=$D/hf_truncated train.run=$D/new", 65, "model.safetensors"},
+    {"$B/train --config $D/run.yaml model.initialize_from=$D/hf_bad_config train.run=$D/new", 65, "config.json"},
+    /* ---- runs and checkpoints ---- */
+    {"$B/train --config $D/run.yaml --resume none", 2, "already has checkpoints"},
+    {"$B/train --config $D/run.yaml --resume $D/nowhere", 2, "nowhere"},
+    {"$B/train --config $D/run.yaml train.seed=9 train.steps=9", 2, "seed"},
+    {"$B/train --config $D/run.yaml data.lanes=3 train.steps=9", 2, "lanes"},
+    {"$B/train --config $D/run.yaml data.sequence_length=64 train.steps=9", 2, "sequence"},
+    {"$B/train --config $D/run.yaml train.run=$D/empty", 74, "empty"},
+    {"$B/train --config $D/run.yaml train.run=/proc/none", 74, "/proc/none"},
+    {"$B/train --config $D/run.yaml --dry-run --gpus 0", 2, "--gpus"},
+    {"$B/train --config $D/run.yaml --dry-run --gpus 900", 2, "lanes"},
+    {"$B/train --config $D/run.yaml --show-samples -1", 2, "--show-samples"},
+    {"$B/train --config $D/run.yaml --show-samples 2 > /dev/full", 74, "standard output"},
+    /* ---- generate ---- */
+    {"$B/generate --model $D/nowhere --text a", 2, "nowhere"},
+    {"$B/generate --model $D/corpus --text a", 2, "corpus"},
+    {"$B/generate --model $D/flipped_checkpoint --text a", 65, "model.safetensors"},
+    {"$B/generate --model $D/truncated_checkpoint --text a", 65, "model.safetensors"},
+    {"$B/generate --model $D/swapped_checkpoint --text a", 65, "tokenizer.model"},
+    {"$B/generate --model $D/no_manifest --text a", 65, "MANIFEST"},
+    {"$B/generate --model $D/run --text a --output song", 2, "song"},
+    {"$B/generate --model $D/run --text a --temperature hot", 2, "hot"},
+    {"$B/generate --model $D/run --text a --temperature -1", 2, "temperature"},
+    {"$B/generate --model $D/run --text a --top-p 0", 2, "top_p"},
+    {"$B/generate --model $D/run --text a --samples 0", 2, "--samples"},
+    {"$B/generate --model $D/run --units '[Hu1][Hu99]'", 2, "[Hu99]"},
+    {"$B/generate --model $D/run --units 'Hu1'", 2, "Hu1"},
+    {"$B/generate --model $D/run --speech $D/tone.wav", 2, "speech tokenizer"},
+    {"$B/generate --model $D/run --text \"$(head -c 5000 /dev/zero | tr '\\0' a)\"", 2, "context"},
+    {"$B/generate --model $D/run --text a --output text --out $D/empty", 2, "empty"},
+    {"$B/generate --model $D/run --text a --output text > /dev/full", 74, "standard output"},
+    /* ---- evaluate ---- */
+    {"$B/evaluate --config $D/run.yaml pairs", 2, "file"},
+    {"$B/evaluate --config $D/run.yaml pairs $D/none.jsonl", 2, "none.jsonl"},
+    {"$B/evaluate --config $D/run.yaml pairs $D/empty", 65, "no pairs"},
+    {"$B/evaluate --config $D/run.yaml pairs $D/pairs_not_json.jsonl", 65, "pairs_not_json.jsonl:2"},
+    {"$B/evaluate --config $D/run.yaml pairs $D/pairs_no_side.jsonl", 65, "incorrect"},
+    {"$B/evaluate --config $D/run.yaml pairs $D/pairs_bad_piece.jsonl", 65, "piece"},
+    {"$B/evaluate --config $D/run.yaml pairs $D/pairs_bad_units.jsonl", 65, "pairs_bad_units.jsonl:1"},
+    {"$B/evaluate --config $D/run.yaml learning --model $D/nowhere", 2, "nowhere"},
+};
+
+static char folder[600];
+
+static void write_file(const char *name, const char *text)
+{
+    char path[800];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    assert_ok(atomic_write(path, text, (int64_t)strlen(text)));
+}
+
+static void write_tone(void)
+{
+    char path[800];
+    SF_INFO info = {.samplerate = 16000, .channels = 1, .format = SF_FORMAT_WAV | SF_FORMAT_PCM_16};
+    static short samples[16000];
+    for (int i = 0; i < 16000; i++)
+        samples[i] = (short)((i % 80) * 200 - 8000);
+    snprintf(path, sizeof path, "%s/tone.wav", folder);
+    SNDFILE *file = sf_open(path, SFM_WRITE, &info);
+    assert_non_null(file);
+    assert_int_equal(sf_write_short(file, samples, 16000), 16000);
+    sf_close(file);
+}
+
+static void write_configurations(void)
+{
+    char text[4000];
+    write_file("empty", "");
+    snprintf(text, sizeof text,
+             "tokenizer:\n  text_model: %s/corpus/text.model\n  units: 20\n  pitch_codes: 8\n  style_codes: 4\n"
+             "prepare:\n  ready.label: tiny\n"
+             "data:\n  train: [%s/corpus/speech, %s/corpus/text]\n  validation: [%s/corpus/speech, %s/corpus/text]\n"
+             "  lanes: 2\n  sequence_length: 48\n  speech_words_minimum: 1\n  speech_words_maximum: 3\n"
+             "model:\n  hidden_size: 16\n  intermediate_size: 24\n  layers: 1\n  heads: 2\n"
+             "train:\n  run: %s/run\n  steps: 2\n  validation_rows: 1\n  threads: 1\n",
+             folder, folder, folder, folder, folder, folder);
+    write_file("run.yaml", text);
+    write_file("empty_value.yaml", "train:\n  steps:\n");
+    write_file("unknown_key.yaml", "train:\n  step: 3\n");
+    write_file("unknown_section.yaml", "trian:\n  steps: 3\n");
+    write_file("wrong_type.yaml", "train:\n  steps: [1, 2]\n");
+    write_file("twice.yaml", "train:\n  steps: 3\n  steps: 4\n");
+    write_file("anchor.yaml", "train: &a\n  steps: 3\n");
+    write_file("not_yaml.yaml", "train: {steps: 3\n");
+    write_file("binary.yaml", "\x01\x02\xff\xfe train");
+    write_file("loop.yaml", "extends: loop.yaml\n");
+    write_file("extends_none.yaml", "extends: none.yaml\n");
+    write_file("pairs_not_json.jsonl",
+               "{\"id\": \"1\", \"correct\": {\"text\": \"a\"}, \"incorrect\": {\"text\": \"b\"}}\n{\n");
+    write_file("pairs_no_side.jsonl", "{\"id\": \"1\", \"correct\": {\"text\": \"a\"}}\n");
+    write_file("pairs_bad_piece.jsonl",
+               "{\"id\": \"1\", \"correct\": {\"txt\": \"a\"}, \"incorrect\": {\"text\": \"b\"}}\n");
+    write_file("pairs_bad_units.jsonl",
+               "{\"id\": \"1\", \"correct\": {\"units\": \"[Hu1\"}, \"incorrect\": {\"text\": \"b\"}}\n");
+}
+
+static void must_run(const char *format)
+{
+    char output[4000], command[4000];
+    snprintf(command, sizeof command, "D='%s' B='%s'; export D B; %s", folder, TEST_PROGRAM_DIRECTORY, format);
+    int code = run_command(output, sizeof output, "%s", command);
+    if (code != 0)
+        fail_msg("%s: exit %d: %s", format, code, output);
+}
+
+static int make_world(void **state)
+{
+    (void)state;
+    struct tiny_corpus corpus;
+    char path[700];
+    snprintf(folder, sizeof folder, "%s/world", test_directory());
+    snprintf(path, sizeof path, "%s/corpus", folder);
+    if (tiny_corpus_write(path, 20, 1, &corpus) != STATUS_OK)
+        return -1;
+    write_tone();
+    write_configurations();
+    must_run("$B/train --config $D/run.yaml");
+    must_run("cd $D; for c in flipped truncated swapped; do cp -r run/checkpoints/step_00000002 ${c}_checkpoint; done");
+    must_run("cd $D; printf x | dd of=flipped_checkpoint/model.safetensors bs=1 seek=3000 conv=notrunc status=none");
+    must_run("cd $D; truncate -s -100 truncated_checkpoint/model.safetensors");
+    must_run("cd $D; printf x >> swapped_checkpoint/tokenizer.model");
+    must_run("cd $D; cp -r run/checkpoints/step_00000002 no_manifest; rm no_manifest/MANIFEST");
+    must_run("cd $D; cp -r run/checkpoints/step_00000002 hf_no_weights; rm hf_no_weights/model.safetensors");
+    must_run(
+        "cd $D; cp -r run/checkpoints/step_00000002 hf_truncated; truncate -s -100 hf_truncated/model.safetensors");
+    must_run("cd $D; cp -r run/checkpoints/step_00000002 hf_bad_config; echo '{\"hidden_size\": 16' > "
+             "hf_bad_config/config.json");
+    must_run("cd $D; for c in damaged_index damaged_shard missing_shard; do cp -r corpus/speech $c; done");
+    must_run("cd $D; sed -i s/rows/rowz/ damaged_index/index.json; rm missing_shard/shard_00000.h5");
+    must_run("cd $D; printf x | dd of=damaged_shard/shard_00000.h5 bs=1 seek=5000 conv=notrunc status=none");
+    return 0;
+}
+
+/* Names, sizes and times of everything in the folder, one text. */
+static void list_world(char *text, size_t size)
+{
+    assert_int_equal(run_command(text, size,
+                                 "cd '%s' && find . -type f -printf '%%p %%s %%T@\\n' | sort && find . -type d | sort",
+                                 folder),
+                     0);
+}
+
+/* run.json records starts that fail too; nothing else may change. */
+static bool run_case(const struct bad_case *bad)
+{
+    static char before[1 << 18], after[1 << 18];
+    char output[8192], command[8000], expected[800];
+    size_t used = 0;
+    list_world(before, sizeof before);
+    snprintf(command, sizeof command, "D='%s' B='%s'; export SPIRITLM_THREADS=1; %s", folder, TEST_PROGRAM_DIRECTORY,
+             bad->command);
+    int code = run_command(output, sizeof output, "%s", command);
+    for (const char *c = bad->text; *c && used < sizeof expected - 1; c++)
+        if (!strncmp(c, "$D", 2)) {
+            used += (size_t)snprintf(expected + used, sizeof expected - used, "%s", folder);
+            c++;
+        } else
+            expected[used++] = *c;
+    expected[used] = 0;
+    bool good = true;
+    const char *error = strstr(output, "error: ");
+    if (code != bad->code || !error || !strstr(error, expected)) {
+        print_error("%s\n  exit %d, expected %d and \"%s\"; printed: %s\n", bad->command, code, bad->code, expected,
+                    output);
+        good = false;
+    }
+    if (error && strchr(error, '\n') && strchr(error, '\n')[1]) {
+        print_error("%s\n  the error is not the last line: %s\n", bad->command, output);
+        good = false;
+    }
+    list_world(after, sizeof after);
+    if (strcmp(before, after) != 0) {
+        print_error("%s\n  left something behind:\n", bad->command);
+        must_run("cd $D; find . -newer run.yaml -mmin -0.05 | head -5 >&2");
+        good = false;
+    }
+    return good;
+}
+
+static void every_mistake_gets_its_line_and_code(void **state)
+{
+    (void)state;
+    int count = sizeof cases / sizeof *cases, bad = 0;
+    assert_true(count >= 60);
+    for (int i = 0; i < count; i++)
+        bad += !run_case(&cases[i]);
+    print_message("%d cases\n", count);
+    assert_int_equal(bad, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_mistake_gets_its_line_and_code)};
+    return cmocka_run_group_tests(tests, make_world, NULL);
+}
