@@ -7,7 +7,8 @@
 #include <string.h>
 
 /* Long speech is synthesised in sections, so that memory does not grow with it: each with some units of its neighbours
- * on both sides, joined by a linear cross-fade over one unit around the border. */
+ * on both sides, joined by a cross-fade over one unit around the border. Their phases have nothing in common, so powers
+ * are faded, not amplitudes. */
 enum { SECTION = 500, CONTEXT = 10, FADE = UNIT_HOP };
 
 static const int64_t LONGEST = (int64_t)12 * 3600 * 25; /* units */
@@ -52,7 +53,7 @@ static enum status add_section(const struct speech_tokenizer *tokenizer, const i
             weight = fmin(weight, ((double)(i - first) + 0.5) / FADE);
         if (end < count)
             weight = fmin(weight, ((double)(last - i) - 0.5) / FADE);
-        output[i] += (float)(weight * (double)piece[i - from * UNIT_HOP]);
+        output[i] += (float)(sqrt(weight) * (double)piece[i - from * UNIT_HOP]);
     }
 fail:
     free(magnitudes);

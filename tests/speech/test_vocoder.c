@@ -163,8 +163,98 @@ static void test_agreement(void **state)
     assert_true(broken_share <= 0.30);
 }
 
+static double level(const float *samples, int64_t count)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < count; i++)
+        sum += (double)samples[i] * (double)samples[i];
+    return 10 * log10(sum / (double)count);
+}
+
+/* Sections are 20 s long: where two meet, one long unit is as loud as elsewhere. */
+static void test_seam(void **state)
+{
+    (void)state;
+    struct spoken_unit spoken = {17, -1, -1};
+    int32_t duration = 520;
+    float *samples;
+    int64_t count;
+    assert_ok(speech_tokenizer_vocode(tokenizer, &spoken, &duration, 1, NULL, &samples, &count));
+    assert_int_equal(count, 520 * 640);
+    double all = level(samples, count), seam = level(samples + 500 * 640 - 320, 640);
+    printf("level %.2f dB, at the seam %.2f dB\n", all, seam);
+    assert_true(fabs(seam - all) <= 3);
+    free(samples);
+}
+
+/* Run lengths where no durations are given; the same bits for any number of threads. */
+static void test_durations_and_threads(void **state)
+{
+    (void)state;
+    enum { COUNT = 420 };
+    static struct spoken_unit spoken[COUNT];
+    static int32_t durations[COUNT];
+    struct rng rng = rng_make(test_seed(), RNG_TEST, 1, 0);
+    int64_t total = 0, count, again_count;
+    float *samples, *again;
+    for (int i = 0; i < COUNT; i++) {
+        spoken[i] = (struct spoken_unit){(int32_t)rng_below(&rng, 100), -1, -1};
+        durations[i] = 1 + (int32_t)rng_below(&rng, 2);
+        total += durations[i];
+    }
+    assert_ok(speech_tokenizer_vocode(tokenizer, spoken, durations, COUNT, NULL, &samples, &count));
+    assert_int_equal(count, 640 * total);
+    for (int threads = 1; threads <= 3; threads += 2) {
+        struct thread_pool *pool;
+        assert_ok(thread_pool_create(threads, &pool));
+        assert_ok(speech_tokenizer_vocode(tokenizer, spoken, durations, COUNT, pool, &again, &again_count));
+        assert_int_equal(again_count, count);
+        assert_memory_equal(again, samples, (size_t)count * sizeof *samples);
+        free(again);
+        thread_pool_destroy(pool);
+    }
+    struct units units;
+    int64_t agree = 0, position = 0;
+    assert_ok(speech_tokenizer_encode(tokenizer, samples, count, NAN, &units));
+    assert_int_equal(units.count[STREAM_HUBERT], total);
+    for (int i = 0; i < COUNT; i++)
+        for (int r = 0; r < durations[i]; r++, position++)
+            agree += units.values[STREAM_HUBERT][position] == spoken[i].hubert;
+    printf("random units that come back: %.1f %%\n", 100 * (double)agree / (double)total);
+    units_free(&units);
+    free(samples);
+    assert_ok(speech_tokenizer_vocode(tokenizer, spoken, NULL, 50, NULL, &samples, &count));
+    assert_true(count % 640 == 0 && count >= 50 * 640);
+    free(samples);
+    assert_ok(speech_tokenizer_vocode(tokenizer, spoken, NULL, 0, NULL, &samples, &count));
+    assert_true(count == 0 && !samples);
+}
+
+static void test_refusals(void **state)
+{
+    (void)state;
+    struct spoken_unit spoken[2] = {{0, -1, -1}, {100, -1, -1}};
+    int32_t durations[2] = {1, 1};
+    float *samples;
+    int64_t count;
+    assert_fails(speech_tokenizer_vocode(tokenizer, spoken, durations, 2, NULL, &samples, &count), STATUS_USAGE,
+                 "unit 1 of 2 to speak is [Hu100]; the tokenizer has 100");
+    spoken[1].hubert = -1;
+    assert_fails(speech_tokenizer_vocode(tokenizer, spoken, durations, 2, NULL, &samples, &count), STATUS_USAGE,
+                 "unit 1 of 2 to speak is [Hu-1]");
+    spoken[1].hubert = 5;
+    durations[0] = 0;
+    assert_fails(speech_tokenizer_vocode(tokenizer, spoken, durations, 2, NULL, &samples, &count), STATUS_USAGE,
+                 "unit 0 of 2 to speak lasts 0 times 40 ms");
+    durations[0] = INT32_MAX;
+    assert_fails(speech_tokenizer_vocode(tokenizer, spoken, durations, 2, NULL, &samples, &count), STATUS_USAGE,
+                 "no more than 12 hours");
+    assert_null(samples);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_agreement)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_agreement), cmocka_unit_test(test_seam),
+                                       cmocka_unit_test(test_durations_and_threads), cmocka_unit_test(test_refusals)};
     return cmocka_run_group_tests(tests, fit_tokenizer, free_tokenizer);
 }
