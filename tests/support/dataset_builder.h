@@ -1,0 +1,12 @@
+/* Dataset folders of real shards made in a test, without `prepare`. */
+#ifndef SPIRITLM_TESTS_DATASET_BUILDER_H
+#define SPIRITLM_TESTS_DATASET_BUILDER_H
+
+#include "data/shard.h"
+
+/* Writes `count` rows as a dataset, `rows_per_shard` rows a shard. Fails the test when that fails. Units, where there
+ * are any, come at 25, 12.5 and 1 a second. */
+void build_dataset(const char *folder, enum dataset_kind kind, const struct shard_row *rows, int64_t count,
+                   int64_t rows_per_shard);
+
+#endif
