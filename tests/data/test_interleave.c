@@ -83,7 +83,7 @@ static const char *spell(const struct document *document)
 }
 
 /* ---- the row worked out by hand ----
- * Text, with byte numbers:     "  the cat, sat on "
+ * Text, with byte numbers:     ", the cat, sat on "
  *                                 2   6    11  15  18
  * Samples at 16 kHz: "the" begins at 1280, "cat" at 2560, "sat" at 4480, "on" at 5760; 7680 in all.
  * Hubert units begin every 640 samples:
@@ -92,10 +92,10 @@ static const char *spell(const struct document *document)
  *     value  5   5 |  6    6 |  6    7    7 |  8    8 |  9    9    9
  * Pitch units begin every 1280 samples: 0: 1, 1280: 1, 2560: 2, 3840: 2, 5120: 3, 6400: 3. Style: 0: 2. */
 static uint16_t hubert[] = {5, 5, 6, 6, 6, 7, 7, 8, 8, 9, 9, 9}, pitch[] = {1, 1, 2, 2, 3, 3}, style[] = {2};
-static const char row_text[] = "  the cat, sat on ";
+static const char row_text[] = ", the cat, sat on ";
 
 #define WHOLE_SPEECH "St2 Pi1 Hu5 Hu6 Pi2 Hu7 Hu8 Pi3 Hu9"
-#define WHOLE_TEXT "_ t h e _ c a t , _ s a t _ o n"
+#define WHOLE_TEXT "_ , _ t h e _ c a t , _ s a t _ o n"
 
 static struct shard_row hand_row(struct aligned_word words[4])
 {
@@ -171,7 +171,8 @@ static void one_modality_by_hand(void **state)
     document_free(&document);
 }
 
-/* Spans of 1 word of text and 2 of speech. Text first: the | cat sat | on. The speech is samples [2560, 5760): the
+/* Spans of 1 word of text and 2 of speech. Text first: , the | cat sat | on; the comma before the first word
+ * is not lost. The speech is samples [2560, 5760): the
  * style in force, the pitch unit that begins there, Hu 4 to 8 (6 7 7 8 8), and the pitch unit of 5120 before its end.
  * Speech first: the cat | sat | on. [0, 4480) begins at 0 so that the 5 5 before "the" is not lost, and runs over the
  * word's border (6 6 | 6) collapse. [5760, end) begins with the style and pitch in force. */
@@ -182,13 +183,13 @@ static void spans_by_hand(void **state)
     struct shard_row row = hand_row(words);
     struct interleaver interleaver = make(INTERLEAVE_SPANS, 1, 2);
     static const char *const expected[] = {
-        "<s> [Text] _ t h e [Speech] St2 Pi2 Hu6 Hu7 Hu8 Pi3 [Text] _ o n </s>",
+        "<s> [Text] _ , _ t h e [Speech] St2 Pi2 Hu6 Hu7 Hu8 Pi3 [Text] _ o n </s>",
         "<s> [Speech] St2 Pi1 Hu5 Hu6 Pi2 Hu7 [Text] _ s a t [Speech] St2 Pi3 Hu9 </s>",
     };
     assert_outcomes(&interleaver, &row, expected, 2);
     interleaver.options.streams_mask = 1u << STREAM_HUBERT; /* Base */
     static const char *const base[] = {
-        "<s> [Text] _ t h e [Speech] Hu6 Hu7 Hu8 [Text] _ o n </s>",
+        "<s> [Text] _ , _ t h e [Speech] Hu6 Hu7 Hu8 [Text] _ o n </s>",
         "<s> [Speech] Hu5 Hu6 Hu7 [Text] _ s a t [Speech] Hu9 </s>",
     };
     assert_outcomes(&interleaver, &row, base, 2);
@@ -206,7 +207,7 @@ static void words_by_hand(void **state)
     struct shard_row row = hand_row(words);
     struct interleaver interleaver = make(INTERLEAVE_WORDS, 1, 1);
     static const char *const expected[] = {
-        "<s> [Text] _ t h e [Speech] St2 Pi1 Hu5 Hu6 [Text] _ c a t , [Speech] St2 Pi2 "
+        "<s> [Text] _ , _ t h e [Speech] St2 Pi1 Hu5 Hu6 [Text] _ c a t , [Speech] St2 Pi2 "
         "Hu6 Hu7 [Text] _ s a t [Speech] St2 Pi2 Hu8 Pi3 [Text] _ o n [Speech] St2 "
         "Pi3 Hu9 </s>"};
     assert_outcomes(&interleaver, &row, expected, 1);
@@ -222,7 +223,7 @@ static void other_forms_by_hand(void **state)
         "<s> [Speech] " WHOLE_SPEECH " </s>",
         "<s> [Speech] " WHOLE_SPEECH " [ASR] " WHOLE_TEXT " </s>",
         "<s> [Text] " WHOLE_TEXT " [TTS] " WHOLE_SPEECH " </s>",
-        "<s> [Text] _ t h e [Speech] St2 Pi2 Hu6 Hu7 Hu8 Pi3 [Text] _ o n </s>",
+        "<s> [Text] _ , _ t h e [Speech] St2 Pi2 Hu6 Hu7 Hu8 Pi3 [Text] _ o n </s>",
         "<s> [Speech] St2 Pi1 Hu5 Hu6 Pi2 Hu7 [Text] _ s a t [Speech] St2 Pi3 Hu9 </s>",
     };
     struct interleaver interleaver = make(INTERLEAVE_NONE, 1, 2);
@@ -244,13 +245,13 @@ static void words_shorter_than_a_unit(void **state)
     words[2].end = words[3].start = 5000;
     struct interleaver interleaver = make(INTERLEAVE_SPANS, 1, 1);
     static const char *const spans[] = {
-        "<s> [Text] _ t h e [Speech] St2 Pi2 Hu6 Hu7 Hu8 [Text] _ s a t [Speech] St2 Pi2 Pi3 Hu8 Hu9 </s>",
+        "<s> [Text] _ , _ t h e [Speech] St2 Pi2 Hu6 Hu7 Hu8 [Text] _ s a t [Speech] St2 Pi2 Pi3 Hu8 Hu9 </s>",
         "<s> [Speech] St2 Pi1 Hu5 Hu6 [Text] _ c a t , _ s a t _ o n </s>",
     };
     assert_outcomes(&interleaver, &row, spans, 2);
     interleaver.options.mode = INTERLEAVE_WORDS;
     static const char *const by_word[] = {
-        "<s> [Text] _ t h e [Speech] St2 Pi1 Hu5 Hu6 [Text] _ c a t , [Speech] St2 Pi2 "
+        "<s> [Text] _ , _ t h e [Speech] St2 Pi1 Hu5 Hu6 [Text] _ c a t , [Speech] St2 Pi2 "
         "Hu6 Hu7 Hu8 [Text] _ s a t _ o n [Speech] St2 Pi2 Pi3 Hu8 Hu9 </s>"};
     assert_outcomes(&interleaver, &row, by_word, 1);
 }
