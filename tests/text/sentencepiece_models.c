@@ -27,7 +27,7 @@ struct bytes read_file(const char *path)
     return bytes;
 }
 
-static void write_file(const char *path, const struct bytes *bytes)
+void write_file(const char *path, const struct bytes *bytes)
 {
     FILE *file = fopen(path, "wb");
     if (!file || fwrite(bytes->data, 1, bytes->size, file) != bytes->size || fclose(file) != 0)

@@ -3,6 +3,7 @@
 #include "sentencepiece_models.h"
 #include "support/test_support.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -415,6 +416,57 @@ static void all_short_texts_equal_the_library(void **state)
     close_fixture(&fixture);
 }
 
+/* Random pieces of a few letters with equal scores among them, some unused or user-defined: every way in which merges
+ * can compete, which trained models seldom show. */
+static void write_random_model(struct rng *rng, const char *path)
+{
+    static const char *const letters[] = {"a", "b", SPACE, "\xC3\xA9"};
+    struct bytes model = {0};
+    char seen[64][32];
+    int count = 0;
+    bool byte_fallback = rng_below(rng, 2);
+    put_piece(&model, "<unk>", 5, 0, 2);
+    for (int byte = 0; byte_fallback && byte < 256; byte++) {
+        char text[8];
+        snprintf(text, sizeof text, "<0x%02X>", (unsigned)byte);
+        put_piece(&model, text, 6, 0, 6);
+    }
+    for (int tries = 0; tries < 40; tries++) {
+        char text[32] = "";
+        bool known = false;
+        for (uint64_t length = 1 + rng_below(rng, 4); length > 0; length--)
+            strcat(text, letters[rng_below(rng, rng_below(rng, 2) ? 4 : 2)]);
+        for (int i = 0; i < count; i++)
+            known |= strcmp(seen[i], text) == 0;
+        if (known)
+            continue;
+        strcpy(seen[count++], text);
+        static const unsigned types[] = {0, 0, 0, 1, 5, 5, 4};
+        unsigned type = types[rng_below(rng, strlen(text) > 1 ? 6 + rng_below(rng, 2) : 6)];
+        put_piece(&model, text, strlen(text), -(float)rng_below(rng, 6), type);
+    }
+    put_specifications(&model, 2, byte_fallback);
+    write_file(path, &model);
+    bytes_free(&model);
+}
+
+static void random_models_equal_the_library(void **state)
+{
+    (void)state;
+    static const char *const letters[] = {"a", "b", " ", "\xC3\xA9", "c"};
+    struct rng rng = rng_make(test_seed(), RNG_TEST, 35, 0);
+    static char text[2 * TEXT_LIMIT];
+    for (int round = 0; round < 400; round++) {
+        write_random_model(&rng, "text-models/random.model");
+        struct fixture fixture = open_fixture("random", false);
+        check_pieces(&fixture);
+        for (int i = 0; i < 60; i++)
+            check_text(&fixture, text, chosen_text(&rng, text, letters, 2 + (size_t)rng_below(&rng, 4), 40));
+        check_random_ids(&fixture, &rng, 20);
+        close_fixture(&fixture);
+    }
+}
+
 static int make_all(void **state)
 {
     (void)state;
@@ -432,9 +484,9 @@ static int free_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(trained_models_equal_the_library), cmocka_unit_test(other_flags_equal_the_library),
-        cmocka_unit_test(prefixes_can_be_left_out),         cmocka_unit_test(all_short_texts_equal_the_library),
-        cmocka_unit_test(a_million_letters_encode),
+        cmocka_unit_test(trained_models_equal_the_library),  cmocka_unit_test(other_flags_equal_the_library),
+        cmocka_unit_test(random_models_equal_the_library),   cmocka_unit_test(prefixes_can_be_left_out),
+        cmocka_unit_test(all_short_texts_equal_the_library), cmocka_unit_test(a_million_letters_encode),
     };
     return cmocka_run_group_tests(tests, make_all, free_all);
 }
