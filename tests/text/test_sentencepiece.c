@@ -334,6 +334,19 @@ static void other_flags_equal_the_library(void **state)
     }
 }
 
+/* Pieces of several spaces, as LLaMA's model has them. */
+static void runs_of_spaces_equal_the_library(void **state)
+{
+    (void)state;
+    static const char *const pieces[] = {
+        "th",  SPACE SPACE, SPACE "th", SPACE SPACE SPACE SPACE, "he", SPACE SPACE "a", SPACE "b", SPACE SPACE SPACE,
+        "the", NULL};
+    struct bytes file = build_small_model(pieces, 1);
+    write_file("text-models/spaces.model", &file);
+    bytes_free(&file);
+    check_fixture("spaces", 4000, true);
+}
+
 /* dummy_prefix and strip_prefix off are the model whose file says so. */
 static void prefixes_can_be_left_out(void **state)
 {
@@ -484,9 +497,10 @@ static int free_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(trained_models_equal_the_library),  cmocka_unit_test(other_flags_equal_the_library),
-        cmocka_unit_test(random_models_equal_the_library),   cmocka_unit_test(prefixes_can_be_left_out),
-        cmocka_unit_test(all_short_texts_equal_the_library), cmocka_unit_test(a_million_letters_encode),
+        cmocka_unit_test(trained_models_equal_the_library), cmocka_unit_test(other_flags_equal_the_library),
+        cmocka_unit_test(random_models_equal_the_library),  cmocka_unit_test(runs_of_spaces_equal_the_library),
+        cmocka_unit_test(prefixes_can_be_left_out),         cmocka_unit_test(all_short_texts_equal_the_library),
+        cmocka_unit_test(a_million_letters_encode),
     };
     return cmocka_run_group_tests(tests, make_all, free_all);
 }
