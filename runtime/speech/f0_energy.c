@@ -1,5 +1,7 @@
 #include "speech/f0_stages.h"
 
+#include "core/double4.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -9,7 +11,7 @@
 enum {
     FIRST_BIN = 60,
     BINS = 145,
-    BINS_PADDED = 148, /* whole vectors; the padding's cosines and sines are 0 */
+    BINS_PADDED = 152, /* whole vectors; the padding's cosines and sines are 0 */
     HALF = F0_FRAME / 2,
     FRAMES_AT_ONCE = 4, /* share each row of the tables */
 };
@@ -30,17 +32,19 @@ void f0_energy_prepare(void)
     }
 }
 
-/* sums[b] += value[m] * table[m][b], FRAMES_AT_ONCE frames and 8 bins at a time so that the sums stay in registers. */
-static void project(double table[HALF][BINS_PADDED], double values[HALF][FRAMES_AT_ONCE],
+/* sums[f][b] = sum over m of values[f][m] * table[m][b], 8 bins of all frames at a time in registers. */
+static void project(double table[HALF][BINS_PADDED], double values[FRAMES_AT_ONCE][HALF],
                     double sums[FRAMES_AT_ONCE][BINS_PADDED])
 {
-    enum { WIDTH = 4 };
-    for (int b = 0; b < BINS_PADDED; b += WIDTH) {
-        double sum[FRAMES_AT_ONCE][WIDTH] = {{0}};
-        for (int m = 0; m < HALF; m++)
-            for (int f = 0; f < FRAMES_AT_ONCE; f++)
-                for (int i = 0; i < WIDTH; i++)
-                    sum[f][i] += values[m][f] * table[m][b + i];
+    for (int b = 0; b < BINS_PADDED; b += 8) {
+        double4 sum[FRAMES_AT_ONCE][2] = {{{0}}};
+        for (int m = 0; m < HALF; m++) {
+            const double4_at *row = (const double4_at *)&table[m][b];
+            for (int f = 0; f < FRAMES_AT_ONCE; f++) {
+                sum[f][0] += row[0] * values[f][m];
+                sum[f][1] += row[1] * values[f][m];
+            }
+        }
         for (int f = 0; f < FRAMES_AT_ONCE; f++)
             memcpy(&sums[f][b], sum[f], sizeof sum[f]);
     }
@@ -48,7 +52,7 @@ static void project(double table[HALF][BINS_PADDED], double values[HALF][FRAMES_
 
 bool f0_energy(const double *filtered, int64_t frames, double *energy)
 {
-    double even[HALF][FRAMES_AT_ONCE], odd[HALF][FRAMES_AT_ONCE];
+    double even[FRAMES_AT_ONCE][HALF], odd[FRAMES_AT_ONCE][HALF];
     double real[FRAMES_AT_ONCE][BINS_PADDED], imaginary[FRAMES_AT_ONCE][BINS_PADDED];
     double total = 0;
     for (int64_t first = 0; first < frames; first += FRAMES_AT_ONCE) {
@@ -56,8 +60,8 @@ bool f0_energy(const double *filtered, int64_t frames, double *energy)
             const double *centre = filtered + (first + f < frames ? first + f : frames - 1) * F0_HOP + HALF;
             for (int m = 0; m < HALF; m++) {
                 double right = centre[m] * window[m], left = centre[-1 - m] * window[m];
-                even[m][f] = right + left;
-                odd[m][f] = right - left;
+                even[f][m] = right + left;
+                odd[f][m] = right - left;
             }
         }
         project(cosines, even, real);

@@ -1,5 +1,7 @@
 #include "speech/f0_stages.h"
 
+#include "core/double4.h"
+
 #include <math.h>
 
 static double taps[F0_TAPS];
@@ -32,12 +34,19 @@ void f0_filter(const double *input, int64_t count, double *output)
         output[n] = sum;
     }
     for (; n + BLOCK <= count; n += BLOCK) {
-        double sum[BLOCK] = {0};
-        for (int k = 0; k < F0_TAPS; k++)
-            for (int i = 0; i < BLOCK; i++)
-                sum[i] += taps[k] * input[n + i - k];
-        for (int i = 0; i < BLOCK; i++)
-            output[n + i] = sum[i];
+        double4 a = {0}, b = {0}, c = {0}, d = {0};
+        for (int k = 0; k < F0_TAPS; k++) {
+            const double4_at *from = (const double4_at *)(input + n - k);
+            a += from[0] * taps[k];
+            b += from[1] * taps[k];
+            c += from[2] * taps[k];
+            d += from[3] * taps[k];
+        }
+        double4_at *to = (double4_at *)(output + n);
+        to[0] = a;
+        to[1] = b;
+        to[2] = c;
+        to[3] = d;
     }
     for (; n < count; n++) {
         double sum = 0;

@@ -13,6 +13,7 @@ enum {
     COUNT = LAST - FIRST + 1,
     COUNT_PADDED = (COUNT + 3) / 4 * 4,
     BINS = HARMONICS * LAST + REACH + 1, /* spectrum bins that are looked at */
+    PLACES = LAST + 2 * REACH + 8,       /* whole vectors may be read past the last; what lies there is 0 */
     PEAK_REACH = 13,                     /* a peak is the highest within 25 Hz */
     PEAK_LOW = 17,                       /* indices of the array where maximum and mean are taken */
     PEAK_HIGH = 217,
@@ -31,7 +32,7 @@ struct f0_harmonics {
     double complex spectrum[F0_FFT / 2 + 1];
     double complex work[F0_FFT];
     /* magnitude[h - 1][r][i] = |Q[h i + r - REACH]|: for harmonic h all reads of neighbouring k lie side by side. */
-    double magnitude[HARMONICS][HARMONICS][LAST + 2 * REACH + 8];
+    double magnitude[HARMONICS][HARMONICS][PLACES];
 };
 
 /* The modified Bessel function of order 0 by its series; the arguments here are at most 1/2. */
@@ -87,10 +88,11 @@ static void spread_spectrum(struct f0_harmonics *harmonics, const double *square
         magnitude[REACH + k] = sqrt(re * re + im * im);
     }
     for (int h = 1; h <= HARMONICS; h++)
-        for (int i = 0; i * h < REACH + BINS; i++)
-            for (int r = 0; r < h && i * h + r < REACH + BINS; r++)
-                if (i < (int)(sizeof harmonics->magnitude[0][0] / sizeof(double)))
-                    harmonics->magnitude[h - 1][r][i] = magnitude[i * h + r];
+        for (int r = 0; r < h; r++) {
+            int places = (REACH + BINS - r + h - 1) / h;
+            for (int i = 0; i < places && i < PLACES; i++)
+                harmonics->magnitude[h - 1][r][i] = magnitude[i * h + r];
+        }
 }
 
 /* correlation[k - 1] = sum over |j| <= REACH of the product over h of |Q[h k + j]|; 0 below FIRST. */

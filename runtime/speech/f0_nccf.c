@@ -1,5 +1,7 @@
 #include "speech/f0_stages.h"
 
+#include "core/double4.h"
+
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>
@@ -13,23 +15,62 @@ enum {
 static const double least_peak = 0.25;
 static const double sure_peak = 0.9; /* above this only the highest peak counts */
 
-/* phi(l) = sum x_j x_{j+l} / sqrt(sum x_j^2 sum x_{j+l}^2) over j < count, for the lags first <= l < end; not a number
- * where the signal is 0. x and its squares are 0 for LAGS_AT_ONCE places past the frame. */
-static void correlate(const double *x, const double *squares, int count, int first, int end, double *phi)
+/* energy[l] = sum of `count` neighbours of `squares` from l on, first <= l < end. Sums of 1, 2, 4... neighbours are
+ * made from each other; those in count's binary form add up to it. Nothing is ever subtracted, so that the sum over
+ * silence is 0 and not a remainder. `squares` is overwritten. */
+static void slide_energy(double squares[ROOM], int count, int first, int end, double *energy)
 {
-    double energy = 0;
-    for (int j = 0; j < count; j++)
-        energy += squares[j];
-    for (int lag = first; lag < end; lag += LAGS_AT_ONCE) {
-        double product[LAGS_AT_ONCE] = {0}, shifted[LAGS_AT_ONCE] = {0};
-        for (int j = 0; j < count; j++)
-            for (int i = 0; i < LAGS_AT_ONCE; i++) {
-                product[i] += x[j] * x[j + lag + i];
-                shifted[i] += squares[j + lag + i];
-            }
-        for (int i = 0; i < LAGS_AT_ONCE && lag + i < end; i++)
-            phi[lag + i] = product[i] / sqrt(shifted[i] * energy);
+    int start = 0;
+    memset(energy + first, 0, (size_t)(end - first) * sizeof *energy);
+    for (int width = 1;; width *= 2) {
+        if (count & width) {
+            for (int l = first; l < end; l++)
+                energy[l] += squares[start + l];
+            start += width;
+        }
+        if (start == count)
+            return;
+        for (int i = 0; i + 2 * width <= F0_NCCF_FRAME; i++)
+            squares[i] += squares[i + width];
     }
+}
+
+/* product[l] = sum over j < count of x[j] x[j + l], first <= l < end and some further on. x is 0 for LAGS_AT_ONCE
+ * places past the frame. */
+static void correlate(const double x[ROOM], int count, int first, int end, double *product)
+{
+    for (int lag = first; lag < end; lag += LAGS_AT_ONCE) {
+        double4 a = {0}, b = {0}, c = {0}, d = {0};
+        for (int j = 0; j < count; j++) {
+            const double4_at *shifted = (const double4_at *)(x + j + lag);
+            a += shifted[0] * x[j];
+            b += shifted[1] * x[j];
+            c += shifted[2] * x[j];
+            d += shifted[3] * x[j];
+        }
+        double4_at *to = (double4_at *)(product + lag);
+        to[0] = a;
+        to[1] = b;
+        to[2] = c;
+        to[3] = d;
+    }
+}
+
+/* phi[l] = sum x_j x_{j+l} / sqrt(sum x_j^2 sum x_{j+l}^2) over j < count = F0_NCCF_FRAME - end, first <= l < end; not
+ * a number where the signal is 0. */
+static void normalised_correlation(const double *frame, int first, int end, double phi[ROOM])
+{
+    double x[ROOM] = {0}, squares[ROOM], energy[F0_NCCF_FRAME], own = 0;
+    int count = F0_NCCF_FRAME - end;
+    memcpy(x, frame, F0_NCCF_FRAME * sizeof *x);
+    for (int i = 0; i < F0_NCCF_FRAME; i++)
+        squares[i] = x[i] * x[i];
+    for (int j = 0; j < count; j++)
+        own += squares[j];
+    correlate(x, count, first, end, phi);
+    slide_energy(squares, count, first, end, energy);
+    for (int l = first; l < end; l++)
+        phi[l] /= sqrt(energy[l] * own);
 }
 
 /* The first maximum of the window around n, as a comparison that a NaN in the window fails. */
@@ -77,13 +118,9 @@ static void find_peaks(const double *phi, int first, int end, struct f0_candidat
         found[i].merit /= scale;
 }
 
-/* Takes the mean out of the frame. Eight sums side by side, joined in pairs, for each of four quarters. */
 static void take_mean_out(double *frame)
 {
-    double sum = 0;
-    for (int i = 0; i < F0_NCCF_FRAME; i++)
-        sum += frame[i];
-    double mean = sum / F0_NCCF_FRAME;
+    double mean = f0_sum(frame, F0_NCCF_FRAME) / F0_NCCF_FRAME;
     for (int i = 0; i < F0_NCCF_FRAME; i++)
         frame[i] -= mean;
 }
@@ -91,7 +128,7 @@ static void take_mean_out(double *frame)
 void f0_nccf_track(double *signal, const double *track, double deviation, int64_t frames, const uint8_t *needed,
                    struct f0_candidate *candidates)
 {
-    double x[ROOM] = {0}, squares[ROOM] = {0}, phi[F0_NCCF_FRAME];
+    double phi[ROOM];
     const double limit = 5.0 * deviation;
     for (int64_t f = 0; f < frames; f++) {
         double *frame = signal + f * F0_HOP;
@@ -102,10 +139,7 @@ void f0_nccf_track(double *signal, const double *track, double deviation, int64_
             continue;
         int first = (int)(F0_RATE / fmin(track[f] + 2.0 * deviation, F0_HIGHEST)) - REACH;
         int end = (int)(F0_RATE / fmax(track[f] - 2.0 * deviation, F0_LOWEST)) + REACH;
-        memcpy(x, frame, F0_NCCF_FRAME * sizeof *x);
-        for (int i = 0; i < F0_NCCF_FRAME; i++)
-            squares[i] = x[i] * x[i];
-        correlate(x, squares, F0_NCCF_FRAME - end, first, end, phi);
+        normalised_correlation(frame, first, end, phi);
         phi[end] = 0;
         find_peaks(phi, first, end, found);
         for (int i = 0; i < F0_NCCF_CANDIDATES; i++) {

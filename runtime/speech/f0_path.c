@@ -3,6 +3,27 @@
 #include <math.h>
 #include <stdlib.h>
 
+double f0_sum(const double *values, int64_t count)
+{
+    enum { LANES = 8, BLOCK = 128 };
+    if (count > BLOCK) {
+        int64_t half = count / 2 - count / 2 % LANES;
+        return f0_sum(values, half) + f0_sum(values + half, count - half);
+    }
+    double sum = 0;
+    int64_t i = 0;
+    if (count >= LANES) {
+        double lane[LANES] = {0};
+        for (; i + LANES <= count; i += LANES)
+            for (int j = 0; j < LANES; j++)
+                lane[j] += values[i + j];
+        sum = ((lane[0] + lane[1]) + (lane[2] + lane[3])) + ((lane[4] + lane[5]) + (lane[6] + lane[7]));
+    }
+    for (; i < count; i++)
+        sum += values[i];
+    return sum;
+}
+
 void f0_median(const double *input, int64_t count, int length, double *output)
 {
     int half = length / 2;

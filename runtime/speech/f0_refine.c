@@ -72,13 +72,12 @@ static double final_transition(const void *context, int64_t frame, double from, 
 
 enum status f0_final_path(const struct f0_candidate *rows, const double *energy, int64_t frames, double *result)
 {
-    double sum = 0;
     int64_t count = 0;
     for (int64_t f = 0; f < frames; f++) {
         double median = rows[f * F0_ROWS + F0_ROW_MEDIAN].pitch;
-        sum += median;
-        count += median > 0;
+        if (median > 0)
+            result[count++] = median;
     }
-    struct costs costs = {.energy = energy, .mean = count > 0 ? sum / (double)count : NAN};
+    struct costs costs = {.energy = energy, .mean = count > 0 ? f0_sum(result, count) / (double)count : NAN};
     return f0_cheapest_path(rows, F0_ROWS, frames, final_transition, &costs, result);
 }

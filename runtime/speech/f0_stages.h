@@ -84,6 +84,10 @@ enum status f0_refine(struct f0_candidate *rows, const double *track, const doub
 /* The pitches along the cheapest path through the refined rows. */
 enum status f0_final_path(const struct f0_candidate *rows, const double *energy, int64_t frames, double *result);
 
+/* Pairwise summation in NumPy's order: two paths of the same cost are common (a pitch between its neighbours' may take
+ * any value between them), and which is cheaper is then decided by the last bits of sums like these. */
+double f0_sum(const double *values, int64_t count);
+
 /* Median of `length` (odd, at most F0_REFINE_MEDIAN) values around each, zeros beyond the ends. output != input. */
 void f0_median(const double *input, int64_t count, int length, double *output);
 

@@ -8,18 +8,16 @@ static const double typical_pitch = 150; /* Hz, where nothing better is known */
 
 static double mean_of(const double *values, int64_t count)
 {
-    double sum = 0;
-    for (int64_t i = 0; i < count; i++)
-        sum += values[i];
-    return sum / (double)count;
+    return f0_sum(values, count) / (double)count;
 }
 
-static double deviation_of(const double *values, int64_t count)
+/* `work` holds count numbers. */
+static double deviation_of(const double *values, int64_t count, double *work)
 {
-    double mean = mean_of(values, count), sum = 0;
+    double mean = mean_of(values, count);
     for (int64_t i = 0; i < count; i++)
-        sum += (values[i] - mean) * (values[i] - mean);
-    return sqrt(sum / (double)count);
+        work[i] = (values[i] - mean) * (values[i] - mean);
+    return sqrt(mean_of(work, count));
 }
 
 static double track_transition(const void *context, int64_t frame, double from, double to)
@@ -35,7 +33,7 @@ static enum status path_of_voiced(struct f0_candidate *voiced, int64_t count, do
 {
     for (int64_t i = 0; i < count; i++)
         path[i] = voiced[i * F0_SHC_CANDIDATES].pitch;
-    double mean = mean_of(path, count), weight = 11.0 * deviation_of(path, count) / mean;
+    double mean = mean_of(path, count), weight = 11.0 * deviation_of(path, count, work) / mean;
     double *picked = work, *smooth = work + count;
     for (int64_t i = 0; i < count; i++) {
         const struct f0_candidate *frame = voiced + i * F0_SHC_CANDIDATES;
@@ -95,7 +93,7 @@ enum status f0_spectral_track(struct f0_candidate *candidates, int64_t frames, d
             path[i] = typical_pitch;
     if (count > 0) {
         mean = mean_of(path, count);
-        *deviation = deviation_of(path, count);
+        *deviation = deviation_of(path, count, work);
     }
     *deviation = fmax(*deviation, 0.05 * mean);
     memset(track, 0, (size_t)frames * sizeof *track);
