@@ -296,7 +296,10 @@ static enum status make_header(const struct tensor_info *info, int64_t count, co
             FAIL(STATUS_INTERNAL, "safetensors: tensor %s is written twice", info[i].name);
         json_t *shape = json_array();
         for (int d = 0; shape && d < info[i].rank; d++)
-            json_array_append_new(shape, json_integer(info[i].shape[d]));
+            if (json_array_append_new(shape, json_integer(info[i].shape[d])) != 0) {
+                json_decref(shape);
+                shape = NULL; /* json_pack and with it the line below then fail */
+            }
         json_t *entry = json_pack("{s:s, s:o, s:[I, I]}", "dtype", type_names[info[i].type], "shape", shape,
                                   "data_offsets", (json_int_t)begin, (json_int_t)at);
         if (json_object_set_new(header, info[i].name, entry) != 0)
