@@ -1,187 +1,14 @@
 /* Lanes over real shards: the same rows for any number of ranks and after any save; nothing lost, doubled or
  * reordered; every row once an epoch; shares of tokens. */
-#include "support/dataset_builder.h"
-#include "support/sentencepiece_builder.h"
+#include "support/lanes_fixture.h"
 #include "support/test_support.h"
 
-#include "data/lanes.h"
 #include "data/lanes_order.h"
-#include "io/atomic_file.h"
-#include "io/json.h"
 
 #include <math.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* libhdf5 1.10.8 loses some 400 bytes of its own with every file that it refuses to open. */
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void)
-{
-    return "leak:libhdf5_serial\n";
-}
-
-enum { LANES = 12, T = 48, MAX_TEXT = 400, MAX_WORDS = 20, MAX_UNITS = 200 };
-enum { TEXT_A, TEXT_B, SPEECH_A, SPEECH_B, DATASETS };
-static const int64_t dataset_rows_made[DATASETS] = {37, 20, 64, 31};
-static const int64_t shard_size[DATASETS] = {7, 20, 9, 10};
-
-static struct sentencepiece *text_model;
-static struct vocabulary vocabulary;
-static struct interleaver interleaver;
-
-struct made_row {
-    struct shard_row row;
-    char id[24], text[MAX_TEXT];
-    struct aligned_word words[MAX_WORDS];
-    uint16_t values[STREAM_COUNT][MAX_UNITS];
-};
-static struct made_row *made[DATASETS];
-
-static const char *folder_of(int dataset)
-{
-    static char path[DATASETS][1024];
-    snprintf(path[dataset], sizeof path[dataset], "%s/dataset %d", test_directory(), dataset);
-    return path[dataset];
-}
-
-static void make_text(struct made_row *out, struct rng *rng, int64_t words)
-{
-    int32_t at = 0;
-    for (int64_t w = 0; w < words; w++) {
-        int32_t begin = at;
-        for (uint64_t letters = 1 + rng_below(rng, 6); letters > 0; letters--)
-            out->text[at++] = (char)('a' + rng_below(rng, 26));
-        if (w < MAX_WORDS)
-            out->words[w] = (struct aligned_word){(int32_t)w * 4000, (int32_t)w * 4000 + 3000, begin, at};
-        out->text[at++] = ' ';
-    }
-    out->row.text = out->text;
-    out->row.text_length = at;
-}
-
-static void make_speech(struct made_row *out, struct rng *rng)
-{
-    int64_t words = 1 + (int64_t)rng_below(rng, MAX_WORDS), units = words * 25 / 4 + 1;
-    make_text(out, rng, words);
-    struct shard_row *row = &out->row;
-    row->duration = (int32_t)words * 4000 + 1000;
-    for (int64_t i = 0; i < units; i++)
-        for (int s = 0; s < STREAM_COUNT; s++)
-            out->values[s][i] = (uint16_t)rng_below(rng, s == STREAM_HUBERT ? 50 : 8);
-    row->units = (struct units){{out->values[0], out->values[1], out->values[2]}, {units, units / 2, units / 25 + 1}};
-    if (rng_below(rng, 4) > 0) { /* three quarters are aligned */
-        row->words = out->words;
-        row->word_count = words;
-    }
-    if (rng_below(rng, 10) == 0) { /* one in ten is too short for a unit */
-        memset(&row->units, 0, sizeof row->units);
-        row->words = NULL;
-        row->word_count = 0;
-    }
-}
-
-static int prepare(void **state)
-{
-    (void)state;
-    static const char *const pieces[] = {NULL};
-    struct bytes bytes = build_small_model(pieces, 0);
-    assert_ok(sentencepiece_load_memory("small", bytes.data, (int64_t)bytes.size, &text_model));
-    bytes_free(&bytes);
-    assert_ok(vocabulary_create(sentencepiece_size(text_model), 1, 2, 0, 50, 8, 8, true, &vocabulary));
-    interleaver =
-        (struct interleaver){text_model, &vocabulary, {{{25, 1}, {25, 2}, {1, 1}}}, {INTERLEAVE_SPANS, 2, 5, 1, 4, 7}};
-    struct rng rng = rng_make(test_seed(), RNG_TEST, 60, 0);
-    for (int d = 0; d < DATASETS; d++) {
-        made[d] = calloc((size_t)dataset_rows_made[d], sizeof *made[d]);
-        struct shard_row *rows = calloc((size_t)dataset_rows_made[d], sizeof *rows);
-        assert_non_null(made[d]);
-        assert_non_null(rows);
-        for (int64_t r = 0; r < dataset_rows_made[d]; r++) {
-            struct made_row *out = &made[d][r];
-            out->row = (struct shard_row){.id = out->id, .score = NAN};
-            out->row.id_length = snprintf(out->id, sizeof out->id, "%d/%lld", d, (long long)r);
-            if (d >= SPEECH_A)
-                make_speech(out, &rng);
-            else
-                make_text(out, &rng, (int64_t)rng_below(&rng, 40));
-            rows[r] = out->row;
-        }
-        build_dataset(folder_of(d), d >= SPEECH_A ? DATASET_SPEECH : DATASET_TEXT, rows, dataset_rows_made[d],
-                      shard_size[d]);
-        free(rows);
-    }
-    return 0;
-}
-
-static int finish(void **state)
-{
-    (void)state;
-    for (int d = 0; d < DATASETS; d++)
-        free(made[d]);
-    sentencepiece_free(text_model);
-    return 0;
-}
-
-/* ---- a rank: its own datasets and lanes, as another process would have ---- */
-struct rank {
-    struct dataset *datasets[DATASETS];
-    struct lanes *lanes;
-};
-
-static const struct lanes_options usual = {LANES, T, {1, 1, 1}, true, 17};
-
-static void rank_open(struct rank *rank, const struct lanes_options *options, const struct interleaver *with)
-{
-    for (int d = 0; d < DATASETS; d++)
-        assert_ok(dataset_open(folder_of(d), &rank->datasets[d]));
-    assert_ok(lanes_create(options, with, rank->datasets, DATASETS, &rank->lanes));
-}
-
-static void rank_close(struct rank *rank)
-{
-    lanes_destroy(rank->lanes);
-    for (int d = 0; d < DATASETS; d++)
-        dataset_close(rank->datasets[d]);
-}
-
-struct packed {
-    int32_t ids[T], targets[T], starts[T];
-};
-
-static void next(struct lanes *lanes, int64_t lane, struct packed *packed)
-{
-    int32_t *buffers[3];
-    for (int i = 0; i < 3; i++)
-        buffers[i] = guarded_allocate(T * sizeof(int32_t));
-    assert_ok(lanes_next(lanes, lane, buffers[0], buffers[1], buffers[2]));
-    memcpy(packed->ids, buffers[0], sizeof packed->ids);
-    memcpy(packed->targets, buffers[1], sizeof packed->targets);
-    memcpy(packed->starts, buffers[2], sizeof packed->starts);
-    for (int i = 0; i < 3; i++)
-        guarded_free(buffers[i]);
-}
-
-/* The state as it goes through a checkpoint: text. */
-static char *save_text(const struct lanes *lanes, int64_t lane)
-{
-    json_t *state;
-    assert_ok(lanes_save(lanes, lane, &state));
-    char *text = json_text(state, 0);
-    assert_non_null(text);
-    json_decref(state);
-    return text;
-}
-
-static enum status restore_text(struct lanes *lanes, int64_t lane, const char *text)
-{
-    json_t *state;
-    assert_ok(json_parse("state", text, (int64_t)strlen(text), &state));
-    enum status result = lanes_restore(lanes, lane, state);
-    json_decref(state);
-    return result;
-}
 
 /* ---- the same for any number of ranks ---- */
 enum { STEPS = 60 };
@@ -191,10 +18,10 @@ static struct packed *reference_run(const struct lanes_options *options)
     struct packed *reference = calloc(STEPS * LANES, sizeof *reference);
     assert_non_null(reference);
     struct rank rank;
-    rank_open(&rank, options, &interleaver);
+    rank_open(&rank, options, &lanes_interleaver);
     for (int step = 0; step < STEPS; step++)
         for (int lane = 0; lane < LANES; lane++)
-            next(rank.lanes, lane, &reference[step * LANES + lane]);
+            next_row(rank.lanes, lane, &reference[step * LANES + lane]);
     rank_close(&rank);
     return reference;
 }
@@ -209,7 +36,7 @@ static void run_in_parts(const struct lanes_options *options, const int *ranks, 
     for (int part = 0; part < parts; part++) {
         struct rank rank[6];
         for (int r = 0; r < ranks[part]; r++) {
-            rank_open(&rank[r], options, &interleaver);
+            rank_open(&rank[r], options, &lanes_interleaver);
             for (int lane = r; lane < LANES && states[lane]; lane += ranks[part])
                 assert_ok(restore_text(rank[r].lanes, lane, states[lane]));
         }
@@ -217,7 +44,7 @@ static void run_in_parts(const struct lanes_options *options, const int *ranks, 
             for (int r = 0; r < ranks[part]; r++)
                 for (int lane = r; lane < LANES; lane += ranks[part]) {
                     struct packed packed;
-                    next(rank[r].lanes, lane, &packed);
+                    next_row(rank[r].lanes, lane, &packed);
                     if (memcmp(&packed, &reference[step * LANES + lane], sizeof packed) != 0)
                         fail_msg("step %d, lane %d with %d ranks differs", step, lane, ranks[part]);
                 }
@@ -282,7 +109,7 @@ static void stream_read(struct stream *stream, struct lanes *lanes, int64_t lane
     for (int64_t r = 0; r < rows; r++) {
         struct packed packed;
         const char *const *names;
-        next(lanes, lane, &packed);
+        next_row(lanes, lane, &packed);
         int64_t count = lanes_last_documents(lanes, lane, &names), begun = 0;
         int32_t start = 0;
         for (int64_t t = 0; t < T; t++) {
@@ -331,7 +158,7 @@ static void expected_document(const struct interleaver *with, struct row_place p
 static void check_streams(const struct lanes_options *options)
 {
     struct rank rank;
-    rank_open(&rank, options, &interleaver);
+    rank_open(&rank, options, &lanes_interleaver);
     int64_t tokens = 0, documents = 0, words = 0, switched = 0;
     bool masked = options->mask_documents;
     for (int64_t lane = 0; lane < LANES; lane += 5) {
@@ -340,7 +167,7 @@ static void check_streams(const struct lanes_options *options)
         int64_t at = 0;
         for (int64_t d = 0; d < stream.documents; d++) {
             struct document document;
-            expected_document(&interleaver, stream.places[d], options->seed, lane, d, stream.ids + at,
+            expected_document(&lanes_interleaver, stream.places[d], options->seed, lane, d, stream.ids + at,
                               options->weights[SOURCE_SPEECH] > 0 ? stream.count - at : 0, &document);
             for (int64_t i = 0; i < document.count && at < stream.count; i++, at++) {
                 assert_int_equal(stream.ids[at], document.ids[i]);
@@ -401,7 +228,7 @@ static void one_lane_s_epochs_are_permutations(void **state)
         struct lanes_options options = {1, T, {0, 0, 0}, true, 5};
         options.weights[source] = 0.3;
         struct rank rank;
-        rank_open(&rank, &options, &interleaver);
+        rank_open(&rank, &options, &lanes_interleaver);
         int64_t total = 0;
         for (int64_t d = 0; d < DATASETS; d++)
             for (int64_t r = 0; r < dataset_rows_made[d]; r++)
@@ -434,7 +261,7 @@ static void lanes_share_every_epoch(void **state)
     (void)state;
     static const int64_t lane_counts[] = {1, 2, 5, 12, 95, 96, 300};
     struct rank rank;
-    rank_open(&rank, &usual, &interleaver);
+    rank_open(&rank, &usual, &lanes_interleaver);
     struct row_list list = {0};
     assert_ok(row_list_add(&list, SPEECH_A, rank.datasets[SPEECH_A]));
     assert_ok(row_list_add(&list, SPEECH_B, rank.datasets[SPEECH_B]));
@@ -466,7 +293,7 @@ static void order_stays_in_its_window(void **state)
 {
     (void)state;
     struct rank rank;
-    rank_open(&rank, &usual, &interleaver);
+    rank_open(&rank, &usual, &lanes_interleaver);
     struct row_list list = {0};
     assert_ok(row_list_add(&list, TEXT_A, rank.datasets[TEXT_A]));
     assert_ok(row_list_add(&list, SPEECH_A, rank.datasets[SPEECH_A]));
@@ -507,11 +334,11 @@ static void weights_count_tokens(void **state)
         struct lanes_options options = usual;
         memcpy(options.weights, weights[w], sizeof options.weights);
         struct rank rank;
-        rank_open(&rank, &options, &interleaver);
+        rank_open(&rank, &options, &lanes_interleaver);
         struct packed packed;
         for (int step = 0; step < 600; step++)
             for (int lane = 0; lane < 4; lane++)
-                next(rank.lanes, lane, &packed);
+                next_row(rank.lanes, lane, &packed);
         struct lanes_totals totals = lanes_get_totals(rank.lanes);
         double sum = weights[w][0] + weights[w][1] + weights[w][2];
         for (int s = 0; s < SOURCE_KINDS; s++) {
@@ -533,16 +360,16 @@ static void one_modality_by_weights(void **state)
         memset(options.weights, 0, sizeof options.weights);
         options.weights[source] = 1;
         struct rank rank;
-        rank_open(&rank, &options, &interleaver);
+        rank_open(&rank, &options, &lanes_interleaver);
         for (int step = 0; step < 50; step++) {
             struct packed packed;
-            next(rank.lanes, step % LANES, &packed);
+            next_row(rank.lanes, step % LANES, &packed);
             for (int t = 0; t < T; t++) {
                 assert_int_not_equal(packed.ids[t],
-                                     source == SOURCE_TEXT ? vocabulary.speech_tag : vocabulary.text_tag);
+                                     source == SOURCE_TEXT ? lanes_vocabulary.speech_tag : lanes_vocabulary.text_tag);
                 if (packed.ids[t] > 2) /* BOS and EOS belong to both */
-                    assert_true((packed.ids[t] < vocabulary.text_size || packed.ids[t] == vocabulary.text_tag) ==
-                                (source == SOURCE_TEXT));
+                    assert_true((packed.ids[t] < lanes_vocabulary.text_size ||
+                                 packed.ids[t] == lanes_vocabulary.text_tag) == (source == SOURCE_TEXT));
             }
         }
         rank_close(&rank);
@@ -555,7 +382,7 @@ static void visits_differ(void **state)
     (void)state;
     struct lanes_options options = {1, T, {0, 0, 1}, true, 3};
     struct rank rank;
-    rank_open(&rank, &options, &interleaver);
+    rank_open(&rank, &options, &lanes_interleaver);
     struct stream stream;
     stream_read(&stream, rank.lanes, 0, 400, true);
     int64_t again = 0, same = 0, at = 0, begins[2000];
@@ -575,185 +402,11 @@ static void visits_differ(void **state)
     stream_free(&stream);
     rank_close(&rank);
     struct packed a, b;
-    rank_open(&rank, &usual, &interleaver);
-    next(rank.lanes, 0, &a);
-    next(rank.lanes, 1, &b);
+    rank_open(&rank, &usual, &lanes_interleaver);
+    next_row(rank.lanes, 0, &a);
+    next_row(rank.lanes, 1, &b);
     assert_memory_not_equal(&a, &b, sizeof a);
     rank_close(&rank);
-}
-
-/* ---- refusals ---- */
-
-static void other_states_are_refused(void **state)
-{
-    (void)state;
-    struct rank rank, other;
-    struct packed packed, expected, got;
-    rank_open(&rank, &usual, &interleaver);
-    for (int i = 0; i < 7; i++)
-        next(rank.lanes, 3, &packed);
-    char *text = save_text(rank.lanes, 3);
-    next(rank.lanes, 3, &expected);
-
-    struct lanes_options options = usual;
-    options.seed = UINT64_MAX;
-    rank_open(&other, &options, &interleaver);
-    assert_fails(restore_text(other.lanes, 3, text), STATUS_USAGE,
-                 "lane 3: the state is of seed 17, this run has 18446744073709551615");
-    lanes_destroy(other.lanes);
-    options = usual;
-    options.sequence_length = T + 1;
-    assert_ok(lanes_create(&options, &interleaver, other.datasets, DATASETS, &other.lanes));
-    assert_fails(restore_text(other.lanes, 3, text), STATUS_USAGE, "of sequence length 48, this run has 49");
-    lanes_destroy(other.lanes);
-    options = usual;
-    options.lanes = LANES + 1;
-    assert_ok(lanes_create(&options, &interleaver, other.datasets, DATASETS, &other.lanes));
-    assert_fails(restore_text(other.lanes, 3, text), STATUS_USAGE, "of 12 lanes, this run has 13");
-    lanes_destroy(other.lanes);
-    struct dataset *swapped[] = {other.datasets[1], other.datasets[0], other.datasets[2], other.datasets[3]};
-    assert_ok(lanes_create(&usual, &interleaver, swapped, DATASETS, &other.lanes));
-    assert_fails(restore_text(other.lanes, 3, text), STATUS_USAGE, "the state is of datasets with hash");
-    lanes_destroy(other.lanes);
-    assert_ok(lanes_create(&usual, &interleaver, other.datasets, 3, &other.lanes));
-    assert_fails(restore_text(other.lanes, 3, text), STATUS_USAGE, "the state is of datasets with hash");
-    lanes_destroy(other.lanes);
-    assert_ok(lanes_create(&usual, &interleaver, other.datasets, DATASETS, &other.lanes));
-    assert_fails(restore_text(other.lanes, 4, text), STATUS_CORRUPT, "state of lane 4: it is of lane 3");
-
-    static const char *const damages[][3] = {
-        {"\"version\": 1", "\"version\": 2", "\"version\" is 2"},
-        {"\"visits\": ", "\"visits\": -", "\"visits\" is -"},
-        {"\"visits\": ", "\"visitz\": ", "\"visits\" is missing"},
-        {"\"sources\": {", "\"sources\": {\"x\": 1}, \"y\": {", "expected an object with \"weight\""},
-        {"\"position\": ", "\"position\": 10000", "this lane's part is"},
-        {"\"epoch\": ", "\"epoch\": 99999999999999999", "\"epoch\" is"},
-        {"\"carried\": ", "\"carried\": 5, \"x\": ", "found a whole number"},
-        {"\"source\": \"", "\"source\": \"x", "unknown source"},
-        {"\"dataset\": ", "\"dataset\": 9", "\"dataset\" is 9"},
-        {"\"row\": ", "\"row\": 99", "\"row\" is 99"},
-        {"\"ids\": [", "\"ids\": [], \"x\": [", "\"ids\" should be a list"},
-        {"\"ids\": [", "\"ids\": [99999, ", "something else than tokens"},
-        {"\"ids\": [", "\"ids\": [-1, ", "something else than tokens"},
-        {"\"ids\": [", "\"ids\": [\"1\", ", "something else than tokens"},
-    };
-    for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
-        char damaged[8192];
-        const char *at = strstr(text, damages[i][0]);
-        assert_non_null(at);
-        snprintf(damaged, sizeof damaged, "%.*s%s%s", (int)(at - text), text, damages[i][1],
-                 at + strlen(damages[i][0]));
-        assert_fails(restore_text(other.lanes, 3, damaged), STATUS_CORRUPT, damages[i][2]);
-    }
-    /* After all refusals the lane stands where it stood; then the true state is taken. */
-    assert_ok(restore_text(other.lanes, 3, text));
-    assert_int_equal(restore_text(other.lanes, 3, "{}"), STATUS_CORRUPT);
-    next(other.lanes, 3, &got);
-    assert_memory_equal(&got, &expected, sizeof got);
-    free(text);
-    rank_close(&rank);
-    rank_close(&other);
-}
-
-/* Weights may change at a resume: shares then count from there, and no source is made up for. */
-static void changed_weights_count_from_the_change(void **state)
-{
-    (void)state;
-    struct rank before, after;
-    struct packed packed;
-    struct lanes_options options = {1, T, {1, 0, 0}, true, 17};
-    rank_open(&before, &options, &interleaver);
-    for (int i = 0; i < 200; i++)
-        next(before.lanes, 0, &packed);
-    char *text = save_text(before.lanes, 0);
-    options.weights[SOURCE_SPEECH] = 1;
-    rank_open(&after, &options, &interleaver);
-    assert_ok(restore_text(after.lanes, 0, text));
-    assert_int_equal(lanes_get_totals(after.lanes).tokens[SOURCE_TEXT], 200 * T);
-    for (int i = 0; i < 400; i++)
-        next(after.lanes, 0, &packed);
-    struct lanes_totals totals = lanes_get_totals(after.lanes);
-    double share = (double)(totals.tokens[SOURCE_TEXT] - 200 * T) / (400.0 * T);
-    assert_true(fabs(share - 0.5) <= 0.02);
-    free(text);
-    rank_close(&before);
-    rank_close(&after);
-}
-
-static void impossible_lanes_are_refused(void **state)
-{
-    (void)state;
-    struct rank rank;
-    struct lanes *lanes;
-    rank_open(&rank, &usual, &interleaver);
-    struct lanes_options options = usual;
-    options.weights[1] = NAN;
-    assert_fails(lanes_create(&options, &interleaver, rank.datasets, 4, &lanes), STATUS_USAGE,
-                 "the weight of speech is");
-    assert_null(lanes);
-    options.weights[1] = -1;
-    assert_fails(lanes_create(&options, &interleaver, rank.datasets, 4, &lanes), STATUS_USAGE,
-                 "the weight of speech is");
-    memset(options.weights, 0, sizeof options.weights);
-    assert_fails(lanes_create(&options, &interleaver, rank.datasets, 4, &lanes), STATUS_USAGE, "all sources are 0");
-    assert_fails(lanes_create(&usual, &interleaver, rank.datasets, 2, &lanes), STATUS_USAGE,
-                 "speech has weight 1, but no dataset has a document for it");
-    assert_fails(lanes_create(&usual, &interleaver, rank.datasets + 2, 2, &lanes), STATUS_USAGE, "text has weight 1");
-    options = usual;
-    options.lanes = 0;
-    assert_fails(lanes_create(&options, &interleaver, rank.datasets, 4, &lanes), STATUS_USAGE, "0 sequences");
-    struct interleaver wrong = interleaver;
-    wrong.rates.rate[STREAM_PITCH].numerator = 26;
-    assert_fails(lanes_create(&usual, &wrong, rank.datasets, 4, &lanes), STATUS_USAGE,
-                 "dataset 2: its units of stream 1 come at 25/2 a second, expected 26/2");
-    wrong.rates.rate[STREAM_PITCH] = (struct rational){50, 4}; /* the same rate, not reduced */
-    assert_ok(lanes_create(&usual, &wrong, rank.datasets, 4, &lanes));
-    lanes_destroy(lanes);
-    wrong.options.text_words_minimum = 0;
-    assert_fails(lanes_create(&usual, &wrong, rank.datasets, 4, &lanes), STATUS_USAGE, "text spans of 0");
-    struct packed packed;
-    assert_fails(lanes_next(rank.lanes, LANES, packed.ids, packed.targets, packed.starts), STATUS_INTERNAL,
-                 "lane 12 of 12");
-    assert_fails(lanes_next(rank.lanes, -1, packed.ids, packed.targets, packed.starts), STATUS_INTERNAL, "lane -1");
-    rank_close(&rank);
-}
-
-/* A shard that was damaged after the index was written stops the lane that meets it, by name. */
-static void damaged_shards_stop_a_lane(void **state)
-{
-    (void)state;
-    char folder[1100], path[1200];
-    struct shard_row row = made[TEXT_A][0].row;
-    row.text = "abc";
-    row.text_length = 3;
-    snprintf(folder, sizeof folder, "%s/damaged", test_directory());
-    build_dataset(folder, DATASET_TEXT, &row, 1, 1);
-    snprintf(path, sizeof path, "%s/shard_00000.h5", folder);
-    void *data;
-    int64_t size;
-    assert_ok(file_read(path, 1 << 24, &data, &size));
-    ((char *)data)[size / 2] ^= 4;
-    assert_ok(atomic_write(path, data, size));
-    free(data);
-    struct dataset *dataset;
-    struct lanes *lanes;
-    struct packed packed;
-    struct lanes_options options = {1, T, {1, 0, 0}, true, 1};
-    assert_ok(dataset_open(folder, &dataset));
-    assert_ok(lanes_create(&options, &interleaver, &dataset, 1, &lanes));
-    assert_fails(lanes_next(lanes, 0, packed.ids, packed.targets, packed.starts), STATUS_CORRUPT, "shard_00000.h5");
-    lanes_destroy(lanes);
-    dataset_close(dataset);
-    /* Nothing but white space: an index that counts its bytes, and no document. */
-    row.text = "   ";
-    snprintf(folder, sizeof folder, "%s/blank", test_directory());
-    build_dataset(folder, DATASET_TEXT, &row, 1, 1);
-    assert_ok(dataset_open(folder, &dataset));
-    assert_ok(lanes_create(&options, &interleaver, &dataset, 1, &lanes));
-    assert_fails(lanes_next(lanes, 0, packed.ids, packed.targets, packed.starts), STATUS_USAGE,
-                 "no row gives a document of text");
-    lanes_destroy(lanes);
-    dataset_close(dataset);
 }
 
 int main(void)
@@ -767,10 +420,6 @@ int main(void)
         cmocka_unit_test(weights_count_tokens),
         cmocka_unit_test(one_modality_by_weights),
         cmocka_unit_test(visits_differ),
-        cmocka_unit_test(other_states_are_refused),
-        cmocka_unit_test(changed_weights_count_from_the_change),
-        cmocka_unit_test(impossible_lanes_are_refused),
-        cmocka_unit_test(damaged_shards_stop_a_lane),
     };
-    return cmocka_run_group_tests(tests, prepare, finish);
+    return cmocka_run_group_tests(tests, lanes_fixture_prepare, lanes_fixture_finish);
 }

@@ -1,0 +1,45 @@
+/* Four small datasets of real shards (two of text, two of speech), and ranks that read them, each with datasets and
+ * lanes of its own as another process would have. */
+#ifndef SPIRITLM_TESTS_LANES_FIXTURE_H
+#define SPIRITLM_TESTS_LANES_FIXTURE_H
+
+#include "data/lanes.h"
+
+enum { LANES = 12, T = 48, MAX_TEXT = 400, MAX_WORDS = 20, MAX_UNITS = 200 };
+enum { TEXT_A, TEXT_B, SPEECH_A, SPEECH_B, DATASETS };
+extern const int64_t dataset_rows_made[DATASETS];
+
+struct made_row {
+    struct shard_row row;
+    char id[24], text[MAX_TEXT];
+    struct aligned_word words[MAX_WORDS];
+    uint16_t values[STREAM_COUNT][MAX_UNITS];
+};
+extern struct made_row *made[DATASETS]; /* what was written into the shards */
+
+extern struct vocabulary lanes_vocabulary;
+extern struct interleaver lanes_interleaver; /* text spans of 2-5 words, speech spans of 1-4 */
+
+/* For cmocka_run_group_tests. */
+int lanes_fixture_prepare(void **state);
+int lanes_fixture_finish(void **state);
+
+extern const struct lanes_options usual; /* LANES x T, equal weights, documents masked, seed 17 */
+
+struct rank {
+    struct dataset *datasets[DATASETS];
+    struct lanes *lanes;
+};
+void rank_open(struct rank *rank, const struct lanes_options *options, const struct interleaver *with);
+void rank_close(struct rank *rank);
+
+struct packed {
+    int32_t ids[T], targets[T], starts[T];
+};
+void next_row(struct lanes *lanes, int64_t lane, struct packed *packed);
+
+/* The state as it goes through a checkpoint: text, for the caller. */
+char *save_text(const struct lanes *lanes, int64_t lane);
+enum status restore_text(struct lanes *lanes, int64_t lane, const char *text);
+
+#endif
