@@ -58,6 +58,11 @@ static inline void *element_of(void *array, int64_t index, enum dtype type)
 /* 2 MiB at a 64-byte boundary that belong to `worker` for the time of one task. */
 float *cpu_worker_scratch(const struct device_context *context, int worker);
 
+/* What multiplies matrices of f32; the choice is the processor's, made when the context is opened. */
+enum cpu_engine { CPU_ENGINE_BLOCKED, CPU_ENGINE_BLAS };
+enum cpu_engine cpu_engine(const struct device_context *context);
+void cpu_set_engine(struct device_context *context, enum cpu_engine engine); /* for tests and benchmarks */
+
 /* STATUS_INTERNAL unless device_context_create made this context. */
 enum status cpu_check_context(const struct device_context *context, const char *operation);
 

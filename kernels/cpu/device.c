@@ -4,14 +4,48 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-enum { ALIGNMENT = 256, COPY_TASK_BYTES = 1 << 20 };
+enum { ALIGNMENT = 256, HUGE_PAGE = 2 << 20, COPY_TASK_BYTES = 1 << 20 };
 
 struct cpu_libraries {
     int workers;
     float *scratch; /* [workers][WORKER_SCRATCH_FLOATS]; pages that no task touches cost nothing */
+    enum cpu_engine engine;
     char description[256];
 };
+
+enum cpu_engine cpu_engine(const struct device_context *context)
+{
+    return ((const struct cpu_libraries *)context->libraries)->engine;
+}
+
+static void describe(struct cpu_libraries *libraries)
+{
+    if (libraries->engine == CPU_ENGINE_BLOCKED)
+        snprintf(libraries->description, sizeof libraries->description, "%s kernels, own tiles for f32 and bf16",
+                 SPIRITLM_ARCH_NAME);
+    else
+        snprintf(libraries->description, sizeof libraries->description, "%s kernels, %s tiles for f32 and bf16 (%s)",
+                 SPIRITLM_ARCH_NAME, openblas_get_corename(), openblas_get_config());
+}
+
+void cpu_set_engine(struct device_context *context, enum cpu_engine engine)
+{
+    struct cpu_libraries *libraries = context->libraries;
+    libraries->engine = engine;
+    describe(libraries);
+}
+
+/* OpenBLAS chooses its code by the processor and has AVX-512; ours is compiled for AVX2 and FMA, or less. */
+static enum cpu_engine best_engine(void)
+{
+#ifdef __FMA__
+    return __builtin_cpu_supports("avx512f") ? CPU_ENGINE_BLAS : CPU_ENGINE_BLOCKED;
+#else
+    return CPU_ENGINE_BLAS;
+#endif
+}
 
 float *cpu_worker_scratch(const struct device_context *context, int worker)
 {
@@ -41,13 +75,14 @@ enum status cpu_open(struct device_context *context)
     CHECK(libraries, "no memory for the cpu's context");
     libraries->workers = thread_pool_threads(context->pool);
     size_t bytes = (size_t)libraries->workers * WORKER_SCRATCH_FLOATS * sizeof(float);
-    libraries->scratch = aligned_alloc(ALIGNMENT, bytes);
+    libraries->scratch = aligned_alloc(HUGE_PAGE, bytes); /* 2 MiB a thread */
     if (!libraries->scratch) {
         free(libraries);
         return status_set(STATUS_INTERNAL, "no memory: %zu bytes for the threads' tiles", bytes);
     }
-    snprintf(libraries->description, sizeof libraries->description, "%s kernels, f32: %s tiles (%s), bf16: f32 tiles",
-             SPIRITLM_ARCH_NAME, openblas_get_corename(), openblas_get_config());
+    (void)madvise(libraries->scratch, bytes, MADV_HUGEPAGE);
+    libraries->engine = best_engine();
+    describe(libraries);
     context->libraries = libraries;
     return STATUS_OK;
 }
@@ -71,11 +106,14 @@ enum status cpu_allocate(const struct device_context *context, size_t bytes, voi
 {
     CHECK(memory, "allocate: no place for the address");
     *memory = NULL;
-    CHECK(bytes <= SIZE_MAX - ALIGNMENT, "allocate: %zu bytes", bytes);
-    size_t rounded = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    void *block = aligned_alloc(ALIGNMENT, rounded ? rounded : ALIGNMENT);
+    size_t alignment = bytes >= HUGE_PAGE ? HUGE_PAGE : ALIGNMENT;
+    CHECK(bytes <= SIZE_MAX - HUGE_PAGE, "allocate: %zu bytes", bytes);
+    size_t rounded = bytes ? (bytes + alignment - 1) / alignment * alignment : alignment;
+    void *block = aligned_alloc(alignment, rounded);
     CHECK(block, "no memory: %zu bytes were asked for", bytes);
-    enum status result = cpu_fill_zero(context, block, rounded ? rounded : ALIGNMENT);
+    if (alignment == HUGE_PAGE)
+        (void)madvise(block, rounded, MADV_HUGEPAGE); /* a wish: rows far apart then need few page table entries */
+    enum status result = cpu_fill_zero(context, block, rounded);
     if (result != STATUS_OK) {
         free(block);
         return result;

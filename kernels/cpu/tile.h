@@ -1,5 +1,5 @@
 /* Products of tiles that lie in a core's caches, for attention and for matrices of few rows. Tiles are f32 with row
- * strides that are multiples of 8 and at least n rounded up to 8: columns beyond n are computed and written too. */
+ * strides of at least n rounded up to 8: columns beyond n are computed and written too. */
 #ifndef SPIRITLM_KERNELS_CPU_TILE_H
 #define SPIRITLM_KERNELS_CPU_TILE_H
 
@@ -21,6 +21,11 @@ void tile_multiply(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_ro
 /* tile[i][j] = source[i * source_stride + j] * factor as f32, zero in the columns that fill a stride up. */
 void tile_load(float *tile, int64_t rows, int64_t columns, const void *source, int64_t source_stride, enum dtype type,
                float factor);
+
+/* Cuts rows of a matrix into panels of `width` columns (a multiple of 8), `panel_floats` apart: column j of row i goes
+ * to panels[(j / width) * panel_floats + i * width + j % width]. A row is read whole, as the memory likes it. */
+void tile_load_panels(float *panels, int64_t panel_floats, int64_t width, int64_t rows, int64_t columns,
+                      const void *source, int64_t source_stride, enum dtype type);
 
 /* tile[j][i] = source[i * source_stride + j]: columns x rows with row stride tile_stride(rows), filled up with zeros.*/
 void tile_load_transposed(float *tile, int64_t rows, int64_t columns, const void *source, int64_t source_stride,
