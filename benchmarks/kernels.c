@@ -65,7 +65,7 @@ RUNNER(cross_entropy)
 RUNNER(squared_norm)
 RUNNER(adamw)
 
-static void bench_matmul(const struct setting *s, const struct arrays *x, const char *name, int64_t m, int64_t n,
+static void bench_matmul(struct setting *s, const struct arrays *x, const char *name, int64_t m, int64_t n,
                          int64_t k, int form)
 {
     /* form 0: activations times weights^T; 1: gradients times weights; 2: gradients^T times activations, added */
@@ -87,6 +87,7 @@ static void bench_matmul(const struct setting *s, const struct arrays *x, const 
                               .b_transposed = form == 0,
                               .alpha = 1,
                               .beta = form == 2 ? 1.0f : 0.0f}};
+    must(device_context_reserve(s->kernels, &s->context, s->kernels->matmul_scratch_size(&run.p)));
     char shape[64];
     snprintf(shape, sizeof shape, "%lld x %lld x %lld", (long long)m, (long long)n, (long long)k);
     struct measurement time = measure(run_matmul, &run, s->budget);
@@ -96,7 +97,7 @@ static void bench_matmul(const struct setting *s, const struct arrays *x, const 
         memory_row(s, name, shape, time, (double)(n * k) * (double)dtype_size(s->type));
 }
 
-static void bench_products(const struct setting *s, const struct arrays *x)
+static void bench_products(struct setting *s, const struct arrays *x)
 {
     int64_t tokens = s->rows * s->length, hidden = s->hidden;
     bench_matmul(s, x, "q|k|v forward", tokens, 3 * hidden, hidden, 0);

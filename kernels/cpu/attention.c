@@ -1,10 +1,13 @@
 /* Blocked softmax attention with a running maximum and sum (Milakov and Gimelshein 2018; Dao et al. 2022). A task is
- * one block of queries of one head. Key blocks begin at multiples of KEY_BLOCK from key 0, so the bits of a query's
- * output do not depend on the queries beside it: cached and uncached decoding agree. */
+ * one block of queries of one head. Key blocks begin at multiples of KEY_BLOCK from key 0, a lane of a vector holds
+ * every eighth key, and products are chains in order of the keys, so the bits of a query's output do not depend on the
+ * queries beside it: cached and uncached decoding agree. */
 #include "kernels/cpu/attention.h"
 
 #include "kernels/cpu/tile.h"
 #include "kernels/cpu/vector.h"
+
+enum { QUERY_BLOCK = 128 }; /* queries a task owns */
 
 struct key_range attention_block_keys(const struct attention_forward *p, int64_t b, int64_t first, int64_t count)
 {
@@ -18,8 +21,9 @@ struct key_range attention_block_keys(const struct attention_forward *p, int64_t
 }
 
 void attention_mask(const struct attention_forward *p, int64_t b, int64_t first, int64_t rows, int64_t key,
-                    int64_t columns, float *scores, int64_t stride)
+                    int64_t columns, float *scores)
 {
+    int64_t stride = tile_stride(columns);
     for (int64_t i = 0; i < rows; i++) {
         struct key_range keys = attention_keys(p, b, first + i);
         int64_t start = minimum(columns, maximum(0, keys.start - key));
@@ -32,63 +36,79 @@ void attention_mask(const struct attention_forward *p, int64_t b, int64_t first,
     }
 }
 
-/* The tiles of one task, all in the worker's scratch. */
+/* What one task works on, in the worker's scratch. */
 struct tiles {
     float *query;  /* [QUERY_BLOCK][stride], scaled */
-    float *key;    /* [D][KEY_BLOCK] */
-    float *value;  /* [KEY_BLOCK][stride] */
     float *output; /* [QUERY_BLOCK][stride], not yet divided by the sum */
-    float *scores; /* [QUERY_BLOCK][KEY_BLOCK] */
+    float *key;    /* [D][KEY_STRIDE] */
+    float *value;  /* [KEY_BLOCK][stride] */
+    float *scores; /* [QUERY_ROWS][up to KEY_BLOCK] */
     int64_t stride;
     float largest[QUERY_BLOCK], sum[QUERY_BLOCK];
 };
 
-static struct tiles make_tiles(float *scratch, int64_t head_size)
+static void make_tiles(struct tiles *tiles, float *scratch, int64_t head_size)
 {
     int64_t stride = tile_stride(head_size);
-    struct tiles tiles = {.query = scratch, .stride = stride};
-    tiles.key = tiles.query + QUERY_BLOCK * stride;
-    tiles.value = tiles.key + KEY_BLOCK * stride;
-    tiles.output = tiles.value + KEY_BLOCK * stride;
-    tiles.scores = tiles.output + QUERY_BLOCK * stride;
-    _Static_assert(4 * 64 * MAXIMUM_HEAD_SIZE + QUERY_BLOCK * KEY_BLOCK <= WORKER_SCRATCH_FLOATS, "the tiles fit");
-    return tiles;
+    _Static_assert((2 * QUERY_BLOCK + KEY_STRIDE + KEY_BLOCK) * MAXIMUM_HEAD_SIZE + QUERY_ROWS * KEY_BLOCK <=
+                       WORKER_SCRATCH_FLOATS,
+                   "the tiles fit");
+    tiles->stride = stride;
+    tiles->query = scratch;
+    tiles->output = tiles->query + QUERY_BLOCK * stride;
+    tiles->key = tiles->output + QUERY_BLOCK * stride;
+    tiles->value = tiles->key + KEY_STRIDE * stride;
+    tiles->scores = tiles->value + KEY_BLOCK * stride;
+    for (int i = 0; i < QUERY_BLOCK; i++) {
+        tiles->largest[i] = -INFINITY;
+        tiles->sum[i] = 0;
+    }
 }
 
-/* Scores become exp(score - maximum); the running maximum, sum and output follow. */
-static void softmax_rows(struct tiles *tiles, int64_t rows, int64_t stride)
+/* The running maximum of eight rows from `first` on, given the largest of each lane of theirs; what it was multiplies
+ * their sums by *correction. Rows without a key yet keep -infinity, and are shifted by 0. */
+static void update_largest(struct tiles *tiles, int64_t first, vector lanes[8], vector *shift, vector *correction)
 {
-    for (int64_t i = 0; i < rows; i++) {
-        float *row = tiles->scores + i * stride;
-        vector lanes = vector_fill(tiles->largest[i]);
-        for (int64_t j = 0; j < stride; j += LANES)
-            lanes = vector_max(vector_read(row + j), lanes);
-        float largest = lanes[0];
-        for (int j = 1; j < LANES; j++)
-            largest = lanes[j] > largest ? lanes[j] : largest;
-        if (largest == -INFINITY) { /* no key yet, or NaN alone, which the sum must show */
-            for (int64_t j = 0; j < stride; j++)
-                row[j] = row[j] == -INFINITY ? 0 : row[j];
+    vector_transpose(lanes);
+    vector before = vector_read(tiles->largest + first), largest = before;
+    for (int i = 0; i < LANES; i++)
+        largest = vector_max(lanes[i], largest);
+    vector_int none = largest == -INFINITY;
+    *shift = (vector)(~none & (vector_int)largest);
+    *correction = vector_exp_probability(before - *shift);
+    vector_write(tiles->largest + first, largest);
+}
+
+/* Scores become exp(score - maximum); the running maximum, sum and output follow. Row i of the tile is query
+ * `first` + i of the task; `stride` is a multiple of 8. */
+static void softmax_rows(struct tiles *tiles, int64_t first, int64_t rows, int64_t stride)
+{
+    for (int64_t i = 0; i < rows; i += LANES) {
+        int64_t count = minimum(LANES, rows - i);
+        vector lanes[LANES], shift, correction, sums[LANES];
+        for (int64_t r = 0; r < LANES; r++) {
+            const float *row = tiles->scores + (i + r) * stride;
+            lanes[r] = sums[r] = vector_fill(r < count ? -INFINITY : 0);
+            for (int64_t j = 0; r < count && j < stride; j += LANES)
+                lanes[r] = vector_max(vector_read(row + j), lanes[r]);
+        }
+        update_largest(tiles, first + i, lanes, &shift, &correction);
+        for (int64_t r = 0; r < count; r++) {
+            float *row = tiles->scores + (i + r) * stride;
             vector sum = vector_fill(0);
-            for (int64_t j = 0; j < stride; j += LANES)
-                sum += vector_read(row + j);
-            tiles->sum[i] += vector_sum(sum);
-            continue;
-        }
-        vector sum = vector_fill(0);
-        for (int64_t j = 0; j < stride; j += LANES) {
-            vector e = vector_exp(vector_read(row + j) - largest);
-            vector_write(row + j, e);
-            sum += e;
-        }
-        float correction = vector_exp(vector_fill(tiles->largest[i] - largest))[0];
-        tiles->largest[i] = largest;
-        tiles->sum[i] = tiles->sum[i] * correction + vector_sum(sum);
-        if (correction != 1.0f)
-            for (int64_t j = 0; j < tiles->stride; j += LANES) {
-                float *output = tiles->output + i * tiles->stride + j;
-                vector_write(output, vector_read(output) * correction);
+            for (int64_t j = 0; j < stride; j += LANES) {
+                vector e = vector_exp_probability(vector_read(row + j) - shift[r]);
+                vector_write(row + j, e);
+                sum += e;
             }
+            sums[r] = sum;
+            float *output = tiles->output + (first + i + r) * tiles->stride;
+            for (int64_t j = 0; correction[r] != 1.0f && j < tiles->stride; j += LANES)
+                vector_write(output + j, vector_read(output + j) * correction[r]);
+        }
+        vector_transpose(sums);
+        vector sum = ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
+        vector_write(tiles->sum + first + i, vector_read(tiles->sum + first + i) * correction + sum);
     }
 }
 
@@ -112,6 +132,18 @@ struct work {
     int64_t blocks; /* of queries */
 };
 
+/* The tiles of keys [key, key + columns) of key/value head kv. */
+static void load_keys(const struct attention_forward *p, struct tiles *tiles, int64_t b, int64_t kv, int64_t key,
+                      int64_t columns)
+{
+    int64_t key_index = b * p->key_batch_stride + key * p->key_row_stride + kv * p->head_size;
+    int64_t value_index = b * p->value_batch_stride + key * p->value_row_stride + kv * p->head_size;
+    tile_load_transposed(tiles->key, KEY_STRIDE, columns, p->head_size, element(p->key, key_index, p->type),
+                         p->key_row_stride, p->type);
+    tile_load(tiles->value, columns, p->head_size, element(p->value, value_index, p->type), p->value_row_stride,
+              p->type, 1.0f);
+}
+
 static void forward_task(void *argument, int64_t task, int worker)
 {
     const struct work *work = argument;
@@ -120,29 +152,30 @@ static void forward_task(void *argument, int64_t task, int worker)
     int64_t first = (work->blocks - 1 - task / (p->batch * p->heads)) * QUERY_BLOCK;
     int64_t b = task / p->heads % p->batch, h = task % p->heads, kv = h / (p->heads / p->kv_heads);
     int64_t rows = minimum(QUERY_BLOCK, p->query_length - first), size = p->head_size;
-    struct tiles tiles = make_tiles(cpu_worker_scratch(work->context, worker), size);
+    struct tiles tiles;
+    make_tiles(&tiles, cpu_worker_scratch(work->context, worker), size);
     tile_load(tiles.query, rows, size,
               element(p->query, b * p->query_batch_stride + first * p->query_row_stride + h * size, p->type),
               p->query_row_stride, p->type, p->scale);
     memset(tiles.output, 0, (size_t)(rows * tiles.stride) * sizeof(float));
-    for (int64_t i = 0; i < rows; i++) {
-        tiles.largest[i] = -INFINITY;
-        tiles.sum[i] = 0;
-    }
-    struct key_range keys = attention_block_keys(p, b, first, rows);
-    for (int64_t key = keys.start / KEY_BLOCK * KEY_BLOCK; key < keys.end; key += KEY_BLOCK) {
-        int64_t columns = minimum(KEY_BLOCK, keys.end - key), stride = tile_stride(columns);
-        int64_t key_index = b * p->key_batch_stride + key * p->key_row_stride + kv * size;
-        int64_t value_index = b * p->value_batch_stride + key * p->value_row_stride + kv * size;
-        tile_load_transposed(tiles.key, columns, size, element(p->key, key_index, p->type), p->key_row_stride, p->type);
-        tile_load(tiles.value, columns, size, element(p->value, value_index, p->type), p->value_row_stride, p->type,
-                  1.0f);
-        tile_multiply(rows, columns, size, tiles.query, tiles.stride, 1, tiles.key, stride, tiles.scores, stride,
-                      false);
-        attention_mask(p, b, first, rows, key, columns, tiles.scores, stride);
-        softmax_rows(&tiles, rows, stride);
-        tile_multiply(rows, size, columns, tiles.scores, stride, 1, tiles.value, tiles.stride, tiles.output,
-                      tiles.stride, true);
+    struct key_range all = attention_block_keys(p, b, first, rows), keys[QUERY_BLOCK / QUERY_ROWS];
+    for (int64_t i = 0; i < rows; i += QUERY_ROWS)
+        keys[i / QUERY_ROWS] = attention_block_keys(p, b, first + i, minimum(QUERY_ROWS, rows - i));
+    for (int64_t key = all.start / KEY_BLOCK * KEY_BLOCK; key < all.end; key += KEY_BLOCK) {
+        int64_t columns = minimum(KEY_BLOCK, all.end - key);
+        load_keys(p, &tiles, b, kv, key, columns);
+        for (int64_t i = 0; i < rows; i += QUERY_ROWS) {
+            struct key_range used = attention_columns(keys[i / QUERY_ROWS], key, columns);
+            int64_t count = minimum(QUERY_ROWS, rows - i), width = used.end - used.start, stride = tile_stride(width);
+            if (width <= 0)
+                continue;
+            tile_multiply(count, width, size, tiles.query + i * tiles.stride, tiles.stride, 1, tiles.key + used.start,
+                          KEY_STRIDE, tiles.scores, stride, false);
+            attention_mask(p, b, first + i, count, key + used.start, width, tiles.scores);
+            softmax_rows(&tiles, i, count, stride);
+            tile_multiply(count, size, width, tiles.scores, stride, 1, tiles.value + used.start * tiles.stride,
+                          tiles.stride, tiles.output + i * tiles.stride, tiles.stride, true);
+        }
     }
     finish_rows(p, &tiles, b, h, first, rows);
 }

@@ -13,11 +13,11 @@ struct work {
 };
 
 struct tiles {
-    float *query, *grad_output;               /* [QUERY_BLOCK][stride]; the query scaled */
-    float *key, *key_columns, *value_columns; /* [KEY_BLOCK][stride], [D][KEY_BLOCK] twice */
-    float *grad_key, *grad_value;             /* [KEY_BLOCK][stride] */
-    float *probability, *grad_score;          /* [QUERY_BLOCK][KEY_BLOCK] */
-    float *grad_query, *delta;                /* of the whole task */
+    float *query, *grad_output;         /* [QUERY_ROWS][stride]; the query scaled */
+    float *key, *grad_key, *grad_value; /* [KEY_BLOCK][stride] */
+    float *key_columns, *value_columns; /* [D][KEY_STRIDE] */
+    float *probability, *grad_score;    /* [QUERY_ROWS][up to KEY_BLOCK] */
+    float *grad_query, *delta;          /* of the whole task */
     int64_t stride;
 };
 
@@ -43,23 +43,22 @@ size_t cpu_attention_backward_scratch_size(const struct attention_backward *p)
 static struct tiles make_tiles(const struct work *work, int64_t task, int worker)
 {
     const struct attention_forward *f = &work->p->forward;
-    int64_t stride = tile_stride(f->head_size), block = 64 * stride;
-    float *scratch = cpu_worker_scratch(work->context, worker);
-    _Static_assert(QUERY_BLOCK == 64 && KEY_BLOCK == 64, "one size of tile");
-    _Static_assert(7 * 64 * MAXIMUM_HEAD_SIZE + 2 * 64 * 64 <= WORKER_SCRATCH_FLOATS, "the tiles fit");
-    struct tiles tiles = {
-        .query = scratch,
-        .grad_output = scratch + block,
-        .key = scratch + 2 * block,
-        .key_columns = scratch + 3 * block,
-        .value_columns = scratch + 4 * block,
-        .grad_key = scratch + 5 * block,
-        .grad_value = scratch + 6 * block,
-        .probability = scratch + 7 * block,
-        .grad_score = scratch + 7 * block + 64 * 64,
-        .grad_query = (float *)work->context->scratch + task * work->task_floats,
-        .stride = stride,
-    };
+    int64_t stride = tile_stride(f->head_size), rows = QUERY_ROWS * stride, block = KEY_BLOCK * stride;
+    float *next = cpu_worker_scratch(work->context, worker);
+    _Static_assert((2 * QUERY_ROWS + 3 * KEY_BLOCK + 2 * KEY_STRIDE) * MAXIMUM_HEAD_SIZE + 2 * QUERY_ROWS * KEY_BLOCK <=
+                       WORKER_SCRATCH_FLOATS,
+                   "the tiles fit");
+    struct tiles tiles = {.stride = stride};
+    tiles.query = next;
+    tiles.grad_output = next += rows;
+    tiles.key = next += rows;
+    tiles.grad_key = next += block;
+    tiles.grad_value = next += block;
+    tiles.key_columns = next += block;
+    tiles.value_columns = next += KEY_STRIDE * stride;
+    tiles.probability = next += KEY_STRIDE * stride;
+    tiles.grad_score = next + QUERY_ROWS * KEY_BLOCK;
+    tiles.grad_query = (float *)work->context->scratch + task * work->task_floats;
     tiles.delta = tiles.grad_query + work->group * f->query_length * stride;
     return tiles;
 }
@@ -105,7 +104,7 @@ static void softmax_backward(struct tiles *tiles, int64_t rows, int64_t stride, 
         /* a query without keys has the sum -infinity and only masked scores */
         float shift = log_sum_exp[i] == -INFINITY ? 0 : log_sum_exp[i];
         for (int64_t j = i * stride; j < (i + 1) * stride; j += LANES) {
-            vector e = vector_exp(vector_read(tiles->probability + j) - shift);
+            vector e = vector_exp_probability(vector_read(tiles->probability + j) - shift);
             vector_write(tiles->probability + j, e);
             vector_write(tiles->grad_score + j, e * (vector_read(tiles->grad_score + j) - delta[i]));
         }
@@ -117,27 +116,28 @@ static void query_block(const struct attention_backward *p, struct tiles *tiles,
                         int64_t key, int64_t columns)
 {
     const struct attention_forward *f = &p->forward;
-    int64_t rows = minimum(QUERY_BLOCK, f->query_length - first), size = f->head_size, stride = tile_stride(columns);
-    struct key_range keys = attention_block_keys(f, at->b, first, rows);
-    if (keys.start >= key + columns || keys.end <= key)
+    int64_t rows = minimum(QUERY_ROWS, f->query_length - first), size = f->head_size;
+    struct key_range used = attention_columns(attention_block_keys(f, at->b, first, rows), key, columns);
+    int64_t width = used.end - used.start, stride = tile_stride(width), row = at->in_group * f->query_length + first;
+    if (width <= 0)
         return;
     const float *log_sum_exp = f->log_sum_exp + (at->b * f->heads + at->h) * f->query_length + first;
-    int64_t row = at->in_group * f->query_length + first;
     tile_load(tiles->query, rows, size, element(f->query, query_index(f, at, first), f->type), f->query_row_stride,
               f->type, f->scale);
     tile_load(tiles->grad_output, rows, size, element(p->grad_output, output_index(f, at, first), f->type),
               f->output_row_stride, f->type, 1.0f);
-    tile_multiply(rows, columns, size, tiles->query, tiles->stride, 1, tiles->key_columns, stride, tiles->probability,
-                  stride, false);
-    attention_mask(f, at->b, first, rows, key, columns, tiles->probability, stride);
-    tile_multiply(rows, columns, size, tiles->grad_output, tiles->stride, 1, tiles->value_columns, stride,
-                  tiles->grad_score, stride, false);
+    tile_multiply(rows, width, size, tiles->query, tiles->stride, 1, tiles->key_columns + used.start, KEY_STRIDE,
+                  tiles->probability, stride, false);
+    attention_mask(f, at->b, first, rows, key + used.start, width, tiles->probability);
+    tile_multiply(rows, width, size, tiles->grad_output, tiles->stride, 1, tiles->value_columns + used.start,
+                  KEY_STRIDE, tiles->grad_score, stride, false);
     softmax_backward(tiles, rows, stride, log_sum_exp, tiles->delta + row);
-    tile_multiply(columns, size, rows, tiles->probability, 1, stride, tiles->grad_output, tiles->stride,
-                  tiles->grad_value, tiles->stride, true);
-    tile_multiply(columns, size, rows, tiles->grad_score, 1, stride, tiles->query, tiles->stride, tiles->grad_key,
+    int64_t skip = used.start * tiles->stride;
+    tile_multiply(width, size, rows, tiles->probability, 1, stride, tiles->grad_output, tiles->stride,
+                  tiles->grad_value + skip, tiles->stride, true);
+    tile_multiply(width, size, rows, tiles->grad_score, 1, stride, tiles->query, tiles->stride, tiles->grad_key + skip,
                   tiles->stride, true);
-    tile_multiply(rows, size, columns, tiles->grad_score, stride, 1, tiles->key, tiles->stride,
+    tile_multiply(rows, size, width, tiles->grad_score, stride, 1, tiles->key + skip, tiles->stride,
                   tiles->grad_query + row * tiles->stride, tiles->stride, true);
 }
 
@@ -150,13 +150,13 @@ static void key_block(const struct work *work, struct tiles *tiles, struct place
     int64_t value_index = at->b * f->value_batch_stride + key * f->value_row_stride + at->kv * size;
     const void *keys = element(f->key, key_index, f->type), *values = element(f->value, value_index, f->type);
     tile_load(tiles->key, columns, size, keys, f->key_row_stride, f->type, 1.0f);
-    tile_load_transposed(tiles->key_columns, columns, size, keys, f->key_row_stride, f->type);
-    tile_load_transposed(tiles->value_columns, columns, size, values, f->value_row_stride, f->type);
+    tile_load_transposed(tiles->key_columns, KEY_STRIDE, columns, size, keys, f->key_row_stride, f->type);
+    tile_load_transposed(tiles->value_columns, KEY_STRIDE, columns, size, values, f->value_row_stride, f->type);
     memset(tiles->grad_key, 0, (size_t)(columns * tiles->stride) * sizeof(float));
     memset(tiles->grad_value, 0, (size_t)(columns * tiles->stride) * sizeof(float));
     for (at->in_group = 0; at->in_group < work->group; at->in_group++) {
         at->h = at->kv * work->group + at->in_group;
-        for (int64_t first = key / QUERY_BLOCK * QUERY_BLOCK; first < f->query_length; first += QUERY_BLOCK)
+        for (int64_t first = key; first < f->query_length; first += QUERY_ROWS)
             query_block(p, tiles, at, first, key, columns);
     }
     tile_store(tiles->grad_key, columns, size, element_of(p->grad_key, key_index, f->type), f->key_row_stride, f->type,

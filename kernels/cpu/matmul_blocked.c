@@ -74,7 +74,7 @@ static void load_strip(const struct place *at)
                          p->b_type);
     else
         for (int64_t j = 0; j < at->tile.columns; j += PANEL)
-            tile_load_transposed(at->panels + j * at->step, minimum(PANEL, at->tile.columns - j), at->depth,
+            tile_load_transposed(at->panels + j * at->step, PANEL, minimum(PANEL, at->tile.columns - j), at->depth,
                                  element(source, j * p->b_row_stride, p->b_type), p->b_row_stride, p->b_type);
 }
 
@@ -83,9 +83,8 @@ static void multiply_panel(const struct place *at, int64_t column, int64_t first
                            int64_t a_row, int64_t a_column)
 {
     int64_t columns = minimum(PANEL, at->tile.columns - column);
-    tile_multiply(rows, columns, at->depth, a, a_row, a_column, at->panels + column * at->step,
-                  at->p->b_transposed ? tile_stride(columns) : PANEL, at->sum + first * at->sum_stride + column,
-                  at->sum_stride, at->add);
+    tile_multiply(rows, columns, at->depth, a, a_row, a_column, at->panels + column * at->step, PANEL,
+                  at->sum + first * at->sum_stride + column, at->sum_stride, at->add);
 }
 
 /* Asks for rows [first, end) of a stored k x columns operand, which the next part of k will read: while it is

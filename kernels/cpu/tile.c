@@ -110,35 +110,9 @@ void tile_load_panels(float *panels, int64_t panel_floats, int64_t width, int64_
         load_panels(panels, panel_floats, width, rows, columns, source, source_stride, DTYPE_BF16);
 }
 
-INLINE void transpose_block(vector v[8])
+INLINE void load_transposed(float *tile, int64_t stride, int64_t rows, int64_t columns, const void *source,
+                            int64_t source_stride, enum dtype type)
 {
-#if defined(__clang__)
-#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
-#else
-#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (vector_int){__VA_ARGS__})
-#endif
-    vector low[4], high[4], four[8];
-    for (int i = 0; i < 4; i++) {
-        low[i] = SHUFFLE(v[2 * i], v[2 * i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
-        high[i] = SHUFFLE(v[2 * i], v[2 * i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
-    }
-    for (int i = 0; i < 2; i++) {
-        four[4 * i] = SHUFFLE(low[2 * i], low[2 * i + 1], 0, 1, 8, 9, 4, 5, 12, 13);
-        four[4 * i + 1] = SHUFFLE(low[2 * i], low[2 * i + 1], 2, 3, 10, 11, 6, 7, 14, 15);
-        four[4 * i + 2] = SHUFFLE(high[2 * i], high[2 * i + 1], 0, 1, 8, 9, 4, 5, 12, 13);
-        four[4 * i + 3] = SHUFFLE(high[2 * i], high[2 * i + 1], 2, 3, 10, 11, 6, 7, 14, 15);
-    }
-    for (int i = 0; i < 4; i++) {
-        v[i] = SHUFFLE(four[i], four[4 + i], 0, 1, 2, 3, 8, 9, 10, 11);
-        v[4 + i] = SHUFFLE(four[i], four[4 + i], 4, 5, 6, 7, 12, 13, 14, 15);
-    }
-#undef SHUFFLE
-}
-
-INLINE void load_transposed(float *tile, int64_t rows, int64_t columns, const void *source, int64_t source_stride,
-                            enum dtype type)
-{
-    int64_t stride = tile_stride(rows);
     for (int64_t i = 0; i < rows; i += LANES)
         for (int64_t j = 0; j < columns; j += LANES) {
             int64_t count = columns - j < LANES ? columns - j : LANES;
@@ -151,19 +125,19 @@ INLINE void load_transposed(float *tile, int64_t rows, int64_t columns, const vo
                 else
                     v[r] = vector_load(source, (i + r) * source_stride + j, count, type);
             }
-            transpose_block(v);
+            vector_transpose(v);
             for (int64_t c = 0; c < count; c++)
                 vector_write(tile + (j + c) * stride + i, v[c]);
         }
 }
 
-void tile_load_transposed(float *tile, int64_t rows, int64_t columns, const void *source, int64_t source_stride,
-                          enum dtype type)
+void tile_load_transposed(float *tile, int64_t stride, int64_t rows, int64_t columns, const void *source,
+                          int64_t source_stride, enum dtype type)
 {
     if (type == DTYPE_F32)
-        load_transposed(tile, rows, columns, source, source_stride, DTYPE_F32);
+        load_transposed(tile, stride, rows, columns, source, source_stride, DTYPE_F32);
     else
-        load_transposed(tile, rows, columns, source, source_stride, DTYPE_BF16);
+        load_transposed(tile, stride, rows, columns, source, source_stride, DTYPE_BF16);
 }
 
 INLINE void store_rows(const float *tile, int64_t rows, int64_t columns, void *destination, int64_t stride,

@@ -27,9 +27,9 @@ void tile_load(float *tile, int64_t rows, int64_t columns, const void *source, i
 void tile_load_panels(float *panels, int64_t panel_floats, int64_t width, int64_t rows, int64_t columns,
                       const void *source, int64_t source_stride, enum dtype type);
 
-/* tile[j][i] = source[i * source_stride + j]: columns x rows with row stride tile_stride(rows), filled up with zeros.*/
-void tile_load_transposed(float *tile, int64_t rows, int64_t columns, const void *source, int64_t source_stride,
-                          enum dtype type);
+/* tile[j * stride + i] = source[i * source_stride + j], filled up with zeros to whole eights of rows. */
+void tile_load_transposed(float *tile, int64_t stride, int64_t rows, int64_t columns, const void *source,
+                          int64_t source_stride, enum dtype type);
 
 /* destination[i * stride + j] = tile[i * tile_stride(columns) + j] * factor in `type`. */
 void tile_store(const float *tile, int64_t rows, int64_t columns, void *destination, int64_t stride, enum dtype type,

@@ -92,6 +92,32 @@ INLINE float vector_sum(vector v)
     return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));
 }
 
+/* Rows become columns. */
+INLINE void vector_transpose(vector v[8])
+{
+#if defined(__clang__)
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (vector_int){__VA_ARGS__})
+#endif
+    vector low[4], high[4], four[8];
+    for (int i = 0; i < 4; i++) {
+        low[i] = SHUFFLE(v[2 * i], v[2 * i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+        high[i] = SHUFFLE(v[2 * i], v[2 * i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+    }
+    for (int i = 0; i < 2; i++) {
+        four[4 * i] = SHUFFLE(low[2 * i], low[2 * i + 1], 0, 1, 8, 9, 4, 5, 12, 13);
+        four[4 * i + 1] = SHUFFLE(low[2 * i], low[2 * i + 1], 2, 3, 10, 11, 6, 7, 14, 15);
+        four[4 * i + 2] = SHUFFLE(high[2 * i], high[2 * i + 1], 0, 1, 8, 9, 4, 5, 12, 13);
+        four[4 * i + 3] = SHUFFLE(high[2 * i], high[2 * i + 1], 2, 3, 10, 11, 6, 7, 14, 15);
+    }
+    for (int i = 0; i < 4; i++) {
+        v[i] = SHUFFLE(four[i], four[4 + i], 0, 1, 2, 3, 8, 9, 10, 11);
+        v[4 + i] = SHUFFLE(four[i], four[4 + i], 4, 5, 6, 7, 12, 13, 14, 15);
+    }
+#undef SHUFFLE
+}
+
 INLINE vector_half vector_to_bf16(vector v)
 {
     vector_bits bits = (vector_bits)v;
@@ -150,26 +176,42 @@ INLINE void vector_store(void *destination, int64_t i, int64_t count, enum dtype
             ((bf16 *)destination)[i + j] = half[j];
 }
 
-/* exp within 1.1 units in the last place: x = n ln 2 + r with |r| <= ln(2)/2, ln 2 in
- * two parts (Cody and Waite 1980), e^r = 1 + r + r^2 q(r) with q of degree 4 interpolated at Chebyshev's points
- * (relative error 1.0e-8), scaled by 2^n in two factors so that subnormal results come out right. exp(-inf) = 0,
- * exp(0) = 1, large x gives infinity, NaN stays NaN. */
-INLINE vector vector_exp(vector x)
+/* e^r 2^n = exp(x): n of x comes in the low bits of *shifted. */
+INLINE vector vector_exp_parts(vector x, vector *shifted)
 {
     const vector shift = vector_fill(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer in the low bits */
-    x = vector_min(vector_fill(89.0f), vector_max(vector_fill(-105.0f), x));
-    vector shifted = multiply_add(x, vector_fill(1.44269504f), shift);
-    vector n = shifted - shift;
+    *shifted = multiply_add(x, vector_fill(1.44269504f), shift);
+    vector n = *shifted - shift;
     vector r = multiply_add(n, vector_fill(-0.693145751953125f), x);
     r = multiply_add(n, vector_fill(-1.42860682030941723e-6f), r);
     vector q = multiply_add(vector_fill(0.00139262134661398f), r, vector_fill(0.00836320297157568f));
     q = multiply_add(q, r, vector_fill(0.0416665544376878f));
     q = multiply_add(q, r, vector_fill(0.16666576845994f));
     q = multiply_add(q, r, vector_fill(0.5f));
-    vector e = multiply_add(q, r * r, r) + 1.0f;
-    vector_int exponent = (vector_int)shifted - (vector_int)shift, half = exponent >> 1;
+    return multiply_add(q, r * r, r) + 1.0f;
+}
+
+/* exp within 1.1 units in the last place: x = n ln 2 + r with |r| <= ln(2)/2, ln 2 in
+ * two parts (Cody and Waite 1980), e^r = 1 + r + r^2 q(r) with q of degree 4 interpolated at Chebyshev's points
+ * (relative error 1.0e-8), scaled by 2^n in two factors so that subnormal results come out right. exp(-inf) = 0,
+ * exp(0) = 1, large x gives infinity, NaN stays NaN. */
+INLINE vector vector_exp(vector x)
+{
+    vector shifted;
+    x = vector_min(vector_fill(89.0f), vector_max(vector_fill(-105.0f), x));
+    vector e = vector_exp_parts(x, &shifted);
+    vector_int exponent = (vector_int)shifted - (vector_int)vector_fill(12582912.0f), half = exponent >> 1;
     vector first = (vector)((half + 127) << 23), second = (vector)((exponent - half + 127) << 23);
     return e * first * second;
+}
+
+/* The same for x <= 80, as probabilities need it, in fewer steps: results below the normal numbers are 0. */
+INLINE vector vector_exp_probability(vector x)
+{
+    vector shifted, e = vector_exp_parts(x, &shifted);
+    vector result = e * (vector)(((vector_int)shifted << 23) + (127 << 23));
+    vector_int small = x < -87.0f;
+    return (vector)(~small & (vector_int)result);
 }
 
 #endif

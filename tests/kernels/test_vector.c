@@ -44,6 +44,10 @@ static void exp_is_within_two_units(void **state)
                     worst_at = x[j];
                 }
             }
+            vector z = vector_exp_probability(x);
+            for (int j = 0; j < LANES; j++)
+                if (x[j] <= 80 && !(x[j] < -87 ? z[j] == 0 : z[j] == y[j]))
+                    fail_msg("probability exp(%.9g) = %.9g, not %.9g", (double)x[j], (double)z[j], (double)y[j]);
         }
     print_message("exp: at most %.3f units in the last place, at %.9g\n", worst, (double)worst_at);
 }
@@ -56,6 +60,9 @@ static void exp_has_the_right_ends(void **state)
     assert_true(isinf(exp_of(INFINITY)) && isinf(exp_of(89)) && isinf(exp_of(3e38f)));
     assert_true(isnan(exp_of(NAN)) && isnan(exp_of(-NAN)));
     assert_true(exp_of(-103.9f) > 0); /* subnormal numbers are not lost */
+    vector ends = vector_exp_probability((vector){0, -INFINITY, NAN, -NAN, -1e30f, -88, -0.0f, INFINITY});
+    assert_true(ends[0] == 1 && ends[1] == 0 && isnan(ends[2]) && isnan(ends[3]) && ends[4] == 0 && ends[5] == 0 &&
+                ends[6] == 1 && isnan(ends[7]));
 }
 
 /* Every bf16 read exactly, every 251st float rounded as core/dtype.h does it. */
