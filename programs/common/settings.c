@@ -2,11 +2,10 @@
 
 #include <string.h>
 
-enum { SECTIONS = 5 };
-
-static void list_sections(struct settings *settings, unsigned required, struct config_section sections[SECTIONS])
+static void list_sections(struct settings *settings, unsigned required,
+                          struct config_section sections[SETTINGS_SECTIONS])
 {
-    const struct config_section all[SECTIONS] = {
+    const struct config_section all[SETTINGS_SECTIONS] = {
         {"tokenizer", tokenizer_fields, tokenizer_field_count, &settings->tokenizer, required & SETTINGS_TOKENIZER},
         {"prepare", prepare_fields, prepare_field_count, &settings->prepare, required & SETTINGS_PREPARE},
         {"data", data_fields, data_field_count, &settings->data, required & SETTINGS_DATA},
@@ -18,11 +17,10 @@ static void list_sections(struct settings *settings, unsigned required, struct c
 
 enum status settings_load(const struct program_arguments *arguments, unsigned required, struct settings *settings)
 {
-    struct config_section sections[SECTIONS];
     memset(settings, 0, sizeof *settings);
-    list_sections(settings, required, sections);
-    return config_load(arguments->config, arguments->overrides, arguments->override_count, sections, SECTIONS,
-                       &settings->config);
+    list_sections(settings, required, settings->sections);
+    return config_load(arguments->config, arguments->overrides, arguments->override_count, settings->sections,
+                       SETTINGS_SECTIONS, &settings->config);
 }
 
 void settings_free(struct settings *settings)
@@ -34,7 +32,7 @@ void settings_free(struct settings *settings)
 void settings_print_keys(FILE *file)
 {
     struct settings settings;
-    struct config_section sections[SECTIONS];
+    struct config_section sections[SETTINGS_SECTIONS];
     list_sections(&settings, 0, sections);
-    config_print_keys(sections, SECTIONS, file);
+    config_print_keys(sections, SETTINGS_SECTIONS, file);
 }

@@ -8,13 +8,16 @@
 #include "programs/common/program.h"
 #include "train/config.h"
 
+enum { SETTINGS_SECTIONS = 5 };
+
 struct settings {
     struct tokenizer_settings tokenizer;
     struct prepare_settings prepare;
     struct data_settings data;
     struct model_settings model;
     struct train_settings train;
-    struct config *config; /* owns the strings and lists of the sections */
+    struct config_section sections[SETTINGS_SECTIONS]; /* config points into it */
+    struct config *config;                             /* owns the strings and lists of the sections */
 };
 
 /* The sections whose required keys a program insists on: a mask of these. */

@@ -48,7 +48,8 @@ struct config_section {
 
 struct config;
 
-/* Loads `path` (NULL: defaults and overrides alone), applies overrides ("key=value"), fills all targets. Sections not
+/* `sections` and what they point to must live as long as the config.
+ * Loads `path` (NULL: defaults and overrides alone), applies overrides ("key=value"), fills all targets. Sections not
  * in the list make their keys unknown, so every program passes all sections (programs/common/settings.h). */
 enum status config_load(const char *path, const char *const *overrides, int64_t override_count,
                         const struct config_section *sections, int64_t section_count, struct config **config);
