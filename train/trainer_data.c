@@ -85,10 +85,12 @@ static enum status draw_validation(struct trainer *trainer, struct dataset **dat
     options.mask_documents = true;
     for (int s = 0; s < SOURCE_KINDS; s++)
         options.weights[s] = s == (int)source;
-    if (lanes_create(&options, &trainer->interleaver, datasets, data->validation.count, &lanes) != STATUS_OK) {
+    enum status made = lanes_create(&options, &trainer->interleaver, datasets, data->validation.count, &lanes);
+    if (made == STATUS_USAGE) {
         log_debug("no validation on %s: %s", source_kind_name(source), status_text());
         return STATUS_OK;
     }
+    TRY(made);
     struct rows *rows = &trainer->validation[source];
     TRY(rows_allocate(rows, count, length));
     for (int64_t i = 0; i < count; i++)

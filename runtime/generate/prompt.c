@@ -18,12 +18,17 @@ static enum status append(struct prompt *prompt, const int32_t *ids, int64_t cou
     return STATUS_OK;
 }
 
+/* As training encodes a piece (data/interleave.c): without the white space at its ends, with a dummy prefix of its own. */
 static enum status append_text(const struct components *components, const char *text, struct prompt *prompt)
 {
+    static const char space[] = " \t\n\r\v\f";
     int32_t *ids = NULL;
-    int64_t count = 0;
+    int64_t count = 0, size;
     enum status result = STATUS_OK;
-    TRY(sentencepiece_encode(components->text, text, (int64_t)strlen(text), true, &ids, &count));
+    text += strspn(text, space);
+    for (size = (int64_t)strlen(text); size > 0 && strchr(space, text[size - 1]);)
+        size--;
+    TRY(sentencepiece_encode(components->text, text, size, true, &ids, &count));
     TRY(append(prompt, ids, count));
 fail:
     free(ids);

@@ -59,7 +59,7 @@ static void expect_prompt(const struct piece *pieces, int64_t count, enum output
 static void prompts_have_tags_where_the_modality_changes(void **state)
 {
     (void)state;
-    const struct piece ab = {PIECE_TEXT, "ab"}, units = {PIECE_UNITS, "[St1][Pi2][Hu3]"};
+    const struct piece ab = {PIECE_TEXT, " ab\n"}, units = {PIECE_UNITS, "[St1][Pi2][Hu3]"};
     struct piece mixed[] = {ab, units, units, ab};
     static const int32_t bare[] = {1}, text[] = {1, TEXT_TAG, SPACE, A, A + 1}, spoken[] = {1, SPEECH_TAG},
                          text_speech[] = {1, TEXT_TAG, SPACE, A, A + 1, SPEECH_TAG},

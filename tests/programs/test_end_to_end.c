@@ -1,0 +1,221 @@
+/* The whole way in small, as a user walks it: ten recorded clips of Debian's pocketsphinx-testdata are prepared, a
+ * model is trained for some steps, speaks, writes and is judged. What it learned does not matter here; that every piece
+ * arrives does. */
+#include "support/test_support.h"
+#include "support/tiny_corpus.h"
+
+#include "io/atomic_file.h"
+#include "io/audio.h"
+#include "io/json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DATA "/usr/share/pocketsphinx/test/data/"
+#define AUSTEN DATA "librivox/sense_and_sensibility_01_austen_64kb-"
+
+static const struct clip {
+    const char *audio, *text;
+    bool held_out;
+} clips[] = {
+    {DATA "cards/001.wav", "ten of clubs", false},
+    {DATA "cards/002.wav", "four queen of clubs", false},
+    {DATA "cards/003.wav", "seven of clubs", true},
+    {DATA "cards/004.wav", "five five", false},
+    {DATA "cards/005.wav", "eight of spades four of clubs seven of hearts", false},
+    {AUSTEN "0870.wav",
+     "and mister john dashwood had then leisure to consider how much there might be prudently in his power to do for "
+     "them",
+     false},
+    {AUSTEN "0880.wav", "he was not an ill disposed young man", false},
+    {AUSTEN "0890.wav", "unless to be rather cold hearted and rather selfish is to be ill disposed", true},
+    {AUSTEN "0920.wav",
+     "had he married a more amiable woman he might have been made still more respectable than he was", false},
+    {AUSTEN "0930.wav", "he might even have been made amiable himself", false},
+};
+enum { CLIPS = sizeof clips / sizeof *clips };
+
+static char folder[600];
+
+static void write_file(const char *name, const char *text)
+{
+    char path[800];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    assert_ok(atomic_write(path, text, (int64_t)strlen(text)));
+}
+
+static void write_manifests(void)
+{
+    static char speech[2][8192], text[2][8192];
+    for (int i = 0; i < CLIPS; i++) {
+        const struct clip *clip = &clips[i];
+        char *line = speech[clip->held_out] + strlen(speech[clip->held_out]);
+        sprintf(line, "{\"id\": \"clip-%d\", \"audio\": \"%s\", \"text\": \"%s\", \"speaker\": \"%s\"}\n", i,
+                clip->audio, clip->text, i < 5 ? "cards" : "austen");
+        line = text[clip->held_out] + strlen(text[clip->held_out]);
+        sprintf(line, "{\"id\": \"text-%d\", \"text\": \"%s\"}\n", i, clip->text);
+    }
+    write_file("speech.jsonl", speech[0]);
+    write_file("speech_held_out.jsonl", speech[1]);
+    write_file("text.jsonl", text[0]);
+    write_file("text_held_out.jsonl", text[1]);
+}
+
+static void write_configuration(void)
+{
+    char text[4000];
+    snprintf(
+        text, sizeof text,
+        "tokenizer:\n  folder: %s/tokenizer\n  text_model: %s/tiny/text.model\n  units: 24\n  pitch_codes: 8\n"
+        "  iterations: 5\n"
+        "prepare:\n  manifests: [%s/speech.jsonl, %s/speech_held_out.jsonl, %s/text.jsonl, %s/text_held_out.jsonl]\n"
+        "  output: %s/datasets\n  fit: [speech]\n"
+        "data:\n  train: [%s/datasets/speech, %s/datasets/text]\n"
+        "  validation: [%s/datasets/speech_held_out, %s/datasets/text_held_out]\n"
+        "  lanes: 4\n  sequence_length: 256\n  text_words_minimum: 2\n  text_words_maximum: 4\n"
+        "  speech_words_minimum: 2\n  speech_words_maximum: 4\n"
+        "model:\n  hidden_size: 32\n  intermediate_size: 64\n  layers: 2\n  heads: 2\n"
+        "train:\n  run: %s/run\n  steps: 6\n  validation_rows: 1\n  validate_every: 3\n  save_every: 3\n"
+        "  learning_rate: 1e-3\n  warmup_steps: 2\n",
+        folder, folder, folder, folder, folder, folder, folder, folder, folder, folder, folder, folder);
+    write_file("small.yaml", text);
+}
+
+static char output[1 << 16];
+
+/* Runs a command in which $B is the programs' folder and $D the test's; fails on another exit code. */
+static const char *expect(int code, const char *command)
+{
+    int found = run_command(output, sizeof output, "D='%s' B='%s'; %s", folder, TEST_PROGRAM_DIRECTORY, command);
+    if (found != code)
+        fail_msg("%s: exit %d, expected %d: %s", command, found, code, output);
+    return output;
+}
+
+static void expect_sound(const char *name)
+{
+    char path[800];
+    float *samples;
+    int64_t count;
+    double energy = 0;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    assert_ok(audio_read(path, -1, &samples, &count));
+    assert_true(count >= 640);
+    for (int64_t i = 0; i < count; i++)
+        energy += (double)samples[i] * (double)samples[i];
+    assert_true(energy > 1e-6 * (double)count); /* not silence */
+    free(samples);
+}
+
+static void prepare(void)
+{
+    write_manifests();
+    write_configuration();
+    expect(0, "$B/prepare --config $D/small.yaml");
+    expect(0, "cd $D && find datasets tokenizer -type f ! -name '*.part*' | sort | xargs sha256sum > first.txt");
+    expect(0, "$B/prepare --config $D/small.yaml"); /* verifies and changes nothing */
+    expect(0, "cd $D && sha256sum --quiet -c first.txt");
+}
+
+static void tokenize(void)
+{
+    const char *line = strstr(expect(0, "$B/tokenize --config $D/small.yaml " DATA "cards/001.wav 2>/dev/null"), "{");
+    json_t *root;
+    assert_non_null(line);
+    assert_ok(json_parse("tokenize", line, (int64_t)strcspn(line, "\n"), &root));
+    json_decref(root);
+    assert_non_null(strstr(line, "[Hu"));
+    expect(0, "$B/tokenize --config $D/small.yaml " DATA
+              "cards/001.wav | $B/tokenize --config $D/small.yaml --decode --output $D/again.wav -");
+    expect_sound("again.wav");
+}
+
+static void train(void)
+{
+    assert_non_null(strstr(expect(0, "$B/train --config $D/small.yaml --show-samples 6"), "[Speech]"));
+    assert_non_null(strstr(expect(0, "$B/train --config $D/small.yaml --dry-run --gpus 2"), "activations"));
+    expect(0, "$B/train --config $D/small.yaml train.steps=3");
+    expect(0, "$B/train --config $D/small.yaml"); /* goes on from step 3 */
+    expect(0, "test $(grep -c '\"loss\"' $D/run/metrics.jsonl) -eq 6");
+    expect(0, "grep -q polyline $D/run/report.html");
+}
+
+static void generate(void)
+{
+    expect(0, "$B/generate --model $D/run --text 'ten of' --output speech --max-new-tokens 60 --out $D/speech_out");
+    expect_sound("speech_out/sample_0_0.wav");
+    expect(0, "$B/generate --model $D/run --speech " DATA
+              "cards/003.wav --output text --max-new-tokens 30 --out $D/text_out");
+    expect(0, "$B/generate --model $D/run --text ten --speech " DATA
+              "cards/003.wav --output any --samples 2 --max-new-tokens 50 --out $D/any_out");
+    json_t *root;
+    char path[800];
+    snprintf(path, sizeof path, "%s/any_out/samples.json", folder);
+    assert_ok(json_read(path, &root));
+    assert_int_equal(json_array_size(root), 2);
+    json_decref(root);
+}
+
+static void evaluate(void)
+{
+    assert_non_null(strstr(expect(0, "$B/evaluate --config $D/small.yaml learning"), "speech units"));
+    assert_non_null(strstr(expect(0, "$B/evaluate --config $D/small.yaml generation"), "held out"));
+    assert_non_null(strstr(expect(0, "$B/evaluate --config $D/small.yaml pairs $D/run/evaluation/pairs_shuffled.jsonl"),
+                           "mean a token"));
+    expect(0, "ls $D/run/evaluation/results_learning.json $D/run/evaluation/results_pairs.json "
+              "$D/run/evaluation/samples_pairs.jsonl");
+}
+
+static void inspect(void)
+{
+    expect(0, "for f in $D/datasets/speech $D/datasets/speech/shard_00000.h5 $D/tokenizer $D/speech.jsonl "
+              "$D/run/checkpoints/step_00000006 $D/run/checkpoints/step_00000006/model.safetensors; do "
+              "$B/inspect $f > /dev/null || exit 1; done");
+}
+
+static void the_whole_way(void **state)
+{
+    (void)state;
+    prepare();
+    tokenize();
+    train();
+    generate();
+    evaluate();
+    inspect();
+}
+
+/* Units from another tokenizer are refused by component, with both values and both places. */
+static void other_tokenizers_units_are_refused(void **state)
+{
+    (void)state;
+    expect(
+        0,
+        "sed 's|/tokenizer|/tokenizer2|; s|seed: 1|seed: 2|; s|/datasets|/datasets2|' $D/small.yaml > $D/other.yaml");
+    expect(0, "$B/prepare --config $D/other.yaml --stage fit tokenizer.units=23");
+    const char *error = expect(2, "$B/train --config $D/other.yaml data.train=$D/datasets/speech,$D/datasets/text "
+                                  "train.run=$D/none");
+    assert_non_null(strstr(error, "hubert"));
+    assert_non_null(strstr(error, "datasets/speech"));
+    assert_non_null(strstr(error, "tokenizer2"));
+    expect(1, "test -e $D/none");
+}
+
+static int open_world(void **state)
+{
+    (void)state;
+    struct tiny_corpus corpus;
+    char path[700];
+    snprintf(folder, sizeof folder, "%s/walk", test_directory());
+    snprintf(path, sizeof path, "%s/tiny", folder);
+    return tiny_corpus_write(path, 1, 1, &corpus) == STATUS_OK ? 0 : -1;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_whole_way),
+        cmocka_unit_test(other_tokenizers_units_are_refused),
+    };
+    return cmocka_run_group_tests(tests, open_world, NULL);
+}
