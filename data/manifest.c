@@ -218,7 +218,8 @@ static enum status fill_row(const char *where, const char *manifest_path, json_t
         TRY(take_units(where, object, row, stream));
     TRY(check_row(where, row));
     TRY(resolve_audio(where, manifest_path, row));
-    json_object_del(object, "units"); /* the unit string that `tokenize` prints beside the units: it follows from them */
+    json_object_del(object,
+                    "units"); /* the unit string that `tokenize` prints beside the units: it follows from them */
     if (json_object_size(object) > 0) {
         row->meta = json_text(object, 0);
         if (!row->meta)

@@ -94,8 +94,8 @@ struct rope {
     int64_t tokens, heads, head_size;
     void *x; /* [N] rows `row_stride` apart, heads at consecutive D */
     int64_t row_stride;
-    const int32_t *positions;    /* [N] */
-    const float *cosine, *sine;  /* [table_positions][D/2] */
+    const int32_t *positions;   /* [N] */
+    const float *cosine, *sine; /* [table_positions][D/2] */
     int64_t table_positions;
     int direction;
     enum dtype type;
@@ -112,10 +112,10 @@ struct attention_forward {
     int64_t query_row_stride, key_row_stride, value_row_stride, output_row_stride;         /* between tokens */
     int64_t query_batch_stride, key_batch_stride, value_batch_stride, output_batch_stride; /* between rows of batch */
     void *output;
-    float *log_sum_exp;        /* [B][H][query_length]; NULL when no backward follows */
-    const int32_t *starts;     /* [B][query_length] or NULL */
+    float *log_sum_exp;         /* [B][H][query_length]; NULL when no backward follows */
+    const int32_t *starts;      /* [B][query_length] or NULL */
     const int32_t *key_lengths; /* [B] or NULL */
-    float scale;               /* usually 1/sqrt(D) */
+    float scale;                /* usually 1/sqrt(D) */
     enum dtype type;
 };
 

@@ -32,9 +32,9 @@ struct rng rng_make(uint64_t seed, enum rng_purpose purpose, uint64_t a, uint64_
 
 uint32_t rng_u32(struct rng *rng);
 uint64_t rng_u64(struct rng *rng);
-double rng_uniform(struct rng *rng);                  /* [0, 1), 53 bits */
-uint64_t rng_below(struct rng *rng, uint64_t bound);  /* uniform over 0..bound-1 without bias; bound > 0 */
-double rng_normal(struct rng *rng);                   /* mean 0, deviation 1 (Box-Muller, two words a number) */
+double rng_uniform(struct rng *rng);                 /* [0, 1), 53 bits */
+uint64_t rng_below(struct rng *rng, uint64_t bound); /* uniform over 0..bound-1 without bias; bound > 0 */
+double rng_normal(struct rng *rng);                  /* mean 0, deviation 1 (Box-Muller, two words a number) */
 void rng_permutation(struct rng *rng, int64_t *order, int64_t count); /* a uniform permutation of 0..count-1 */
 
 /* One block of the bare generator, for the published test vectors. */

@@ -18,7 +18,8 @@ static enum status append(struct prompt *prompt, const int32_t *ids, int64_t cou
     return STATUS_OK;
 }
 
-/* As training encodes a piece (data/interleave.c): without the white space at its ends, with a dummy prefix of its own. */
+/* As training encodes a piece (data/interleave.c): without the white space at its ends, with a dummy prefix of its own.
+ */
 static enum status append_text(const struct components *components, const char *text, struct prompt *prompt)
 {
     static const char space[] = " \t\n\r\v\f";

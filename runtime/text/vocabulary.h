@@ -11,8 +11,8 @@
 #include <stdint.h>
 
 enum token_kind {
-    TOKEN_TEXT,    /* a piece of text, BOS, EOS, UNK */
-    TOKEN_TAG,     /* [Text], [Speech], [ASR], [TTS] */
+    TOKEN_TEXT, /* a piece of text, BOS, EOS, UNK */
+    TOKEN_TAG,  /* [Text], [Speech], [ASR], [TTS] */
     TOKEN_HUBERT,
     TOKEN_PITCH,
     TOKEN_STYLE,

@@ -52,7 +52,7 @@ static void streams_differ_and_repeat(void **state)
         sum += x;
         squares += x * x;
     }
-    assert_true(fabs(sum / 1e5) < 0.02);       /* 6 standard errors of the mean */
+    assert_true(fabs(sum / 1e5) < 0.02);         /* 6 standard errors of the mean */
     assert_true(fabs(squares / 1e5 - 1) < 0.03); /* 6 of the variance */
     int counts[7] = {0};
     for (int i = 0; i < 70000; i++)

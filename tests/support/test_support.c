@@ -30,8 +30,8 @@ void test_assert_fails(enum status status, enum status code, const char *part, c
                        int line)
 {
     if (status != code || !strstr(status_text(), part)) {
-        print_error("%s: status %d, text \"%s\"; expected %d and \"%s\"\n", call, (int)status, status_text(),
-                    (int)code, part);
+        print_error("%s: status %d, text \"%s\"; expected %d and \"%s\"\n", call, (int)status, status_text(), (int)code,
+                    part);
         _fail(file, line);
     }
 }

@@ -29,16 +29,19 @@ void test_assert_fails(enum status status, enum status code, const char *part, c
 void *guarded_allocate(size_t bytes);
 void guarded_free(void *memory);
 
-/* Fails unless every |actual - expected| <= tolerance * max(1, |expected|) and is finite; prints the first bad index. */
+/* Fails unless every |actual - expected| <= tolerance * max(1, |expected|) and is finite; prints the first bad index.
+ */
 void assert_close(const char *what, const float *actual, const double *expected, int64_t count, double tolerance);
 
-/* ||actual - expected|| / ||expected||; infinity when a value is not finite; the norm of the difference when expected is 0. */
+/* ||actual - expected|| / ||expected||; infinity when a value is not finite; the norm of the difference when expected
+ * is 0. */
 double relative_difference(const float *actual, const double *expected, int64_t count);
 
 /* A fresh empty folder below the build folder; removed when the test program ends. */
 const char *test_directory(void);
 
-/* Runs a command line with /bin/sh; returns its exit code; output (stdout and stderr, at most size - 1 bytes) into text. */
+/* Runs a command line with /bin/sh; returns its exit code; output (stdout and stderr, at most size - 1 bytes) into
+ * text. */
 int run_command(char *text, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 #endif
