@@ -17,19 +17,25 @@ void aligner_destroy(struct aligner *aligner);
 extern const double ALIGNER_DEFAULT_THRESHOLD;
 
 struct alignment {
-    struct aligned_word *words; /* in text order; every word of the text; times ordered, inside the audio */
+    struct aligned_word *words; /* in text order; every word of the text; times ordered, inside the audio; word by word
+                                 * as white space, dashes and ellipses divide the text */
     int64_t word_count;
-    double score; /* mean acoustic score a 10 ms frame of speech; higher is better */
+    double score; /* higher is better: 0.6 of the mean acoustic score of a 10 ms frame, in nats below the best state of
+                   * the moment, and 0.4 of that of the worst stretch of whole words or pauses of 200 ms or more */
 };
 
-/* samples: 16 kHz mono. *reason is NULL when it aligned, else a static text why not ("no path through the audio",
- * "no words", "audio too short") and the alignment is empty. The status reports only failures of the machinery. */
+/* samples: 16 kHz mono, at most 20 minutes. *reason is NULL when it aligned, else a static text why not ("no path
+ * through the audio", "no words", "audio too short", "audio longer than 20 minutes", "a word without pronunciation")
+ * and the alignment is empty; *reason says nothing about the score. The status reports only failures of the machinery.
+ * Of several readings of a token (data/spell.h) the audio decides. Equal audio and text give equal results, whatever
+ * was aligned before. */
 enum status aligner_align(struct aligner *aligner, const float *samples, int64_t count, const char *text,
                           struct alignment *alignment, const char **reason);
 void alignment_free(struct alignment *alignment);
 
 /* Numbers, currency, ordinals, initialisms spelled as they are read ("42nd" -> "forty second"), lower case, and for
- * each spoken word the byte range of the written token it comes from. In data/spell.c. */
+ * each spoken word the byte range of the written token it comes from, which is without the punctuation around it. The
+ * caller frees *words (NULL when there are none). In data/spell.c; data/spell.h has the other readings. */
 struct spoken_word {
     char text[64];
     int32_t text_begin, text_end;

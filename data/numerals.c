@@ -8,6 +8,11 @@ static const char *const small_numbers[20] = {
 static const char *const tens[10] = {"",      "",      "twenty",  "thirty", "forty",
                                      "fifty", "sixty", "seventy", "eighty", "ninety"};
 
+void phrase_clear(struct phrase *phrase)
+{
+    phrase->count = 0;
+}
+
 void phrase_add_bytes(struct phrase *phrase, const char *bytes, int64_t length)
 {
     if (phrase->count == PHRASE_WORDS || length <= 0)

@@ -14,6 +14,7 @@ struct phrase {
     char words[PHRASE_WORDS][SPOKEN_WORD_BYTES];
 };
 
+void phrase_clear(struct phrase *phrase); /* every phrase begins with this: zeroing all its room would cost more */
 /* Appends one word; longer ones are cut to SPOKEN_WORD_BYTES - 1 bytes at a character boundary. */
 void phrase_add(struct phrase *phrase, const char *word);
 void phrase_add_bytes(struct phrase *phrase, const char *bytes, int64_t length);

@@ -59,7 +59,8 @@ bool pronounce(const char *word, char *phones, size_t size)
 
 bool pronounce_genitive(char *phones, size_t size)
 {
-    static const char *const hissing[] = {"S", "Z", "SH", "ZH", "CH", "JH"}, *const voiceless[] = {"P", "T", "K", "F", "TH"};
+    static const char *const hissing[] = {"S", "Z", "SH", "ZH", "CH", "JH"}, *const voiceless[] = {"P", "T", "K", "F",
+                                                                                                   "TH"};
     const char *last = strrchr(phones, ' ');
     last = last == NULL ? phones : last + 1;
     const char *sound = "Z";

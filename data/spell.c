@@ -46,7 +46,8 @@ void readings_add(struct readings *readings, const struct phrase *phrase)
 void readings_put_before(struct readings *readings, const char *word)
 {
     for (int i = 0; i < readings->count; i++) {
-        struct phrase longer = {0};
+        struct phrase longer;
+        phrase_clear(&longer);
         phrase_add(&longer, word);
         phrase_append(&longer, &readings->list[i]);
         readings->list[i] = longer;
@@ -211,10 +212,12 @@ static int64_t separator_length(const char *s, int64_t i, int64_t begin, int64_t
         return is_digit(before) && is_digit(after) ? 0 : 1;
     if (s[i] == '.' && before >= 'a' && before <= 'z' && is_capital(after))
         return 1; /* a full stop without a space after it */
+    if (s[i] != '-' && s[i] != '.')
+        return 0;
     int64_t run = 1;
     while (i + run < end && s[i + run] == s[i])
         run++;
-    return (s[i] == '-' || s[i] == '.') && run > 1 ? run : 0;
+    return run > 1 ? run : 0;
 }
 
 /* A leading apostrophe is a quotation mark unless the word is one of these. */
@@ -287,8 +290,7 @@ static enum status add_token(struct token_list *list, const struct folded_text *
                                                          .length = (int)length,
                                                          .begin = begin,
                                                          .end = end,
-                                                         .full_stop = folded->bytes[end] == '.',
-                                                         .all_capitals_text = folded->all_capitals};
+                                                         .full_stop = folded->bytes[end] == '.'};
     return STATUS_OK;
 }
 
@@ -329,6 +331,7 @@ static enum status cut_tokens(const struct folded_text *folded, struct token_lis
     for (int64_t i = 0; i < list->count; i++) {
         list->tokens[i].previous = i > 0 ? &list->tokens[i - 1] : NULL;
         list->tokens[i].next = i + 1 < list->count ? &list->tokens[i + 1] : NULL;
+        list->tokens[i].all_capitals_text = folded->all_capitals && list->count > 2;
     }
     return STATUS_OK;
 }

@@ -38,7 +38,7 @@ struct spoken_text {
 enum status spell_readings(const char *text, struct spoken_text *spoken);
 void spoken_text_free(struct spoken_text *spoken);
 
-/* ---- shared by spell.c, spell_word.c and spell_number.c ---- */
+/* ---- shared by the files spell*.c ---- */
 
 /* A token after folding: ASCII but for letters of other scripts. */
 enum { FOLDED_POUND = 1, FOLDED_EURO, FOLDED_YEN, FOLDED_DEGREE, FOLDED_HALF, FOLDED_QUARTER, FOLDED_THREE_QUARTERS };
@@ -72,5 +72,12 @@ bool read_number_token(const struct written_token *token, struct readings *readi
 bool read_word_token(const struct written_token *token, struct readings *readings);
 /* "$3" before "million": the readings of both together. */
 bool read_money_and_scale(const struct written_token *token, struct readings *readings);
+
+bool read_digit_groups(const struct written_token *token, struct readings *readings);
+
+uint64_t digits_value(const char *digits, int count); /* count <= 18 */
+/* "am", "p.m": *letter is 'a' or 'p'. */
+bool is_half_day(const char *bytes, int length, char *letter);
+void readings_put_half_day_after(struct readings *readings, char letter);
 
 #endif

@@ -1,5 +1,5 @@
-/* Tokens with digits: integers, decimals, ordinals, money, percentages, times, dates, fractions, ranges, telephone
- * numbers, measures, and names that mix letters and digits. */
+/* Tokens with digits: integers, decimals, ordinals, money, percentages, measures, and names that mix letters and
+ * digits. Those with several groups of digits are in spell_groups.c. */
 #include "data/spell.h"
 
 #include <string.h>
@@ -50,7 +50,7 @@ static bool fits(const struct number *number)
     return number->count <= 18;
 }
 
-static uint64_t value_of(const char *digits, int count)
+uint64_t digits_value(const char *digits, int count)
 {
     uint64_t value = 0;
     for (int i = 0; i < count; i++)
@@ -62,7 +62,7 @@ static uint64_t value_of(const char *digits, int count)
 static void say_number(struct phrase *phrase, const struct number *number, bool joined)
 {
     if (number->count > 0 && fits(number))
-        say_cardinal(phrase, value_of(number->digits, number->count), joined);
+        say_cardinal(phrase, digits_value(number->digits, number->count), joined);
     else
         say_digits(phrase, number->digits, number->count, false);
     if (number->fraction_count > 0) {
@@ -75,7 +75,7 @@ enum way { CARDINAL, JOINED, YEAR, DIGITS, DIGITS_OH, PAIRS };
 
 static void say_way(struct phrase *phrase, const char *digits, int count, enum way way)
 {
-    uint64_t value = count <= 18 ? value_of(digits, count) : 0;
+    uint64_t value = count <= 18 ? digits_value(digits, count) : 0;
     if ((way == CARDINAL || way == JOINED) && count <= 18 && count > 0)
         say_cardinal(phrase, value, way == JOINED);
     else if (way == YEAR && count == 4)
@@ -96,7 +96,7 @@ static void add_integer(struct readings *readings, const char *digits, int count
         {CARDINAL, PAIRS, DIGITS, DIGITS_OH, JOINED, CARDINAL},      /* 4-6 digits, and round numbers */
         {DIGITS, DIGITS_OH, CARDINAL, JOINED, PAIRS, CARDINAL},      /* longer ones, and with leading zeros */
     };
-    uint64_t value = count <= 18 ? value_of(digits, count) : 1;
+    uint64_t value = count <= 18 ? digits_value(digits, count) : 1;
     bool leading_zero = count > 1 && digits[0] == '0';
     int kind = leading_zero                                         ? 4
                : count <= 2                                         ? 0
@@ -107,7 +107,8 @@ static void add_integer(struct readings *readings, const char *digits, int count
     for (int i = 0; i < 6; i++) {
         if (leading_zero && by_kind[kind][i] == PAIRS)
             continue;
-        struct phrase phrase = {0};
+        struct phrase phrase;
+        phrase_clear(&phrase);
         say_way(&phrase, digits, count, by_kind[kind][i]);
         readings_add(readings, &phrase);
     }
@@ -121,12 +122,14 @@ static void add_number(struct readings *readings, const struct number *number)
         return;
     }
     for (int joined = 0; joined < 2; joined++) {
-        struct phrase phrase = {0};
+        struct phrase phrase;
+        phrase_clear(&phrase);
         say_number(&phrase, number, joined != 0);
         readings_add(readings, &phrase);
     }
     if (number->fraction_count > 0 && (number->count == 0 || (number->count == 1 && number->digits[0] == '0'))) {
-        struct phrase phrase = {0};
+        struct phrase phrase;
+        phrase_clear(&phrase);
         phrase_add(&phrase, number->count == 0 ? "zero" : "point");
         if (number->count == 0)
             phrase_add(&phrase, "point");
@@ -169,19 +172,21 @@ static void add_money(struct readings *readings, const char *const names[4], con
     bool no_whole = number->count == 0 || (number->count == 1 && number->digits[0] == '0');
     if (number->fraction_count != 2) {
         for (int joined = 0; joined < 2; joined++) {
-            struct phrase phrase = {0};
+            struct phrase phrase;
+            phrase_clear(&phrase);
             say_number(&phrase, number, joined != 0);
             phrase_add(&phrase, is_one && number->fraction_count == 0 ? names[0] : names[1]);
             readings_add(readings, &phrase);
         }
         return;
     }
-    uint64_t cents = value_of(number->fraction, 2);
+    uint64_t cents = digits_value(number->fraction, 2);
     struct number whole = *number;
     whole.digits = whole.room;
     whole.fraction_count = 0;
     for (int way = 0; way < 3; way++) {
-        struct phrase phrase = {0};
+        struct phrase phrase;
+        phrase_clear(&phrase);
         if (!no_whole || cents == 0) {
             say_number(&phrase, &whole, false);
             if (way < 2 || cents == 0)
@@ -208,7 +213,8 @@ bool read_money_and_scale(const struct written_token *token, struct readings *re
     if (scale == NULL || !parse_number(token->bytes + 1, token->length - 1, &number) ||
         number.length != token->length - 1)
         return false;
-    struct phrase phrase = {0};
+    struct phrase phrase;
+    phrase_clear(&phrase);
     say_number(&phrase, &number, false);
     phrase_add(&phrase, scale);
     phrase_add(&phrase, names[1]);
@@ -230,7 +236,8 @@ static bool read_money(const struct written_token *token, struct readings *readi
             return true;
         }
         if (scale != NULL) {
-            struct phrase phrase = {0};
+            struct phrase phrase;
+            phrase_clear(&phrase);
             say_number(&phrase, &number, false);
             phrase_add(&phrase, scale);
             phrase_add(&phrase, names[1]);
@@ -328,14 +335,14 @@ static const struct unit *find_unit(const char *bytes, int length)
 }
 
 /* "5pm", "10:30a.m" */
-static bool is_half_day(const char *bytes, int length, char *letter)
+bool is_half_day(const char *bytes, int length, char *letter)
 {
     struct written_token rest = {.bytes = bytes, .length = length};
     *letter = length > 0 && (bytes[0] == 'p' || bytes[0] == 'P') ? 'p' : 'a';
     return token_is(&rest, "am") || token_is(&rest, "pm") || token_is(&rest, "a.m") || token_is(&rest, "p.m");
 }
 
-static void add_half_day(struct readings *readings, char letter)
+void readings_put_half_day_after(struct readings *readings, char letter)
 {
     char name[2] = {letter, '\0'};
     readings_put_after(readings, name);
@@ -350,7 +357,8 @@ static bool is_ordinal_ending(const struct written_token *rest)
 /* "1990s", "80's": the likeliest reading alone. */
 static void add_plural(struct readings *readings, const struct number *number)
 {
-    struct readings plain = {0};
+    struct readings plain;
+    plain.count = 0;
     add_number(&plain, number);
     phrase_pluralize(&plain.list[0]);
     readings_add(readings, &plain.list[0]);
@@ -369,8 +377,9 @@ static bool read_number_and_ending(const struct written_token *token, struct rea
     }
     if (is_ordinal_ending(&rest) && number.fraction_count == 0 && fits(&number)) {
         for (int joined = 0; joined < 2; joined++) {
-            struct phrase phrase = {0};
-            say_cardinal(&phrase, value_of(number.digits, number.count), joined != 0);
+            struct phrase phrase;
+            phrase_clear(&phrase);
+            say_cardinal(&phrase, digits_value(number.digits, number.count), joined != 0);
             phrase_make_ordinal(&phrase);
             readings_add(readings, &phrase);
         }
@@ -383,7 +392,7 @@ static bool read_number_and_ending(const struct written_token *token, struct rea
     }
     if (is_half_day(rest.bytes, rest.length, &letter)) {
         add_number(readings, &number);
-        add_half_day(readings, letter);
+        readings_put_half_day_after(readings, letter);
         return true;
     }
     const struct unit *unit = find_unit(rest.bytes, rest.length);
@@ -398,162 +407,6 @@ static bool read_number_and_ending(const struct written_token *token, struct rea
     return true;
 }
 
-/* ---- groups of digits with separators ---- */
-
-enum { GROUPS = 8 };
-
-struct groups {
-    const char *digits[GROUPS];
-    int count[GROUPS];
-    int groups;
-    char separator;
-    int length; /* bytes they take */
-};
-
-/* Digit groups with one kind of separator between them, at the start of the token. */
-static bool parse_groups(const char *s, int length, struct groups *groups)
-{
-    *groups = (struct groups){0};
-    int i = 0;
-    while (i < length && is_digit(s[i]) && groups->groups < GROUPS) {
-        groups->digits[groups->groups] = s + i;
-        int begin = i;
-        while (i < length && is_digit(s[i]))
-            i++;
-        groups->count[groups->groups++] = i - begin;
-        groups->length = i;
-        if (i + 1 < length && strchr(":/-.", s[i]) != NULL && s[i] != '\0' && is_digit(s[i + 1]) &&
-            (groups->separator == '\0' || s[i] == groups->separator))
-            groups->separator = s[i++];
-        else
-            break;
-    }
-    return groups->groups >= 2;
-}
-
-static void say_group(struct phrase *phrase, const struct groups *groups, int group, bool by_digit)
-{
-    const char *digits = groups->digits[group];
-    int count = groups->count[group];
-    uint64_t value = count <= 4 ? value_of(digits, count) : 0;
-    if (by_digit || count > 4)
-        say_digits(phrase, digits, count, false);
-    else if (count == 4 && value >= 1000)
-        say_year(phrase, (int)value);
-    else if (count == 2 && digits[0] == '0')
-        say_digits(phrase, digits, count, true);
-    else
-        say_cardinal(phrase, value, false);
-}
-
-static void add_groups(struct readings *readings, const struct groups *groups, const char *between, bool by_digit)
-{
-    struct phrase phrase = {0};
-    for (int i = 0; i < groups->groups; i++) {
-        if (i > 0)
-            phrase_add(&phrase, between);
-        say_group(&phrase, groups, i, by_digit);
-    }
-    readings_add(readings, &phrase);
-}
-
-static void add_digits(struct readings *readings, const struct groups *groups, bool oh)
-{
-    struct phrase phrase = {0};
-    for (int i = 0; i < groups->groups; i++)
-        say_digits(&phrase, groups->digits[i], groups->count[i], oh);
-    readings_add(readings, &phrase);
-}
-
-static void add_time(struct readings *readings, const struct groups *groups, bool half_day)
-{
-    bool full_hour = groups->count[1] == 2 && groups->digits[1][0] == '0' && groups->digits[1][1] == '0';
-    if (full_hour && groups->groups == 2) {
-        struct phrase phrase = {0};
-        say_group(&phrase, groups, 0, false);
-        if (half_day)
-            readings_add(readings, &phrase);
-        struct phrase full = phrase;
-        phrase_add(&full, "o'clock");
-        readings_add(readings, &full);
-        readings_add(readings, &phrase);
-        phrase_add(&phrase, "hundred");
-        readings_add(readings, &phrase);
-        return;
-    }
-    add_groups(readings, groups, "", false);
-    add_groups(readings, groups, "", true);
-}
-
-static void add_fraction(struct readings *readings, const struct groups *groups)
-{
-    uint64_t above = groups->count[0] <= 4 ? value_of(groups->digits[0], groups->count[0]) : 0;
-    uint64_t below = groups->count[1] <= 3 ? value_of(groups->digits[1], groups->count[1]) : 0;
-    bool fraction = above > 0 && below > 1 && (above < below || below < 5);
-    for (int way = 0; way < 2 && fraction; way++) {
-        struct phrase phrase = {0};
-        say_cardinal(&phrase, above, false);
-        struct phrase part = {0};
-        if (below == 2)
-            phrase_add(&part, above == 1 ? "half" : "halves");
-        else if (below == 4 && way == 0)
-            phrase_add(&part, above == 1 ? "quarter" : "quarters");
-        else {
-            say_cardinal(&part, below, false);
-            phrase_make_ordinal(&part);
-            if (above != 1)
-                phrase_pluralize(&part);
-        }
-        phrase_append(&phrase, &part);
-        readings_add(readings, &phrase);
-    }
-    add_groups(readings, groups, "", false);
-    add_groups(readings, groups, "over", false);
-    add_groups(readings, groups, "slash", false);
-}
-
-static bool read_groups(const struct written_token *token, struct readings *readings)
-{
-    struct groups groups;
-    char letter;
-    if (!parse_groups(token->bytes, token->length, &groups))
-        return false;
-    const char *rest = token->bytes + groups.length;
-    int rest_length = token->length - groups.length;
-    bool half_day = groups.separator == ':' && is_half_day(rest, rest_length, &letter);
-    if (rest_length > 0 && !half_day)
-        return false;
-    if (groups.separator == ':') {
-        add_time(readings, &groups, half_day);
-    } else if (groups.separator == '/') {
-        if (groups.groups == 2)
-            add_fraction(readings, &groups);
-        else
-            add_groups(readings, &groups, "", false);
-        add_groups(readings, &groups, "slash", false);
-    } else if (groups.separator == '-') {
-        bool local = groups.groups == 2 && groups.count[0] == 3 && groups.count[1] == 4;
-        bool date = groups.groups == 3 && groups.count[0] == 4 && groups.count[1] <= 2 && groups.count[2] <= 2;
-        if (groups.groups == 2 && !local)
-            add_groups(readings, &groups, "to", false);
-        if (date || (groups.groups == 2 && !local))
-            add_groups(readings, &groups, "", false);
-        add_digits(readings, &groups, false);
-        add_digits(readings, &groups, true);
-        if (local)
-            add_groups(readings, &groups, "to", false);
-    } else {
-        if (groups.groups < 3)
-            return false; /* a decimal */
-        add_groups(readings, &groups, "point", false);
-        add_groups(readings, &groups, "dot", false);
-        add_groups(readings, &groups, "dot", true);
-    }
-    if (half_day)
-        add_half_day(readings, letter);
-    return true;
-}
-
 /* ---- letters and digits mixed: "MP3", "H.323", "3D", "2-in-1" ---- */
 
 static void say_run(struct phrase *phrase, const char *bytes, int length, int way)
@@ -565,7 +418,7 @@ static void say_run(struct phrase *phrase, const char *bytes, int length, int wa
         else if (spell)
             say_digits(phrase, bytes, length, false);
         else
-            say_cardinal(phrase, value_of(bytes, length), false);
+            say_cardinal(phrase, digits_value(bytes, length), false);
         return;
     }
     bool letters = length <= 2;
@@ -590,7 +443,8 @@ static void say_run(struct phrase *phrase, const char *bytes, int length, int wa
 static bool read_mixed(const struct written_token *token, struct readings *readings)
 {
     for (int way = 0; way < 4; way++) {
-        struct phrase phrase = {0};
+        struct phrase phrase;
+        phrase_clear(&phrase);
         for (int i = 0; i < token->length;) {
             int begin = i;
             char c = token->bytes[i];
@@ -625,7 +479,8 @@ static bool read_measure_word(const struct written_token *token, struct readings
     static const char *const alone[3] = {"half", "quarter", "quarters"};
     char c = token->bytes[0];
     if (token->length == 1 && c >= FOLDED_HALF && c <= FOLDED_THREE_QUARTERS) {
-        struct phrase phrase = {0};
+        struct phrase phrase;
+        phrase_clear(&phrase);
         phrase_add(&phrase, c == FOLDED_THREE_QUARTERS ? "three" : "one");
         phrase_add(&phrase, alone[c - FOLDED_HALF]);
         readings_add(readings, &phrase);
@@ -661,7 +516,8 @@ bool read_number_token(const struct written_token *token, struct readings *readi
             continue;
         struct written_token rest = *token;
         struct readings *all = readings;
-        struct readings part = {0};
+        struct readings part;
+        part.count = 0;
         rest.bytes++;
         rest.length--;
         if (!read_number_token(&rest, &part))
@@ -675,6 +531,6 @@ bool read_number_token(const struct written_token *token, struct readings *readi
         }
         return true;
     }
-    return read_money(token, readings) || read_groups(token, readings) || read_number_and_ending(token, readings) ||
-           read_mixed(token, readings);
+    return read_money(token, readings) || read_digit_groups(token, readings) ||
+           read_number_and_ending(token, readings) || read_mixed(token, readings);
 }

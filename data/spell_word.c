@@ -77,7 +77,8 @@ static void say_words(struct phrase *phrase, const char *words)
 
 static void add_words(struct readings *readings, const char *words)
 {
-    struct phrase phrase = {0};
+    struct phrase phrase;
+    phrase_clear(&phrase);
     if (words != NULL)
         say_words(&phrase, words);
     readings_add(readings, &phrase);
@@ -176,7 +177,8 @@ static bool read_abbreviation(const struct written_token *token, struct readings
             continue;
         add_words(readings, entry->first);
         add_words(readings, entry->second);
-        struct phrase plain = {0};
+        struct phrase plain;
+        phrase_clear(&plain);
         if (all_letters(token->bytes, token->length) && has_vowel(token->bytes, token->length))
             say_word(&plain, token->bytes, token->length);
         readings_add(readings, &plain);
@@ -193,7 +195,8 @@ static bool read_abbreviation(const struct written_token *token, struct readings
 /* "A.M", "U.S.A": single letters between full stops. Also "am" and "pm" after a number. */
 static bool read_dotted_letters(const struct written_token *token, struct readings *readings)
 {
-    struct phrase phrase = {0};
+    struct phrase phrase;
+    phrase_clear(&phrase);
     bool after_number = token->previous != NULL && is_digit(token->previous->bytes[token->previous->length - 1]);
     if (token->length == 2 && after_number && (token_is(token, "am") || token_is(token, "pm"))) {
         say_letters(&phrase, token->bytes, 2);
@@ -216,7 +219,10 @@ static bool read_roman(const struct written_token *token, struct readings *readi
     bool doubtful = token->length == 2 && (value == 600 || value == 400 || value == 900 || value == 1100);
     if (value == 0 || token->length < 2 || value > 100 || doubtful)
         return false;
-    struct phrase cardinal = {0}, ordinal = {0}, letters = {0};
+    struct phrase cardinal, ordinal, letters;
+    phrase_clear(&cardinal);
+    phrase_clear(&ordinal);
+    phrase_clear(&letters);
     say_cardinal(&cardinal, (uint64_t)value, false);
     phrase_add(&ordinal, "the");
     say_cardinal(&ordinal, (uint64_t)value, false);
@@ -248,7 +254,9 @@ static bool read_initialism(const struct written_token *token, struct readings *
         return false;
     if (!vowel && capitals == 0 && length > 5) /* "hmmmmm", "pssst" */
         return false;
-    struct phrase letters = {0}, word = {0};
+    struct phrase letters, word;
+    phrase_clear(&letters);
+    phrase_clear(&word);
     say_letters(&letters, token->bytes, length);
     if (ending[0] != '\0' && letters.count > 0)
         memcpy(letters.words[letters.count - 1] + 1, ending, strlen(ending) + 1);
@@ -293,7 +301,8 @@ static bool read_compound(const struct written_token *token, struct readings *re
     if (joints == 0)
         return false;
     for (int way = 0; way < 2; way++) {
-        struct phrase phrase = {0};
+        struct phrase phrase;
+        phrase_clear(&phrase);
         for (int i = 0; i < token->length;) {
             int end = i;
             while (end < token->length && !is_joint(token->bytes[end]))
@@ -320,7 +329,8 @@ static bool read_compound(const struct written_token *token, struct readings *re
             joined[length++] = token->bytes[i];
     }
     if (hyphens_only && joints == 1) {
-        struct phrase phrase = {0};
+        struct phrase phrase;
+        phrase_clear(&phrase);
         say_word(&phrase, joined, length);
         readings_add(readings, &phrase);
     }
@@ -332,7 +342,8 @@ bool read_word_token(const struct written_token *token, struct readings *reading
     if (read_symbol(token, readings) || read_abbreviation(token, readings) || read_dotted_letters(token, readings) ||
         read_roman(token, readings) || read_initialism(token, readings) || read_compound(token, readings))
         return true;
-    struct phrase phrase = {0};
+    struct phrase phrase;
+    phrase_clear(&phrase);
     say_word(&phrase, token->bytes, token->length);
     readings_add(readings, &phrase);
     return true;
