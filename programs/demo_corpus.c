@@ -1,0 +1,48 @@
+/* demo_corpus: real and synthetic speech with texts, from what Debian ships (docs/demo.md). */
+#include "data/demo_corpus.h"
+
+#include "core/log.h"
+#include "programs/common/program.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+static const struct program_option options[] = {
+    {"--output", "DIR", "folder of the corpus; one that stands there and verifies is used again", false},
+    {"--synthetic-minutes", "N", "of flite's speech (default 40)", false},
+    {"--seed", "N", "of splits and choices (default 1)", false},
+};
+
+static const struct program program = {
+    .name = "demo_corpus",
+    .usage = "--output DIR [--synthetic-minutes N] [--seed N]",
+    .summary = "Makes the demo's corpus: recorded prompts and test sentences, passages of the Bible spoken by flite with "
+               "its word times, and texts, split so that no sentence lies on both sides.",
+    .example = "demo_corpus --output out/demo/corpus",
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
+};
+
+static enum status run(const struct program_arguments *arguments)
+{
+    enum status result = STATUS_OK;
+    const char *folder = program_value(arguments, "--output", NULL);
+    int64_t minutes = 0, seed = 0;
+    bool reused = false;
+    if (!folder)
+        FAIL(STATUS_USAGE, "--output is missing: name the folder of the corpus");
+    TRY(program_integer(arguments, "--synthetic-minutes", 0, 100000, 40, &minutes));
+    TRY(program_integer(arguments, "--seed", 0, INT64_MAX, 1, &seed));
+    struct demo_corpus_options how = {.synthetic_minutes = (double)minutes,
+                                      .seed = (uint64_t)seed,
+                                      .workers = sysconf(_SC_NPROCESSORS_ONLN)};
+    TRY(demo_corpus_make(folder, &how, &reused));
+    log_info("%s %s", folder, reused ? "verified and used again" : "made");
+fail:
+    return result;
+}
+
+int main(int argc, char **argv)
+{
+    return program_main(&program, argc, argv, run);
+}

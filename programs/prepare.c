@@ -1,0 +1,73 @@
+/* prepare: audio, transcripts and texts into verified HDF5 shards (docs/prepare.md). */
+#include "data/prepare.h"
+
+#include "programs/common/settings.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct program_option options[] = {
+    {"--stage", "fit|shards|index|all", "what to do; all unless given", false},
+    {"--part", "I/N", "with --stage shards: make every Nth shard, counted from the Ith", false},
+};
+
+static const struct program program = {
+    .name = "prepare",
+    .usage = "--config FILE [--stage fit|shards|index|all] [--part I/N] [key=value ...]",
+    .summary =
+        "Turns each manifest NAME.jsonl of prepare.manifests into the dataset folder NAME below prepare.output:\n"
+        "fits the speech tokenizer once, writes units, words and texts into shards, verifies and indexes them.\n"
+        "What stands there and is current is verified and kept.",
+    .example = "prepare --config configs/demo.yaml prepare.threads=2",
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
+    .takes_config = true,
+};
+
+static enum status parse_stage(const char *text, unsigned *stages)
+{
+    static const struct {
+        const char *name;
+        unsigned stages;
+    } names[] = {{"fit", PREPARE_FIT}, {"shards", PREPARE_SHARDS}, {"index", PREPARE_INDEX}, {"all", PREPARE_ALL}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(names[i].name, text) == 0) {
+            *stages = names[i].stages;
+            return STATUS_OK;
+        }
+    return status_set(STATUS_USAGE, "--stage %s: needed is fit, shards, index or all", text);
+}
+
+static enum status parse_part(const char *text, struct prepare_options *prepare)
+{
+    char *end = NULL;
+    prepare->part = strtoll(text, &end, 10);
+    if (end != text && *end == '/') {
+        const char *second = end + 1;
+        prepare->parts = strtoll(second, &end, 10);
+        if (end != second && *end == 0 && prepare->part >= 1 && prepare->part <= prepare->parts &&
+            prepare->parts <= 1000000)
+            return STATUS_OK;
+    }
+    return status_set(STATUS_USAGE, "--part %s: needed is I/N with 1 <= I <= N, as in 2/3", text);
+}
+
+static enum status run(const struct program_arguments *arguments)
+{
+    enum status result = STATUS_OK;
+    struct settings settings;
+    struct prepare_options prepare = {.tokenizer = &settings.tokenizer, .prepare = &settings.prepare, .report = stdout};
+    TRY(settings_load(arguments, SETTINGS_TOKENIZER | SETTINGS_PREPARE, &settings));
+    TRY(parse_stage(program_value(arguments, "--stage", "all"), &prepare.stages));
+    TRY(parse_part(program_value(arguments, "--part", "1/1"), &prepare));
+    TRY(prepare_run(&prepare));
+fail:
+    settings_free(&settings);
+    return result;
+}
+
+int main(int argc, char **argv)
+{
+    return program_main(&program, argc, argv, run);
+}
