@@ -148,6 +148,11 @@ static double *transform(const struct fft *fft, int64_t count, double *data, dou
     return data;
 }
 
+const double *fft_complex_half(const struct fft *fft, double *data, double *other)
+{
+    return transform(fft, fft->length / 2, data, other, false);
+}
+
 void fft_real(const struct fft *fft, const double *input, double complex *output, double complex *work)
 {
     int64_t half = fft->length / 2, kept = fft->length / 4 + 1;

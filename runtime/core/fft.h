@@ -19,4 +19,8 @@ void fft_real(const struct fft *fft, const double *input, double complex *output
 /* The inverse of fft_real, divided by length: from length/2+1 bins to length samples. */
 void fft_real_inverse(const struct fft *fft, const double complex *input, double *output, double complex *work);
 
+/* The complex transform of length / 2 numbers that is inside the real one. `data` holds their real parts, then their
+ * imaginary parts; so does the result, which lies in `data` or in `other` (of the same size). Both are overwritten. */
+const double *fft_complex_half(const struct fft *fft, double *data, double *other);
+
 #endif

@@ -16,7 +16,7 @@ static void prepare(void)
     f0_filter_prepare();
     f0_energy_prepare();
     f0_harmonics_prepare();
-    if (fft_create(F0_FFT, &transform) != STATUS_OK)
+    if (fft_create(F0_SHC_FFT, &transform) != STATUS_OK)
         transform = NULL;
 }
 

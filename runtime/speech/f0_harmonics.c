@@ -14,6 +14,7 @@ enum {
     COUNT_PADDED = (COUNT + 3) / 4 * 4,
     BINS = HARMONICS * LAST + REACH + 1, /* spectrum bins that are looked at */
     PLACES = LAST + 2 * REACH + 8,       /* whole vectors may be read past the last; what lies there is 0 */
+    SHIFTS = 3,                          /* by 1 to 3 bins, see find_magnitudes */
     PEAK_REACH = 13,                     /* a peak is the highest within 25 Hz */
     PEAK_LOW = 17,                       /* indices of the array where maximum and mean are taken */
     PEAK_HIGH = 217,
@@ -24,15 +25,17 @@ static const double peak_over_mean = 1.25;    /* of any peak */
 static const double best_over_mean = 5.0;     /* of the best one */
 static const double smallest_maximum = 1e-14; /* below this nothing is scaled */
 
-static double window[F0_SHC_FRAME]; /* Kaiser, beta 1/2 */
+static double window[F0_SHC_FRAME];                                       /* Kaiser, beta 1/2 */
+static double cosines[SHIFTS][F0_SHC_FRAME], sines[SHIFTS][F0_SHC_FRAME]; /* of 2 pi (shift + 1) n / F0_FFT */
 
 struct f0_harmonics {
     const struct fft *fft;
-    double frame[F0_FFT];
-    double complex spectrum[F0_FFT / 2 + 1];
-    double complex work[F0_FFT];
-    /* magnitude[h - 1][r][i] = |Q[h i + r - REACH]|: for harmonic h all reads of neighbouring k lie side by side. */
-    double magnitude[HARMONICS][HARMONICS][PLACES];
+    double frame[F0_SHC_FFT];
+    double complex spectrum[F0_SHC_FFT / 2 + 1];
+    double complex work[F0_SHC_FFT];
+    double magnitude[REACH + F0_SHC_FFT]; /* |Q| from bin -REACH on; only BINS of them are true */
+    /* spread[h - 1][r][i] = |Q[h i + r - REACH]|: for harmonic h all reads of neighbouring k lie side by side. */
+    double spread[HARMONICS][HARMONICS][PLACES];
 };
 
 /* The modified Bessel function of order 0 by its series; the arguments here are at most 1/2. */
@@ -52,6 +55,10 @@ void f0_harmonics_prepare(void)
     for (int n = 0; n < F0_SHC_FRAME; n++) {
         double r = (n - middle) / middle;
         window[n] = bessel_i0(beta * sqrt(1 - r * r)) / bessel_i0(beta);
+        for (int shift = 0; shift < SHIFTS; shift++) {
+            cosines[shift][n] = cos(2 * M_PI * (shift + 1) * n / F0_FFT);
+            sines[shift][n] = sin(2 * M_PI * (shift + 1) * n / F0_FFT);
+        }
     }
 }
 
@@ -69,29 +76,55 @@ void f0_harmonics_destroy(struct f0_harmonics *harmonics)
     free(harmonics);
 }
 
-/* Magnitudes of the frame's spectrum, spread out by harmonic. Bins below 0 count as 0. */
-static void spread_spectrum(struct f0_harmonics *harmonics, const double *squared)
+/* The frame, windowed, less its mean. */
+static void window_frame(struct f0_harmonics *harmonics, const double *squared)
 {
-    double *frame = harmonics->frame, mean = 0;
-    for (int n = 0; n < F0_SHC_FRAME; n++) {
+    double *frame = harmonics->frame;
+    for (int n = 0; n < F0_SHC_FRAME; n++)
         frame[n] = squared[n] * window[n];
-        mean += frame[n];
-    }
-    mean /= F0_SHC_FRAME;
+    double mean = f0_sum(frame, F0_SHC_FRAME) / F0_SHC_FRAME;
     for (int n = 0; n < F0_SHC_FRAME; n++)
         frame[n] -= mean;
-    fft_real(harmonics->fft, frame, harmonics->spectrum, harmonics->work);
-    double magnitude[REACH + BINS];
-    memset(magnitude, 0, REACH * sizeof *magnitude);
-    for (int k = 0; k < BINS; k++) {
-        double re = creal(harmonics->spectrum[k]), im = cimag(harmonics->spectrum[k]);
-        magnitude[REACH + k] = sqrt(re * re + im * im);
+}
+
+/* The spectrum of F0_FFT points of a frame that is mostly padding, from transforms that fit the nearest cache: the
+ * frame shifted by r bins and transformed over an eighth of the length gives bins 8 q + r, and from the other end, the
+ * signal being real, those conjugate to bins 8 q + 8 - r. Bins 4 q are those of a real transform of a quarter of the
+ * length. */
+static void find_magnitudes(struct f0_harmonics *harmonics)
+{
+    enum { EIGHTH = F0_FFT / 8 };
+    double *to = harmonics->magnitude + REACH;
+    fft_real(harmonics->fft, harmonics->frame, harmonics->spectrum, harmonics->work);
+    const double *pairs = (const double *)harmonics->spectrum;
+    for (int q = 0; 4 * q < BINS; q++)
+        to[4 * q] = pairs[2 * q] * pairs[2 * q] + pairs[2 * q + 1] * pairs[2 * q + 1];
+    for (int r = 1; r <= SHIFTS; r++) {
+        double *real = (double *)harmonics->work, *imaginary = real + EIGHTH;
+        for (int n = 0; n < F0_SHC_FRAME; n++) {
+            real[n] = harmonics->frame[n] * cosines[r - 1][n];
+            imaginary[n] = -harmonics->frame[n] * sines[r - 1][n];
+        }
+        memset(real + F0_SHC_FRAME, 0, (EIGHTH - F0_SHC_FRAME) * sizeof *real);
+        memset(imaginary + F0_SHC_FRAME, 0, (EIGHTH - F0_SHC_FRAME) * sizeof *imaginary);
+        const double *y = fft_complex_half(harmonics->fft, real, real + 2 * EIGHTH);
+        for (int q = 0; 8 * q < BINS; q++) {
+            int last = EIGHTH - 1 - q;
+            to[8 * q + r] = y[q] * y[q] + y[EIGHTH + q] * y[EIGHTH + q];
+            to[8 * q + 8 - r] = y[last] * y[last] + y[EIGHTH + last] * y[EIGHTH + last];
+        }
     }
+    for (int k = 0; k < BINS; k++)
+        to[k] = sqrt(to[k]);
+}
+
+static void spread_magnitudes(struct f0_harmonics *harmonics)
+{
     for (int h = 1; h <= HARMONICS; h++)
         for (int r = 0; r < h; r++) {
             int places = (REACH + BINS - r + h - 1) / h;
             for (int i = 0; i < places && i < PLACES; i++)
-                harmonics->magnitude[h - 1][r][i] = magnitude[i * h + r];
+                harmonics->spread[h - 1][r][i] = harmonics->magnitude[i * h + r];
         }
 }
 
@@ -100,10 +133,10 @@ static void correlate(const struct f0_harmonics *harmonics, double correlation[L
 {
     double sum[COUNT_PADDED] = {0};
     for (int j = 0; j <= 2 * REACH; j++) {
-        const double *one = &harmonics->magnitude[0][0][FIRST + j];
-        const double *two = &harmonics->magnitude[1][j % 2][FIRST + j / 2];
-        const double *three = &harmonics->magnitude[2][j % 3][FIRST + j / 3];
-        const double *four = &harmonics->magnitude[3][j % 4][FIRST + j / 4];
+        const double *one = &harmonics->spread[0][0][FIRST + j];
+        const double *two = &harmonics->spread[1][j % 2][FIRST + j / 2];
+        const double *three = &harmonics->spread[2][j % 3][FIRST + j / 3];
+        const double *four = &harmonics->spread[3][j % 4][FIRST + j / 4];
         for (int k = 0; k < COUNT_PADDED; k++)
             sum[k] += one[k] * two[k] * three[k] * four[k];
     }
@@ -164,7 +197,9 @@ void f0_harmonics_find(struct f0_harmonics *harmonics, const double *squared,
                        struct f0_candidate found[F0_SHC_CANDIDATES])
 {
     double correlation[LAST];
-    spread_spectrum(harmonics, squared);
+    window_frame(harmonics, squared);
+    find_magnitudes(harmonics);
+    spread_magnitudes(harmonics);
     correlate(harmonics, correlation);
     find_peaks(correlation, found);
 }

@@ -19,7 +19,8 @@ enum {
     F0_NCCF_FRAME = 400, /* 25 ms */
     F0_SHC_FRAME = 640,  /* two frames */
     F0_FFT = 8192,
-    F0_TAPS = 151, /* of the band-pass filter */
+    F0_SHC_FFT = F0_FFT / 4, /* length of the transform it is made from */
+    F0_TAPS = 151,           /* of the band-pass filter */
     F0_SHC_CANDIDATES = 4,
     F0_NCCF_CANDIDATES = 3, /* from each of the two signals */
     F0_ROWS = 6,            /* candidates of a frame in the last search */
@@ -55,7 +56,7 @@ bool f0_energy(const double *filtered, int64_t frames, double *energy);
 
 /* Spectral harmonics correlation of one frame of the squared signal: up to 3 candidates, best first, the rest filled
  * with the best; all pitches 0 when none stands out. `squared` holds F0_SHC_FRAME samples. The workspace serves one
- * thread; `fft` has the length F0_FFT and outlives it. */
+ * thread; `fft` has the length F0_SHC_FFT and outlives it. */
 struct f0_harmonics;
 enum status f0_harmonics_create(const struct fft *fft, struct f0_harmonics **harmonics);
 void f0_harmonics_destroy(struct f0_harmonics *harmonics);

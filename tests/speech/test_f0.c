@@ -261,7 +261,7 @@ static void short_sounds_are_handled(void **state)
 {
     (void)state;
     struct sound speech = read_sound(speech_path);
-    for (int64_t count = 0; count < 700; count++) {
+    for (int64_t count = 0; count < 700; count += count % 80 == 79 || count % 80 < 2 ? 1 : 13) {
         float *exact = guarded_allocate((size_t)(count > 0 ? count : 1) * sizeof(float));
         memcpy(exact, speech.samples + 8000, (size_t)count * sizeof(float));
         struct f0_track track;
