@@ -155,22 +155,35 @@ static enum status source_read(struct source *source, float *frames, int64_t *co
     return STATUS_OK;
 }
 
-/* The mean of a frame's channels, or one of them. */
-static enum status mix_down(const struct source *source, int channel, const float *frames, int64_t count, float *mono)
+static enum status check_finite(const struct source *source, const float *frames, int64_t count)
 {
-    int channels = source->channels;
+    int64_t values = count * source->channels, bad = 0;
+    for (int64_t i = 0; i < values; i++)
+        bad += !(frames[i] - frames[i] == 0); /* as isfinite(), which compilers do not vectorise */
+    if (bad == 0)
+        return STATUS_OK;
+    int64_t first = 0;
+    while (isfinite(frames[first]))
+        first++;
+    return status_set(STATUS_CORRUPT, "%s: sample %lld of channel %d is not a finite number", source->path,
+                      (long long)(source->frames_read - count + first / source->channels),
+                      (int)(first % source->channels));
+}
+
+/* The mean of a frame's channels, or one of them. */
+static void mix_down(int channels, int channel, const float *frames, int64_t count, float *mono)
+{
+    if (channel >= 0 || channels == 1) {
+        for (int64_t i = 0; i < count; i++)
+            mono[i] = frames[i * channels + (channel >= 0 ? channel : 0)];
+        return;
+    }
     for (int64_t i = 0; i < count; i++) {
         double sum = 0;
-        for (int c = 0; c < channels; c++) {
-            float value = frames[i * channels + c];
-            if (!isfinite(value))
-                return status_set(STATUS_CORRUPT, "%s: sample %lld of channel %d is not a finite number", source->path,
-                                  (long long)(source->frames_read - count + i), c);
-            sum += value;
-        }
-        mono[i] = channel >= 0 ? frames[i * channels + channel] : (float)(sum / channels);
+        for (int c = 0; c < channels; c++)
+            sum += frames[i * channels + c];
+        mono[i] = (float)(sum / channels);
     }
-    return STATUS_OK;
 }
 
 static enum status make_room(const char *path, struct growing *out, int64_t extra)
@@ -231,7 +244,8 @@ static enum status read_all(struct source *source, int channel, soxr_t resampler
         TRY(source_read(source, frames, &count));
         if (count == 0)
             break;
-        TRY(mix_down(source, channel, frames, count, mono));
+        TRY(check_finite(source, frames, count));
+        mix_down(source->channels, channel, frames, count, mono);
         TRY(append(source->path, resampler, mono, count, out));
     }
     if (source->frames_read == 0)
@@ -245,6 +259,11 @@ fail:
     free(frames);
     free(mono);
     return result;
+}
+
+static float clipped(float sample)
+{
+    return sample > 1 ? 1 : sample < -1 ? -1 : sample;
 }
 
 /* Exactly round(frames * AUDIO_RATE / rate) samples (at least one), inside [-1, 1]: a resampler overshoots at full
@@ -263,7 +282,7 @@ static enum status settle(const struct source *source, struct growing *out)
     }
     out->count = count;
     for (int64_t i = 0; i < count; i++)
-        out->samples[i] = fminf(1.0f, fmaxf(-1.0f, out->samples[i]));
+        out->samples[i] = clipped(out->samples[i]);
     float *fitted = realloc(out->samples, (size_t)count * sizeof *fitted);
     if (fitted)
         out->samples = fitted;
@@ -342,7 +361,7 @@ enum status audio_write(const char *path, const float *samples, int64_t count)
             return status_set(STATUS_INTERNAL, "%s: sample %lld to write is not a finite number", path, (long long)i);
         }
         /* 32768 is what readers divide by, so that 16-bit sound survives reading and writing unchanged. */
-        long value = lrintf(fminf(1.0f, fmaxf(-1.0f, samples[i])) * 32768.0f);
+        long value = lrintf(clipped(samples[i]) * 32768.0f);
         to = put_little_endian(to, (uint32_t)(value > 32767 ? 32767 : value), 2);
     }
     enum status status = atomic_write(path, bytes, WAV_HEADER + 2 * count);

@@ -74,7 +74,8 @@ static bool filter_input(struct work *work, const float *samples, int64_t *bad)
             *bad = i;
             return false;
         }
-        peak = fmax(peak, fabs((double)samples[i]));
+        double size = fabs((double)samples[i]);
+        peak = size > peak ? size : peak;
     }
     double *padded = work->input + F0_PADDING;
     for (int64_t i = 0; i < count; i++)

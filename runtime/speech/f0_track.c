@@ -28,34 +28,46 @@ static double track_transition(const void *context, int64_t frame, double from, 
     return *weight * (0.05 * step + step * step);
 }
 
-/* The path through the frames that have candidates. `work` holds 2 * count numbers, `path` count. */
-static enum status path_of_voiced(struct f0_candidate *voiced, int64_t count, double *work, double *path)
+/* In each frame the candidate nearest to 0.8 of the mean, weighted by 3 - merit; its pitch gives way to the median of
+ * those of the frames around. `work` holds 2 * count numbers. */
+static enum status smooth_low_candidates(struct f0_candidate *voiced, int64_t count, double mean, double *work)
 {
-    for (int64_t i = 0; i < count; i++)
-        path[i] = voiced[i * F0_SHC_CANDIDATES].pitch;
-    double mean = mean_of(path, count), weight = 11.0 * deviation_of(path, count, work) / mean;
+    uint8_t *chosen = malloc((size_t)count);
+    if (!chosen)
+        return status_set(STATUS_INTERNAL, "no memory for a pitch track of %lld frames", (long long)count);
     double *picked = work, *smooth = work + count;
     for (int64_t i = 0; i < count; i++) {
         const struct f0_candidate *frame = voiced + i * F0_SHC_CANDIDATES;
-        int best = 0;
         double least = INFINITY;
+        chosen[i] = 0;
         for (int c = 0; c < F0_SHC_CANDIDATES; c++) {
             double distance = fabs(frame[c].pitch - 0.8 * mean) * (3 - frame[c].merit);
             if (distance < least) {
                 least = distance;
-                best = c;
+                chosen[i] = (uint8_t)c;
             }
         }
-        picked[i] = frame[best].pitch;
-        path[i] = best;
+        picked[i] = frame[chosen[i]].pitch;
     }
     f0_median(picked, count, F0_TRACK_MEDIAN, smooth);
     for (int64_t i = 0; i < count; i++)
-        voiced[i * F0_SHC_CANDIDATES + (int)path[i]].pitch = smooth[i];
-    enum status status = f0_cheapest_path(voiced, F0_SHC_CANDIDATES, count, track_transition, &weight, picked);
-    if (status == STATUS_OK)
-        f0_median(picked, count, F0_TRACK_MEDIAN, path);
-    return status;
+        voiced[i * F0_SHC_CANDIDATES + chosen[i]].pitch = smooth[i];
+    free(chosen);
+    return STATUS_OK;
+}
+
+/* The path through the frames that have candidates. `work` holds 2 * count numbers, `path` count. */
+static enum status path_of_voiced(struct f0_candidate *voiced, int64_t count, double *work, double *path)
+{
+    enum status result = STATUS_OK;
+    for (int64_t i = 0; i < count; i++)
+        path[i] = voiced[i * F0_SHC_CANDIDATES].pitch;
+    double mean = mean_of(path, count), weight = 11.0 * deviation_of(path, count, work) / mean;
+    TRY(smooth_low_candidates(voiced, count, mean, work));
+    TRY(f0_cheapest_path(voiced, F0_SHC_CANDIDATES, count, track_transition, &weight, work));
+    f0_median(work, count, F0_TRACK_MEDIAN, path);
+fail:
+    return result;
 }
 
 /* Each frame's value becomes the mean of it and the two before; the first two frames, which have fewer, copy later
