@@ -40,19 +40,28 @@ static void slide_energy(double squares[ROOM], int count, int first, int end, do
 static void correlate(const double x[ROOM], int count, int first, int end, double *product)
 {
     for (int lag = first; lag < end; lag += LAGS_AT_ONCE) {
-        double4 a = {0}, b = {0}, c = {0}, d = {0};
-        for (int j = 0; j < count; j++) {
-            const double4_at *shifted = (const double4_at *)(x + j + lag);
-            a += shifted[0] * x[j];
-            b += shifted[1] * x[j];
-            c += shifted[2] * x[j];
-            d += shifted[3] * x[j];
+        double4 a = {0}, b = a, c = a, d = a, e = a, f = a, g = a, h = a; /* as many as hide an addition's latency */
+        int j = 0;
+        for (; j + 1 < count; j += 2) {
+            const double4_at *even = (const double4_at *)(x + j + lag), *odd = (const double4_at *)(x + j + lag + 1);
+            a += even[0] * x[j];
+            b += even[1] * x[j];
+            c += even[2] * x[j];
+            d += even[3] * x[j];
+            e += odd[0] * x[j + 1];
+            f += odd[1] * x[j + 1];
+            g += odd[2] * x[j + 1];
+            h += odd[3] * x[j + 1];
         }
-        double4_at *to = (double4_at *)(product + lag);
-        to[0] = a;
-        to[1] = b;
-        to[2] = c;
-        to[3] = d;
+        if (j < count) {
+            const double4_at *even = (const double4_at *)(x + j + lag);
+            a += even[0] * x[j];
+            b += even[1] * x[j];
+            c += even[2] * x[j];
+            d += even[3] * x[j];
+        }
+        const double4 sums[4] = {a + e, b + f, c + g, d + h};
+        memcpy(product + lag, sums, sizeof sums);
     }
 }
 
