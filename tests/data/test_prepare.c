@@ -1,0 +1,428 @@
+/* prepare from manifests to datasets, on the ten recorded clips of pocketsphinx-testdata. */
+#include "support/test_support.h"
+
+#include "data/prepare.h"
+#include "data/shard.h"
+#include "io/atomic_file.h"
+#include "io/audio.h"
+#include "io/json.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char CLIPS[] = "/usr/share/pocketsphinx/test/data";
+
+/* The package's own transcripts. */
+static const struct {
+    const char *path, *text;
+} clips[] = {
+    {"cards/001", "ten of clubs"},
+    {"cards/002", "four queen of clubs"},
+    {"cards/003", "seven of clubs"},
+    {"cards/004", "five five"},
+    {"cards/005", "eight of spades four of clubs seven of hearts"},
+    {"librivox/sense_and_sensibility_01_austen_64kb-0870",
+     "and mister john dashwood had then leisure to consider how much there might be prudently in his power to do for "
+     "them"},
+    {"librivox/sense_and_sensibility_01_austen_64kb-0880", "he was not an ill disposed young man"},
+    {"librivox/sense_and_sensibility_01_austen_64kb-0890",
+     "unless to be rather cold hearted and rather selfish is to be ill disposed"},
+    {"librivox/sense_and_sensibility_01_austen_64kb-0920",
+     "had he married a more a amiable woman he might have been made still more respectable than he was"},
+    {"librivox/sense_and_sensibility_01_austen_64kb-0930", "he might even have been made amiable himself"},
+};
+enum { CLIPS_COUNT = sizeof clips / sizeof *clips };
+
+static const char *in_directory(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static const char *in_directory(const char *format, ...)
+{
+    static char paths[64][800];
+    static int next;
+    char *path = paths[next++ % 64];
+    int used = snprintf(path, sizeof paths[0], "%s/", test_directory());
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(path + used, sizeof paths[0] - (size_t)used, format, arguments);
+    va_end(arguments);
+    return path;
+}
+
+static void put_file(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static char *get_file(const char *path, int64_t *size)
+{
+    void *data = NULL;
+    assert_ok(file_read(path, 1 << 28, &data, size));
+    return data;
+}
+
+/* ---- manifests and options ---- */
+
+static void write_speech_manifest(const char *path, const char *more)
+{
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    for (int i = 0; i < CLIPS_COUNT; i++)
+        fprintf(file,
+                "{\"id\": \"%s\", \"audio\": \"%s/%s.wav\", \"text\": \"%s\", \"speaker\": \"%.5s\", \"n\": %d}\n",
+                clips[i].path, CLIPS, clips[i].path, clips[i].text, clips[i].path, i);
+    fputs(more, file);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void write_text_manifest(const char *path, int rows)
+{
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    for (int i = 0; i < rows; i++)
+        fprintf(file, "{\"id\": \"t%d\", \"text\": \"%s %d\"}\n", i, clips[i % CLIPS_COUNT].text, i);
+    assert_int_equal(fclose(file), 0);
+}
+
+struct job {
+    struct tokenizer_settings tokenizer;
+    struct prepare_settings prepare;
+    struct prepare_options options;
+    const char *manifests[4];
+    char output[800], folder[800];
+};
+
+static struct job *new_job(const char *output, const char *manifest)
+{
+    static struct job job;
+    job = (struct job){
+        .tokenizer = {.units = 12,
+                      .pitch_codes = 8,
+                      .style_codes = 4,
+                      .iterations = 4,
+                      .seed = 3,
+                      .sample_hours = 1,
+                      .text_model = ""},
+        .prepare = {.threads = 1,
+                    .shard_rows = 4,
+                    .align = true,
+                    .minimum_seconds = 0.1,
+                    .maximum_seconds = 60,
+                    .ready = {"", "25", "25/2", "1"}},
+        .options = {.stages = PREPARE_ALL, .part = 1, .parts = 1},
+    };
+    snprintf(job.folder, sizeof job.folder, "%s", in_directory("tokenizer"));
+    snprintf(job.output, sizeof job.output, "%s", output);
+    job.tokenizer.folder = job.folder;
+    job.manifests[0] = manifest;
+    job.prepare.manifests = (struct config_list){job.manifests, 1};
+    job.prepare.output = job.output;
+    job.options.tokenizer = &job.tokenizer;
+    job.options.prepare = &job.prepare;
+    return &job;
+}
+
+/* ---- comparisons ---- */
+
+/* Files and hidden files of a folder and its subfolders, each as "name size hash". */
+static void list_contents(const char *folder, char *text, size_t size)
+{
+    int code = run_command(text, size, "cd '%s' && find . -type f | LC_ALL=C sort | xargs sha256sum", folder);
+    assert_int_equal(code, 0);
+}
+
+/* ---- the tests ---- */
+
+static const char rejected_rows[] =
+    "{\"id\": \"missing\", \"audio\": \"/nonexistent/a.wav\", \"text\": \"x\"}\n"
+    "{\"id\": \"empty segment\", \"audio\": \"/usr/share/pocketsphinx/test/data/cards/001.wav\", \"begin\": 90}\n"
+    "{\"id\": \"short\", \"audio\": \"/usr/share/pocketsphinx/test/data/cards/001.wav\", \"end\": 0.05}\n"
+    "{\"id\": \"no words\", \"audio\": \"/usr/share/pocketsphinx/test/data/cards/001.wav\", \"text\": \"-\"}\n"
+    "{\"id\": \"long words\", \"audio\": \"/usr/share/pocketsphinx/test/data/cards/001.wav\", \"text\": \"ten\","
+    " \"words\": [[\"ten\", 0, 99]]}\n"
+    "{\"id\": \"given\", \"audio\": \"/usr/share/pocketsphinx/test/data/cards/001.wav\", \"text\": \"ten of\","
+    " \"words\": [[\"ten\", 0.25, 0.5], [\"of\", 0.5, 0.625]]}\n"
+    "{\"id\": \"speech alone\", \"audio\": \"/usr/share/pocketsphinx/test/data/cards/002.wav\", \"begin\": 0.5,"
+    " \"end\": 1.5}\n";
+
+static void shards_hold_what_the_manifest_says(void **state)
+{
+    (void)state;
+    const char *manifest = in_directory("speech.jsonl");
+    write_speech_manifest(manifest, rejected_rows);
+    struct job *job = new_job(in_directory("out-1-1"), manifest);
+    assert_ok(prepare_run(&job->options));
+    struct dataset *dataset = NULL;
+    assert_ok(dataset_open(in_directory("out-1-1/speech"), &dataset));
+    assert_int_equal(dataset_kind(dataset), DATASET_SPEECH);
+    assert_int_equal(dataset_rows(dataset), CLIPS_COUNT + 2);
+    for (int i = 0; i < CLIPS_COUNT + 2; i++) {
+        struct shard_row row;
+        assert_ok(dataset_row(dataset, i, &row));
+        const char *id = i < CLIPS_COUNT ? clips[i].path : i == CLIPS_COUNT ? "given" : "speech alone";
+        assert_int_equal(row.id_length, strlen(id));
+        assert_memory_equal(row.id, id, strlen(id));
+        assert_int_equal(row.units.count[STREAM_HUBERT], row.duration / 640);
+        assert_int_equal(row.units.count[STREAM_PITCH], row.duration / 1280);
+        assert_int_equal(row.units.count[STREAM_STYLE], (row.units.count[STREAM_HUBERT] + 24) / 25);
+        if (i >= CLIPS_COUNT)
+            continue;
+        float *samples = NULL;
+        int64_t count = 0, words = 1;
+        char path[300];
+        snprintf(path, sizeof path, "%s/%s.wav", CLIPS, clips[i].path);
+        assert_ok(audio_read(path, -1, &samples, &count));
+        assert_int_equal(row.duration, count);
+        struct sha256 hash = sha256_of(samples, (size_t)count * sizeof *samples);
+        assert_memory_equal(row.source.bytes, hash.bytes, 32);
+        free(samples);
+        assert_int_equal(row.text_length, strlen(clips[i].text));
+        assert_memory_equal(row.text, clips[i].text, strlen(clips[i].text));
+        for (const char *c = clips[i].text; *c; c++)
+            words += *c == ' ';
+        assert_int_equal(row.word_count, words);
+        assert_true(isfinite(row.score));
+        assert_memory_equal(row.meta, "{\"n\": ", 6);
+    }
+    struct shard_row given, alone;
+    assert_ok(dataset_row(dataset, CLIPS_COUNT, &given));
+    static const struct aligned_word words[] = {{4000, 8000, 0, 3}, {8000, 10000, 4, 6}};
+    assert_int_equal(given.word_count, 2);
+    assert_memory_equal(given.words, words, sizeof words);
+    assert_true(isnan(given.score));
+    assert_ok(dataset_row(dataset, CLIPS_COUNT + 1, &alone));
+    assert_int_equal(alone.duration, 16000);
+    assert_int_equal(alone.word_count, 0);
+    dataset_close(dataset);
+}
+
+static void rejects_have_their_reason(void **state)
+{
+    (void)state;
+    int64_t size;
+    char *text = get_file(in_directory("out-1-1/speech/rejects.jsonl"), &size);
+    assert_string_equal(text,
+                        "{\"id\": \"missing\", \"reason\": \"audio: No such file or directory\"}\n"
+                        "{\"id\": \"empty segment\", \"reason\": \"segment outside the audio: 90.000 s to 1.095 s "
+                        "of 1.095 s\"}\n"
+                        "{\"id\": \"short\", \"reason\": \"audio too short: 0.050 s\"}\n"
+                        "{\"id\": \"no words\", \"reason\": \"not aligned: no words\"}\n"
+                        "{\"id\": \"long words\", \"reason\": \"words outside the audio: the last ends at 99.000 s "
+                        "of 1.095 s\"}\n");
+    free(text);
+    json_t *report = NULL;
+    assert_ok(json_read(in_directory("out-1-1/speech/report.json"), &report));
+    int64_t rejects, words;
+    assert_ok(json_get_int("report", report, "rejects", 0, 100, &rejects));
+    assert_ok(json_get_int("report", report, "aligned_words", 0, 1000, &words));
+    assert_int_equal(rejects, 5);
+    assert_int_equal(words, 93 + 1); /* of the transcripts, and of the row with given words */
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(report, "reject_reasons"), "not aligned")), 1);
+    json_decref(report);
+}
+
+static void parts_and_threads_change_no_byte(void **state)
+{
+    (void)state;
+    char expected[20000], found[20000];
+    list_contents(in_directory("out-1-1/speech"), expected, sizeof expected);
+    assert_non_null(strstr(expected, "shard_00004.h5"));
+    assert_non_null(strstr(expected, "index.json"));
+    assert_non_null(strstr(expected, "rejects.jsonl"));
+    assert_non_null(strstr(expected, "report.json"));
+    for (int parts = 1; parts <= 3; parts++)
+        for (int threads = 1; threads <= 2; threads++) {
+            if (parts == 1 && threads == 1)
+                continue;
+            char output[800];
+            snprintf(output, sizeof output, "%s", in_directory("out-%d-%d", parts, threads));
+            struct job *job = new_job(output, in_directory("speech.jsonl"));
+            job->prepare.threads = threads;
+            /* The last part first: parts are independent. */
+            for (int part = parts; part >= 1; part--) {
+                job->options.stages = PREPARE_SHARDS;
+                job->options.part = part;
+                job->options.parts = parts;
+                assert_ok(prepare_run(&job->options));
+            }
+            job->options.stages = PREPARE_INDEX;
+            job->options.part = job->options.parts = 1;
+            assert_ok(prepare_run(&job->options));
+            list_contents(in_directory("out-%d-%d/speech", parts, threads), found, sizeof found);
+            assert_string_equal(found, expected);
+        }
+}
+
+static struct timespec modified(const char *path)
+{
+    struct stat information;
+    assert_int_equal(stat(path, &information), 0);
+    return information.st_mtim;
+}
+
+static void what_is_current_is_kept(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"shard_00000.h5", "shard_00004.h5", "index.json",
+                                        "rejects.jsonl",  "report.json",    "parts/00001.json"};
+    enum { FILES = sizeof files / sizeof *files };
+    struct timespec before[FILES], after;
+    char contents[20000], again[20000];
+    list_contents(in_directory("out-1-1/speech"), contents, sizeof contents);
+    for (int i = 0; i < FILES; i++)
+        before[i] = modified(in_directory("out-1-1/speech/%s", files[i]));
+    struct job *job = new_job(in_directory("out-1-1"), in_directory("speech.jsonl"));
+    assert_ok(prepare_run(&job->options));
+    for (int i = 0; i < FILES; i++) {
+        after = modified(in_directory("out-1-1/speech/%s", files[i]));
+        assert_memory_equal(&after, &before[i], sizeof after);
+    }
+    /* One damaged shard is made again, the others stay. */
+    FILE *file = fopen(in_directory("out-1-1/speech/shard_00004.h5"), "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, 3000, SEEK_SET), 0);
+    assert_true(fputs("damage", file) >= 0);
+    assert_int_equal(fclose(file), 0);
+    job = new_job(in_directory("out-1-1"), in_directory("speech.jsonl"));
+    job->options.stages = PREPARE_INDEX;
+    assert_fails(prepare_run(&job->options), STATUS_CORRUPT, "shard_00004.h5: damaged");
+    job->options.stages = PREPARE_ALL;
+    assert_ok(prepare_run(&job->options));
+    list_contents(in_directory("out-1-1/speech"), again, sizeof again);
+    assert_string_equal(again, contents);
+    after = modified(in_directory("out-1-1/speech/shard_00000.h5"));
+    assert_memory_equal(&after, before, sizeof after);
+}
+
+static void text_manifests_follow_their_changes(void **state)
+{
+    (void)state;
+    const char *manifest = in_directory("text.jsonl"), *output = in_directory("texts");
+    write_text_manifest(manifest, 10);
+    struct job *job = new_job(output, manifest);
+    job->tokenizer.folder = "/nonexistent/never-needed";
+    assert_ok(prepare_run(&job->options));
+    struct dataset *dataset = NULL;
+    struct shard_row row;
+    assert_ok(dataset_open(in_directory("texts/text"), &dataset));
+    assert_int_equal(dataset_kind(dataset), DATASET_TEXT);
+    assert_int_equal(dataset_rows(dataset), 10);
+    assert_int_equal(dataset_shards(dataset), 3);
+    assert_ok(dataset_row(dataset, 9, &row));
+    char expected[300];
+    snprintf(expected, sizeof expected, "%s 9", clips[9].text);
+    assert_int_equal(row.text_length, strlen(expected));
+    assert_memory_equal(row.text, expected, strlen(expected));
+    assert_int_equal(row.units.count[STREAM_HUBERT], 0);
+    dataset_close(dataset);
+    /* Shorter: the surplus shard goes. */
+    write_text_manifest(manifest, 7);
+    assert_ok(prepare_run(&job->options));
+    assert_ok(dataset_open(in_directory("texts/text"), &dataset));
+    assert_int_equal(dataset_rows(dataset), 7);
+    dataset_close(dataset);
+    assert_int_not_equal(access(in_directory("texts/text/shard_00002.h5"), F_OK), 0);
+    assert_int_not_equal(access(in_directory("texts/text/parts/00002.json"), F_OK), 0);
+    assert_int_equal(access(in_directory("texts/text/shard_00001.h5"), F_OK), 0);
+    /* Changed, and only one of two parts made again: no index of half the change. */
+    write_text_manifest(manifest, 8);
+    job->options.stages = PREPARE_SHARDS;
+    job->options.parts = 2;
+    assert_ok(prepare_run(&job->options));
+    job->options.stages = PREPARE_INDEX;
+    job->options.parts = 1;
+    assert_fails(prepare_run(&job->options), STATUS_USAGE, "shard 1 was made from another manifest");
+    assert_fails(dataset_open(in_directory("texts/text"), &dataset), STATUS_USAGE, "index.json");
+    assert_int_equal(unlink(in_directory("texts/text/parts/00001.json")), 0);
+    assert_fails(prepare_run(&job->options), STATUS_USAGE, "shard 1 of 2 has not been made");
+}
+
+static void ready_units_need_no_audio(void **state)
+{
+    (void)state;
+    const char *manifest = in_directory("ready.jsonl");
+    put_file(manifest,
+             "{\"id\": \"a\", \"hubert\": [3, 3, 500, 7], \"pitch\": [1, 2], \"style\": [9], \"text\": \"hi\","
+             " \"words\": [[\"hi\", 0, 0.07]], \"units\": \"[Hu3]\"}\n"
+             "{\"id\": \"b\", \"hubert\": [1], \"text\": \"hi\", \"words\": [[\"hi\", 0, 9]]}\n");
+    struct job *job = new_job(in_directory("made"), manifest);
+    job->tokenizer.folder = "/nonexistent/never-needed";
+    job->prepare.ready.label = "mhubert-500";
+    job->prepare.ready.hubert_rate = "50";
+    assert_ok(prepare_run(&job->options));
+    struct dataset *dataset = NULL;
+    struct shard_row row;
+    assert_ok(dataset_open(in_directory("made/ready"), &dataset));
+    assert_int_equal(dataset_rows(dataset), 1);
+    assert_ok(dataset_row(dataset, 0, &row));
+    assert_int_equal(row.duration, 4 * 320);
+    assert_int_equal(row.units.count[STREAM_HUBERT], 4);
+    assert_int_equal(row.units.values[STREAM_HUBERT][2], 500);
+    assert_int_equal(row.meta_length, 0);
+    assert_int_equal(dataset_fingerprints(dataset)->rates.rate[STREAM_HUBERT].numerator, 50);
+    assert_int_equal(dataset_totals(dataset)->codes[STREAM_HUBERT], 501);
+    struct sha256 first = dataset_fingerprints(dataset)->stream[STREAM_HUBERT];
+    dataset_close(dataset);
+    job->prepare.ready.label = "another";
+    assert_ok(prepare_run(&job->options));
+    assert_ok(dataset_open(in_directory("made/ready"), &dataset));
+    assert_memory_not_equal(first.bytes, dataset_fingerprints(dataset)->stream[STREAM_HUBERT].bytes, 32);
+    dataset_close(dataset);
+    job->prepare.ready.hubert_rate = "25/0";
+    assert_fails(prepare_run(&job->options), STATUS_USAGE, "prepare.ready.hubert_rate");
+}
+
+static void settings_that_do_not_fit_are_refused(void **state)
+{
+    (void)state;
+    const char *speech = in_directory("speech.jsonl"), *mixed = in_directory("mixed.jsonl");
+    put_file(mixed, "{\"id\": \"a\", \"text\": \"x\"}\n{\"id\": \"b\", \"text\": \"x\", \"audio\": \"b.wav\"}\n");
+    struct job *job = new_job(in_directory("refused"), mixed);
+    assert_fails(prepare_run(&job->options), STATUS_CORRUPT, "mixed.jsonl:2: a row with speech");
+    put_file(mixed, "{\"id\": \"a\", \"audio\": \"x\"}\n{\"id\": \"b\", \"hubert\": [1]}\n");
+    assert_fails(prepare_run(&job->options), STATUS_CORRUPT, "mixed.jsonl:2: a row with ready units");
+    put_file(mixed, "{\"id\": \"a\", \"audio\": \"/nonexistent/x.wav\"}\n");
+    job->options.stages = PREPARE_SHARDS;
+    job->tokenizer.folder = in_directory("no-tokenizer");
+    assert_fails(prepare_run(&job->options), STATUS_USAGE, "run prepare --stage fit first");
+    job->options.stages = PREPARE_ALL;
+    assert_fails(prepare_run(&job->options), STATUS_CORRUPT, "no audio of the manifests can be read");
+    job->tokenizer.folder = in_directory("tokenizer");
+    assert_fails(prepare_run(&job->options), STATUS_CORRUPT, "not one of its 1 rows can be used");
+    job = new_job(in_directory("refused"), speech);
+    job->tokenizer.units = 13;
+    assert_fails(prepare_run(&job->options), STATUS_USAGE, "a tokenizer of 12 units");
+    job = new_job(in_directory("refused"), speech);
+    job->options.parts = 2;
+    assert_fails(prepare_run(&job->options), STATUS_USAGE, "--part belongs to --stage shards");
+    job->options.part = 3;
+    assert_fails(prepare_run(&job->options), STATUS_USAGE, "--part 3/2");
+    job = new_job(in_directory("refused"), speech);
+    job->manifests[1] = in_directory("other/../speech.jsonl");
+    job->prepare.manifests.count = 2;
+    assert_fails(prepare_run(&job->options), STATUS_USAGE, "would both become the dataset");
+    const char *names[] = {"nothing"};
+    job = new_job(in_directory("refused"), speech);
+    job->prepare.fit = (struct config_list){names, 1};
+    assert_fails(prepare_run(&job->options), STATUS_USAGE, "prepare.fit");
+    job = new_job(in_directory("refused"), speech);
+    job->prepare.minimum_seconds = 60;
+    assert_fails(prepare_run(&job->options), STATUS_USAGE, "prepare.maximum_seconds");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(shards_hold_what_the_manifest_says),   cmocka_unit_test(rejects_have_their_reason),
+        cmocka_unit_test(parts_and_threads_change_no_byte),     cmocka_unit_test(what_is_current_is_kept),
+        cmocka_unit_test(text_manifests_follow_their_changes),  cmocka_unit_test(ready_units_need_no_audio),
+        cmocka_unit_test(settings_that_do_not_fit_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
