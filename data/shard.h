@@ -47,7 +47,8 @@ void shard_writer_free(struct shard_writer *writer);
 
 /* ---- reading ---- */
 struct shard;
-/* One read() of the file; refused (STATUS_CORRUPT) unless the hash agrees (expected NULL: not checked, for `inspect`).
+/* One read() of the file; refused (STATUS_CORRUPT) unless the hash agrees. Where no hash is known (expected NULL, for
+ * `inspect`) only the very structure that shard_writer_write makes is let through to libhdf5.
  * Offsets, ranges and the CRC32C of every row are checked at opening. Thread-safe: libhdf5 is behind a mutex. */
 enum status shard_open(const char *path, const struct sha256 *expected, struct shard **shard);
 /* The same from bytes in memory, which are only read; `name` stands in errors. */

@@ -15,7 +15,7 @@ static const char *const groups[] = {"id", "speaker", "meta", "text", "word", "h
 /* libhdf5 wants a name even for a file in memory and looks whether it exists: this one cannot. */
 static const char NO_PATH[] = "/dev/null/shard.h5";
 
-enum { GROUPS = sizeof groups / sizeof *groups, NAME_LENGTH = 64 };
+enum { GROUPS = sizeof groups / sizeof *groups, NAME_LENGTH = 64, ROOT_LINKS = 15, ROOT_NAME_LENGTH = 8 };
 
 /* Types as stored: little-endian whatever the machine. The identifiers exist once the library is initialised. */
 static hid_t stored_type(enum shard_element element)
@@ -188,7 +188,10 @@ static enum status create_file(const char *name, struct image *image, hid_t *fil
                                              .udata = image};
     enum status result = STATUS_OK;
     hid_t creation = H5Pcreate(H5P_FILE_CREATE), access = H5Pcreate(H5P_FILE_ACCESS);
+    /* Compact links: all names stand in the root group's header, and no heap or tree is needed. */
     if (creation < 0 || access < 0 || H5Pset_obj_track_times(creation, false) < 0 ||
+        H5Pset_link_phase_change(creation, COLUMN_COUNT, COLUMN_COUNT / 2) < 0 ||
+        H5Pset_est_link_info(creation, ROOT_LINKS, ROOT_NAME_LENGTH) < 0 ||
         H5Pset_fapl_core(access, 1 << 20, false) < 0 || H5Pset_file_image_callbacks(access, &callbacks) < 0 ||
         H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) < 0)
         TRY(library_failed(STATUS_INTERNAL, name, "set up a file in memory"));

@@ -67,6 +67,9 @@ uint32_t shard_header_crc(const struct shard_columns *columns, int64_t rows);
 
 /* A HDF5 file in memory and back (shard_hdf5.c). A column of no elements is left out of the file. */
 enum status shard_image_make(const char *name, const struct shard_columns *columns, void **image, int64_t *size);
+/* shard_gate.c: refuses an image with anything in its structure that shard_image_make does not write, before libhdf5,
+ * which a crafted file can crash, sees it. */
+enum status shard_image_check(const char *name, const void *image, int64_t size);
 enum status shard_image_parse(const char *name, const void *image, int64_t size, struct shard_columns *columns);
 
 #endif

@@ -161,6 +161,8 @@ enum status shard_open_memory(const char *name, const void *data, int64_t size, 
         TRY(check_hash(name, data, size, expected));
     if (size < 8 || memcmp(data, "\211HDF\r\n\032\n", 8) != 0)
         FAIL(STATUS_CORRUPT, "%s: not a shard: no HDF5 signature", name);
+    if (!expected)
+        TRY(shard_image_check(name, data, size));
     *shard = calloc(1, sizeof **shard);
     if (!*shard)
         FAIL(STATUS_INTERNAL, "%s: no memory for a shard", name);
