@@ -37,6 +37,11 @@ struct prepare_settings {
 extern const struct config_field tokenizer_fields[], prepare_fields[];
 extern const int64_t tokenizer_field_count, prepare_field_count;
 
+struct shard_fingerprints;
+/* What the ready units of prepare.ready.* are known by: their label and rates. STATUS_USAGE for an impossible rate. */
+enum status prepare_ready_fingerprints(const struct prepare_settings *settings,
+                                       struct shard_fingerprints *fingerprints);
+
 enum prepare_stage { PREPARE_FIT = 1, PREPARE_SHARDS = 2, PREPARE_INDEX = 4, PREPARE_ALL = 7 };
 
 struct prepare_options {

@@ -170,7 +170,7 @@ static enum status parse_rate(const char *key, const char *text, struct rational
 }
 
 /* A label stands for tokenizers that we do not know: its streams are named by it and their rates. */
-static enum status label_fingerprints(const struct prepare_settings *settings, struct shard_fingerprints *fingerprints)
+enum status prepare_ready_fingerprints(const struct prepare_settings *settings, struct shard_fingerprints *fingerprints)
 {
     enum status result = STATUS_OK;
     TRY(parse_rate("prepare.ready.hubert_rate", settings->ready.hubert_rate, &fingerprints->rates.rate[STREAM_HUBERT]));
@@ -198,7 +198,7 @@ static enum status find_fingerprints(const struct prepare *prepare, struct prepa
     if (dataset->kind == DATASET_TEXT)
         return STATUS_OK;
     if (!dataset_needs_tokenizer(prepare, dataset))
-        return label_fingerprints(prepare->options->prepare, &dataset->fingerprints);
+        return prepare_ready_fingerprints(prepare->options->prepare, &dataset->fingerprints);
     dataset->fingerprints.rates = *speech_tokenizer_rates(prepare->tokenizer);
     for (int stream = 0; stream < STREAM_COUNT; stream++)
         dataset->fingerprints.stream[stream] =

@@ -16,8 +16,9 @@ static const struct program_option options[] = {
 static const struct program program = {
     .name = "demo_corpus",
     .usage = "--output DIR [--synthetic-minutes N] [--seed N]",
-    .summary = "Makes the demo's corpus: recorded prompts and test sentences, passages of the Bible spoken by flite with "
-               "its word times, and texts, split so that no sentence lies on both sides.",
+    .summary =
+        "Makes the demo's corpus: recorded prompts and test sentences, passages of the Bible spoken by flite with "
+        "its word times, and texts, split so that no sentence lies on both sides.",
     .example = "demo_corpus --output out/demo/corpus",
     .options = options,
     .option_count = sizeof options / sizeof *options,
@@ -33,9 +34,8 @@ static enum status run(const struct program_arguments *arguments)
         FAIL(STATUS_USAGE, "--output is missing: name the folder of the corpus");
     TRY(program_integer(arguments, "--synthetic-minutes", 0, 100000, 40, &minutes));
     TRY(program_integer(arguments, "--seed", 0, INT64_MAX, 1, &seed));
-    struct demo_corpus_options how = {.synthetic_minutes = (double)minutes,
-                                      .seed = (uint64_t)seed,
-                                      .workers = sysconf(_SC_NPROCESSORS_ONLN)};
+    struct demo_corpus_options how = {
+        .synthetic_minutes = (double)minutes, .seed = (uint64_t)seed, .workers = sysconf(_SC_NPROCESSORS_ONLN)};
     TRY(demo_corpus_make(folder, &how, &reused));
     log_info("%s %s", folder, reused ? "verified and used again" : "made");
 fail:

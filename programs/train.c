@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct program_option options[] = {
     {"--dry-run", NULL, "print the memory plan a rank and stop; needs no data and no weights", false},
@@ -33,8 +34,13 @@ static char *command_line(int argc, char **argv)
     char *text = NULL;
     size_t size = 0;
     FILE *stream = open_memstream(&text, &size);
-    for (int i = 0; stream && i < argc; i++)
-        fprintf(stream, "%s%s", i ? " " : "", argv[i]);
+    for (int i = 0; stream && i < argc; i++) {
+        bool plain = argv[i][strcspn(argv[i], " \t\n'\"\\$`*?[]{}()<>|&;#~")] == 0 && *argv[i];
+        fputs(i ? (plain ? " " : " '") : "", stream);
+        for (const char *c = argv[i]; *c; c++) /* a quote inside: close, escape, open; other bytes than ASCII as ? */
+            fputs(*c == '\'' ? "'\\''" : (char[]){(unsigned char)*c < 128 ? *c : '?', 0}, stream);
+        fputs(i && !plain ? "'" : "", stream);
+    }
     if (stream)
         fclose(stream);
     return text;
@@ -50,11 +56,15 @@ static enum status vocabulary_rows(const struct settings *settings, int32_t *row
     struct vocabulary vocabulary;
     bool expressive = settings->data.expressive;
     bool task_tags = settings->data.mode == INTERLEAVE_ASR_TTS || settings->data.mode == INTERLEAVE_SPANS_ASR_TTS;
-    if (components_from_settings(settings, &components) == STATUS_OK) {
+    /* Tokenizers that are there must be sound; missing ones are what a plan may do without. */
+    if (access(settings->tokenizer.text_model, F_OK) == 0 &&
+        (*settings->prepare.ready.label || access(settings->tokenizer.folder, F_OK) == 0)) {
+        TRY(components_from_settings(settings, &components));
         *rows = components->vocabulary.padded_size;
         components_free(components);
         return STATUS_OK;
     }
+    printf("note: no tokenizers there; planned with model.text_size and tokenizer.units\n");
     TRY(vocabulary_create((int32_t)settings->model.text_size, 1, 2, 0, (int32_t)settings->tokenizer.units,
                           expressive ? (int32_t)settings->tokenizer.pitch_codes : 0,
                           expressive ? (int32_t)settings->tokenizer.style_codes : 0, task_tags, &vocabulary));

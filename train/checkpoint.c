@@ -123,15 +123,13 @@ enum status checkpoint_save(const char *run, int64_t step, const struct componen
             result = write_arena(directory, state_files[which], layout, arena);
     }
     free(arena);
+    /* Published only when every rank gave its part. */
+    result = comm_agree(optimizer->comm, result);
     if (writer && result == STATUS_OK)
         result = atomic_directory_commit(directory);
     else if (writer)
         atomic_directory_abandon(directory);
-    int32_t worst = (int32_t)result;
-    enum status told = comm_all_reduce(optimizer->comm, &worst, 1, DTYPE_I32, COMM_MAX);
-    if (told != STATUS_OK)
-        return told;
-    return result == STATUS_OK && worst ? status_set((enum status)worst, "rank 0 could not save") : result;
+    return comm_agree(optimizer->comm, result);
 }
 
 /* ---- which checkpoints there are ---- */
@@ -156,11 +154,11 @@ static enum status list_steps(const char *run, int64_t **steps, int64_t *count)
     for (struct dirent *entry; (entry = readdir(folder));) {
         if (strncmp(entry->d_name, "step_", 5) != 0 || !entry->d_name[5])
             continue;
-        char *end;
-        errno = 0;
-        long long step = strtoll(entry->d_name + 5, &end, 10);
-        if (*end || errno || step < 0)
-            continue;
+        char name[32];
+        long long step = strtoll(entry->d_name + 5, NULL, 10);
+        snprintf(name, sizeof name, "step_%08lld", step);
+        if (step < 0 || strcmp(name, entry->d_name) != 0)
+            continue; /* not one of ours: step_6, step_00000006.damaged-1, step_00000006.tmp-77 */
         if (*count == capacity) {
             capacity = capacity ? 2 * capacity : 16;
             int64_t *grown = realloc(*steps, (size_t)capacity * sizeof **steps);
@@ -196,28 +194,40 @@ static enum status set_aside(const char *path)
     return status_set(STATUS_IO, "too many damaged copies of %s", path);
 }
 
+/* The place in the list of the newest that verifies; `count` when none does. Damage of any kind, unreadable sectors
+ * included, makes a folder one to pass over, loudly. */
+static int64_t find_whole(const char *run, const int64_t *steps, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) {
+        char path[4096];
+        snprintf(path, sizeof path, "%s/checkpoints/step_%08lld", run, (long long)steps[i]);
+        if (directory_verify(path, true) == STATUS_OK)
+            return i;
+        log_warning("checkpoint %s is damaged: %s", path, status_text());
+    }
+    return count;
+}
+
 enum status checkpoint_newest(const char *run, bool repair, char **out)
 {
     enum status result = STATUS_OK;
     int64_t *steps = NULL, count = 0;
+    char path[4096];
     *out = NULL;
     TRY(list_steps(run, &steps, &count));
-    for (int64_t i = 0; i < count && !*out; i++) {
-        char path[4096];
+    int64_t whole = find_whole(run, steps, count);
+    if (count > 0 && whole == count)
+        FAIL(STATUS_CORRUPT, "none of the %lld checkpoints of %s verifies; move %s/checkpoints away to start anew",
+             (long long)count, run, run);
+    for (int64_t i = 0; i < whole && repair; i++) {
         snprintf(path, sizeof path, "%s/checkpoints/step_%08lld", run, (long long)steps[i]);
-        enum status verdict = directory_verify(path, true);
-        if (verdict == STATUS_OK) {
-            *out = strdup(path);
-            if (!*out)
-                FAIL(STATUS_INTERNAL, "no memory for a path");
-        } else if (verdict != STATUS_CORRUPT) {
-            result = verdict;
-            goto fail;
-        } else {
-            log_warning("checkpoint %s is damaged: %s", path, status_text());
-            if (repair)
-                TRY(set_aside(path));
-        }
+        TRY(set_aside(path));
+    }
+    if (count > 0) {
+        snprintf(path, sizeof path, "%s/checkpoints/step_%08lld", run, (long long)steps[whole]);
+        *out = strdup(path);
+        if (!*out)
+            FAIL(STATUS_INTERNAL, "no memory for a path");
     }
 fail:
     free(steps);
@@ -247,13 +257,15 @@ fail:
     return result;
 }
 
-enum status checkpoint_prune(const char *run, int64_t keep)
+enum status checkpoint_prune(const char *run, int64_t saved_step, int64_t keep)
 {
     enum status result = STATUS_OK;
-    int64_t *steps = NULL, count = 0;
+    int64_t *steps = NULL, count = 0, kept = 0;
     TRY(list_steps(run, &steps, &count));
-    for (int64_t i = keep; i < count; i++) {
+    for (int64_t i = 0; i < count; i++) {
         char path[4096];
+        if (steps[i] > saved_step || kept++ < keep)
+            continue;
         snprintf(path, sizeof path, "%s/checkpoints/step_%08lld", run, (long long)steps[i]);
         TRY(remove_tree(path));
     }
@@ -271,6 +283,35 @@ enum status checkpoint_read_state(const char *path, json_t **state)
     return json_read(file, state);
 }
 
+/* Equal shapes do not make an equal network. */
+static enum status check_model(const char *path, const struct llama_config *model)
+{
+    enum status result = STATUS_OK;
+    struct llama_config found;
+    TRY(llama_read_config(path, &found));
+    const struct {
+        const char *name;
+        double found, wanted;
+    } fields[] = {
+        {"hidden_size", (double)found.hidden_size, (double)model->hidden_size},
+        {"intermediate_size", (double)found.intermediate_size, (double)model->intermediate_size},
+        {"layers", (double)found.layers, (double)model->layers},
+        {"heads", (double)found.heads, (double)model->heads},
+        {"kv_heads", (double)found.kv_heads, (double)model->kv_heads},
+        {"head_size", (double)found.head_size, (double)model->head_size},
+        {"rope_theta", found.rope_theta, model->rope_theta},
+        {"rms_norm_epsilon", found.rms_norm_epsilon, model->rms_norm_epsilon},
+        {"tie_embeddings", found.tie_embeddings, model->tie_embeddings},
+        {"vocabulary_size", (double)found.vocabulary_size, (double)model->vocabulary_size},
+    };
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if (fields[i].found != fields[i].wanted)
+            FAIL(STATUS_USAGE, "%s has %s %.9g, the configuration %.9g", path, fields[i].name, fields[i].found,
+                 fields[i].wanted);
+fail:
+    return result;
+}
+
 enum status checkpoint_load(const char *path, struct optimizer *optimizer)
 {
     enum status result = STATUS_OK;
@@ -279,6 +320,7 @@ enum status checkpoint_load(const char *path, struct optimizer *optimizer)
     float *arena = calloc((size_t)model->layout.elements, sizeof(float));
     if (!arena)
         FAIL(STATUS_INTERNAL, "no memory to load the optimizer's state");
+    TRY(check_model(path, &model->config));
     TRY(llama_read_weights(model, path, arena, &rows_read));
     if (rows_read != model->config.vocabulary_size)
         FAIL(STATUS_USAGE, "%s has %lld vocabulary rows, the configuration %lld", path, (long long)rows_read,
@@ -287,8 +329,15 @@ enum status checkpoint_load(const char *path, struct optimizer *optimizer)
         char file[4096];
         struct stat information;
         snprintf(file, sizeof file, "%s/%s", path, state_files[which]);
-        if (which == 2 && !optimizer->masters)
+        if (which == 2 && !optimizer->masters) {
+            if (stat(file, &information) != 0)
+                continue;
+            TRY(read_arena(file, &model->layout, arena)); /* a bf16 run goes on in f32 from its masters */
+            TRY(model->kernels->copy_to_device(model->context, model->weights, arena,
+                                               (size_t)model->layout.elements * sizeof(float)));
+            TRY(model->kernels->synchronize(model->context));
             continue;
+        }
         if (which < 2 || stat(file, &information) == 0) /* an f32 checkpoint's weights are its masters */
             TRY(read_arena(file, &model->layout, arena));
         else

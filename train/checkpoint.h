@@ -14,11 +14,13 @@
 enum status checkpoint_save(const char *run, int64_t step, const struct components *components,
                             struct optimizer *optimizer, const json_t *state);
 
-/* Removes all but the newest `keep` folders; damaged ones do not count and are kept. */
-enum status checkpoint_prune(const char *run, int64_t keep);
+/* Removes the oldest until `keep` are left, `saved_step` (just saved) the newest of them; folders of later steps are of
+ * another history and neither count nor go. */
+enum status checkpoint_prune(const char *run, int64_t saved_step, int64_t keep);
 
-/* The newest checkpoint of the run that verifies whole. Damaged ones on the way are renamed step_N.damaged-k with a
- * warning (`repair`; else passed over). *path is allocated for the caller, NULL when there is none. */
+/* The newest checkpoint of the run that verifies whole. Damaged ones newer than it are passed over with a warning, and
+ * with `repair` renamed step_N.damaged-k. *path is allocated for the caller, NULL when there are no checkpoints;
+ * STATUS_CORRUPT when there are and none verifies: starting anew is the user's decision. */
 enum status checkpoint_newest(const char *run, bool repair, char **path);
 
 /* RUN or a checkpoint folder itself, as a user names a model: *path is a verified checkpoint folder. */

@@ -63,7 +63,7 @@ const struct config_field train_fields[] = {
     {"warmup_steps", CONFIG_INT, TRAIN(schedule.warmup_steps), "500", 0, 1e12, NULL, "linear from 0"},
     {"beta1", CONFIG_NUMBER, TRAIN(beta1), "0.9", 0, 0.999999, NULL, "AdamW"},
     {"beta2", CONFIG_NUMBER, TRAIN(beta2), "0.95", 0, 0.999999, NULL, "AdamW"},
-    {"epsilon", CONFIG_NUMBER, TRAIN(epsilon), "1e-8", 0, 1, NULL, "AdamW"},
+    {"epsilon", CONFIG_NUMBER, TRAIN(epsilon), "1e-8", 1e-30, 1, NULL, "AdamW"},
     {"weight_decay", CONFIG_NUMBER, TRAIN(weight_decay), "0.1", 0, 10, NULL, "decoupled; not on norms"},
     {"clip", CONFIG_NUMBER, TRAIN(clip), "1.0", 0, 1e9, NULL, "largest global gradient norm; 0: no limit"},
     {"spike_deviations", CONFIG_NUMBER, TRAIN(spike_deviations), "0", 0, 1e9, NULL,

@@ -11,7 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { EVENTS_LIMIT = 1 << 30, RECORD_FRAME = 16, MESSAGE_LIMIT = 1024 };
+static const int64_t EVENTS_LIMIT = INT64_C(1) << 34;
+enum { RECORD_FRAME = 16, MESSAGE_LIMIT = 1024 };
 
 struct events {
     char path[4096];

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { METRICS_LIMIT = 1 << 30 };
+static const int64_t METRICS_LIMIT = INT64_C(1) << 34;
 
 struct metrics {
     char path[4096];

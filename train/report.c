@@ -8,9 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const int64_t METRICS_LIMIT = INT64_C(1) << 34;
 enum {
     MAX_SERIES = 32,
-    METRICS_LIMIT = 1 << 30,
+    MAX_TICKS = 10,
+
     WIDTH = 560,
     HEIGHT = 260,
     LEFT = 58,
@@ -138,13 +140,19 @@ static double y_of(struct range y, double value)
 static void draw_axes(FILE *page, struct range x, struct range y)
 {
     double step = tick_step(y);
-    for (double value = ceil(y.low / step) * step; value <= y.high + 1e-9 * step; value += step)
+    double first = ceil(y.low / step) * step;
+    for (int i = 0; i < MAX_TICKS && first + i * step <= y.high + 1e-9 * step; i++) {
+        double value = first + i * step;
         fprintf(page, "<line class=grid x1=%d x2=%d y1=%.1f y2=%.1f /><text x=%d y=%.1f text-anchor=end>%.4g</text>\n",
                 LEFT, WIDTH - RIGHT, y_of(y, value), y_of(y, value), LEFT - 6, y_of(y, value) + 4,
                 fabs(value) < 1e-12 * step ? 0 : value);
+    }
     step = tick_step(x);
-    for (double value = ceil(x.low / step) * step; value <= x.high + 1e-9 * step; value += step)
+    first = ceil(x.low / step) * step;
+    for (int i = 0; i < MAX_TICKS && first + i * step <= x.high + 1e-9 * step; i++) {
+        double value = first + i * step;
         fprintf(page, "<text x=%.1f y=%d text-anchor=middle>%.6g</text>\n", x_of(x, value), HEIGHT - 10, value);
+    }
 }
 
 /* At most about 500 points a curve: averages of equal runs, so that a long run stays a small page. */

@@ -1,6 +1,7 @@
 #include "train/run.h"
 
 #include "core/log.h"
+#include "io/atomic_file.h"
 #include "io/json.h"
 #include "train/checkpoint.h"
 #include "train/metrics.h"
@@ -9,6 +10,7 @@
 #include "train/run_record.h"
 #include "train/signals.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,17 +32,18 @@ static bool is_writer(const struct run *run)
     return comm_rank(run->setup->comm) == 0;
 }
 
-/* Any rank's status as every rank's: the largest code, so that all leave together. */
 static enum status agree(const struct run *run, enum status status)
 {
-    int32_t worst = (int32_t)status;
-    enum status told = comm_all_reduce(run->setup->comm, &worst, 1, DTYPE_I32, COMM_MAX);
-    if (told != STATUS_OK)
-        return told;
-    return status == STATUS_OK && worst ? status_set((enum status)worst, "another rank failed") : status;
+    return comm_agree(run->setup->comm, status);
 }
 
 /* ---- metrics ---- */
+
+/* jansson refuses NaN and infinity: a skipped step's loss becomes null. */
+static json_t *number(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
 
 static void add_kinds(json_t *values, const char *prefix, const struct token_losses *losses)
 {
@@ -49,14 +52,8 @@ static void add_kinds(json_t *values, const char *prefix, const struct token_los
         if (losses->count[kind] == 0)
             continue;
         snprintf(name, sizeof name, "%s/%s", prefix, token_kind_name((enum token_kind)kind));
-        json_object_set_new(values, name, json_real(losses->sum[kind] / losses->count[kind]));
+        json_object_set_new(values, name, number(losses->sum[kind] / losses->count[kind]));
     }
-}
-
-/* jansson refuses NaN and infinity: a skipped step's loss becomes null. */
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
 }
 
 static enum status log_step(struct run *run, const struct step_result *step)
@@ -72,7 +69,8 @@ static enum status log_step(struct run *run, const struct step_result *step)
     json_object_set_new(values, "tokens", json_integer(trainer_tokens_done(run->trainer)));
     json_object_set_new(values, "tokens_per_second", json_real(speed));
     if (run->peak_flops > 0)
-        json_object_set_new(values, "mfu", json_real(speed * run->flops_per_token / run->peak_flops));
+        json_object_set_new(values, "mfu",
+                            json_real(speed * run->flops_per_token / (run->peak_flops * comm_size(run->setup->comm))));
     json_object_set_new(values, "peak_memory", json_integer(peak_memory_bytes()));
     if (step->skipped)
         json_object_set_new(values, "skipped", json_string(step->skipped));
@@ -87,12 +85,22 @@ static enum status log_step(struct run *run, const struct step_result *step)
     return result;
 }
 
+/* All documents of the skipped batch, over as many lines as they need. */
 static void log_skip(const struct run *run, const struct step_result *step)
 {
-    char documents[2048];
-    trainer_last_documents(run->trainer, documents, sizeof documents);
-    log_warning("step %lld skipped: %s (loss %g, gradient norm %g); rank %d's documents: %s", (long long)step->step,
-                step->skipped, step->loss, step->gradient_norm, comm_rank(run->setup->comm), documents);
+    enum { LINE = 3000 };
+    int rank = comm_rank(run->setup->comm);
+    char *documents = trainer_last_documents(run->trainer);
+    log_warning("step %lld skipped: %s (loss %g, gradient norm %g)", (long long)step->step, step->skipped, step->loss,
+                step->gradient_norm);
+    for (const char *at = documents ? documents : ""; *at;) {
+        int length = (int)strnlen(at, LINE);
+        while (length == LINE && at[length - 1] != ' ')
+            length--;
+        log_warning("step %lld, rank %d, documents: %.*s", (long long)step->step, rank, length, at);
+        at += length;
+    }
+    free(documents);
 }
 
 static enum status validate(struct run *run)
@@ -111,9 +119,13 @@ static enum status validate(struct run *run)
             all.count[kind] += losses.count[kind];
         }
     }
-    double mean = token_losses_mean(&all);
-    if (isfinite(mean) && is_writer(run)) {
-        json_object_set_new(values, "validation/loss", json_real(mean));
+    double mean = token_losses_mean(&all), tokens = 0;
+    for (int kind = 0; kind < TOKEN_KINDS; kind++)
+        tokens += all.count[kind];
+    if (tokens > 0 && is_writer(run)) {
+        if (!isfinite(mean))
+            log_warning("step %lld: the validation loss is not finite", (long long)trainer_steps_done(run->trainer));
+        json_object_set_new(values, "validation/loss", number(mean));
         TRY(metrics_write(run->metrics, trainer_steps_done(run->trainer), values));
         log_info("step %lld: validation loss %.4f", (long long)trainer_steps_done(run->trainer), mean);
     }
@@ -148,13 +160,14 @@ static enum status save(struct run *run)
     if (is_writer(run))
         result = metrics_sync(run->metrics);
     TRY(agree(run, result));
-    TRY(trainer_save(run->trainer, folder));
+    TRY(agree(run, trainer_save(run->trainer, folder)));
     run->last_saved = step;
     if (is_writer(run)) {
         log_info("saved %s/checkpoints/step_%08lld", folder, (long long)step);
-        result = checkpoint_prune(folder, run->setup->train->keep);
-        if (result == STATUS_OK)
-            result = draw_report(run);
+        if (trainer_is_healthy(run->trainer))
+            result = checkpoint_prune(folder, step, run->setup->train->keep);
+        if (draw_report(run) != STATUS_OK) /* a page that cannot be drawn is no reason to stop */
+            log_warning("no report: %s", status_text());
     }
     result = agree(run, result);
 fail:
@@ -184,15 +197,18 @@ static enum status one_step(struct run *run, bool *stop)
     enum status stepped = trainer_step(run->trainer, &step);
     if (step.skipped)
         log_skip(run, &step);
-    if (stepped != STATUS_OK)
-        return stepped;
+    TRY(stepped); /* a rank that fails alone wakes the others by comm_abort in run_train */
     if (is_writer(run) && (is_due(step.step, settings->log_every) || step.skipped || step.step == settings->steps))
         result = log_step(run, &step);
     TRY(agree(run, result));
-    if (is_due(step.step, settings->validate_every) || step.step == settings->steps)
+    bool validating = is_due(step.step, settings->validate_every) || step.step == settings->steps;
+    bool saving = is_due(step.step, settings->save_every) && trainer_is_healthy(run->trainer);
+    double before = clock_seconds();
+    if (validating)
         TRY(validate(run));
-    if (is_due(step.step, settings->save_every))
+    if (saving)
         TRY(save(run));
+    run->last_logged += clock_seconds() - before; /* speed is that of the steps */
     TRY(agree_to_stop(run, stop));
 fail:
     return result;
@@ -204,6 +220,7 @@ static enum status loop(struct run *run)
     bool stop = false;
     int64_t steps = run->setup->train->steps;
     progress_start(&run->progress, "training", "steps", steps);
+    run->progress.first = trainer_steps_done(run->trainer);
     run->last_logged = clock_seconds();
     run->last_logged_step = trainer_steps_done(run->trainer);
     while (trainer_steps_done(run->trainer) < steps && !stop)
@@ -220,80 +237,120 @@ fail:
 
 /* ---- beginning ---- */
 
-static enum status choose_checkpoint(const struct run *run, char **path)
+/* A run that has begun: --resume none must not touch it. */
+static bool has_begun(const char *folder)
 {
-    const struct run_options *options = run->options;
-    const char *folder = run->setup->train->run;
-    enum status result = STATUS_OK;
-    *path = NULL;
-    if (options->resume == RESUME_PATH)
-        return checkpoint_resolve(options->resume_path, path);
-    TRY(checkpoint_newest(folder, is_writer(run), path));
-    if (options->resume == RESUME_NONE && *path) {
-        free(*path);
-        *path = NULL;
-        FAIL(STATUS_USAGE, "%s already has checkpoints: continue with --resume auto, or name another train.run",
-             folder);
+    static const char *const marks[] = {"run.json", "metrics.jsonl", "checkpoints"};
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
+        char path[4096];
+        struct stat information;
+        snprintf(path, sizeof path, "%s/%s", folder, marks[i]);
+        if (stat(path, &information) == 0)
+            return true;
     }
+    return false;
+}
+
+/* Does the checkpoint `path` lie in this run's folder? */
+static bool lies_in(const char *path, const char *folder)
+{
+    char inner[PATH_MAX], outer[PATH_MAX];
+    if (!realpath(path, inner) || !realpath(folder, outer))
+        return false;
+    size_t length = strlen(outer);
+    return !strncmp(inner, outer, length) && inner[length] == '/';
+}
+
+/* A start from a named checkpoint must not mix histories: the run's own folder may hold nothing newer, and a folder of
+ * another run nothing at all. */
+static enum status check_branch(const struct run *run, const char *path)
+{
+    enum status result = STATUS_OK;
+    const char *folder = run->setup->train->run;
+    char *newest = NULL;
+    json_t *newest_state = NULL, *state = NULL;
+    int64_t newest_step = 0, step = 0;
+    TRY(checkpoint_newest(folder, true, &newest));
+    if (!newest)
+        goto fail;
+    if (!lies_in(path, folder))
+        FAIL(STATUS_USAGE, "%s has checkpoints of its own: name another train.run to start from %s", folder, path);
+    TRY(checkpoint_read_state(newest, &newest_state));
+    TRY(json_get_int(newest, newest_state, "step", 0, INT64_MAX, &newest_step));
+    TRY(checkpoint_read_state(path, &state));
+    TRY(json_get_int(path, state, "step", 0, INT64_MAX, &step));
+    if (newest_step > step)
+        FAIL(STATUS_USAGE, "%s has step %lld, newer than %s: name another train.run for the new branch", folder,
+             (long long)newest_step, path);
 fail:
+    free(newest);
+    json_decref(newest_state);
+    json_decref(state);
     return result;
 }
 
-/* A start from a named checkpoint must not leave newer ones of another history in the same folder. */
-static enum status check_newer(const struct run *run)
+/* Rank 0's choice: "" starts anew. */
+static enum status choose_checkpoint(const struct run *run, char path[PATH_MAX])
 {
     enum status result = STATUS_OK;
-    char *newest = NULL;
-    json_t *state = NULL;
-    int64_t step = 0;
-    if (run->options->resume != RESUME_PATH)
-        return STATUS_OK;
-    TRY(checkpoint_newest(run->setup->train->run, false, &newest));
-    if (newest) {
-        TRY(checkpoint_read_state(newest, &state));
-        TRY(json_get_int(newest, state, "step", 0, INT64_MAX, &step));
-        if (step > trainer_steps_done(run->trainer))
-            FAIL(STATUS_USAGE, "%s has step %lld, newer than %s: name another train.run for the new branch",
-                 run->setup->train->run, (long long)step, run->options->resume_path);
+    const struct run_options *options = run->options;
+    const char *folder = run->setup->train->run;
+    char *found = NULL, checkpoints[PATH_MAX];
+    path[0] = 0;
+    if (options->resume == RESUME_NONE && has_begun(folder))
+        FAIL(STATUS_USAGE, "%s has begun already: continue with --resume auto, or name another train.run", folder);
+    snprintf(checkpoints, sizeof checkpoints, "%s/checkpoints", folder);
+    struct stat information;
+    if (stat(checkpoints, &information) == 0)
+        TRY(remove_leftovers(checkpoints)); /* of saves that were killed */
+    if (options->resume == RESUME_PATH) {
+        TRY(checkpoint_resolve(options->resume_path, &found));
+        TRY(check_branch(run, found));
+    } else {
+        TRY(checkpoint_newest(folder, true, &found));
     }
+    if (found)
+        snprintf(path, PATH_MAX, "%s", found);
 fail:
-    free(newest);
-    json_decref(state);
+    free(found);
+    return result;
+}
+
+static enum status open_record(struct run *run)
+{
+    enum status result = STATUS_OK;
+    const struct trainer_setup *setup = run->setup;
+    int64_t step = trainer_steps_done(run->trainer);
+    TRY(run_record_write(setup, run->options, step));
+    TRY(metrics_open(setup->train->run, step, &run->metrics));
+    run->peak_flops = peak_flops(setup->kernels, setup->context, (enum dtype)setup->train->dtype);
+fail:
     return result;
 }
 
 static enum status begin(struct run *run)
 {
     enum status result = STATUS_OK;
-    char *path = NULL;
     const struct trainer_setup *setup = run->setup;
-    /* Rank 0 looks first, because it may rename damaged folders. */
+    char path[PATH_MAX] = "";
     if (is_writer(run))
-        result = choose_checkpoint(run, &path);
+        result = choose_checkpoint(run, path);
     TRY(agree(run, result));
-    if (!is_writer(run))
-        TRY(choose_checkpoint(run, &path));
-    TRY(agree(run, trainer_create(setup, path != NULL, &run->trainer)));
+    TRY(comm_broadcast(setup->comm, path, sizeof path, 0));
+    TRY(agree(run, trainer_create(setup, *path != 0, &run->trainer)));
     run->last_saved = -1;
-    if (path) {
+    if (*path) {
         TRY(agree(run, trainer_load(run->trainer, path)));
         if (is_writer(run))
             log_info("continuing from %s", path);
         if (run->options->resume != RESUME_PATH)
             run->last_saved = trainer_steps_done(run->trainer);
     }
-    TRY(agree(run, check_newer(run)));
-    if (is_writer(run)) {
-        result = run_record_write(setup, run->options, trainer_steps_done(run->trainer));
-        if (result == STATUS_OK)
-            result = metrics_open(setup->train->run, trainer_steps_done(run->trainer), &run->metrics);
-        run->peak_flops =
-            result == STATUS_OK ? peak_flops(setup->kernels, setup->context, (enum dtype)setup->train->dtype) : 0;
-    }
+    if (is_writer(run))
+        result = open_record(run);
     run->flops_per_token = llama_flops_per_token(&trainer_model(run->trainer)->config, setup->data->sequence_length);
     result = agree(run, result);
 fail:
-    free(path);
     return result;
 }
 
@@ -305,6 +362,8 @@ enum status run_train(const struct trainer_setup *setup, const struct run_option
     TRY(begin(&run));
     TRY(loop(&run));
 fail:
+    if (result != STATUS_OK && result != STATUS_REQUEUE && comm_size(setup->comm) > 1)
+        comm_abort(setup->comm, "another rank failed");
     metrics_close(run.metrics);
     trainer_destroy(run.trainer);
     return result;

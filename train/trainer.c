@@ -5,6 +5,7 @@
 #include "train/trainer_parts.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -276,11 +277,10 @@ enum status trainer_validate(struct trainer *trainer, enum source_kind source, s
     int64_t length = trainer->setup.data->sequence_length;
     int rank = comm_rank(trainer->setup.comm), ranks = comm_size(trainer->setup.comm);
     *losses = (struct token_losses){0};
-    /* Blocks of a micro-batch go to the ranks in turn. */
-    for (int64_t first = 0, block = 0; first < rows->count; first += trainer->micro_batch, block++) {
-        if (block % ranks != rank)
-            continue;
-        int64_t left = rows->count - first;
+    /* Each rank has its run of the rows, whatever its micro-batch. */
+    int64_t end = rows->count * (rank + 1) / ranks;
+    for (int64_t first = rows->count * rank / ranks; first < end; first += trainer->micro_batch) {
+        int64_t left = end - first;
         struct llama_batch batch =
             batch_of(rows, first, left < trainer->micro_batch ? left : trainer->micro_batch, length);
         TRY(llama_losses(trainer->model, trainer->workspace, &batch, rows->losses + first * length));
@@ -316,22 +316,26 @@ const struct lanes *trainer_lanes(const struct trainer *trainer)
     return trainer->lanes;
 }
 
-void trainer_last_documents(const struct trainer *trainer, char *text, size_t size)
+bool trainer_is_healthy(const struct trainer *trainer)
+{
+    return guard_skips_in_a_row(trainer->guard) == 0;
+}
+
+char *trainer_last_documents(const struct trainer *trainer)
 {
     int rank = comm_rank(trainer->setup.comm), ranks = comm_size(trainer->setup.comm);
-    size_t used = 0;
-    text[0] = 0;
-    for (int64_t i = 0; i < trainer->own_lanes; i++) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&text, &size);
+    for (int64_t i = 0; stream && i < trainer->own_lanes; i++) {
         const char *const *names;
         int64_t count = lanes_last_documents(trainer->lanes, rank + i * ranks, &names);
-        for (int64_t j = 0; j < count; j++) {
-            size_t length = strlen(names[j]);
-            if (used + length + 2 > size)
-                return;
-            memcpy(text + used, names[j], length);
-            used += length;
-            text[used++] = ' ';
-            text[used] = 0;
-        }
+        for (int64_t j = 0; j < count; j++)
+            fprintf(stream, "%s ", names[j]);
     }
+    if (stream && fclose(stream) != 0) {
+        free(text);
+        text = NULL;
+    }
+    return text;
 }

@@ -56,9 +56,12 @@ struct llama *trainer_model(struct trainer *trainer);
 struct optimizer *trainer_optimizer(struct trainer *trainer);
 const struct lanes *trainer_lanes(const struct trainer *trainer);
 
-/* Names of the documents of the last step's rows on this rank, separated by spaces, into text: for the log of a skipped
- * batch. */
-void trainer_last_documents(const struct trainer *trainer, char *text, size_t size);
+/* Names of the documents of the last step's rows on this rank ("dataset number:row number"), separated by spaces, for
+ * the log of a skipped batch. Allocated for the caller; NULL when out of memory. */
+char *trainer_last_documents(const struct trainer *trainer);
+
+/* False while steps are being skipped: what is saved then must not push out what was saved before. */
+bool trainer_is_healthy(const struct trainer *trainer);
 
 /* Writes RUN/checkpoints/step_N of the present step. All ranks call. */
 enum status trainer_save(struct trainer *trainer, const char *run);

@@ -43,7 +43,8 @@ static enum status gather_texts(struct comm *comm, const char *own, char **all, 
     TRY(comm_all_reduce(comm, length, 1, DTYPE_I64, COMM_MAX));
     *all = calloc((size_t)comm_size(comm), (size_t)*length);
     if (!*all)
-        FAIL(STATUS_INTERNAL, "no memory to gather the lanes' states");
+        result = status_set(STATUS_INTERNAL, "no memory to gather the lanes' states");
+    TRY(comm_agree(comm, result));
     memcpy(*all + comm_rank(comm) * *length, own, strlen(own));
     TRY(comm_all_gather(comm, *all, *length, DTYPE_U8));
 fail:
@@ -57,7 +58,7 @@ static enum status gather_lanes(const struct trainer *trainer, json_t **lanes)
     char *own = NULL, *all = NULL;
     int64_t length = 0;
     *lanes = json_object();
-    TRY(own_lanes_text(trainer, &own));
+    TRY(comm_agree(comm, own_lanes_text(trainer, &own)));
     TRY(gather_texts(comm, own, &all, &length));
     for (int r = 0; r < comm_size(comm); r++) {
         json_t *part = NULL;
@@ -80,23 +81,44 @@ static const char *bits_of(const struct trainer *trainer)
     return trainer->setup.kernels->describe(trainer->setup.context);
 }
 
-enum status trainer_save(struct trainer *trainer, const char *run)
+/* What shapes the updates besides the data: a resume warns of what changed. */
+static json_t *describe_settings(const struct trainer *trainer)
+{
+    const struct train_settings *train = trainer->setup.train;
+    return json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "steps", (double)train->steps, "schedule",
+                     (double)train->schedule.kind, "learning_rate", train->schedule.learning_rate,
+                     "minimum_learning_rate", train->schedule.minimum, "warmup_steps",
+                     (double)train->schedule.warmup_steps, "beta1", train->beta1, "beta2", train->beta2, "epsilon",
+                     train->epsilon, "weight_decay", train->weight_decay, "clip", train->clip);
+}
+
+static enum status make_state(const struct trainer *trainer, json_t *lanes, json_t **out)
 {
     enum status result = STATUS_OK;
-    json_t *lanes = NULL, *guard = NULL, *state = NULL;
-    TRY(gather_lanes(trainer, &lanes));
+    json_t *guard = NULL, *state = NULL;
     TRY(guard_save(trainer->guard, &guard));
-    state = json_pack("{s:i, s:I, s:I, s:I, s:I, s:i, s:s, s:s, s:O, s:O}", "format", (int)STATE_FORMAT, "step",
+    state = json_pack("{s:i, s:I, s:I, s:I, s:I, s:i, s:s, s:s, s:O, s:O, s:o}", "format", (int)STATE_FORMAT, "step",
                       (json_int_t)trainer->steps, "updates", (json_int_t)trainer->updates, "tokens",
                       (json_int_t)trainer->tokens, "seed", (json_int_t)trainer->setup.train->seed, "ranks",
                       comm_size(trainer->setup.comm), "dtype", dtype_name(trainer->model->dtype), "kernels",
-                      bits_of(trainer), "guard", guard, "lanes", lanes);
+                      bits_of(trainer), "guard", guard, "lanes", lanes, "settings", describe_settings(trainer));
     if (!state)
         FAIL(STATUS_INTERNAL, "no memory for the trainer's state");
+    *out = state;
+fail:
+    json_decref(guard);
+    return result;
+}
+
+enum status trainer_save(struct trainer *trainer, const char *run)
+{
+    enum status result = STATUS_OK;
+    json_t *lanes = NULL, *state = NULL;
+    TRY(gather_lanes(trainer, &lanes));
+    TRY(comm_agree(trainer->setup.comm, make_state(trainer, lanes, &state)));
     TRY(checkpoint_save(run, trainer->steps, trainer->setup.components, trainer->optimizer, state));
 fail:
     json_decref(lanes);
-    json_decref(guard);
     json_decref(state);
     return result;
 }
@@ -115,6 +137,21 @@ static void warn_of_differences(const struct trainer *trainer, const char *where
     if (json_get_string(where, state, "kernels", &kernels) == STATUS_OK && strcmp(kernels, bits_of(trainer)) != 0)
         log_warning("%s was made with kernels \"%s\", this run has \"%s\": the bits will differ", where, kernels,
                     bits_of(trainer));
+}
+
+static void warn_of_settings(const struct trainer *trainer, const char *where, const json_t *state)
+{
+    json_t *now = describe_settings(trainer);
+    const char *key;
+    json_t *value;
+    json_object_foreach(now, key, value)
+    {
+        const json_t *then = json_object_get(json_object_get(state, "settings"), key);
+        if (json_is_number(then) && json_number_value(then) != json_number_value(value))
+            log_warning("%s was trained with train.%s %g, this run has %g", where, key, json_number_value(then),
+                        json_number_value(value));
+    }
+    json_decref(now);
 }
 
 static enum status restore_lanes(struct trainer *trainer, const char *where, const json_t *state)
@@ -148,10 +185,14 @@ enum status trainer_load(struct trainer *trainer, const char *path)
     TRY(json_get_int(path, state, "updates", 0, INT64_MAX, &trainer->updates));
     TRY(json_get_int(path, state, "tokens", 0, INT64_MAX, &trainer->tokens));
     warn_of_differences(trainer, path, state);
+    warn_of_settings(trainer, path, state);
+    TRY(components_match_checkpoint(trainer->setup.components, path));
     TRY(guard_restore(trainer->guard, json_object_get(state, "guard")));
     TRY(restore_lanes(trainer, path, state));
     TRY(checkpoint_load(path, trainer->optimizer));
 fail:
+    if (result != STATUS_OK && !strstr(status_text(), path))
+        result = status_prefix(result, "%s", path);
     json_decref(state);
     return result;
 }

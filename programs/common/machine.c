@@ -1,5 +1,6 @@
 #include "programs/common/machine.h"
 
+#include "data/shard.h"
 #include "train/checkpoint.h"
 
 #include <stdio.h>
@@ -27,21 +28,6 @@ void machine_destroy(struct machine *machine)
     *machine = (struct machine){0};
 }
 
-static enum status parse_rate(const char *text, struct rational *rate)
-{
-    long long upper = 0, lower = 1;
-    int used = 0;
-    bool good = sscanf(text, "%lld/%lld%n", &upper, &lower, &used) == 2 && !text[used];
-    if (!good) {
-        lower = 1;
-        good = sscanf(text, "%lld%n", &upper, &used) == 1 && !text[used];
-    }
-    if (!good || upper < 1 || lower < 1 || upper > 1 << 20 || lower > 1 << 20)
-        return status_set(STATUS_USAGE, "a rate is an integer or a fraction such as 25/2, not \"%s\"", text);
-    *rate = (struct rational){upper, lower};
-    return STATUS_OK;
-}
-
 enum status components_from_settings(const struct settings *settings, struct components **components)
 {
     enum status result = STATUS_OK;
@@ -57,9 +43,12 @@ enum status components_from_settings(const struct settings *settings, struct com
     };
     if (!*tokenizer->text_model)
         FAIL(STATUS_USAGE, "tokenizer.text_model is not set: name a SentencePiece .model file");
-    TRY(parse_rate(prepare->ready.hubert_rate, &options.rates.rate[STREAM_HUBERT]));
-    TRY(parse_rate(prepare->ready.pitch_rate, &options.rates.rate[STREAM_PITCH]));
-    TRY(parse_rate(prepare->ready.style_rate, &options.rates.rate[STREAM_STYLE]));
+    if (ready) {
+        struct shard_fingerprints fingerprints;
+        TRY(prepare_ready_fingerprints(prepare, &fingerprints));
+        options.rates = fingerprints.rates;
+        memcpy(options.units, fingerprints.stream, sizeof options.units);
+    }
     TRY(components_load(&options, components));
 fail:
     return result;

@@ -143,3 +143,12 @@ void comm_combine(void *into, const void *from, int64_t count, enum dtype type, 
     else
         combine_i64(into, from, count, reduction);
 }
+
+enum status comm_agree(struct comm *comm, enum status status)
+{
+    int32_t worst = (int32_t)status;
+    enum status told = comm_all_reduce(comm, &worst, 1, DTYPE_I32, COMM_MAX);
+    if (told != STATUS_OK)
+        return told;
+    return status == STATUS_OK && worst ? status_set((enum status)worst, "another rank failed") : status;
+}

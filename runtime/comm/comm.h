@@ -30,6 +30,10 @@ enum status comm_all_gather(struct comm *comm, void *data, int64_t count, enum d
 enum status comm_broadcast(struct comm *comm, void *data, int64_t bytes, int root);
 enum status comm_barrier(struct comm *comm);
 
+/* Every rank's status as the worst of all (the largest code), so that all go on or leave together. A rank that was
+ * well itself gets a text that says so. */
+enum status comm_agree(struct comm *comm, enum status status);
+
 /* A collective that may run beside computation: start, compute, wait. Buffers stay untouched in between. */
 struct comm_request;
 enum status comm_start_reduce_scatter(struct comm *comm, void *data, int64_t count, enum dtype type,

@@ -69,7 +69,7 @@ void progress_start(struct progress *progress, const char *what, const char *uni
 static void show(struct progress *progress, int64_t done, const char *extra, bool last)
 {
     double now = clock_seconds(), elapsed = now - progress->started;
-    double rate = elapsed > 0 ? (double)done / elapsed : 0;
+    double rate = elapsed > 0 ? (double)(done - progress->first) / elapsed : 0;
     char line[512], eta[64] = "";
     if (!last && progress->total > done && rate > 0) {
         double left = (double)(progress->total - done) / rate;

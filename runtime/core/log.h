@@ -17,6 +17,7 @@ struct progress {
     const char *what; /* "aligning", "step" */
     const char *unit; /* "clips", "steps" */
     int64_t total;    /* 0 when unknown */
+    int64_t first;    /* done before this start; set it after progress_start when work goes on */
     double started, last_shown;
     int64_t shown_at;
     bool terminal;

@@ -8,6 +8,8 @@
 
 enum { FORMAT_VERSION = 1, TEXT_MODEL_LIMIT = 64 << 20, SPEECH_FILE_LIMIT = 256 << 20 };
 
+static const char *const speech_file_names[COMPONENT_SPEECH_FILES] = {"tokenizer.json", "tokenizer.safetensors",
+                                                                      "MANIFEST"};
 static const char *const stream_keys[STREAM_COUNT] = {"hubert", "pitch", "style"};
 
 const char *component_name(enum component component)
@@ -40,8 +42,12 @@ static enum status load_speech(struct components *components, const struct compo
 {
     memcpy(codes, options->codes, sizeof options->codes);
     components->rates = options->rates;
-    if (!options->speech_folder || !*options->speech_folder)
+    if (!options->speech_folder || !*options->speech_folder) {
+        for (int s = 0; s < STREAM_COUNT; s++)
+            if (s == STREAM_HUBERT || options->expressive)
+                components->fingerprints[COMPONENT_HUBERT + s] = options->units[s];
         return STATUS_OK;
+    }
     enum status result = STATUS_OK;
     TRY(speech_tokenizer_load(options->speech_folder, &components->speech));
     components->speech_folder = strdup(options->speech_folder);
@@ -55,6 +61,11 @@ static enum status load_speech(struct components *components, const struct compo
                 speech_tokenizer_fingerprint(components->speech, (enum unit_stream)s);
     }
     components->fingerprints[COMPONENT_VOCODER] = speech_tokenizer_vocoder_fingerprint(components->speech);
+    for (int f = 0; f < COMPONENT_SPEECH_FILES; f++) {
+        char path[4096];
+        snprintf(path, sizeof path, "%s/%s", options->speech_folder, speech_file_names[f]);
+        TRY(file_read(path, SPEECH_FILE_LIMIT, &components->speech_files[f], &components->speech_file_sizes[f]));
+    }
 fail:
     return result;
 }
@@ -92,6 +103,8 @@ void components_free(struct components *components)
     speech_tokenizer_free(components->speech);
     free(components->text_file);
     free(components->speech_folder);
+    for (int f = 0; f < COMPONENT_SPEECH_FILES; f++)
+        free(components->speech_files[f]);
     free(components);
 }
 
@@ -124,31 +137,15 @@ static enum status describe(const struct components *components, char **text)
     return *text ? STATUS_OK : status_set(STATUS_INTERNAL, "no memory for spiritlm.json");
 }
 
-static enum status copy_speech_file(const struct components *components, const char *name,
-                                    struct atomic_directory *directory)
-{
-    char path[4096], target[128];
-    void *data = NULL;
-    int64_t size = 0;
-    enum status result = STATUS_OK;
-    snprintf(path, sizeof path, "%s/%s", components->speech_folder, name);
-    snprintf(target, sizeof target, "speech_tokenizer/%s", name);
-    TRY(file_read(path, SPEECH_FILE_LIMIT, &data, &size));
-    TRY(atomic_directory_add(directory, target, data, size));
-fail:
-    free(data);
-    return result;
-}
-
 enum status components_write(const struct components *components, struct atomic_directory *directory)
 {
     enum status result = STATUS_OK;
     char *text = NULL;
     TRY(atomic_directory_add(directory, "tokenizer.model", components->text_file, components->text_file_size));
-    if (components->speech) {
-        TRY(copy_speech_file(components, "tokenizer.json", directory));
-        TRY(copy_speech_file(components, "tokenizer.safetensors", directory));
-        TRY(copy_speech_file(components, "MANIFEST", directory));
+    for (int f = 0; components->speech && f < COMPONENT_SPEECH_FILES; f++) {
+        char name[128];
+        snprintf(name, sizeof name, "speech_tokenizer/%s", speech_file_names[f]);
+        TRY(atomic_directory_add(directory, name, components->speech_files[f], components->speech_file_sizes[f]));
     }
     TRY(describe(components, &text));
     TRY(atomic_directory_add(directory, "spiritlm.json", text, (int64_t)strlen(text)));
@@ -177,6 +174,50 @@ static enum status read_options(const char *where, const json_t *root, struct co
         options->rates.rate[s] = (struct rational){json_integer_value(upper), json_integer_value(lower)};
     }
 fail:
+    return result;
+}
+
+static enum status parse_fingerprint(const char *where, const json_t *root, enum component component,
+                                     struct sha256 *hash)
+{
+    const json_t *value = json_object_get(json_object_get(root, "fingerprints"), component_name(component));
+    const char *text = json_string_value(value);
+    *hash = (struct sha256){{0}};
+    if (json_is_null(value))
+        return STATUS_OK;
+    for (int i = 0; i < 32; i++) {
+        unsigned byte;
+        if (!text || strlen(text) != 64 || sscanf(text + 2 * i, "%2x", &byte) != 1)
+            return status_set(STATUS_CORRUPT, "%s: the fingerprint of \"%s\" is not 64 hexadecimal digits", where,
+                              component_name(component));
+        hash->bytes[i] = (uint8_t)byte;
+    }
+    return STATUS_OK;
+}
+
+static enum status read_ready_units(const char *where, const json_t *root, struct components_options *options)
+{
+    enum status result = STATUS_OK;
+    for (int s = 0; s < STREAM_COUNT; s++)
+        TRY(parse_fingerprint(where, root, (enum component)(COMPONENT_HUBERT + s), &options->units[s]));
+fail:
+    return result;
+}
+
+enum status components_match_checkpoint(const struct components *components, const char *folder)
+{
+    enum status result = STATUS_OK;
+    char where[4096];
+    json_t *root = NULL;
+    snprintf(where, sizeof where, "%s/spiritlm.json", folder);
+    TRY(json_read(where, &root));
+    for (int c = 0; c < COMPONENT_COUNT; c++) {
+        struct sha256 hash;
+        TRY(parse_fingerprint(where, root, (enum component)c, &hash));
+        TRY(components_match((enum component)c, &hash, where, &components->fingerprints[c], "the configuration"));
+    }
+fail:
+    json_decref(root);
     return result;
 }
 
@@ -211,6 +252,7 @@ enum status components_load_checkpoint(const char *folder, struct components **o
     snprintf(speech_folder, sizeof speech_folder, "%s/speech_tokenizer", folder);
     TRY(json_read(where, &root));
     TRY(read_options(where, root, &options, &speech));
+    TRY(read_ready_units(where, root, &options));
     options.speech_folder = speech ? speech_folder : NULL;
     TRY(components_load(&options, &components));
     TRY(check_fingerprints(where, root, components));

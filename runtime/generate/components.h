@@ -22,13 +22,16 @@ enum component {
 };
 const char *component_name(enum component component); /* "text", "hubert", "pitch", "style", "vocabulary", "vocoder" */
 
+enum { COMPONENT_SPEECH_FILES = 3 };
+
 struct components_options {
-    const char *text_model;      /* a SentencePiece .model file */
-    const char *speech_folder;   /* NULL or "": units are made elsewhere and nothing can be spoken */
-    bool expressive;             /* pitch and style in the vocabulary */
-    bool task_tags;              /* [ASR] and [TTS] */
-    int32_t codes[STREAM_COUNT]; /* vocabulary sizes where there is no speech folder */
-    struct unit_rates rates;     /* likewise */
+    const char *text_model;            /* a SentencePiece .model file */
+    const char *speech_folder;         /* NULL or "": units are made elsewhere and nothing can be spoken */
+    bool expressive;                   /* pitch and style in the vocabulary */
+    bool task_tags;                    /* [ASR] and [TTS] */
+    int32_t codes[STREAM_COUNT];       /* vocabulary sizes where there is no speech folder */
+    struct unit_rates rates;           /* likewise */
+    struct sha256 units[STREAM_COUNT]; /* likewise: the fingerprints of units made elsewhere */
 };
 
 struct components {
@@ -39,7 +42,9 @@ struct components {
     struct sha256 fingerprints[COMPONENT_COUNT]; /* zero: absent */
     void *text_file;                             /* the .model file's bytes */
     int64_t text_file_size;
-    char *speech_folder; /* NULL: none */
+    char *speech_folder;                        /* NULL: none */
+    void *speech_files[COMPONENT_SPEECH_FILES]; /* its files' bytes, as loaded: checkpoints hold these */
+    int64_t speech_file_sizes[COMPONENT_SPEECH_FILES];
 };
 
 enum status components_load(const struct components_options *options, struct components **components);
@@ -50,6 +55,9 @@ void components_free(struct components *components);
 
 /* Puts tokenizer.model, speech_tokenizer/ and spiritlm.json into a checkpoint that is being made. */
 enum status components_write(const struct components *components, struct atomic_directory *directory);
+
+/* STATUS_USAGE when the checkpoint was trained with other components than these: its ids would mean something else. */
+enum status components_match_checkpoint(const struct components *components, const char *folder);
 
 /* STATUS_USAGE naming the component, both values and both sources when they differ and neither is absent. */
 enum status components_match(enum component component, const struct sha256 *a, const char *a_source,

@@ -142,8 +142,11 @@ enum status atomic_directory_create(struct atomic_directory *directory, const ch
         goto fail;
     }
     /* A full disk is found now, not after an hour of writing. File systems that cannot promise space say so. */
-    if (expected_size > 0 && fallocate(file->descriptor, FALLOC_FL_KEEP_SIZE, 0, expected_size) != 0 &&
-        errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL) {
+    int reserved = 0;
+    do
+        reserved = expected_size > 0 ? fallocate(file->descriptor, FALLOC_FL_KEEP_SIZE, 0, expected_size) : 0;
+    while (reserved != 0 && errno == EINTR);
+    if (reserved != 0 && errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL) {
         result =
             status_set_errno(STATUS_IO, errno, "%s: no space for its %lld bytes", file->path, (long long)expected_size);
         goto fail;

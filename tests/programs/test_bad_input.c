@@ -67,7 +67,7 @@ static const struct bad_case {
     {"$B/train --config $D/run.yaml model.initialize_from=$D/hf_truncated train.run=$D/new", 65, "model.safetensors"},
     {"$B/train --config $D/run.yaml model.initialize_from=$D/hf_bad_config train.run=$D/new", 65, "config.json"},
     /* ---- runs and checkpoints ---- */
-    {"$B/train --config $D/run.yaml --resume none", 2, "already has checkpoints"},
+    {"$B/train --config $D/run.yaml --resume none", 2, "has begun already"},
     {"$B/train --config $D/run.yaml --resume $D/nowhere", 2, "nowhere"},
     {"$B/train --config $D/run.yaml train.seed=9 train.steps=9", 2, "seed"},
     {"$B/train --config $D/run.yaml data.lanes=3 train.steps=9", 2, "lanes"},

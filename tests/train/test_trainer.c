@@ -278,7 +278,37 @@ static void resume_is_exact(int dtype, const char *name)
     bench.train.seed = 8;
     assert_ok(trainer_create(&bench.setup, true, &trainer));
     assert_fails(trainer_load(trainer, path), STATUS_USAGE, "seed");
+    assert_non_null(strstr(status_text(), path));
     trainer_destroy(trainer);
+    /* Equal shapes, another network: refused by name. */
+    bench.train.seed = 7;
+    bench.model.heads = 8;
+    bench.model.kv_heads = 4;
+    bench.model.head_size = 4;
+    assert_ok(trainer_create(&bench.setup, true, &trainer));
+    assert_fails(trainer_load(trainer, path), STATUS_USAGE, "heads");
+    trainer_destroy(trainer);
+    bench.model = model_settings();
+    bench.model.rope_theta = 20000;
+    assert_ok(trainer_create(&bench.setup, true, &trainer));
+    assert_fails(trainer_load(trainer, path), STATUS_USAGE, "rope_theta");
+    trainer_destroy(trainer);
+    /* Another vocabulary behind the same number of rows: refused by component. */
+    bench.model = model_settings();
+    struct components *kept = bench.components;
+    struct components_options other = {.text_model = corpus.text_model,
+                                       .expressive = true,
+                                       .task_tags = true,
+                                       .codes = {TINY_HUBERT, TINY_PITCH, TINY_STYLE},
+                                       .rates = {{{25, 1}, {25, 2}, {1, 1}}}};
+    assert_ok(components_load(&other, &bench.components));
+    bench.setup.components = bench.components;
+    assert_int_equal(kept->vocabulary.padded_size, bench.components->vocabulary.padded_size);
+    assert_ok(trainer_create(&bench.setup, true, &trainer));
+    assert_fails(trainer_load(trainer, path), STATUS_USAGE, "vocabulary");
+    trainer_destroy(trainer);
+    components_free(bench.components);
+    bench.components = kept;
     free(path);
     free(weights);
     free(moments);
@@ -296,6 +326,83 @@ static void resume_is_exact_in_bf16(void **state)
 {
     (void)state;
     resume_is_exact(DTYPE_BF16, "resume_bf16");
+}
+
+/* ---- ranks that save and validate together, and others that take over ---- */
+
+struct elastic {
+    struct comm *comm;
+    const char *run, *load; /* load NULL: start anew and save after two steps */
+    int steps;
+    double losses[4];
+    struct token_losses validation;
+};
+
+static void *elastic_main(void *pointer)
+{
+    struct elastic *elastic = pointer;
+    struct bench bench;
+    struct trainer *trainer;
+    struct step_result step;
+    bench_open(&bench, elastic->run, elastic->comm);
+    assert_ok(trainer_create(&bench.setup, elastic->load != NULL, &trainer));
+    if (elastic->load)
+        assert_ok(trainer_load(trainer, elastic->load));
+    for (int i = 0; i < elastic->steps; i++) {
+        assert_ok(trainer_step(trainer, &step));
+        elastic->losses[i] = step.loss;
+        if (!elastic->load && i == 1) {
+            assert_ok(trainer_validate(trainer, SOURCE_INTERLEAVED, &elastic->validation));
+            assert_ok(trainer_save(trainer, elastic->run));
+        }
+    }
+    trainer_destroy(trainer);
+    bench_close(&bench);
+    return NULL;
+}
+
+static struct elastic run_elastic(int count, const char *run, const char *load, int steps)
+{
+    struct comm *comms[4];
+    struct elastic threads[4];
+    pthread_t handles[4];
+    assert_ok(comm_create_in_process(count, comms));
+    for (int r = 0; r < count; r++) {
+        threads[r] = (struct elastic){.comm = comms[r], .run = run, .load = load, .steps = steps};
+        assert_int_equal(pthread_create(&handles[r], NULL, elastic_main, &threads[r]), 0);
+    }
+    for (int r = 0; r < count; r++) {
+        assert_int_equal(pthread_join(handles[r], NULL), 0);
+        comm_destroy(comms[r]);
+    }
+    return threads[0];
+}
+
+/* Three ranks save after two of four steps; one, two and three go on from there: the same losses up to the order of
+ * sums. Every validation row counts once however many ranks share them. */
+static void other_ranks_take_over(void **state)
+{
+    (void)state;
+    char run[600], alone_run[600];
+    snprintf(run, sizeof run, "%s/elastic", test_directory());
+    snprintf(alone_run, sizeof alone_run, "%s/elastic_alone", test_directory());
+    struct elastic three = run_elastic(3, run, NULL, 4), alone = run_elastic(1, alone_run, NULL, 4);
+    for (int kind = 0; kind < TOKEN_KINDS; kind++) {
+        assert_true(three.validation.count[kind] == alone.validation.count[kind]);
+        assert_true(fabs(three.validation.sum[kind] - alone.validation.sum[kind]) <=
+                    1e-5 * fabs(alone.validation.sum[kind]));
+    }
+    char *path;
+    assert_ok(checkpoint_newest(run, true, &path));
+    assert_non_null(path);
+    for (int count = 1; count <= 3; count++) {
+        struct elastic next = run_elastic(count, run, path, 2);
+        for (int i = 0; i < 2; i++)
+            if (!(fabs(next.losses[i] - three.losses[2 + i]) <= 1e-6 * three.losses[2 + i]))
+                fail_msg("%d ranks: step %d has loss %.9g, the run itself %.9g", count, 3 + i, next.losses[i],
+                         three.losses[2 + i]);
+    }
+    free(path);
 }
 
 /* ---- NaN ---- */
@@ -321,9 +428,10 @@ static void a_nan_changes_no_weight_and_too_many_stop(void **state)
     void *moments = copy_arena(trainer_optimizer(trainer)->first_moment, bytes);
     assert_ok(trainer_step(trainer, &step));
     assert_non_null(step.skipped);
-    char documents[512];
-    trainer_last_documents(trainer, documents, sizeof documents);
+    char *documents = trainer_last_documents(trainer);
     assert_non_null(strchr(documents, ':')); /* the rows are named */
+    free(documents);
+    assert_false(trainer_is_healthy(trainer));
     assert_memory_equal(weights, before, bytes);
     assert_memory_equal(trainer_optimizer(trainer)->first_moment, moments, bytes);
     weights[norm->offset] = kept;
@@ -400,7 +508,7 @@ static void a_run_leaves_whole_checkpoints_and_falls_back_past_a_damaged_one(voi
     snprintf(path, sizeof path, "%s/checkpoints/step_00000004", run);
     assert_ok(directory_verify(path, true));
     options.resume = RESUME_NONE;
-    assert_fails(run_train(&bench.setup, &options), STATUS_USAGE, "already has checkpoints");
+    assert_fails(run_train(&bench.setup, &options), STATUS_USAGE, "has begun already");
 
     snprintf(path, sizeof path, "%s/checkpoints/step_00000006/model.safetensors", run);
     flip_byte(path);
@@ -417,6 +525,20 @@ static void a_run_leaves_whole_checkpoints_and_falls_back_past_a_damaged_one(voi
     snprintf(path, sizeof path, "%s/report.html", run);
     assert_ok(file_read(path, 1 << 20, (void **)&text, &size));
     free(text);
+    /* A named start may not leave newer steps behind in the same folder, nor go into another run's. */
+    char older[700];
+    snprintf(older, sizeof older, "%s/checkpoints/step_00000004", run);
+    bench.train.steps = 9;
+    options = (struct run_options){.resume = RESUME_PATH, .resume_path = older, .command = "test"};
+    assert_fails(run_train(&bench.setup, &options), STATUS_USAGE, "newer than");
+    snprintf(path, sizeof path, "%s/branch", test_directory());
+    bench.train.run = path;
+    assert_ok(run_train(&bench.setup, &options));
+    bench.train.run = run;
+    snprintf(older, sizeof older, "%s/checkpoints/step_00000009", path);
+    options.resume_path = older;
+    assert_fails(run_train(&bench.setup, &options), STATUS_USAGE, "checkpoints of its own");
+    bench.train.steps = 8;
     char *newest;
     assert_ok(checkpoint_resolve(run, &newest));
     assert_non_null(strstr(newest, "step_00000008"));
@@ -425,6 +547,14 @@ static void a_run_leaves_whole_checkpoints_and_falls_back_past_a_damaged_one(voi
     assert_int_equal(components->vocabulary.hubert_count, TINY_HUBERT);
     components_free(components);
     free(newest);
+    /* With none left whole, starting anew is not the program's to decide. */
+    flip_byte(strcat(strcpy(path, run), "/checkpoints/step_00000008/model.safetensors"));
+    flip_byte(strcat(strcpy(path, run), "/checkpoints/step_00000004/model.safetensors"));
+    options = (struct run_options){.resume = RESUME_AUTO, .command = "test"};
+    assert_fails(run_train(&bench.setup, &options), STATUS_CORRUPT, "none of the 2 checkpoints");
+    assert_fails(run_train(&bench.setup, &options), STATUS_CORRUPT, "none of the 2 checkpoints");
+    snprintf(path, sizeof path, "%s/metrics.jsonl", run);
+    assert_int_equal(count_lines(path, &last), 8);
     bench_close(&bench);
     comm_destroy(comm);
 }
@@ -534,6 +664,7 @@ int main(void)
         cmocka_unit_test(the_batch_may_be_cut_in_any_way),
         cmocka_unit_test(resume_is_exact_in_f32),
         cmocka_unit_test(resume_is_exact_in_bf16),
+        cmocka_unit_test(other_ranks_take_over),
         cmocka_unit_test(a_nan_changes_no_weight_and_too_many_stop),
         cmocka_unit_test(a_run_leaves_whole_checkpoints_and_falls_back_past_a_damaged_one),
         cmocka_unit_test(a_signal_saves_and_asks_to_be_started_again),
