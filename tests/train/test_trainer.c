@@ -527,7 +527,7 @@ static void a_run_leaves_whole_checkpoints_and_falls_back_past_a_damaged_one(voi
     free(text);
     /* A named start may not leave newer steps behind in the same folder, nor go into another run's. */
     char older[700];
-    snprintf(older, sizeof older, "%s/checkpoints/step_00000004", run);
+    snprintf(older, sizeof older, "%s/checkpoints/step_00000006", run);
     bench.train.steps = 9;
     options = (struct run_options){.resume = RESUME_PATH, .resume_path = older, .command = "test"};
     assert_fails(run_train(&bench.setup, &options), STATUS_USAGE, "newer than");
@@ -549,7 +549,7 @@ static void a_run_leaves_whole_checkpoints_and_falls_back_past_a_damaged_one(voi
     free(newest);
     /* With none left whole, starting anew is not the program's to decide. */
     flip_byte(strcat(strcpy(path, run), "/checkpoints/step_00000008/model.safetensors"));
-    flip_byte(strcat(strcpy(path, run), "/checkpoints/step_00000004/model.safetensors"));
+    flip_byte(strcat(strcpy(path, run), "/checkpoints/step_00000006/model.safetensors"));
     options = (struct run_options){.resume = RESUME_AUTO, .command = "test"};
     assert_fails(run_train(&bench.setup, &options), STATUS_CORRUPT, "none of the 2 checkpoints");
     assert_fails(run_train(&bench.setup, &options), STATUS_CORRUPT, "none of the 2 checkpoints");
