@@ -138,7 +138,7 @@ static enum status source_read(struct source *source, float *frames, int64_t *co
         *count = sf_readf_float(source->sound, frames, BLOCK_FRAMES);
         if (*count < BLOCK_FRAMES && sf_error(source->sound) != SF_ERR_NO_ERROR)
             return status_set(STATUS_CORRUPT, "%s: damaged after %lld frames: %s", source->path,
-                              (long long)(source->frames_read + *count), sf_strerror(source->sound));
+                              (long long)source->frames_read + *count, sf_strerror(source->sound));
         source->frames_read += *count;
         return STATUS_OK;
     }
@@ -166,7 +166,7 @@ static enum status check_finite(const struct source *source, const float *frames
     while (isfinite(frames[first]))
         first++;
     return status_set(STATUS_CORRUPT, "%s: sample %lld of channel %d is not a finite number", source->path,
-                      (long long)(source->frames_read - count + first / source->channels),
+                      (long long)source->frames_read - count + first / source->channels,
                       (int)(first % source->channels));
 }
 
