@@ -58,10 +58,16 @@ static inline void *element_of(void *array, int64_t index, enum dtype type)
 /* 2 MiB at a 64-byte boundary that belong to `worker` for the time of one task. */
 float *cpu_worker_scratch(const struct device_context *context, int worker);
 
-/* What multiplies matrices of f32; the choice is the processor's, made when the context is opened. */
-enum cpu_engine { CPU_ENGINE_BLOCKED, CPU_ENGINE_BLAS };
-enum cpu_engine cpu_engine(const struct device_context *context);
-void cpu_set_engine(struct device_context *context, enum cpu_engine engine); /* for tests and benchmarks */
+/* What multiplies matrices of a type (matmul.h); the choice is the processor's, made when the context is opened. */
+enum cpu_engine { CPU_ENGINE_BLOCKED, CPU_ENGINE_BLAS, CPU_ENGINE_ONEDNN };
+enum cpu_engine cpu_engine(const struct device_context *context, enum dtype type);
+void cpu_set_engine(struct device_context *context, enum cpu_engine engine); /* for both types: tests and benchmarks */
+
+/* oneDNN's handles; NULL where it is not built in or not usable. A context makes them when it first needs them. */
+struct onednn;
+struct onednn *onednn_create(int workers);
+void onednn_destroy(struct onednn *library);
+struct onednn *cpu_onednn(const struct device_context *context);
 
 /* STATUS_INTERNAL unless device_context_create made this context. */
 enum status cpu_check_context(const struct device_context *context, const char *operation);

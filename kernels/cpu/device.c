@@ -11,40 +11,56 @@ enum { ALIGNMENT = 256, HUGE_PAGE = 2 << 20, COPY_TASK_BYTES = 1 << 20 };
 struct cpu_libraries {
     int workers;
     float *scratch; /* [workers][WORKER_SCRATCH_FLOATS]; pages that no task touches cost nothing */
-    enum cpu_engine engine;
+    enum cpu_engine f32_engine, bf16_engine;
+    struct onednn *onednn;
     char description[256];
 };
 
-enum cpu_engine cpu_engine(const struct device_context *context)
+enum cpu_engine cpu_engine(const struct device_context *context, enum dtype type)
 {
-    return ((const struct cpu_libraries *)context->libraries)->engine;
+    const struct cpu_libraries *libraries = context->libraries;
+    return type == DTYPE_F32 ? libraries->f32_engine : libraries->bf16_engine;
+}
+
+struct onednn *cpu_onednn(const struct device_context *context)
+{
+    const struct cpu_libraries *libraries = context->libraries;
+    return libraries->onednn;
 }
 
 static void describe(struct cpu_libraries *libraries)
 {
-    if (libraries->engine == CPU_ENGINE_BLOCKED)
-        snprintf(libraries->description, sizeof libraries->description, "%s kernels, own tiles for f32 and bf16",
-                 SPIRITLM_ARCH_NAME);
-    else
-        snprintf(libraries->description, sizeof libraries->description, "%s kernels, %s tiles for f32 and bf16 (%s)",
-                 SPIRITLM_ARCH_NAME, openblas_get_corename(), openblas_get_config());
+    static const char *const names[] = {"own tiles", "OpenBLAS tiles", "oneDNN tiles"};
+    bool blas = libraries->f32_engine == CPU_ENGINE_BLAS || libraries->bf16_engine == CPU_ENGINE_BLAS;
+    snprintf(libraries->description, sizeof libraries->description, "%s kernels, f32: %s, bf16: %s%s%s%s",
+             SPIRITLM_ARCH_NAME, names[libraries->f32_engine], names[libraries->bf16_engine], blas ? " (" : "",
+             blas ? openblas_get_config() : "", blas ? ")" : "");
 }
 
 void cpu_set_engine(struct device_context *context, enum cpu_engine engine)
 {
     struct cpu_libraries *libraries = context->libraries;
-    libraries->engine = engine;
+    if (engine == CPU_ENGINE_ONEDNN && !libraries->onednn)
+        libraries->onednn = onednn_create(libraries->workers);
+    libraries->f32_engine = libraries->bf16_engine = engine;
     describe(libraries);
 }
 
-/* OpenBLAS chooses its code by the processor and has AVX-512; ours is compiled for AVX2 and FMA, or less. */
-static enum cpu_engine best_engine(void)
+/* OpenBLAS and oneDNN choose their code by the processor and have AVX-512; ours is compiled for AVX2 and FMA, or less.
+ */
+static void choose_engines(struct cpu_libraries *libraries)
 {
+    libraries->f32_engine = CPU_ENGINE_BLAS;
 #ifdef __FMA__
-    return __builtin_cpu_supports("avx512f") ? CPU_ENGINE_BLAS : CPU_ENGINE_BLOCKED;
-#else
-    return CPU_ENGINE_BLAS;
+    if (!__builtin_cpu_supports("avx512f"))
+        libraries->f32_engine = CPU_ENGINE_BLOCKED;
 #endif
+    libraries->bf16_engine = libraries->f32_engine;
+    if (__builtin_cpu_supports("avx512bf16"))
+        libraries->onednn = onednn_create(libraries->workers);
+    if (libraries->onednn)
+        libraries->bf16_engine = CPU_ENGINE_ONEDNN;
+    describe(libraries);
 }
 
 float *cpu_worker_scratch(const struct device_context *context, int worker)
@@ -81,8 +97,7 @@ enum status cpu_open(struct device_context *context)
         return status_set(STATUS_INTERNAL, "no memory: %zu bytes for the threads' tiles", bytes);
     }
     (void)madvise(libraries->scratch, bytes, MADV_HUGEPAGE);
-    libraries->engine = best_engine();
-    describe(libraries);
+    choose_engines(libraries);
     context->libraries = libraries;
     return STATUS_OK;
 }
@@ -90,8 +105,10 @@ enum status cpu_open(struct device_context *context)
 void cpu_close(struct device_context *context)
 {
     struct cpu_libraries *libraries = context->libraries;
-    if (libraries)
+    if (libraries) {
+        onednn_destroy(libraries->onednn);
         free(libraries->scratch);
+    }
     free(libraries);
     context->libraries = NULL;
 }

@@ -40,4 +40,7 @@ size_t matmul_blocked_scratch_size(const struct matmul *p); /* the sums of the p
 void matmul_blocked_run(struct matmul_work *work);
 void matmul_blas_run(struct matmul_work *work);
 
+/* *done false: the processor or the library cannot do it, and nothing was done. */
+enum status matmul_onednn_run(struct matmul_work *work, struct onednn *library, bool *done);
+
 #endif
