@@ -21,12 +21,13 @@ static const char *const file_names[FILES] = {"speech_train.jsonl", "speech_vali
                                               "text_validation.jsonl", "text_for_bpe.txt"};
 
 /* Words a second of the synthetic voices, for choosing how many passages fill the minutes asked for. */
-static const double words_a_second = 2.6;
+static const double words_a_second = 3.15;
 static const double held_out_passages = 0.03, held_out_clips = 0.09, held_out_renders = 0.09;
 
 static const char sources[] =
     "# Where this corpus comes from\n\n"
-    "- `real/`, rows with source \"asterisk\": the prompts of Debian's asterisk-core-sounds-en-g722, recorded by Allison\n"
+    "- `real/`, rows with source \"asterisk\": the prompts of Debian's asterisk-core-sounds-en-g722, recorded by "
+    "Allison\n"
     "  Smith for Digium; CC-BY-SA-3.0. Shards made of them are derived works under the same licence.\n"
     "- `real/`, rows with source \"pocketsphinx\": Debian's pocketsphinx-testdata; BSD.\n"
     "- `synthetic/` and the texts: the King James Bible of Debian's bible-kjv-text, public domain; spoken by flite's\n"
@@ -271,8 +272,8 @@ fail:
 
 static json_t *describe_options(const struct demo_corpus_options *options)
 {
-    return json_pack("{s:i, s:f, s:I}", "version", (int)VERSION, "synthetic_minutes", options->synthetic_minutes, "seed",
-                     (json_int_t)options->seed);
+    return json_pack("{s:i, s:f, s:I}", "version", (int)VERSION, "synthetic_minutes", options->synthetic_minutes,
+                     "seed", (json_int_t)options->seed);
 }
 
 static bool is_current(const char *folder, const struct demo_corpus_options *options)

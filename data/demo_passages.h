@@ -1,5 +1,5 @@
-/* Passages of a book: runs of whole verses, 40 to 80 words each where the verses allow it, dealt to a training and a held-out
- * side so that no verse's normalised text lies on both. */
+/* Passages of a book: runs of whole verses, 40 to 80 words each where the verses allow it, dealt to a training and a
+ * held-out side so that no verse's normalised text lies on both. */
 #ifndef SPIRITLM_DATA_DEMO_PASSAGES_H
 #define SPIRITLM_DATA_DEMO_PASSAGES_H
 
