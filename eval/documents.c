@@ -5,6 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+struct interleaver documents_interleaver(const struct components *components)
+{
+    unsigned streams = components->vocabulary.pitch_count > 0 ? 7u : 1u << STREAM_HUBERT;
+    return (struct interleaver){.text = components->text,
+                                .vocabulary = &components->vocabulary,
+                                .rates = components->rates,
+                                .options = {.mode = INTERLEAVE_NONE, .streams_mask = streams}};
+}
+
 static bool is_synthetic(const struct shard_row *row)
 {
     json_t *meta = NULL;
@@ -27,6 +36,8 @@ static enum status add_row(const struct interleaver *interleaver, const struct s
         TRY(document_from_speech(interleaver, row, &document));
     else
         TRY(document_from_text(interleaver, row, &document));
+    if (document.count == 0)
+        goto fail; /* white space alone */
     float *losses = calloc((size_t)document.count + 1, sizeof *losses);
     if (!losses)
         FAIL(STATUS_INTERNAL, "no memory for the losses of a document");

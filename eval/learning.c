@@ -130,7 +130,8 @@ fail:
 }
 
 static enum status evaluate_kind(struct llama *model, const struct learning_data *data, enum dataset_kind kind,
-                                 struct comparison *all, struct comparison *real, struct comparison *shuffled)
+                                 struct comparison *all, struct comparison *real, struct comparison *shuffled,
+                                 int64_t *windowed)
 {
     enum status result = STATUS_OK;
     const struct vocabulary *vocabulary = &data->components->vocabulary;
@@ -142,6 +143,8 @@ static enum status evaluate_kind(struct llama *model, const struct learning_data
     if (train.count == 0 || held_out.count == 0)
         goto fail; /* nothing to compare: n stays 0 */
     TRY(bigram_of(vocabulary, what, &train, &bigram));
+    for (int64_t i = 0; i < held_out.count; i++)
+        *windowed += held_out.sequences[i].count > model->config.maximum_positions;
     TRY(scorer_run(model, held_out.sequences, held_out.count));
     TRY(compare(vocabulary, what, bigram, &held_out, false, all));
     if (real)
@@ -162,8 +165,8 @@ enum status learning_evaluate(struct llama *model, const struct learning_data *d
 {
     enum status result = STATUS_OK;
     *out = (struct learning_result){0};
-    TRY(evaluate_kind(model, data, DATASET_SPEECH, &out->speech, &out->real_speech, &out->shuffled));
-    TRY(evaluate_kind(model, data, DATASET_TEXT, &out->text, NULL, NULL));
+    TRY(evaluate_kind(model, data, DATASET_SPEECH, &out->speech, &out->real_speech, &out->shuffled, &out->windowed));
+    TRY(evaluate_kind(model, data, DATASET_TEXT, &out->text, NULL, NULL, &out->windowed));
 fail:
     return result;
 }

@@ -33,6 +33,7 @@ struct learning_result {
     struct comparison real_speech; /* those not marked synthetic; n = 0: none */
     struct comparison shuffled;    /* the held-out units shuffled within each utterance, for both */
     struct comparison text;        /* held-out text documents; n = 0: none */
+    int64_t windowed;              /* held-out documents longer than the model's context, scored in windows */
 };
 
 enum status learning_evaluate(struct llama *model, const struct learning_data *data, struct learning_result *result);

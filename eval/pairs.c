@@ -88,7 +88,10 @@ static enum status build_side(const char *where, const char *folder, const struc
     if (list.count == prompt_pieces)
         FAIL(STATUS_CORRUPT, "%s: \"%s\" is empty", where, side_keys[side]);
     /* The continuation begins after the prompt and its own tag: the tag belongs to the question, not to the answer. */
-    bool speech = list.pieces[prompt_pieces].kind != PIECE_TEXT;
+    int64_t first = prompt_pieces;
+    while (first + 1 < list.count && piece_is_blank(&list.pieces[first]))
+        first++;
+    bool speech = list.pieces[first].kind != PIECE_TEXT;
     TRY(prompt_create(components, list.pieces, prompt_pieces, speech ? OUTPUT_SPEECH : OUTPUT_TEXT, &prompt));
     TRY(prompt_create(components, list.pieces, list.count, OUTPUT_ANY, &whole));
     struct scored_sequence *sequence = &pair->sides[side];
@@ -137,7 +140,8 @@ fail:
     return result;
 }
 
-static enum status read_pairs(const char *path, const struct components *components, struct pair_list *list)
+static enum status read_pairs(const char *path, const struct components *components, struct pair_list *list,
+                              struct sha256 *hash)
 {
     enum status result = STATUS_OK;
     char *text = NULL, *copy = strdup(path);
@@ -147,6 +151,7 @@ static enum status read_pairs(const char *path, const struct components *compone
         FAIL(STATUS_INTERNAL, "no memory for a path");
     const char *folder = dirname(copy);
     TRY(file_read(path, FILE_LIMIT, (void **)&text, &size));
+    *hash = sha256_of(text, (size_t)size);
     for (char *at = text; at < text + size;) {
         char *end = memchr(at, '\n', (size_t)(text + size - at)), where[4200];
         end = end ? end : text + size;
@@ -157,8 +162,6 @@ static enum status read_pairs(const char *path, const struct components *compone
         line = NULL;
         at = end + 1;
     }
-    if (list->count == 0)
-        FAIL(STATUS_CORRUPT, "%s has no pairs", path);
 fail:
     json_decref(line);
     free(text);
@@ -178,14 +181,45 @@ static void pair_list_free(struct pair_list *list)
     free(list->pairs);
 }
 
+/* A side cut into windows would have another score than the documented one. */
+static enum status check_lengths(const char *path, int64_t context, const struct pair_list *list)
+{
+    for (int64_t i = 0; i < list->count; i++)
+        for (int side = 0; side < SIDES; side++)
+            if (list->pairs[i].sides[side].count > context)
+                return status_set(STATUS_USAGE,
+                                  "%s: pair \"%s\": \"%s\" has %lld tokens with its prompt, the model's context %lld",
+                                  path, list->pairs[i].id, side_keys[side], (long long)list->pairs[i].sides[side].count,
+                                  (long long)context);
+    return STATUS_OK;
+}
+
+static bool sides_equal(const struct pair *pair)
+{
+    const struct scored_sequence *a = &pair->sides[CORRECT], *b = &pair->sides[INCORRECT];
+    return a->count == b->count && !memcmp(a->ids, b->ids, (size_t)a->count * sizeof *a->ids);
+}
+
+/* Equal sides are scored once, so that they tie to the bit wherever the batch would have placed them. */
 static enum status score(struct llama *model, struct pair_list *list)
 {
+    enum status result = STATUS_OK;
+    int64_t count = 0;
     struct scored_sequence *sequences = calloc((size_t)(SIDES * list->count), sizeof *sequences);
     if (!sequences)
         return status_set(STATUS_INTERNAL, "no memory to score pairs");
-    for (int64_t i = 0; i < SIDES * list->count; i++)
-        sequences[i] = list->pairs[i / SIDES].sides[i % SIDES]; /* the buffers are shared */
-    enum status result = scorer_run(model, sequences, SIDES * list->count);
+    for (int64_t i = 0; i < list->count; i++) {
+        sequences[count++] = list->pairs[i].sides[CORRECT]; /* the buffers are shared */
+        if (!sides_equal(&list->pairs[i]))
+            sequences[count++] = list->pairs[i].sides[INCORRECT];
+    }
+    TRY(scorer_run(model, sequences, count));
+    for (int64_t i = 0; i < list->count; i++) {
+        struct scored_sequence *sides = list->pairs[i].sides;
+        if (sides_equal(&list->pairs[i]))
+            memcpy(sides[INCORRECT].losses, sides[CORRECT].losses, (size_t)sides[CORRECT].count * sizeof(float));
+    }
+fail:
     free(sequences);
     return result;
 }
@@ -211,13 +245,18 @@ static double win(double correct, double incorrect, int64_t *ties)
     return correct > incorrect ? 1 : correct == incorrect ? 0.5 : 0;
 }
 
+/* NULL when out of memory. */
 static json_t *describe(const struct pair *pair, const struct side_score scores[SIDES])
 {
     json_t *object = json_pack("{s:s}", "id", pair->id);
-    for (int side = 0; side < SIDES; side++)
-        json_object_set_new(object, side_keys[side],
-                            json_pack("{s:I, s:f, s:f}", "tokens", (json_int_t)scores[side].tokens, "sum",
-                                      scores[side].sum, "mean", scores[side].mean));
+    for (int side = 0; object && side < SIDES; side++) {
+        json_t *value = json_pack("{s:I, s:f, s:f}", "tokens", (json_int_t)scores[side].tokens, "sum", scores[side].sum,
+                                  "mean", scores[side].mean);
+        if (json_object_set_new(object, side_keys[side], value) != 0) {
+            json_decref(object);
+            return NULL;
+        }
+    }
     return object;
 }
 
@@ -228,7 +267,10 @@ enum status pairs_evaluate(struct llama *model, const struct components *compone
     struct pair_list list = {0};
     double *wins = NULL;
     *out = (struct pairs_result){0};
-    TRY(read_pairs(path, components, &list));
+    TRY(read_pairs(path, components, &list, &out->file_hash));
+    if (list.count < 1)
+        FAIL(STATUS_CORRUPT, "%s has no pairs", path);
+    TRY(check_lengths(path, model->config.maximum_positions, &list));
     TRY(score(model, &list));
     wins = calloc((size_t)(2 * list.count), sizeof *wins);
     if (!wins)

@@ -14,10 +14,12 @@
 struct pairs_result {
     struct estimate sum, mean; /* accuracy by summed and by per-token log-likelihood */
     int64_t ties_sum, ties_mean;
+    struct sha256 file_hash; /* of the bytes that were scored */
 };
 
 /* Reads and scores every line of `path` (audio relative to its folder). `samples` (NULL to skip) receives one object a
- * pair: id, and for each side tokens, sum and mean of the log-likelihood. */
+ * pair: id, and for each side tokens, sum and mean of the log-likelihood. STATUS_CORRUPT by file and line for a bad
+ * line; STATUS_USAGE naming the pair when a side with its prompt is longer than the model's context. */
 enum status pairs_evaluate(struct llama *model, const struct components *components, const char *path,
                            struct pairs_result *result, json_t *samples);
 

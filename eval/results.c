@@ -13,57 +13,90 @@ static json_t *number(double value)
     return isfinite(value) ? json_real(value) : json_null();
 }
 
-void results_add(json_t *metrics, const char *name, struct estimate estimate)
+enum status results_add(json_t *metrics, const char *name, struct estimate estimate)
 {
-    json_object_set_new(metrics, name,
-                        json_pack("{s:o, s:o, s:I}", "value", number(estimate.value), "standard_error",
-                                  number(estimate.standard_error), "n", (json_int_t)estimate.n));
+    json_t *value = json_pack("{s:o, s:o, s:I}", "value", number(estimate.value), "standard_error",
+                              number(estimate.standard_error), "n", (json_int_t)estimate.n);
+    if (json_object_set_new(metrics, name, value) != 0) /* takes no NULL */
+        return status_set(STATUS_INTERNAL, "no memory for the result \"%s\"", name);
+    return STATUS_OK;
 }
 
-static enum status write_samples(const char *folder, const char *task, const json_t *samples)
+enum status results_pairs_name(const char *path, char *name, int64_t size)
+{
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path, *end = strrchr(base, '.');
+    int length = end && end > base && !strcmp(end, ".jsonl") ? (int)(end - base) : (int)strlen(base);
+    int used = snprintf(name, (size_t)size, "pairs_%.*s", length, base);
+    if (length == 0 || used < 0 || used >= size)
+        return status_set(STATUS_USAGE, "%s: no name for results can be made of it", path);
+    return STATUS_OK;
+}
+
+static enum status write_file(const char *folder, const char *kind, const char *name, const char *ending,
+                              const char *text, size_t size)
+{
+    char path[4096];
+    int used = snprintf(path, sizeof path, "%s/%s_%s.%s", folder, kind, name, ending);
+    if (used < 0 || (size_t)used >= sizeof path)
+        return status_set(STATUS_USAGE, "%s: too long a path for results", folder);
+    return atomic_write(path, text, (int64_t)size);
+}
+
+static enum status write_samples(const char *folder, const char *name, const json_t *samples)
 {
     enum status result = STATUS_OK;
-    char path[4096], *text = NULL;
+    char *text = NULL;
     size_t size = 0;
     FILE *stream = open_memstream(&text, &size);
     if (!stream)
         return status_set(STATUS_INTERNAL, "no memory for the samples");
     for (size_t i = 0; i < json_array_size(samples); i++) {
         char *line = json_text(json_array_get(samples, i), 0);
-        if (line)
-            fputs(line, stream);
+        if (!line || fputs(line, stream) < 0)
+            result = status_set(STATUS_INTERNAL, "no memory for the samples");
         free(line);
     }
     if (fclose(stream) != 0)
-        FAIL(STATUS_INTERNAL, "no memory for the samples");
-    snprintf(path, sizeof path, "%s/samples_%s.jsonl", folder, task);
-    TRY(atomic_write(path, text, (int64_t)size));
-fail:
+        result = status_set(STATUS_INTERNAL, "no memory for the samples");
+    if (result == STATUS_OK)
+        result = write_file(folder, "samples", name, "jsonl", text, size);
     free(text);
     return result;
 }
 
-enum status results_write(const char *folder, const char *task, const char *model, const struct components *components,
-                          const json_t *metrics, const json_t *samples)
+/* NULL when out of memory. */
+static json_t *describe_fingerprints(const struct components *components)
 {
-    enum status result = STATUS_OK;
-    char path[4096], *text = NULL;
-    json_t *fingerprints = json_object(), *root = NULL;
-    TRY(make_directories(folder));
-    for (int c = 0; c < COMPONENT_COUNT; c++) {
+    json_t *fingerprints = json_object();
+    for (int c = 0; fingerprints && c < COMPONENT_COUNT; c++) {
         char hex[65];
         sha256_hex(&components->fingerprints[c], hex);
-        json_object_set_new(fingerprints, component_name((enum component)c), json_string(hex));
+        if (json_object_set_new(fingerprints, component_name((enum component)c), json_string(hex)) != 0) {
+            json_decref(fingerprints);
+            return NULL;
+        }
     }
-    root = json_pack("{s:s, s:s, s:O, s:O}", "task", task, "model", model, "metrics", metrics, "fingerprints",
-                     fingerprints);
+    return fingerprints;
+}
+
+enum status results_write(const char *folder, const struct results_subject *subject, const json_t *metrics,
+                          const json_t *samples)
+{
+    enum status result = STATUS_OK;
+    char *text = NULL;
+    json_t *fingerprints = describe_fingerprints(subject->components), *root = NULL;
+    if (!fingerprints)
+        FAIL(STATUS_INTERNAL, "no memory for the results");
+    root = json_pack("{s:s, s:s, s:s, s:s, s:O, s:O, s:O}", "task", subject->task, "protocol", subject->protocol,
+                     "model", subject->model, "checkpoint", subject->checkpoint, "metrics", metrics, "inputs",
+                     subject->inputs, "fingerprints", fingerprints);
     text = root ? json_text(root, 2) : NULL;
     if (!text)
-        FAIL(STATUS_INTERNAL, "no memory for the results");
-    snprintf(path, sizeof path, "%s/results_%s.json", folder, task);
-    TRY(atomic_write(path, text, (int64_t)strlen(text)));
+        FAIL(STATUS_INTERNAL, "no memory for the results, or the model's path is not UTF-8");
+    TRY(make_directories(folder));
+    TRY(write_file(folder, "results", subject->name, "json", text, strlen(text)));
     if (samples)
-        TRY(write_samples(folder, task, samples));
+        TRY(write_samples(folder, subject->name, samples));
 fail:
     free(text);
     json_decref(root);

@@ -1,5 +1,5 @@
-/* Results as other evaluation tools write them: DIR/results_TASK.json (task, metrics with their standard errors, n,
- * model, fingerprints) and DIR/samples_TASK.jsonl. */
+/* Results as other evaluation tools write them: DIR/results_NAME.json (task, protocol, metrics with their standard
+ * errors, n, model, checkpoint, fingerprints, inputs) and DIR/samples_NAME.jsonl. */
 #ifndef SPIRITLM_EVAL_RESULTS_H
 #define SPIRITLM_EVAL_RESULTS_H
 
@@ -8,11 +8,25 @@
 
 #include <jansson.h>
 
-/* {"value", "standard_error", "n"} under `name`; a NaN becomes null. */
-void results_add(json_t *metrics, const char *name, struct estimate estimate);
+struct results_subject {
+    const char *name;       /* of the files: the task, and of pairs the file's name too */
+    const char *task;       /* "pairs" */
+    const char *protocol;   /* what was counted, in a sentence */
+    const char *model;      /* as the user named it */
+    const char *checkpoint; /* the folder that it was resolved to */
+    const struct components *components;
+    const json_t *inputs; /* what was judged on: files with their SHA-256, datasets, seeds */
+};
+
+/* {"value", "standard_error", "n"} under `name`; a value that is not finite becomes null. */
+enum status results_add(json_t *metrics, const char *name, struct estimate estimate);
 
 /* `metrics` and `samples` are borrowed; samples NULL: none are written. */
-enum status results_write(const char *folder, const char *task, const char *model, const struct components *components,
-                          const json_t *metrics, const json_t *samples);
+enum status results_write(const char *folder, const struct results_subject *subject, const json_t *metrics,
+                          const json_t *samples);
+
+/* The name of a pairs file's results: "pairs_" and the file's name without folder and ".jsonl". STATUS_USAGE when it
+ * does not fit. */
+enum status results_pairs_name(const char *path, char *name, int64_t size);
 
 #endif

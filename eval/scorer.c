@@ -2,16 +2,17 @@
 
 #include "core/log.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROWS = 4, LENGTH = 1024 };
+enum { POSITIONS = 4096 }; /* of a batch, unless a single row is longer */
 
 /* One batch being filled; where each token's loss belongs. */
 struct packer {
     struct llama *model;
     struct llama_workspace *workspace;
-    int64_t length, used; /* positions filled of ROWS * length, rows being filled one after the other */
+    int64_t rows, length, used; /* positions filled of rows * length, rows being filled one after the other */
     int32_t *ids, *targets, *starts;
     float *losses, **destinations;
 };
@@ -19,14 +20,17 @@ struct packer {
 static enum status flush(struct packer *packer)
 {
     enum status result = STATUS_OK;
-    int64_t cells = ROWS * packer->length;
+    int64_t cells = packer->rows * packer->length;
     if (packer->used == 0)
         return STATUS_OK;
-    struct llama_batch batch = {ROWS, packer->length, packer->ids, packer->targets, packer->starts};
+    struct llama_batch batch = {packer->rows, packer->length, packer->ids, packer->targets, packer->starts};
     TRY(llama_losses(packer->model, packer->workspace, &batch, packer->losses));
     for (int64_t i = 0; i < cells; i++)
-        if (packer->destinations[i])
+        if (packer->destinations[i]) {
+            if (!isfinite(packer->losses[i]))
+                FAIL(STATUS_CORRUPT, "the model's losses are not finite: its weights are damaged or diverged");
             *packer->destinations[i] = packer->losses[i];
+        }
     memset(packer->ids, 0, (size_t)cells * sizeof(int32_t));
     memset(packer->targets, 0xff, (size_t)cells * sizeof(int32_t));
     memset(packer->destinations, 0, (size_t)cells * sizeof(float *));
@@ -44,7 +48,7 @@ static enum status add_window(struct packer *packer, const int32_t *ids, int64_t
     int64_t column = packer->used % packer->length;
     if (column + count > packer->length)
         packer->used += packer->length - column;
-    if (packer->used + count > ROWS * packer->length)
+    if (packer->used + count > packer->rows * packer->length)
         TRY(flush(packer));
     int64_t start = packer->used % packer->length;
     for (int64_t i = 0; i < count; i++) {
@@ -75,28 +79,53 @@ fail:
     return result;
 }
 
+static enum status packer_create(struct llama *model, int64_t rows, int64_t length, struct packer *packer)
+{
+    size_t cells = (size_t)(rows * length);
+    *packer = (struct packer){.model = model, .rows = rows, .length = length};
+    packer->ids = calloc(cells, sizeof(int32_t));
+    packer->targets = calloc(cells, sizeof(int32_t));
+    packer->starts = calloc(cells, sizeof(int32_t));
+    packer->losses = calloc(cells, sizeof(float));
+    packer->destinations = calloc(cells, sizeof(float *));
+    if (!packer->ids || !packer->targets || !packer->starts || !packer->losses || !packer->destinations)
+        return status_set(STATUS_INTERNAL, "no memory to score sequences of %lld tokens", (long long)length);
+    memset(packer->targets, 0xff, cells * sizeof(int32_t));
+    for (size_t i = 0; i < cells; i++)
+        packer->starts[i] = (int32_t)((int64_t)i % length);
+    return llama_workspace_create(model, rows, length, RECOMPUTATION_NONE, false, &packer->workspace);
+}
+
+static void packer_destroy(struct packer *packer)
+{
+    llama_workspace_destroy(packer->workspace);
+    free(packer->ids);
+    free(packer->targets);
+    free(packer->starts);
+    free(packer->losses);
+    free(packer->destinations);
+}
+
 enum status scorer_run(struct llama *model, struct scored_sequence *sequences, int64_t count)
 {
     enum status result = STATUS_OK;
-    int64_t context = model->config.maximum_positions;
-    struct packer packer = {.model = model, .length = context < LENGTH ? context : LENGTH};
-    size_t cells = (size_t)(ROWS * packer.length);
+    int64_t context = model->config.maximum_positions, longest = 0;
+    struct packer packer = {0};
     struct progress progress;
-    packer.ids = calloc(cells, sizeof(int32_t));
-    packer.targets = calloc(cells, sizeof(int32_t));
-    packer.starts = calloc(cells, sizeof(int32_t));
-    packer.losses = calloc(cells, sizeof(float));
-    packer.destinations = calloc(cells, sizeof(float *));
-    if (!packer.ids || !packer.targets || !packer.starts || !packer.losses || !packer.destinations)
-        FAIL(STATUS_INTERNAL, "no memory to score sequences");
-    memset(packer.targets, 0xff, cells * sizeof(int32_t));
-    for (size_t i = 0; i < cells; i++)
-        packer.starts[i] = (int32_t)((int64_t)i % packer.length);
-    TRY(llama_workspace_create(model, ROWS, packer.length, RECOMPUTATION_NONE, false, &packer.workspace));
-    progress_start(&progress, "scoring", "sequences", count);
     for (int64_t i = 0; i < count; i++) {
+        longest = sequences[i].count > longest ? sequences[i].count : longest;
         if (sequences[i].count > 0)
             sequences[i].losses[0] = 0;
+    }
+    if (longest < 2)
+        return STATUS_OK; /* nothing has anything before it */
+    if (context < 2)
+        return status_set(STATUS_USAGE, "a context of %lld token: nothing can be scored", (long long)context);
+    int64_t length = longest < context ? longest : context;
+    int64_t rows = length < POSITIONS ? POSITIONS / length : 1;
+    TRY(packer_create(model, rows < count ? rows : count, length, &packer));
+    progress_start(&progress, "scoring", "sequences", count);
+    for (int64_t i = 0; i < count; i++) {
         if (sequences[i].count > 1)
             TRY(add_sequence(&packer, &sequences[i]));
         progress_update(&progress, i + 1, "");
@@ -104,11 +133,6 @@ enum status scorer_run(struct llama *model, struct scored_sequence *sequences, i
     TRY(flush(&packer));
     progress_finish(&progress, count, "");
 fail:
-    llama_workspace_destroy(packer.workspace);
-    free(packer.ids);
-    free(packer.targets);
-    free(packer.starts);
-    free(packer.losses);
-    free(packer.destinations);
+    packer_destroy(&packer);
     return result;
 }

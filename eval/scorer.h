@@ -10,8 +10,8 @@ struct scored_sequence {
     float *losses; /* [count]: losses[i] = -log p(ids[i] | ids before it), losses[0] = 0; filled by the scorer */
 };
 
-/* A sequence longer than the model's context is scored in windows that follow each other, each without what came before
- * it. Shows progress. */
+/* A sequence longer than the model's context is scored in windows of that many tokens, each of which begins with the
+ * last token of the one before and sees nothing earlier. Shows progress. STATUS_CORRUPT when a loss is not finite. */
 enum status scorer_run(struct llama *model, struct scored_sequence *sequences, int64_t count);
 
 #endif

@@ -1,5 +1,5 @@
 /* generate: continues prompts of text and speech (docs/generate.md). */
-#include "generate/generator.h"
+#include "generate/describe.h"
 #include "io/atomic_file.h"
 #include "io/audio.h"
 #include "io/json.h"
@@ -89,33 +89,51 @@ static int64_t read_pieces(const struct program_arguments *arguments, struct pie
     return count;
 }
 
-/* Prints one sample and, with a folder, writes its sounds; appends its description. */
+/* Prints one piece and, with a folder, writes its sound; appends its description. */
+static enum status deliver_piece(int64_t sample, int64_t number, const struct output_piece *piece, const char *folder,
+                                 json_t *list)
+{
+    enum status result = STATUS_OK;
+    json_t *described = NULL;
+    char *printable = NULL;
+    TRY(output_piece_describe(piece, &described));
+    TRY(text_printable(piece->text, piece->size, &printable));
+    printf("%s: %s\n", piece->speech ? "speech" : "text", printable);
+    if (folder && piece->samples) {
+        char name[64], path[4096];
+        snprintf(name, sizeof name, "sample_%lld_%lld.wav", (long long)sample, (long long)number);
+        int used = snprintf(path, sizeof path, "%s/%s", folder, name);
+        if (used < 0 || (size_t)used >= sizeof path)
+            FAIL(STATUS_USAGE, "%s: too long a path", folder);
+        TRY(audio_write(path, piece->samples, piece->sample_count));
+        if (json_object_set_new(described, "audio", json_string(name)) != 0)
+            FAIL(STATUS_INTERNAL, "no memory to describe a piece");
+        printf("        %s, %.2f s\n", path, (double)piece->sample_count / AUDIO_RATE);
+    }
+    if (json_array_append(list, described) != 0)
+        FAIL(STATUS_INTERNAL, "no memory to describe a piece");
+fail:
+    json_decref(described);
+    free(printable);
+    return result;
+}
+
+/* Prints one sample with its pieces; appends its description. */
 static enum status deliver(int64_t sample, const struct generated *generated, const struct output_piece *pieces,
                            int64_t count, const char *folder, json_t *list)
 {
     enum status result = STATUS_OK;
-    json_t *described = json_array();
+    json_t *described = json_array(), *entry = NULL;
+    if (!described)
+        FAIL(STATUS_INTERNAL, "no memory to describe a sample");
     printf("--- sample %lld: %lld tokens%s\n", (long long)sample, (long long)generated->count,
            generated->ended ? "" : ", cut at the limit");
-    for (int64_t i = 0; i < count; i++) {
-        json_t *piece = json_pack("{s:s, s:s%}", "kind", pieces[i].speech ? "speech" : "text",
-                                  pieces[i].speech ? "units" : "text", pieces[i].text, strlen(pieces[i].text));
-        printf("%s: %s\n", pieces[i].speech ? "speech" : "text", pieces[i].text);
-        if (folder && pieces[i].samples) {
-            char name[64], path[4096];
-            snprintf(name, sizeof name, "sample_%lld_%lld.wav", (long long)sample, (long long)i);
-            snprintf(path, sizeof path, "%s/%s", folder, name);
-            result = audio_write(path, pieces[i].samples, pieces[i].sample_count);
-            json_object_set_new(piece, "audio", json_string(name));
-            printf("        %s, %.2f s\n", path, (double)pieces[i].sample_count / AUDIO_RATE);
-        }
-        json_array_append_new(described, piece ? piece : json_null()); /* null: the text is not UTF-8 */
-        if (result != STATUS_OK)
-            goto fail;
-    }
-    json_array_append_new(list,
-                          json_pack("{s:I, s:I, s:b, s:O}", "sample", (json_int_t)sample, "tokens",
-                                    (json_int_t)generated->count, "ended", generated->ended, "pieces", described));
+    for (int64_t i = 0; i < count; i++)
+        TRY(deliver_piece(sample, i, &pieces[i], folder, described));
+    entry = json_pack("{s:I, s:I, s:b, s:O}", "sample", (json_int_t)sample, "tokens", (json_int_t)generated->count,
+                      "ended", generated->ended, "pieces", described);
+    if (json_array_append_new(list, entry) != 0)
+        FAIL(STATUS_INTERNAL, "no memory to describe a sample");
 fail:
     json_decref(described);
     return result;
@@ -126,8 +144,10 @@ static enum status write_list(const char *folder, const json_t *list)
     char path[4096], *text = json_text(list, 2);
     if (!text)
         return status_set(STATUS_INTERNAL, "no memory for samples.json");
-    snprintf(path, sizeof path, "%s/samples.json", folder);
-    enum status result = atomic_write(path, text, (int64_t)strlen(text));
+    int used = snprintf(path, sizeof path, "%s/samples.json", folder);
+    enum status result = used < 0 || (size_t)used >= sizeof path
+                             ? status_set(STATUS_USAGE, "%s: too long a path", folder)
+                             : atomic_write(path, text, (int64_t)strlen(text));
     free(text);
     return result;
 }
@@ -138,8 +158,8 @@ static enum status deliver_all(const struct components *components, const struct
 {
     enum status result = STATUS_OK;
     json_t *list = json_array();
-    if (folder)
-        TRY(make_directories(folder));
+    if (!list)
+        FAIL(STATUS_INTERNAL, "no memory to describe samples");
     for (int64_t i = 0; i < generation->samples; i++) {
         struct output_piece *pieces = NULL;
         int64_t count = 0;
@@ -165,7 +185,7 @@ static enum status run(const struct program_arguments *arguments)
     struct prompt prompt = {0};
     struct generated *generated = NULL;
     struct generation_options generation = {0};
-    const char *name = program_value(arguments, "--model", NULL);
+    const char *name = program_value(arguments, "--model", NULL), *folder = program_value(arguments, "--out", NULL);
     struct piece *pieces = calloc((size_t)arguments->count + 1, sizeof *pieces);
     if (!pieces)
         FAIL(STATUS_INTERNAL, "no memory for the prompt");
@@ -174,11 +194,12 @@ static enum status run(const struct program_arguments *arguments)
     int64_t count = read_pieces(arguments, pieces);
     TRY(read_options(arguments, &generation));
     TRY(machine_create(0, &machine));
-    TRY(model_load(name, &machine, &components, &model));
+    TRY(model_load(name, &machine, &components, &model, NULL));
     TRY(prompt_create(components, pieces, count, generation.output, &prompt));
+    if (folder)
+        TRY(make_directories(folder)); /* before the long work, not after it */
     TRY(generate_tokens(model, &components->vocabulary, &prompt, &generation, &generated));
-    TRY(deliver_all(components, &prompt, &generation, generated, machine.pool,
-                    program_value(arguments, "--out", NULL)));
+    TRY(deliver_all(components, &prompt, &generation, generated, machine.pool, folder));
 fail:
     generated_free(generated, generation.samples);
     prompt_free(&prompt);

@@ -69,7 +69,8 @@ static enum dtype stored_type(const char *path)
     return type;
 }
 
-enum status model_load(const char *name, struct machine *machine, struct components **components, struct llama **model)
+enum status model_load(const char *name, struct machine *machine, struct components **components, struct llama **model,
+                       char **checkpoint)
 {
     enum status result = STATUS_OK;
     char *path = NULL;
@@ -85,6 +86,10 @@ enum status model_load(const char *name, struct machine *machine, struct compone
     if (rows != config.vocabulary_size || rows < (*components)->vocabulary.size)
         FAIL(STATUS_CORRUPT, "%s has %lld vocabulary rows for %d ids", path, (long long)rows,
              (int)(*components)->vocabulary.size);
+    if (checkpoint) {
+        *checkpoint = path;
+        path = NULL;
+    }
 fail:
     if (result != STATUS_OK) {
         llama_destroy(*model);

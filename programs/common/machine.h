@@ -24,7 +24,9 @@ void machine_destroy(struct machine *machine); /* a zeroed one is fine */
  */
 enum status components_from_settings(const struct settings *settings, struct components **components);
 
-/* A checkpoint, or the newest of a run: components, and the model in its own type. */
-enum status model_load(const char *name, struct machine *machine, struct components **components, struct llama **model);
+/* A checkpoint, or the newest of a run: components, and the model in its own type. *checkpoint, allocated for the
+ * caller, is the folder that was read (NULL: not wanted). */
+enum status model_load(const char *name, struct machine *machine, struct components **components, struct llama **model,
+                       char **checkpoint);
 
 #endif

@@ -28,7 +28,8 @@ void generated_free(struct generated *generated, int64_t samples);
 /* One run of one modality. */
 struct output_piece {
     bool speech;
-    char *text;     /* the text, or the unit string */
+    char *text;     /* the text, or the unit string; text may hold any byte, NUL too */
+    int64_t size;   /* bytes of it; one more is 0 */
     float *samples; /* speech with a vocoder: 16 kHz, else NULL */
     int64_t sample_count;
 };

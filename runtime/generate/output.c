@@ -2,6 +2,7 @@
 #include "generate/generator.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* The styles among which the release draws when a piece has pitch but no style at all; ours takes one fixed. */
 enum { DEFAULT_STYLE = 0 };
@@ -34,6 +35,7 @@ static enum status speak(const struct components *components, const int32_t *ids
     for (int64_t i = 0; i < count; i++)
         id_to_unit(&components->vocabulary, ids[i], &merged[i]);
     TRY(merged_to_string(merged, count, &piece->text));
+    piece->size = (int64_t)strlen(piece->text);
     TRY(units_unmerge(merged, count, DEFAULT_STYLE, state, &spoken, &spoken_count));
     if (components->speech && spoken_count > 0)
         TRY(speech_tokenizer_vocode(components->speech, spoken, NULL, spoken_count, pool, &piece->samples,
@@ -68,7 +70,7 @@ enum status output_split(const struct components *components, const struct promp
             continue;
         }
         bool speech = is_unit(vocabulary, ids[begin]);
-        int64_t end = begin, size = 0;
+        int64_t end = begin;
         while (end < count && vocabulary_kind(vocabulary, ids[end]) != TOKEN_TAG &&
                is_unit(vocabulary, ids[end]) == speech)
             end++;
@@ -77,7 +79,7 @@ enum status output_split(const struct components *components, const struct promp
         if (speech)
             TRY(speak(components, ids + begin, end - begin, &state, pool, piece));
         else
-            TRY(sentencepiece_decode(components->text, ids + begin, end - begin, false, &piece->text, &size));
+            TRY(sentencepiece_decode(components->text, ids + begin, end - begin, false, &piece->text, &piece->size));
         begin = end;
     }
     *out = pieces;

@@ -18,17 +18,25 @@ static enum status append(struct prompt *prompt, const int32_t *ids, int64_t cou
     return STATUS_OK;
 }
 
+static const char white_space[] = " \t\n\r\v\f";
+
+bool piece_is_blank(const struct piece *piece)
+{
+    return piece->kind == PIECE_TEXT && piece->content[strspn(piece->content, white_space)] == 0;
+}
+
 /* As training encodes a piece (data/interleave.c): without the white space at its ends, with a dummy prefix of its own.
  */
 static enum status append_text(const struct components *components, const char *text, struct prompt *prompt)
 {
-    static const char space[] = " \t\n\r\v\f";
     int32_t *ids = NULL;
     int64_t count = 0, size;
     enum status result = STATUS_OK;
-    text += strspn(text, space);
-    for (size = (int64_t)strlen(text); size > 0 && strchr(space, text[size - 1]);)
+    text += strspn(text, white_space);
+    for (size = (int64_t)strlen(text); size > 0 && strchr(white_space, text[size - 1]);)
         size--;
+    if (size == 0)
+        return STATUS_OK;
     TRY(sentencepiece_encode(components->text, text, size, true, &ids, &count));
     TRY(append(prompt, ids, count));
 fail:
@@ -114,15 +122,19 @@ enum status prompt_create(const struct components *components, const struct piec
                           enum output_modality output, struct prompt *prompt)
 {
     enum status result = STATUS_OK;
+    bool tagged = false;
     *prompt = (struct prompt){.state = {-1, -1}};
     TRY(append(prompt, &components->vocabulary.bos, 1));
     for (int64_t i = 0; i < count; i++) {
         bool speech = pieces[i].kind != PIECE_TEXT;
-        if (i == 0 || speech != prompt->in_speech)
+        if (piece_is_blank(&pieces[i]))
+            continue;
+        if (!tagged || speech != prompt->in_speech)
             TRY(append_tag(components, speech, prompt));
+        tagged = true;
         TRY(prompt_append_piece(components, &pieces[i], prompt));
     }
-    if (output != OUTPUT_ANY && (count == 0 || prompt->in_speech != (output == OUTPUT_SPEECH)))
+    if (output != OUTPUT_ANY && (!tagged || prompt->in_speech != (output == OUTPUT_SPEECH)))
         TRY(append_tag(components, output == OUTPUT_SPEECH, prompt));
     return STATUS_OK;
 fail:

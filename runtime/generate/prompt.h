@@ -24,7 +24,11 @@ struct prompt {
     struct unit_state state; /* the pitch and style in force, which generated speech continues */
 };
 
-/* STATUS_USAGE for audio without a speech tokenizer, audio too short for a unit, an empty list with OUTPUT_ANY... */
+/* Text of white space alone gives no token, which is how training sees it. */
+bool piece_is_blank(const struct piece *piece);
+
+/* Blank pieces are passed over, tag and all. No pieces at all: BOS and the output's tag, with OUTPUT_ANY BOS alone.
+ * STATUS_USAGE for audio without a speech tokenizer, audio too short for a unit, units that the vocabulary has not. */
 enum status prompt_create(const struct components *components, const struct piece *pieces, int64_t count,
                           enum output_modality output, struct prompt *prompt);
 

@@ -97,7 +97,11 @@ int32_t sampler_pick(struct sampler *sampler, const struct sampling *sampling, c
 {
     int64_t count = 0, best = -1;
     for (int64_t id = 0; id < sampler->rows; id++) {
-        if (!allowed[id] || !isfinite(logits[id]))
+        if (!allowed[id])
+            continue;
+        if (isnan(logits[id]) || logits[id] == INFINITY)
+            return -1;
+        if (isinf(logits[id]))
             continue;
         sampler->candidates[count] = (struct candidate){logits[id], (int32_t)id};
         if (best < 0 || logits[id] > sampler->candidates[best].logit)

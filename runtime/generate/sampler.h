@@ -29,7 +29,8 @@ struct sampler; /* work space for one vocabulary size */
 enum status sampler_create(int64_t vocabulary_rows, struct sampler **sampler);
 void sampler_destroy(struct sampler *sampler);
 
-/* Picks an allowed id; -1 when no allowed logit is finite. Uses one number of `rng` unless greedy. */
+/* Picks an allowed id. -1 when one allowed logit is NaN or plus infinity (the model is damaged: what it says of the
+ * others is worth nothing), or when all are minus infinity. Uses one number of `rng` unless greedy. */
 int32_t sampler_pick(struct sampler *sampler, const struct sampling *sampling, const float *logits, const bool *allowed,
                      struct rng *rng);
 

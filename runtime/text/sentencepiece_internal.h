@@ -3,6 +3,7 @@
 #define SPIRITLM_TEXT_SENTENCEPIECE_INTERNAL_H
 
 #include "text/sentencepiece.h"
+#include "text/utf8.h"
 
 #include <stddef.h>
 
@@ -63,10 +64,6 @@ static inline bool piece_mergeable(const struct piece *piece)
 
 /* Bytes of the longest user-defined piece that text begins with, 0: none. */
 size_t user_piece_match(const struct sentencepiece *model, const char *text, size_t size);
-
-/* Bytes of the well-formed UTF-8 character that text (not empty) begins with, 0: malformed. No surrogates, no
- * overlong forms, nothing above U+10FFFF (Unicode 15, table 3-7). */
-size_t utf8_character(const char *text, size_t size);
 
 /* The lookup tables above, from the pieces: STATUS_CORRUPT when two pieces have the same bytes. */
 enum status piece_tables_build(struct sentencepiece *model, const char *name);

@@ -3,7 +3,7 @@
 #include "support/tiny_corpus.h"
 
 #include "core/thread_pool.h"
-#include "generate/generator.h"
+#include "generate/describe.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -71,6 +71,15 @@ static void prompts_have_tags_where_the_modality_changes(void **state)
     expect_prompt(&ab, 1, OUTPUT_ANY, text, 5);
     expect_prompt(&ab, 1, OUTPUT_SPEECH, text_speech, 6);
     expect_prompt(mixed, 4, OUTPUT_TEXT, all, 16);
+    /* White space alone is no piece: neither tag nor token, before, between or after others, or instead of them. */
+    const struct piece blank = {PIECE_TEXT, " \t\n\r\v\f"}, empty = {PIECE_TEXT, ""};
+    const struct piece spaced[] = {blank, ab, empty, units, blank, units, blank, ab, blank},
+                       silent[] = {blank, units, blank};
+    static const int32_t spoken_units[] = {1, SPEECH_TAG, ST + 1, PI + 2, HU + 3};
+    expect_prompt(spaced, 9, OUTPUT_TEXT, all, 16);
+    expect_prompt(silent, 3, OUTPUT_SPEECH, spoken_units, 5);
+    expect_prompt(&blank, 1, OUTPUT_ANY, bare, 1);
+    expect_prompt(&blank, 1, OUTPUT_SPEECH, spoken, 2);
     struct prompt prompt;
     assert_ok(prompt_create(components, mixed, 3, OUTPUT_SPEECH, &prompt));
     assert_int_equal(prompt.state.pitch, 2); /* what generated speech goes on with */
@@ -105,6 +114,10 @@ static void seeds_repeat_and_samples_do_not_see_each_other(void **state)
     struct generated *many = generate(20, 3, OUTPUT_ANY, 60), *other = generate(1, 4, OUTPUT_ANY, 60);
     assert_same(one, again);
     assert_same(one, &many[0]);
+    struct generated *five = generate(5, 3, OUTPUT_ANY, 60);
+    for (int i = 0; i < 5; i++)
+        assert_same(&five[i], &many[i]);
+    generated_free(five, 5);
     assert_true(one->count != other->count || memcmp(one->ids, other->ids, (size_t)one->count * sizeof *one->ids) != 0);
     int different = 0;
     for (int i = 1; i < 20; i++)
@@ -175,10 +188,51 @@ static void outputs_are_split_and_nothing_is_dropped(void **state)
     assert_string_equal(pieces[1].text, "[Hu4][Pi1][Hu5]");
     assert_string_equal(pieces[2].text, "c");
     assert_string_equal(pieces[3].text, "[St2]");
+    assert_int_equal(pieces[1].size, 15);
     output_pieces_free(pieces, count);
     assert_ok(output_split(components, &prompt, ids, 0, NULL, &pieces, &count));
     assert_int_equal(count, 0);
     output_pieces_free(pieces, count);
+    /* Byte pieces are 3 + byte: a NUL hides nothing that follows it. */
+    static const int32_t with_nul[] = {A, 3, A + 1, 3 + 0x0A};
+    assert_ok(output_split(components, &prompt, with_nul, 4, NULL, &pieces, &count));
+    assert_int_equal(count, 1);
+    assert_int_equal(pieces[0].size, 4);
+    assert_memory_equal(pieces[0].text, "a\0b\n", 5);
+    output_pieces_free(pieces, count);
+}
+
+static void expect_description(const char *bytes, int64_t size, const char *printable, const char *json)
+{
+    struct output_piece piece = {.text = guarded_allocate((size_t)size), .size = size};
+    char *text;
+    json_t *object;
+    memcpy(piece.text, bytes, (size_t)size);
+    assert_ok(text_printable(piece.text, size, &text));
+    assert_string_equal(text, printable);
+    free(text);
+    assert_ok(output_piece_describe(&piece, &object));
+    text = json_dumps(object, JSON_SORT_KEYS | JSON_COMPACT);
+    assert_non_null(text);
+    assert_string_equal(text, json);
+    free(text);
+    json_decref(object);
+    guarded_free(piece.text);
+}
+
+/* NUL, controls, a C1 control, an accent; a lone continuation byte, a surrogate, an overlong slash, a cut character. */
+static void any_bytes_can_be_printed_and_described(void **state)
+{
+    (void)state;
+    expect_description("a\0b\n\x1b\x7f\xc2\x9b\xc3\xa9", 10, "a\\x00b\\n\\x1B\\x7F\\xC2\\x9B\xc3\xa9",
+                       "{\"kind\":\"text\",\"text\":\"a\\u0000b\\n\\u001B\x7f\xc2\x9b\xc3\xa9\"}");
+#define BAD "\xef\xbf\xbd"
+    expect_description("x\x80y", 3, "x" BAD "y", "{\"bytes\":\"788079\",\"kind\":\"text\",\"text\":\"x" BAD "y\"}");
+    expect_description("\xed\xa0\x80", 3, BAD BAD BAD,
+                       "{\"bytes\":\"eda080\",\"kind\":\"text\",\"text\":\"" BAD BAD BAD "\"}");
+    expect_description("\xc0\xaf\xe2\x82", 4, BAD BAD BAD BAD,
+                       "{\"bytes\":\"c0afe282\",\"kind\":\"text\",\"text\":\"" BAD BAD BAD BAD "\"}");
+    expect_description("", 0, "", "{\"kind\":\"text\",\"text\":\"\"}");
 }
 
 int main(void)
@@ -189,6 +243,7 @@ int main(void)
         cmocka_unit_test(modes_hold_for_ten_thousand_tokens),
         cmocka_unit_test(limits_are_kept),
         cmocka_unit_test(outputs_are_split_and_nothing_is_dropped),
+        cmocka_unit_test(any_bytes_can_be_printed_and_described),
     };
     return cmocka_run_group_tests(tests, open_world, close_world);
 }

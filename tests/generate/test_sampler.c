@@ -95,16 +95,32 @@ static void frequencies_are_the_distributions(void **state)
 static void greedy_takes_the_first_of_the_largest_and_nan_is_refused(void **state)
 {
     (void)state;
-    float logits[IDS] = {1, 5, 5, NAN, 0, 0};
+    float logits[IDS] = {1, 5, 5, -INFINITY, 0, 0};
     static const bool allowed[IDS] = {true, true, true, true, true, true};
     struct sampling greedy = {0, 0, 1};
     struct rng rng = rng_make(1, RNG_TEST, 0, 0);
     struct sampler *sampler;
     assert_ok(sampler_create(IDS, &sampler));
+    const struct sampling drawn = {1, 0, 1};
+    const struct sampling *const both[] = {&greedy, &drawn};
     assert_int_equal(sampler_pick(sampler, &greedy, logits, allowed, &rng), 1);
+    /* One allowed NaN or plus infinity condemns all; a banned one, or minus infinity, condemns none. */
+    for (int i = 0; i < 2; i++) {
+        bool some[IDS] = {true, true, true, false, true, true};
+        static const float bad[] = {NAN, INFINITY};
+        for (int b = 0; b < 2; b++) {
+            logits[3] = bad[b];
+            assert_in_range(sampler_pick(sampler, both[i], logits, some, &rng), 0, IDS - 1);
+            assert_int_equal(sampler_pick(sampler, both[i], logits, allowed, &rng), -1);
+        }
+        logits[3] = -INFINITY;
+        assert_in_range(sampler_pick(sampler, both[i], logits, allowed, &rng), 0, IDS - 1);
+    }
     for (int i = 0; i < IDS; i++)
-        logits[i] = NAN;
+        logits[i] = -INFINITY;
     assert_int_equal(sampler_pick(sampler, &greedy, logits, allowed, &rng), -1);
+    logits[IDS - 1] = 0;
+    assert_int_equal(sampler_pick(sampler, &drawn, logits, allowed, &rng), IDS - 1);
     sampler_destroy(sampler);
     struct sampling bad = {-1, 0, 1};
     assert_fails(sampling_check(&bad), STATUS_USAGE, "temperature");

@@ -98,6 +98,10 @@ static const struct bad_case {
     {"$B/generate --model $D/run --text a --output text > /dev/full", 74, "standard output"},
     /* ---- evaluate ---- */
     {"$B/evaluate --config $D/run.yaml pairs", 2, "file"},
+    {"$B/evaluate --config $D/run.yaml learning extra", 2, "extra"},
+    {"$B/evaluate --config $D/run.yaml generation extra", 2, "extra"},
+    {"$B/evaluate --config $D/run.yaml pairs $D/pairs_long.jsonl $D/pairs_long.jsonl", 2, "pairs_long.jsonl"},
+    {"$B/evaluate --config $D/run.yaml pairs $D/pairs_long.jsonl", 2, "\"long one\""},
     {"$B/evaluate --config $D/run.yaml pairs $D/none.jsonl", 2, "none.jsonl"},
     {"$B/evaluate --config $D/run.yaml pairs $D/empty", 65, "no pairs"},
     {"$B/evaluate --config $D/run.yaml pairs $D/pairs_not_json.jsonl", 65, "pairs_not_json.jsonl:2"},
@@ -162,6 +166,17 @@ static void write_configurations(void)
                "{\"id\": \"1\", \"correct\": {\"units\": \"[Hu1\"}, \"incorrect\": {\"text\": \"b\"}}\n");
 }
 
+/* A side beyond the model's context. */
+static void write_long_pair(void)
+{
+    static char text[6000];
+    char *at =
+        text + sprintf(text, "{\"id\": \"long one\", \"correct\": {\"text\": \"a\"}, \"incorrect\": {\"text\": \"");
+    memset(at, 'b', 5000);
+    strcpy(at + 5000, "\"}}\n");
+    write_file("pairs_long.jsonl", text);
+}
+
 static void must_run(const char *format)
 {
     char output[4000], command[4000];
@@ -182,6 +197,7 @@ static int make_world(void **state)
         return -1;
     write_tone();
     write_configurations();
+    write_long_pair();
     must_run("$B/train --config $D/run.yaml");
     must_run("cd $D; for c in flipped truncated swapped; do cp -r run/checkpoints/step_00000002 ${c}_checkpoint; done");
     must_run("cd $D; printf x | dd of=flipped_checkpoint/model.safetensors bs=1 seek=3000 conv=notrunc status=none");

@@ -163,8 +163,21 @@ static void evaluate(void)
     assert_non_null(strstr(expect(0, "$B/evaluate --config $D/small.yaml generation"), "held out"));
     assert_non_null(strstr(expect(0, "$B/evaluate --config $D/small.yaml pairs $D/run/evaluation/pairs_shuffled.jsonl"),
                            "mean a token"));
-    expect(0, "ls $D/run/evaluation/results_learning.json $D/run/evaluation/results_pairs.json "
-              "$D/run/evaluation/samples_pairs.jsonl");
+    expect(0, "ls $D/run/evaluation/results_learning.json $D/run/evaluation/samples_pairs_pairs_shuffled.jsonl");
+    /* The results name the model's folder, the protocol and the pairs by hash. */
+    expect(0, "cd $D/run/evaluation && f=results_pairs_pairs_shuffled.json && grep -q '\"protocol\"' $f && "
+              "grep -q checkpoints/step_00000006 $f && "
+              "grep -q $(sha256sum pairs_shuffled.jsonl | cut -d ' ' -f 1) $f");
+    /* Pitch and style are the model's, not the configuration's. */
+    expect(0,
+           "$B/evaluate --config $D/small.yaml learning data.expressive=false --out $D/again && grep -q Pi "
+           "$D/again/pairs_shuffled.jsonl && cmp $D/run/evaluation/pairs_shuffled.jsonl $D/again/pairs_shuffled.jsonl");
+    /* Another file of pairs leaves the first one's results alone. */
+    expect(
+        0,
+        "cd $D/run/evaluation && sha256sum results_*.json > $D/results.txt && cp pairs_shuffled.jsonl $D/other.jsonl");
+    expect(0, "$B/evaluate --config $D/small.yaml pairs $D/other.jsonl && "
+              "cd $D/run/evaluation && sha256sum --quiet -c $D/results.txt && ls results_pairs_other.json");
 }
 
 static void inspect(void)
