@@ -256,6 +256,14 @@ static void a_foreign_folder_is_read(void **state)
 /* ---- refusals ---- */
 
 /* A config.json of one good object with one member set or (NULL) removed. */
+static void write_text(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
 static void write_config(const char *folder, const char *key, const char *value)
 {
     char path[700];
@@ -274,7 +282,7 @@ static void write_config(const char *folder, const char *key, const char *value)
     assert_non_null(text);
     assert_ok(make_directories(folder));
     snprintf(path, sizeof path, "%s/config.json", folder);
-    assert_ok(atomic_write(path, text, (int64_t)strlen(text)));
+    write_text(path, text);
     free(text);
     json_decref(root);
 }
@@ -323,7 +331,7 @@ static void configurations_are_read_or_refused_by_name(void **state)
         if (cases[i].text && strcmp(cases[i].text, "not valid JSON") == 0) {
             char path[800];
             snprintf(path, sizeof path, "%s/config.json", folder);
-            assert_ok(atomic_write(path, "{\"hidden_size\": 1e", 18));
+            write_text(path, "{\"hidden_size\": 1e");
         } else {
             write_config(folder, cases[i].key, cases[i].value);
         }
@@ -340,14 +348,16 @@ static void configurations_are_read_or_refused_by_name(void **state)
     assert_fails(llama_read_config(folder_path("nowhere"), &config), STATUS_USAGE, "nowhere/config.json");
 }
 
-/* A folder of a small model with one tensor changed by `alter`, which may drop it (false). */
+/* A change to one tensor of a small model's folder. */
 struct change {
     const char *tensor, *text;
     int what;
 };
 enum { DROPPED, RENAMED, TRANSPOSED, SHORT, NOT_FINITE, WRONG_TYPE, UNTIED, TIED_COPY, ROTARY };
 
-static void write_changed(const struct llama_fixture *fixture, const struct change *change, const char *folder)
+/* The folder is never published: what is read lies under atomic_directory_path. */
+static struct atomic_directory *write_changed(const struct llama_fixture *fixture, const struct change *change,
+                                              const char *folder)
 {
     enum { MOST = 40 };
     const struct parameter_layout *layout = &fixture->model->layout;
@@ -398,7 +408,7 @@ static void write_changed(const struct llama_fixture *fixture, const struct chan
     assert_ok(atomic_directory_create(directory, "model.safetensors", 0, &file));
     assert_ok(safetensors_write(file, infos, data, count, NULL, 0));
     assert_ok(output_close(file));
-    assert_ok(atomic_directory_commit(directory));
+    return directory;
 }
 
 static void tensors_are_refused_by_name(void **state)
@@ -432,14 +442,15 @@ static void tensors_are_refused_by_name(void **state)
         const struct change *changes = is_tied ? tied : plain;
         size_t count = is_tied ? sizeof tied / sizeof *tied : sizeof plain / sizeof *plain;
         for (size_t i = 0; i < count; i++) {
-            const char *folder = folder_path("changed");
-            write_changed(&fixture, &changes[i], folder);
+            struct atomic_directory *directory = write_changed(&fixture, &changes[i], folder_path("changed"));
+            const char *folder = atomic_directory_path(directory);
             if (!changes[i].text) {
                 assert_ok(llama_read_weights(reader.model, folder, NULL, NULL));
-                continue;
+            } else {
+                assert_fails(llama_read_weights(reader.model, folder, NULL, NULL), STATUS_CORRUPT, changes[i].text);
+                assert_non_null(strstr(status_text(), "changed"));
             }
-            assert_fails(llama_read_weights(reader.model, folder, NULL, NULL), STATUS_CORRUPT, changes[i].text);
-            assert_non_null(strstr(status_text(), "changed"));
+            atomic_directory_abandon(directory);
         }
         llama_fixture_destroy(&fixture);
         llama_fixture_destroy(&reader);
