@@ -38,7 +38,9 @@ static const struct chart {
     const char *prefixes[3];
 } charts[] = {
     {"Training loss", "nats a token", {"loss", NULL, NULL}},
-    {"Validation loss", "nats a token", {"validation/", NULL, NULL}},
+    {"Held-out speech", "nats a token", {"validation/speech/", NULL, NULL}},
+    {"Held-out interleaved", "nats a token", {"validation/interleaved/", NULL, NULL}},
+    {"Held-out text, and all", "nats a token", {"validation/text/", "validation/loss", NULL}},
     {"Gradient norm", "before clipping", {"grad_norm", NULL, NULL}},
     {"Learning rate", "", {"lr", NULL, NULL}},
     {"Speed", "tokens a second", {"tokens_per_second", NULL, NULL}},
@@ -102,8 +104,12 @@ fail:
     return result;
 }
 
+/* Tags are one in hundreds of tokens: their curve is noise and widens the scale. */
 static bool in_chart(const struct chart *chart, const char *name)
 {
+    size_t length = strlen(name);
+    if (length > 4 && !strcmp(name + length - 4, "/tag"))
+        return false;
     for (int i = 0; i < 3 && chart->prefixes[i]; i++)
         if (!strncmp(name, chart->prefixes[i], strlen(chart->prefixes[i])))
             return true;
@@ -143,7 +149,7 @@ static void draw_axes(FILE *page, struct range x, struct range y)
     double first = ceil(y.low / step) * step;
     for (int i = 0; i < MAX_TICKS && first + i * step <= y.high + 1e-9 * step; i++) {
         double value = first + i * step;
-        fprintf(page, "<line class=grid x1=%d x2=%d y1=%.1f y2=%.1f /><text x=%d y=%.1f text-anchor=end>%.4g</text>\n",
+        fprintf(page, "<line class=grid x1=%d x2=%d y1=%.1f y2=%.1f /><text x=%d y=%.1f text-anchor=end>%.5g</text>\n",
                 LEFT, WIDTH - RIGHT, y_of(y, value), y_of(y, value), LEFT - 6, y_of(y, value) + 4,
                 fabs(value) < 1e-12 * step ? 0 : value);
     }
@@ -203,7 +209,7 @@ static void draw_chart(FILE *page, const struct chart *chart, const struct curve
     for (int i = 0; i < curves->count; i++) {
         const struct series *series = &curves->series[i];
         if (in_chart(chart, series->name))
-            fprintf(page, "<span><i style=\"background:%s\"></i>%s %.4g</span> ", colours[drawn++ % colour_count],
+            fprintf(page, "<span><i style=\"background:%s\"></i>%s %.5g</span> ", colours[drawn++ % colour_count],
                     series->name, series->values[series->count - 1]);
     }
     fputs("</p></figure>\n", page);
