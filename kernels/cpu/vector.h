@@ -209,7 +209,7 @@ INLINE vector vector_exp(vector x)
 INLINE vector vector_exp_probability(vector x)
 {
     vector shifted, e = vector_exp_parts(x, &shifted);
-    vector result = e * (vector)(((vector_int)shifted << 23) + (127 << 23));
+    vector result = e * (vector)(((vector_int)shifted + 127) << 23);
     vector_int small = x < -87.0f;
     return (vector)(~small & (vector_int)result);
 }
