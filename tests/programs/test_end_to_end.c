@@ -155,6 +155,9 @@ static void generate(void)
     assert_ok(json_read(path, &root));
     assert_int_equal(json_array_size(root), 2);
     json_decref(root);
+    /* A folder that cannot be made is noticed before the decoding. */
+    expect(0, "touch $D/file; $B/generate --model $D/run --text a --output text --out $D/file > $D/log 2>&1; "
+              "test $? -eq 2 && ! grep -q generating $D/log");
 }
 
 static void evaluate(void)
