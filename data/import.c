@@ -26,7 +26,7 @@ const char *import_kind_name(enum import_kind kind)
 
 struct import_row *import_add(struct import *import)
 {
-    if (import->count == import->capacity) {
+    if (!import->rows || import->count == import->capacity) {
         int64_t capacity = import->capacity ? 2 * import->capacity : 256;
         struct import_row *rows = realloc(import->rows, (size_t)capacity * sizeof *rows);
         if (!rows)
@@ -52,7 +52,7 @@ enum status import_add_word(struct import_row *row, const char *text, double sta
 {
     if (!has_letter(text))
         return STATUS_OK;
-    if (row->word_count == row->word_capacity) {
+    if (!row->words || row->word_count == row->word_capacity) {
         int64_t capacity = row->word_capacity ? 2 * row->word_capacity : 32;
         struct import_word *words = realloc(row->words, (size_t)capacity * sizeof *words);
         if (!words)

@@ -23,7 +23,7 @@ static enum status read_sibling(const char *audio, char **text)
     void *data = NULL;
     int64_t size = 0;
     const char *dot = strrchr(audio, '.');
-    int length = snprintf(path, sizeof path, "%.*s.txt", (int)(dot - audio), audio);
+    int length = snprintf(path, sizeof path, "%.*s.txt", dot ? (int)(dot - audio) : 0, audio);
     *text = NULL;
     if (length >= (int)sizeof path)
         FAIL(STATUS_USAGE, "%s: the path is too long", audio);
@@ -32,7 +32,7 @@ static enum status read_sibling(const char *audio, char **text)
     TRY(file_read(path, IMPORT_FILE_LIMIT, &data, &size));
     *text = import_clean_text(data, size);
     if (!*text)
-        TRY(out_of_memory(path));
+        FAIL(STATUS_INTERNAL, "%s: out of memory", path);
     if (!**text) {
         free(*text);
         *text = NULL;
@@ -107,7 +107,7 @@ static enum status visit_transcript(struct import *import, const char *path)
         number++;
         line = strndup(next, (size_t)length);
         if (!line)
-            TRY(out_of_memory(path));
+            FAIL(STATUS_INTERNAL, "%s: out of memory", path);
         if (line[strspn(line, " \t\r")] != 0)
             TRY(add_utterance(import, path, folder, number, line, (int64_t)strlen(line)));
         free(line);

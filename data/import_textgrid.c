@@ -293,7 +293,7 @@ static enum status visit_grid(struct import *import, const char *path)
     if (!stem || !grid.label)
         FAIL(STATUS_INTERNAL, "%s: out of memory", path);
     TRY(read_text(path, &grid.text));
-    grid.at = grid.text;
+    grid.at = grid.text ? grid.text : "";
     if (!import_find_audio(import->options->audio ? import->options->audio : import->root, stem, audio)) {
         import->counts.without_audio++;
         goto fail;

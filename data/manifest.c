@@ -81,7 +81,7 @@ static enum status take_units(const char *where, json_t *object, struct manifest
         goto fail;
     row->units[stream] = malloc(count * sizeof *row->units[stream]);
     if (!row->units[stream])
-        TRY(out_of_memory(where));
+        FAIL(STATUS_INTERNAL, "%s: out of memory", where);
     for (size_t i = 0; i < count; i++) {
         json_t *item = json_array_get(value, i);
         json_int_t unit = json_integer_value(item);
@@ -147,7 +147,7 @@ static enum status take_words(const char *where, json_t *object, struct manifest
         FAIL(STATUS_CORRUPT, "%s: \"words\" without \"text\"", where);
     row->words = calloc(json_array_size(value), sizeof *row->words);
     if (!row->words)
-        TRY(out_of_memory(where));
+        FAIL(STATUS_INTERNAL, "%s: out of memory", where);
     TRY(fill_words(where, value, row));
 fail:
     json_decref(value);
@@ -223,7 +223,7 @@ static enum status fill_row(const char *where, const char *manifest_path, json_t
     if (json_object_size(object) > 0) {
         row->meta = json_text(object, 0);
         if (!row->meta)
-            TRY(out_of_memory(where));
+            FAIL(STATUS_INTERNAL, "%s: out of memory", where);
         row->meta[strcspn(row->meta, "\n")] = 0;
         if (strlen(row->meta) > MANIFEST_TEXT_LIMIT)
             FAIL(STATUS_CORRUPT, "%s: the row's labels have more than %d bytes", where, MANIFEST_TEXT_LIMIT);
@@ -317,7 +317,7 @@ enum status manifest_read(const char *path, struct manifest *manifest)
     manifest->hash = sha256_of(data, (size_t)size);
     manifest->path = strdup(path);
     if (!manifest->path)
-        TRY(out_of_memory(path));
+        FAIL(STATUS_INTERNAL, "%s: out of memory", path);
     TRY(parse_lines(manifest, data, size));
     if (manifest->count == 0)
         FAIL(STATUS_CORRUPT, "%s: no rows", path);

@@ -225,7 +225,7 @@ enum status prepare_index(struct prepare *prepare, const struct prepare_dataset 
         FAIL(STATUS_INTERNAL, "out of memory");
     thread_pool_run(prepare->pool, dataset->shards, verify_task, &verification);
     TRY(gather(dataset, &verification, &index, &rejects));
-    TRY(publish(dataset, &index, rejects));
+    TRY(publish(dataset, &index, rejects ? rejects : ""));
 fail:
     for (size_t k = 0; k < shards; k++) {
         if (verification.records)

@@ -88,7 +88,7 @@ static enum status check_fit_names(const struct prepare *prepare)
     for (int64_t i = 0; i < names->count; i++) {
         const struct prepare_dataset *found = NULL;
         for (int64_t j = 0; j < prepare->dataset_count; j++)
-            if (strcmp(prepare->datasets[j].name, names->items[i]) == 0)
+            if (prepare->datasets[j].name && strcmp(prepare->datasets[j].name, names->items[i]) == 0)
                 found = prepare->datasets + j;
         if (!found)
             return status_set(STATUS_USAGE, "prepare.fit: no manifest of prepare.manifests is named %s",

@@ -181,19 +181,37 @@ static enum status make_folders(const struct prepare_dataset *dataset)
     return make_directories(path);
 }
 
-/* The numbers of this part's shards that must be made. */
-static int64_t list_missing(const struct prepare *prepare, const struct prepare_dataset *dataset, int64_t *missing,
-                            int64_t *rows)
+struct survey {
+    const struct prepare *prepare;
+    const struct prepare_dataset *dataset;
+    bool *current; /* of this part's shards, in order */
+};
+
+static void survey_shard(void *argument, int64_t task, int worker)
 {
-    int64_t count = 0;
-    *rows = 0;
-    for (int64_t k = prepare->options->part - 1; k < dataset->shards; k += prepare->options->parts) {
-        if (is_current(dataset, k))
+    (void)worker;
+    struct survey *survey = argument;
+    const struct prepare_options *options = survey->prepare->options;
+    survey->current[task] = is_current(survey->dataset, options->part - 1 + task * options->parts);
+}
+
+/* The numbers of this part's shards that must be made, and their rows. */
+static enum status list_missing(const struct prepare *prepare, const struct prepare_dataset *dataset, int64_t owned,
+                                int64_t *missing, int64_t *count, int64_t *rows)
+{
+    struct survey survey = {prepare, dataset, calloc((size_t)owned + 1, sizeof *survey.current)};
+    if (!survey.current)
+        return status_set(STATUS_INTERNAL, "out of memory");
+    thread_pool_run(prepare->pool, owned, survey_shard, &survey);
+    for (int64_t i = 0; i < owned; i++) {
+        if (survey.current[i])
             continue;
-        *rows += prepare_shard_count(dataset, k);
-        missing[count++] = k;
+        int64_t number = prepare->options->part - 1 + i * prepare->options->parts;
+        missing[(*count)++] = number;
+        *rows += prepare_shard_count(dataset, number);
     }
-    return count;
+    free(survey.current);
+    return STATUS_OK;
 }
 
 static enum status make_missing(struct prepare *prepare, const struct prepare_dataset *dataset, const int64_t *missing,
@@ -224,16 +242,19 @@ fail:
 enum status prepare_shards(struct prepare *prepare, const struct prepare_dataset *dataset)
 {
     enum status result = STATUS_OK;
-    int64_t rows = 0, *missing = calloc((size_t)dataset->shards + 1, sizeof *missing);
+    const struct prepare_options *options = prepare->options;
+    int64_t owned = (dataset->shards - options->part + options->parts) / options->parts, count = 0, rows = 0;
+    int64_t *missing = calloc((size_t)owned + 1, sizeof *missing);
     if (!missing)
         FAIL(STATUS_INTERNAL, "out of memory");
     TRY(make_folders(dataset));
-    int64_t count = list_missing(prepare, dataset, missing, &rows);
+    TRY(list_missing(prepare, dataset, owned, missing, &count, &rows));
     if (count > 0) {
         TRY(remove_index(dataset));
         TRY(make_missing(prepare, dataset, missing, count, rows));
     }
-    log_info("%s: %lld shards made, the others of this part verified", dataset->folder, (long long)count);
+    log_info("%s: %lld shards made, %lld were current and whole", dataset->folder, (long long)count,
+             (long long)(owned - count));
 fail:
     free(missing);
     return result;

@@ -65,12 +65,10 @@ static enum status file_inspector(const char *path, inspector *inspect)
     fclose(file);
     if (failed)
         return status_set(STATUS_IO, "%s: cannot be read", path);
-    if (size >= 8 && memcmp(head, "\211HDF\r\n\032\n", 8) == 0)
+    if ((size >= 8 && memcmp(head, "\211HDF\r\n\032\n", 8) == 0) || ends_with(path, ".h5"))
         *inspect = inspect_shard;
     else if (ends_with(path, ".safetensors") || (size == 9 && head[8] == '{' && head[4] == 0 && head[7] == 0))
         *inspect = inspect_safetensors;
-    else if (ends_with(path, ".h5"))
-        *inspect = inspect_shard;
     else if (ends_with(path, ".jsonl"))
         *inspect = inspect_manifest;
     else if (ends_with(path, ".model"))
@@ -98,7 +96,7 @@ static enum status inspect_path(const char *path, const struct inspect_options *
                               path);
     } else {
         enum status result = file_inspector(path, &inspect);
-        if (result != STATUS_OK)
+        if (result != STATUS_OK || !inspect)
             return result;
     }
     return inspect(path, inspect_options);

@@ -236,8 +236,7 @@ static enum status decode_input(const struct tools *tools, const char *pattern, 
     enum status result = STATUS_OK;
     char *line = NULL;
     size_t capacity = 0;
-    ssize_t length;
-    while ((length = getline(&line, &capacity, stdin)) >= 0) {
+    while (getline(&line, &capacity, stdin) >= 0) {
         line[strcspn(line, "\r\n")] = 0;
         if (line[strspn(line, " \t")] != 0)
             TRY(decode_numbered(tools, pattern, line, number));

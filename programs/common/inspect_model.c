@@ -63,7 +63,7 @@ static enum status check_finite(const char *path, const struct tensor_info *info
         for (int64_t i = 0; i < count; i++)
             if (!isfinite(values[i]))
                 return status_set(STATUS_CORRUPT, "%s: tensor %s has %g at %lld", path, info->name, (double)values[i],
-                                  (long long)(begin + i));
+                                  (long long)begin + (long long)i);
     }
     return STATUS_OK;
 }
