@@ -201,7 +201,8 @@ INLINE vector vector_exp(vector x)
     x = vector_min(vector_fill(89.0f), vector_max(vector_fill(-105.0f), x));
     vector e = vector_exp_parts(x, &shifted);
     vector_int exponent = (vector_int)shifted - (vector_int)vector_fill(12582912.0f), half = exponent >> 1;
-    vector first = (vector)((half + 127) << 23), second = (vector)((exponent - half + 127) << 23);
+    vector first = (vector)((vector_bits)(half + 127) << 23),
+           second = (vector)((vector_bits)(exponent - half + 127) << 23);
     return e * first * second;
 }
 
@@ -209,7 +210,7 @@ INLINE vector vector_exp(vector x)
 INLINE vector vector_exp_probability(vector x)
 {
     vector shifted, e = vector_exp_parts(x, &shifted);
-    vector result = e * (vector)(((vector_int)shifted + 127) << 23);
+    vector result = e * (vector)(((vector_bits)shifted << 23) + (127u << 23)); /* nonsense where small */
     vector_int small = x < -87.0f;
     return (vector)(~small & (vector_int)result);
 }
