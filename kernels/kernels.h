@@ -32,7 +32,8 @@ struct device_context {
 
 /* C = alpha * op(A) op(B) + beta * C (+ addend): op(A) is m x k, op(B) is k x n, C is m x n, `batch` times.
  * Types (a, b, c): (F32, F32, F32), (BF16, BF16, BF16), (BF16, BF16, F32). beta is 0 or 1.
- * k is never split by the number of threads. Row-stable in m when !a_transposed and m <= 16. */
+ * k is never split by the number of threads. Row-stable in m when !a_transposed and m <= 16; on the cpu for any m where
+ * `describe` says "own tiles". */
 struct matmul {
     int64_t m, n, k, batch; /* batch >= 1 */
     const void *a, *b;
@@ -105,7 +106,10 @@ struct rope {
  * Query i of row b attends to keys j with start <= j <= i + (key_length - query_length), start = starts[b*T + i] (in
  * key indices; NULL = 0). Query head h uses key/value head h / (H/G). Row-stable over b.
  * key_lengths (NULL = key_length for all rows) gives each row its own number of keys: for batched decoding; then
- * query i of row b attends up to i + key_lengths[b] - query_length. */
+ * query i of row b attends up to i + key_lengths[b] - query_length. What lies behind a row's keys is not read.
+ * A query whose range is empty gets output 0 and log_sum_exp -infinity. head_size is at most 512. A NaN or infinity
+ * among the values may also reach nearby queries that do not attend to it. On the cpu a query's output has the same
+ * bits whatever queries are computed with it. */
 struct attention_forward {
     int64_t batch, query_length, key_length, heads, kv_heads, head_size;
     const void *query, *key, *value; /* token strides below; a head is D consecutive elements */
@@ -231,7 +235,7 @@ struct kernels {
     size_t (*attention_backward_scratch_size)(const struct attention_backward *);
     size_t (*squared_norm_scratch_size)(const struct squared_norm *);
 
-    /* "haswell f32 tiles, oneDNN 2.6 avx512_core_bf16": what decides the bits; kept in run.json. */
+    /* "x86-64-v3 kernels, f32: own tiles, bf16: oneDNN tiles": what decides the bits; kept in run.json. */
     const char *(*describe)(const struct device_context *);
 };
 
