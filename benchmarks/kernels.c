@@ -65,8 +65,8 @@ RUNNER(cross_entropy)
 RUNNER(squared_norm)
 RUNNER(adamw)
 
-static void bench_matmul(struct setting *s, const struct arrays *x, const char *name, int64_t m, int64_t n,
-                         int64_t k, int form)
+static void bench_matmul(struct setting *s, const struct arrays *x, const char *name, int64_t m, int64_t n, int64_t k,
+                         int form)
 {
     /* form 0: activations times weights^T; 1: gradients times weights; 2: gradients^T times activations, added */
     struct run_matmul run = {s,
