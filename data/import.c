@@ -52,7 +52,7 @@ enum status import_add_word(struct import_row *row, const char *text, double sta
 {
     if (!has_letter(text))
         return STATUS_OK;
-    if (!row->words || row->word_count == row->word_capacity) {
+    if (row->word_count == row->word_capacity) {
         int64_t capacity = row->word_capacity ? 2 * row->word_capacity : 32;
         struct import_word *words = realloc(row->words, (size_t)capacity * sizeof *words);
         if (!words)
@@ -60,6 +60,8 @@ enum status import_add_word(struct import_row *row, const char *text, double sta
         row->words = words;
         row->word_capacity = capacity;
     }
+    if (!row->words)
+        return status_set(STATUS_INTERNAL, "out of memory");
     const struct import_word *last = row->word_count ? row->words + row->word_count - 1 : NULL;
     if (last && start < last->end)
         start = last->end;
