@@ -1,4 +1,5 @@
 /* prepare from manifests to datasets, on the ten recorded clips of pocketsphinx-testdata. */
+#include "support/sentencepiece_builder.h"
 #include "support/test_support.h"
 
 #include "data/prepare.h"
@@ -300,6 +301,63 @@ static void what_is_current_is_kept(void **state)
     assert_memory_equal(&after, before, sizeof after);
 }
 
+static double report_number(const json_t *report, const char *outer, const char *key)
+{
+    const json_t *object = outer ? json_object_get(report, outer) : report;
+    const json_t *value = json_object_get(object, key);
+    if (!json_is_number(value))
+        fail_msg("the report has no %s", key);
+    return json_number_value(value);
+}
+
+/* A text model of single letters makes one token of each character and one of the dummy prefix; spans of one word make
+ * as many spans as words. So everything can be counted plainly. */
+static void the_report_counts_tokens_and_switches(void **state)
+{
+    (void)state;
+    const char *none[] = {NULL};
+    struct bytes model = build_small_model(none, 0);
+    assert_ok(atomic_write(in_directory("letters.model"), model.data, (int64_t)model.size));
+    bytes_free(&model);
+    struct interleave_options interleave = {INTERLEAVE_SPANS, 1, 1, 1, 1, 7};
+    struct job *job = new_job(in_directory("out-1-1"), in_directory("speech.jsonl"));
+    job->tokenizer.text_model = in_directory("letters.model");
+    job->options.interleave = &interleave;
+    job->options.stages = PREPARE_INDEX;
+    assert_ok(prepare_run(&job->options));
+    int64_t text_tokens = 0, runs[STREAM_COUNT] = {0}, samples = 0, words = 0, aligned = 0;
+    struct dataset *dataset = NULL;
+    assert_ok(dataset_open(in_directory("out-1-1/speech"), &dataset));
+    for (int64_t i = 0; i < dataset_rows(dataset); i++) {
+        struct shard_row row;
+        assert_ok(dataset_row(dataset, i, &row));
+        text_tokens += row.text_length > 0 ? row.text_length + 1 : 0;
+        samples += row.duration;
+        words += row.word_count;
+        aligned += row.word_count > 0;
+        for (int stream = 0; stream < STREAM_COUNT; stream++)
+            for (int64_t j = 0; j < row.units.count[stream]; j++)
+                runs[stream] +=
+                    j == 0 || stream == STREAM_STYLE || row.units.values[stream][j] != row.units.values[stream][j - 1];
+    }
+    dataset_close(dataset);
+    json_t *report = NULL, *streams;
+    assert_ok(json_read(in_directory("out-1-1/speech/report.json"), &report));
+    streams = json_object_get(report, "streams");
+    assert_true(report_number(report, NULL, "text_tokens") == (double)text_tokens);
+    assert_true(report_number(streams, "hubert", "tokens") == (double)runs[0]);
+    assert_true(report_number(streams, "pitch", "tokens") == (double)runs[1]);
+    assert_true(report_number(streams, "style", "tokens") == (double)runs[2]);
+    assert_true(fabs(report_number(report, NULL, "hours") * 3600 * AUDIO_RATE - (double)samples) < 1e-6);
+    assert_true(fabs(report_number(streams, "hubert", "tokens_per_second") * (double)samples / AUDIO_RATE -
+                     (double)runs[0]) < 1e-6);
+    assert_true(report_number(report, "interleaved", "words") == (double)words);
+    assert_true(report_number(report, "interleaved", "switched_words") == (double)words);
+    assert_true(fabs(report_number(report, "interleaved", "spans_per_document") * (double)aligned - (double)words) <
+                1e-6);
+    json_decref(report);
+}
+
 static void text_manifests_follow_their_changes(void **state)
 {
     (void)state;
@@ -419,9 +477,13 @@ static void settings_that_do_not_fit_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(shards_hold_what_the_manifest_says),   cmocka_unit_test(rejects_have_their_reason),
-        cmocka_unit_test(parts_and_threads_change_no_byte),     cmocka_unit_test(what_is_current_is_kept),
-        cmocka_unit_test(text_manifests_follow_their_changes),  cmocka_unit_test(ready_units_need_no_audio),
+        cmocka_unit_test(shards_hold_what_the_manifest_says),
+        cmocka_unit_test(rejects_have_their_reason),
+        cmocka_unit_test(parts_and_threads_change_no_byte),
+        cmocka_unit_test(what_is_current_is_kept),
+        cmocka_unit_test(the_report_counts_tokens_and_switches),
+        cmocka_unit_test(text_manifests_follow_their_changes),
+        cmocka_unit_test(ready_units_need_no_audio),
         cmocka_unit_test(settings_that_do_not_fit_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
