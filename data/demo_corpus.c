@@ -288,6 +288,19 @@ static bool is_current(const char *folder, const struct demo_corpus_options *opt
     return current;
 }
 
+/* Only a corpus is replaced: a folder of the user's own, named by mistake, is not. */
+static enum status check_replaceable(const char *folder)
+{
+    char path[4096];
+    if (access(folder, F_OK) != 0)
+        return STATUS_OK;
+    snprintf(path, sizeof path, "%s/corpus.json", folder);
+    if (access(path, F_OK) != 0)
+        return status_set(STATUS_USAGE,
+                          "%s exists and is no corpus of this program (no corpus.json): name another folder", folder);
+    return STATUS_OK;
+}
+
 static enum status publish(struct corpus *corpus)
 {
     enum status result = STATUS_OK;
@@ -319,6 +332,7 @@ enum status demo_corpus_make(const char *folder, const struct demo_corpus_option
     *reused = is_current(folder, options);
     if (*reused)
         return STATUS_OK;
+    TRY(check_replaceable(folder));
     TRY(atomic_directory_begin(folder, true, &corpus.directory));
     snprintf(path, sizeof path, "%s/real", atomic_directory_path(corpus.directory));
     TRY(make_directories(path));

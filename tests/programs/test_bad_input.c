@@ -96,6 +96,10 @@ static const struct bad_case {
     {"$B/generate --model $D/run --text \"$(head -c 5000 /dev/zero | tr '\\0' a)\"", 2, "context"},
     {"$B/generate --model $D/run --text a --output text --out $D/empty", 2, "empty"},
     {"$B/generate --model $D/run --text a --output text > /dev/full", 74, "standard output"},
+    /* ---- demo_corpus ---- */
+    {"$B/demo_corpus", 2, "--output"},
+    {"$B/demo_corpus --output $D/corpus", 2, "no corpus of this program"},
+    {"$B/demo_corpus --output $D/x --synthetic-minutes many", 2, "--synthetic-minutes"},
     /* ---- evaluate ---- */
     {"$B/evaluate --config $D/run.yaml pairs", 2, "file"},
     {"$B/evaluate --config $D/run.yaml learning extra", 2, "extra"},
