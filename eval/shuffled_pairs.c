@@ -21,7 +21,7 @@ static void print_units(FILE *stream, const struct vocabulary *vocabulary, const
     }
 }
 
-enum status shuffled_pairs_write(const struct learning_data *data, const char *path)
+enum status shuffled_pairs_write(const struct learning_data *data, int64_t context, const char *path)
 {
     enum status result = STATUS_OK;
     const struct vocabulary *vocabulary = &data->components->vocabulary;
@@ -33,6 +33,8 @@ enum status shuffled_pairs_write(const struct learning_data *data, const char *p
         return status_set(STATUS_INTERNAL, "no memory for pairs");
     TRY(documents_read(&data->interleaver, data->held_out, data->held_out_count, DATASET_SPEECH, &list));
     for (int64_t i = 0; i < list.count; i++) {
+        if (list.sequences[i].count > context)
+            continue;
         fprintf(stream, "{\"id\": \"%lld\", \"correct\": {\"units\": \"", (long long)i);
         print_units(stream, vocabulary, &list.sequences[i]);
         TRY(shuffle_kind(vocabulary, TOKEN_HUBERT, data->seed, i, &list.sequences[i]));

@@ -5,6 +5,7 @@
 
 #include "eval/learning.h"
 
-enum status shuffled_pairs_write(const struct learning_data *data, const char *path);
+/* Utterances of more than `context` tokens are left out: `pairs` would refuse them. */
+enum status shuffled_pairs_write(const struct learning_data *data, int64_t context, const char *path);
 
 #endif

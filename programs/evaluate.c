@@ -218,7 +218,7 @@ static enum status run_learning(struct evaluation *evaluation, const char *unuse
     char path[4200];
     TRY(make_directories(evaluation->out));
     snprintf(path, sizeof path, "%s/pairs_shuffled.jsonl", evaluation->out);
-    TRY(shuffled_pairs_write(&data, path));
+    TRY(shuffled_pairs_write(&data, evaluation->model->config.maximum_positions, path));
     inputs = dataset_inputs(evaluation);
     if (inputs && json_object_set_new(inputs, "windowed_documents", json_integer(learning.windowed)) != 0)
         FAIL(STATUS_INTERNAL, "no memory for the results");
