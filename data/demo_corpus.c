@@ -4,25 +4,33 @@
 #include "core/rng.h"
 #include "data/demo_passages.h"
 #include "data/demo_sources.h"
+#include "data/demo_split.h"
 #include "data/synthesize.h"
 #include "io/atomic_file.h"
 #include "io/audio.h"
 #include "io/json.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { VERSION = 1, SPEECH_TRAIN = 0, SPEECH_VALIDATION, TEXT_TRAIN, TEXT_VALIDATION, TEXT_FOR_BPE, FILES };
+enum { VERSION = 2, PATH_BYTES = 4400, MOST_WORKERS = 64 };
+enum { SPEECH_TRAIN, SPEECH_VALIDATION, TEXT_TRAIN, TEXT_VALIDATION, TEXT_FOR_BPE, FILES };
 static const char *const file_names[FILES] = {"speech_train.jsonl", "speech_validation.jsonl", "text_train.jsonl",
                                               "text_validation.jsonl", "text_for_bpe.txt"};
 
-/* Words a second of the synthetic voices, for choosing how many passages fill the minutes asked for. */
+/* Words a second of the synthetic voices, for choosing how many passages fill the minutes asked for (measured). */
 static const double words_a_second = 3.15;
-static const double held_out_passages = 0.03, held_out_clips = 0.09, held_out_renders = 0.09;
+/* Some more than the share that is wanted: what shares a sentence with another text is never held out. */
+static const double held_out_clips = 0.11, held_out_passages = 0.035;
+static const double held_out_renders = 0.09; /* of the words that are rendered */
 
 static const char sources[] =
     "# Where this corpus comes from\n\n"
@@ -42,7 +50,19 @@ struct corpus {
     struct demo_clips clips;
     struct demo_book book;
     struct demo_passages passages;
+    struct demo_split *split; /* documents: the clips, then the passages */
+    struct demo_corpus_totals *totals;
 };
+
+static bool clip_held_out(const struct corpus *corpus, int64_t clip)
+{
+    return demo_split_held_out(corpus->split, clip, held_out_clips);
+}
+
+static bool passage_held_out(const struct corpus *corpus, int64_t passage)
+{
+    return demo_split_held_out(corpus->split, corpus->clips.count + passage, held_out_passages);
+}
 
 /* ---- rows ---- */
 
@@ -56,23 +76,26 @@ static enum status print_row(FILE *stream, json_t *row)
     return line ? STATUS_OK : status_set(STATUS_INTERNAL, "no memory for a row, or its text is not UTF-8");
 }
 
-/* "real/0012.wav" is written into the folder being made; adopted there once all are written. */
+/* The sound is written into the folder being made; adopted there once all are written. */
 static enum status write_sound(const struct corpus *corpus, const char *name, const float *samples, int64_t count)
 {
-    char path[4096];
+    char path[PATH_BYTES];
     snprintf(path, sizeof path, "%s/%s", atomic_directory_path(corpus->directory), name);
     return audio_write(path, samples, count);
 }
 
-static enum status add_clip(struct corpus *corpus, const struct demo_clip *clip, int64_t number)
+static enum status add_clip(struct corpus *corpus, int64_t number)
 {
     enum status result = STATUS_OK;
+    const struct demo_clip *clip = &corpus->clips.list[number];
+    bool held_out = clip_held_out(corpus, number);
     float *samples = NULL;
     int64_t count = 0;
-    char name[64];
-    double share = text_share(clip->text, corpus->options->seed);
-    bool held_out = share < held_out_clips;
-    snprintf(name, sizeof name, "real/%04lld.wav", (long long)number);
+    char name[256], id[200];
+    snprintf(id, sizeof id, "%s", clip->id);
+    for (char *c = id; *c; c++)
+        *c = *c == '/' ? '_' : *c;
+    snprintf(name, sizeof name, "real/%s.wav", id);
     TRY(audio_read(clip->path, -1, &samples, &count));
     TRY(write_sound(corpus, name, samples, count));
     TRY(atomic_directory_adopt(corpus->directory, name));
@@ -81,6 +104,8 @@ static enum status add_clip(struct corpus *corpus, const struct demo_clip *clip,
                             "speaker", clip->speaker, "source", clip->source, "synthetic", 0)));
     if (!held_out)
         fprintf(corpus->streams[TEXT_FOR_BPE], "%s\n", clip->text);
+    corpus->totals->clips[held_out]++;
+    corpus->totals->real_minutes[held_out] += (double)count / AUDIO_RATE / 60;
 fail:
     free(samples);
     return result;
@@ -90,11 +115,9 @@ static enum status add_clips(struct corpus *corpus)
 {
     enum status result = STATUS_OK;
     struct progress progress;
-    TRY(demo_prompts_read(&corpus->clips));
-    TRY(demo_recordings_read(&corpus->clips));
     progress_start(&progress, "recordings", "clips", corpus->clips.count);
     for (int64_t i = 0; i < corpus->clips.count; i++) {
-        TRY(add_clip(corpus, &corpus->clips.list[i], i));
+        TRY(add_clip(corpus, i));
         progress_update(&progress, i + 1, "");
     }
     progress_finish(&progress, corpus->clips.count, "");
@@ -105,17 +128,36 @@ fail:
 static enum status add_texts(struct corpus *corpus)
 {
     enum status result = STATUS_OK;
-    TRY(demo_book_read(&corpus->book));
-    TRY(demo_passages_make(&corpus->book, corpus->options->seed, held_out_passages, &corpus->passages));
     for (int64_t i = 0; i < corpus->passages.count; i++) {
         const struct demo_passage *passage = &corpus->passages.list[i];
-        char id[32];
-        snprintf(id, sizeof id, "passage/%05lld", (long long)i);
-        TRY(print_row(corpus->streams[passage->held_out ? TEXT_VALIDATION : TEXT_TRAIN],
-                      json_pack("{s:s, s:s}", "id", id, "text", passage->text)));
-        if (!passage->held_out)
+        bool held_out = passage_held_out(corpus, i);
+        char id[64];
+        snprintf(id, sizeof id, "kjv/%s", passage->name);
+        TRY(print_row(corpus->streams[held_out ? TEXT_VALIDATION : TEXT_TRAIN],
+                      json_pack("{s:s, s:s, s:s}", "id", id, "text", passage->text, "source", "kjv")));
+        if (!held_out)
             fprintf(corpus->streams[TEXT_FOR_BPE], "%s\n", passage->text);
+        corpus->totals->passages[held_out]++;
+        corpus->totals->words[held_out] += passage->words;
     }
+fail:
+    return result;
+}
+
+/* Everything that is written or said, and which of it may be held out. */
+static enum status read_sources(struct corpus *corpus)
+{
+    enum status result = STATUS_OK;
+    TRY(demo_prompts_read(&corpus->clips));
+    TRY(demo_recordings_read(&corpus->clips));
+    TRY(demo_book_read(&corpus->book));
+    TRY(demo_passages_make(&corpus->book, &corpus->passages));
+    TRY(demo_split_create(corpus->options->seed, &corpus->split));
+    for (int64_t i = 0; i < corpus->clips.count; i++)
+        TRY(demo_split_add(corpus->split, corpus->clips.list[i].text));
+    for (int64_t i = 0; i < corpus->passages.count; i++)
+        TRY(demo_split_add(corpus->split, corpus->passages.list[i].text));
+    demo_split_finish(corpus->split);
 fail:
     return result;
 }
@@ -145,9 +187,11 @@ static enum status choose_renders(const struct corpus *corpus, struct render **r
     rng_permutation(&rng, order, passages->count);
     for (int64_t i = 0; i < passages->count; i++) {
         const struct demo_passage *passage = &passages->list[order[i]];
-        if (passage->words < 40 || passage->words > 80 || words[passage->held_out] >= limits[passage->held_out])
+        bool held_out = passage_held_out(corpus, order[i]),
+             fits = passage->words >= PASSAGE_WORDS_MINIMUM && passage->words <= PASSAGE_WORDS_MAXIMUM;
+        if (!fits || !passage->plain || words[held_out] >= limits[held_out])
             continue;
-        words[passage->held_out] += (double)passage->words;
+        words[held_out] += (double)passage->words;
         (*renders)[*count] = (struct render){order[i], (enum synthetic_voice)(*count % SYNTHETIC_VOICES),
                                              (enum synthetic_emotion)(*count / SYNTHETIC_VOICES % SYNTHETIC_EMOTIONS)};
         (*count)++;
@@ -168,13 +212,20 @@ static json_t *describe_words(const char *text, const struct synthesis *synthesi
     return words;
 }
 
-/* Writes synthetic/N.wav and its row, synthetic/N.json. A passage that the voice reads as other words has no row. */
-static enum status render(const struct corpus *corpus, const struct render *what, int64_t number)
+/* Shared with the processes that render. */
+struct board {
+    char message[1024];   /* of a process that failed */
+    _Atomic int64_t done; /* passages */
+    int64_t samples[];    /* of each render; 0: the voice reads it as other words, it is left out */
+};
+
+/* Writes synthetic/N.wav and its row, synthetic/N.json. */
+static enum status render_one(const struct corpus *corpus, const struct render *what, int64_t number, int64_t *samples)
 {
     enum status result = STATUS_OK;
     struct synthesis synthesis = {0};
     const char *text = corpus->passages.list[what->passage].text, *voice = synthetic_voice_names[what->voice];
-    char name[64], path[4200], id[64], speaker[32], *line = NULL;
+    char name[64], path[PATH_BYTES], id[64], speaker[32], *line = NULL;
     json_t *row = NULL;
     if (synthesize(text, what->voice, what->emotion, &synthesis) == STATUS_USAGE)
         return STATUS_OK;
@@ -182,14 +233,16 @@ static enum status render(const struct corpus *corpus, const struct render *what
     snprintf(id, sizeof id, "synthetic/%04lld", (long long)number);
     snprintf(speaker, sizeof speaker, "flite-%s", voice);
     TRY(write_sound(corpus, name, synthesis.samples, synthesis.count));
-    row = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:o}", "id", id, "audio", name, "text", text, "speaker",
-                    speaker, "source", "flite", "emotion", synthetic_emotion_names[what->emotion], "synthetic", 1,
-                    "words", describe_words(text, &synthesis));
+    row =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:o}", "id", id, "audio", name, "text", text, "speaker",
+                  speaker, "source", "flite", "emotion", synthetic_emotion_names[what->emotion], "passage",
+                  corpus->passages.list[what->passage].name, "synthetic", 1, "words", describe_words(text, &synthesis));
     line = row ? json_text(row, 0) : NULL;
     if (!line)
         FAIL(STATUS_INTERNAL, "no memory for a row");
     snprintf(path, sizeof path, "%s/%s.json", atomic_directory_path(corpus->directory), id);
     TRY(atomic_write(path, line, (int64_t)strlen(line)));
+    *samples = synthesis.count;
 fail:
     synthesis_free(&synthesis);
     json_decref(row);
@@ -197,57 +250,85 @@ fail:
     return result;
 }
 
-/* flite is not for threads: worker w of W is a process that renders every W-th passage. */
-static enum status render_all(const struct corpus *corpus, const struct render *renders, int64_t count)
+/* Waits for the processes, shows how far they are. */
+static enum status await_children(pid_t *children, int64_t workers, struct board *board, int64_t count)
 {
-    int64_t workers = corpus->options->workers > 0 ? corpus->options->workers : 1;
-    pid_t children[64];
-    workers = workers > 64 ? 64 : workers;
+    struct progress progress;
+    int64_t alive = workers;
+    enum status worst = STATUS_OK;
+    progress_start(&progress, "rendering", "passages", count);
+    while (alive > 0) {
+        int status = 0;
+        for (int64_t w = 0; w < workers; w++) {
+            pid_t ended = children[w] > 0 ? waitpid(children[w], &status, WNOHANG) : 0;
+            if (ended == 0 || (ended < 0 && errno == EINTR))
+                continue;
+            children[w] = 0;
+            alive--;
+            enum status code = ended > 0 && WIFEXITED(status) ? (enum status)WEXITSTATUS(status) : STATUS_INTERNAL;
+            worst = code > worst ? code : worst;
+        }
+        if (alive > 0)
+            nanosleep(&(struct timespec){.tv_nsec = 50 * 1000 * 1000}, NULL);
+        progress_update(&progress, board->done, "");
+    }
+    progress_finish(&progress, board->done, "");
+    if (worst == STATUS_OK)
+        return STATUS_OK;
+    board->message[sizeof board->message - 1] = '\0';
+    return status_set(worst, "%s", board->message[0] ? board->message : "a process that renders speech ended early");
+}
+
+/* flite promises nothing about threads: worker w of W is a process that renders every W-th passage. */
+static enum status render_all(const struct corpus *corpus, const struct render *renders, int64_t count,
+                              struct board *board)
+{
+    int64_t workers = corpus->options->workers < 1 ? 1 : corpus->options->workers;
+    pid_t children[MOST_WORKERS];
+    workers = workers > MOST_WORKERS ? MOST_WORKERS : workers;
     fflush(NULL);
     for (int64_t w = 0; w < workers; w++) {
         children[w] = fork();
-        if (children[w] < 0)
-            return status_set(STATUS_INTERNAL, "cannot start a process to render speech");
         if (children[w] == 0) {
             enum status result = STATUS_OK;
-            for (int64_t i = w; i < count && result == STATUS_OK; i += workers)
-                result = render(corpus, &renders[i], i);
+            prctl(PR_SET_PDEATHSIG, SIGKILL); /* it must not write on when its parent has gone */
+            for (int64_t i = w; i < count && result == STATUS_OK; i += workers, board->done++)
+                result = render_one(corpus, &renders[i], i, &board->samples[i]);
             if (result != STATUS_OK)
-                log_error("%s", status_text());
+                snprintf(board->message, sizeof board->message, "%s", status_text());
             _exit((int)result);
         }
+        if (children[w] < 0) {
+            int error = errno;
+            await_children(children, w, board, count);
+            return status_set_errno(STATUS_INTERNAL, error, "no process to render speech");
+        }
     }
-    enum status worst = STATUS_OK;
-    for (int64_t w = 0; w < workers; w++) {
-        int status = 0;
-        if (waitpid(children[w], &status, 0) < 0 || !WIFEXITED(status))
-            worst = STATUS_INTERNAL;
-        else if (WEXITSTATUS(status) > (int)worst)
-            worst = (enum status)WEXITSTATUS(status);
-    }
-    return worst == STATUS_OK ? worst : status_set(worst, "a process that renders speech failed");
+    return await_children(children, workers, board, count);
 }
 
 /* Takes the rows that were rendered into the manifests, in order. */
-static enum status collect(struct corpus *corpus, const struct render *renders, int64_t count)
+static enum status collect(struct corpus *corpus, const struct render *renders, int64_t count,
+                           const struct board *board)
 {
     enum status result = STATUS_OK;
     char *line = NULL;
     for (int64_t i = 0; i < count; i++) {
-        char path[4200], name[64];
-        struct stat information;
+        char path[PATH_BYTES], name[64];
         int64_t size;
-        snprintf(path, sizeof path, "%s/synthetic/%04lld.json", atomic_directory_path(corpus->directory), (long long)i);
-        if (stat(path, &information) != 0)
+        if (board->samples[i] == 0)
             continue;
+        snprintf(path, sizeof path, "%s/synthetic/%04lld.json", atomic_directory_path(corpus->directory), (long long)i);
         TRY(file_read(path, 1 << 20, (void **)&line, &size));
         TRY(remove_tree(path));
-        bool held_out = corpus->passages.list[renders[i].passage].held_out;
+        bool held_out = passage_held_out(corpus, renders[i].passage);
         fputs(line, corpus->streams[held_out ? SPEECH_VALIDATION : SPEECH_TRAIN]);
         free(line);
         line = NULL;
         snprintf(name, sizeof name, "synthetic/%04lld.wav", (long long)i);
         TRY(atomic_directory_adopt(corpus->directory, name));
+        corpus->totals->renders[held_out]++;
+        corpus->totals->synthetic_minutes[held_out] += (double)board->samples[i] / AUDIO_RATE / 60;
     }
 fail:
     free(line);
@@ -258,12 +339,19 @@ static enum status add_synthetic(struct corpus *corpus)
 {
     enum status result = STATUS_OK;
     struct render *renders = NULL;
+    struct board *board = MAP_FAILED;
+    size_t board_size = 0;
     int64_t count = 0;
     TRY(choose_renders(corpus, &renders, &count));
-    log_info("rendering %lld passages", (long long)count);
-    TRY(render_all(corpus, renders, count));
-    TRY(collect(corpus, renders, count));
+    board_size = sizeof *board + (size_t)count * sizeof board->samples[0];
+    board = mmap(NULL, board_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (board == MAP_FAILED)
+        FAIL(STATUS_INTERNAL, "no memory to render %lld passages", (long long)count);
+    TRY(render_all(corpus, renders, count, board));
+    TRY(collect(corpus, renders, count, board));
 fail:
+    if (board != MAP_FAILED)
+        munmap(board, board_size);
     free(renders);
     return result;
 }
@@ -276,40 +364,67 @@ static json_t *describe_options(const struct demo_corpus_options *options)
                      "seed", (json_int_t)options->seed);
 }
 
-static bool is_current(const char *folder, const struct demo_corpus_options *options)
+/* Both sides' totals, training first. */
+static json_t *describe_totals(const struct demo_corpus_totals *totals)
 {
-    char path[4096];
-    json_t *found = NULL, *wanted = describe_options(options);
-    snprintf(path, sizeof path, "%s/corpus.json", folder);
-    bool current = access(path, R_OK) == 0 && json_read(path, &found) == STATUS_OK && json_equal(found, wanted) &&
-                   directory_verify(folder, true) == STATUS_OK;
-    json_decref(found);
-    json_decref(wanted);
-    return current;
+    return json_pack("{s:[I,I], s:[f,f], s:[I,I], s:[f,f], s:[I,I], s:[I,I]}", "clips", (json_int_t)totals->clips[0],
+                     (json_int_t)totals->clips[1], "real_minutes", totals->real_minutes[0], totals->real_minutes[1],
+                     "renders", (json_int_t)totals->renders[0], (json_int_t)totals->renders[1], "synthetic_minutes",
+                     totals->synthetic_minutes[0], totals->synthetic_minutes[1], "passages",
+                     (json_int_t)totals->passages[0], (json_int_t)totals->passages[1], "words",
+                     (json_int_t)totals->words[0], (json_int_t)totals->words[1]);
 }
 
-/* Only a corpus is replaced: a folder of the user's own, named by mistake, is not. */
-static enum status check_replaceable(const char *folder)
+static bool read_totals(json_t *json, struct demo_corpus_totals *totals)
 {
-    char path[4096];
-    if (access(folder, F_OK) != 0)
-        return STATUS_OK;
+    json_int_t integers[8];
+    bool read =
+        json_unpack(json, "{s:[I,I], s:[F,F], s:[I,I], s:[F,F], s:[I,I], s:[I,I]}", "clips", &integers[0], &integers[1],
+                    "real_minutes", &totals->real_minutes[0], &totals->real_minutes[1], "renders", &integers[2],
+                    &integers[3], "synthetic_minutes", &totals->synthetic_minutes[0], &totals->synthetic_minutes[1],
+                    "passages", &integers[4], &integers[5], "words", &integers[6], &integers[7]) == 0;
+    for (int side = 0; side < 2 && read; side++) {
+        totals->clips[side] = integers[side];
+        totals->renders[side] = integers[2 + side];
+        totals->passages[side] = integers[4 + side];
+        totals->words[side] = integers[6 + side];
+    }
+    return read;
+}
+
+/* What stands at the corpus's place: nothing or an empty folder; a corpus of ours, the one that is wanted or not; or
+ * something else, which is left alone. */
+static enum status look_at(const char *folder, const struct demo_corpus_options *options, bool *current,
+                           struct demo_corpus_totals *totals)
+{
+    char path[PATH_BYTES];
+    json_t *found = NULL, *wanted = NULL;
+    *current = false;
     snprintf(path, sizeof path, "%s/corpus.json", folder);
-    if (access(path, F_OK) != 0)
-        return status_set(STATUS_USAGE,
-                          "%s exists and is no corpus of this program (no corpus.json): name another folder", folder);
+    if (access(path, F_OK) != 0) {
+        if (access(folder, F_OK) == 0 && rmdir(folder) != 0)
+            return status_set(STATUS_USAGE, "%s: exists and is no demo corpus; name another folder, or remove it",
+                              folder);
+        return STATUS_OK;
+    }
+    wanted = describe_options(options);
+    *current = json_read(path, &found) == STATUS_OK && json_equal(json_object_get(found, "options"), wanted) &&
+               read_totals(json_object_get(found, "totals"), totals) && directory_verify(folder, true) == STATUS_OK;
+    json_decref(found);
+    json_decref(wanted);
     return STATUS_OK;
 }
 
 static enum status publish(struct corpus *corpus)
 {
     enum status result = STATUS_OK;
-    json_t *description = describe_options(corpus->options);
-    char *text = json_text(description, 2);
+    json_t *description = json_pack("{s:o, s:o}", "options", describe_options(corpus->options), "totals",
+                                    describe_totals(corpus->totals));
+    char *text = description ? json_text(description, 2) : NULL;
     if (!text)
         FAIL(STATUS_INTERNAL, "no memory for corpus.json");
     for (int f = 0; f < FILES; f++) {
-        if (fflush(corpus->streams[f]) != 0)
+        if (fflush(corpus->streams[f]) != 0 || ferror(corpus->streams[f]))
             FAIL(STATUS_INTERNAL, "no memory for %s", file_names[f]);
         TRY(atomic_directory_add(corpus->directory, file_names[f], corpus->texts[f], (int64_t)corpus->sizes[f]));
     }
@@ -324,20 +439,23 @@ fail:
     return result;
 }
 
-enum status demo_corpus_make(const char *folder, const struct demo_corpus_options *options, bool *reused)
+enum status demo_corpus_make(const char *folder, const struct demo_corpus_options *options, bool *reused,
+                             struct demo_corpus_totals *totals)
 {
+    static const char *const subfolders[] = {"real", "synthetic"};
     enum status result = STATUS_OK;
-    struct corpus corpus = {.options = options};
-    char path[4096];
-    *reused = is_current(folder, options);
+    struct corpus corpus = {.options = options, .totals = totals};
+    TRY(look_at(folder, options, reused, totals));
     if (*reused)
         return STATUS_OK;
-    TRY(check_replaceable(folder));
+    *totals = (struct demo_corpus_totals){0};
+    TRY(read_sources(&corpus)); /* before anything is written */
     TRY(atomic_directory_begin(folder, true, &corpus.directory));
-    snprintf(path, sizeof path, "%s/real", atomic_directory_path(corpus.directory));
-    TRY(make_directories(path));
-    snprintf(path, sizeof path, "%s/synthetic", atomic_directory_path(corpus.directory));
-    TRY(make_directories(path));
+    for (int i = 0; i < 2; i++) {
+        char path[PATH_BYTES];
+        snprintf(path, sizeof path, "%s/%s", atomic_directory_path(corpus.directory), subfolders[i]);
+        TRY(make_directories(path));
+    }
     for (int f = 0; f < FILES; f++) {
         corpus.streams[f] = open_memstream(&corpus.texts[f], &corpus.sizes[f]);
         if (!corpus.streams[f])
@@ -354,6 +472,7 @@ fail:
             fclose(corpus.streams[f]);
         free(corpus.texts[f]);
     }
+    demo_split_destroy(corpus.split);
     demo_passages_free(&corpus.passages);
     demo_clips_free(&corpus.clips);
     demo_book_free(&corpus.book);

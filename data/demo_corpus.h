@@ -1,10 +1,10 @@
 /* The demo's corpus, made from what Debian ships (data/demo_sources.h) and from synthetic speech (data/synthesize.h):
- *   speech_train.jsonl, speech_validation.jsonl   manifests of recorded and synthetic speech
- *   text_train.jsonl, text_validation.jsonl       passages of the Bible
- *   real/NNN.wav, synthetic/NNN.wav               16 kHz
- *   text_for_bpe.txt                              every text of the training side, one a line
- *   corpus.json, SOURCES.md                       what it was made with; whose the parts are
- * Split by normalised text: whatever is said or written on the held-out side occurs nowhere on the training side. */
+ *   speech_train.jsonl, speech_validation.jsonl   manifests of recorded and synthetic speech (data/manifest.h);
+ * synthetic rows have the synthesiser's word times, "emotion" and "passage" text_train.jsonl, text_validation.jsonl
+ * passages of the Bible real/NAME.wav, synthetic/NNNN.wav             16 kHz text_for_bpe.txt every text of the
+ * training side, one a line corpus.json, SOURCES.md                       what it was made with, and its totals; whose
+ * the parts are Split by normalised text (data/demo_split.h): no sentence of the held-out side is said or written on
+ * the training side. */
 #ifndef SPIRITLM_DATA_DEMO_CORPUS_H
 #define SPIRITLM_DATA_DEMO_CORPUS_H
 
@@ -19,8 +19,15 @@ struct demo_corpus_options {
     int64_t workers; /* processes that render; the result does not depend on it */
 };
 
+struct demo_corpus_totals {
+    int64_t clips[2], renders[2], passages[2], words[2]; /* [0] training, [1] held out; words of the passages */
+    double real_minutes[2], synthetic_minutes[2];
+};
+
 /* Writes the folder atomically. One that stands there, verifies and was made with the same options is left alone
- * (*reused). STATUS_USAGE names a missing package. */
-enum status demo_corpus_make(const char *folder, const struct demo_corpus_options *options, bool *reused);
+ * (*reused); another corpus is replaced; a folder that is no corpus is refused. STATUS_USAGE names a missing package.
+ */
+enum status demo_corpus_make(const char *folder, const struct demo_corpus_options *options, bool *reused,
+                             struct demo_corpus_totals *totals);
 
 #endif

@@ -30,14 +30,22 @@ static enum status run(const struct program_arguments *arguments)
     const char *folder = program_value(arguments, "--output", NULL);
     int64_t minutes = 0, seed = 0;
     bool reused = false;
+    struct demo_corpus_totals totals;
     if (!folder)
         FAIL(STATUS_USAGE, "--output is missing: name the folder of the corpus");
     TRY(program_integer(arguments, "--synthetic-minutes", 0, 100000, 40, &minutes));
     TRY(program_integer(arguments, "--seed", 0, INT64_MAX, 1, &seed));
     struct demo_corpus_options how = {
         .synthetic_minutes = (double)minutes, .seed = (uint64_t)seed, .workers = sysconf(_SC_NPROCESSORS_ONLN)};
-    TRY(demo_corpus_make(folder, &how, &reused));
-    log_info("%s %s", folder, reused ? "verified and used again" : "made");
+    TRY(demo_corpus_make(folder, &how, &reused, &totals));
+    double held_out = totals.real_minutes[1] + totals.synthetic_minutes[1];
+    double all = held_out + totals.real_minutes[0] + totals.synthetic_minutes[0];
+    log_info("%s %s: %.1f minutes of real and %.1f of synthetic speech, %.1f %% held out; %lld words of text, %.1f %% "
+             "held out",
+             folder, reused ? "verified and used again" : "made", totals.real_minutes[0] + totals.real_minutes[1],
+             totals.synthetic_minutes[0] + totals.synthetic_minutes[1], 100 * held_out / all,
+             (long long)(totals.words[0] + totals.words[1]),
+             100 * (double)totals.words[1] / (double)(totals.words[0] + totals.words[1]));
 fail:
     return result;
 }
