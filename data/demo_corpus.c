@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { VERSION = 2, PATH_BYTES = 4400, MOST_WORKERS = 64 };
+enum { VERSION = 3, PATH_BYTES = 4400, MOST_WORKERS = 64 };
 enum { SPEECH_TRAIN, SPEECH_VALIDATION, TEXT_TRAIN, TEXT_VALIDATION, TEXT_FOR_BPE, FILES };
 static const char *const file_names[FILES] = {"speech_train.jsonl", "speech_validation.jsonl", "text_train.jsonl",
                                               "text_validation.jsonl", "text_for_bpe.txt"};

@@ -25,19 +25,26 @@ static const struct prosody prosodies[SYNTHETIC_EMOTIONS] = {
     {1.0f, 1.0f, 1.0f}, {0.9f, 1.35f, 1.6f}, {1.2f, 0.82f, 0.6f}};
 
 static cst_voice *voices[SYNTHETIC_VOICES];
+static cst_cg_db databases[SYNTHETIC_VOICES];
 
 static enum status get_voice(enum synthetic_voice which, cst_voice **voice, const cst_cg_db **database)
 {
     if (voices[which] == NULL) {
         flite_init();
-        voices[which] = which == VOICE_SLT   ? register_cmu_us_slt(NULL)
-                        : which == VOICE_RMS ? register_cmu_us_rms(NULL)
-                                             : register_cmu_us_awb(NULL);
+        cst_voice *made = which == VOICE_SLT   ? register_cmu_us_slt(NULL)
+                          : which == VOICE_RMS ? register_cmu_us_rms(NULL)
+                                               : register_cmu_us_awb(NULL);
+        if (made == NULL || !feat_present(made->features, "cg_db"))
+            return status_set(STATUS_INTERNAL, "flite's voice %s does not load", synthetic_voice_names[which]);
+        /* rms has a second model of F0 ("spamf0") that knows no target mean or deviation: it speaks by the first, which
+         * it has as well, from our copy of its table. */
+        databases[which] = *val_cg_db(feat_val(made->features, "cg_db"));
+        databases[which].spamf0 = 0;
+        feat_set(made->features, "cg_db", cg_db_val(&databases[which]));
+        voices[which] = made;
     }
     *voice = voices[which];
-    if (*voice == NULL || !feat_present((*voice)->features, "cg_db"))
-        return status_set(STATUS_INTERNAL, "flite's voice %s does not load", synthetic_voice_names[which]);
-    *database = val_cg_db(feat_val((*voice)->features, "cg_db"));
+    *database = &databases[which];
     return STATUS_OK;
 }
 
@@ -103,6 +110,8 @@ enum status synthesize(const char *text, enum synthetic_voice which, enum synthe
     const cst_cg_db *database = NULL;
     cst_utterance *utterance = NULL;
     *synthesis = (struct synthesis){0};
+    if (count_words(text) == 0)
+        return status_set(STATUS_USAGE, "flite finds nothing to say in an empty text");
     TRY(get_voice(which, &voice, &database));
     const struct prosody *prosody = &prosodies[emotion];
     flite_feat_set_float(voice->features, "duration_stretch", prosody->stretch);

@@ -3,14 +3,14 @@
 #include "support/test_support.h"
 
 #include "data/demo_corpus.h"
-#include "data/demo_passages.h"
+#include "data/demo_split.h"
 #include "data/interleave.h"
 #include "data/manifest.h"
 #include "io/atomic_file.h"
 #include "io/audio.h"
 #include "support/tiny_corpus.h"
 
-#include <math.h>
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +19,7 @@ enum { SPEECH_TRAIN, SPEECH_VALIDATION, TEXT_TRAIN, TEXT_VALIDATION, MANIFESTS }
 static const char *const names[MANIFESTS] = {"speech_train", "speech_validation", "text_train", "text_validation"};
 static struct manifest manifests[MANIFESTS];
 static char folder[600];
+static struct demo_corpus_totals totals;
 
 static int open_world(void **state)
 {
@@ -26,7 +27,7 @@ static int open_world(void **state)
     bool reused;
     struct demo_corpus_options options = {.synthetic_minutes = 1, .seed = 3, .workers = 2};
     snprintf(folder, sizeof folder, "%s/corpus", test_directory());
-    assert_ok(demo_corpus_make(folder, &options, &reused));
+    assert_ok(demo_corpus_make(folder, &options, &reused, &totals));
     assert_false(reused);
     for (int m = 0; m < MANIFESTS; m++) {
         char path[800];
@@ -49,47 +50,141 @@ static int compare_strings(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* The normalised texts of two manifests, sorted. */
-static char **texts_of(int first, int second, int64_t *count)
+/* ---- sides ---- */
+
+struct texts {
+    char **list;
+    int64_t count, room;
+};
+
+/* Small letters and digits, anything else as one space: simpler than what the corpus itself compares by. */
+static void add_sentence(struct texts *texts, const char *text, size_t length)
 {
-    *count = manifests[first].count + manifests[second].count;
-    char **texts = malloc((size_t)*count * sizeof *texts);
-    for (int64_t i = 0; i < *count; i++) {
-        const struct manifest *from = &manifests[i < manifests[first].count ? first : second];
-        texts[i] = normalised_text(from->rows[i < manifests[first].count ? i : i - manifests[first].count].text);
+    char *form = malloc(length + 1);
+    size_t size = 0;
+    assert_non_null(form);
+    for (size_t i = 0; i < length; i++)
+        if (isalnum((unsigned char)text[i]))
+            form[size++] = (char)tolower((unsigned char)text[i]);
+        else if (size && form[size - 1] != ' ')
+            form[size++] = ' ';
+    while (size && form[size - 1] == ' ')
+        size--;
+    form[size] = '\0';
+    if (texts->count == texts->room) {
+        texts->room = 2 * texts->room + 1024;
+        texts->list = realloc(texts->list, (size_t)texts->room * sizeof *texts->list);
+        assert_non_null(texts->list);
     }
-    qsort(texts, (size_t)*count, sizeof *texts, compare_strings);
+    if (size)
+        texts->list[texts->count++] = form;
+    else
+        free(form);
+}
+
+/* All sentences of two manifests, sorted. */
+static struct texts sentences_of(int first, int second)
+{
+    struct texts texts = {0};
+    for (int m = 0; m < 2; m++) {
+        const struct manifest *from = &manifests[m ? second : first];
+        for (int64_t i = 0; i < from->count; i++)
+            for (const char *at = from->rows[i].text; *at;) {
+                size_t length = strcspn(at, ".?!");
+                while (at[length] && at[length + 1] && at[length + 1] != ' ') /* "A.M." is no end */
+                    length += 1 + strcspn(at + length + 1, ".?!");
+                add_sentence(&texts, at, length);
+                at += length + strspn(at + length, ".?! ");
+            }
+    }
+    qsort(texts.list, (size_t)texts.count, sizeof *texts.list, compare_strings);
     return texts;
 }
 
-static void no_text_lies_on_both_sides(void **state)
+static void no_sentence_lies_on_both_sides(void **state)
 {
     (void)state;
-    int64_t train_count, held_count;
-    char **train = texts_of(SPEECH_TRAIN, TEXT_TRAIN, &train_count);
-    char **held = texts_of(SPEECH_VALIDATION, TEXT_VALIDATION, &held_count);
-    assert_true(held_count > 300 && train_count > 10000);
-    for (int64_t i = 0; i < held_count; i++)
-        if (bsearch(&held[i], train, (size_t)train_count, sizeof *train, compare_strings))
-            fail_msg("on both sides: %s", held[i]);
-    for (int64_t i = 0; i < train_count; i++)
-        free(train[i]);
-    for (int64_t i = 0; i < held_count; i++)
-        free(held[i]);
-    free(train);
-    free(held);
+    struct texts train = sentences_of(SPEECH_TRAIN, TEXT_TRAIN),
+                 held = sentences_of(SPEECH_VALIDATION, TEXT_VALIDATION);
+    assert_true(held.count > 600 && train.count > 20000);
+    print_message("%lld sentences held out, %lld for training\n", (long long)held.count, (long long)train.count);
+    for (int64_t i = 0; i < held.count; i++)
+        if (bsearch(&held.list[i], train.list, (size_t)train.count, sizeof *train.list, compare_strings))
+            fail_msg("on both sides: %s", held.list[i]);
+    for (int64_t i = 0; i < train.count; i++)
+        free(train.list[i]);
+    for (int64_t i = 0; i < held.count; i++)
+        free(held.list[i]);
+    free(train.list);
+    free(held.list);
 }
 
-/* "the Lord said." and "The LORD said" are one sentence. */
-static void texts_are_compared_by_their_words(void **state)
+/* What the tokenizer is trained on is the training side's text, line by line. */
+static void text_for_bpe_is_of_the_training_side(void **state)
 {
     (void)state;
-    char *text = normalised_text("  The LORD's 7 Sheep,\tsaid... ");
-    assert_string_equal(text, "the lord s 7 sheep said");
+    char path[800], *text = NULL, *rest = NULL;
+    int64_t size = 0, lines = 0;
+    struct texts held = {0};
+    for (int m = SPEECH_VALIDATION; m <= TEXT_VALIDATION; m += TEXT_VALIDATION - SPEECH_VALIDATION)
+        for (int64_t i = 0; i < manifests[m].count; i++)
+            add_sentence(&held, manifests[m].rows[i].text, strlen(manifests[m].rows[i].text));
+    qsort(held.list, (size_t)held.count, sizeof *held.list, compare_strings);
+    snprintf(path, sizeof path, "%s/text_for_bpe.txt", folder);
+    assert_ok(file_read(path, 1 << 26, (void **)&text, &size));
+    for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        struct texts one = {0};
+        add_sentence(&one, line, strlen(line));
+        lines++;
+        assert_true(one.count == 1);
+        assert_null(bsearch(&one.list[0], held.list, (size_t)held.count, sizeof *held.list, compare_strings));
+        free(one.list[0]);
+        free(one.list);
+    }
+    assert_true(lines > 14000);
+    for (int64_t i = 0; i < held.count; i++)
+        free(held.list[i]);
+    free(held.list);
     free(text);
-    assert_true(text_share("The LORD said", 1) == text_share("the Lord said.", 1));
-    assert_true(text_share("The LORD said", 1) != text_share("the Lord said.", 2));
 }
+
+/* Sentences are compared as they are spoken; what shares one with another text is never held out, equal texts go the
+ * same way, and the seed decides. */
+static void the_split(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"Press 1.",
+                                        "press one",
+                                        "Thank you. Press one!",
+                                        "Nobody else says this.",
+                                        "Goodbye, world!",
+                                        "goodbye world",
+                                        "It was so. Selah.",
+                                        "Another thing. And it was so. Amen",
+                                        "so",
+                                        "A \"quoted\" end.\"",
+                                        "Quoted? A \"quoted\" end."};
+    static const bool shares[] = {true, true, true, false, false, false, false, false, false, true, true};
+    enum { COUNT = sizeof texts / sizeof texts[0] };
+    struct demo_split *split;
+    int64_t held_by_seed = 0;
+    for (uint64_t seed = 0; seed < 400; seed++) {
+        assert_ok(demo_split_create(seed, &split));
+        for (int i = 0; i < COUNT; i++)
+            assert_ok(demo_split_add(split, texts[i]));
+        demo_split_finish(split);
+        for (int i = 0; i < COUNT; i++) {
+            assert_int_equal(demo_split_held_out(split, i, 1.0), !shares[i]);
+            assert_false(demo_split_held_out(split, i, 0.0));
+        }
+        assert_int_equal(demo_split_held_out(split, 4, 0.3), demo_split_held_out(split, 5, 0.3));
+        held_by_seed += demo_split_held_out(split, 3, 0.3);
+        demo_split_destroy(split);
+    }
+    assert_true(held_by_seed > 80 && held_by_seed < 160); /* 120 expected, deviation 9 */
+}
+
+/* ---- rows ---- */
 
 static void rows_fit_their_sounds(void **state)
 {
@@ -117,7 +212,16 @@ static void rows_fit_their_sounds(void **state)
             }
             assert_true(row->words[row->word_count - 1].end <= count);
         }
-    assert_true(real > 500 && held_real > 20 && synthetic >= 3);
+    assert_true(real == 561 && held_real > 20 && synthetic >= 3);
+    assert_true(totals.clips[0] + totals.clips[1] == real && totals.renders[0] + totals.renders[1] == synthetic);
+    assert_true(totals.clips[1] == held_real && totals.renders[1] >= 1);
+    double real_minutes = totals.real_minutes[0] + totals.real_minutes[1];
+    double synthetic_minutes = totals.synthetic_minutes[0] + totals.synthetic_minutes[1];
+    print_message("%.2f minutes of real speech, %.1f %% held out; %.2f of synthetic speech\n", real_minutes,
+                  100 * totals.real_minutes[1] / real_minutes, synthetic_minutes);
+    assert_true(real_minutes > 24 && real_minutes < 26);
+    assert_true(synthetic_minutes > 0.8 && synthetic_minutes < 2.0); /* whole passages of 20 seconds, on two sides */
+    assert_true(totals.real_minutes[1] > 0.05 * real_minutes && totals.real_minutes[1] < 0.13 * real_minutes);
 }
 
 static void a_second_time_the_folder_is_used_again(void **state)
@@ -126,7 +230,7 @@ static void a_second_time_the_folder_is_used_again(void **state)
     bool reused = false;
     char path[800];
     struct demo_corpus_options options = {.synthetic_minutes = 1, .seed = 3, .workers = 1};
-    assert_ok(demo_corpus_make(folder, &options, &reused));
+    assert_ok(demo_corpus_make(folder, &options, &reused, &totals));
     assert_true(reused);
     snprintf(path, sizeof path, "%s/text_for_bpe.txt", folder);
     FILE *file = fopen(path, "a");
@@ -136,7 +240,7 @@ static void a_second_time_the_folder_is_used_again(void **state)
     char before[65], after[65];
     struct sha256 hash = manifests[SPEECH_TRAIN].hash;
     sha256_hex(&hash, before);
-    assert_ok(demo_corpus_make(folder, &options, &reused)); /* damaged: made anew, by one process now */
+    assert_ok(demo_corpus_make(folder, &options, &reused, &totals)); /* damaged: made anew, by one process now */
     assert_false(reused);
     struct manifest again;
     snprintf(path, sizeof path, "%s/speech_train.jsonl", folder);
@@ -144,6 +248,27 @@ static void a_second_time_the_folder_is_used_again(void **state)
     sha256_hex(&again.hash, after);
     assert_string_equal(before, after); /* the number of processes changes nothing */
     manifest_free(&again);
+}
+
+static void a_folder_of_something_else_is_left_alone(void **state)
+{
+    (void)state;
+    char path[700], file[800];
+    bool reused;
+    struct demo_corpus_totals none;
+    struct demo_corpus_options options = {.synthetic_minutes = 0, .seed = 3, .workers = 1};
+    snprintf(path, sizeof path, "%s/thesis", test_directory());
+    snprintf(file, sizeof file, "%s/chapter1.txt", path);
+    assert_ok(make_directories(path));
+    assert_ok(atomic_write(file, "dear", 4));
+    assert_fails(demo_corpus_make(path, &options, &reused, &none), STATUS_USAGE,
+                 "thesis: exists and is no demo corpus");
+    assert_fails(demo_corpus_make(file, &options, &reused, &none), STATUS_USAGE, "exists and is no demo corpus");
+    void *text;
+    int64_t size;
+    assert_ok(file_read(file, 100, &text, &size));
+    assert_int_equal(size, 4);
+    free(text);
 }
 
 /* The recorded clips are short. Whether a document switches depends on its number of words and the spans, so words of a
@@ -198,11 +323,13 @@ static void most_words_change_modality(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(texts_are_compared_by_their_words),
-        cmocka_unit_test(no_text_lies_on_both_sides),
+        cmocka_unit_test(the_split),
+        cmocka_unit_test(no_sentence_lies_on_both_sides),
+        cmocka_unit_test(text_for_bpe_is_of_the_training_side),
         cmocka_unit_test(rows_fit_their_sounds),
         cmocka_unit_test(most_words_change_modality),
         cmocka_unit_test(a_second_time_the_folder_is_used_again),
+        cmocka_unit_test(a_folder_of_something_else_is_left_alone),
     };
     return cmocka_run_group_tests(tests, open_world, close_world);
 }
