@@ -25,6 +25,7 @@ struct fit_batch {
     struct speech_features *features[BATCH];
     int64_t counts[BATCH];
     char reasons[BATCH][REASON_LENGTH];
+    char first_reason[4096 + REASON_LENGTH]; /* file and reason of the first clip that was left out */
     enum status status[BATCH];
     char *errors[BATCH];
 };
@@ -122,6 +123,8 @@ static enum status add_batch(struct fit_batch *batch, int64_t count, struct spee
             FAIL(batch->status[i], "%s: %s", row->audio, batch->errors[i] ? batch->errors[i] : "out of memory");
         if (batch->reasons[i][0]) {
             log_warning("%s is left out of the fit: %s", row->audio, batch->reasons[i]);
+            if (!batch->first_reason[0])
+                snprintf(batch->first_reason, sizeof batch->first_reason, "%s: %s", row->audio, batch->reasons[i]);
             continue;
         }
         struct speech_features *features = batch->features[i];
@@ -155,7 +158,8 @@ static enum status add_candidates(struct prepare *prepare, struct fit_batch *bat
         return result;
     if (samples == 0)
         return status_set(STATUS_CORRUPT,
-                          "no audio of the manifests can be read, so no speech tokenizer can be fitted");
+                          "no audio of the manifests can be used, so no speech tokenizer can be fitted; the first: %s",
+                          batch->first_reason[0] ? batch->first_reason : "there is none");
     log_info("the speech tokenizer is fitted on %.2f hours", (double)samples / AUDIO_RATE / 3600);
     return STATUS_OK;
 }

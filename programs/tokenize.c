@@ -49,7 +49,10 @@ static enum status tools_open(const struct program_arguments *arguments, struct 
     memset(tools, 0, sizeof *tools);
     TRY(settings_load(arguments, SETTINGS_TOKENIZER, &tools->settings));
     TRY(thread_pool_create((int)tools->settings.prepare.threads, &tools->pool));
-    TRY(speech_tokenizer_load(tools->settings.tokenizer.folder, &tools->tokenizer));
+    result = speech_tokenizer_load(tools->settings.tokenizer.folder, &tools->tokenizer);
+    if (result == STATUS_USAGE) /* nothing is there */
+        status_prefix(result, "tokenizer.folder (--config FILE names it, prepare --stage fit makes it)");
+    TRY(result);
     TRY(vocabulary_create(3, 1, 2, 0, speech_tokenizer_size(tools->tokenizer, STREAM_HUBERT),
                           speech_tokenizer_size(tools->tokenizer, STREAM_PITCH),
                           speech_tokenizer_size(tools->tokenizer, STREAM_STYLE), false, &tools->vocabulary));
@@ -231,6 +234,13 @@ static enum status decode_numbered(const struct tools *tools, const char *patter
     return result == STATUS_OK ? decode(tools, text, path) : result;
 }
 
+/* What is typed on the command line is the user's, not a damaged file's. */
+static enum status decode_argument(const struct tools *tools, const char *pattern, const char *text, int64_t *number)
+{
+    enum status result = decode_numbered(tools, pattern, text, number);
+    return result == STATUS_CORRUPT ? STATUS_USAGE : result;
+}
+
 static enum status decode_input(const struct tools *tools, const char *pattern, int64_t *number)
 {
     enum status result = STATUS_OK;
@@ -260,7 +270,7 @@ static enum status decode_all(const struct program_arguments *arguments, const s
         if (arguments->items[i].option)
             continue;
         TRY(strcmp(value, "-") == 0 ? decode_input(tools, pattern, &number)
-                                    : decode_numbered(tools, pattern, value, &number));
+                                    : decode_argument(tools, pattern, value, &number));
     }
     if (number == 0)
         FAIL(STATUS_USAGE, "no unit string is given (tokenize --help)");

@@ -4,6 +4,7 @@
 #include "programs/common/settings.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -193,6 +194,7 @@ int program_main(const struct program *program, int argc, char **argv,
                  enum status (*run)(const struct program_arguments *arguments))
 {
     struct program_arguments arguments;
+    signal(SIGXFSZ, SIG_IGN); /* a file beyond `ulimit -f` is an error of that write, which is named and cleaned up */
     enum status result = program_parse(program, argc, argv, &arguments);
     if (result == STATUS_OK && arguments.help)
         print_help(program);

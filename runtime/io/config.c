@@ -209,6 +209,11 @@ static enum status make_slots(struct config *config, const struct config_section
     return STATUS_OK;
 }
 
+static bool slot_has_value(const struct config_slot *slot)
+{
+    return slot->origin && slot->value_count > 0 && slot->values[0][0] != 0;
+}
+
 enum status config_load(const char *path, const char *const *overrides, int64_t override_count,
                         const struct config_section *sections, int64_t section_count, struct config **out)
 {
@@ -227,8 +232,9 @@ enum status config_load(const char *path, const char *const *overrides, int64_t 
         TRY(apply_override(config, overrides[i]));
     for (int64_t i = 0; i < config->count; i++) {
         struct config_slot *slot = &config->slots[i];
-        if (!slot->origin && slot->section->required)
-            FAIL(STATUS_USAGE, "%s: %s is missing (%s)", path ? path : "command line", slot->key, slot->field->help);
+        if (slot->section->required && !slot->field->fallback && !slot_has_value(slot))
+            FAIL(STATUS_USAGE, "%s: %s is missing (%s)", path ? path : "command line, no --config", slot->key,
+                 slot->field->help);
         if (slot->origin)
             TRY(config_fill(slot));
     }

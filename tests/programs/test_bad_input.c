@@ -1,15 +1,18 @@
 /* What a user can get wrong, one row a case: each program must answer with its one clear line and exit code, and leave
- * nothing behind. In commands $B is the programs' folder and $D a folder with a tiny corpus, a trained run and damaged
- * copies of everything. */
+ * nothing behind. In commands $B is the programs' folder and $D a folder with a tiny corpus, a trained run, a fitted
+ * speech tokenizer and damaged copies of everything. `$FULL 'COMMAND'` runs it with a disk of two pages at $D/disk,
+ * `$ASUSER COMMAND` without root's right to pass over permissions. */
 #include "support/test_support.h"
 #include "support/tiny_corpus.h"
 
 #include "io/atomic_file.h"
 
+#include <math.h>
 #include <sndfile.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct bad_case {
     const char *command;
@@ -96,9 +99,118 @@ static const struct bad_case {
     {"$B/generate --model $D/run --text \"$(head -c 5000 /dev/zero | tr '\\0' a)\"", 2, "context"},
     {"$B/generate --model $D/run --text a --output text --out $D/empty", 2, "empty"},
     {"$B/generate --model $D/run --text a --output text > /dev/full", 74, "standard output"},
+    /* ---- prepare: options, manifests, tokenizer ---- */
+    {"$B/prepare", 2, "no --config"},
+    {"$B/prepare --config $D/prepare.yaml --stage fitt", 2, "fitt"},
+    {"$B/prepare --config $D/prepare.yaml --part 3/2", 2, "3/2"},
+    {"$B/prepare --config $D/prepare.yaml --part 0/2", 2, "0/2"},
+    {"$B/prepare --config $D/prepare.yaml --part 1", 2, "--part"},
+    {"$B/prepare --config $D/prepare.yaml prepare.shard_rows=0", 2, "prepare.shard_rows"},
+    {"$B/prepare --config $D/prepare.yaml prepare.output=", 2, "prepare.output"},
+    {"$B/prepare --config $D/prepare.yaml prepare.manifests=", 2, "prepare.manifests"},
+    {"$B/prepare --config $D/prepare.yaml prepare.manifests=$D/none.jsonl", 2, "none.jsonl"},
+    {"$B/prepare --config $D/prepare.yaml prepare.manifests=$D/speech.jsonl,$D/other/speech.jsonl", 2, "speech"},
+    {"$B/prepare --config $D/prepare.yaml prepare.manifests=$D/empty.jsonl", 65, "empty.jsonl"},
+    {"$B/prepare --config $D/prepare.yaml prepare.manifests=$D/not_json.jsonl", 65, "not_json.jsonl:2"},
+    {"$B/prepare --config $D/prepare.yaml prepare.manifests=$D/no_id.jsonl", 65, "no_id.jsonl:1"},
+    {"$B/prepare --config $D/prepare.yaml prepare.manifests=$D/same_id.jsonl", 65, "same_id.jsonl:2"},
+    {"$B/prepare --config $D/prepare.yaml prepare.manifests=$D/wrong_type.jsonl", 65, "wrong_type.jsonl:1"},
+    {"$B/prepare --config $D/prepare.yaml prepare.manifests=$D/words.jsonl", 65, "words.jsonl:1"},
+    {"$B/prepare --config $D/prepare.yaml prepare.manifests=$D/nothing.jsonl", 65, "nothing.jsonl:1"},
+    {"$B/prepare --config $D/prepare.yaml prepare.fit=[choir]", 2, "choir"},
+    {"$B/prepare --config $D/prepare.yaml tokenizer.units=25", 2, "units"},
+    {"$B/prepare --config $D/prepare.yaml tokenizer.folder=$D/flipped_tokenizer", 65, "flipped_tokenizer"},
+    {"$B/prepare --config $D/prepare.yaml tokenizer.folder=$D/cut_tokenizer", 65, "cut_tokenizer"},
+    {"$B/prepare --config $D/prepare.yaml --stage shards tokenizer.folder=$D/nowhere", 2, "nowhere"},
+    {"$B/prepare --config $D/prepare.yaml --stage index prepare.output=$D/nowhere", 2, "nowhere"},
+    {"$B/prepare --config $D/prepare.yaml prepare.output=$D/empty", 2, "empty"},
+    {"$B/prepare --config $D/prepare.yaml prepare.output=/proc/none", 74, "/proc/none"},
+    /* A manifest of which not one row can be used; what each row suffers from stands in the line or the list. */
+    {"$B/prepare --config $D/prepare.yaml --stage fit tokenizer.folder=$D/new prepare.manifests=$D/nan.jsonl", 65,
+     "nan"},
+    {"$B/prepare --config $D/prepare.yaml --stage fit tokenizer.folder=$D/new prepare.manifests=$D/silent.jsonl", 65,
+     "zero_seconds.wav"},
+    /* ---- tokenize ---- */
+    {"$B/tokenize $D/tone.wav", 2, "--config"},
+    {"$B/tokenize --config $D/prepare.yaml", 2, "audio file"},
+    {"$B/tokenize --config $D/prepare.yaml $D/none.wav", 2, "none.wav"},
+    {"$B/tokenize --config $D/prepare.yaml $D", 65, "$D"},
+    {"$B/tokenize --config $D/prepare.yaml $D/empty", 65, "empty"},
+    {"$B/tokenize --config $D/prepare.yaml $D/run.yaml", 65, "run.yaml"},
+    {"$B/tokenize --config $D/prepare.yaml $D/nan.wav", 65, "nan.wav"},
+    {"$B/tokenize --config $D/prepare.yaml $D/infinite.wav", 65, "infinite.wav"},
+    {"$B/tokenize --config $D/prepare.yaml $D/zero_seconds.wav", 65, "zero_seconds.wav"},
+    {"$B/tokenize --config $D/prepare.yaml $D/short.wav", 65, "short.wav"},
+    {"$B/tokenize --config $D/prepare.yaml $D/head_only.wav", 65, "head_only.wav"},
+    {"$B/tokenize --config $D/prepare.yaml tokenizer.folder=$D/nowhere $D/tone.wav", 2, "nowhere"},
+    {"$B/tokenize --config $D/prepare.yaml tokenizer.folder=$D/flipped_tokenizer $D/tone.wav", 65, "flipped_tokenizer"},
+    {"$B/tokenize --config $D/prepare.yaml --streams pitch $D/tone.wav", 2, "pitch"},
+    {"$B/tokenize --config $D/prepare.yaml --speaker nobody $D/tone.wav", 2, "nobody"},
+    {"$B/tokenize --config $D/prepare.yaml --channel 3 $D/tone.wav", 65, "channel 3"},
+    {"$B/tokenize --config $D/prepare.yaml $D/tone.wav > /dev/full", 74, "standard output"},
+    {"$B/tokenize --config $D/prepare.yaml --decode '[Hu1]'", 2, "--output"},
+    {"$B/tokenize --config $D/prepare.yaml --decode --output $D/new.wav", 2, "unit string"},
+    {"$B/tokenize --config $D/prepare.yaml --decode --output $D/new.wav '[Hu1][Hu99]'", 2, "[Hu99]"},
+    {"$B/tokenize --config $D/prepare.yaml --decode --output $D/new.wav '[Hu1'", 2, "[Hu1"},
+    {"$B/tokenize --config $D/prepare.yaml --decode --output $D/new.wav '[St0]'", 2, "[Hu"},
+    {"$B/tokenize --config $D/prepare.yaml --decode --output $D/new.wav '{\"hubert\": [1, 99]}'", 2, "\"hubert\"[1]"},
+    {"$B/tokenize --config $D/prepare.yaml --decode --output $D/new.wav '{\"hubert\": '", 2, "units"},
+    {"$B/tokenize --config $D/prepare.yaml --decode --output $D/none/new.wav '[Hu1]'", 74, "none/new.wav"},
+    /* ---- inspect ---- */
+    {"$B/inspect", 2, "no file"},
+    {"$B/inspect $D/nowhere", 2, "nowhere"},
+    {"$B/inspect $D/other", 2, "other"},
+    {"$B/inspect $D/run.yaml", 2, "run.yaml"},
+    {"$B/inspect $D/corpus/speech --row 20", 2, "20"},
+    {"$B/inspect $D/corpus/speech --row -1", 2, "--row"},
+    {"$B/inspect $D/damaged_index", 65, "damaged_index"},
+    {"$B/inspect $D/damaged_shard --verify", 65, "shard_00000.h5"},
+    {"$B/inspect $D/damaged_shard/shard_00000.h5", 65, "shard_00000.h5"},
+    {"$B/inspect $D/missing_shard --verify", 65, "shard_00000.h5"},
+    {"$B/inspect $D/cut.h5", 65, "cut.h5"},
+    {"$B/inspect $D/empty.h5", 65, "empty.h5"},
+    {"$B/inspect $D/not_json.jsonl", 65, "not_json.jsonl:2"},
+    {"$B/inspect $D/flipped_tokenizer", 65, "flipped_tokenizer"},
+    {"$B/inspect $D/flipped_checkpoint", 65, "model.safetensors"},
+    {"$B/inspect $D/truncated_checkpoint/model.safetensors", 65, "model.safetensors"},
+    {"$B/inspect $D/nan.safetensors --verify", 65, "nan.safetensors"},
+    {"$B/inspect $D/cut.model", 65, "cut.model"},
+    {"$B/inspect $D/run > /dev/full", 74, "standard output"},
+    /* ---- import ---- */
+    {"$B/import", 2, "kind"},
+    {"$B/import folder $D/other", 2, "--output"},
+    {"$B/import kaldi $D/other --output $D/new.jsonl", 2, "kaldi"},
+    {"$B/import folder $D/other $D/other --output $D/new.jsonl", 2, "unexpected"},
+    {"$B/import folder $D/nowhere --output $D/new.jsonl", 2, "nowhere"},
+    {"$B/import folder $D/empty_folder --output $D/new.jsonl", 2, "empty_folder"},
+    {"$B/import librispeech $D/empty_folder --output $D/new.jsonl", 2, "empty_folder"},
+    {"$B/import ctm $D/nowhere.ctm --output $D/new.jsonl", 2, "nowhere.ctm"},
+    {"$B/import ctm $D/bad.ctm --output $D/new.jsonl", 65, "bad.ctm:2"},
+    {"$B/import ctm $D/empty --output $D/new.jsonl", 2, "empty"},
+    {"$B/import textgrid $D/bad.TextGrid --output $D/new.jsonl", 65, "bad.TextGrid"},
+    {"$B/import whisper $D/bad.json --output $D/new.jsonl", 65, "bad.json"},
+    {"$B/import folder $D/sounds --output $D/empty/new.jsonl", 2, "empty"},
+    /* ---- a full disk, a file too large, no permission ---- */
+    {"$FULL '$B/train --config $D/run.yaml train.run=$D/disk/new'", 74, "$D/disk/new"},
+    {"$FULL '$B/prepare --config $D/prepare.yaml prepare.output=$D/disk/new'", 74, "$D/disk/new"},
+    {"$FULL '$B/prepare --config $D/prepare.yaml tokenizer.folder=$D/disk/new'", 74, "$D/disk/new"},
+    {"$FULL '$B/tokenize --config $D/prepare.yaml --decode --output $D/disk/new.wav \"$(cat $D/long_units)\"'", 74,
+     "$D/disk/new.wav"},
+    {"$FULL '$B/demo_corpus --output $D/disk/new'", 74, "$D/disk/new"},
+    {"(ulimit -f 8; $B/tokenize --config $D/prepare.yaml --decode --output $D/new.wav \"$(cat $D/long_units)\")", 74,
+     "new.wav"},
+    {"$ASUSER $B/train --config $D/run.yaml train.run=$D/locked/new", 74, "locked"},
+    {"$ASUSER $B/train --config $D/unreadable.yaml", 74, "unreadable.yaml"},
+    {"$ASUSER $B/prepare --config $D/prepare.yaml prepare.output=$D/locked/new", 74, "locked"},
+    {"$ASUSER $B/tokenize --config $D/prepare.yaml $D/unreadable.wav", 74, "unreadable.wav"},
+    {"$ASUSER $B/tokenize --config $D/prepare.yaml --decode --output $D/locked/new.wav '[Hu1]'", 74, "locked"},
+    {"$ASUSER $B/generate --model $D/run --text a --output text --out $D/locked/new", 74, "locked"},
+    {"$ASUSER $B/import folder $D/sounds --output $D/locked/new.jsonl", 74, "locked"},
+    {"$ASUSER $B/inspect $D/unreadable.wav", 74, "unreadable.wav"},
+    {"$ASUSER $B/demo_corpus --output $D/locked/new", 74, "locked"},
     /* ---- demo_corpus ---- */
     {"$B/demo_corpus", 2, "--output"},
-    {"$B/demo_corpus --output $D/corpus", 2, "no corpus of this program"},
+    {"$B/demo_corpus --output $D/corpus", 2, "no demo corpus"},
     {"$B/demo_corpus --output $D/x --synthetic-minutes many", 2, "--synthetic-minutes"},
     /* ---- evaluate ---- */
     {"$B/evaluate --config $D/run.yaml pairs", 2, "file"},
@@ -138,6 +250,63 @@ static void write_tone(void)
     sf_close(file);
 }
 
+enum { PCM = SF_FORMAT_WAV | SF_FORMAT_PCM_16, FLOATS = SF_FORMAT_WAV | SF_FORMAT_FLOAT };
+
+/* `count` samples of noise that rises and falls, with `odd` as one of them. */
+static void write_sound(const char *name, int format, int count, float odd)
+{
+    static float samples[16000];
+    char path[800];
+    SF_INFO info = {.samplerate = 16000, .channels = 1, .format = format};
+    uint32_t state = 1;
+    for (int i = 0; i < count; i++) {
+        state = state * 1664525u + 1013904223u;
+        samples[i] = ((float)(state >> 8) / 16777216.0f - 0.5f) * (float)(i % 1600) / 1600.0f;
+    }
+    if (count > 9000)
+        samples[9000] = odd;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    SNDFILE *file = sf_open(path, SFM_WRITE, &info);
+    assert_non_null(file);
+    assert_int_equal(sf_write_float(file, samples, count), count);
+    sf_close(file);
+}
+
+static void write_sounds(void)
+{
+    write_tone();
+    write_sound("noise.wav", PCM, 16000, 0);
+    write_sound("nan.wav", FLOATS, 16000, NAN);
+    write_sound("infinite.wav", FLOATS, 16000, INFINITY);
+    write_sound("zero_seconds.wav", PCM, 0, 0);
+    write_sound("short.wav", PCM, 100, 0);
+}
+
+/* One row a manifest but for the good one. */
+static void write_manifests(void)
+{
+    static char units[1 << 14];
+    write_file("speech.jsonl", "{\"id\": \"tone\", \"audio\": \"tone.wav\"}\n"
+                               "{\"id\": \"noise\", \"audio\": \"noise.wav\"}\n");
+    write_file("empty.jsonl", "\n");
+    write_file("not_json.jsonl", "{\"id\": \"a\", \"text\": \"b\"}\n{\"id\": \"c\", \"text\"\n");
+    write_file("no_id.jsonl", "{\"audio\": \"tone.wav\"}\n");
+    write_file("same_id.jsonl", "{\"id\": \"a\", \"text\": \"b\"}\n{\"id\": \"a\", \"text\": \"c\"}\n");
+    write_file("wrong_type.jsonl", "{\"id\": \"a\", \"audio\": 3}\n");
+    write_file("words.jsonl", "{\"id\": \"a\", \"audio\": \"tone.wav\", \"text\": \"b\", "
+                              "\"words\": [[\"b\", 0.4, 0.1]]}\n");
+    write_file("nothing.jsonl", "{\"id\": \"a\", \"speaker\": \"b\"}\n");
+    write_file("nan.jsonl", "{\"id\": \"a\", \"audio\": \"nan.wav\"}\n");
+    write_file("silent.jsonl", "{\"id\": \"a\", \"audio\": \"zero_seconds.wav\"}\n");
+    write_file("bad.ctm", "a 1 0.0 0.5 well\na 1 0.5 word\n");
+    write_file("bad.TextGrid", "File type = \"ooTextFile\"\nObject class = \"TextGrid\"\n\n0\n");
+    write_file("bad.json", "{\"segments\": [{\"words\": [{\"word\": 3}]}]}\n");
+    write_file("empty.h5", "");
+    for (int i = 0; i < 400; i++)
+        sprintf(units + strlen(units), "[Hu%d]", i % 20);
+    write_file("long_units", units);
+}
+
 static void write_configurations(void)
 {
     char text[4000];
@@ -151,6 +320,12 @@ static void write_configurations(void)
              "train:\n  run: %s/run\n  steps: 2\n  validation_rows: 1\n  threads: 1\n",
              folder, folder, folder, folder, folder, folder);
     write_file("run.yaml", text);
+    snprintf(text, sizeof text,
+             "tokenizer:\n  folder: %s/tokenizer\n  text_model: %s/corpus/text.model\n  units: 24\n"
+             "  pitch_codes: 4\n  iterations: 3\n"
+             "prepare:\n  manifests: [%s/speech.jsonl]\n  output: %s/datasets\n",
+             folder, folder, folder, folder);
+    write_file("prepare.yaml", text);
     write_file("empty_value.yaml", "train:\n  steps:\n");
     write_file("unknown_key.yaml", "train:\n  step: 3\n");
     write_file("unknown_section.yaml", "trian:\n  steps: 3\n");
@@ -181,6 +356,23 @@ static void write_long_pair(void)
     write_file("pairs_long.jsonl", text);
 }
 
+/* What a case's command begins with, and whether this machine can do it. */
+static char full_disk[300], as_user[300];
+
+static void find_ways(void)
+{
+    char output[1000];
+    bool root = geteuid() == 0;
+    snprintf(full_disk, sizeof full_disk,
+             "unshare -%sm sh -c 'mount -t tmpfs -o size=8k tmpfs \"$D\"/disk && eval \"$1\"' sh", root ? "" : "r");
+    if (root)
+        strcpy(as_user, "setpriv --bounding-set -dac_override,-dac_read_search");
+    if (run_command(output, sizeof output, "D='%s'; export D; %s true", folder, full_disk) != 0)
+        full_disk[0] = 0;
+    if (root && run_command(output, sizeof output, "%s true", as_user) != 0)
+        strcpy(as_user, "false");
+}
+
 static void must_run(const char *format)
 {
     char output[4000], command[4000];
@@ -199,10 +391,25 @@ static int make_world(void **state)
     snprintf(path, sizeof path, "%s/corpus", folder);
     if (tiny_corpus_write(path, 20, 1, &corpus) != STATUS_OK)
         return -1;
-    write_tone();
+    write_sounds();
     write_configurations();
     write_long_pair();
+    write_manifests();
+    must_run("cd $D; mkdir disk other empty_folder sounds locked; cp speech.jsonl other; cp tone.wav sounds; cp "
+             "tone.wav bad.wav");
     must_run("$B/train --config $D/run.yaml");
+    must_run("$B/prepare --config $D/prepare.yaml");
+    must_run("cd $D; head -c 500 noise.wav > head_only.wav; truncate -s 20 head_only.wav");
+    must_run("cd $D; cp -r tokenizer flipped_tokenizer; cp -r tokenizer cut_tokenizer");
+    must_run("cd $D; printf x | dd of=flipped_tokenizer/tokenizer.safetensors bs=1 seek=900 conv=notrunc status=none");
+    must_run("cd $D; truncate -s -8 cut_tokenizer/tokenizer.safetensors");
+    must_run("cd $D; head -c 3000 corpus/speech/shard_00000.h5 > cut.h5; head -c 200 corpus/text.model > cut.model");
+    must_run("cd $D; { printf '\\077\\0\\0\\0\\0\\0\\0\\0'; printf '%-63s' "
+             "'{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}'; "
+             "printf '\\0\\0\\300\\177'; } > nan.safetensors");
+    must_run(
+        "cd $D; cp run.yaml unreadable.yaml; cp tone.wav unreadable.wav; chmod 000 unreadable.*; chmod 555 locked");
+    find_ways();
     must_run("cd $D; for c in flipped truncated swapped; do cp -r run/checkpoints/step_00000002 ${c}_checkpoint; done");
     must_run("cd $D; printf x | dd of=flipped_checkpoint/model.safetensors bs=1 seek=3000 conv=notrunc status=none");
     must_run("cd $D; truncate -s -100 truncated_checkpoint/model.safetensors");
@@ -233,10 +440,15 @@ static bool run_case(const struct bad_case *bad)
 {
     static char before[1 << 18], after[1 << 18];
     char output[8192], command[8000], expected[800];
-    size_t used = 0;
+    size_t used = 0, prefix = 0;
+    const char *way = "";
+    if (strncmp(bad->command, "$FULL", 5) == 0 || strncmp(bad->command, "$ASUSER", 7) == 0) {
+        way = bad->command[1] == 'F' ? full_disk : as_user;
+        prefix = strcspn(bad->command, " ");
+    }
     list_world(before, sizeof before);
-    snprintf(command, sizeof command, "D='%s' B='%s'; export SPIRITLM_THREADS=1; %s", folder, TEST_PROGRAM_DIRECTORY,
-             bad->command);
+    snprintf(command, sizeof command, "D='%s' B='%s'; export D B SPIRITLM_THREADS=1; %s%s", folder,
+             TEST_PROGRAM_DIRECTORY, way, bad->command + prefix);
     int code = run_command(output, sizeof output, "%s", command);
     for (const char *c = bad->text; *c && used < sizeof expected - 1; c++)
         if (!strncmp(c, "$D", 2)) {
@@ -265,14 +477,23 @@ static bool run_case(const struct bad_case *bad)
     return good;
 }
 
+static bool is_possible(const struct bad_case *bad)
+{
+    return !(strncmp(bad->command, "$FULL", 5) == 0 && full_disk[0] == 0) &&
+           !(strncmp(bad->command, "$ASUSER", 7) == 0 && strcmp(as_user, "false") == 0);
+}
+
 static void every_mistake_gets_its_line_and_code(void **state)
 {
     (void)state;
-    int count = sizeof cases / sizeof *cases, bad = 0;
+    int count = sizeof cases / sizeof *cases, bad = 0, left_out = 0;
     assert_true(count >= 60);
     for (int i = 0; i < count; i++)
-        bad += !run_case(&cases[i]);
-    print_message("%d cases\n", count);
+        if (is_possible(&cases[i]))
+            bad += !run_case(&cases[i]);
+        else
+            left_out++;
+    print_message("%d cases; %d left out because this machine cannot mount or drop capabilities\n", count, left_out);
     assert_int_equal(bad, 0);
 }
 
