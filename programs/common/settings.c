@@ -19,8 +19,11 @@ enum status settings_load(const struct program_arguments *arguments, unsigned re
 {
     memset(settings, 0, sizeof *settings);
     list_sections(settings, required, settings->sections);
-    return config_load(arguments->config, arguments->overrides, arguments->override_count, settings->sections,
-                       SETTINGS_SECTIONS, &settings->config);
+    enum status result = config_load(arguments->config, arguments->overrides, arguments->override_count,
+                                     settings->sections, SETTINGS_SECTIONS, &settings->config);
+    if (result == STATUS_USAGE && !arguments->config)
+        status_prefix(result, "without --config FILE");
+    return result;
 }
 
 void settings_free(struct settings *settings)

@@ -233,8 +233,7 @@ enum status config_load(const char *path, const char *const *overrides, int64_t 
     for (int64_t i = 0; i < config->count; i++) {
         struct config_slot *slot = &config->slots[i];
         if (slot->section->required && !slot->field->fallback && !slot_has_value(slot))
-            FAIL(STATUS_USAGE, "%s: %s is missing (%s)", path ? path : "command line, no --config", slot->key,
-                 slot->field->help);
+            FAIL(STATUS_USAGE, "%s: %s is missing (%s)", path ? path : "command line", slot->key, slot->field->help);
         if (slot->origin)
             TRY(config_fill(slot));
     }

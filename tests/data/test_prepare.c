@@ -450,7 +450,9 @@ static void settings_that_do_not_fit_are_refused(void **state)
     job->tokenizer.folder = in_directory("no-tokenizer");
     assert_fails(prepare_run(&job->options), STATUS_USAGE, "run prepare --stage fit first");
     job->options.stages = PREPARE_ALL;
-    assert_fails(prepare_run(&job->options), STATUS_CORRUPT, "no audio of the manifests can be read");
+    assert_fails(
+        prepare_run(&job->options), STATUS_CORRUPT,
+        "no audio of the manifests can be used, so no speech tokenizer can be fitted; the first: /nonexistent/x.wav");
     job->tokenizer.folder = in_directory("tokenizer");
     assert_fails(prepare_run(&job->options), STATUS_CORRUPT, "not one of its 1 rows can be used");
     job = new_job(in_directory("refused"), speech);

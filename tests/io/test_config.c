@@ -307,6 +307,8 @@ static void required_keys_are_asked_for(void **state)
     struct config *config;
     assert_fails(config_load(NULL, NULL, 0, &required, 1, &config), STATUS_USAGE,
                  "command line: other.needed is missing (must be given)");
+    const char *const empty[] = {"other.needed="};
+    assert_fails(config_load(NULL, empty, 1, &required, 1, &config), STATUS_USAGE, "other.needed is missing");
     const char *const given[] = {"other.needed=yes"};
     assert_ok(config_load(NULL, given, 1, &required, 1, &config));
     assert_string_equal(other.needed, "yes");

@@ -100,7 +100,7 @@ static const struct bad_case {
     {"$B/generate --model $D/run --text a --output text --out $D/empty", 2, "empty"},
     {"$B/generate --model $D/run --text a --output text > /dev/full", 74, "standard output"},
     /* ---- prepare: options, manifests, tokenizer ---- */
-    {"$B/prepare", 2, "no --config"},
+    {"$B/prepare", 2, "without --config"},
     {"$B/prepare --config $D/prepare.yaml --stage fitt", 2, "fitt"},
     {"$B/prepare --config $D/prepare.yaml --part 3/2", 2, "3/2"},
     {"$B/prepare --config $D/prepare.yaml --part 0/2", 2, "0/2"},
