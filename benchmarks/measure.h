@@ -7,6 +7,7 @@
 #include "kernels/kernels.h"
 
 #include <cblas.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,129 +1,145 @@
-/* What share of plain matrix-product speed does a whole training step of a small model reach? Forward, backward, norm
- * and AdamW at the demo's size, against sgemm of 1024^3 on every thread. The useful work is counted by
- * llama_flops_per_token. Usage: benchmark_training_step [f32|bf16] [rows] [tokens a row] [hidden] [heads] [layers] */
+/* A whole training step as `train` takes it, AdamW and clipping included: which share of its time are the products of
+ * its weights, how fast are those beside plain sgemm, what takes the rest, and does memory grow as the plan says?
+ *   benchmark_training_step [15M|110M] [f32|bf16] [none|light|block] [auto|own|openblas|onednn]
+ * 4 x 1024 tokens, vocabulary 32768, tied head, no accumulation. Each product of the step is timed once more alone,
+ * through the same operation on the same memory: "fraction" is the sum of those times over the time of the step. */
 #include "benchmarks/measure.h"
+#include "benchmarks/profile.h"
+#include "benchmarks/resident.h"
+#include "kernels/cpu/cpu.h"
 #include "models/llama.h"
+#include "train/optimizer.h"
+
+enum { ROWS = 4, LENGTH = 1024, TOKENS = ROWS * LENGTH, VOCABULARY = 32768 };
 
 struct step {
+    struct thread_pool *pool;
+    struct device_context context;
+    struct comm *comm;
+    struct kernels kernels; /* the cpu's table, profiled */
     struct llama *model;
     struct llama_workspace *workspace;
+    struct optimizer *optimizer;
     struct llama_batch batch;
-    float *gradients, *masters, *first, *second, *losses;
-    double norm;
-    int32_t nonfinite, skip;
-    float scale, norm_value;
+    float *losses;
     int64_t number;
 };
 
-static void forward_alone(void *argument)
+static void take_step(void *argument)
 {
     struct step *s = argument;
-    must(llama_losses(s->model, s->workspace, &s->batch, s->losses));
+    struct step_norm norm;
+    must(optimizer_zero_gradients(s->optimizer));
+    must(llama_forward_backward(s->model, s->workspace, &s->batch, 1.0f / TOKENS, s->optimizer->gradients, s->losses,
+                                NULL));
+    must(optimizer_reduce(s->optimizer, &norm));
+    must(optimizer_update(s->optimizer, 1e-4, ++s->number));
 }
 
-static void forward_backward(void *argument)
+static struct llama_config config_of(const char *size)
 {
-    struct step *s = argument;
-    must(llama_forward_backward(s->model, s->workspace, &s->batch, 1e-3f, s->gradients, s->losses, NULL));
+    bool large = strcmp(size, "110M") == 0;
+    struct llama_config config = {.vocabulary_size = VOCABULARY,
+                                  .hidden_size = large ? 768 : 256,
+                                  .intermediate_size = large ? 2048 : 704,
+                                  .layers = large ? 12 : 8,
+                                  .heads = large ? 12 : 4,
+                                  .kv_heads = large ? 12 : 4,
+                                  .head_size = 64,
+                                  .maximum_positions = LENGTH,
+                                  .rope_theta = 10000,
+                                  .rms_norm_epsilon = 1e-5,
+                                  .tie_embeddings = true};
+    must(llama_config_check(&config));
+    return config;
 }
 
-static void update(void *argument)
+static int find(const char *const *names, int count, const char *name)
 {
-    struct step *s = argument;
-    const struct kernels *kernels = s->model->kernels;
-    struct device_context *context = s->model->context;
-    int64_t count = s->model->layout.elements;
-    struct squared_norm norm = {count, s->gradients, &s->norm, &s->nonfinite, false};
-    must(device_context_reserve(kernels, context, kernels->squared_norm_scratch_size(&norm)));
-    must(kernels->squared_norm(context, &norm));
-    struct clip_scale clip = {&s->norm, 1, &s->scale, &s->norm_value};
-    must(kernels->clip_scale(context, &clip));
-    struct adamw adamw = {.count = count,
-                          .master = s->masters,
-                          .first_moment = s->first,
-                          .second_moment = s->second,
-                          .gradient = s->gradients,
-                          .weights = s->model->weights,
-                          .weights_type = s->model->dtype,
-                          .learning_rate = 1e-4f,
-                          .beta1 = 0.9f,
-                          .beta2 = 0.95f,
-                          .epsilon = 1e-8f,
-                          .weight_decay = 0.1f,
-                          .step = ++s->number,
-                          .scale = &s->scale,
-                          .skip = &s->skip};
-    must(kernels->adamw(context, &adamw));
-    must(kernels->fill_zero(context, s->gradients, (size_t)count * sizeof(float)));
+    for (int i = 0; i < count; i++)
+        if (strcmp(names[i], name) == 0)
+            return i;
+    fprintf(stderr, "error: %s is none of", name);
+    for (int i = 0; i < count; i++)
+        fprintf(stderr, " %s", names[i]);
+    fprintf(stderr, "\n");
+    exit(2);
 }
 
-static void whole_step(void *argument)
+/* Bytes that the plan of `train --dry-run` gives the same step. */
+static double planned_bytes(const struct llama_config *config, enum dtype type, enum recomputation recomputation)
 {
-    forward_backward(argument);
-    update(argument);
+    struct parameter_layout layout;
+    struct memory_plan gradients = {.name = "gradients"}, states = {.name = "optimizer"},
+                       activations = {.name = "activations"};
+    must(parameter_layout_create(config, &layout));
+    must(optimizer_plan(&layout, type, 1, &gradients, &states));
+    must(llama_plan_workspace(config, type, ROWS, LENGTH, recomputation, true, &activations));
+    double bytes = (double)layout.elements * (double)dtype_size(type) +
+                   (double)(gradients.total + states.total + activations.total);
+    memory_plan_free(&gradients);
+    memory_plan_free(&states);
+    memory_plan_free(&activations);
+    parameter_layout_free(&layout);
+    return bytes;
 }
 
-static void report(const char *name, struct measurement m, double tokens, double flops, struct ceiling ceiling)
+static void open_step(struct step *s, const struct llama_config *config, enum dtype type,
+                      enum recomputation recomputation)
 {
-    printf("%-20s %9.1f %9.1f %9.1f %9.0f", name, 1e3 * m.best, 1e3 * m.median, 1e3 * m.work, tokens / m.best);
-    if (flops > 0)
-        printf(" %9.1f %8.1f %5.0f %% %5.0f %%", 1e-9 * flops / m.best, ceiling.rate,
-               100e-9 * flops / m.best / ceiling.rate, 100e-9 * flops / m.work / ceiling.work);
-    printf("\n");
+    const struct optimizer_settings settings = {0.9, 0.95, 1e-8, 0.1, 1.0};
+    s->kernels = profile_wrap(kernels_cpu());
+    must(llama_create(config, type, &s->kernels, &s->context, &s->model));
+    float *masters = must_allocate((size_t)s->model->layout.elements * sizeof(float));
+    must(llama_initialize(s->model, 1, 0.02, masters));
+    must(optimizer_create(s->model, s->comm, &settings, masters, &s->optimizer));
+    free(masters);
+    must(llama_workspace_create(s->model, ROWS, LENGTH, recomputation, true, &s->workspace));
+    s->losses = must_allocate(TOKENS * sizeof(float));
+    int32_t *ids = must_allocate(TOKENS * sizeof *ids);
+    for (int64_t i = 0; i < TOKENS; i++)
+        ids[i] = (int32_t)((i * 7919 + i / 17) % VOCABULARY);
+    s->batch = (struct llama_batch){ROWS, LENGTH, ids, ids, NULL};
+}
+
+static void report_memory(double planned, double grown)
+{
+    printf("memory: planned %.0f MiB, resident memory grew by %.0f MiB (%+.1f %%)\n", planned / 1048576,
+           grown / 1048576, 100 * (grown - planned) / planned);
 }
 
 int main(int count, char **arguments)
 {
-    enum dtype type = count > 1 && strcmp(arguments[1], "bf16") == 0 ? DTYPE_BF16 : DTYPE_F32;
-    int64_t rows = count > 2 ? atoll(arguments[2]) : 8, length = count > 3 ? atoll(arguments[3]) : 512;
-    struct llama_config config = {.vocabulary_size = 2304,
-                                  .hidden_size = count > 4 ? atoll(arguments[4]) : 256,
-                                  .heads = count > 5 ? atoll(arguments[5]) : 8,
-                                  .layers = count > 6 ? atoll(arguments[6]) : 8,
-                                  .maximum_positions = length,
-                                  .rope_theta = 10000,
-                                  .rms_norm_epsilon = 1e-5};
-    config.kv_heads = config.heads;
-    config.head_size = config.heads > 0 ? config.hidden_size / config.heads : 0;
-    config.intermediate_size = (config.hidden_size * 8 / 3 + 63) / 64 * 64;
-    must(llama_config_check(&config));
-    struct thread_pool *pool;
-    struct device_context context;
-    const struct kernels *kernels = kernels_cpu();
-    must(thread_pool_create(0, &pool));
-    must(device_context_create(kernels, pool, 0, &context));
-    struct step s = {0};
-    must(llama_create(&config, type, kernels, &context, &s.model));
-    size_t bytes = (size_t)s.model->layout.elements * sizeof(float);
-    float **arenas[] = {&s.gradients, &s.masters, &s.first, &s.second};
-    for (int i = 0; i < 4; i++)
-        must(kernels->allocate(&context, bytes, (void **)arenas[i]));
-    s.losses = must_allocate((size_t)(rows * length) * sizeof(float));
-    must(llama_initialize(s.model, 1, 0.02, s.masters));
-    must(llama_workspace_create(s.model, rows, length, RECOMPUTATION_NONE, true, &s.workspace));
-    int32_t *ids = must_allocate((size_t)(rows * length) * sizeof *ids);
-    for (int64_t i = 0; i < rows * length; i++)
-        ids[i] = (int32_t)((i * 7919 + i / 17) % config.vocabulary_size);
-    s.batch = (struct llama_batch){rows, length, ids, ids, NULL};
-    struct ceiling ceiling = gemm_ceiling(pool);
-    double tokens = (double)(rows * length);
-    double flops = tokens * llama_flops_per_token(&config, length);
-    printf("%s, %d threads, %.2f M parameters, %lld x %lld tokens, hidden %lld, %lld heads, %lld layers\n",
-           dtype_name(type), thread_pool_threads(pool), 1e-6 * (double)llama_parameter_count(&config), (long long)rows,
-           (long long)length, (long long)config.hidden_size, (long long)config.heads, (long long)config.layers);
-    printf("%-20s %9s %9s %9s %9s %9s %8s %7s %7s\n", "part", "best ms", "median", "work ms", "tokens/s", "GFLOP/s",
-           "ceiling", "clock", "work");
-    report("forward", measure(forward_alone, &s, 2), tokens, flops / 3, ceiling);
-    report("forward + backward", measure(forward_backward, &s, 3), tokens, flops, ceiling);
-    report("norm + AdamW", measure(update, &s, 1), tokens, 0, ceiling);
-    report("whole step", measure(whole_step, &s, 4), tokens, flops, ceiling);
-    llama_workspace_destroy(s.workspace);
-    llama_destroy(s.model);
-    for (int i = 0; i < 4; i++)
-        kernels->release(&context, *arenas[i]);
-    free(s.losses);
-    free(ids);
-    device_context_destroy(kernels, &context);
-    thread_pool_destroy(pool);
-    return 0;
+    static const char *const sizes[] = {"15M", "110M"}, *const types[] = {"f32", "bf16"},
+                             *const recomputations[] = {"none", "light", "block"},
+                             *const engines[] = {"auto", "own", "openblas", "onednn"};
+    const char *size = count > 1 ? arguments[1] : "15M";
+    find(sizes, 2, size);
+    enum dtype type = count > 2 && find(types, 2, arguments[2]) == 1 ? DTYPE_BF16 : DTYPE_F32;
+    enum recomputation recomputation = count > 3 ? (enum recomputation)find(recomputations, 3, arguments[3]) : 0;
+    int engine = count > 4 ? find(engines, 4, arguments[4]) : 0;
+    struct llama_config config = config_of(size);
+    static struct step s;
+    must(thread_pool_create(0, &s.pool));
+    must(device_context_create(kernels_cpu(), s.pool, 0, &s.context));
+    must(comm_create_single(&s.comm));
+    if (engine)
+        cpu_set_engine(&s.context, (enum cpu_engine)(engine - 1));
+    double before = resident_peak();
+    open_step(&s, &config, type, recomputation);
+    double flops = TOKENS * llama_flops_per_token(&config, LENGTH);
+    printf("%s: %.1f M parameters, %s, recomputation %s, %d x %d tokens, %d threads\n%s\n", size,
+           1e-6 * (double)llama_parameter_count(&config), dtype_name(type), recomputations[recomputation], ROWS, LENGTH,
+           thread_pool_threads(s.pool), kernels_cpu()->describe(&s.context));
+    take_step(&s);
+    report_memory(planned_bytes(&config, type, recomputation), resident_peak() - before);
+    struct measurement step = measure(take_step, &s, 20);
+    struct ceiling ceiling = gemm_ceiling(s.pool);
+    double products = profile_step(take_step, &s, &s.context, s.pool);
+    printf("step: median %.3f s, best %.3f, %.0f tokens/s; %.1f GFLOP/s, sgemm of 1024^3 %.1f (%.0f %%)\n", step.median,
+           step.best, TOKENS / step.median, 1e-9 * flops / step.median, ceiling.rate,
+           100e-9 * flops / step.median / ceiling.rate);
+    printf("fraction: products of the weights alone %.3f s of the step's %.3f s = %.2f\n", products, step.median,
+           products / step.median);
+    exit(0); /* what was allocated goes with the process */
 }

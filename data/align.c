@@ -444,7 +444,7 @@ static enum status fill_alignment(const char *text, const struct grammar *gramma
     enum status result = STATUS_OK;
     const struct spoken_text *spoken = &grammar->spoken;
     bool complete = false;
-    int64_t *arcs = malloc((size_t)(segments->count + 1) * sizeof *arcs);
+    int64_t *arcs = calloc((size_t)segments->count + 1, sizeof *arcs);
     struct aligned_word *words = calloc((size_t)spoken->token_count, sizeof *words);
     if (arcs == NULL || words == NULL)
         FAIL(STATUS_INTERNAL, "out of memory for an alignment of %lld words", (long long)spoken->token_count);

@@ -2,6 +2,7 @@
 
 #include "core/rng.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 enum status row_list_add(struct row_list *list, int64_t number, const struct dataset *dataset)
@@ -75,14 +76,14 @@ static enum status permute_shards(struct order *order)
 /* Lists the rows of the `count` shards from place `first` of the epoch's order on, in their random order. */
 static enum status permute_rows(struct order *order, int64_t first, int64_t count, int64_t rows)
 {
+    assert(rows > 0); /* the window holds the order's position */
     int64_t *numbers = malloc((size_t)(rows + 1) * sizeof *numbers);
-    struct row_place *places =
-        rows <= order->rows_capacity ? order->rows : realloc(order->rows, (size_t)rows * sizeof *places);
-    if (places && places != order->rows) {
-        order->rows = places;
-        order->rows_capacity = rows;
+    if (rows > order->rows_capacity) {
+        struct row_place *larger = realloc(order->rows, (size_t)rows * sizeof *larger);
+        order->rows = larger ? larger : order->rows;
+        order->rows_capacity = larger ? rows : order->rows_capacity;
     }
-    if (!numbers || !places) {
+    if (!numbers || rows > order->rows_capacity) {
         free(numbers);
         return status_set(STATUS_INTERNAL, "no memory for a window of %lld rows", (long long)rows);
     }
@@ -91,7 +92,7 @@ static enum status permute_rows(struct order *order, int64_t first, int64_t coun
     for (int64_t i = 0, number = 0; i < count; i++) {
         const struct shard_place *shard = &order->list->shards[order->shards[first + i]];
         for (int64_t row = 0; row < shard->rows; row++)
-            places[numbers[number++]] = (struct row_place){shard->dataset, shard->first_row + row};
+            order->rows[numbers[number++]] = (struct row_place){shard->dataset, shard->first_row + row};
     }
     free(numbers);
     return STATUS_OK;

@@ -2,6 +2,7 @@
 
 #include "data/align.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -369,6 +370,7 @@ static enum status append_token(struct spoken_text *spoken, struct spoken_room *
     for (int i = 0; i < readings->count; i++) {
         const struct phrase *phrase = &readings->list[i];
         TRY(reserve((void **)&spoken->words, &room->words, spoken->word_count + phrase->count, sizeof *spoken->words));
+        assert(spoken->words != NULL && spoken->readings != NULL);
         memcpy(spoken->words + spoken->word_count, phrase->words, (size_t)phrase->count * sizeof *spoken->words);
         spoken->readings[spoken->reading_count++] =
             (struct spoken_reading){.first = spoken->word_count, .count = phrase->count};
@@ -428,6 +430,7 @@ enum status spell_out(const char *text, struct spoken_word **words, int64_t *cou
     if (result != STATUS_OK)
         return result;
     int64_t total = 0;
+    assert(spoken.token_count == 0 || spoken.readings != NULL);
     for (int64_t i = 0; i < spoken.token_count; i++)
         total += spoken.readings[spoken.tokens[i].first_reading].count;
     if (total > 0 && (*words = malloc((size_t)total * sizeof **words)) == NULL) {
@@ -438,6 +441,7 @@ enum status spell_out(const char *text, struct spoken_word **words, int64_t *cou
         const struct spoken_token *token = &spoken.tokens[i];
         const struct spoken_reading *reading = &spoken.readings[token->first_reading];
         for (int64_t k = 0; k < reading->count; k++) {
+            assert(*words != NULL && spoken.words != NULL);
             struct spoken_word *word = &(*words)[(*count)++];
             memcpy(word->text, spoken.words[reading->first + k], sizeof word->text);
             word->text_begin = token->text_begin;

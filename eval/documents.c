@@ -75,7 +75,7 @@ fail:
 
 void documents_free(struct document_list *list)
 {
-    for (int64_t i = 0; i < list->count; i++) {
+    for (int64_t i = 0; list->sequences && i < list->count; i++) {
         free(list->sequences[i].ids);
         free(list->sequences[i].losses);
     }

@@ -5,6 +5,7 @@
 #include "io/json.h"
 #include "train/checkpoint.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +46,7 @@ static enum status gather_texts(struct comm *comm, const char *own, char **all, 
     if (!*all)
         result = status_set(STATUS_INTERNAL, "no memory to gather the lanes' states");
     TRY(comm_agree(comm, result));
+    assert(*all);
     memcpy(*all + comm_rank(comm) * *length, own, strlen(own));
     TRY(comm_all_gather(comm, *all, *length, DTYPE_U8));
 fail:

@@ -1,51 +1,54 @@
 #include "core/status.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 static _Thread_local char text[1024];
 
-static void format_text(const char *format, va_list arguments)
+/* The arguments of a caller's status_set may look at errno after this. */
+static void format_text(const char *format, va_list arguments, const char *after)
 {
+    int error = errno;
     char line[sizeof text];
     vsnprintf(line, sizeof line, format, arguments);
+    size_t used = strlen(line);
+    if (after)
+        snprintf(line + used, sizeof line - used, ": %s", after);
     for (char *c = line; *c; c++)
         if (*c == '\n' || *c == '\r')
             *c = ' '; /* an error is one line, whatever a hostile file name holds */
     memcpy(text, line, sizeof text);
+    errno = error;
 }
 
-enum status status_set(enum status code, const char *format, ...)
+int status_record(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    format_text(format, arguments);
+    format_text(format, arguments, NULL);
     va_end(arguments);
-    return code;
+    return 0;
 }
 
-enum status status_set_errno(enum status code, int error_number, const char *format, ...)
+int status_record_errno(int error_number, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    format_text(format, arguments);
+    format_text(format, arguments, strerror(error_number));
     va_end(arguments);
-    size_t used = strlen(text);
-    snprintf(text + used, sizeof text - used, ": %s", strerror(error_number));
-    return code;
+    return 0;
 }
 
-enum status status_prefix(enum status code, const char *format, ...)
+int status_record_prefix(const char *format, ...)
 {
     char before[sizeof text];
     memcpy(before, text, sizeof text);
     va_list arguments;
     va_start(arguments, format);
-    format_text(format, arguments);
+    format_text(format, arguments, before);
     va_end(arguments);
-    size_t used = strlen(text);
-    snprintf(text + used, sizeof text - used, ": %s", before);
-    return code;
+    return 0;
 }
 
 const char *status_text(void)

@@ -18,15 +18,28 @@ enum status {
     STATUS_NO_PROGRESS = 77, /* three restarts in a row without a new checkpoint */
 };
 
-/* Sets this thread's error text (one line, no final newline, cut at 1023 bytes) and returns `code`. */
-enum status status_set(enum status code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Sets this thread's error text (one line, no final newline, cut at 1023 bytes) and returns `code`:
+ *   enum status status_set(enum status code, const char *format, ...);
+ * A macro, so that a compiler or analyser sees in the caller that the value is `code`, not just any status. */
+#define status_set(code, ...) status_value((code), status_record(__VA_ARGS__))
 
-/* As status_set, and appends ": " and strerror(error_number). */
-enum status status_set_errno(enum status code, int error_number, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+/* As status_set, and appends ": " and strerror(error_number):
+ *   enum status status_set_errno(enum status code, int error_number, const char *format, ...); */
+#define status_set_errno(code, error_number, ...) status_value((code), status_record_errno((error_number), __VA_ARGS__))
 
-/* Puts "context: " before the present text: for a caller who knows the file when the callee knew only the line. */
-enum status status_prefix(enum status code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Puts "context: " before the present text: for a caller who knows the file when the callee knew only the line.
+ *   enum status status_prefix(enum status code, const char *format, ...); */
+#define status_prefix(code, ...) status_value((code), status_record_prefix(__VA_ARGS__))
+
+/* What the three are made of: they set the text, leave errno alone and return 0. */
+int status_record(const char *format, ...) __attribute__((format(printf, 1, 2)));
+int status_record_errno(int error_number, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int status_record_prefix(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static inline enum status status_value(enum status code, int recorded)
+{
+    (void)recorded;
+    return code;
+}
 
 /* This thread's text; "" when nothing was set. Valid until the next status_set of the thread. */
 const char *status_text(void);

@@ -2,6 +2,7 @@
 
 #include "io/atomic_file.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -208,6 +209,7 @@ static enum status append(const char *path, soxr_t resampler, const float *mono,
 {
     if (!resampler) {
         enum status status = make_room(path, out, count);
+        assert(status != STATUS_OK || count == 0 || out->samples);
         if (status == STATUS_OK && count > 0)
             memcpy(out->samples + out->count, mono, (size_t)count * sizeof *mono);
         out->count += status == STATUS_OK ? count : 0;
@@ -278,9 +280,11 @@ static enum status settle(const struct source *source, struct growing *out)
         enum status status = make_room(source->path, out, count - out->count);
         if (status != STATUS_OK)
             return status;
+        assert(out->samples);
         memset(out->samples + out->count, 0, (size_t)(count - out->count) * sizeof *out->samples);
     }
     out->count = count;
+    assert(out->samples); /* at least one sample */
     for (int64_t i = 0; i < count; i++)
         out->samples[i] = clipped(out->samples[i]);
     float *fitted = realloc(out->samples, (size_t)count * sizeof *fitted);

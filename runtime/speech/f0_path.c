@@ -1,5 +1,6 @@
 #include "speech/f0_stages.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -58,7 +59,8 @@ static int cheapest(const double *cost, int count)
 enum status f0_cheapest_path(const struct f0_candidate *candidates, int rows, int64_t frames, f0_transition *transition,
                              const void *context, double *result)
 {
-    uint8_t *came_from = malloc((size_t)(frames * rows));
+    assert(rows > 0 && rows <= F0_ROWS);
+    uint8_t *came_from = calloc((size_t)frames, (size_t)rows);
     if (!came_from)
         return status_set(STATUS_INTERNAL, "no memory for a pitch path of %lld frames", (long long)frames);
     double cost[F0_ROWS], next[F0_ROWS];

@@ -306,12 +306,12 @@ static enum status space_allocate(struct space *space, int64_t points, int64_t d
 {
     space->labels = malloc((size_t)points * sizeof *space->labels);
     space->previous = malloc((size_t)points * sizeof *space->previous);
-    space->distances = malloc((size_t)points * sizeof *space->distances);
+    space->distances = calloc((size_t)points, sizeof *space->distances);
     space->members = calloc((size_t)clusters, sizeof *space->members);
     if (batch) {
         space->gathered = malloc((size_t)(points * dimensions) * sizeof *space->gathered);
         space->total = calloc((size_t)clusters, sizeof *space->total);
-        space->of = malloc((size_t)points * sizeof *space->of);
+        space->of = calloc((size_t)points, sizeof *space->of);
     }
     if (!space->labels || !space->previous || !space->distances || !space->members ||
         (batch && (!space->gathered || !space->total || !space->of)))
@@ -405,7 +405,7 @@ enum status kmeans_fit(const float *points, int64_t count, int64_t dimensions, c
         TRY(mini_batches(&job, &space, count, options->passes, &rng, pool, report));
     else
         TRY(lloyd(&job, &space, options->passes, pool, report));
-    if (!(distances = malloc((size_t)count * sizeof *distances)))
+    if (!(distances = calloc((size_t)count, sizeof *distances)))
         FAIL(STATUS_INTERNAL, "no memory for %lld distances", (long long)count);
     TRY(kmeans_assign(points, count, dimensions, centroids, k, pool, NULL, distances));
     double sum = 0;

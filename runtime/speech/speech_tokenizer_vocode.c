@@ -2,6 +2,7 @@
 
 #include "speech/griffin_lim.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,6 +82,7 @@ static enum status repeat_units(const struct speech_tokenizer *tokenizer, const 
                                   "unit %lld of %lld to speak lasts %lld times 40 ms; expected at least 1, and no more "
                                   "than 12 hours in all",
                                   (long long)i, (long long)spoken_count, (long long)lasts);
+            assert(pass == 0 || *units);
             for (int64_t r = 0; pass == 1 && r < lasts; r++)
                 (*units)[total + r] = unit;
             total += lasts;

@@ -2,6 +2,7 @@
 
 #include "speech/kmeans.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -118,6 +119,7 @@ static enum status least_path(const float *distances, int64_t count, int64_t uni
         free(from);
         return status_set(STATUS_INTERNAL, "no memory for the units of %lld frames", (long long)count);
     }
+    assert(units > 0);
     memset(cost, 0, (size_t)units * sizeof *cost);
     int64_t best = 0;
     for (int64_t i = 0; i < count; i++) {

@@ -187,7 +187,7 @@ static enum status consider(struct encoder *encoder, int32_t left, int32_t right
     int32_t id = piece_lookup(model, encoder->text + encoder->symbols[left].start, (size_t)size);
     if (id < 0 || !piece_mergeable(&model->pieces[id]))
         return STATUS_OK;
-    if (model->pieces[id].type == PIECE_UNUSED)
+    if (model->pieces[id].type == PIECE_UNUSED && encoder->left_sizes)
         encoder->left_sizes[id] = encoder->symbols[left].size;
     return heap_push(encoder, (struct candidate){model->pieces[id].score, left, right, size});
 }
@@ -264,7 +264,7 @@ static void put_symbol(struct encoder *encoder, const char *text, int32_t size)
         put_unknown(encoder, text, size);
         return;
     }
-    int32_t left = model->pieces[id].type == PIECE_UNUSED ? encoder->left_sizes[id] : 0;
+    int32_t left = model->pieces[id].type == PIECE_UNUSED && encoder->left_sizes ? encoder->left_sizes[id] : 0;
     if (left > 0) {
         put_symbol(encoder, text, left);
         put_symbol(encoder, text + left, size - left);
