@@ -32,8 +32,8 @@ struct device_context {
 
 /* C = alpha * op(A) op(B) + beta * C (+ addend): op(A) is m x k, op(B) is k x n, C is m x n, `batch` times.
  * Types (a, b, c): (F32, F32, F32), (BF16, BF16, BF16), (BF16, BF16, F32). beta is 0 or 1.
- * k is never split by the number of threads. Row-stable in m when !a_transposed and m <= 16; on the cpu for any m where
- * `describe` says "own tiles". */
+ * k is never split by the number of threads. Row-stable in m when !a_transposed, among products of m <= 16; on the cpu
+ * also among those of m > 16 where `describe` says "own tiles". */
 struct matmul {
     int64_t m, n, k, batch; /* batch >= 1 */
     const void *a, *b;

@@ -2,8 +2,6 @@
 
 #include "kernels/cpu/vector.h"
 
-enum { FEW_ROWS = 16 }; /* as many are promised to be stable: they never go to a library */
-
 struct matmul_tile matmul_tile_of(const struct matmul_work *work, int64_t task)
 {
     const struct matmul *p = work->p;
@@ -105,7 +103,9 @@ enum status cpu_matmul(const struct device_context *context, const struct matmul
     if (result != STATUS_OK)
         return result;
     struct matmul_work work = {.context = context, .p = p, .parts = 1};
-    enum cpu_engine engine = p->m <= FEW_ROWS ? CPU_ENGINE_BLOCKED : cpu_engine(context, p->a_type);
+    if (matmul_few_run(&work))
+        return STATUS_OK;
+    enum cpu_engine engine = p->m <= MATMUL_FEW_ROWS ? CPU_ENGINE_BLOCKED : cpu_engine(context, p->a_type);
     bool done = false;
     if (engine == CPU_ENGINE_ONEDNN && cpu_onednn(context))
         result = matmul_onednn_run(&work, cpu_onednn(context), &done);

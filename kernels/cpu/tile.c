@@ -60,11 +60,22 @@ void tile_multiply(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_ro
         multiply_columns(1, m, k, a, a_row, a_column, b + j, b_stride, c + j, c_stride, accumulate);
 }
 
+/* Rows of keys and values lie far apart, on a page each: no processor foresees the next one. */
+enum { AHEAD = 16 };
+
+INLINE void prefetch_row(const void *source, int64_t row, int64_t rows, int64_t columns, int64_t stride,
+                         enum dtype type)
+{
+    for (int64_t j = 0; row < rows && j < columns; j += 64 / (int64_t)dtype_size(type))
+        __builtin_prefetch(element(source, row * stride + j, type));
+}
+
 INLINE void load_rows(float *tile, int64_t rows, int64_t columns, const void *source, int64_t source_stride,
                       enum dtype type, float factor)
 {
     int64_t stride = tile_stride(columns);
     for (int64_t i = 0; i < rows; i++) {
+        prefetch_row(source, i + AHEAD, rows, columns, source_stride, type);
         int64_t j = 0;
         for (; j + LANES <= columns; j += LANES)
             vector_write(tile + i * stride + j, vector_load(source, i * source_stride + j, LANES, type) * factor);
@@ -113,7 +124,9 @@ void tile_load_panels(float *panels, int64_t panel_floats, int64_t width, int64_
 INLINE void load_transposed(float *tile, int64_t stride, int64_t rows, int64_t columns, const void *source,
                             int64_t source_stride, enum dtype type)
 {
-    for (int64_t i = 0; i < rows; i += LANES)
+    for (int64_t i = 0; i < rows; i += LANES) {
+        for (int64_t r = 0; r < LANES; r++)
+            prefetch_row(source, i + AHEAD + r, rows, columns, source_stride, type);
         for (int64_t j = 0; j < columns; j += LANES) {
             int64_t count = columns - j < LANES ? columns - j : LANES;
             vector v[8];
@@ -129,6 +142,7 @@ INLINE void load_transposed(float *tile, int64_t stride, int64_t rows, int64_t c
             for (int64_t c = 0; c < count; c++)
                 vector_write(tile + (j + c) * stride + i, v[c]);
         }
+    }
 }
 
 void tile_load_transposed(float *tile, int64_t stride, int64_t rows, int64_t columns, const void *source,

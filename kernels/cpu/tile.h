@@ -1,4 +1,4 @@
-/* Products of tiles that lie in a core's caches, for attention and for matrices of few rows. Tiles are f32 with row
+/* Products of tiles that lie in a core's caches. Tiles are f32 with row
  * strides of at least n rounded up to 8: columns beyond n are computed and written too. */
 #ifndef SPIRITLM_KERNELS_CPU_TILE_H
 #define SPIRITLM_KERNELS_CPU_TILE_H

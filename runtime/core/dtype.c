@@ -3,12 +3,6 @@
 #include <assert.h>
 #include <math.h>
 
-size_t dtype_size(enum dtype type)
-{
-    static const size_t sizes[DTYPE_COUNT] = {4, 2, 2, 8, 4, 8, 1, 2};
-    return sizes[type];
-}
-
 const char *dtype_name(enum dtype type)
 {
     static const char *const names[DTYPE_COUNT] = {"f32", "bf16", "f16", "f64", "i32", "i64", "u8", "u16"};

@@ -8,7 +8,27 @@
 
 enum dtype { DTYPE_F32, DTYPE_BF16, DTYPE_F16, DTYPE_F64, DTYPE_I32, DTYPE_I64, DTYPE_U8, DTYPE_U16, DTYPE_COUNT };
 
-size_t dtype_size(enum dtype type);      /* bytes an element */
+/* Bytes an element. Inline: addresses are computed with it in the innermost loops. */
+static inline size_t dtype_size(enum dtype type)
+{
+    switch (type) {
+    case DTYPE_F64:
+    case DTYPE_I64:
+        return 8;
+    case DTYPE_F32:
+    case DTYPE_I32:
+        return 4;
+    case DTYPE_BF16:
+    case DTYPE_F16:
+    case DTYPE_U16:
+        return 2;
+    case DTYPE_U8:
+    case DTYPE_COUNT:
+        break;
+    }
+    return 1;
+}
+
 const char *dtype_name(enum dtype type); /* "f32", "bf16": as the configuration writes it */
 
 typedef uint16_t bf16;

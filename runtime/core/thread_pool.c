@@ -17,8 +17,8 @@ struct thread_pool {
     struct worker *workers; /* threads - 1 of them: the caller is worker 0 */
     pthread_mutex_t lock;
     pthread_cond_t work_ready, work_done;
-    uint64_t generation; /* counts the calls of thread_pool_run */
-    int busy;
+    _Atomic uint64_t generation; /* counts the calls of thread_pool_run; grows under the lock */
+    _Atomic int busy;            /* workers that have not finished the present call */
     bool stopping;
     thread_pool_task task;
     void *argument;
@@ -36,26 +36,60 @@ static void run_tasks(struct thread_pool *pool, int worker)
     }
 }
 
+/* Operations follow each other within microseconds, and to sleep and be woken takes longer than many of them: who waits
+ * looks for some 20 us before it sleeps. */
+enum { LOOKS = 500 };
+
+static void pause_between_looks(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
+
+/* The call after `seen`, or, when the pool stops, `seen` again. */
+static uint64_t await_call(struct thread_pool *pool, uint64_t seen)
+{
+    for (int look = 0; look < LOOKS; look++) {
+        uint64_t generation = atomic_load_explicit(&pool->generation, memory_order_acquire);
+        if (generation != seen)
+            return generation;
+        pause_between_looks();
+    }
+    pthread_mutex_lock(&pool->lock);
+    while (!pool->stopping && pool->generation == seen)
+        pthread_cond_wait(&pool->work_ready, &pool->lock);
+    uint64_t generation = pool->generation;
+    pthread_mutex_unlock(&pool->lock);
+    return generation;
+}
+
 static void *worker_main(void *pointer)
 {
     struct worker *worker = pointer;
     struct thread_pool *pool = worker->pool;
-    uint64_t seen = 0;
-    pthread_mutex_lock(&pool->lock);
-    for (;;) {
-        while (!pool->stopping && pool->generation == seen)
-            pthread_cond_wait(&pool->work_ready, &pool->lock);
-        if (pool->stopping)
-            break;
-        seen = pool->generation;
-        pthread_mutex_unlock(&pool->lock);
+    for (uint64_t seen = 0, next; (next = await_call(pool, seen)) != seen; seen = next) {
         run_tasks(pool, worker->index);
-        pthread_mutex_lock(&pool->lock);
-        if (--pool->busy == 0)
+        if (atomic_fetch_sub(&pool->busy, 1) == 1) {
+            pthread_mutex_lock(&pool->lock); /* the caller is either before its look at `busy` or asleep */
             pthread_cond_signal(&pool->work_done);
+            pthread_mutex_unlock(&pool->lock);
+        }
     }
-    pthread_mutex_unlock(&pool->lock);
     return NULL;
+}
+
+static void await_workers(struct thread_pool *pool)
+{
+    for (int look = 0; look < LOOKS; look++) {
+        if (atomic_load_explicit(&pool->busy, memory_order_acquire) == 0)
+            return;
+        pause_between_looks();
+    }
+    pthread_mutex_lock(&pool->lock);
+    while (pool->busy > 0)
+        pthread_cond_wait(&pool->work_done, &pool->lock);
+    pthread_mutex_unlock(&pool->lock);
 }
 
 static int default_threads(void)
@@ -139,8 +173,5 @@ void thread_pool_run(struct thread_pool *pool, int64_t count, thread_pool_task t
     pthread_cond_broadcast(&pool->work_ready);
     pthread_mutex_unlock(&pool->lock);
     run_tasks(pool, 0);
-    pthread_mutex_lock(&pool->lock);
-    while (pool->busy > 0)
-        pthread_cond_wait(&pool->work_done, &pool->lock);
-    pthread_mutex_unlock(&pool->lock);
+    await_workers(pool);
 }
