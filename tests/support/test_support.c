@@ -136,3 +136,9 @@ int run_command(char *text, size_t size, const char *format, ...)
     int status = pclose(pipe);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
+
+bool test_is_long(void)
+{
+    const char *text = getenv("SPIRITLM_TEST_LONG");
+    return text && strcmp(text, "0") != 0;
+}

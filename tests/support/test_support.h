@@ -4,6 +4,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -43,5 +44,8 @@ const char *test_directory(void);
 /* Runs a command line with /bin/sh; returns its exit code; output (stdout and stderr, at most size - 1 bytes) into
  * text. */
 int run_command(char *text, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Whether SPIRITLM_TEST_LONG asks for the long forms of the tests that have one: set, and not "0". */
+bool test_is_long(void);
 
 #endif

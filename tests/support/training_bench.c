@@ -1,0 +1,145 @@
+#include "support/training_bench.h"
+
+#include "support/test_support.h"
+
+#include "core/thread_pool.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { LANES = 8, LENGTH = 64 };
+
+static const struct model_settings small_model = {.initialize_from = "",
+                                                  .hidden_size = 32,
+                                                  .intermediate_size = 48,
+                                                  .layers = 2,
+                                                  .heads = 4,
+                                                  .kv_heads = 2,
+                                                  .rope_theta = 10000,
+                                                  .rms_norm_epsilon = 1e-5,
+                                                  .initializer_deviation = 0.05};
+
+static const struct train_settings short_run = {.seed = 7,
+                                                .steps = 6,
+                                                .threads = 1,
+                                                .dtype = DTYPE_F32,
+                                                .schedule = {SCHEDULE_CONSTANT, 3e-3, 0, 2},
+                                                .beta1 = 0.9,
+                                                .beta2 = 0.95,
+                                                .epsilon = 1e-8,
+                                                .weight_decay = 0.1,
+                                                .clip = 1.0,
+                                                .spike_window = 16,
+                                                .log_every = 1,
+                                                .validation_rows = 4,
+                                                .keep = 2};
+
+static struct data_settings data_of(struct training_bench *bench, const struct tiny_corpus *corpus)
+{
+    bench->folders[0] = corpus->speech;
+    bench->folders[1] = corpus->text;
+    return (struct data_settings){.train = {bench->folders, 2},
+                                  .lanes = LANES,
+                                  .sequence_length = LENGTH,
+                                  .weights = {1, 1, 1},
+                                  .text_words_minimum = 2,
+                                  .text_words_maximum = 4,
+                                  .speech_words_minimum = 1,
+                                  .speech_words_maximum = 3,
+                                  .expressive = true,
+                                  .mask_documents = true};
+}
+
+void training_bench_open(struct training_bench *bench, const struct tiny_corpus *corpus, const char *run,
+                         struct comm *comm, int threads)
+{
+    *bench = (struct training_bench){.model = small_model, .train = short_run, .comm = comm, .owns_comm = !comm};
+    bench->data = data_of(bench, corpus);
+    bench->train.run = run;
+    bench->train.threads = threads;
+    bench->kernels = *kernels_cpu();
+    if (!comm)
+        assert_ok(comm_create_single(&bench->comm));
+    assert_ok(tiny_corpus_components(corpus, &bench->components));
+    assert_ok(thread_pool_create(threads, &bench->pool));
+    assert_ok(device_context_create(&bench->kernels, bench->pool, 0, &bench->context));
+    bench->setup = (struct trainer_setup){&bench->data, &bench->model,   &bench->train,  bench->components,
+                                          bench->comm,  &bench->kernels, &bench->context};
+}
+
+void training_bench_close(struct training_bench *bench)
+{
+    device_context_destroy(&bench->kernels, &bench->context);
+    thread_pool_destroy(bench->pool);
+    components_free(bench->components);
+    if (bench->owns_comm)
+        comm_destroy(bench->comm);
+}
+
+void training_bench_use_demo_sizes(struct training_bench *bench)
+{
+    bench->data.sequence_length = 256;
+    bench->model.hidden_size = 128;
+    bench->model.intermediate_size = 352;
+    bench->model.layers = 4;
+    bench->model.heads = 4;
+    bench->model.kv_heads = 0;
+    bench->model.tie_embeddings = true;
+    bench->model.rope_theta = 100000;
+    bench->model.initializer_deviation = 0.02;
+    bench->train.schedule = (struct schedule_settings){SCHEDULE_COSINE, 4e-3, 2e-4, 10};
+}
+
+/* ---- states ---- */
+
+static void *copy_of(const void *source, size_t bytes)
+{
+    if (!source)
+        return NULL;
+    void *copy = malloc(bytes);
+    assert_non_null(copy);
+    memcpy(copy, source, bytes);
+    return copy;
+}
+
+struct training_state training_state_copy(struct trainer *trainer)
+{
+    const struct llama *model = trainer_model(trainer);
+    const struct optimizer *optimizer = trainer_optimizer(trainer);
+    struct training_state state = {.weight_bytes = (size_t)model->layout.elements * dtype_size(model->dtype),
+                                   .slice_bytes = (size_t)optimizer->slice_elements * sizeof(float)};
+    state.weights = copy_of(model->weights, state.weight_bytes);
+    state.masters = copy_of(optimizer->masters, state.slice_bytes);
+    state.first_moment = copy_of(optimizer->first_moment, state.slice_bytes);
+    state.second_moment = copy_of(optimizer->second_moment, state.slice_bytes);
+    return state;
+}
+
+void training_state_free(struct training_state *state)
+{
+    free(state->weights);
+    free(state->masters);
+    free(state->first_moment);
+    free(state->second_moment);
+}
+
+static void assert_same_bytes(const char *what, const char *part, const void *actual, const void *expected,
+                              size_t bytes)
+{
+    const unsigned char *a = actual, *b = expected;
+    assert_int_equal(a == NULL, b == NULL);
+    for (size_t i = 0; a && i < bytes; i++)
+        if (a[i] != b[i])
+            fail_msg("%s: %s differ from byte %zu of %zu on", what, part, i, bytes);
+}
+
+void training_state_assert_equal(const char *what, const struct training_state *actual,
+                                 const struct training_state *expected)
+{
+    assert_int_equal(actual->weight_bytes, expected->weight_bytes);
+    assert_int_equal(actual->slice_bytes, expected->slice_bytes);
+    assert_same_bytes(what, "weights", actual->weights, expected->weights, actual->weight_bytes);
+    assert_same_bytes(what, "masters", actual->masters, expected->masters, actual->slice_bytes);
+    assert_same_bytes(what, "first moments", actual->first_moment, expected->first_moment, actual->slice_bytes);
+    assert_same_bytes(what, "second moments", actual->second_moment, expected->second_moment, actual->slice_bytes);
+}

@@ -1,0 +1,45 @@
+/* What one rank of a training test holds: settings that a test may change before it makes a trainer, a device, and
+ * copies of a trainer's state that are compared bit for bit. */
+#ifndef SPIRITLM_TESTS_TRAINING_BENCH_H
+#define SPIRITLM_TESTS_TRAINING_BENCH_H
+
+#include "support/tiny_corpus.h"
+
+#include "train/trainer.h"
+
+struct training_bench {
+    struct data_settings data;
+    struct model_settings model;
+    struct train_settings train;
+    struct components *components;
+    struct kernels kernels; /* the CPU's: a test may put operations of its own in it */
+    struct device_context context;
+    struct thread_pool *pool;
+    struct comm *comm;
+    bool owns_comm;
+    struct trainer_setup setup;
+    const char *folders[2];
+};
+
+/* A model of two layers of 32 on eight lanes of 64 tokens of the corpus: all that a test changes it changes before
+ * trainer_create. `comm` is borrowed; NULL makes a rank alone. `run` may be any name where nothing is saved. */
+void training_bench_open(struct training_bench *bench, const struct tiny_corpus *corpus, const char *run,
+                         struct comm *comm, int threads);
+void training_bench_close(struct training_bench *bench);
+
+/* configs/demo.yaml's model and batch: four layers of 128, eight lanes of 256. */
+void training_bench_use_demo_sizes(struct training_bench *bench);
+
+/* Weights, masters and moments of one rank, copied. */
+struct training_state {
+    void *weights, *masters, *first_moment, *second_moment; /* masters NULL in f32 */
+    size_t weight_bytes, slice_bytes;
+};
+struct training_state training_state_copy(struct trainer *trainer);
+void training_state_free(struct training_state *state);
+
+/* Fails the test with the first byte that differs, or where the sizes do. */
+void training_state_assert_equal(const char *what, const struct training_state *actual,
+                                 const struct training_state *expected);
+
+#endif
