@@ -107,8 +107,10 @@ static enum status restore_source(const struct lanes *lanes, const char *where, 
     TRY(json_get_int(place, state, "documents", 0, INT64_MAX, &lane->documents[source]));
     TRY(json_get_int(place, state, "epoch", 0, INT64_MAX >> 8, &epoch));
     TRY(json_get_int(place, state, "position", 0, INT64_MAX, &position));
-    /* A source that this run leaves out has no list to stand in; one that the state's run left out stands at 0. */
-    if (lanes->lists[source].rows > 0 && (lane->documents[source] > 0 || epoch > 0 || position > 0)) {
+    if (lanes->lists[source].rows == 0) { /* this run leaves the source out: a later one goes on where it stands */
+        lane->orders[source].epoch = epoch;
+        lane->orders[source].position = position;
+    } else if (lane->documents[source] > 0 || epoch > 0 || position > 0) { /* else no run has had the source yet */
         result = order_seek(&lane->orders[source], epoch, position);
         if (result != STATUS_OK)
             status_prefix(result, "%s", place);

@@ -27,7 +27,7 @@ static const char *folder_of(int dataset)
     return path[dataset];
 }
 
-static void make_text(struct made_row *out, struct rng *rng, int64_t words)
+void made_row_text(struct made_row *out, struct rng *rng, int64_t words)
 {
     int32_t at = 0;
     for (int64_t w = 0; w < words; w++) {
@@ -42,21 +42,21 @@ static void make_text(struct made_row *out, struct rng *rng, int64_t words)
     out->row.text_length = at;
 }
 
-static void make_speech(struct made_row *out, struct rng *rng)
+void made_row_speech(struct made_row *out, struct rng *rng, bool whole)
 {
     int64_t words = 1 + (int64_t)rng_below(rng, MAX_WORDS), units = words * 25 / 4 + 1;
-    make_text(out, rng, words);
+    made_row_text(out, rng, words);
     struct shard_row *row = &out->row;
     row->duration = (int32_t)words * 4000 + 1000;
     for (int64_t i = 0; i < units; i++)
         for (int s = 0; s < STREAM_COUNT; s++)
             out->values[s][i] = (uint16_t)rng_below(rng, s == STREAM_HUBERT ? 50 : 8);
     row->units = (struct units){{out->values[0], out->values[1], out->values[2]}, {units, units / 2, units / 25 + 1}};
-    if (rng_below(rng, 4) > 0) { /* three quarters are aligned */
+    if (whole || rng_below(rng, 4) > 0) { /* three quarters are aligned */
         row->words = out->words;
         row->word_count = words;
     }
-    if (rng_below(rng, 10) == 0) { /* one in ten is too short for a unit */
+    if (!whole && rng_below(rng, 10) == 0) { /* one in ten is too short for a unit */
         memset(&row->units, 0, sizeof row->units);
         row->words = NULL;
         row->word_count = 0;
@@ -84,9 +84,9 @@ int lanes_fixture_prepare(void **state)
             out->row = (struct shard_row){.id = out->id, .score = NAN};
             out->row.id_length = snprintf(out->id, sizeof out->id, "%d/%lld", d, (long long)r);
             if (d >= SPEECH_A)
-                make_speech(out, &rng);
+                made_row_speech(out, &rng, false);
             else
-                make_text(out, &rng, (int64_t)rng_below(&rng, 40));
+                made_row_text(out, &rng, (int64_t)rng_below(&rng, 40));
             rows[r] = out->row;
         }
         build_dataset(folder_of(d), d >= SPEECH_A ? DATASET_SPEECH : DATASET_TEXT, rows, dataset_rows_made[d],

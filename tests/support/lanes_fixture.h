@@ -3,6 +3,7 @@
 #ifndef SPIRITLM_TESTS_LANES_FIXTURE_H
 #define SPIRITLM_TESTS_LANES_FIXTURE_H
 
+#include "core/rng.h"
 #include "data/lanes.h"
 
 enum { LANES = 12, T = 48, MAX_TEXT = 400, MAX_WORDS = 20, MAX_UNITS = 200 };
@@ -16,6 +17,11 @@ struct made_row {
     uint16_t values[STREAM_COUNT][MAX_UNITS];
 };
 extern struct made_row *made[DATASETS]; /* what was written into the shards */
+
+/* Random contents of a row whose `id` is set: a text of so many words (0: none), or speech of 1 to MAX_WORDS. Unless it
+ * is to be `whole`, one row of speech in four is not aligned and one in ten has no unit. */
+void made_row_text(struct made_row *row, struct rng *rng, int64_t words);
+void made_row_speech(struct made_row *row, struct rng *rng, bool whole);
 
 extern struct vocabulary lanes_vocabulary;
 extern struct interleaver lanes_interleaver; /* text spans of 2-5 words, speech spans of 1-4 */
