@@ -11,7 +11,6 @@
 #include <time.h>
 #include <unistd.h>
 
-static const int64_t EVENTS_LIMIT = INT64_C(1) << 34;
 enum { RECORD_FRAME = 16, MESSAGE_LIMIT = 1024 };
 
 struct events {
@@ -89,32 +88,45 @@ static int64_t step_of(const uint8_t *data, uint64_t size)
     return 0;
 }
 
+/* The next record's whole size; 0: there is none that is whole and of a step that is wanted. */
+static int64_t next_record(FILE *file, uint8_t body[MESSAGE_LIMIT], int64_t last_step)
+{
+    uint8_t head[12], tail[4];
+    uint64_t length;
+    uint32_t head_crc, body_crc;
+    if (fread(head, sizeof head, 1, file) != 1)
+        return 0;
+    memcpy(&length, head, 8);
+    memcpy(&head_crc, head + 8, 4);
+    if (head_crc != masked_crc(head, 8) || length > MESSAGE_LIMIT || fread(body, length, 1, file) != 1 ||
+        fread(tail, sizeof tail, 1, file) != 1)
+        return 0;
+    memcpy(&body_crc, tail, 4);
+    if (body_crc != masked_crc(body, length) || step_of(body, length) > last_step)
+        return 0;
+    return RECORD_FRAME + (int64_t)length;
+}
+
+/* A record at a time: the file grows as long as the run does, and holds nothing but our own small ones. */
 static enum status cut_records(const char *path, int64_t last_step)
 {
     enum status result = STATUS_OK;
     struct stat information;
-    uint8_t *data = NULL;
-    int64_t size = 0, kept = 0;
-    if (stat(path, &information) != 0)
+    uint8_t body[MESSAGE_LIMIT];
+    FILE *file = NULL;
+    int64_t kept = 0, size;
+    TRY(file_open_to_read(path, &file));
+    if (!file)
         return STATUS_OK;
-    TRY(file_read(path, EVENTS_LIMIT, (void **)&data, &size));
-    while (size - kept >= RECORD_FRAME) {
-        uint64_t length;
-        uint32_t length_crc, data_crc;
-        memcpy(&length, data + kept, 8);
-        memcpy(&length_crc, data + kept + 8, 4);
-        if (length_crc != masked_crc(data + kept, 8) || length > (uint64_t)(size - kept - RECORD_FRAME))
-            break;
-        const uint8_t *body = data + kept + 12;
-        memcpy(&data_crc, body + length, 4);
-        if (data_crc != masked_crc(body, length) || step_of(body, length) > last_step)
-            break;
-        kept += RECORD_FRAME + (int64_t)length;
-    }
-    if (kept != size)
-        TRY(atomic_write(path, data, kept));
+    while ((size = next_record(file, body, last_step)) > 0)
+        kept += size;
+    if (ferror(file) || fstat(fileno(file), &information) != 0)
+        FAIL(STATUS_IO, "cannot read %s", path);
+    if (kept != information.st_size)
+        TRY(file_truncate(path, kept));
 fail:
-    free(data);
+    if (file)
+        fclose(file);
     return result;
 }
 

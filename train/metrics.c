@@ -9,10 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-static const int64_t METRICS_LIMIT = INT64_C(1) << 34;
 
 struct metrics {
     char path[4096];
@@ -20,35 +17,39 @@ struct metrics {
     struct events *events;
 };
 
-/* Keeps the leading lines whose step is at most last_step. */
+/* Whether a whole line ends here, of a step that is wanted. */
+static bool is_kept(const char *path, const char *text, int64_t length, int64_t last_step)
+{
+    json_t *line = NULL;
+    int64_t step = 0;
+    bool kept = text[length - 1] == '\n' && json_parse(path, text, length - 1, &line) == STATUS_OK &&
+                json_get_int(path, line, "step", 0, INT64_MAX, &step) == STATUS_OK && step <= last_step;
+    json_decref(line);
+    return kept;
+}
+
+/* Keeps the leading lines whose step is at most last_step. A line at a time: the file grows as long as the run does. */
 static enum status cut_lines(const char *path, int64_t last_step)
 {
     enum status result = STATUS_OK;
-    struct stat information;
-    char *text = NULL;
-    json_t *line = NULL;
-    int64_t size = 0, kept = 0;
-    if (stat(path, &information) != 0)
+    FILE *file = NULL;
+    char *line = NULL;
+    size_t capacity = 0;
+    int64_t kept = 0;
+    TRY(file_open_to_read(path, &file));
+    if (!file)
         return STATUS_OK;
-    TRY(file_read(path, METRICS_LIMIT, (void **)&text, &size));
-    while (kept < size) {
-        char *end = memchr(text + kept, '\n', (size_t)(size - kept));
-        if (!end)
-            break; /* half a line */
-        if (json_parse(path, text + kept, end - (text + kept), &line) != STATUS_OK)
-            break;
-        int64_t step = 0;
-        enum status good = json_get_int(path, line, "step", 0, INT64_MAX, &step);
-        json_decref(line);
-        line = NULL;
-        if (good != STATUS_OK || step > last_step)
-            break;
-        kept = end + 1 - text;
-    }
-    if (kept != size)
-        TRY(atomic_write(path, text, kept));
+    ssize_t length;
+    while ((length = getline(&line, &capacity, file)) > 0 && is_kept(path, line, length, last_step))
+        kept += length;
+    if (ferror(file))
+        FAIL(STATUS_IO, "cannot read %s", path);
+    if (length > 0)
+        TRY(file_truncate(path, kept));
 fail:
-    free(text);
+    free(line);
+    if (file)
+        fclose(file);
     return result;
 }
 

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const int64_t METRICS_LIMIT = INT64_C(1) << 34;
 enum {
     MAX_SERIES = 32,
+    MAX_POINTS = 2048, /* of a curve that are kept; about 500 are drawn */
     MAX_TICKS = 10,
 
     WIDTH = 560,
@@ -21,10 +21,12 @@ enum {
     BOTTOM = 30
 };
 
+/* A curve of any length in bounded memory: when all points are taken, each two neighbours become their mean. */
 struct series {
     char name[64];
-    double *steps, *values;
-    int64_t count, capacity;
+    double steps[MAX_POINTS], values[MAX_POINTS]; /* means of `run` values each, the last of `filled` */
+    double last;
+    int64_t count, run, filled;
 };
 
 struct curves {
@@ -49,7 +51,17 @@ static const struct chart {
 static const char *const colours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
                                       "#e69f00", "#56b4e9", "#999933", "#666666"};
 
-static enum status series_add(struct curves *curves, const char *name, double step, double value)
+static void halve(struct series *series)
+{
+    for (int64_t i = 0; i < MAX_POINTS / 2; i++) {
+        series->steps[i] = 0.5 * (series->steps[2 * i] + series->steps[2 * i + 1]);
+        series->values[i] = 0.5 * (series->values[2 * i] + series->values[2 * i + 1]);
+    }
+    series->count = MAX_POINTS / 2;
+    series->run *= 2;
+}
+
+static void series_add(struct curves *curves, const char *name, double step, double value)
 {
     struct series *series = NULL;
     for (int i = 0; i < curves->count && !series; i++)
@@ -57,50 +69,59 @@ static enum status series_add(struct curves *curves, const char *name, double st
             series = &curves->series[i];
     if (!series) {
         if (curves->count == MAX_SERIES)
-            return STATUS_OK;
+            return;
         series = &curves->series[curves->count++];
         snprintf(series->name, sizeof series->name, "%s", name);
+        series->run = series->filled = 1;
     }
-    if (series->count == series->capacity) {
-        int64_t capacity = series->capacity ? 2 * series->capacity : 256;
-        double *steps = realloc(series->steps, (size_t)capacity * sizeof *steps);
-        if (steps)
-            series->steps = steps;
-        double *values = realloc(series->values, (size_t)capacity * sizeof *values);
-        if (values)
-            series->values = values;
-        if (!steps || !values)
-            return status_set(STATUS_INTERNAL, "no memory for the report's curves");
-        series->capacity = capacity;
+    if (series->filled == series->run) {
+        if (series->count == MAX_POINTS)
+            halve(series);
+        series->steps[series->count] = series->values[series->count] = 0;
+        series->count++;
+        series->filled = 0;
     }
-    series->steps[series->count] = step;
-    series->values[series->count++] = value;
-    return STATUS_OK;
+    double share = 1 / (double)++series->filled;
+    series->steps[series->count - 1] += (step - series->steps[series->count - 1]) * share;
+    series->values[series->count - 1] += (value - series->values[series->count - 1]) * share;
+    series->last = value;
 }
 
-static enum status read_curves(const char *path, struct curves *curves)
+static enum status add_line(const char *path, const char *text, int64_t length, struct curves *curves)
 {
     enum status result = STATUS_OK;
-    char *text = NULL;
-    json_t *line = NULL;
-    int64_t size = 0;
-    TRY(file_read(path, METRICS_LIMIT, (void **)&text, &size));
-    for (char *at = text, *end; (end = memchr(at, '\n', (size_t)(text + size - at))); at = end + 1) {
-        const char *key;
-        json_t *value;
-        TRY(json_parse(path, at, end - at, &line));
-        double step = json_number_value(json_object_get(line, "step"));
-        json_object_foreach(line, key, value)
-        {
-            if (strcmp(key, "step") != 0 && json_is_number(value))
-                TRY(series_add(curves, key, step, json_number_value(value)));
-        }
-        json_decref(line);
-        line = NULL;
+    json_t *line = NULL, *value;
+    const char *key;
+    TRY(json_parse(path, text, length, &line));
+    double step = json_number_value(json_object_get(line, "step"));
+    json_object_foreach(line, key, value)
+    {
+        if (strcmp(key, "step") != 0 && json_is_number(value))
+            series_add(curves, key, step, json_number_value(value));
     }
 fail:
     json_decref(line);
-    free(text);
+    return result;
+}
+
+/* A line at a time: the file grows as long as the run does. */
+static enum status read_curves(const char *path, struct curves *curves)
+{
+    enum status result = STATUS_OK;
+    FILE *file = NULL;
+    char *line = NULL;
+    size_t capacity = 0;
+    TRY(file_open_to_read(path, &file));
+    if (!file)
+        FAIL(STATUS_USAGE, "%s: there are no metrics", path);
+    for (ssize_t length; (length = getline(&line, &capacity, file)) > 0 && line[length - 1] == '\n';)
+        TRY(add_line(path, line, length - 1, curves));
+    if (ferror(file))
+        FAIL(STATUS_IO, "%s: cannot be read", path);
+fail:
+    free(line);
+    if (file)
+        fclose(file);
     return result;
 }
 
@@ -210,7 +231,7 @@ static void draw_chart(FILE *page, const struct chart *chart, const struct curve
         const struct series *series = &curves->series[i];
         if (in_chart(chart, series->name))
             fprintf(page, "<span><i style=\"background:%s\"></i>%s %.5g</span> ", colours[drawn++ % colour_count],
-                    series->name, series->values[series->count - 1]);
+                    series->name, series->last);
     }
     fputs("</p></figure>\n", page);
 }
@@ -268,10 +289,6 @@ enum status report_write(const char *run, const char *title, const char *facts_h
     TRY(atomic_write(path, text, (int64_t)size));
 fail:
     free(text);
-    for (int i = 0; curves && i < curves->count; i++) {
-        free(curves->series[i].steps);
-        free(curves->series[i].values);
-    }
     free(curves);
     return result;
 }

@@ -103,6 +103,35 @@ fail:
     return result;
 }
 
+enum status file_open_to_read(const char *path, FILE **file)
+{
+    struct stat info;
+    *file = NULL;
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (descriptor < 0)
+        return errno == ENOENT ? STATUS_OK : status_set_errno(code_of_open(errno), errno, "%s: cannot open", path);
+    if (fstat(descriptor, &info) != 0 || !S_ISREG(info.st_mode)) {
+        close(descriptor);
+        return status_set(STATUS_USAGE, "%s: expected a file", path);
+    }
+    *file = fdopen(descriptor, "r");
+    if (*file)
+        return STATUS_OK;
+    close(descriptor);
+    return status_set(STATUS_INTERNAL, "%s: no memory to read it", path);
+}
+
+enum status file_truncate(const char *path, int64_t size)
+{
+    int descriptor = open(path, O_WRONLY | O_CLOEXEC);
+    if (descriptor < 0)
+        return status_set_errno(code_of_open(errno), errno, "%s: cannot open", path);
+    int failed = ftruncate(descriptor, size) != 0 || fsync(descriptor) != 0 ? errno : 0;
+    close(descriptor);
+    return failed ? status_set_errno(STATUS_IO, failed, "%s: cannot cut it to %lld bytes", path, (long long)size)
+                  : STATUS_OK;
+}
+
 enum status write_all(int descriptor, const char *path, const void *data, int64_t size)
 {
     const char *bytes = data;

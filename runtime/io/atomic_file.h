@@ -17,10 +17,18 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /* Reads a whole file into memory that the caller frees; one byte past the end is 0. A file larger than `limit` bytes
  * is refused. Missing file: STATUS_USAGE; other failures STATUS_IO. */
 enum status file_read(const char *path, int64_t limit, void **data, int64_t *size);
+
+/* Opens a file to be read from its beginning to its end, where it is too long for memory. *file is NULL when there is
+ * none. Anything else than a file is refused (STATUS_USAGE). */
+enum status file_open_to_read(const char *path, FILE **file);
+
+/* Cuts a file that is only ever appended to after its first `size` bytes, durably. */
+enum status file_truncate(const char *path, int64_t size);
 
 /* Writes path.tmp-PID-HOST, fsyncs, renames over `path`, fsyncs the folder. Nothing is left behind on failure. */
 enum status atomic_write(const char *path, const void *data, int64_t size);

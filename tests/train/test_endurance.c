@@ -1,0 +1,138 @@
+/* A run of many steps, saves and resumes in one process: what it holds of memory, descriptors and threads does not
+ * grow. SPIRITLM_TEST_LONG makes it 20,000 steps, 1,000 saves and 200 resumes; else a tenth. */
+#include "support/test_support.h"
+#include "support/training_bench.h"
+
+#include "train/run.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { STEPS_A_RUN = 100, SAVE_EVERY = 20, LONG_RUNS = 200, SHORT_RUNS = 20, KILOBYTES = 512 };
+
+static struct tiny_corpus corpus;
+
+struct holdings {
+    long kilobytes;
+    int descriptors, threads;
+};
+
+static int entries_in(const char *folder)
+{
+    int count = 0;
+    DIR *directory = opendir(folder);
+    assert_non_null(directory);
+    while (readdir(directory))
+        count++;
+    closedir(directory);
+    return count - 2;
+}
+
+static struct holdings holdings_now(void)
+{
+    char line[200];
+    struct holdings now = {.kilobytes = -1};
+    FILE *file = fopen("/proc/self/status", "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file))
+        if (sscanf(line, "VmRSS: %ld kB", &now.kilobytes) == 1)
+            break;
+    fclose(file);
+    assert_true(now.kilobytes > 0);
+    now.descriptors = entries_in("/proc/self/fd");
+    now.threads = entries_in("/proc/self/task");
+    return now;
+}
+
+/* ---- within a run: the same at every step ---- */
+
+static struct {
+    struct holdings first;
+    int64_t samples;
+} within;
+
+static enum status watched_clip_scale(const struct device_context *context, const struct clip_scale *p)
+{
+    struct holdings now = holdings_now();
+    if (within.samples++ == 0)
+        within.first = now;
+    assert_int_equal(now.descriptors, within.first.descriptors);
+    assert_int_equal(now.threads, within.first.threads);
+    return kernels_cpu()->clip_scale(context, p);
+}
+
+/* One start of the program: everything is opened, a checkpoint is taken up, and all is closed again. */
+static void one_run(const char *folder, int64_t steps)
+{
+    struct training_bench bench;
+    struct run_options options = {.resume = RESUME_AUTO, .command = "test"};
+    training_bench_open(&bench, &corpus, folder, NULL, 2);
+    bench.data.lanes = 2;
+    bench.data.sequence_length = 16;
+    bench.data.validation = bench.data.train;
+    bench.model.hidden_size = 16;
+    bench.model.intermediate_size = 16;
+    bench.model.layers = 1;
+    bench.train.steps = steps;
+    bench.train.save_every = SAVE_EVERY;
+    bench.train.validate_every = STEPS_A_RUN;
+    bench.train.spike_deviations = 1e6;
+    bench.kernels.clip_scale = watched_clip_scale;
+    assert_ok(run_train(&bench.setup, &options));
+    training_bench_close(&bench);
+}
+
+static long largest(const struct holdings *holdings, int first, int last)
+{
+    long most = 0;
+    for (int i = first; i < last; i++)
+        most = holdings[i].kilobytes > most ? holdings[i].kilobytes : most;
+    return most;
+}
+
+static void nothing_grows(void **state)
+{
+    (void)state;
+    static struct holdings after[LONG_RUNS];
+    char folder[600];
+    int runs = test_is_long() ? LONG_RUNS : SHORT_RUNS;
+    snprintf(folder, sizeof folder, "%s/run", test_directory());
+    for (int i = 0; i < runs; i++) {
+        one_run(folder, (int64_t)(i + 1) * STEPS_A_RUN);
+        after[i] = holdings_now();
+        assert_int_equal(after[i].descriptors, after[0].descriptors);
+        assert_int_equal(after[i].threads, after[0].threads);
+        if (i % (runs / 10) == 0 || i == runs - 1)
+            print_message("%d steps, %d saves, %d resumes: %ld kB, %d descriptors, %d threads\n", (i + 1) * STEPS_A_RUN,
+                          (i + 1) * STEPS_A_RUN / SAVE_EVERY, i, after[i].kilobytes, after[i].descriptors,
+                          after[i].threads);
+    }
+    /* The first quarter fills caches and the allocator's pools. */
+    long early = largest(after, runs / 4, runs / 2), late = largest(after, 3 * runs / 4, runs);
+    assert_int_equal(within.samples, runs * STEPS_A_RUN);
+    print_message("at each of %lld steps: %d descriptors, %d threads\n", (long long)within.samples,
+                  within.first.descriptors, within.first.threads);
+    print_message("resident: at most %ld kB in the second quarter, %ld kB in the last\n", early, late);
+#ifndef __SANITIZE_ADDRESS__ /* which keeps what is freed for a while */
+    if (!(late - early <= KILOBYTES))
+        fail_msg("%ld kB more are resident in the last quarter than in the second", late - early);
+#endif
+}
+
+static int make_corpus(void **state)
+{
+    (void)state;
+    char folder[600];
+    snprintf(folder, sizeof folder, "%s/corpus", test_directory());
+    return tiny_corpus_write(folder, 20, test_seed(), &corpus) == STATUS_OK ? 0 : -1;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_grows),
+    };
+    return cmocka_run_group_tests(tests, make_corpus, NULL);
+}
