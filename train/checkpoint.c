@@ -267,7 +267,7 @@ enum status checkpoint_prune(const char *run, int64_t saved_step, int64_t keep)
         if (steps[i] > saved_step || kept++ < keep)
             continue;
         snprintf(path, sizeof path, "%s/checkpoints/step_%08lld", run, (long long)steps[i]);
-        TRY(remove_tree(path));
+        TRY(atomic_remove(path));
     }
 fail:
     free(steps);

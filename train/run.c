@@ -289,20 +289,33 @@ fail:
     return result;
 }
 
+/* What killed processes left half-written anywhere in the run's folder. */
+static enum status remove_all_leftovers(const char *folder)
+{
+    static const char *const places[] = {"", "/tensorboard", "/checkpoints"};
+    enum status result = STATUS_OK;
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        char path[PATH_MAX];
+        struct stat information;
+        snprintf(path, sizeof path, "%s%s", folder, places[i]);
+        if (stat(path, &information) == 0)
+            TRY(remove_leftovers(path));
+    }
+fail:
+    return result;
+}
+
 /* Rank 0's choice: "" starts anew. */
 static enum status choose_checkpoint(const struct run *run, char path[PATH_MAX])
 {
     enum status result = STATUS_OK;
     const struct run_options *options = run->options;
     const char *folder = run->setup->train->run;
-    char *found = NULL, checkpoints[PATH_MAX];
+    char *found = NULL;
     path[0] = 0;
     if (options->resume == RESUME_NONE && has_begun(folder))
         FAIL(STATUS_USAGE, "%s has begun already: continue with --resume auto, or name another train.run", folder);
-    snprintf(checkpoints, sizeof checkpoints, "%s/checkpoints", folder);
-    struct stat information;
-    if (stat(checkpoints, &information) == 0)
-        TRY(remove_leftovers(checkpoints)); /* of saves that were killed */
+    TRY(remove_all_leftovers(folder));
     if (options->resume == RESUME_PATH) {
         TRY(checkpoint_resolve(options->resume_path, &found));
         TRY(check_branch(run, found));

@@ -265,6 +265,28 @@ enum status remove_tree(const char *path)
     return failed ? status_set_errno(STATUS_IO, failed, "%s: cannot remove", path) : STATUS_OK;
 }
 
+enum status atomic_remove(const char *path)
+{
+    enum status result = STATUS_OK;
+    char *suffix = temporary_suffix(), *folder = parent_folder(path);
+    char *temporary = suffix ? format_string("%s%s", path, suffix) : NULL;
+    if (!temporary || !folder)
+        FAIL(STATUS_INTERNAL, "%s: out of memory", path);
+    TRY(remove_tree(temporary));
+    if (rename(path, temporary) != 0) {
+        if (errno != ENOENT)
+            result = status_set_errno(STATUS_IO, errno, "%s: cannot remove", path);
+        goto fail;
+    }
+    TRY(sync_folder(folder)); /* else what is removed below might be missing under the old name after a power failure */
+    TRY(remove_tree(temporary));
+fail:
+    free(temporary);
+    free(suffix);
+    free(folder);
+    return result;
+}
+
 /* Whether `entry` is NAME.tmp-PID-HOST of a process of this host that no longer runs (or of this process itself, which
  * in a container often has the number of the one that was killed). */
 static bool is_leftover(const char *entry, const char *name, const char *host)

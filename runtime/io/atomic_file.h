@@ -39,6 +39,10 @@ enum status make_directories(const char *path);
 /* Removes a file or a folder with all in it; a missing one is fine. */
 enum status remove_tree(const char *path);
 
+/* Removes a folder so that it is never seen half-removed under its name: it becomes NAME.tmp-PID-HOST first, durably. A
+ * missing one is fine. */
+enum status atomic_remove(const char *path);
+
 /* A file being written through its own buffer; hashed and counted as it grows. */
 struct output_file;
 

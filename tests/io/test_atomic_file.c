@@ -99,6 +99,10 @@ static void makes_and_removes_trees(void **state)
     assert_ok(remove_tree(below("tree")));
     assert_ok(remove_tree(below("tree")));
     assert_int_equal(access(below("tree"), F_OK), -1);
+    assert_ok(make_directories(below("trees/a/b")));
+    assert_ok(atomic_remove(below("trees/a")));
+    assert_ok(atomic_remove(below("trees/a")));
+    assert_int_equal(entries_of(below("trees")), 0);
     assert_int_equal(access("/usr/bin", F_OK), 0); /* the link went, not what it pointed to */
 }
 

@@ -140,5 +140,5 @@ int run_command(char *text, size_t size, const char *format, ...)
 bool test_is_long(void)
 {
     const char *text = getenv("SPIRITLM_TEST_LONG");
-    return text && strcmp(text, "0") != 0;
+    return text && strcmp(text, "1") == 0;
 }

@@ -45,7 +45,7 @@ const char *test_directory(void);
  * text. */
 int run_command(char *text, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* Whether SPIRITLM_TEST_LONG asks for the long forms of the tests that have one: set, and not "0". */
+/* Whether this is the long form of the tests (scripts/test --long): full counts instead of those for every commit. */
 bool test_is_long(void);
 
 #endif
