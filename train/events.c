@@ -137,13 +137,15 @@ enum status events_open(const char *run, int64_t last_step, struct events **out)
     struct events *events = calloc(1, sizeof *events);
     if (!events)
         return status_set(STATUS_INTERNAL, "no memory for events");
-    snprintf(events->path, sizeof events->path, "%s/tensorboard", run);
-    TRY(make_directories(events->path));
+    char folder[4096];
+    snprintf(folder, sizeof folder, "%s/tensorboard", run);
+    TRY(make_directories(folder));
     snprintf(events->path, sizeof events->path, "%s/tensorboard/events.out.tfevents.0000000001.spiritlm", run);
     TRY(cut_records(events->path, last_step));
     events->file = fopen(events->path, "ae");
     if (!events->file)
         FAIL(STATUS_IO, "cannot open %s: %s", events->path, strerror(errno));
+    TRY(sync_folder(folder)); /* its name, if it is new */
     struct stat information;
     if (fstat(fileno(events->file), &information) == 0 && information.st_size == 0) {
         struct message message;

@@ -66,6 +66,7 @@ enum status metrics_open(const char *run, int64_t last_step, struct metrics **ou
     metrics->file = fopen(metrics->path, "ae");
     if (!metrics->file)
         FAIL(STATUS_IO, "cannot open %s: %s", metrics->path, strerror(errno));
+    TRY(sync_folder(run)); /* its name, if it is new */
     TRY(events_open(run, last_step, &metrics->events));
     *out = metrics;
     return STATUS_OK;

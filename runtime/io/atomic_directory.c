@@ -282,7 +282,7 @@ static enum status publish(struct atomic_directory *directory)
     int failed = renameat2(AT_FDCWD, from, AT_FDCWD, to, exists ? RENAME_EXCHANGE : RENAME_NOREPLACE) ? errno : 0;
     if (failed == EINVAL || failed == ENOSYS) {
         failed = 0;
-        char *aside = format_string("%s.tmp-%ld-old", to, (long)getpid());
+        char *aside = format_string("%s%s", from, OLD_SUFFIX);
         if (!aside)
             return status_set(STATUS_INTERNAL, "%s: out of memory", to);
         if (exists && rename(to, aside) != 0)
@@ -349,7 +349,12 @@ enum status atomic_directory_commit(struct atomic_directory *directory)
              directory->failed ? "a file of it could not be written" : "a file of it is still open");
     TRY(write_manifest(directory));
     TRY(publish(directory));
-    TRY(sync_folder(directory->parent));
+    result = sync_folder(directory->parent);
+    if (result != STATUS_OK) {
+        result = status_prefix(result, "%s: renamed, but perhaps not durably", directory->path);
+        directory_free(directory);
+        return result;
+    }
     if (directory->replace && remove_tree(directory->temporary) != STATUS_OK)
         log_warning("%s", status_text()); /* the new folder is there; the old one only takes space */
     directory_free(directory);

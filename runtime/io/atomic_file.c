@@ -278,8 +278,11 @@ enum status atomic_remove(const char *path)
             result = status_set_errno(STATUS_IO, errno, "%s: cannot remove", path);
         goto fail;
     }
-    TRY(sync_folder(folder)); /* else what is removed below might be missing under the old name after a power failure */
-    TRY(remove_tree(temporary));
+    result = sync_folder(folder); /* else a power failure might bring the name back, and not what is removed below */
+    if (result == STATUS_OK)
+        result = remove_tree(temporary);
+    else
+        result = status_prefix(result, "%s: cannot remove it durably", path);
 fail:
     free(temporary);
     free(suffix);
@@ -287,39 +290,68 @@ fail:
     return result;
 }
 
-/* Whether `entry` is NAME.tmp-PID-HOST of a process of this host that no longer runs (or of this process itself, which
- * in a container often has the number of the one that was killed). */
-static bool is_leftover(const char *entry, const char *name, const char *host)
+/* What `entry` is when it is NAME.tmp-PID-HOST, or that and "+old", of a process of this host that no longer runs, or
+ * of this process itself, which in a container often has the number of the one that was killed. */
+enum leftover { LEFTOVER_NONE, LEFTOVER_NEW, LEFTOVER_OLD };
+
+static enum leftover leftover_kind(const char *entry, const char *name, const char *host, size_t *name_length)
 {
     const char *mark = strstr(entry, ".tmp-");
     for (const char *next; mark && (next = strstr(mark + 1, ".tmp-"));)
         mark = next;
     if (!mark || (name && (strlen(name) != (size_t)(mark - entry) || memcmp(entry, name, strlen(name)) != 0)))
-        return false;
+        return LEFTOVER_NONE;
     char *end;
     errno = 0;
     long process = strtol(mark + 5, &end, 10);
-    if (errno || process <= 0 || process > INT32_MAX || *end != '-' || strcmp(end + 1, host) != 0)
-        return false;
-    if (process == (long)getpid())
-        return name != NULL;
-    return kill((pid_t)process, 0) != 0 && errno == ESRCH;
+    if (errno || process <= 0 || process > INT32_MAX || *end != '-' || strncmp(end + 1, host, strlen(host)) != 0)
+        return LEFTOVER_NONE;
+    const char *rest = end + 1 + strlen(host);
+    bool old = strcmp(rest, OLD_SUFFIX) == 0;
+    *name_length = (size_t)(mark - entry);
+    if ((*rest && !old) || (process != (long)getpid() && (kill((pid_t)process, 0) == 0 || errno != ESRCH)))
+        return LEFTOVER_NONE;
+    return old ? LEFTOVER_OLD : LEFTOVER_NEW;
+}
+
+/* Removes a leftover; but what was moved aside for one that never came gets its name back. */
+static enum status settle_leftover(const char *folder, const char *entry, enum leftover kind, size_t name_length)
+{
+    struct stat info;
+    enum status result = STATUS_OK;
+    char *path = format_string("%s/%s", folder, entry),
+         *name = format_string("%s/%.*s", folder, (int)name_length, entry);
+    if (!path || !name)
+        result = status_set(STATUS_INTERNAL, "%s: out of memory", folder);
+    else if (kind == LEFTOVER_NEW || lstat(name, &info) == 0)
+        result = remove_tree(path);
+    else if (rename(path, name) != 0)
+        result = status_set_errno(STATUS_IO, errno, "%s: cannot rename %s", name, path);
+    free(path);
+    free(name);
+    return result;
 }
 
 enum status remove_leftovers_of(const char *folder, const char *name)
 {
     char host[65];
+    bool synced = false;
     host_name(host);
     DIR *entries = opendir(folder);
     if (!entries)
         return status_set_errno(code_of_open(errno), errno, "%s: cannot list the folder", folder);
     enum status result = STATUS_OK;
     for (struct dirent *entry; result == STATUS_OK && (entry = readdir(entries));) {
-        if (!is_leftover(entry->d_name, name, host))
+        size_t length;
+        enum leftover kind = leftover_kind(entry->d_name, name, host, &length);
+        if (kind == LEFTOVER_NONE)
             continue;
-        char *path = format_string("%s/%s", folder, entry->d_name);
-        result = path ? remove_tree(path) : status_set(STATUS_INTERNAL, "%s: out of memory", folder);
-        free(path);
+        /* It may be the old one of an exchange that is not durable yet: then it is what a power failure would leave. */
+        if (!synced)
+            result = sync_folder(folder);
+        synced = true;
+        if (result == STATUS_OK)
+            result = settle_leftover(folder, entry->d_name, kind, length);
     }
     closedir(entries);
     return result;

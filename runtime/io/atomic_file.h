@@ -33,6 +33,9 @@ enum status file_truncate(const char *path, int64_t size);
 /* Writes path.tmp-PID-HOST, fsyncs, renames over `path`, fsyncs the folder. Nothing is left behind on failure. */
 enum status atomic_write(const char *path, const void *data, int64_t size);
 
+/* Makes the names in a folder durable: fsync. */
+enum status sync_folder(const char *path);
+
 /* Makes the folder and its parents; fine when it exists. */
 enum status make_directories(const char *path);
 
@@ -48,7 +51,8 @@ struct output_file;
 
 struct atomic_directory; /* a folder being made */
 
-/* Removes what processes of this host that were killed left half-written in the folder (NAME.tmp-PID-HOST). */
+/* Removes what processes of this host that were killed left half-written in the folder (NAME.tmp-PID-HOST), and gives
+ * its name back to what they had moved aside. Call it before this process writes there. */
 enum status remove_leftovers(const char *folder);
 
 /* `path` is the final name; its parents are made. It must not exist unless `replace`, in which case the two change
@@ -71,7 +75,9 @@ enum status atomic_directory_add(struct atomic_directory *directory, const char 
 enum status atomic_directory_adopt(struct atomic_directory *directory, const char *name);
 const char *atomic_directory_path(const struct atomic_directory *directory); /* of the temporary folder */
 
-/* Publishes the folder and frees the handle; on failure the temporary folder is gone. */
+/* Publishes the folder and frees the handle. On failure the temporary folder is gone; only when the parent cannot be
+ * fsync'd after the renaming do both remain, the new one under the name, since nobody knows which a power failure would
+ * leave. */
 enum status atomic_directory_commit(struct atomic_directory *directory);
 void atomic_directory_abandon(struct atomic_directory *directory); /* removes the temporary folder; NULL is fine */
 

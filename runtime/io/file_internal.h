@@ -13,9 +13,6 @@
 /* Writes all bytes, whatever the pieces the system takes; `path` stands in the error. */
 enum status write_all(int descriptor, const char *path, const void *data, int64_t size);
 
-/* Makes the entries of a folder durable. */
-enum status sync_folder(const char *path);
-
 /* The folder that holds `path` ("." when it names none), allocated. NULL: out of memory. */
 char *parent_folder(const char *path);
 
@@ -25,7 +22,10 @@ char *format_string(const char *format, ...) __attribute__((format(printf, 1, 2)
 /* ".tmp-PID-HOST": what stands after the name of everything that is still being written. */
 char *temporary_suffix(void);
 
-/* Removes NAME.tmp-PID-HOST in `folder` for PIDs of this host that no longer run; NAME NULL: of all names. */
+/* And after that, after the name of what is moved aside for an instant where two names cannot change places. */
+#define OLD_SUFFIX "+old"
+
+/* As remove_leftovers, of one name; NULL: of all. */
 enum status remove_leftovers_of(const char *folder, const char *name);
 
 /* One line of MANIFEST. */

@@ -1,6 +1,7 @@
 /* bin/train killed (SIGKILL) at random moments and started again, to the end and over and over: whatever the moment,
  * nothing that was acknowledged is lost, and every step is the undisturbed run's to the bit. 200 kills, 5,000 in the
  * long form; at least a quarter of them while a checkpoint is being written. */
+#include "support/process.h"
 #include "support/test_support.h"
 #include "support/tiny_run.h"
 
@@ -95,7 +96,7 @@ static bool live_and_die(const struct tiny_start *start, struct rng *rng, bool k
     pid_t process = tiny_run_start(start);
     wait_for(&moment, start->run, process);
     kill(process, SIGKILL);
-    int code = tiny_run_wait(process);
+    int code = process_wait(process);
     if (code != 0 && code != 128 + SIGKILL) {
         char text[2000];
         run_command(text, sizeof text, "cat '%s'", start->output);
@@ -172,7 +173,7 @@ static int make_reference(void **state)
     begin_seconds = first - began;
     step_seconds = (clock_seconds() - first) / (STEPS - 1);
     print_message("until the first save %.3f s, a step with its save %.4f s\n", begin_seconds, step_seconds);
-    return tiny_run_wait(process) == 0 && tiny_run_newest(reference) == STEPS ? 0 : -1;
+    return process_wait(process) == 0 && tiny_run_newest(reference) == STEPS ? 0 : -1;
 }
 
 int main(void)

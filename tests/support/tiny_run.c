@@ -1,5 +1,6 @@
 #include "support/tiny_run.h"
 
+#include "support/process.h"
 #include "support/test_support.h"
 #include "support/tiny_corpus.h"
 
@@ -7,14 +8,10 @@
 #include "io/json.h"
 
 #include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 static const char *problem(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static const char *problem(const char *format, ...)
@@ -48,56 +45,22 @@ void tiny_run_make(const char *folder)
 
 /* ---- the process ---- */
 
-enum { MOST_ARGUMENTS = 16 };
-
-static void run_program(const struct tiny_start *start)
+pid_t tiny_run_start(const struct tiny_start *start)
 {
-    static char program[900], config[900], run[900], config_option[] = "--config";
-    char *argv[MOST_ARGUMENTS + 5];
-    int count = 0;
+    enum { MOST = 20 };
+    char program[900], config[900], run[900];
+    const char *argv[MOST + 1] = {program, "--config", config, run};
     snprintf(program, sizeof program, "%s/train", TEST_PROGRAM_DIRECTORY);
     snprintf(config, sizeof config, "%s/run.yaml", start->folder);
     snprintf(run, sizeof run, "train.run=%s", start->run);
-    argv[count++] = program;
-    argv[count++] = config_option;
-    argv[count++] = config;
-    argv[count++] = run;
-    for (int i = 0; start->arguments && start->arguments[i] && i < MOST_ARGUMENTS; i++)
-        argv[count++] = (char *)(uintptr_t)start->arguments[i];
-    argv[count] = NULL;
-    for (int i = 0; start->variables && start->variables[i]; i++)
-        putenv((char *)(uintptr_t)start->variables[i]);
-    int output = open(start->output, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    if (output < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0)
-        _exit(126);
-    close(output);
-    execv(program, argv);
-    _exit(127);
-}
-
-pid_t tiny_run_start(const struct tiny_start *start)
-{
-    fflush(NULL);
-    pid_t process = fork();
-    if (process < 0)
-        fail_msg("cannot fork: %s", strerror(errno));
-    if (process == 0)
-        run_program(start);
-    return process;
-}
-
-int tiny_run_wait(pid_t process)
-{
-    int status;
-    while (waitpid(process, &status, 0) != process)
-        if (errno != EINTR)
-            fail_msg("cannot wait: %s", strerror(errno));
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    for (int i = 0; start->arguments && start->arguments[i] && i + 4 < MOST; i++)
+        argv[i + 4] = start->arguments[i];
+    return process_start(argv, start->variables, start->output);
 }
 
 int tiny_run_train(const struct tiny_start *start)
 {
-    return tiny_run_wait(tiny_run_start(start));
+    return process_wait(tiny_run_start(start));
 }
 
 int64_t tiny_run_acknowledged(const char *output)

@@ -20,10 +20,7 @@ struct tiny_start {
 };
 pid_t tiny_run_start(const struct tiny_start *start);
 
-/* Waits for its end: the exit code, or 128 + the signal. */
-int tiny_run_wait(pid_t process);
-
-/* Both. */
+/* Starts it and waits for its end: the exit code, or 128 + the signal. */
 int tiny_run_train(const struct tiny_start *start);
 
 /* The newest step that the output says was saved; 0 when none. */

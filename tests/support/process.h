@@ -1,0 +1,14 @@
+/* Programs started by tests. */
+#ifndef SPIRITLM_TESTS_PROCESS_H
+#define SPIRITLM_TESTS_PROCESS_H
+
+#include <sys/types.h>
+
+/* Starts argv[0] (a path) with the further NAME=VALUE of `variables` (both NULL-terminated; variables may be NULL) and
+ * everything that it prints in the file `output`. */
+pid_t process_start(const char *const *argv, const char *const *variables, const char *output);
+
+/* Waits for its end: the exit code, or 128 + the signal. */
+int process_wait(pid_t process);
+
+#endif
