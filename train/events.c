@@ -4,6 +4,7 @@
 #include "io/atomic_file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,9 @@ enum { RECORD_FRAME = 16, MESSAGE_LIMIT = 1024 };
 
 struct events {
     char path[4096];
-    FILE *file;
+    int descriptor;
+    uint8_t *pending; /* records not yet written */
+    size_t used, capacity;
 };
 
 /* ---- protobuf, as far as these messages go ---- */
@@ -53,13 +56,24 @@ static uint32_t masked_crc(const void *data, size_t size)
     return (crc >> 15 | crc << 17) + 0xa282ead8u;
 }
 
-static enum status write_record(struct events *events, const struct message *message)
+static enum status add_record(struct events *events, const struct message *message)
 {
     uint64_t length = message->size;
     uint32_t length_crc = masked_crc(&length, sizeof length), data_crc = masked_crc(message->bytes, message->size);
-    if (fwrite(&length, 8, 1, events->file) != 1 || fwrite(&length_crc, 4, 1, events->file) != 1 ||
-        fwrite(message->bytes, message->size, 1, events->file) != 1 || fwrite(&data_crc, 4, 1, events->file) != 1)
-        return status_set_errno(STATUS_IO, errno, "cannot write %s", events->path);
+    if (events->capacity - events->used < RECORD_FRAME + message->size) {
+        size_t capacity = 2 * (events->capacity + RECORD_FRAME + message->size);
+        uint8_t *pending = realloc(events->pending, capacity);
+        if (!pending)
+            return status_set(STATUS_INTERNAL, "no memory for events");
+        events->pending = pending;
+        events->capacity = capacity;
+    }
+    uint8_t *at = events->pending + events->used;
+    memcpy(at, &length, 8);
+    memcpy(at + 8, &length_crc, 4);
+    memcpy(at + 12, message->bytes, message->size);
+    memcpy(at + 12 + message->size, &data_crc, 4);
+    events->used += RECORD_FRAME + message->size;
     return STATUS_OK;
 }
 
@@ -137,21 +151,24 @@ enum status events_open(const char *run, int64_t last_step, struct events **out)
     struct events *events = calloc(1, sizeof *events);
     if (!events)
         return status_set(STATUS_INTERNAL, "no memory for events");
+    events->descriptor = -1;
     char folder[4096];
     snprintf(folder, sizeof folder, "%s/tensorboard", run);
     TRY(make_directories(folder));
     snprintf(events->path, sizeof events->path, "%s/tensorboard/events.out.tfevents.0000000001.spiritlm", run);
     TRY(cut_records(events->path, last_step));
-    events->file = fopen(events->path, "ae");
-    if (!events->file)
-        FAIL(STATUS_IO, "cannot open %s: %s", events->path, strerror(errno));
+    events->descriptor = open(events->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (events->descriptor < 0) {
+        result = status_set_errno(STATUS_IO, errno, "cannot open %s", events->path);
+        goto fail;
+    }
     TRY(sync_folder(folder)); /* its name, if it is new */
     struct stat information;
-    if (fstat(fileno(events->file), &information) == 0 && information.st_size == 0) {
+    if (fstat(events->descriptor, &information) == 0 && information.st_size == 0) {
         struct message message;
         start_event(&message);
         put_bytes(&message, 3, "brain.Event:2", 13);
-        TRY(write_record(events, &message));
+        TRY(add_record(events, &message));
     }
     *out = events;
     return STATUS_OK;
@@ -174,26 +191,30 @@ enum status events_write(struct events *events, int64_t step, const char *tag, d
     put_varint(&event, 2u << 3);
     put_varint(&event, (uint64_t)step);
     put_bytes(&event, 5, summary.bytes, summary.size);
-    return write_record(events, &event);
+    return add_record(events, &event);
 }
 
 enum status events_flush(struct events *events)
 {
-    return fflush(events->file) == 0 ? STATUS_OK : status_set_errno(STATUS_IO, errno, "cannot write %s", events->path);
+    size_t used = events->used;
+    events->used = 0; /* what could not be written is lost, not tried again in another order */
+    return append_whole(events->descriptor, events->path, events->pending, (int64_t)used);
 }
 
 enum status events_sync(struct events *events)
 {
-    if (fflush(events->file) != 0 || fsync(fileno(events->file)) != 0)
-        return status_set_errno(STATUS_IO, errno, "cannot write %s", events->path);
-    return STATUS_OK;
+    enum status result = events_flush(events);
+    if (result == STATUS_OK && fsync(events->descriptor) != 0)
+        result = status_set_errno(STATUS_IO, errno, "cannot write %s", events->path);
+    return result;
 }
 
 void events_close(struct events *events)
 {
     if (!events)
         return;
-    if (events->file)
-        fclose(events->file);
+    if (events->descriptor >= 0)
+        close(events->descriptor);
+    free(events->pending);
     free(events);
 }

@@ -5,6 +5,7 @@
 #include "train/events.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +14,7 @@
 
 struct metrics {
     char path[4096];
-    FILE *file;
+    int descriptor;
     struct events *events;
 };
 
@@ -60,12 +61,15 @@ enum status metrics_open(const char *run, int64_t last_step, struct metrics **ou
     struct metrics *metrics = calloc(1, sizeof *metrics);
     if (!metrics)
         return status_set(STATUS_INTERNAL, "no memory for metrics");
+    metrics->descriptor = -1;
     TRY(make_directories(run));
     snprintf(metrics->path, sizeof metrics->path, "%s/metrics.jsonl", run);
     TRY(cut_lines(metrics->path, last_step));
-    metrics->file = fopen(metrics->path, "ae");
-    if (!metrics->file)
-        FAIL(STATUS_IO, "cannot open %s: %s", metrics->path, strerror(errno));
+    metrics->descriptor = open(metrics->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (metrics->descriptor < 0) {
+        result = status_set_errno(STATUS_IO, errno, "cannot open %s", metrics->path);
+        goto fail;
+    }
     TRY(sync_folder(run)); /* its name, if it is new */
     TRY(events_open(run, last_step, &metrics->events));
     *out = metrics;
@@ -92,8 +96,7 @@ enum status metrics_write(struct metrics *metrics, int64_t step, const json_t *v
     text = json_text(line, 0);
     if (!text)
         FAIL(STATUS_INTERNAL, "no memory for a line of metrics");
-    if (fputs(text, metrics->file) < 0 || fflush(metrics->file) != 0)
-        FAIL(STATUS_IO, "cannot write %s: %s", metrics->path, strerror(errno));
+    TRY(append_whole(metrics->descriptor, metrics->path, text, (int64_t)strlen(text)));
     TRY(events_flush(metrics->events));
 fail:
     free(text);
@@ -103,7 +106,7 @@ fail:
 
 enum status metrics_sync(struct metrics *metrics)
 {
-    if (fflush(metrics->file) != 0 || fsync(fileno(metrics->file)) != 0)
+    if (fsync(metrics->descriptor) != 0)
         return status_set_errno(STATUS_IO, errno, "cannot write %s", metrics->path);
     return events_sync(metrics->events);
 }
@@ -112,8 +115,8 @@ void metrics_close(struct metrics *metrics)
 {
     if (!metrics)
         return;
-    if (metrics->file)
-        fclose(metrics->file);
+    if (metrics->descriptor >= 0)
+        close(metrics->descriptor);
     events_close(metrics->events);
     free(metrics);
 }

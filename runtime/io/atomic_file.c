@@ -147,6 +147,17 @@ enum status write_all(int descriptor, const char *path, const void *data, int64_
     return STATUS_OK;
 }
 
+enum status append_whole(int descriptor, const char *path, const void *data, int64_t size)
+{
+    struct stat info;
+    if (fstat(descriptor, &info) != 0)
+        return status_set_errno(STATUS_IO, errno, "%s: cannot read its size", path);
+    enum status result = write_all(descriptor, path, data, size);
+    if (result != STATUS_OK && ftruncate(descriptor, info.st_size) != 0)
+        result = status_prefix(result, "%s keeps half a piece", path);
+    return result;
+}
+
 enum status sync_folder(const char *path)
 {
     int descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

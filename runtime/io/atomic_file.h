@@ -33,6 +33,9 @@ enum status file_truncate(const char *path, int64_t size);
 /* Writes path.tmp-PID-HOST, fsyncs, renames over `path`, fsyncs the folder. Nothing is left behind on failure. */
 enum status atomic_write(const char *path, const void *data, int64_t size);
 
+/* Appends to an open file (O_APPEND), all or nothing: on a full disk it gets its former length back. */
+enum status append_whole(int descriptor, const char *path, const void *data, int64_t size);
+
 /* Makes the names in a folder durable: fsync. */
 enum status sync_folder(const char *path);
 
