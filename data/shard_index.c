@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { INDEX_FORMAT = 1, PATH_LENGTH = 4096 };
+enum { INDEX_FORMAT = 1, PATH_LENGTH = 4096, TEXT_INDENT = 1, INDEX_MAX_BYTES = 256 << 20 };
 
 static const char *const stream_names[STREAM_COUNT] = {"hubert", "pitch", "style"};
 static const int64_t COUNT_LIMIT = INT64_MAX / 4;
@@ -126,7 +126,7 @@ enum status shard_index_write(const char *folder, const struct shard_index *inde
     if (!root)
         FAIL(STATUS_INTERNAL, "%s: out of memory", path);
     TRY(content_hash(path, root, &check));
-    if (json_object_set_new(root, "check", hash_json(&check)) != 0 || !(text = json_text(root, 1)))
+    if (json_object_set_new(root, "check", hash_json(&check)) != 0 || !(text = json_text(root, TEXT_INDENT)))
         FAIL(STATUS_INTERNAL, "%s: out of memory", path);
     TRY(atomic_write(path, text, (int64_t)strlen(text)));
 fail:
@@ -252,16 +252,35 @@ fail:
     return result;
 }
 
+/* "check" vouches for what the text means; a flip in the space between two values would change nothing that it covers,
+ * but it was damage all the same: what else of the file was hit nobody knows. */
+static enum status check_text(const char *where, const json_t *root, const char *text, int64_t size)
+{
+    char *written = json_text(root, TEXT_INDENT);
+    if (!written)
+        return status_set(STATUS_INTERNAL, "%s: out of memory", where);
+    bool same = (int64_t)strlen(written) == size && memcmp(written, text, (size_t)size) == 0;
+    free(written);
+    return same ? STATUS_OK
+                : status_set(STATUS_CORRUPT, "%s: damaged index: not byte for byte what its contents are written as",
+                             where);
+}
+
 enum status shard_index_read(const char *folder, struct shard_index *index)
 {
     enum status result = STATUS_OK;
     char path[PATH_LENGTH];
     json_t *root = NULL;
+    void *text = NULL;
+    int64_t size = 0;
     memset(index, 0, sizeof *index);
     TRY(join(folder, "index.json", path));
-    TRY(json_read(path, &root));
+    TRY(file_read(path, INDEX_MAX_BYTES, &text, &size));
+    TRY(json_parse(path, text, size, &root));
     TRY(read_root(path, root, index));
+    TRY(check_text(path, root, text, size));
 fail:
+    free(text);
     json_decref(root);
     if (result != STATUS_OK)
         shard_index_free(index);
