@@ -45,3 +45,10 @@ if(SPIRITLM_SANITIZE)
   add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all)
   add_link_options(-fsanitize=address,undefined)
 endif()
+
+# Every object tells libFuzzer where execution goes; only the targets get its main function (tests/fuzz/CMakeLists.txt).
+if(SPIRITLM_FUZZ)
+  set(CMAKE_C_FLAGS_RELWITHDEBINFO "-O1 -g")
+  add_compile_options(-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=address,undefined)
+endif()

@@ -1,0 +1,9 @@
+/* For programs without libFuzzer. */
+#include "fuzz/fuzz.h"
+
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t limit)
+{
+    (void)data;
+    (void)limit;
+    return size;
+}

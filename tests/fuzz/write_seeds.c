@@ -1,0 +1,166 @@
+/* Writes the seed corpora: write_seeds FOLDER makes FOLDER/TARGET/NAME. Run it again when a format changes. */
+#include "fuzz/shard_checks.h"
+#include "support/sentencepiece_builder.h"
+#include "support/test_support.h"
+
+#include "io/atomic_file.h"
+#include "io/safetensors.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *root;
+
+static void put(const char *target, const char *name, const void *data, int64_t size)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s", root, target);
+    assert_ok(make_directories(path));
+    snprintf(path, sizeof path, "%s/%s/%s", root, target, name);
+    assert_ok(atomic_write(path, data, size));
+}
+
+static void put_text(const char *target, const char *name, const char *text)
+{
+    put(target, name, text, (int64_t)strlen(text));
+}
+
+/* ---- safetensors ---- */
+
+static void put_tensors(const char *name, const char *header, int64_t data)
+{
+    uint8_t file[4096] = {0};
+    size_t length = strlen(header);
+    for (int i = 0; i < 8; i++)
+        file[i] = (uint8_t)(length >> (8 * i));
+    memcpy(file + 8, header, length);
+    put("safetensors", name, file, 8 + (int64_t)length + data);
+}
+
+static void write_safetensors(void)
+{
+    put_tensors("empty", "{}", 0);
+    put_tensors("metadata", "{\"__metadata__\":{\"format\":\"pt\"}}", 0);
+    put_tensors("one", "{\"a\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]}}", 24);
+    put_tensors("several",
+                "{\"__metadata__\":{\"format\":\"pt\"},"
+                "\"w\":{\"dtype\":\"BF16\",\"shape\":[4,2],\"data_offsets\":[0,16]},"
+                "\"odd\":{\"dtype\":\"U8\",\"shape\":[3],\"data_offsets\":[16,19]},"
+                "\"late\":{\"dtype\":\"F64\",\"shape\":[],\"data_offsets\":[19,27]},"
+                "\"none\":{\"dtype\":\"I64\",\"shape\":[0,5],\"data_offsets\":[27,27]}}",
+                27);
+    put_tensors("deep", "{\"d\":{\"dtype\":\"U16\",\"shape\":[1,1,2,1,1,1,1,1],\"data_offsets\":[0,4]}}", 4);
+}
+
+/* ---- the text model ---- */
+
+static void write_models(void)
+{
+    static const char *const merges[] = {"an", "ban", "ana", "banana", "\xE2\x96\x81the", "th", "he", NULL};
+    struct bytes model = build_small_model(merges, 0);
+    put("sentencepiece", "letters", model.data, (int64_t)model.size);
+    put_piece(&model, "<user>", 6, 0, 4);
+    put_piece(&model, "<use", 4, 0, 4);
+    put_piece(&model, "unused", 6, 0, 5);
+    put("sentencepiece", "user_defined", model.data, (int64_t)model.size);
+    bytes_free(&model);
+    model = build_small_model(merges, 1);
+    put("sentencepiece", "bytes", model.data, (int64_t)model.size);
+    bytes_free(&model);
+    put_piece(&model, "<unk>", 5, 0, 2);
+    put_piece(&model, "a", 1, -1, 1);
+    put_specifications(&model, 2, 0);
+    put("sentencepiece", "smallest", model.data, (int64_t)model.size);
+    bytes_free(&model);
+}
+
+/* ---- configurations and manifests ---- */
+
+static void write_texts(void)
+{
+    put_text("config", "all",
+             "train:\n  steps: 7\n  any: -12\n  rate: 0.25\n  flag: true\n  recomputation: block\n  deep:\n"
+             "    text: \"a \\\"quoted\\\" text\"\n    path: $${HOME}/x\n  words: [a, 'b c', d]\n  folders:\n  - x\n"
+             "  - y/z\n");
+    put_text("config", "overrides", "train:\n  steps: 7\n\x1etrain.steps=9\ntrain.words=a,b,c\ntrain.rate=1e-3\n");
+    put_text("config", "dotted", "# a comment\ntrain.deep.text: >\n  folded\n  text\ntrain: {flag: false, words: x}\n");
+    put_text("config", "empty", "");
+    put_text("config", "extends", "extends: other.yaml\n");
+    put_text("manifest", "speech",
+             "{\"id\": \"a/1\", \"audio\": \"a/1.wav\", \"text\": \"Hello, there!\", \"speaker\": \"rm\", "
+             "\"channel\": 0, \"words\": [[\"hello\", 0.1, 0.42], [\"there\", 0.45, 0.8]], \"begin\": 0.5, "
+             "\"end\": 12.5, \"source\": \"demo\"}\n\n{\"id\": \"a/2\", \"audio\": \"/b.flac\"}\n");
+    put_text("manifest", "units",
+             "{\"id\": \"u\", \"hubert\": [5, 5, 65535], \"pitch\": [1, 2], \"style\": [0], \"units\": \"[Hu5]\", "
+             "\"text\": \"caf\xc3\xa9 \xce\xa3 can't\", \"words\": [[\"CAF\xc3\x89\", 0, 0.1], [\"cant\", 0.1, 2e1]]}");
+    put_text("manifest", "text",
+             "{\"id\":\"t\",\"text\":\"one\"}\n{\"id\":\"s\",\"text\":\"two\",\"deep\":{\"a\":[1]}}\n");
+    char longest[1200] = "{\"id\":\"l\",\"audio\":\"x\",\"text\":\"";
+    for (int word = 0; word < 2; word++) {
+        memset(longest + strlen(longest), 'a', 250);
+        strcat(longest, word ? "\",0,1]]}" : "\",\"words\":[[\"");
+    }
+    put_text("manifest", "long_word", longest);
+}
+
+/* ---- shards ---- */
+
+static void write_shard(const char *name, bool speech)
+{
+    static const struct aligned_word words[] = {{0, 800, 0, 5}, {800, 1500, 6, 11}};
+    static uint16_t units[] = {1, 2, 2};
+    struct shard_writer *writer = NULL;
+    struct shard_fingerprints fingerprints = {.rates = {{{25, 1}, {25, 2}, {1, 1}}}};
+    int64_t bytes;
+    struct sha256 hash;
+    char path[4096];
+    assert_ok(shard_writer_create(&writer));
+    for (int r = 0; r < 2; r++) {
+        struct shard_row row = {
+            .id = r ? "b" : "a", .id_length = 1, .text = "hello there", .text_length = 11, .score = NAN};
+        if (speech) {
+            row.meta = "{}";
+            row.meta_length = 2;
+            row.speaker = "s";
+            row.speaker_length = 1;
+            row.words = words;
+            row.word_count = 2 - r;
+            row.units = (struct units){{units, units, units}, {3, 2, 1}};
+            row.duration = 1920;
+        }
+        assert_ok(shard_writer_add(writer, &row));
+    }
+    snprintf(path, sizeof path, "%s/shard", root);
+    assert_ok(make_directories(path));
+    snprintf(path, sizeof path, "%s/shard/%s", root, name);
+    assert_ok(shard_writer_write(writer, path, &fingerprints, &bytes, &hash));
+    shard_writer_free(writer);
+
+    void *image;
+    struct shard_columns columns;
+    uint8_t flat[8192];
+    assert_ok(file_read(path, SHARD_MAX_BYTES, &image, &bytes));
+    assert_ok(shard_image_parse(name, image, bytes, &columns));
+    size_t size = columns_to_bytes(&columns, flat, sizeof flat);
+    assert_true(size > 0);
+    put("shard_rows", name, flat, (int64_t)size);
+    shard_columns_free(&columns);
+    free(image);
+}
+
+int main(int count, char **arguments)
+{
+    if (count != 2) {
+        fprintf(stderr, "usage: write_seeds FOLDER\n");
+        return 2;
+    }
+    root = arguments[1];
+    write_safetensors();
+    write_models();
+    write_texts();
+    write_shard("text", false);
+    write_shard("speech", true);
+    return 0;
+}
