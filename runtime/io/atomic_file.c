@@ -52,10 +52,9 @@ char *temporary_suffix(void)
     return format_string(".tmp-%ld-%s", (long)getpid(), host);
 }
 
-/* Missing things that the user named are his mistake; the rest is the machine's. */
-static enum status code_of_open(int error)
+enum status code_of_open(int error)
 {
-    return error == ENOENT || error == ENOTDIR ? STATUS_USAGE : STATUS_IO;
+    return error == ENOENT || error == ENOTDIR || error == ENAMETOOLONG ? STATUS_USAGE : STATUS_IO;
 }
 
 enum status file_read(const char *path, int64_t limit, void **data, int64_t *size)

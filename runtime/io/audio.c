@@ -1,6 +1,7 @@
 #include "io/audio.h"
 
 #include "io/atomic_file.h"
+#include "io/file_internal.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -24,6 +25,7 @@ enum {
     WAV_HEADER = 44,
 };
 
+static const float LOUDEST = 1e10f;
 static const int64_t longest = 12 * 3600 * (int64_t)AUDIO_RATE;
 
 /* A file that gives interleaved frames. libsndfile does not read G.722, so there are two kinds. */
@@ -114,7 +116,7 @@ static enum status source_open(const char *path, struct source *source)
     *source = (struct source){.path = path, .descriptor = -1};
     source->descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not hang the program */
     if (source->descriptor < 0)
-        return status_set_errno(errno == ENOENT || errno == ENOTDIR ? STATUS_USAGE : STATUS_IO, errno, "%s", path);
+        return status_set_errno(code_of_open(errno), errno, "%s", path);
     struct stat about;
     if (fstat(source->descriptor, &about) != 0)
         return status_set_errno(STATUS_IO, errno, "%s", path);
@@ -156,19 +158,25 @@ static enum status source_read(struct source *source, float *frames, int64_t *co
     return STATUS_OK;
 }
 
-static enum status check_finite(const struct source *source, const float *frames, int64_t count)
+/* Floats may be anything: what is far above full scale (even of 32-bit integers stored as floats) is damage, and would
+ * overflow to infinities and NaN in the resampler. */
+static enum status check_samples(const struct source *source, const float *frames, int64_t count)
 {
     int64_t values = count * source->channels, bad = 0;
     for (int64_t i = 0; i < values; i++)
-        bad += !(frames[i] - frames[i] == 0); /* as isfinite(), which compilers do not vectorise */
+        bad += !(fabsf(frames[i]) <= LOUDEST); /* NaN fails too */
     if (bad == 0)
         return STATUS_OK;
     int64_t first = 0;
-    while (isfinite(frames[first]))
+    while (fabsf(frames[first]) <= LOUDEST)
         first++;
-    return status_set(STATUS_CORRUPT, "%s: sample %lld of channel %d is not a finite number", source->path,
-                      (long long)source->frames_read - count + first / source->channels,
-                      (int)(first % source->channels));
+    long long frame = (long long)source->frames_read - count + first / source->channels;
+    int channel = (int)(first % source->channels);
+    if (!isfinite(frames[first]))
+        return status_set(STATUS_CORRUPT, "%s: sample %lld of channel %d is not a finite number", source->path, frame,
+                          channel);
+    return status_set(STATUS_CORRUPT, "%s: sample %lld of channel %d is %g; expected about -1 to 1", source->path,
+                      frame, channel, (double)frames[first]);
 }
 
 /* The mean of a frame's channels, or one of them. */
@@ -246,7 +254,7 @@ static enum status read_all(struct source *source, int channel, soxr_t resampler
         TRY(source_read(source, frames, &count));
         if (count == 0)
             break;
-        TRY(check_finite(source, frames, count));
+        TRY(check_samples(source, frames, count));
         mix_down(source->channels, channel, frames, count, mono);
         TRY(append(source->path, resampler, mono, count, out));
     }

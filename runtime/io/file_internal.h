@@ -1,4 +1,4 @@
-/* What the makers and the verifiers of folders share; not for other rooms. */
+/* What the readers of files and the makers and verifiers of folders share; not for other rooms. */
 #ifndef SPIRITLM_IO_FILE_INTERNAL_H
 #define SPIRITLM_IO_FILE_INTERNAL_H
 
@@ -9,6 +9,10 @@
 #include <stdint.h>
 
 #define MANIFEST_NAME "MANIFEST"
+
+/* The code for a file that does not open: STATUS_USAGE when nothing has or can have that name, which is the mistake of
+ * whoever named it; else STATUS_IO. */
+enum status code_of_open(int error);
 
 /* Writes all bytes, whatever the pieces the system takes; `path` stands in the error. */
 enum status write_all(int descriptor, const char *path, const void *data, int64_t size);

@@ -1,5 +1,6 @@
 #include "io/safetensors.h"
 
+#include "io/file_internal.h"
 #include "io/json.h"
 
 #include <errno.h>
@@ -180,8 +181,7 @@ static enum status map_file(const char *path, struct safetensors *file)
     struct stat info;
     int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (descriptor < 0)
-        return status_set_errno(errno == ENOENT || errno == ENOTDIR ? STATUS_USAGE : STATUS_IO, errno,
-                                "%s: cannot open", path);
+        return status_set_errno(code_of_open(errno), errno, "%s: cannot open", path);
     if (fstat(descriptor, &info) != 0) {
         result = status_set_errno(STATUS_IO, errno, "%s: cannot read its size", path);
         goto fail;

@@ -285,8 +285,8 @@ static void bad_files_are_named(void **state)
 static void bad_samples_are_named(void **state)
 {
     (void)state;
-    const float values[] = {NAN, INFINITY, -INFINITY};
-    for (int i = 0; i < 3; i++) {
+    const float values[] = {NAN, INFINITY, -INFINITY, 3e38f, -1.1e10f}; /* the last two: infinities once resampled */
+    for (int i = 0; i < 5; i++) {
         float data[12000] = {0};
         data[9001] = values[i];
         SF_INFO info = {.samplerate = 48000, .channels = 2, .format = SF_FORMAT_WAV | SF_FORMAT_FLOAT};
@@ -296,7 +296,7 @@ static void bad_samples_are_named(void **state)
         check_refused("nan.wav", -1, STATUS_CORRUPT, "sample 4500 of channel 1");
     }
     unlink(in_directory("nan.wav"));
-    float loud[4] = {2.5f, -7, 0.5f, 1e30f};
+    float loud[4] = {2.5f, -7, 0.5f, 1e10f};
     SF_INFO info = {.samplerate = 16000, .channels = 1, .format = SF_FORMAT_WAV | SF_FORMAT_FLOAT};
     SNDFILE *file = sf_open(in_directory("loud.wav"), SFM_WRITE, &info);
     assert_int_equal(sf_writef_float(file, loud, 4), 4);
