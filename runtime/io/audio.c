@@ -23,6 +23,7 @@ enum {
     G722_BITS_PER_SECOND = 64000,
     G722_RATE = 16000,
     WAV_HEADER = 44,
+    CHUNKS_LIMIT = 4096, /* of a file's header */
 };
 
 static const float LOUDEST = 1e10f;
@@ -64,7 +65,8 @@ static enum status check_wav_length(const char *path, int descriptor, int64_t fi
     unsigned char bytes[12];
     if (pread(descriptor, bytes, 12, 0) != 12 || memcmp(bytes, "RIFF", 4) != 0 || memcmp(bytes + 8, "WAVE", 4) != 0)
         return STATUS_OK;
-    for (int64_t offset = 12; pread(descriptor, bytes, 8, offset) == 8;) {
+    int64_t offset = 12;
+    for (int chunk = 0; pread(descriptor, bytes, 8, offset) == 8; chunk++) {
         int64_t size = little_endian_32(bytes + 4), left = file_size - offset - 8;
         if (memcmp(bytes, "data", 4) == 0) {
             if (size > left && size < 0x7ffff000)
@@ -72,7 +74,32 @@ static enum status check_wav_length(const char *path, int descriptor, int64_t fi
                                   (long long)size, (long long)left);
             return STATUS_OK;
         }
+        if (chunk == CHUNKS_LIMIT) /* zeros are chunks of no bytes: a gigabyte of them would take a minute */
+            return status_set(STATUS_CORRUPT, "%s: damaged: more than %d chunks before the samples", path,
+                              (int)CHUNKS_LIMIT);
         offset += 8 + size + (size & 1);
+    }
+    return STATUS_OK;
+}
+
+/* libFLAC takes the memory that a block of metadata announces before it looks whether the file has so much. */
+static enum status check_flac_blocks(const char *path, int descriptor, int64_t file_size)
+{
+    unsigned char bytes[4];
+    if (pread(descriptor, bytes, 4, 0) != 4 || memcmp(bytes, "fLaC", 4) != 0)
+        return STATUS_OK;
+    int64_t offset = 4;
+    for (int block = 0; pread(descriptor, bytes, 4, offset) == 4; block++) {
+        int64_t size = (int64_t)bytes[1] << 16 | bytes[2] << 8 | bytes[3], left = file_size - offset - 4;
+        if (size > left)
+            return status_set(STATUS_CORRUPT, "%s: truncated: a block of %lld bytes announced, %lld found", path,
+                              (long long)size, (long long)left);
+        if (bytes[0] & 0x80) /* the last */
+            return STATUS_OK;
+        if (block == CHUNKS_LIMIT)
+            return status_set(STATUS_CORRUPT, "%s: damaged: more than %d blocks before the samples", path,
+                              (int)CHUNKS_LIMIT);
+        offset += 4 + size;
     }
     return STATUS_OK;
 }
@@ -91,6 +118,8 @@ static enum status open_sound(struct source *source, int64_t file_size)
 {
     const char *path = source->path;
     enum status status = check_wav_length(path, source->descriptor, file_size);
+    if (status == STATUS_OK)
+        status = check_flac_blocks(path, source->descriptor, file_size);
     if (status != STATUS_OK)
         return status;
     SF_INFO info = {0};

@@ -82,9 +82,19 @@ static void put_edge(struct rng *rng, uint8_t *bytes, int64_t size)
     memcpy(bytes + at, edges + rng_below(rng, sizeof edges / sizeof *edges), (size_t)width);
 }
 
+/* Text is still text more often than not. */
 static uint8_t *change(struct rng *rng, const struct subject *subject, const uint8_t *bytes, int64_t *size, char *what)
 {
-    uint8_t *changed = damage_bytes(rng, bytes, *size, size, what);
+    uint8_t *changed;
+    if (subject->text && rng_below(rng, 4)) {
+        changed = malloc(ROOM);
+        assert_non_null(changed);
+        memcpy(changed, bytes, (size_t)*size);
+        for (int i = 0; i < 3; i++)
+            *size = (int64_t)fuzz_mutate_json(changed, (size_t)*size, ROOM, rng);
+        return changed;
+    }
+    changed = damage_bytes(rng, bytes, *size, size, what);
     for (uint64_t more = rng_below(rng, 3); more > 0 && *size > 0; more--) {
         uint8_t *before = changed;
         changed = damage_bytes(rng, before, *size, size, what);
@@ -92,13 +102,6 @@ static uint8_t *change(struct rng *rng, const struct subject *subject, const uin
     }
     if (!subject->text && rng_below(rng, 2) == 0)
         put_edge(rng, changed, *size);
-    if (!subject->text || rng_below(rng, 4) == 0)
-        return changed;
-    /* Text that is still text more often than not. */
-    free(changed);
-    changed = malloc(ROOM);
-    assert_non_null(changed);
-    memcpy(changed, bytes, (size_t)*size);
     return changed;
 }
 
@@ -113,14 +116,16 @@ static void try_one(const struct subject *subject, const char *path, const char 
     double seconds = processor_seconds() - begin;
     *accepted += status == STATUS_OK;
     if (status != STATUS_OK && status != STATUS_CORRUPT && status != STATUS_USAGE)
-        fail_msg("trial %lld (last: %s): status %d, \"%s\"", (long long)trial, what, (int)status, status_text());
+        fail_msg("%s, trial %lld (last: %s): status %d, \"%s\"", path, (long long)trial, what, (int)status,
+                 status_text());
     if (status != STATUS_OK && (!strstr(status_text(), named) || strlen(status_text()) < strlen(named) + 5))
-        fail_msg("trial %lld (last: %s): %s is not named in \"%s\"", (long long)trial, what, named, status_text());
+        fail_msg("%s, trial %lld (last: %s): %s is not named in \"%s\"", path, (long long)trial, what, named,
+                 status_text());
     if (memory > size + MEMORY_BESIDE_FILE)
-        fail_msg("trial %lld (last: %s): %lld bytes of memory for a file of %lld", (long long)trial, what,
+        fail_msg("%s, trial %lld (last: %s): %lld bytes of memory for a file of %lld", path, (long long)trial, what,
                  (long long)memory, (long long)size);
     if (!(seconds <= LONGEST_SECONDS))
-        fail_msg("trial %lld (last: %s): %.1f s", (long long)trial, what, seconds);
+        fail_msg("%s, trial %lld (last: %s): %.1f s", path, (long long)trial, what, seconds);
 }
 
 /* A failing trial leaves its file in place: the folder of the test is printed with it. */
@@ -140,9 +145,6 @@ static void try_damage(const struct subject *subject, uint64_t stream)
         char what[DAMAGE_TEXT] = "";
         int64_t size = whole;
         uint8_t *changed = change(&rng, subject, bytes, &size, what);
-        if (subject->text && size == whole && memcmp(changed, bytes, (size_t)whole) == 0)
-            for (int i = 0; i < 3; i++)
-                size = (int64_t)fuzz_mutate_json(changed, (size_t)size, ROOM, &rng);
         write_plainly(path, changed, size);
         free(changed);
         set_hang_timer(HANG_SECONDS);

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /* libsndfile 1.2.0 does not give back a Vorbis decoder whose headers turned out damaged. */
@@ -318,6 +319,27 @@ static unsigned char *load(const char *path, size_t *size)
     return bytes;
 }
 
+/* A header that leads into zeros, as a lost sector leaves them: refused at once, not read chunk by empty chunk. */
+static void endless_headers_are_refused(void **state)
+{
+    (void)state;
+    static const unsigned char wav[] = "RIFF\xff\xff\xff\x7fWAVEjunk\0\0\0", flac[] = "fLaC\0";
+    write_bytes(in_directory("zeros.wav"), wav, sizeof wav - 1);
+    write_bytes(in_directory("zeros.flac"), flac, sizeof flac - 1);
+    static const char *const names[] = {"zeros.wav", "zeros.flac"};
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(truncate(in_directory(names[i]), 1 << 30), 0); /* takes no room on the disk */
+        clock_t begin = clock();
+        check_refused(names[i], -1, STATUS_CORRUPT, "more than 4096");
+        assert_true(clock() - begin < CLOCKS_PER_SEC);
+        unlink(in_directory(names[i]));
+    }
+    /* A block that announces more than the file has. */
+    static const unsigned char greedy[] = "fLaC\x04\xff\xff\xff ";
+    write_bytes(in_directory("greedy.flac"), greedy, sizeof greedy - 1);
+    check_refused("greedy.flac", -1, STATUS_CORRUPT, "a block of 16777215 bytes announced, 1 found");
+}
+
 static void cut_files_are_refused(void **state)
 {
     (void)state;
@@ -398,6 +420,7 @@ int main(void)
         cmocka_unit_test(bad_files_are_named),
         cmocka_unit_test(bad_samples_are_named),
         cmocka_unit_test(cut_files_are_refused),
+        cmocka_unit_test(endless_headers_are_refused),
         cmocka_unit_test(random_damage_is_survived),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
