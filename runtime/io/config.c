@@ -7,6 +7,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum { MAX_EXTENDS = 8 };
 
@@ -131,6 +133,13 @@ static char *sibling(const char *path, const char *name)
     return asprintf(&joined, "%.*s%s", (int)(slash - path) + 1, path, name) < 0 ? NULL : joined;
 }
 
+/* One that is not was not at fault itself, but whoever named it. */
+static bool is_readable_file(const char *path)
+{
+    struct stat information;
+    return stat(path, &information) == 0 && S_ISREG(information.st_mode) && access(path, R_OK) == 0;
+}
+
 static enum status apply_file(struct config *config, const char *path, int depth)
 {
     struct yaml_flat flat = {0};
@@ -149,8 +158,7 @@ static enum status apply_file(struct config *config, const char *path, int depth
         if (!base)
             FAIL(STATUS_INTERNAL, "%s: out of memory", path);
         result = apply_file(config, base, depth + 1);
-        if (result != STATUS_OK && strncmp(status_text(), base, strlen(base)) == 0 &&
-            strncmp(status_text() + strlen(base), ": cannot open", 13) == 0)
+        if (result != STATUS_OK && !is_readable_file(base))
             status_prefix(result, "%s:%lld: extends", path, (long long)item->line);
         free(base);
         TRY(result);

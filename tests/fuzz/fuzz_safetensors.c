@@ -1,13 +1,46 @@
 /* Tensor files: u64 length, JSON header, data. The mutator keeps the length right most of the time, and the data as
- * long as the header says, so that mutations reach what lies behind those two checks. */
+ * long as the header says, so that mutations reach what lies behind those two checks. Files are not mapped but read
+ * into memory of their exact size (CMakeLists.txt wraps mmap): the sanitizer does not see past the end of a map, whose
+ * last page is filled up with zeros. */
 #include "fuzz/fuzz.h"
 
 #include "io/safetensors.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 enum { LENGTH = 8 };
+
+void *__wrap_mmap(void *at, size_t size, int protection, int flags, int descriptor, off_t offset);
+int __wrap_munmap(void *memory, size_t size);
+
+void *__wrap_mmap(void *at, size_t size, int protection, int flags, int descriptor, off_t offset)
+{
+    (void)at;
+    (void)protection;
+    (void)flags;
+    void *memory = malloc(size);
+    return memory && pread(descriptor, memory, size, offset) == (ssize_t)size ? memory : MAP_FAILED;
+}
+
+int __wrap_munmap(void *memory, size_t size)
+{
+    (void)size;
+    free(memory);
+    return 0;
+}
+
+/* Whether the bytes are what the shape says, counted anew. */
+static bool fits(const struct tensor_info *info)
+{
+    int64_t bytes = (int64_t)dtype_size(info->type);
+    for (int i = 0; i < info->rank; i++)
+        if (info->shape[i] < 0 || __builtin_mul_overflow(bytes, info->shape[i], &bytes))
+            return false;
+    return bytes == info->bytes;
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -25,7 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         const void *bytes = safetensors_data(file, info);
         fuzz_require(safetensors_find(file, info->name) == info, "a tensor is found by its name");
         fuzz_require(info->rank >= 0 && info->rank <= TENSOR_MAX_RANK, "the rank is in range");
-        fuzz_require(info->bytes == tensor_bytes(info->type, info->rank, info->shape), "bytes follow from the shape");
+        fuzz_require(fits(info), "bytes follow from the shape");
         fuzz_require((uintptr_t)bytes % dtype_size(info->type) == 0 || info->bytes == 0, "data are aligned");
         fuzz_touch(bytes, info->bytes);
         total += info->bytes;
