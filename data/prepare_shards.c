@@ -178,7 +178,10 @@ static enum status make_folders(const struct prepare_dataset *dataset)
     int length = snprintf(path, sizeof path, "%s/parts", dataset->folder);
     if (length < 0 || length >= (int)sizeof path)
         return status_set(STATUS_USAGE, "%s: the path is too long", dataset->folder);
-    return make_directories(path);
+    enum status result = make_directories(path);
+    if (result == STATUS_OK)
+        result = remove_leftovers(dataset->folder); /* of preparations that were killed */
+    return result == STATUS_OK ? remove_leftovers(path) : result;
 }
 
 struct survey {

@@ -105,7 +105,7 @@ static enum status deliver_piece(int64_t sample, int64_t number, const struct ou
         int used = snprintf(path, sizeof path, "%s/%s", folder, name);
         if (used < 0 || (size_t)used >= sizeof path)
             FAIL(STATUS_USAGE, "%s: too long a path", folder);
-        TRY(audio_write(path, piece->samples, piece->sample_count));
+        TRY(audio_write_wav(path, piece->samples, piece->sample_count));
         if (json_object_set_new(described, "audio", json_string(name)) != 0)
             FAIL(STATUS_INTERNAL, "no memory to describe a piece");
         printf("        %s, %.2f s\n", path, (double)piece->sample_count / AUDIO_RATE);

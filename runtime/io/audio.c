@@ -388,7 +388,7 @@ static unsigned char *put_wav_header(unsigned char *to, uint32_t data_bytes)
     return put_little_endian(put_tag(to, "data"), data_bytes, 4);
 }
 
-enum status audio_write(const char *path, const float *samples, int64_t count)
+enum status audio_write_wav(const char *path, const float *samples, int64_t count)
 {
     if (count < 0 || count > longest)
         return status_set(STATUS_INTERNAL, "%s: %lld samples to write; at most 12 hours", path, (long long)count);

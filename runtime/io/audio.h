@@ -16,6 +16,6 @@ enum status audio_read(const char *path, int channel, float **samples, int64_t *
 
 /* Writes 16-bit mono WAV at AUDIO_RATE, clipped to [-1, 1], by the protocol of atomic_file.h. Non-finite samples are
  * refused. */
-enum status audio_write(const char *path, const float *samples, int64_t count);
+enum status audio_write_wav(const char *path, const float *samples, int64_t count);
 
 #endif

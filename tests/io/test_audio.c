@@ -214,7 +214,7 @@ static void sixteen_bits_survive_the_round_trip(void **state)
     float *written = malloc(65536 * sizeof *written);
     for (int i = 0; i < 65536; i++)
         written[i] = (float)(i - 32768) / 32768.0f;
-    assert_ok(audio_write(in_directory("all.wav"), written, 65536));
+    assert_ok(audio_write_wav(in_directory("all.wav"), written, 65536));
     float *samples;
     int64_t count;
     assert_ok(audio_read(in_directory("all.wav"), -1, &samples, &count));
@@ -230,14 +230,14 @@ static void sixteen_bits_survive_the_round_trip(void **state)
     sf_close(file);
     written[0] = 3;
     written[1] = -3;
-    assert_ok(audio_write(in_directory("all.wav"), written, 2));
+    assert_ok(audio_write_wav(in_directory("all.wav"), written, 2));
     assert_ok(audio_read(in_directory("all.wav"), -1, &samples, &count));
     assert_true(count == 2 && samples[0] == 32767 / 32768.0f && samples[1] == -1);
     free(samples);
     written[1] = NAN;
-    assert_fails(audio_write(in_directory("nan.wav"), written, 2), STATUS_INTERNAL, "sample 1");
+    assert_fails(audio_write_wav(in_directory("nan.wav"), written, 2), STATUS_INTERNAL, "sample 1");
     assert_int_equal(access(in_directory("nan.wav"), F_OK), -1);
-    assert_true(audio_write(in_directory("no/such/folder.wav"), written, 1) != STATUS_OK);
+    assert_true(audio_write_wav(in_directory("no/such/folder.wav"), written, 1) != STATUS_OK);
     free(written);
 }
 

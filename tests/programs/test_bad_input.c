@@ -75,7 +75,7 @@ static const struct bad_case {
     {"$B/train --config $D/run.yaml train.seed=9 train.steps=9", 2, "seed"},
     {"$B/train --config $D/run.yaml data.lanes=3 train.steps=9", 2, "lanes"},
     {"$B/train --config $D/run.yaml data.sequence_length=64 train.steps=9", 2, "sequence"},
-    {"$B/train --config $D/run.yaml train.run=$D/empty", 74, "empty"},
+    {"$B/train --config $D/run.yaml train.run=$D/empty", 2, "empty"},
     {"$B/train --config $D/run.yaml train.run=/proc/none", 74, "/proc/none"},
     {"$B/train --config $D/run.yaml --dry-run --gpus 0", 2, "--gpus"},
     {"$B/train --config $D/run.yaml --dry-run --gpus 900", 2, "lanes"},

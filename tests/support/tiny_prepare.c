@@ -29,7 +29,7 @@ static void write_clip(const char *folder, const char *name, uint64_t seed)
     for (int i = 0; i < COUNT; i++)
         samples[i] = ((float)rng_u32(&rng) / 4294967296.0f - 0.5f) * (float)(i % 1600) / 1600.0f;
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    assert_ok(audio_write(path, samples, COUNT));
+    assert_ok(audio_write_wav(path, samples, COUNT));
 }
 
 void tiny_prepare_make(const char *folder)
@@ -44,7 +44,8 @@ void tiny_prepare_make(const char *folder)
         write_clip(path, "a.wav", 1);
         write_clip(path, "b.wav", (uint64_t)version);
         write_text(path, "speech.jsonl",
-                   "{\"id\": \"a\", \"audio\": \"a.wav\"}\n{\"id\": \"b\", \"audio\": \"b.wav\"}\n");
+                   version == 1 ? "{\"id\": \"a\", \"audio\": \"a.wav\"}\n{\"id\": \"b\", \"audio\": \"b.wav\"}\n"
+                                : "{\"id\": \"a\", \"audio\": \"a.wav\"}\n{\"id\": \"c\", \"audio\": \"b.wav\"}\n");
         write_text(path, "text.jsonl",
                    version == 1 ? "{\"id\": \"a\", \"text\": \"abc def\"}\n{\"id\": \"b\", \"text\": \"fed\"}\n"
                                 : "{\"id\": \"a\", \"text\": \"abc def\"}\n{\"id\": \"b\", \"text\": \"cab fed\"}\n");
