@@ -1,5 +1,6 @@
 /* Shards that no index vouches for, made by somebody who knows the format: every checksum of HDF5's metadata is right,
  * what it covers is not. Whatever happens, nothing crashes and nothing outside the image is read. */
+#include "support/hdf5_metadata.h"
 #include "support/test_support.h"
 
 #include "data/shard.h"
@@ -17,80 +18,20 @@ const char *__lsan_default_suppressions(void)
     return "leak:libhdf5_serial\n";
 }
 
-/* Jenkins' lookup3, the checksum of HDF5's metadata (File Format Specification 3.0, appendix): 12 bytes at a time. */
-static uint32_t rotate(uint32_t value, int bits)
-{
-    return value << bits | value >> (32 - bits);
-}
-
-static uint32_t metadata_checksum(const uint8_t *bytes, int64_t size)
-{
-    uint32_t v[3];
-    v[0] = v[1] = v[2] = 0xdeadbeef + (uint32_t)size;
-    if (size == 0)
-        return v[2];
-    for (; size > 12; size -= 12, bytes += 12) {
-        static const int mix[] = {4, 6, 8, 16, 19, 4};
-        for (int i = 0; i < 12; i++)
-            v[i / 4] += (uint32_t)bytes[i] << 8 * (i % 4);
-        for (int i = 0; i < 6; i++) {
-            uint32_t *a = v + i % 3, *b = v + (i + 1) % 3, *c = v + (i + 2) % 3;
-            *a = (*a - *c) ^ rotate(*c, mix[i]);
-            *c += *b;
-        }
-    }
-    for (int i = 0; i < size; i++)
-        v[i / 4] += (uint32_t)bytes[i] << 8 * (i % 4);
-    static const int final[] = {14, 11, 25, 16, 4, 14, 24};
-    for (int i = 0; i < 7; i++) {
-        uint32_t *to = v + (i + 2) % 3, *from = v + (i + 1) % 3;
-        *to = (*to ^ *from) - rotate(*from, final[i]);
-    }
-    return v[2];
-}
-
-enum { BLOCKS = 100 };
-
-/* A checksummed piece of the file; its checksum follows it. */
-struct block {
-    int64_t begin, size;
-};
-
-static int find_blocks(const uint8_t *data, int64_t size, struct block blocks[BLOCKS])
-{
-    int count = 0;
-    blocks[count++] = (struct block){0, 44};
-    for (int64_t i = 48; i + 16 < size && count < BLOCKS; i++) {
-        if (memcmp(data + i, "OHDR\2", 5) != 0)
-            continue;
-        int width = 1 << (data[i + 5] & 3);
-        uint64_t messages = 0;
-        memcpy(&messages, data + i + 6, (size_t)width);
-        blocks[count++] = (struct block){i, 6 + width + (int64_t)messages};
-    }
-    for (int i = 0; i < count; i++) {
-        uint32_t stored;
-        memcpy(&stored, data + blocks[i].begin + blocks[i].size, sizeof stored);
-        assert_int_equal(stored, metadata_checksum(data + blocks[i].begin, blocks[i].size));
-    }
-    return count;
-}
-
-static void craft(uint8_t *data, int64_t file_size, const struct block *block, struct rng *rng)
+static void craft(uint8_t *data, int64_t file_size, const struct metadata_block *block, struct rng *rng)
 {
     const uint64_t edges[] = {
         0, 1, 0xff, 0x7fffffff, INT64_MAX, UINT64_MAX, (uint64_t)file_size, (uint64_t)file_size - 8};
     /* Past the signatures, which the checksum covers too. */
-    int64_t place = block->begin + 5 + (int64_t)rng_below(rng, (uint64_t)block->size - 5);
-    int64_t left = block->begin + block->size - place, width = (int64_t)1 << rng_below(rng, 4);
+    size_t place = block->begin + 5 + (size_t)rng_below(rng, block->size - 5);
+    size_t left = block->begin + block->size - place, width = (size_t)1 << rng_below(rng, 4);
     if (rng_below(rng, 2))
         data[place] ^= (uint8_t)(1 << rng_below(rng, 8));
     else if (width <= left)
-        memcpy(data + place, edges + rng_below(rng, 8), (size_t)width);
+        memcpy(data + place, edges + rng_below(rng, 8), width);
     else
         data[place] = (uint8_t)rng_u32(rng);
-    uint32_t checksum = metadata_checksum(data + block->begin, block->size);
-    memcpy(data + block->begin + block->size, &checksum, sizeof checksum);
+    metadata_seal(data, block);
 }
 
 static void make_shard(const char *path)
@@ -127,11 +68,13 @@ static void crafted_metadata_never_crashes(void **state)
     char path[600];
     uint8_t *data, *copy;
     int64_t size;
-    struct block blocks[BLOCKS];
+    struct metadata_block blocks[METADATA_BLOCKS];
     snprintf(path, sizeof path, "%s/crafted.h5", test_directory());
     make_shard(path);
     assert_ok(file_read(path, SHARD_MAX_BYTES, (void **)&data, &size));
-    int count = find_blocks(data, size, blocks), accepted = 0;
+    int count = metadata_find_blocks(data, (size_t)size, blocks), accepted = 0;
+    for (int i = 0; i < count; i++)
+        assert_true(metadata_is_sealed(data, blocks + i)); /* we know what we change */
     assert_true(count > 20);
     struct rng rng = rng_make(test_seed(), RNG_TEST, 35, 0);
     for (int i = 0; i < TRIALS; i++) {

@@ -1,5 +1,7 @@
 #include "support/test_support.h"
 
+#include "io/atomic_file.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -141,4 +143,16 @@ bool test_is_long(void)
 {
     const char *text = getenv("SPIRITLM_TEST_LONG");
     return text && strcmp(text, "1") == 0;
+}
+
+bool same_file(const char *a, const char *b)
+{
+    void *bytes[2] = {NULL, NULL};
+    int64_t sizes[2] = {0, 0};
+    bool same = file_read(a, 1 << 24, &bytes[0], &sizes[0]) == STATUS_OK &&
+                file_read(b, 1 << 24, &bytes[1], &sizes[1]) == STATUS_OK && sizes[0] == sizes[1] &&
+                memcmp(bytes[0], bytes[1], (size_t)sizes[0]) == 0;
+    free(bytes[0]);
+    free(bytes[1]);
+    return same;
 }

@@ -45,6 +45,9 @@ const char *test_directory(void);
  * text. */
 int run_command(char *text, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* Whether both files can be read and hold the same bytes. */
+bool same_file(const char *a, const char *b);
+
 /* Whether this is the long form of the tests (scripts/test --long): full counts instead of those for every commit. */
 bool test_is_long(void);
 

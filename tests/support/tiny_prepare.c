@@ -70,18 +70,6 @@ int tiny_prepare_run(const char *folder, int version, const char *out, const cha
     return process_wait(process_start(argv, variables, output));
 }
 
-static bool same_file(const char *a, const char *b)
-{
-    void *bytes[2] = {NULL, NULL};
-    int64_t sizes[2] = {0, 0};
-    bool same = file_read(a, 1 << 24, &bytes[0], &sizes[0]) == STATUS_OK &&
-                file_read(b, 1 << 24, &bytes[1], &sizes[1]) == STATUS_OK && sizes[0] == sizes[1] &&
-                memcmp(bytes[0], bytes[1], (size_t)sizes[0]) == 0;
-    free(bytes[0]);
-    free(bytes[1]);
-    return same;
-}
-
 static bool same_name(const char *out, const char *other, const char *name)
 {
     char a[1200], b[1200];

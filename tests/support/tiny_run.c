@@ -103,18 +103,6 @@ int64_t tiny_run_newest(const char *run)
     return newest;
 }
 
-static bool same_file(const char *a, const char *b)
-{
-    void *bytes[2] = {NULL, NULL};
-    int64_t sizes[2] = {0, 0};
-    bool same = file_read(a, 1 << 24, &bytes[0], &sizes[0]) == STATUS_OK &&
-                file_read(b, 1 << 24, &bytes[1], &sizes[1]) == STATUS_OK && sizes[0] == sizes[1] &&
-                memcmp(bytes[0], bytes[1], (size_t)sizes[0]) == 0;
-    free(bytes[0]);
-    free(bytes[1]);
-    return same;
-}
-
 /* MANIFEST holds the SHA-256 of weights, masters, moments, and of the state of lanes, guard and counters: two folders
  * that verify against equal ones are equal. */
 static const char *bad_folder(const char *run, const char *reference, int64_t step)
