@@ -339,6 +339,7 @@ enum status audio_read(const char *path, int channel, float **samples, int64_t *
     *samples = NULL;
     *count = 0;
     TRY(source_open(path, &source));
+    assert(source.channels > 0);
     if (channel >= source.channels)
         FAIL(STATUS_CORRUPT, "%s: no channel %d, the file has %d", path, channel, source.channels);
     if (source.rate != AUDIO_RATE) {

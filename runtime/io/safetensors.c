@@ -3,6 +3,7 @@
 #include "io/file_internal.h"
 #include "io/json.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -210,6 +211,7 @@ enum status safetensors_open(const char *path, struct safetensors **out)
     if (!file || !(file->path = strdup(path)))
         FAIL(STATUS_INTERNAL, "%s: out of memory", path);
     TRY(map_file(path, file));
+    assert(file->bytes);
     uint64_t length = 0;
     for (int i = 0; i < LENGTH_BYTES; i++)
         length |= (uint64_t)file->bytes[i] << (8 * i);
@@ -289,7 +291,8 @@ static enum status make_header(const struct tensor_info *info, int64_t count, co
         FAIL(STATUS_INTERNAL, "safetensors: out of memory");
     for (int64_t i = 0; i < count; i++) {
         int64_t begin = at, bytes = tensor_bytes(info[i].type, info[i].rank, info[i].shape);
-        if (bytes < 0 || bytes != info[i].bytes || __builtin_add_overflow(at, bytes, &at))
+        if ((unsigned)info[i].type >= DTYPE_COUNT || bytes < 0 || bytes != info[i].bytes ||
+            __builtin_add_overflow(at, bytes, &at))
             FAIL(STATUS_INTERNAL, "safetensors: tensor %s: %lld bytes, its shape needs %lld", info[i].name,
                  (long long)info[i].bytes, (long long)bytes);
         if (json_object_get(header, info[i].name) || strcmp(info[i].name, "__metadata__") == 0)
