@@ -1,7 +1,7 @@
 /* Blocked softmax attention with a running maximum and sum (Milakov and Gimelshein 2018; Dao et al. 2022). A task is
  * one block of queries of one head. Key blocks begin at multiples of KEY_BLOCK from key 0, a lane of a vector holds
  * every eighth key, and products are chains in order of the keys, so the bits of a query's output do not depend on the
- * queries beside it: cached and uncached decoding agree. */
+ * queries beside it. */
 #include "kernels/cpu/attention.h"
 
 #include "kernels/cpu/tile.h"
