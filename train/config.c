@@ -74,6 +74,10 @@ const struct config_field train_fields[] = {
     {"validation_rows", CONFIG_INT, TRAIN(validation_rows), "16", 1, 1 << 20, NULL, "sequences a source"},
     {"save_every", CONFIG_INT, TRAIN(save_every), "0", 0, 1e12, NULL, "0: only at the end"},
     {"keep", CONFIG_INT, TRAIN(keep), "2", 2, 1 << 20, NULL, "newest checkpoints kept"},
+    {"watchdog_seconds", CONFIG_NUMBER, TRAIN(watchdog_seconds), "3600", 0, 1e9, NULL,
+     "exit with 76 when a step, validation or save takes longer; 0: never"},
+    {"fruitless_starts", CONFIG_INT, TRAIN(fruitless_starts), "3", 0, 1e9, NULL,
+     "after that many starts that brought no new checkpoint, refuse another with 77; 0: never"},
 };
 
 const int64_t data_field_count = sizeof data_fields / sizeof *data_fields;

@@ -36,6 +36,8 @@ struct train_settings {
     double spike_deviations; /* 0: only non-finite steps are skipped */
     int64_t spike_window;
     int64_t log_every, validate_every, validation_rows, save_every, keep;
+    double watchdog_seconds;  /* without a sign of life; 0: not watched */
+    int64_t fruitless_starts; /* from the same step that are too many; 0: any number is fine */
 };
 
 extern const struct config_field data_fields[], model_fields[], train_fields[];

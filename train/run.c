@@ -9,6 +9,7 @@
 #include "train/report.h"
 #include "train/run_record.h"
 #include "train/signals.h"
+#include "train/watchdog.h"
 
 #include <limits.h>
 #include <math.h>
@@ -21,6 +22,7 @@ struct run {
     const struct run_options *options;
     struct trainer *trainer;
     struct metrics *metrics; /* rank 0 alone */
+    struct watchdog *watchdog;
     struct progress progress;
     double flops_per_token, peak_flops; /* peak 0: unknown */
     double last_logged;                 /* clock */
@@ -106,6 +108,7 @@ static void log_skip(const struct run *run, const struct step_result *step)
 static enum status validate(struct run *run)
 {
     enum status result = STATUS_OK;
+    watchdog_alive(run->watchdog, trainer_steps_done(run->trainer), "validation");
     json_t *values = json_object();
     struct token_losses all = {0};
     for (int source = 0; source < SOURCE_KINDS; source++) {
@@ -156,6 +159,7 @@ static enum status save(struct run *run)
     int64_t step = trainer_steps_done(run->trainer);
     if (step == run->last_saved)
         return STATUS_OK;
+    watchdog_alive(run->watchdog, step, "saving");
     /* Metrics first: a published checkpoint must not know steps that the metrics lack. */
     if (is_writer(run))
         result = metrics_sync(run->metrics);
@@ -194,6 +198,7 @@ static enum status one_step(struct run *run, bool *stop)
     enum status result = STATUS_OK;
     const struct train_settings *settings = run->setup->train;
     struct step_result step;
+    watchdog_alive(run->watchdog, trainer_steps_done(run->trainer), "a step");
     enum status stepped = trainer_step(run->trainer, &step);
     if (step.skipped)
         log_skip(run, &step);
@@ -372,11 +377,13 @@ enum status run_train(const struct trainer_setup *setup, const struct run_option
     enum status result = STATUS_OK;
     struct run run = {.setup = setup, .options = options};
     signals_install();
+    TRY(watchdog_create(setup->train->watchdog_seconds, comm_rank(setup->comm), &run.watchdog));
     TRY(begin(&run));
     TRY(loop(&run));
 fail:
     if (result != STATUS_OK && result != STATUS_REQUEUE && comm_size(setup->comm) > 1)
         comm_abort(setup->comm, "another rank failed");
+    watchdog_destroy(run.watchdog);
     metrics_close(run.metrics);
     trainer_destroy(run.trainer);
     return result;

@@ -54,6 +54,25 @@ static json_t *describe_start(const struct trainer_setup *setup, const struct ru
                      OpenSSL_version(OPENSSL_VERSION), "jansson", jansson_version_str());
 }
 
+/* A job that is queued again and again must not burn its machines for nothing. */
+static enum status check_progress(const struct trainer_setup *setup, const json_t *starts, int64_t step)
+{
+    const struct train_settings *settings = setup->train;
+    int64_t fruitless = 0;
+    for (size_t i = json_array_size(starts); i > 0; i--) {
+        const json_t *first = json_object_get(json_array_get(starts, i - 1), "first_step");
+        if (!json_is_integer(first) || json_integer_value(first) != step)
+            break;
+        fruitless++;
+    }
+    if (settings->fruitless_starts == 0 || step >= settings->steps || fruitless < settings->fruitless_starts)
+        return STATUS_OK;
+    return status_set(STATUS_NO_PROGRESS,
+                      "%s: the last %lld starts, all from step %lld, brought no new checkpoint: look for what ended "
+                      "them, then start once with train.fruitless_starts=0",
+                      settings->run, (long long)fruitless, (long long)step);
+}
+
 enum status run_record_write(const struct trainer_setup *setup, const struct run_options *options, int64_t first_step)
 {
     enum status result = STATUS_OK;
@@ -72,6 +91,8 @@ enum status run_record_write(const struct trainer_setup *setup, const struct run
     json_t *starts = json_object_get(root, "starts");
     if (!json_is_array(starts))
         FAIL(STATUS_CORRUPT, "%s: \"starts\" is not a list", path);
+    if (options->resume == RESUME_AUTO)
+        TRY(check_progress(setup, starts, first_step));
     if (json_array_append_new(starts, describe_start(setup, options, first_step)) != 0)
         FAIL(STATUS_INTERNAL, "no memory for %s", path);
     text = json_text(root, 2);

@@ -37,7 +37,7 @@ void tiny_run_make(const char *folder)
              "  lanes: 2\n  sequence_length: 48\n  speech_words_minimum: 1\n  speech_words_maximum: 3\n"
              "model:\n  hidden_size: 16\n  intermediate_size: 24\n  layers: 1\n  heads: 2\n"
              "train:\n  run: %s/run\n  steps: 24\n  learning_rate: 1e-3\n  warmup_steps: 2\n  validation_rows: 1\n"
-             "  validate_every: 5\n  save_every: 1\n  threads: 1\n",
+             "  validate_every: 5\n  save_every: 1\n  threads: 1\n  fruitless_starts: 0\n",
              corpus.text_model, corpus.speech, corpus.text, corpus.speech, corpus.text, folder);
     snprintf(path, sizeof path, "%s/run.yaml", folder);
     assert_ok(atomic_write(path, text, (int64_t)strlen(text)));
