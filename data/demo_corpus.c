@@ -203,11 +203,14 @@ static enum status choose_renders(const struct corpus *corpus, struct render **r
 static json_t *describe_words(const char *text, const struct synthesis *synthesis)
 {
     json_t *words = json_array();
-    for (int64_t i = 0; i < synthesis->word_count; i++) {
+    for (int64_t i = 0; words && i < synthesis->word_count; i++) {
         const struct aligned_word *word = &synthesis->words[i];
-        json_array_append_new(words, json_pack("[s%, f, f]", text + word->text_begin,
-                                               (size_t)(word->text_end - word->text_begin),
-                                               (double)word->start / AUDIO_RATE, (double)word->end / AUDIO_RATE));
+        if (json_array_append_new(
+                words, json_pack("[s%, f, f]", text + word->text_begin, (size_t)(word->text_end - word->text_begin),
+                                 (double)word->start / AUDIO_RATE, (double)word->end / AUDIO_RATE)) != 0) {
+            json_decref(words);
+            return NULL;
+        }
     }
     return words;
 }
@@ -227,8 +230,10 @@ static enum status render_one(const struct corpus *corpus, const struct render *
     const char *text = corpus->passages.list[what->passage].text, *voice = synthetic_voice_names[what->voice];
     char name[64], path[PATH_BYTES], id[64], speaker[32], *line = NULL;
     json_t *row = NULL;
-    if (synthesize(text, what->voice, what->emotion, &synthesis) == STATUS_USAGE)
+    result = synthesize(text, what->voice, what->emotion, &synthesis);
+    if (result == STATUS_USAGE) /* the voice reads it as other words */
         return STATUS_OK;
+    TRY(result);
     snprintf(name, sizeof name, "synthetic/%04lld.wav", (long long)number);
     snprintf(id, sizeof id, "synthetic/%04lld", (long long)number);
     snprintf(speaker, sizeof speaker, "flite-%s", voice);

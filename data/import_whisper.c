@@ -1,7 +1,8 @@
 /* Words with times as speech recognisers write them in JSON, one file an audio file:
- *   whisper, whisperX     {"text", "segments": [{"text", "words": [{"word": " Hello", "start", "end"}]}]}; a word
- * without times (whisperX's numbers) stays in the text alone aligned_text          {"text", "aligned_text": [[" word",
- * start, end]]} alignments            {"alignments": [["word", [start, end], "SPEAKER"]]} */
+ *   whisper, whisperX   {"text", "segments": [{"text", "words": [{"word": " Hello", "start", "end"}]}]}; a word without
+ *                       times (whisperX's numbers) stays in the text alone
+ *   aligned_text        {"text", "aligned_text": [[" word", start, end]]}
+ *   alignments          {"alignments": [["word", [start, end], "SPEAKER"]]} */
 #include "data/import_internal.h"
 
 #include "io/json.h"

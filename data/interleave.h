@@ -1,5 +1,5 @@
 /* From one row of a shard to a document of token ids: one modality, or text and speech interleaved at word boundaries
- * (Spirit LM, section 4), and the forms of the paper's ablations. */
+ * (Spirit LM, section 3.1), and the forms of the paper's ablations. */
 #ifndef SPIRITLM_DATA_INTERLEAVE_H
 #define SPIRITLM_DATA_INTERLEAVE_H
 

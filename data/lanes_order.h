@@ -1,4 +1,4 @@
-/* In which order one lane visits the rows of one source. Internal to data/lanes.c.
+/* In which order one lane visits the rows of one source. Internal to data/lanes*.c.
  *
  * An epoch has one order of all rows, the same for every lane: the shards in a random order, and within each window of
  * ORDER_WINDOW shards the rows in a random order. The order is dealt to the lanes in consecutive parts of equal size,

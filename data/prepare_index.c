@@ -140,17 +140,18 @@ static enum status remove_beyond(const char *folder, const char *before, const c
     DIR *directory = opendir(folder);
     if (!directory)
         return status_set_errno(STATUS_IO, errno, "%s: cannot be listed", folder);
-    for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
+    for (struct dirent *entry; result == STATUS_OK && (errno = 0, entry = readdir(directory));) {
         char path[PREPARE_PATH];
         int length = snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
         if (number_in(entry->d_name, before, after) < count || length >= (int)sizeof path)
             continue;
-        if (unlink(path) != 0) {
+        if (unlink(path) != 0)
             result = status_set_errno(STATUS_IO, errno, "%s: cannot be removed", path);
-            break;
-        }
-        log_info("%s: removed, the manifest is shorter now", path);
+        else
+            log_info("%s: removed, the manifest is shorter now", path);
     }
+    if (result == STATUS_OK && errno != 0)
+        result = status_set_errno(STATUS_IO, errno, "%s: cannot be listed", folder);
     closedir(directory);
     return result;
 }

@@ -117,6 +117,10 @@ static enum status write_column(const char *name, hid_t file, const struct shard
     dataset = H5Dcreate2(file, path, type, space, H5P_DEFAULT, properties, H5P_DEFAULT);
     if (dataset < 0 || H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, columns->data[column]) < 0)
         TRY(library_failed(STATUS_INTERNAL, name, "write a dataset"));
+    herr_t closed = H5Dclose(dataset); /* what is written late may fail late */
+    dataset = -1;
+    if (closed < 0)
+        TRY(library_failed(STATUS_INTERNAL, name, "close a dataset"));
 fail:
     release(H5Dclose, dataset);
     release(H5Sclose, space);

@@ -1,12 +1,11 @@
 #include "data/synthesize.h"
 
+#include "io/audio.h"
+
 #include <flite/cst_cg.h>
 #include <flite/flite.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* io/audio.h cannot be included here: flite has an audio_write of its own. */
-enum { SYNTHESIS_RATE = 16000 };
 
 /* Of the voice libraries, which have no headers. */
 cst_voice *register_cmu_us_slt(const char *directory);
@@ -51,7 +50,7 @@ static enum status get_voice(enum synthetic_voice which, cst_voice **voice, cons
 /* Sample of a time in seconds, inside the sound. */
 static int32_t sample_at(float seconds, int64_t count)
 {
-    double sample = (double)seconds * SYNTHESIS_RATE + 0.5;
+    double sample = (double)seconds * AUDIO_RATE + 0.5;
     return sample < 0 ? 0 : sample > (double)count ? (int32_t)count : (int32_t)sample;
 }
 
@@ -122,9 +121,9 @@ enum status synthesize(const char *text, enum synthetic_voice which, enum synthe
     const cst_wave *wave = utterance == NULL ? NULL : utt_wave(utterance);
     if (wave == NULL || wave->num_samples <= 0)
         FAIL(STATUS_USAGE, "flite finds nothing to say in \"%.60s\"", text);
-    if (wave->sample_rate != SYNTHESIS_RATE || wave->num_channels != 1)
+    if (wave->sample_rate != AUDIO_RATE || wave->num_channels != 1)
         FAIL(STATUS_INTERNAL, "flite's voice %s speaks at %d Hz, not at %d", synthetic_voice_names[which],
-             wave->sample_rate, SYNTHESIS_RATE);
+             wave->sample_rate, AUDIO_RATE);
     synthesis->count = wave->num_samples;
     synthesis->samples = malloc((size_t)synthesis->count * sizeof *synthesis->samples);
     if (synthesis->samples == NULL)

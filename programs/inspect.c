@@ -57,6 +57,9 @@ static bool ends_with(const char *text, const char *end)
 static enum status file_inspector(const char *path, inspector *inspect)
 {
     unsigned char head[9] = {0};
+    struct stat information;
+    if (stat(path, &information) == 0 && !S_ISREG(information.st_mode))
+        return status_set(STATUS_USAGE, "%s: not a file or folder", path); /* a pipe would keep the reader waiting */
     FILE *file = fopen(path, "rb");
     if (!file)
         return status_set_errno(STATUS_IO, errno, "%s", path);

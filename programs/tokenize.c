@@ -73,7 +73,10 @@ static json_t *units_json(const struct units *units, enum unit_stream stream)
 {
     json_t *list = json_array();
     for (int64_t i = 0; list && i < units->count[stream]; i++)
-        json_array_append_new(list, json_integer(units->values[stream][i]));
+        if (json_array_append_new(list, json_integer(units->values[stream][i])) != 0) {
+            json_decref(list);
+            return NULL;
+        }
     return list;
 }
 

@@ -103,6 +103,8 @@ static enum status run(const struct program_arguments *arguments)
     struct comm *comm = NULL;
     int64_t samples = 0;
     TRY(settings_load(arguments, SETTINGS_DATA | SETTINGS_MODEL | SETTINGS_TRAIN, &settings));
+    if (!program_flag(arguments, "--dry-run") && program_value(arguments, "--gpus", NULL))
+        FAIL(STATUS_USAGE, "--gpus is for --dry-run: training runs on one machine's processors so far");
     if (program_flag(arguments, "--dry-run")) {
         result = dry_run(arguments, &settings);
         goto fail;

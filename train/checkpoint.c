@@ -140,6 +140,16 @@ static int compare_steps(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
+int64_t checkpoint_step(const char *name)
+{
+    char written[32];
+    if (strncmp(name, "step_", 5) != 0 || !name[5])
+        return -1;
+    long long step = strtoll(name + 5, NULL, 10);
+    snprintf(written, sizeof written, "step_%08lld", step);
+    return step >= 0 && strcmp(written, name) == 0 ? step : -1;
+}
+
 /* Steps of the folders named step_DIGITS, newest first. */
 static enum status list_steps(const char *run, int64_t **steps, int64_t *count)
 {
@@ -151,14 +161,10 @@ static enum status list_steps(const char *run, int64_t **steps, int64_t *count)
     if (!folder)
         return errno == ENOENT ? STATUS_OK : status_set_errno(STATUS_IO, errno, "cannot list %s", path);
     int64_t capacity = 0;
-    for (struct dirent *entry; (entry = readdir(folder));) {
-        if (strncmp(entry->d_name, "step_", 5) != 0 || !entry->d_name[5])
+    for (struct dirent *entry; (errno = 0, entry = readdir(folder));) {
+        int64_t step = checkpoint_step(entry->d_name);
+        if (step < 0)
             continue;
-        char name[32];
-        long long step = strtoll(entry->d_name + 5, NULL, 10);
-        snprintf(name, sizeof name, "step_%08lld", step);
-        if (step < 0 || strcmp(name, entry->d_name) != 0)
-            continue; /* not one of ours: step_6, step_00000006.damaged-1, step_00000006.tmp-77 */
         if (*count == capacity) {
             capacity = capacity ? 2 * capacity : 16;
             int64_t *grown = realloc(*steps, (size_t)capacity * sizeof **steps);
@@ -172,7 +178,14 @@ static enum status list_steps(const char *run, int64_t **steps, int64_t *count)
         }
         (*steps)[(*count)++] = step;
     }
+    int error = errno; /* readdir's end and its failure look alike but for this */
     closedir(folder);
+    if (error) {
+        free(*steps);
+        *steps = NULL;
+        *count = 0;
+        return status_set_errno(STATUS_IO, error, "cannot list %s", path);
+    }
     if (*count > 0)
         qsort(*steps, (size_t)*count, sizeof **steps, compare_steps);
     return STATUS_OK;
@@ -195,27 +208,28 @@ static enum status set_aside(const char *path)
 }
 
 /* The place in the list of the newest that verifies; `count` when none does. Damage of any kind, unreadable sectors
- * included, makes a folder one to pass over, loudly. */
-static int64_t find_whole(const char *run, const int64_t *steps, int64_t count)
+ * included, makes a folder one to pass over, loudly; that memory ran out says nothing about the folder. */
+static enum status find_whole(const char *run, const int64_t *steps, int64_t count, int64_t *whole)
 {
-    for (int64_t i = 0; i < count; i++) {
+    for (*whole = 0; *whole < count; ++*whole) {
         char path[4096];
-        snprintf(path, sizeof path, "%s/checkpoints/step_%08lld", run, (long long)steps[i]);
-        if (directory_verify(path, true) == STATUS_OK)
-            return i;
+        snprintf(path, sizeof path, "%s/checkpoints/step_%08lld", run, (long long)steps[*whole]);
+        enum status status = directory_verify(path, true);
+        if (status == STATUS_OK || status == STATUS_INTERNAL)
+            return status;
         log_warning("checkpoint %s is damaged: %s", path, status_text());
     }
-    return count;
+    return STATUS_OK;
 }
 
 enum status checkpoint_newest(const char *run, bool repair, char **out)
 {
     enum status result = STATUS_OK;
-    int64_t *steps = NULL, count = 0;
+    int64_t *steps = NULL, count = 0, whole = 0;
     char path[4096];
     *out = NULL;
     TRY(list_steps(run, &steps, &count));
-    int64_t whole = find_whole(run, steps, count);
+    TRY(find_whole(run, steps, count, &whole));
     if (count > 0 && whole == count)
         FAIL(STATUS_CORRUPT, "none of the %lld checkpoints of %s verifies; move %s/checkpoints away to start anew",
              (long long)count, run, run);

@@ -14,6 +14,9 @@
 enum status checkpoint_save(const char *run, int64_t step, const struct components *components,
                             struct optimizer *optimizer, const json_t *state);
 
+/* N of a folder called step_N by checkpoint_save; -1 for any other name (step_00000006.damaged-1, a temporary one). */
+int64_t checkpoint_step(const char *name);
+
 /* Removes the oldest until `keep` are left, `saved_step` (just saved) the newest of them; folders of later steps are of
  * another history and neither count nor go. */
 enum status checkpoint_prune(const char *run, int64_t saved_step, int64_t keep);

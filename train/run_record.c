@@ -81,8 +81,6 @@ enum status run_record_write(const struct trainer_setup *setup, const struct run
     struct stat information;
     const char *run = setup->train->run;
     TRY(make_directories(run));
-    if (options->config)
-        TRY(write_config(run, options->config));
     snprintf(path, sizeof path, "%s/run.json", run);
     if (stat(path, &information) == 0)
         TRY(json_read(path, &root));
@@ -93,6 +91,8 @@ enum status run_record_write(const struct trainer_setup *setup, const struct run
         FAIL(STATUS_CORRUPT, "%s: \"starts\" is not a list", path);
     if (options->resume == RESUME_AUTO)
         TRY(check_progress(setup, starts, first_step));
+    if (options->config)
+        TRY(write_config(run, options->config));
     if (json_array_append_new(starts, describe_start(setup, options, first_step)) != 0)
         FAIL(STATUS_INTERNAL, "no memory for %s", path);
     text = json_text(root, 2);

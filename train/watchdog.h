@@ -12,7 +12,7 @@ struct watchdog; /* opaque: a thread that sleeps until the next sign of life is 
 /* Watches from the first watchdog_alive on. `seconds` 0: nothing is watched, *watchdog is NULL. */
 enum status watchdog_create(double seconds, int rank, struct watchdog **watchdog);
 
-/* A sign of life: what begins now ("step 12", "saving"; a static text) and after how many steps. When the next sign
+/* A sign of life: what begins now ("a step", "saving"; a static text) and after how many steps. When the next sign
  * does not come within the seconds, the process prints both and exits with STATUS_HANG; what was saved stays as it is.
  * NULL is fine. */
 void watchdog_alive(struct watchdog *watchdog, int64_t steps_done, const char *doing);

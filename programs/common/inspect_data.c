@@ -1,10 +1,12 @@
 /* Shards, datasets and manifests as text. */
 #include "data/shard_index.h"
+#include "generate/describe.h"
 #include "io/audio.h"
 #include "programs/common/inspect.h"
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *const stream_names[STREAM_COUNT] = {"hubert", "pitch", "style"};
@@ -35,14 +37,30 @@ static void print_totals(const struct shard_totals *totals)
                    (long long)totals->codes[stream] - 1);
 }
 
-/* Bytes of a file on a terminal: control characters become dots. */
+/* Bytes of a file on a terminal. */
 static void print_text(const char *name, const char *text, int64_t length)
 {
-    if (length == 0)
+    char *printable = NULL;
+    if (length > 0 && text_printable(text, length, &printable) == STATUS_OK)
+        printf("  %-8s %s\n", name, printable);
+    free(printable);
+}
+
+static void print_words(const char *text, const struct aligned_word *words, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) {
+        printf("  word     %9.4f %9.4f", (double)words[i].start / AUDIO_RATE, (double)words[i].end / AUDIO_RATE);
+        print_text("", text + words[i].text_begin, words[i].text_end - words[i].text_begin);
+    }
+}
+
+static void print_units(int stream, const uint16_t *values, int64_t count)
+{
+    if (count == 0)
         return;
-    printf("  %-8s ", name);
-    for (int64_t i = 0; i < length; i++)
-        putchar((unsigned char)text[i] < ' ' || text[i] == 0x7f ? '.' : text[i]);
+    printf("  %-8s", stream_names[stream]);
+    for (int64_t i = 0; i < count; i++)
+        printf(" %u", values[i]);
     putchar('\n');
 }
 
@@ -59,19 +77,9 @@ static void print_row(int64_t number, const struct shard_row *row)
     sha256_hex(&row->source, source);
     printf("  duration %.4f s, alignment score %.4g, samples %.16s\n", (double)row->duration / AUDIO_RATE,
            (double)row->score, source);
-    for (int64_t i = 0; i < row->word_count; i++) {
-        const struct aligned_word *word = row->words + i;
-        printf("  word     %9.4f %9.4f  %.*s\n", (double)word->start / AUDIO_RATE, (double)word->end / AUDIO_RATE,
-               word->text_end - word->text_begin, row->text + word->text_begin);
-    }
-    for (int stream = 0; stream < STREAM_COUNT; stream++) {
-        if (row->units.count[stream] == 0)
-            continue;
-        printf("  %-8s", stream_names[stream]);
-        for (int64_t i = 0; i < row->units.count[stream]; i++)
-            printf(" %u", row->units.values[stream][i]);
-        putchar('\n');
-    }
+    print_words(row->text, row->words, row->word_count);
+    for (int stream = 0; stream < STREAM_COUNT; stream++)
+        print_units(stream, row->units.values[stream], row->units.count[stream]);
 }
 
 enum status inspect_shard(const char *path, const struct inspect_options *options)
@@ -163,6 +171,9 @@ enum status inspect_manifest(const char *path, const struct inspect_options *opt
         const char *const values[] = {row->id, row->speaker, row->audio, row->text, row->meta};
         for (int i = 0; i < 5; i++)
             print_text(names[i], values[i], values[i] ? (int64_t)strlen(values[i]) : 0);
+        print_words(row->text, row->words, row->word_count);
+        for (int stream = 0; stream < STREAM_COUNT; stream++)
+            print_units(stream, row->units[stream], row->unit_count[stream]);
     }
 fail:
     manifest_free(&manifest);

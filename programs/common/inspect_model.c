@@ -209,7 +209,7 @@ static int by_name(const struct dirent **a, const struct dirent **b)
 
 static int is_checkpoint(const struct dirent *entry)
 {
-    return strncmp(entry->d_name, "step_", 5) == 0;
+    return checkpoint_step(entry->d_name) >= 0;
 }
 
 /* Every checkpoint with what verification says of it; the first damaged one decides the exit code. */

@@ -4,9 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The styles among which the release draws when a piece has pitch but no style at all; ours takes one fixed. */
-enum { DEFAULT_STYLE = 0 };
-
 static void id_to_unit(const struct vocabulary *vocabulary, int32_t id, struct merged_unit *unit)
 {
     enum token_kind kind = vocabulary_kind(vocabulary, id);

@@ -55,7 +55,8 @@ static enum status append_merged(const struct components *components, const stru
         FAIL(STATUS_INTERNAL, "no memory for %lld units", (long long)count);
     TRY(merged_to_ids(&components->vocabulary, merged, count, ids));
     TRY(append(prompt, ids, count));
-    TRY(units_unmerge(merged, count, 0, &prompt->state, &spoken, &spoken_count)); /* for the state it leaves */
+    TRY(units_unmerge(merged, count, DEFAULT_STYLE, &prompt->state, &spoken,
+                      &spoken_count)); /* for the state it leaves */
 fail:
     free(spoken);
     free(ids);
@@ -124,7 +125,8 @@ enum status prompt_create(const struct components *components, const struct piec
     enum status result = STATUS_OK;
     bool tagged = false;
     *prompt = (struct prompt){.state = {-1, -1}};
-    TRY(append(prompt, &components->vocabulary.bos, 1));
+    if (components->vocabulary.bos >= 0) /* as in training, where the text model has one */
+        TRY(append(prompt, &components->vocabulary.bos, 1));
     for (int64_t i = 0; i < count; i++) {
         bool speech = pieces[i].kind != PIECE_TEXT;
         if (piece_is_blank(&pieces[i]))

@@ -351,7 +351,7 @@ enum status remove_leftovers_of(const char *folder, const char *name)
     if (!entries)
         return status_set_errno(code_of_open(errno), errno, "%s: cannot list the folder", folder);
     enum status result = STATUS_OK;
-    for (struct dirent *entry; result == STATUS_OK && (entry = readdir(entries));) {
+    for (struct dirent *entry; result == STATUS_OK && (errno = 0, entry = readdir(entries));) {
         size_t length;
         enum leftover kind = leftover_kind(entry->d_name, name, host, &length);
         if (kind == LEFTOVER_NONE)
@@ -363,6 +363,8 @@ enum status remove_leftovers_of(const char *folder, const char *name)
         if (result == STATUS_OK)
             result = settle_leftover(folder, entry->d_name, kind, length);
     }
+    if (result == STATUS_OK && errno != 0)
+        result = status_set_errno(STATUS_IO, errno, "%s: cannot list the folder", folder);
     closedir(entries);
     return result;
 }

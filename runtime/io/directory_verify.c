@@ -163,7 +163,7 @@ static enum status check_folder(const char *folder, const char *inside, const st
         free(path);
         return result;
     }
-    for (struct dirent *entry; result == STATUS_OK && (entry = readdir(entries));) {
+    for (struct dirent *entry; result == STATUS_OK && (errno = 0, entry = readdir(entries));) {
         if (entry->d_name[0] == '.' || (!*inside && strcmp(entry->d_name, MANIFEST_NAME) == 0))
             continue;
         struct stat info;
@@ -177,6 +177,8 @@ static enum status check_folder(const char *folder, const char *inside, const st
             result = status_set(code, "%s: holds %s, which %s does not list", folder, name, MANIFEST_NAME);
         free(name);
     }
+    if (result == STATUS_OK && errno != 0) /* not the end of the folder but a failure to read on */
+        result = status_set_errno(STATUS_IO, errno, "%s: cannot list the folder", path);
     closedir(entries);
     free(path);
     return result;

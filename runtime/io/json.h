@@ -14,8 +14,8 @@ enum status json_read(const char *path, json_t **root);
 /* Parses one text; `where` ("rows.jsonl:17") stands in the error. */
 enum status json_parse(const char *where, const char *text, int64_t length, json_t **root);
 
-/* Members of an object. `where` stands before the key in errors. A missing key is an error unless a fallback is
- * passed; the wrong type always is. Strings are borrowed from the object. */
+/* Members of an object. `where` stands before the key in errors. A missing key is an error,
+ * and so is the wrong type. Strings are borrowed from the object. */
 enum status json_get_string(const char *where, const json_t *object, const char *key, const char **value);
 enum status json_get_int(const char *where, const json_t *object, const char *key, int64_t minimum, int64_t maximum,
                          int64_t *value);

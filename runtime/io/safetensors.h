@@ -40,8 +40,8 @@ const struct tensor_info *safetensors_folder_info(const struct safetensors_folde
 const struct tensor_info *safetensors_folder_find(const struct safetensors_folder *folder, const char *name,
                                                   const void **data);
 
-/* Writes the tensors (any order of names; they are stored in the order given, each aligned to 8 bytes as the header's
- * padding gives) with metadata pairs key, value, key, value... (`metadata_count` pairs) into an open output file.
+/* Writes the tensors (any order of names; they are stored one after the other in the order given, from a multiple of 8
+ * bytes on) with metadata pairs key, value, key, value... (`metadata_count` pairs) into an open output file.
  * `data[i]` is info[i].bytes long. */
 enum status safetensors_write(struct output_file *file, const struct tensor_info *info, const void *const *data,
                               int64_t count, const char *const *metadata, int64_t metadata_count);

@@ -7,7 +7,8 @@
  *   spectrum   periodic Hann window of 1024 (0.5 - 0.5 cos(2 pi i / 1024)), DFT, sqrt(re^2 + im^2 + 1e-9), bins 0..512.
  *   bands      Slaney's mel scale (Auditory Toolbox, 1998): 3 f / 200 below 1 kHz, 15 + 27 ln(f / 1000) / ln 6.4 above;
  *              bands + 2 edges equally spaced in mel from 0 to 8000 Hz; triangles of area 1 (height 2 / (right -
- * left)). logarithm  ln(max(band, 1e-5)). All arithmetic is in double; results are rounded to float once. */
+ *              left)).
+ *   logarithm  ln(max(band, 1e-5)). All arithmetic is in double; results are rounded to float once. */
 #ifndef SPIRITLM_SPEECH_LOG_MEL_H
 #define SPIRITLM_SPEECH_LOG_MEL_H
 

@@ -1,6 +1,7 @@
 /* Audio to units and back, with everything that was fitted in one folder:
  *   tokenizer.json        versions, rates, sizes, fingerprints of each component, silence threshold...
- *   tokenizer.safetensors centroids (units [K][mels]), pitch codebook, style centroids and normalisation
+ *   tokenizer.safetensors unit centroids (cepstra [K][20], spectra [K][80]), pitch codebook, style centroids and
+ *                         normalisation
  *   MANIFEST              as io/atomic_file.h
  * The embedded default (needs no weights): units = k-means over log-mel frames at 25/s (GSLM's baseline), pitch = 80 ms
  * means of interpolated log-F0 minus the speaker's (else the utterance's) voiced mean in 64 codes at 12.5/s, style =

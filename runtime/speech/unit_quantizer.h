@@ -7,7 +7,7 @@
  *      neutral[i] = a[i] - sum over speech frames of (a - speech_mean) / (n + 50).
  *      The 50 frames (2 s) of prior belief keep short utterances near where they are.
  *   3. z = (neutral - mean) / deviation in each band; feature q = the orthonormal DCT-II of z over the bands, q < 20:
- * the shape of the spectrum without its harmonics.
+ *      the shape of the spectrum without its harmonics.
  *   4. The units are the path with the least sum of squared distances to its centroids plus switch_cost for each change
  *      of unit (the duration penalty of Kamper and van Niekerk, Interspeech 2021; found by Viterbi's algorithm), which
  *      removes changes that come from noise. A switch_cost of 0 is plain k-means.

@@ -1,5 +1,5 @@
 /* Speech as parallel streams of units, each at its own rate, and the merged, deduplicated sequence that the language
- * model sees: the "unit string" [St71][Pi39][Hu99][Hu49]... (Spirit LM, section 2). */
+ * model sees: the "unit string" [St71][Pi39][Hu99][Hu49].... */
 #ifndef SPIRITLM_SPEECH_UNITS_H
 #define SPIRITLM_SPEECH_UNITS_H
 
@@ -7,6 +7,9 @@
 #include "text/vocabulary.h"
 
 #include <stdint.h>
+
+/* The style of a piece that has none. The release draws among several; one fixed gives the same sound every time. */
+enum { DEFAULT_STYLE = 0 };
 
 enum unit_stream { STREAM_HUBERT, STREAM_PITCH, STREAM_STYLE, STREAM_COUNT };
 const char *unit_stream_prefix(enum unit_stream stream); /* "Hu", "Pi", "St" */

@@ -1,9 +1,12 @@
 /* The reader of .model files: a protocol buffer (sentencepiece_model.proto) that is checked whole before it is used.
- *   ModelProto      1 pieces (repeated: 1 piece, 2 score, 3 type), 2 trainer_spec, 3 normalizer_spec, 5
- * denormalizer_spec TrainerSpec     3 model_type, 24 treat_whitespace_as_suffix, 35 byte_fallback, 44 unk_surface, 46
- * bos_piece, 47 eos_piece NormalizerSpec  1 name, 2 precompiled_charsmap, 3 add_dummy_prefix, 4
- * remove_extra_whitespaces, 5 escape_whitespaces Other fields do not change what the encoder does and are skipped. A
- * message that occurs twice is read twice over, as protocol buffers merge. */
+ *   ModelProto      1 pieces (repeated: 1 piece, 2 score, 3 type), 2 trainer_spec, 3 normalizer_spec,
+ *                   5 denormalizer_spec
+ *   TrainerSpec     3 model_type, 24 treat_whitespace_as_suffix, 35 byte_fallback, 44 unk_surface, 46 bos_piece,
+ *                   47 eos_piece
+ *   NormalizerSpec  1 name, 2 precompiled_charsmap, 3 add_dummy_prefix, 4 remove_extra_whitespaces,
+ *                   5 escape_whitespaces
+ * Other fields do not change what the encoder does and are skipped. A message that occurs twice is read twice over, as
+ * protocol buffers merge. */
 #include "io/atomic_file.h"
 #include "text/protobuf.h"
 #include "text/sentencepiece_internal.h"

@@ -1,4 +1,4 @@
-/* The id map against the published layout of Spirit LM (section 2) and against the order of its blocks. */
+/* The id map against the published layout of Spirit LM and against the order of its blocks. */
 #include "support/test_support.h"
 
 #include "text/vocabulary.h"
