@@ -21,12 +21,10 @@ struct eval_world {
 /* A tiny corpus of `rows` utterances and texts, and a random model with `positions` positions of context. */
 static inline int eval_world_open(int64_t rows, int64_t positions, struct eval_world *world)
 {
-    char folder[600];
-    snprintf(folder, sizeof folder, "%s/corpus", test_directory());
     struct llama_config config = {512, 32, 48, 2, 4, 2, 8, positions, 10000, 1e-5, false};
     const struct kernels *kernels = kernels_cpu();
-    if (tiny_corpus_write(folder, rows, 1, &world->corpus) != STATUS_OK ||
-        tiny_corpus_components(&world->corpus, &world->components) != STATUS_OK ||
+    tiny_corpus_make(rows, 1, &world->corpus);
+    if (tiny_corpus_components(&world->corpus, &world->components) != STATUS_OK ||
         device_context_create(kernels, NULL, 0, &world->context) != STATUS_OK ||
         llama_create(&config, DTYPE_F32, kernels, &world->context, &world->model) != STATUS_OK)
         return -1;

@@ -18,12 +18,10 @@ static struct llama *model;
 static int open_world(void **state)
 {
     (void)state;
-    char folder[600];
-    snprintf(folder, sizeof folder, "%s/corpus", test_directory());
     struct llama_config config = {512, 32, 48, 2, 4, 2, 8, 128, 10000, 1e-5, false};
     const struct kernels *kernels = kernels_cpu();
-    if (tiny_corpus_write(folder, 2, 1, &corpus) != STATUS_OK ||
-        tiny_corpus_components(&corpus, &components) != STATUS_OK ||
+    tiny_corpus_make(2, 1, &corpus);
+    if (tiny_corpus_components(&corpus, &components) != STATUS_OK ||
         device_context_create(kernels, NULL, 0, &context) != STATUS_OK ||
         llama_create(&config, DTYPE_F32, kernels, &context, &model) != STATUS_OK)
         return -1;

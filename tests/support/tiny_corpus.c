@@ -1,5 +1,7 @@
 #include "support/tiny_corpus.h"
 
+#include "support/test_support.h"
+
 #include "core/rng.h"
 #include "data/shard_index.h"
 #include "io/atomic_file.h"
@@ -154,6 +156,13 @@ enum status tiny_corpus_write(const char *folder, int64_t rows, uint64_t seed, s
     TRY(make_dataset(corpus->text, false, rows, seed));
 fail:
     return result;
+}
+
+void tiny_corpus_make(int64_t rows, uint64_t seed, struct tiny_corpus *corpus)
+{
+    char folder[600];
+    snprintf(folder, sizeof folder, "%s/corpus", test_directory());
+    assert_ok(tiny_corpus_write(folder, rows, seed, corpus));
 }
 
 enum status tiny_corpus_components(const struct tiny_corpus *corpus, struct components **components)

@@ -201,9 +201,8 @@ static int write_all(const char *folder)
 static int make_corpus(void **state)
 {
     (void)state;
-    char folder[600];
-    snprintf(folder, sizeof folder, "%s/corpus", test_directory());
-    return tiny_corpus_write(folder, 40, 20240208, &corpus) == STATUS_OK ? 0 : -1;
+    tiny_corpus_make(40, 20240208, &corpus);
+    return 0;
 }
 
 int main(int argc, char **argv)
