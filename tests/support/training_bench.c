@@ -3,6 +3,7 @@
 #include "support/test_support.h"
 
 #include "core/thread_pool.h"
+#include "train/checkpoint.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -74,6 +75,18 @@ void training_bench_close(struct training_bench *bench)
     components_free(bench->components);
     if (bench->owns_comm)
         comm_destroy(bench->comm);
+}
+
+struct trainer *training_bench_resume(const struct training_bench *bench)
+{
+    char *path;
+    struct trainer *trainer;
+    assert_ok(checkpoint_newest(bench->train.run, false, &path));
+    assert_non_null(path);
+    assert_ok(trainer_create(&bench->setup, true, &trainer));
+    assert_ok(trainer_load(trainer, path));
+    free(path);
+    return trainer;
 }
 
 void training_bench_use_demo_sizes(struct training_bench *bench)

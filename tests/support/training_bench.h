@@ -27,6 +27,9 @@ void training_bench_open(struct training_bench *bench, const struct tiny_corpus 
                          struct comm *comm, int threads);
 void training_bench_close(struct training_bench *bench);
 
+/* The newest checkpoint of the bench's run, in a trainer that knows nothing else. */
+struct trainer *training_bench_resume(const struct training_bench *bench);
+
 /* configs/demo.yaml's model and batch: four layers of 128, eight lanes of 256. */
 void training_bench_use_demo_sizes(struct training_bench *bench);
 

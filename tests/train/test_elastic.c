@@ -7,7 +7,6 @@
 
 #include "data/lanes.h"
 #include "io/json.h"
-#include "train/checkpoint.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,13 +141,10 @@ static void train_rank(struct comm *comm, void *argument)
     bench_open(&bench, job->run, comm, job->weights);
     bench.kernels.embedding_forward = watched_embedding;
     bench.kernels.cross_entropy = watched_cross_entropy;
-    assert_ok(trainer_create(&bench.setup, job->first > 0, &trainer));
-    if (job->first > 0) {
-        char *path;
-        assert_ok(checkpoint_newest(job->run, false, &path));
-        assert_ok(trainer_load(trainer, path));
-        free(path);
-    }
+    if (job->first > 0)
+        trainer = training_bench_resume(&bench);
+    else
+        assert_ok(trainer_create(&bench.setup, false, &trainer));
     assert_int_equal(trainer_steps_done(trainer), job->first);
     for (int step = job->first; step < job->last; step++) {
         struct step_result result;
@@ -201,9 +197,8 @@ static void a_resume_may_change_ranks_and_weights(void **state)
 static int make_corpus(void **state)
 {
     (void)state;
-    char folder[600];
-    snprintf(folder, sizeof folder, "%s/corpus", test_directory());
-    return tiny_corpus_write(folder, ROWS, test_seed(), &corpus) == STATUS_OK ? 0 : -1;
+    tiny_corpus_make(ROWS, test_seed(), &corpus);
+    return 0;
 }
 
 int main(void)

@@ -45,19 +45,6 @@ static bool is_due(const struct scenario *scenario, int step)
     return step >= scenario->first && step <= scenario->last;
 }
 
-/* The run's newest checkpoint, in a trainer that knows nothing else. */
-static struct trainer *resume(struct training_bench *bench, const char *run)
-{
-    char *path;
-    struct trainer *trainer;
-    assert_ok(checkpoint_newest(run, false, &path));
-    assert_non_null(path);
-    assert_ok(trainer_create(&bench->setup, true, &trainer));
-    assert_ok(trainer_load(trainer, path));
-    free(path);
-    return trainer;
-}
-
 static void one_step(const struct scenario *scenario, int rank, struct trainer *trainer, int step,
                      struct rank_result *result)
 {
@@ -106,7 +93,7 @@ static void train_rank(struct comm *comm, void *argument)
         if (step == scenario->resume_at) {
             assert_ok(trainer_save(trainer, job->run));
             trainer_destroy(trainer);
-            trainer = resume(&bench, job->run);
+            trainer = training_bench_resume(&bench);
         }
         one_step(scenario, comm_rank(comm), trainer, step, &job->result);
         if (job->result.statuses[step - 1] != STATUS_OK)
@@ -310,9 +297,8 @@ static void a_fourth_in_a_row_stops_all_ranks(void **state)
 static int make_corpus(void **state)
 {
     (void)state;
-    char folder[600];
-    snprintf(folder, sizeof folder, "%s/corpus", test_directory());
-    return tiny_corpus_write(folder, 40, test_seed(), &corpus) == STATUS_OK ? 0 : -1;
+    tiny_corpus_make(40, test_seed(), &corpus);
+    return 0;
 }
 
 int main(void)
