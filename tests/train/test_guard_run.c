@@ -5,7 +5,6 @@
 #include "support/test_support.h"
 #include "support/training_bench.h"
 
-#include "data/lanes.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
 #include "train/checkpoint.h"
@@ -31,29 +30,18 @@ struct expected_rows {
 static void expect_rows(struct expected_rows *expected)
 {
     struct training_bench bench;
-    struct dataset *datasets[2];
-    struct lanes *lanes;
+    struct untouched_lanes untouched;
     int32_t ids[64], targets[64], starts[64];
     training_bench_open(&bench, &corpus, "unused", NULL, 1);
     assert_int_equal(bench.data.sequence_length, 64);
-    for (int i = 0; i < 2; i++)
-        assert_ok(dataset_open(bench.folders[i], &datasets[i]));
-    struct lanes_options options = trainer_lanes_options(&bench.data, (uint64_t)bench.train.seed);
-    struct interleaver interleaver = trainer_interleaver(&bench.data, bench.components);
-    assert_ok(lanes_create(&options, &interleaver, datasets, 2, &lanes));
+    untouched_lanes_open(&bench, &untouched);
     memset(expected, 0, sizeof *expected);
     for (int step = 0; step < MAX_STEPS; step++)
-        for (int64_t lane = 0; lane < options.lanes; lane++) {
-            const char *const *names;
-            char *text = expected->documents[step][lane % RANKS];
-            assert_ok(lanes_next(lanes, lane, ids, targets, starts));
-            int64_t count = lanes_last_documents(lanes, lane, &names);
-            for (int64_t i = 0; i < count; i++)
-                strcat(strcat(text, names[i]), " ");
+        for (int64_t lane = 0; lane < bench.data.lanes; lane++) {
+            assert_ok(lanes_next(untouched.lanes, lane, ids, targets, starts));
+            untouched_lanes_documents(&untouched, lane, expected->documents[step][lane % RANKS]);
         }
-    lanes_destroy(lanes);
-    for (int i = 0; i < 2; i++)
-        dataset_close(datasets[i]);
+    untouched_lanes_close(&untouched);
     training_bench_close(&bench);
 }
 
