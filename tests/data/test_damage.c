@@ -2,15 +2,14 @@
  * ever handed to libhdf5. The linker gives this program its own H5Fopen and H5Pset_file_image (test_damage.cmake). */
 #include "support/damage.h"
 #include "support/dataset_builder.h"
+#include "support/files.h"
 #include "support/test_support.h"
 
 #include "data/shard_index.h"
-#include "io/atomic_file.h"
 
 #include <hdf5.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 

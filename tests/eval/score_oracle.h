@@ -8,7 +8,6 @@
 #include "models/llama.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 struct eval_world {

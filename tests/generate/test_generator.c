@@ -2,11 +2,8 @@
 #include "support/test_support.h"
 #include "support/tiny_corpus.h"
 
-#include "core/thread_pool.h"
 #include "generate/describe.h"
 
-#include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

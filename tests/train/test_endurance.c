@@ -8,7 +8,6 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { STEPS_A_RUN = 100, SAVE_EVERY = 20, LONG_RUNS = 200, SHORT_RUNS = 20, KILOBYTES = 512 };
 
