@@ -1,9 +1,10 @@
 /* How near to the memory's speed are tokens generated, one at a time? A token reads every weight but the input table
  * once, and the keys and values of its context.
- *   benchmark_generate [110M|1B] [f32|bf16] [tokens]
+ *   benchmark_generate [15M|110M|1B] [f32|bf16]
  * Batch 1, 128 tokens of context, random weights. The ceiling is a pass over the same arena by all threads that only
  * reads. */
 #include "benchmarks/measure.h"
+#include "benchmarks/model_sizes.h"
 #include "models/llama.h"
 
 enum { CONTEXT = 128, PIECE = 1 << 20 };
@@ -54,23 +55,6 @@ static void decode(void *argument)
     must(llama_session_decode(decoding->session, &row, &id, 1, decoding->logits));
 }
 
-static struct llama_config config_of(bool large)
-{
-    struct llama_config config = {.vocabulary_size = 32768,
-                                  .hidden_size = large ? 2048 : 768,
-                                  .intermediate_size = large ? 5632 : 2048,
-                                  .layers = large ? 22 : 12,
-                                  .heads = large ? 32 : 12,
-                                  .kv_heads = large ? 4 : 12,
-                                  .head_size = 64,
-                                  .maximum_positions = 2 * CONTEXT,
-                                  .rope_theta = 10000,
-                                  .rms_norm_epsilon = 1e-5,
-                                  .tie_embeddings = true};
-    must(llama_config_check(&config));
-    return config;
-}
-
 /* Small values of both signs, norms included: what they are does not matter to the time. */
 static void fill_weights(struct llama *model)
 {
@@ -87,9 +71,9 @@ static void fill_weights(struct llama *model)
 
 int main(int count, char **arguments)
 {
-    bool large = count > 1 && strcmp(arguments[1], "1B") == 0;
+    const char *size = count > 1 ? arguments[1] : "110M";
     enum dtype type = count > 2 && strcmp(arguments[2], "bf16") == 0 ? DTYPE_BF16 : DTYPE_F32;
-    struct llama_config config = config_of(large);
+    struct llama_config config = model_of_size(size, 2 * CONTEXT);
     struct thread_pool *pool;
     struct device_context context;
     struct decoding decoding = {0};
@@ -109,12 +93,12 @@ int main(int count, char **arguments)
            bytes = weights + cache;
     struct reading reading = {pool, model->weights, (int64_t)weights, NULL};
     reading.sums = must_allocate((size_t)(reading.bytes / PIECE + 1) * sizeof *reading.sums);
-    double budget = large ? 20 : 6;
+    double budget = strcmp(size, "1B") == 0 ? 20 : 6;
     struct measurement first = measure(read_arena, &reading, budget / 2), token = measure(decode, &decoding, budget),
                        second = measure(read_arena, &reading, budget / 2);
     struct measurement pass = first.median < second.median ? first : second;
     double rate = 1e-9 * bytes / token.median, ceiling = 1e-9 * weights / pass.median;
-    printf("%s, %s, %.0f M parameters, %d threads, %s\n", large ? "1B" : "110M", dtype_name(type),
+    printf("%s, %s, %.0f M parameters, %d threads, %s\n", size, dtype_name(type),
            1e-6 * (double)llama_parameter_count(&config), thread_pool_threads(pool), kernels_cpu()->describe(&context));
     printf("%-10s %9s %9s %9s\n", "", "median ms", "best ms", "GB/s");
     printf("%-10s %9.2f %9.2f %9.1f\n", "read pass", 1e3 * pass.median, 1e3 * pass.best, ceiling);

@@ -1,16 +1,17 @@
 /* A whole training step as `train` takes it, AdamW and clipping included: which share of its time are the products of
  * its weights, how fast are those beside plain sgemm, what takes the rest, and does memory grow as the plan says?
- *   benchmark_training_step [15M|110M] [f32|bf16] [none|light|block] [auto|own|openblas|onednn]
+ *   benchmark_training_step [15M|110M|1B] [f32|bf16] [none|light|block] [auto|own|openblas|onednn]
  * 4 x 1024 tokens, vocabulary 32768, tied head, no accumulation. Each product of the step is timed once more alone,
  * through the same operation on the same memory: "fraction" is the sum of those times over the time of the step. */
 #include "benchmarks/measure.h"
+#include "benchmarks/model_sizes.h"
 #include "benchmarks/profile.h"
 #include "benchmarks/resident.h"
 #include "kernels/cpu/cpu.h"
 #include "models/llama.h"
 #include "train/optimizer.h"
 
-enum { ROWS = 4, LENGTH = 1024, TOKENS = ROWS * LENGTH, VOCABULARY = 32768 };
+enum { ROWS = 4, LENGTH = 1024, TOKENS = ROWS * LENGTH };
 
 struct step {
     struct thread_pool *pool;
@@ -34,24 +35,6 @@ static void take_step(void *argument)
                                 NULL));
     must(optimizer_reduce(s->optimizer, &norm));
     must(optimizer_update(s->optimizer, 1e-4, ++s->number));
-}
-
-static struct llama_config config_of(const char *size)
-{
-    bool large = strcmp(size, "110M") == 0;
-    struct llama_config config = {.vocabulary_size = VOCABULARY,
-                                  .hidden_size = large ? 768 : 256,
-                                  .intermediate_size = large ? 2048 : 704,
-                                  .layers = large ? 12 : 8,
-                                  .heads = large ? 12 : 4,
-                                  .kv_heads = large ? 12 : 4,
-                                  .head_size = 64,
-                                  .maximum_positions = LENGTH,
-                                  .rope_theta = 10000,
-                                  .rms_norm_epsilon = 1e-5,
-                                  .tie_embeddings = true};
-    must(llama_config_check(&config));
-    return config;
 }
 
 static int find(const char *const *names, int count, const char *name)
@@ -110,15 +93,13 @@ static void report_memory(double planned, double grown)
 
 int main(int count, char **arguments)
 {
-    static const char *const sizes[] = {"15M", "110M"}, *const types[] = {"f32", "bf16"},
-                             *const recomputations[] = {"none", "light", "block"},
+    static const char *const types[] = {"f32", "bf16"}, *const recomputations[] = {"none", "light", "block"},
                              *const engines[] = {"auto", "own", "openblas", "onednn"};
     const char *size = count > 1 ? arguments[1] : "15M";
-    find(sizes, 2, size);
     enum dtype type = count > 2 && find(types, 2, arguments[2]) == 1 ? DTYPE_BF16 : DTYPE_F32;
     enum recomputation recomputation = count > 3 ? (enum recomputation)find(recomputations, 3, arguments[3]) : 0;
     int engine = count > 4 ? find(engines, 4, arguments[4]) : 0;
-    struct llama_config config = config_of(size);
+    struct llama_config config = model_of_size(size, LENGTH);
     static struct step s;
     must(thread_pool_create(0, &s.pool));
     must(device_context_create(kernels_cpu(), s.pool, 0, &s.context));

@@ -2,15 +2,14 @@
  * ever handed to libhdf5. The linker gives this program its own H5Fopen and H5Pset_file_image (test_damage.cmake). */
 #include "support/damage.h"
 #include "support/dataset_builder.h"
+#include "support/files.h"
 #include "support/test_support.h"
 
 #include "data/shard_index.h"
-#include "io/atomic_file.h"
 
 #include <hdf5.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -49,25 +48,12 @@ herr_t __wrap_H5Pset_file_image(hid_t properties, void *image, size_t size)
 
 static void make_dataset(const char *folder, int number)
 {
-    static const struct aligned_word words[] = {{0, 800, 0, 5}, {800, 1500, 6, 11}};
-    static uint16_t units[] = {1, 2, 0, 0, 0xffff, 2};
     struct shard_row rows[ROWS];
     char ids[ROWS][16];
     for (int r = 0; r < ROWS; r++) {
         snprintf(ids[r], sizeof ids[r], "row-%d-%d", number, r);
-        rows[r] = (struct shard_row){.id = ids[r],
-                                     .id_length = (int64_t)strlen(ids[r]),
-                                     .text = "hello there",
-                                     .text_length = 11,
-                                     .meta = "{}",
-                                     .meta_length = 2,
-                                     .speaker = "s",
-                                     .speaker_length = 1,
-                                     .words = words,
-                                     .word_count = 2,
-                                     .units = {{units, units, units}, {6, 3, 1}},
-                                     .duration = 1920,
-                                     .score = r % 2 ? -1.5f : NAN};
+        rows[r] = small_speech_row(ids[r]);
+        rows[r].score = r % 2 ? -1.5f : NAN;
     }
     build_dataset(folder, DATASET_SPEECH, rows, ROWS, ROWS_A_SHARD);
 }

@@ -3,6 +3,7 @@
 #include "data/memory_meter.h"
 #include "fuzz/fuzz.h"
 #include "support/damage.h"
+#include "support/files.h"
 #include "support/sentencepiece_builder.h"
 #include "support/test_support.h"
 
@@ -26,15 +27,6 @@
 #include <unistd.h>
 
 enum { MEMORY_BESIDE_FILE = 64 << 20, LONGEST_SECONDS = 1, HANG_SECONDS = 20, ROOM = 1 << 16 };
-
-static const char *in_directory(const char *name)
-{
-    static char path[2][700];
-    static int turn;
-    turn = !turn;
-    snprintf(path[turn], sizeof path[turn], "%s/%s", test_directory(), name);
-    return path[turn];
-}
 
 /* ---- the trial ---- */
 
@@ -136,8 +128,8 @@ static void try_damage(const struct subject *subject, uint64_t stream)
     void *bytes;
     int64_t whole, accepted = 0;
     struct rng rng = rng_make(test_seed(), RNG_TEST, 70, stream);
-    snprintf(path, sizeof path, "%s", in_directory(subject->file));
-    snprintf(named, sizeof named, "%s", subject->named ? in_directory(subject->named) : path);
+    snprintf(path, sizeof path, "%s", test_path("%s", subject->file));
+    snprintf(named, sizeof named, "%s", subject->named ? test_path("%s", subject->named) : path);
     assert_ok(file_read(path, ROOM / 2, &bytes, &whole));
     assert_ok(subject->read(path));
     signal(SIGPROF, on_hang);
@@ -185,7 +177,7 @@ static void damaged_text_models(void **state)
     (void)state;
     static const char *const merges[] = {"an", "ban", "banana", "th", NULL};
     struct bytes model = build_small_model(merges, 0);
-    write_plainly(in_directory("text.model"), model.data, (int64_t)model.size);
+    write_plainly(test_path("text.model"), model.data, (int64_t)model.size);
     bytes_free(&model);
     try_damage(&(struct subject){"text.model", NULL, false, read_model}, 0);
 }
@@ -229,8 +221,8 @@ static void damaged_configurations(void **state)
     static const char text[] = "extends: base.yaml\ntrain:\n  steps: 7\n  rate: 0.25 # slow\n  deep: {text: \"a b\"}\n"
                                "  words:\n  - one\n  - ${HOME}/two\n";
     setenv("HOME", "/home", 0);
-    write_plainly(in_directory("base.yaml"), base, sizeof base - 1);
-    write_plainly(in_directory("run.yaml"), text, sizeof text - 1);
+    write_plainly(test_path("base.yaml"), base, sizeof base - 1);
+    write_plainly(test_path("run.yaml"), text, sizeof text - 1);
     try_damage(&(struct subject){"run.yaml", NULL, true, read_config}, 1);
 }
 
@@ -250,21 +242,10 @@ static enum status read_tensors(const char *path)
     return STATUS_OK;
 }
 
-static void copy_golden(const char *from, const char *to)
-{
-    char path[900];
-    void *bytes;
-    int64_t size;
-    snprintf(path, sizeof path, "%s/%s", TEST_GOLDEN_DIRECTORY, from);
-    assert_ok(file_read(path, 1 << 24, &bytes, &size));
-    write_plainly(in_directory(to), bytes, size);
-    free(bytes);
-}
-
 static void damaged_weights(void **state)
 {
     (void)state;
-    copy_golden("io/every_type.safetensors", "weights.safetensors");
+    copy_golden("io/every_type.safetensors", test_path("weights.safetensors"));
     try_damage(&(struct subject){"weights.safetensors", NULL, false, read_tensors}, 2);
 }
 
@@ -306,12 +287,11 @@ static void copy_hugging_face_folder(void)
     static const char *const names[] = {"config.json", "model.safetensors.index.json",
                                         "model-00001-of-00003.safetensors", "model-00002-of-00003.safetensors",
                                         "model-00003-of-00003.safetensors"};
-    assert_ok(make_directories(in_directory("llama")));
+    assert_ok(make_directories(test_path("llama")));
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        char from[100], to[100];
-        snprintf(from, sizeof from, "llama/hf_f16_sharded/%s", names[i]);
-        snprintf(to, sizeof to, "llama/%s", names[i]);
-        copy_golden(from, to);
+        char golden[100];
+        snprintf(golden, sizeof golden, "llama/hf_f16_sharded/%s", names[i]);
+        copy_golden(golden, test_path("llama/%s", names[i]));
     }
 }
 
@@ -351,7 +331,7 @@ static void damaged_manifests(void **state)
         "\"words\": [[\"hello\", 0.1, 0.42], [\"there\", 0.45, 0.8]], \"begin\": 0.5, \"end\": 12.5}\n"
         "{\"id\": \"u\", \"hubert\": [5, 5, 65535], \"pitch\": [1, 2], \"style\": [0], \"text\": \"caf\xc3\xa9\", "
         "\"words\": [[\"CAF\xc3\x89\", 0, 0.1]], \"source\": \"demo\"}\n{\"id\": \"t\", \"text\": \"one\"}\n";
-    write_plainly(in_directory("rows.jsonl"), text, sizeof text - 1);
+    write_plainly(test_path("rows.jsonl"), text, sizeof text - 1);
     try_damage(&(struct subject){"rows.jsonl", NULL, true, read_manifest}, 6);
 }
 
@@ -400,11 +380,11 @@ static void write_g722(const char *path)
 static void damaged_sounds(void **state)
 {
     (void)state;
-    write_sound(in_directory("plain.wav"), SF_FORMAT_WAV | SF_FORMAT_PCM_16, 16000, 1);
-    write_sound(in_directory("float.wav"), SF_FORMAT_WAVEX | SF_FORMAT_FLOAT, 44100, 2);
-    write_sound(in_directory("adpcm.wav"), SF_FORMAT_WAV | SF_FORMAT_IMA_ADPCM, 8000, 1);
-    write_sound(in_directory("sound.flac"), SF_FORMAT_FLAC | SF_FORMAT_PCM_16, 16000, 1);
-    write_g722(in_directory("sound.g722"));
+    write_sound(test_path("plain.wav"), SF_FORMAT_WAV | SF_FORMAT_PCM_16, 16000, 1);
+    write_sound(test_path("float.wav"), SF_FORMAT_WAVEX | SF_FORMAT_FLOAT, 44100, 2);
+    write_sound(test_path("adpcm.wav"), SF_FORMAT_WAV | SF_FORMAT_IMA_ADPCM, 8000, 1);
+    write_sound(test_path("sound.flac"), SF_FORMAT_FLAC | SF_FORMAT_PCM_16, 16000, 1);
+    write_g722(test_path("sound.g722"));
     static const char *const names[] = {"plain.wav", "float.wav", "adpcm.wav", "sound.flac", "sound.g722"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         try_damage(&(struct subject){names[i], NULL, false, read_sound}, 7 + i);

@@ -2,6 +2,7 @@
  * Praat (tests/oracles/make_textgrids.praat), one CTM by lhotse (tests/oracles/make_ctm.py). The other CTM, the whisper
  * JSON (whisper's own writer needs its weights to have something to write) and LibriSpeech's layout are written here
  * after the formats' definitions. What matters is read back through manifest_read. */
+#include "support/files.h"
 #include "support/test_support.h"
 
 #include "data/import.h"
@@ -9,30 +10,17 @@
 #include "io/atomic_file.h"
 #include "io/audio.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char *in_directory(const char *name)
-{
-    static char paths[4][700];
-    static int next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", test_directory(), name);
-    return path;
-}
-
 static void put_file(const char *name, const char *text)
 {
     char parent[700];
-    snprintf(parent, sizeof parent, "%s", in_directory(name));
+    snprintf(parent, sizeof parent, "%s", test_path("%s", name));
     *strrchr(parent, '/') = 0;
     assert_ok(make_directories(parent));
-    FILE *file = fopen(in_directory(name), "wb");
-    assert_non_null(file);
-    assert_true(fputs(text, file) >= 0);
-    assert_int_equal(fclose(file), 0);
+    write_text(test_path("%s", name), text);
 }
 
 /* A file that stands for audio: importers look at names alone. */
@@ -41,26 +29,19 @@ static void put_audio(const char *name)
     put_file(name, "RIFF");
 }
 
-static void copy_golden(const char *golden, const char *name)
+static void put_golden(const char *golden, const char *name)
 {
     char path[700];
-    void *data;
-    int64_t size;
-    snprintf(path, sizeof path, "%s/import/%s", TEST_GOLDEN_DIRECTORY, golden);
-    assert_ok(file_read(path, 1 << 20, &data, &size));
+    snprintf(path, sizeof path, "import/%s", golden);
     put_file(name, "");
-    FILE *file = fopen(in_directory(name), "wb");
-    assert_non_null(file);
-    assert_int_equal(fwrite(data, 1, (size_t)size, file), size);
-    assert_int_equal(fclose(file), 0);
-    free(data);
+    copy_golden(path, test_path("%s", name));
 }
 
 static void run_import(struct import_options options, const char *source, struct import_counts *counts,
                        struct manifest *manifest)
 {
-    options.source = in_directory(source);
-    options.output = in_directory("out.jsonl");
+    options.source = test_path("%s", source);
+    options.output = test_path("out.jsonl");
     assert_ok(import_run(&options, counts));
     assert_ok(manifest_read(options.output, manifest));
     assert_int_equal(manifest->count, counts->rows);
@@ -108,7 +89,7 @@ static void folders_of_audio_and_text(void **state)
         if (speakers[i])
             assert_string_equal(manifest.rows[i].speaker, speakers[i]);
     }
-    assert_string_equal(manifest.rows[1].audio, in_directory("folder/anna/b.flac"));
+    assert_string_equal(manifest.rows[1].audio, test_path("folder/anna/b.flac"));
     assert_int_equal(counts.without_text, 2);
     assert_int_equal(counts.with_text, 2);
     manifest_free(&manifest);
@@ -137,12 +118,12 @@ static void librispeech_layout(void **state)
     assert_string_equal(manifest.rows[0].text, "mister quilter is the apostle");
     assert_string_equal(manifest.rows[0].speaker, "1272");
     assert_string_equal(manifest.rows[2].speaker, "84");
-    assert_string_equal(manifest.rows[2].audio, in_directory("libri/84/121123/84-121123-0000.flac"));
+    assert_string_equal(manifest.rows[2].audio, test_path("libri/84/121123/84-121123-0000.flac"));
     assert_int_equal(counts.without_audio, 1);
     manifest_free(&manifest);
     put_file("broken/a.trans.txt", "only-an-id\n");
     struct import_options options = {
-        .kind = IMPORT_LIBRISPEECH, .source = in_directory("broken"), .output = in_directory("x")};
+        .kind = IMPORT_LIBRISPEECH, .source = test_path("broken"), .output = test_path("x")};
     assert_fails(import_run(&options, &counts), STATUS_CORRUPT, "a.trans.txt:1");
 }
 
@@ -151,7 +132,7 @@ static void ctm_of_lhotse(void **state)
     (void)state;
     put_audio("ctm/one.wav");
     put_audio("ctm/two.wav");
-    copy_golden("lhotse.ctm", "ctm/lhotse.ctm");
+    put_golden("lhotse.ctm", "ctm/lhotse.ctm");
     struct import_counts counts;
     struct manifest manifest;
     run_import((struct import_options){.kind = IMPORT_CTM}, "ctm/lhotse.ctm", &counts, &manifest);
@@ -177,7 +158,7 @@ static void ctm_by_its_definition(void **state)
                            "sw1 A 0.30 0.20 you\r\nsw1 A 0.6 0.1 [noise]\nsw2 1 0 1 lost\n");
     struct import_counts counts;
     struct manifest manifest;
-    run_import((struct import_options){.kind = IMPORT_CTM, .audio = in_directory("nist")}, "nist/x.ctm", &counts,
+    run_import((struct import_options){.kind = IMPORT_CTM, .audio = test_path("nist")}, "nist/x.ctm", &counts,
                &manifest);
     assert_int_equal(manifest.count, 2);
     assert_words(manifest.rows, "hi@1600-5600 you@5600-8000");
@@ -193,7 +174,7 @@ static void ctm_by_its_definition(void **state)
         {"", "nothing of the kind ctm"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         put_file("nist/x.ctm", bad[i].text);
-        struct import_options options = {.kind = IMPORT_CTM, .source = in_directory("nist/x.ctm"), .output = "x"};
+        struct import_options options = {.kind = IMPORT_CTM, .source = test_path("nist/x.ctm"), .output = "x"};
         enum status code = i == sizeof bad / sizeof *bad - 1 ? STATUS_USAGE : STATUS_CORRUPT;
         assert_fails(import_run(&options, &counts), code, bad[i].part);
     }
@@ -211,7 +192,7 @@ static void textgrids_of_praat(void **state)
         snprintf(name, sizeof name, "grid%d/%s.TextGrid", i, names[i]);
         char golden[100];
         snprintf(golden, sizeof golden, "%s.TextGrid", names[i]);
-        copy_golden(golden, name);
+        put_golden(golden, name);
         snprintf(name, sizeof name, "grid%d/%s.wav", i, names[i]);
         put_audio(name);
         snprintf(name, sizeof name, "grid%d", i);
@@ -222,10 +203,10 @@ static void textgrids_of_praat(void **state)
                                           : "say@4000-10000 \"quoted\"@10000-16000 caf\xc3\xa9@27200-35200");
         manifest_free(&manifest);
     }
-    copy_golden("single.TextGrid", "grid3/a.TextGrid");
+    put_golden("single.TextGrid", "grid3/a.TextGrid");
     put_audio("grid3/sound/a.wav");
-    run_import((struct import_options){.kind = IMPORT_TEXTGRID, .audio = in_directory("grid3/sound")},
-               "grid3/a.TextGrid", &counts, &manifest);
+    run_import((struct import_options){.kind = IMPORT_TEXTGRID, .audio = test_path("grid3/sound")}, "grid3/a.TextGrid",
+               &counts, &manifest);
     assert_words(manifest.rows, "hello@0-8000 there@8000-16000");
     manifest_free(&manifest);
 }
@@ -236,10 +217,10 @@ static void broken_textgrids_are_refused(void **state)
     struct import_counts counts;
     put_audio("bad/a.wav");
     struct import_options options = {
-        .kind = IMPORT_TEXTGRID, .source = in_directory("bad/a.TextGrid"), .output = in_directory("bad/out.jsonl")};
-    copy_golden("binary.TextGrid", "bad/a.TextGrid");
+        .kind = IMPORT_TEXTGRID, .source = test_path("bad/a.TextGrid"), .output = test_path("bad/out.jsonl")};
+    put_golden("binary.TextGrid", "bad/a.TextGrid");
     assert_fails(import_run(&options, &counts), STATUS_CORRUPT, "binary TextGrid");
-    copy_golden("long.TextGrid", "bad/a.TextGrid");
+    put_golden("long.TextGrid", "bad/a.TextGrid");
     options.tier = "phones";
     assert_fails(import_run(&options, &counts), STATUS_CORRUPT, "holds several words");
     options.tier = "nothing";
@@ -256,10 +237,7 @@ static void broken_textgrids_are_refused(void **state)
         snprintf(path, sizeof path, "%s/import/%s", TEST_GOLDEN_DIRECTORY, names[i]);
         assert_ok(file_read(path, 1 << 20, &data, &size));
         for (int64_t cut = 0; cut < size; cut += i ? 1 : 7) {
-            FILE *file = fopen(options.source, "wb");
-            assert_non_null(file);
-            assert_int_equal(fwrite(data, 1, (size_t)cut, file), cut);
-            assert_int_equal(fclose(file), 0);
+            write_plainly(options.source, data, cut);
             enum status status = import_run(&options, &counts);
             accepted += status == STATUS_OK;
             if (status != STATUS_OK) {
@@ -313,8 +291,7 @@ static void whisper_json(void **state)
                                       "{\"aligned_text\": ["};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         put_file("whisper/a.json", bad[i]);
-        struct import_options options = {
-            .kind = IMPORT_WHISPER, .source = in_directory("whisper/a.json"), .output = "x"};
+        struct import_options options = {.kind = IMPORT_WHISPER, .source = test_path("whisper/a.json"), .output = "x"};
         assert_fails(import_run(&options, &counts), STATUS_CORRUPT, "a.json");
     }
 }
@@ -325,15 +302,14 @@ static void nothing_to_import(void **state)
     struct import_counts counts;
     put_file("empty/readme", "");
     for (int kind = 0; kind < IMPORT_KINDS; kind++) {
-        struct import_options options = {
-            .kind = (enum import_kind)kind, .source = in_directory("missing"), .output = "x"};
+        struct import_options options = {.kind = (enum import_kind)kind, .source = test_path("missing"), .output = "x"};
         assert_fails(import_run(&options, &counts), STATUS_USAGE, "missing");
     }
-    struct import_options options = {.kind = IMPORT_FOLDER, .source = in_directory("empty"), .output = "x"};
+    struct import_options options = {.kind = IMPORT_FOLDER, .source = test_path("empty"), .output = "x"};
     assert_fails(import_run(&options, &counts), STATUS_USAGE, "nothing of the kind folder");
     put_audio("twice/a.wav");
     put_audio("twice/a.flac");
-    options.source = in_directory("twice");
+    options.source = test_path("twice");
     assert_fails(import_run(&options, &counts), STATUS_CORRUPT, "would both get the id a");
 }
 
@@ -344,7 +320,7 @@ static void paths_below_the_manifest_are_relative(void **state)
     put_audio("move/sound/a.wav");
     struct import_counts counts;
     struct import_options options = {
-        .kind = IMPORT_FOLDER, .source = in_directory("move/sound"), .output = in_directory("move/m.jsonl")};
+        .kind = IMPORT_FOLDER, .source = test_path("move/sound"), .output = test_path("move/m.jsonl")};
     assert_ok(import_run(&options, &counts));
     void *data;
     int64_t size;

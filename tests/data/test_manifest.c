@@ -1,21 +1,16 @@
 /* The manifest: what is read, and every error by file and line. */
+#include "support/files.h"
 #include "support/test_support.h"
 
 #include "data/manifest.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const char *write_manifest(const char *text, int64_t size)
 {
-    static char path[600];
-    snprintf(path, sizeof path, "%s/m.jsonl", test_directory());
-    FILE *file = fopen(path, "wb");
-    assert_non_null(file);
-    size_t length = size < 0 ? strlen(text) : (size_t)size;
-    assert_int_equal(fwrite(text, 1, length, file), length);
-    assert_int_equal(fclose(file), 0);
+    const char *path = test_path("m.jsonl");
+    write_plainly(path, text, size < 0 ? (int64_t)strlen(text) : size);
     return path;
 }
 

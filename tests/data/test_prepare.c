@@ -1,4 +1,5 @@
 /* prepare from manifests to datasets, on the ten recorded clips of pocketsphinx-testdata. */
+#include "support/files.h"
 #include "support/sentencepiece_builder.h"
 #include "support/test_support.h"
 
@@ -38,28 +39,6 @@ static const struct {
     {"librivox/sense_and_sensibility_01_austen_64kb-0930", "he might even have been made amiable himself"},
 };
 enum { CLIPS_COUNT = sizeof clips / sizeof *clips };
-
-static const char *in_directory(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static const char *in_directory(const char *format, ...)
-{
-    static char paths[64][800];
-    static int next;
-    char *path = paths[next++ % 64];
-    int used = snprintf(path, sizeof paths[0], "%s/", test_directory());
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(path + used, sizeof paths[0] - (size_t)used, format, arguments);
-    va_end(arguments);
-    return path;
-}
-
-static void put_file(const char *path, const char *text)
-{
-    FILE *file = fopen(path, "wb");
-    assert_non_null(file);
-    assert_true(fputs(text, file) >= 0);
-    assert_int_equal(fclose(file), 0);
-}
 
 static char *get_file(const char *path, int64_t *size)
 {
@@ -118,7 +97,7 @@ static struct job *new_job(const char *output, const char *manifest)
                     .ready = {"", "25", "25/2", "1"}},
         .options = {.stages = PREPARE_ALL, .part = 1, .parts = 1},
     };
-    snprintf(job.folder, sizeof job.folder, "%s", in_directory("tokenizer"));
+    snprintf(job.folder, sizeof job.folder, "%s", test_path("tokenizer"));
     snprintf(job.output, sizeof job.output, "%s", output);
     job.tokenizer.folder = job.folder;
     job.manifests[0] = manifest;
@@ -155,12 +134,12 @@ static const char rejected_rows[] =
 static void shards_hold_what_the_manifest_says(void **state)
 {
     (void)state;
-    const char *manifest = in_directory("speech.jsonl");
+    const char *manifest = test_path("speech.jsonl");
     write_speech_manifest(manifest, rejected_rows);
-    struct job *job = new_job(in_directory("out-1-1"), manifest);
+    struct job *job = new_job(test_path("out-1-1"), manifest);
     assert_ok(prepare_run(&job->options));
     struct dataset *dataset = NULL;
-    assert_ok(dataset_open(in_directory("out-1-1/speech"), &dataset));
+    assert_ok(dataset_open(test_path("out-1-1/speech"), &dataset));
     assert_int_equal(dataset_kind(dataset), DATASET_SPEECH);
     assert_int_equal(dataset_rows(dataset), CLIPS_COUNT + 2);
     for (int i = 0; i < CLIPS_COUNT + 2; i++) {
@@ -207,7 +186,7 @@ static void rejects_have_their_reason(void **state)
 {
     (void)state;
     int64_t size;
-    char *text = get_file(in_directory("out-1-1/speech/rejects.jsonl"), &size);
+    char *text = get_file(test_path("out-1-1/speech/rejects.jsonl"), &size);
     assert_string_equal(text,
                         "{\"id\": \"missing\", \"reason\": \"audio: No such file or directory\"}\n"
                         "{\"id\": \"empty segment\", \"reason\": \"segment outside the audio: 90.000 s to 1.095 s "
@@ -218,7 +197,7 @@ static void rejects_have_their_reason(void **state)
                         "of 1.095 s\"}\n");
     free(text);
     json_t *report = NULL;
-    assert_ok(json_read(in_directory("out-1-1/speech/report.json"), &report));
+    assert_ok(json_read(test_path("out-1-1/speech/report.json"), &report));
     int64_t rejects, words;
     assert_ok(json_get_int("report", report, "rejects", 0, 100, &rejects));
     assert_ok(json_get_int("report", report, "aligned_words", 0, 1000, &words));
@@ -232,7 +211,7 @@ static void parts_and_threads_change_no_byte(void **state)
 {
     (void)state;
     char expected[20000], found[20000];
-    list_contents(in_directory("out-1-1/speech"), expected, sizeof expected);
+    list_contents(test_path("out-1-1/speech"), expected, sizeof expected);
     assert_non_null(strstr(expected, "shard_00004.h5"));
     assert_non_null(strstr(expected, "index.json"));
     assert_non_null(strstr(expected, "rejects.jsonl"));
@@ -242,8 +221,8 @@ static void parts_and_threads_change_no_byte(void **state)
             if (parts == 1 && threads == 1)
                 continue;
             char output[800];
-            snprintf(output, sizeof output, "%s", in_directory("out-%d-%d", parts, threads));
-            struct job *job = new_job(output, in_directory("speech.jsonl"));
+            snprintf(output, sizeof output, "%s", test_path("out-%d-%d", parts, threads));
+            struct job *job = new_job(output, test_path("speech.jsonl"));
             job->prepare.threads = threads;
             /* The last part first: parts are independent. */
             for (int part = parts; part >= 1; part--) {
@@ -255,7 +234,7 @@ static void parts_and_threads_change_no_byte(void **state)
             job->options.stages = PREPARE_INDEX;
             job->options.part = job->options.parts = 1;
             assert_ok(prepare_run(&job->options));
-            list_contents(in_directory("out-%d-%d/speech", parts, threads), found, sizeof found);
+            list_contents(test_path("out-%d-%d/speech", parts, threads), found, sizeof found);
             assert_string_equal(found, expected);
         }
 }
@@ -275,29 +254,29 @@ static void what_is_current_is_kept(void **state)
     enum { FILES = sizeof files / sizeof *files };
     struct timespec before[FILES], after;
     char contents[20000], again[20000];
-    list_contents(in_directory("out-1-1/speech"), contents, sizeof contents);
+    list_contents(test_path("out-1-1/speech"), contents, sizeof contents);
     for (int i = 0; i < FILES; i++)
-        before[i] = modified(in_directory("out-1-1/speech/%s", files[i]));
-    struct job *job = new_job(in_directory("out-1-1"), in_directory("speech.jsonl"));
+        before[i] = modified(test_path("out-1-1/speech/%s", files[i]));
+    struct job *job = new_job(test_path("out-1-1"), test_path("speech.jsonl"));
     assert_ok(prepare_run(&job->options));
     for (int i = 0; i < FILES; i++) {
-        after = modified(in_directory("out-1-1/speech/%s", files[i]));
+        after = modified(test_path("out-1-1/speech/%s", files[i]));
         assert_memory_equal(&after, &before[i], sizeof after);
     }
     /* One damaged shard is made again, the others stay. */
-    FILE *file = fopen(in_directory("out-1-1/speech/shard_00004.h5"), "r+b");
+    FILE *file = fopen(test_path("out-1-1/speech/shard_00004.h5"), "r+b");
     assert_non_null(file);
     assert_int_equal(fseek(file, 3000, SEEK_SET), 0);
     assert_true(fputs("damage", file) >= 0);
     assert_int_equal(fclose(file), 0);
-    job = new_job(in_directory("out-1-1"), in_directory("speech.jsonl"));
+    job = new_job(test_path("out-1-1"), test_path("speech.jsonl"));
     job->options.stages = PREPARE_INDEX;
     assert_fails(prepare_run(&job->options), STATUS_CORRUPT, "shard_00004.h5: damaged");
     job->options.stages = PREPARE_ALL;
     assert_ok(prepare_run(&job->options));
-    list_contents(in_directory("out-1-1/speech"), again, sizeof again);
+    list_contents(test_path("out-1-1/speech"), again, sizeof again);
     assert_string_equal(again, contents);
-    after = modified(in_directory("out-1-1/speech/shard_00000.h5"));
+    after = modified(test_path("out-1-1/speech/shard_00000.h5"));
     assert_memory_equal(&after, before, sizeof after);
 }
 
@@ -317,17 +296,17 @@ static void the_report_counts_tokens_and_switches(void **state)
     (void)state;
     const char *none[] = {NULL};
     struct bytes model = build_small_model(none, 0);
-    assert_ok(atomic_write(in_directory("letters.model"), model.data, (int64_t)model.size));
+    assert_ok(atomic_write(test_path("letters.model"), model.data, (int64_t)model.size));
     bytes_free(&model);
     struct interleave_options interleave = {INTERLEAVE_SPANS, 1, 1, 1, 1, 7};
-    struct job *job = new_job(in_directory("out-1-1"), in_directory("speech.jsonl"));
-    job->tokenizer.text_model = in_directory("letters.model");
+    struct job *job = new_job(test_path("out-1-1"), test_path("speech.jsonl"));
+    job->tokenizer.text_model = test_path("letters.model");
     job->options.interleave = &interleave;
     job->options.stages = PREPARE_INDEX;
     assert_ok(prepare_run(&job->options));
     int64_t text_tokens = 0, runs[STREAM_COUNT] = {0}, samples = 0, words = 0, aligned = 0;
     struct dataset *dataset = NULL;
-    assert_ok(dataset_open(in_directory("out-1-1/speech"), &dataset));
+    assert_ok(dataset_open(test_path("out-1-1/speech"), &dataset));
     for (int64_t i = 0; i < dataset_rows(dataset); i++) {
         struct shard_row row;
         assert_ok(dataset_row(dataset, i, &row));
@@ -342,7 +321,7 @@ static void the_report_counts_tokens_and_switches(void **state)
     }
     dataset_close(dataset);
     json_t *report = NULL, *streams;
-    assert_ok(json_read(in_directory("out-1-1/speech/report.json"), &report));
+    assert_ok(json_read(test_path("out-1-1/speech/report.json"), &report));
     streams = json_object_get(report, "streams");
     assert_true(report_number(report, NULL, "text_tokens") == (double)text_tokens);
     assert_true(report_number(streams, "hubert", "tokens") == (double)runs[0]);
@@ -361,14 +340,14 @@ static void the_report_counts_tokens_and_switches(void **state)
 static void text_manifests_follow_their_changes(void **state)
 {
     (void)state;
-    const char *manifest = in_directory("text.jsonl"), *output = in_directory("texts");
+    const char *manifest = test_path("text.jsonl"), *output = test_path("texts");
     write_text_manifest(manifest, 10);
     struct job *job = new_job(output, manifest);
     job->tokenizer.folder = "/nonexistent/never-needed";
     assert_ok(prepare_run(&job->options));
     struct dataset *dataset = NULL;
     struct shard_row row;
-    assert_ok(dataset_open(in_directory("texts/text"), &dataset));
+    assert_ok(dataset_open(test_path("texts/text"), &dataset));
     assert_int_equal(dataset_kind(dataset), DATASET_TEXT);
     assert_int_equal(dataset_rows(dataset), 10);
     assert_int_equal(dataset_shards(dataset), 3);
@@ -382,12 +361,12 @@ static void text_manifests_follow_their_changes(void **state)
     /* Shorter: the surplus shard goes. */
     write_text_manifest(manifest, 7);
     assert_ok(prepare_run(&job->options));
-    assert_ok(dataset_open(in_directory("texts/text"), &dataset));
+    assert_ok(dataset_open(test_path("texts/text"), &dataset));
     assert_int_equal(dataset_rows(dataset), 7);
     dataset_close(dataset);
-    assert_int_not_equal(access(in_directory("texts/text/shard_00002.h5"), F_OK), 0);
-    assert_int_not_equal(access(in_directory("texts/text/parts/00002.json"), F_OK), 0);
-    assert_int_equal(access(in_directory("texts/text/shard_00001.h5"), F_OK), 0);
+    assert_int_not_equal(access(test_path("texts/text/shard_00002.h5"), F_OK), 0);
+    assert_int_not_equal(access(test_path("texts/text/parts/00002.json"), F_OK), 0);
+    assert_int_equal(access(test_path("texts/text/shard_00001.h5"), F_OK), 0);
     /* Changed, and only one of two parts made again: no index of half the change. */
     write_text_manifest(manifest, 8);
     job->options.stages = PREPARE_SHARDS;
@@ -396,27 +375,27 @@ static void text_manifests_follow_their_changes(void **state)
     job->options.stages = PREPARE_INDEX;
     job->options.parts = 1;
     assert_fails(prepare_run(&job->options), STATUS_USAGE, "shard 1 was made from another manifest");
-    assert_fails(dataset_open(in_directory("texts/text"), &dataset), STATUS_USAGE, "index.json");
-    assert_int_equal(unlink(in_directory("texts/text/parts/00001.json")), 0);
+    assert_fails(dataset_open(test_path("texts/text"), &dataset), STATUS_USAGE, "index.json");
+    assert_int_equal(unlink(test_path("texts/text/parts/00001.json")), 0);
     assert_fails(prepare_run(&job->options), STATUS_USAGE, "shard 1 of 2 has not been made");
 }
 
 static void ready_units_need_no_audio(void **state)
 {
     (void)state;
-    const char *manifest = in_directory("ready.jsonl");
-    put_file(manifest,
-             "{\"id\": \"a\", \"hubert\": [3, 3, 500, 7], \"pitch\": [1, 2], \"style\": [9], \"text\": \"hi\","
-             " \"words\": [[\"hi\", 0, 0.07]], \"units\": \"[Hu3]\"}\n"
-             "{\"id\": \"b\", \"hubert\": [1], \"text\": \"hi\", \"words\": [[\"hi\", 0, 9]]}\n");
-    struct job *job = new_job(in_directory("made"), manifest);
+    const char *manifest = test_path("ready.jsonl");
+    write_text(manifest,
+               "{\"id\": \"a\", \"hubert\": [3, 3, 500, 7], \"pitch\": [1, 2], \"style\": [9], \"text\": \"hi\","
+               " \"words\": [[\"hi\", 0, 0.07]], \"units\": \"[Hu3]\"}\n"
+               "{\"id\": \"b\", \"hubert\": [1], \"text\": \"hi\", \"words\": [[\"hi\", 0, 9]]}\n");
+    struct job *job = new_job(test_path("made"), manifest);
     job->tokenizer.folder = "/nonexistent/never-needed";
     job->prepare.ready.label = "mhubert-500";
     job->prepare.ready.hubert_rate = "50";
     assert_ok(prepare_run(&job->options));
     struct dataset *dataset = NULL;
     struct shard_row row;
-    assert_ok(dataset_open(in_directory("made/ready"), &dataset));
+    assert_ok(dataset_open(test_path("made/ready"), &dataset));
     assert_int_equal(dataset_rows(dataset), 1);
     assert_ok(dataset_row(dataset, 0, &row));
     assert_int_equal(row.duration, 4 * 320);
@@ -429,7 +408,7 @@ static void ready_units_need_no_audio(void **state)
     dataset_close(dataset);
     job->prepare.ready.label = "another";
     assert_ok(prepare_run(&job->options));
-    assert_ok(dataset_open(in_directory("made/ready"), &dataset));
+    assert_ok(dataset_open(test_path("made/ready"), &dataset));
     assert_memory_not_equal(first.bytes, dataset_fingerprints(dataset)->stream[STREAM_HUBERT].bytes, 32);
     dataset_close(dataset);
     job->prepare.ready.hubert_rate = "25/0";
@@ -439,39 +418,39 @@ static void ready_units_need_no_audio(void **state)
 static void settings_that_do_not_fit_are_refused(void **state)
 {
     (void)state;
-    const char *speech = in_directory("speech.jsonl"), *mixed = in_directory("mixed.jsonl");
-    put_file(mixed, "{\"id\": \"a\", \"text\": \"x\"}\n{\"id\": \"b\", \"text\": \"x\", \"audio\": \"b.wav\"}\n");
-    struct job *job = new_job(in_directory("refused"), mixed);
+    const char *speech = test_path("speech.jsonl"), *mixed = test_path("mixed.jsonl");
+    write_text(mixed, "{\"id\": \"a\", \"text\": \"x\"}\n{\"id\": \"b\", \"text\": \"x\", \"audio\": \"b.wav\"}\n");
+    struct job *job = new_job(test_path("refused"), mixed);
     assert_fails(prepare_run(&job->options), STATUS_CORRUPT, "mixed.jsonl:2: a row with speech");
-    put_file(mixed, "{\"id\": \"a\", \"audio\": \"x\"}\n{\"id\": \"b\", \"hubert\": [1]}\n");
+    write_text(mixed, "{\"id\": \"a\", \"audio\": \"x\"}\n{\"id\": \"b\", \"hubert\": [1]}\n");
     assert_fails(prepare_run(&job->options), STATUS_CORRUPT, "mixed.jsonl:2: a row with ready units");
-    put_file(mixed, "{\"id\": \"a\", \"audio\": \"/nonexistent/x.wav\"}\n");
+    write_text(mixed, "{\"id\": \"a\", \"audio\": \"/nonexistent/x.wav\"}\n");
     job->options.stages = PREPARE_SHARDS;
-    job->tokenizer.folder = in_directory("no-tokenizer");
+    job->tokenizer.folder = test_path("no-tokenizer");
     assert_fails(prepare_run(&job->options), STATUS_USAGE, "run prepare --stage fit first");
     job->options.stages = PREPARE_ALL;
     assert_fails(
         prepare_run(&job->options), STATUS_CORRUPT,
         "no audio of the manifests can be used, so no speech tokenizer can be fitted; the first: /nonexistent/x.wav");
-    job->tokenizer.folder = in_directory("tokenizer");
+    job->tokenizer.folder = test_path("tokenizer");
     assert_fails(prepare_run(&job->options), STATUS_CORRUPT, "not one of its 1 rows can be used");
-    job = new_job(in_directory("refused"), speech);
+    job = new_job(test_path("refused"), speech);
     job->tokenizer.units = 13;
     assert_fails(prepare_run(&job->options), STATUS_USAGE, "a tokenizer of 12 units");
-    job = new_job(in_directory("refused"), speech);
+    job = new_job(test_path("refused"), speech);
     job->options.parts = 2;
     assert_fails(prepare_run(&job->options), STATUS_USAGE, "--part belongs to --stage shards");
     job->options.part = 3;
     assert_fails(prepare_run(&job->options), STATUS_USAGE, "--part 3/2");
-    job = new_job(in_directory("refused"), speech);
-    job->manifests[1] = in_directory("other/../speech.jsonl");
+    job = new_job(test_path("refused"), speech);
+    job->manifests[1] = test_path("other/../speech.jsonl");
     job->prepare.manifests.count = 2;
     assert_fails(prepare_run(&job->options), STATUS_USAGE, "would both become the dataset");
     const char *names[] = {"nothing"};
-    job = new_job(in_directory("refused"), speech);
+    job = new_job(test_path("refused"), speech);
     job->prepare.fit = (struct config_list){names, 1};
     assert_fails(prepare_run(&job->options), STATUS_USAGE, "prepare.fit");
-    job = new_job(in_directory("refused"), speech);
+    job = new_job(test_path("refused"), speech);
     job->prepare.minimum_seconds = 60;
     assert_fails(prepare_run(&job->options), STATUS_USAGE, "prepare.maximum_seconds");
 }

@@ -3,45 +3,11 @@
 #define SPIRITLM_TESTS_EVAL_SCORE_ORACLE_H
 
 #include "support/test_support.h"
-#include "support/tiny_corpus.h"
 
 #include "models/llama.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
-
-struct eval_world {
-    struct tiny_corpus corpus;
-    struct components *components;
-    struct device_context context;
-    struct llama *model;
-};
-
-/* A tiny corpus of `rows` utterances and texts, and a random model with `positions` positions of context. */
-static inline int eval_world_open(int64_t rows, int64_t positions, struct eval_world *world)
-{
-    char folder[600];
-    snprintf(folder, sizeof folder, "%s/corpus", test_directory());
-    struct llama_config config = {512, 32, 48, 2, 4, 2, 8, positions, 10000, 1e-5, false};
-    const struct kernels *kernels = kernels_cpu();
-    if (tiny_corpus_write(folder, rows, 1, &world->corpus) != STATUS_OK ||
-        tiny_corpus_components(&world->corpus, &world->components) != STATUS_OK ||
-        device_context_create(kernels, NULL, 0, &world->context) != STATUS_OK ||
-        llama_create(&config, DTYPE_F32, kernels, &world->context, &world->model) != STATUS_OK)
-        return -1;
-    float *masters = calloc((size_t)world->model->layout.elements, sizeof(float));
-    enum status made = llama_initialize(world->model, 5, 0.3, masters);
-    free(masters);
-    return made == STATUS_OK ? 0 : -1;
-}
-
-static inline void eval_world_close(struct eval_world *world)
-{
-    llama_destroy(world->model);
-    device_context_destroy(kernels_cpu(), &world->context);
-    components_free(world->components);
-}
 
 /* losses[i] = -log p(ids[i] | ids[0..i-1]) for i >= 1; count fits the context. */
 static inline void oracle_losses(struct llama *model, const int32_t *ids, int64_t count, double *losses)

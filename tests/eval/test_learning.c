@@ -1,6 +1,7 @@
 /* The comparison with the bigram, worked out plainly document by document; the judgement at its boundaries; the
  * shuffle. */
 #include "eval/score_oracle.h"
+#include "support/tiny_world.h"
 
 #include "eval/documents.h"
 #include "eval/generation.h"
@@ -22,7 +23,7 @@ enum {
     HELD_OUT = 5
 };
 
-static struct eval_world world;
+static struct tiny_world world;
 static struct dataset *train[2], *held_out[2]; /* text, speech */
 static struct learning_data data;
 
@@ -32,7 +33,8 @@ static int open_world(void **state)
     struct tiny_corpus other;
     char folder[600];
     snprintf(folder, sizeof folder, "%s/held_out", test_directory());
-    if (eval_world_open(TRAIN, LONGEST, &world) != 0 || tiny_corpus_write(folder, HELD_OUT, 2, &other) != STATUS_OK ||
+    tiny_world_open(TRAIN, LONGEST, &world);
+    if (tiny_corpus_write(folder, HELD_OUT, 2, &other) != STATUS_OK ||
         dataset_open(world.corpus.text, &train[0]) != STATUS_OK ||
         dataset_open(world.corpus.speech, &train[1]) != STATUS_OK ||
         dataset_open(other.text, &held_out[0]) != STATUS_OK || dataset_open(other.speech, &held_out[1]) != STATUS_OK)
@@ -54,7 +56,7 @@ static int close_world(void **state)
         dataset_close(train[i]);
         dataset_close(held_out[i]);
     }
-    eval_world_close(&world);
+    tiny_world_close(&world);
     return 0;
 }
 

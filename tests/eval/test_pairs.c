@@ -1,5 +1,6 @@
 /* Pairs against sums and means worked out from llama_logits. */
 #include "eval/score_oracle.h"
+#include "support/tiny_world.h"
 
 #include "eval/pairs.h"
 #include "eval/results.h"
@@ -13,20 +14,21 @@ enum { CONTEXT = 64 };
 /* As in test_generator.c. */
 enum { SPACE = 259, A = 260, TEXT_TAG = 286, SPEECH_TAG = 287, HU = 288, PI = 308, ST = 316 };
 
-static struct eval_world world;
+static struct tiny_world world;
 static char path[700];
 
 static int open_world(void **state)
 {
     (void)state;
     snprintf(path, sizeof path, "%s/some_pairs.jsonl", test_directory());
-    return eval_world_open(1, CONTEXT, &world);
+    tiny_world_open(1, CONTEXT, &world);
+    return 0;
 }
 
 static int close_world(void **state)
 {
     (void)state;
-    eval_world_close(&world);
+    tiny_world_close(&world);
     return 0;
 }
 

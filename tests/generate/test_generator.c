@@ -1,44 +1,25 @@
 /* Prompts to the token, samples that repeat and do not depend on their neighbours, and outputs that lose nothing. */
 #include "support/test_support.h"
-#include "support/tiny_corpus.h"
+#include "support/tiny_world.h"
 
-#include "core/thread_pool.h"
 #include "generate/describe.h"
 
-#include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static struct tiny_corpus corpus;
-static struct components *components;
-static struct device_context context;
-static struct llama *model;
+static struct tiny_world world;
 
 static int open_world(void **state)
 {
     (void)state;
-    char folder[600];
-    snprintf(folder, sizeof folder, "%s/corpus", test_directory());
-    struct llama_config config = {512, 32, 48, 2, 4, 2, 8, 128, 10000, 1e-5, false};
-    const struct kernels *kernels = kernels_cpu();
-    if (tiny_corpus_write(folder, 2, 1, &corpus) != STATUS_OK ||
-        tiny_corpus_components(&corpus, &components) != STATUS_OK ||
-        device_context_create(kernels, NULL, 0, &context) != STATUS_OK ||
-        llama_create(&config, DTYPE_F32, kernels, &context, &model) != STATUS_OK)
-        return -1;
-    float *masters = calloc((size_t)model->layout.elements, sizeof(float));
-    enum status made = llama_initialize(model, 5, 0.3, masters);
-    free(masters);
-    return made == STATUS_OK ? 0 : -1;
+    tiny_world_open(2, 128, &world);
+    return 0;
 }
 
 static int close_world(void **state)
 {
     (void)state;
-    llama_destroy(model);
-    device_context_destroy(kernels_cpu(), &context);
-    components_free(components);
+    tiny_world_close(&world);
     return 0;
 }
 
@@ -50,7 +31,7 @@ static void expect_prompt(const struct piece *pieces, int64_t count, enum output
                           const int32_t *expected, int64_t expected_count)
 {
     struct prompt prompt;
-    assert_ok(prompt_create(components, pieces, count, output, &prompt));
+    assert_ok(prompt_create(world.components, pieces, count, output, &prompt));
     assert_int_equal(prompt.count, expected_count);
     assert_memory_equal(prompt.ids, expected, (size_t)expected_count * sizeof *expected);
     prompt_free(&prompt);
@@ -81,7 +62,7 @@ static void prompts_have_tags_where_the_modality_changes(void **state)
     expect_prompt(&blank, 1, OUTPUT_ANY, bare, 1);
     expect_prompt(&blank, 1, OUTPUT_SPEECH, spoken, 2);
     struct prompt prompt;
-    assert_ok(prompt_create(components, mixed, 3, OUTPUT_SPEECH, &prompt));
+    assert_ok(prompt_create(world.components, mixed, 3, OUTPUT_SPEECH, &prompt));
     assert_int_equal(prompt.state.pitch, 2); /* what generated speech goes on with */
     assert_int_equal(prompt.state.style, 1);
     prompt_free(&prompt);
@@ -94,8 +75,8 @@ static struct generated *generate(int64_t samples, uint64_t seed, enum output_mo
         .output = output, .sampling = {0.9, 50, 0.95}, .max_new_tokens = tokens, .samples = samples, .seed = seed};
     struct prompt prompt;
     struct generated *generated;
-    assert_ok(prompt_create(components, &piece, 1, output, &prompt));
-    assert_ok(generate_tokens(model, &components->vocabulary, &prompt, &options, &generated));
+    assert_ok(prompt_create(world.components, &piece, 1, output, &prompt));
+    assert_ok(generate_tokens(world.model, &world.components->vocabulary, &prompt, &options, &generated));
     prompt_free(&prompt);
     return generated;
 }
@@ -140,7 +121,7 @@ static void modes_hold_for_ten_thousand_tokens(void **state)
             struct generated *generated = generate(64, seed, (enum output_modality)mode, 100);
             for (int s = 0; s < 64; s++)
                 for (int64_t i = 0; i < generated[s].count; i++, total++) {
-                    enum token_kind kind = vocabulary_kind(&components->vocabulary, generated[s].ids[i]);
+                    enum token_kind kind = vocabulary_kind(&world.components->vocabulary, generated[s].ids[i]);
                     assert_int_not_equal(kind, TOKEN_PADDING);
                     if (mode == OUTPUT_TEXT)
                         assert_int_equal(kind, TOKEN_TEXT);
@@ -166,9 +147,9 @@ static void limits_are_kept(void **state)
     struct generation_options options = {
         .output = OUTPUT_TEXT, .sampling = {1, 0, 1}, .max_new_tokens = 5, .samples = 1};
     struct prompt prompt;
-    assert_ok(prompt_create(components, &piece, 1, OUTPUT_TEXT, &prompt));
-    assert_fails(generate_tokens(model, &components->vocabulary, &prompt, &options, &generated), STATUS_USAGE,
-                 "context");
+    assert_ok(prompt_create(world.components, &piece, 1, OUTPUT_TEXT, &prompt));
+    assert_fails(generate_tokens(world.model, &world.components->vocabulary, &prompt, &options, &generated),
+                 STATUS_USAGE, "context");
     prompt_free(&prompt);
 }
 
@@ -180,7 +161,7 @@ static void outputs_are_split_and_nothing_is_dropped(void **state)
     struct prompt prompt = {.state = {3, 1}};
     struct output_piece *pieces;
     int64_t count;
-    assert_ok(output_split(components, &prompt, ids, 9, NULL, &pieces, &count));
+    assert_ok(output_split(world.components, &prompt, ids, 9, NULL, &pieces, &count));
     assert_int_equal(count, 4);
     assert_false(pieces[0].speech);
     assert_string_equal(pieces[0].text, "ab");
@@ -190,12 +171,12 @@ static void outputs_are_split_and_nothing_is_dropped(void **state)
     assert_string_equal(pieces[3].text, "[St2]");
     assert_int_equal(pieces[1].size, 15);
     output_pieces_free(pieces, count);
-    assert_ok(output_split(components, &prompt, ids, 0, NULL, &pieces, &count));
+    assert_ok(output_split(world.components, &prompt, ids, 0, NULL, &pieces, &count));
     assert_int_equal(count, 0);
     output_pieces_free(pieces, count);
     /* Byte pieces are 3 + byte: a NUL hides nothing that follows it. */
     static const int32_t with_nul[] = {A, 3, A + 1, 3 + 0x0A};
-    assert_ok(output_split(components, &prompt, with_nul, 4, NULL, &pieces, &count));
+    assert_ok(output_split(world.components, &prompt, with_nul, 4, NULL, &pieces, &count));
     assert_int_equal(count, 1);
     assert_int_equal(pieces[0].size, 4);
     assert_memory_equal(pieces[0].text, "a\0b\n", 5);

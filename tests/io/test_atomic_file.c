@@ -1,28 +1,17 @@
 /* Files and folders that appear whole or not at all: what is there after success, after every kind of failure, and
  * whether any damage of a published folder is found. */
+#include "support/files.h"
 #include "support/test_support.h"
 
 #include "io/atomic_file.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-static char path_text[64][1024];
-
-/* A path below this test's folder; 64 may be in use at once. */
-static const char *below(const char *name)
-{
-    static int next;
-    char *text = path_text[next++ % 64];
-    snprintf(text, sizeof path_text[0], "%s/%s", test_directory(), name);
-    return text;
-}
 
 static int entries_of(const char *folder)
 {
@@ -33,14 +22,6 @@ static int entries_of(const char *folder)
         count += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
     closedir(entries);
     return count;
-}
-
-static void put(const char *path, const void *data, size_t size)
-{
-    FILE *file = fopen(path, "wb");
-    assert_non_null(file);
-    assert_int_equal(fwrite(data, 1, size, file), size);
-    assert_int_equal(fclose(file), 0);
 }
 
 static void assert_content(const char *path, const void *data, int64_t size)
@@ -59,50 +40,50 @@ static void reads_whole_files_and_refuses_others(void **state)
     (void)state;
     void *data;
     int64_t size;
-    put(below("small"), "abc", 3);
-    put(below("empty"), "", 0);
-    assert_content(below("small"), "abc", 3);
-    assert_content(below("empty"), "", 0);
-    assert_fails(file_read(below("small"), 2, &data, &size), STATUS_CORRUPT, "3 bytes, at most 2");
-    assert_fails(file_read(below("none"), 9, &data, &size), STATUS_USAGE, "No such file");
-    assert_fails(file_read(below("small/none"), 9, &data, &size), STATUS_USAGE, "Not a directory");
+    write_plainly(test_path("small"), "abc", 3);
+    write_plainly(test_path("empty"), "", 0);
+    assert_content(test_path("small"), "abc", 3);
+    assert_content(test_path("empty"), "", 0);
+    assert_fails(file_read(test_path("small"), 2, &data, &size), STATUS_CORRUPT, "3 bytes, at most 2");
+    assert_fails(file_read(test_path("none"), 9, &data, &size), STATUS_USAGE, "No such file");
+    assert_fails(file_read(test_path("small/none"), 9, &data, &size), STATUS_USAGE, "Not a directory");
     assert_fails(file_read(test_directory(), 9, &data, &size), STATUS_USAGE, "found a folder");
-    assert_int_equal(mkfifo(below("pipe"), 0600), 0);
-    assert_fails(file_read(below("pipe"), 9, &data, &size), STATUS_USAGE, "found a device");
-    assert_ok(remove_tree(below("pipe")));
+    assert_int_equal(mkfifo(test_path("pipe"), 0600), 0);
+    assert_fails(file_read(test_path("pipe"), 9, &data, &size), STATUS_USAGE, "found a device");
+    assert_ok(remove_tree(test_path("pipe")));
 }
 
 static void writes_replace_and_leave_nothing(void **state)
 {
     (void)state;
-    const char *folder = below("write");
+    const char *folder = test_path("write");
     assert_ok(make_directories(folder));
-    assert_ok(atomic_write(below("write/a"), "one", 3));
-    assert_ok(atomic_write(below("write/a"), "second", 6));
-    assert_content(below("write/a"), "second", 6);
+    assert_ok(atomic_write(test_path("write/a"), "one", 3));
+    assert_ok(atomic_write(test_path("write/a"), "second", 6));
+    assert_content(test_path("write/a"), "second", 6);
     assert_int_equal(entries_of(folder), 1);
-    assert_fails(atomic_write(below("write/none/a"), "x", 1), STATUS_IO, "cannot create");
-    assert_ok(make_directories(below("write/folder")));
-    assert_fails(atomic_write(below("write/folder"), "x", 1), STATUS_IO, "cannot rename");
+    assert_fails(atomic_write(test_path("write/none/a"), "x", 1), STATUS_IO, "cannot create");
+    assert_ok(make_directories(test_path("write/folder")));
+    assert_fails(atomic_write(test_path("write/folder"), "x", 1), STATUS_IO, "cannot rename");
     assert_int_equal(entries_of(folder), 2);
 }
 
 static void makes_and_removes_trees(void **state)
 {
     (void)state;
-    assert_ok(make_directories(below("tree/a//b/c/")));
-    assert_ok(make_directories(below("tree/a/b/c")));
-    put(below("tree/a/file"), "x", 1);
-    assert_int_equal(symlink("/usr", below("tree/a/link")), 0);
-    assert_fails(make_directories(below("tree/a/file")), STATUS_USAGE, "found a file");
-    assert_fails(make_directories(below("tree/a/file/b")), STATUS_USAGE, "found a file");
-    assert_ok(remove_tree(below("tree")));
-    assert_ok(remove_tree(below("tree")));
-    assert_int_equal(access(below("tree"), F_OK), -1);
-    assert_ok(make_directories(below("trees/a/b")));
-    assert_ok(atomic_remove(below("trees/a")));
-    assert_ok(atomic_remove(below("trees/a")));
-    assert_int_equal(entries_of(below("trees")), 0);
+    assert_ok(make_directories(test_path("tree/a//b/c/")));
+    assert_ok(make_directories(test_path("tree/a/b/c")));
+    write_plainly(test_path("tree/a/file"), "x", 1);
+    assert_int_equal(symlink("/usr", test_path("tree/a/link")), 0);
+    assert_fails(make_directories(test_path("tree/a/file")), STATUS_USAGE, "found a file");
+    assert_fails(make_directories(test_path("tree/a/file/b")), STATUS_USAGE, "found a file");
+    assert_ok(remove_tree(test_path("tree")));
+    assert_ok(remove_tree(test_path("tree")));
+    assert_int_equal(access(test_path("tree"), F_OK), -1);
+    assert_ok(make_directories(test_path("trees/a/b")));
+    assert_ok(atomic_remove(test_path("trees/a")));
+    assert_ok(atomic_remove(test_path("trees/a")));
+    assert_int_equal(entries_of(test_path("trees")), 0);
     assert_int_equal(access("/usr/bin", F_OK), 0); /* the link went, not what it pointed to */
 }
 
@@ -137,27 +118,27 @@ static void write_without_permission(void)
     struct atomic_directory *directory;
     void *data;
     int64_t size;
-    require(atomic_write(below("locked/a"), "x", 1) == STATUS_IO && strstr(status_text(), "Permission denied"),
+    require(atomic_write(test_path("locked/a"), "x", 1) == STATUS_IO && strstr(status_text(), "Permission denied"),
             "a file in a read-only folder is refused");
-    require(atomic_directory_begin(below("locked/b"), false, &directory) == STATUS_IO &&
+    require(atomic_directory_begin(test_path("locked/b"), false, &directory) == STATUS_IO &&
                 strstr(status_text(), "Permission denied"),
             "a folder in a read-only folder is refused");
-    require(file_read(below("secret"), 9, &data, &size) == STATUS_IO && strstr(status_text(), "Permission denied"),
+    require(file_read(test_path("secret"), 9, &data, &size) == STATUS_IO && strstr(status_text(), "Permission denied"),
             "a file without permission is refused");
-    require(make_directories(below("locked/c/d")) == STATUS_IO, "a folder cannot be made");
+    require(make_directories(test_path("locked/c/d")) == STATUS_IO, "a folder cannot be made");
 }
 
 static void refuses_without_permission(void **state)
 {
     (void)state;
-    assert_ok(make_directories(below("locked")));
-    put(below("secret"), "x", 1);
-    assert_int_equal(chmod(below("secret"), 0), 0);
-    assert_int_equal(chmod(below("locked"), 0555), 0);
+    assert_ok(make_directories(test_path("locked")));
+    write_plainly(test_path("secret"), "x", 1);
+    assert_int_equal(chmod(test_path("secret"), 0), 0);
+    assert_int_equal(chmod(test_path("locked"), 0555), 0);
     assert_int_equal(chmod(test_directory(), 0755), 0);
     as_plain_user(write_without_permission);
-    assert_int_equal(entries_of(below("locked")), 0);
-    assert_int_equal(chmod(below("locked"), 0755), 0);
+    assert_int_equal(entries_of(test_path("locked")), 0);
+    assert_int_equal(chmod(test_path("locked"), 0755), 0);
 }
 
 /* A folder of four files, one large enough to pass the buffer in pieces. */
@@ -208,22 +189,22 @@ static int prepare_large(void **state)
 static void publishes_a_folder(void **state)
 {
     (void)state;
-    const char *path = below("publish/deeper/one");
+    const char *path = test_path("publish/deeper/one");
     assert_ok(make_folder(path, false, "{}"));
     assert_ok(directory_verify(path, true));
-    assert_int_equal(entries_of(below("publish/deeper")), 1);
+    assert_int_equal(entries_of(test_path("publish/deeper")), 1);
     assert_int_equal(entries_of(path), 5);
-    assert_content(below("publish/deeper/one/large.bin"), large, LARGE);
-    assert_content(below("publish/deeper/one/trainer/state.json"), "{}", 2);
+    assert_content(test_path("publish/deeper/one/large.bin"), large, LARGE);
+    assert_content(test_path("publish/deeper/one/trainer/state.json"), "{}", 2);
     struct stat info;
-    assert_int_equal(stat(below("publish/deeper/one/large.bin"), &info), 0);
+    assert_int_equal(stat(test_path("publish/deeper/one/large.bin"), &info), 0);
     assert_in_range(info.st_blocks * 512, LARGE, LARGE + 1000000); /* the space asked for too much is given back */
 
     assert_fails(make_folder(path, false, "{}"), STATUS_USAGE, "exists already");
     assert_ok(make_folder(path, true, "{\"new\": 1}"));
     assert_ok(directory_verify(path, true));
-    assert_content(below("publish/deeper/one/trainer/state.json"), "{\"new\": 1}", 10);
-    assert_int_equal(entries_of(below("publish/deeper")), 1);
+    assert_content(test_path("publish/deeper/one/trainer/state.json"), "{\"new\": 1}", 10);
+    assert_int_equal(entries_of(test_path("publish/deeper")), 1);
     /* sha256sum agrees with MANIFEST, lines and last line. */
     char text[4096];
     assert_int_equal(run_command(text, sizeof text,
@@ -239,41 +220,41 @@ static void failures_leave_nothing(void **state)
     struct atomic_directory *directory;
     struct output_file *file;
     char parent[1100];
-    snprintf(parent, sizeof parent, "%s", below("fail"));
+    snprintf(parent, sizeof parent, "%s", test_path("fail"));
     assert_ok(make_directories(parent));
     static const char *const bad_names[] = {"",     "..", "../a",     "/a",      "a/../b", "a/b/c",
                                             "a//b", "a/", "MANIFEST", ".hidden", "a/.b",   "new\nline"};
     for (size_t i = 0; i < sizeof bad_names / sizeof *bad_names; i++) {
-        assert_ok(atomic_directory_begin(below("fail/x"), false, &directory));
+        assert_ok(atomic_directory_begin(test_path("fail/x"), false, &directory));
         assert_fails(atomic_directory_add(directory, bad_names[i], "x", 1), STATUS_INTERNAL, "cannot be a file");
         assert_fails(atomic_directory_commit(directory), STATUS_IO, "not published");
         assert_int_equal(entries_of(parent), 0);
     }
-    assert_ok(atomic_directory_begin(below("fail/x"), false, &directory));
+    assert_ok(atomic_directory_begin(test_path("fail/x"), false, &directory));
     assert_ok(atomic_directory_add(directory, "a", "x", 1));
     assert_fails(atomic_directory_add(directory, "a", "x", 1), STATUS_INTERNAL, "written twice");
     atomic_directory_abandon(directory);
     assert_int_equal(entries_of(parent), 0);
 
-    assert_ok(atomic_directory_begin(below("fail/x"), false, &directory));
+    assert_ok(atomic_directory_begin(test_path("fail/x"), false, &directory));
     assert_ok(atomic_directory_create(directory, "a", 0, &file));
     output_abandon(file);
     assert_fails(atomic_directory_commit(directory), STATUS_IO, "not published");
     assert_int_equal(entries_of(parent), 0);
 
-    assert_ok(atomic_directory_begin(below("fail/x"), false, &directory));
+    assert_ok(atomic_directory_begin(test_path("fail/x"), false, &directory));
     assert_fails(atomic_directory_create(directory, "a", INT64_MAX / 2, &file), STATUS_IO, "no space");
     atomic_directory_abandon(directory);
     assert_int_equal(entries_of(parent), 0);
 
-    assert_ok(atomic_directory_begin(below("fail/x"), false, &directory));
+    assert_ok(atomic_directory_begin(test_path("fail/x"), false, &directory));
     char stray[1100];
     snprintf(stray, sizeof stray, "%s/stray", atomic_directory_path(directory));
-    put(stray, "x", 1);
+    write_plainly(stray, "x", 1);
     assert_fails(atomic_directory_commit(directory), STATUS_INTERNAL, "holds stray");
     assert_int_equal(entries_of(parent), 0);
 
-    assert_ok(atomic_directory_begin(below("fail/x"), false, &directory));
+    assert_ok(atomic_directory_begin(test_path("fail/x"), false, &directory));
     assert_fails(atomic_directory_adopt(directory, "none"), STATUS_IO, "none");
     atomic_directory_abandon(directory);
     assert_int_equal(entries_of(parent), 0);
@@ -291,19 +272,19 @@ static void removes_leftovers_of_the_dead(void **state)
         _exit(0);
     assert_int_equal(waitpid(dead, NULL, 0), dead);
     snprintf(name, sizeof name, "left/x.tmp-%ld-%s", (long)dead, host);
-    assert_ok(make_directories(below(name)));
+    assert_ok(make_directories(test_path("%s", name)));
     snprintf(name, sizeof name, "left/x.tmp-1-%s", host); /* init lives */
-    assert_ok(make_directories(below(name)));
-    assert_ok(make_directories(below("left/x.tmp-1-elsewhere")));
+    assert_ok(make_directories(test_path("%s", name)));
+    assert_ok(make_directories(test_path("left/x.tmp-1-elsewhere")));
     snprintf(name, sizeof name, "left/y.tmp-%ld-%s", (long)dead, host);
-    put(below(name), "x", 1);
-    assert_int_equal(entries_of(below("left")), 4);
+    write_plainly(test_path("%s", name), "x", 1);
+    assert_int_equal(entries_of(test_path("left")), 4);
     struct atomic_directory *directory;
-    assert_ok(atomic_directory_begin(below("left/x"), false, &directory));
+    assert_ok(atomic_directory_begin(test_path("left/x"), false, &directory));
     atomic_directory_abandon(directory);
-    assert_int_equal(entries_of(below("left")), 3);
-    assert_ok(remove_leftovers(below("left")));
-    assert_int_equal(entries_of(below("left")), 2);
+    assert_int_equal(entries_of(test_path("left")), 3);
+    assert_ok(remove_leftovers(test_path("left")));
+    assert_int_equal(entries_of(test_path("left")), 2);
 }
 
 /* Every byte of every file of a small folder, flipped in one bit; every length cut; every file away; one too many. */
@@ -312,12 +293,12 @@ static void finds_any_damage(void **state)
     (void)state;
     static const char *const names[] = {"MANIFEST", "a", "sub/b", "empty"};
     struct atomic_directory *directory;
-    assert_ok(atomic_directory_begin(below("damage"), false, &directory));
+    assert_ok(atomic_directory_begin(test_path("damage"), false, &directory));
     assert_ok(atomic_directory_add(directory, "a", "some content", 12));
     assert_ok(atomic_directory_add(directory, "sub/b", "other content", 13));
     assert_ok(atomic_directory_add(directory, "empty", "", 0));
     assert_ok(atomic_directory_commit(directory));
-    const char *folder = below("damage");
+    const char *folder = test_path("damage");
     assert_ok(directory_verify(folder, true));
     struct rng rng = rng_make(test_seed(), RNG_TEST, 1, 0);
     int64_t flips = 0;
@@ -332,19 +313,19 @@ static void finds_any_damage(void **state)
         for (int64_t at = 0; at < size; at++, flips++) {
             char before = bytes[at];
             bytes[at] = (char)(before ^ (1 << rng_below(&rng, 8)));
-            put(path, bytes, (size_t)size);
+            write_plainly(path, bytes, size);
             assert_fails(directory_verify(folder, true), STATUS_CORRUPT, i ? names[i] : "MANIFEST");
             bytes[at] = before;
-            put(path, bytes, (size_t)at);
+            write_plainly(path, bytes, at);
             assert_fails(directory_verify(folder, false), STATUS_CORRUPT, i ? names[i] : "MANIFEST");
         }
         char *longer = malloc((size_t)size + 1);
         memcpy(longer, bytes, (size_t)size);
         longer[size] = '\n';
-        put(path, longer, (size_t)size + 1);
+        write_plainly(path, longer, size + 1);
         assert_fails(directory_verify(folder, false), STATUS_CORRUPT, names[i]);
         free(longer);
-        put(path, bytes, (size_t)size);
+        write_plainly(path, bytes, size);
         assert_int_equal(rename(path, away), 0);
         assert_fails(directory_verify(folder, false), STATUS_CORRUPT, names[i]);
         assert_ok(make_directories(path));
@@ -354,16 +335,16 @@ static void finds_any_damage(void **state)
         free(data);
     }
     assert_ok(directory_verify(folder, true));
-    put(below("damage/extra"), "x", 1);
+    write_plainly(test_path("damage/extra"), "x", 1);
     assert_fails(directory_verify(folder, true), STATUS_CORRUPT, "holds extra");
-    unlink(below("damage/extra"));
-    put(below("damage/sub/extra"), "x", 1);
+    unlink(test_path("damage/extra"));
+    write_plainly(test_path("damage/sub/extra"), "x", 1);
     assert_fails(directory_verify(folder, true), STATUS_CORRUPT, "holds sub/extra");
-    unlink(below("damage/sub/extra"));
-    put(below("damage/.nfs0001"), "x", 1);
+    unlink(test_path("damage/sub/extra"));
+    write_plainly(test_path("damage/.nfs0001"), "x", 1);
     assert_ok(directory_verify(folder, true));
-    assert_fails(directory_verify(below("nowhere"), true), STATUS_USAGE, "No such file");
-    assert_fails(directory_verify(below("damage/a"), true), STATUS_USAGE, "found a file");
+    assert_fails(directory_verify(test_path("nowhere"), true), STATUS_USAGE, "No such file");
+    assert_fails(directory_verify(test_path("damage/a"), true), STATUS_USAGE, "found a file");
     assert_fails(directory_verify(test_directory(), true), STATUS_CORRUPT, "no MANIFEST");
     assert_true(flips > 250);
 }
@@ -380,7 +361,7 @@ static void refuses_hostile_manifests(void **state)
                                         "%s 1a\n",          "short\n",
                                         "%s 1 MANIFEST\n",  "\n",
                                         "%s 1 a/b/c\n"};
-    assert_ok(make_directories(below("hostile")));
+    assert_ok(make_directories(test_path("hostile")));
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         char body[1024] = "spiritlm-manifest 1\n", line[512];
         snprintf(line, sizeof line, "%s", lines[i]);
@@ -395,8 +376,8 @@ static void refuses_hostile_manifests(void **state)
         sha256_hex(&hash, hex);
         strncat(body, hex, sizeof body - strlen(body) - 1);
         strncat(body, "\n", sizeof body - strlen(body) - 1);
-        put(below("hostile/MANIFEST"), body, strlen(body));
-        assert_fails(directory_verify(below("hostile"), true), STATUS_CORRUPT, "MANIFEST");
+        write_text(test_path("hostile/MANIFEST"), body);
+        assert_fails(directory_verify(test_path("hostile"), true), STATUS_CORRUPT, "MANIFEST");
     }
 }
 

@@ -1,7 +1,9 @@
 /* Sound files: every format is written here by libsndfile or spandsp from an analytic sine and must come back as that
  * sine, at 16 kHz, in time. */
+#include "support/files.h"
 #include "support/test_support.h"
 
+#include "io/atomic_file.h"
 #include "io/audio.h"
 
 #include <glob.h>
@@ -21,13 +23,6 @@ const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void)
 {
     return "leak:vorbis_info_init\n";
-}
-
-static const char *in_directory(const char *name)
-{
-    static char path[700];
-    snprintf(path, sizeof path, "%s/%s", test_directory(), name);
-    return path;
 }
 
 static double sine(double frequency, double seconds)
@@ -101,7 +96,7 @@ static void every_format_gives_the_sine_back(void **state)
     for (size_t f = 0; f < sizeof formats / sizeof *formats; f++) {
         int rate = formats[f].rate, channels = formats[f].channels;
         int64_t frames = rate + 317;
-        const char *path = in_directory(formats[f].name);
+        const char *path = test_path("%s", formats[f].name);
         write_sine(path, formats[f].format, rate, channels, frames, frequency);
         for (int channel = -1; channel < channels; channel++) {
             float *samples;
@@ -129,7 +124,7 @@ static void resampling_does_not_alias(void **state)
     (void)state;
     const double frequencies[] = {100, 3000, 7000, 9000, 12000, 20000};
     for (size_t f = 0; f < 6; f++) {
-        const char *path = in_directory("alias.wav");
+        const char *path = test_path("alias.wav");
         write_sine(path, SF_FORMAT_WAV | SF_FORMAT_FLOAT, 48000, 1, 48000, frequencies[f]);
         float *samples;
         int64_t count;
@@ -154,7 +149,7 @@ static void every_length_has_its_count(void **state)
     const int rates[] = {8000, 16000, 44100, 48000};
     for (size_t l = 0; l < sizeof lengths / sizeof *lengths; l++)
         for (size_t r = 0; r < 4; r++) {
-            const char *path = in_directory("length.wav");
+            const char *path = test_path("length.wav");
             write_sine(path, SF_FORMAT_WAV | SF_FORMAT_PCM_16, rates[r], 1, lengths[l], 300);
             float *samples;
             int64_t count;
@@ -195,9 +190,8 @@ static void g722_holds_two_samples_a_byte(void **state)
     g722_encode_state_t *encoder = g722_encode_init(NULL, 64000, 0);
     int bytes = g722_encode(encoder, coded, pcm, LENGTH + 1);
     g722_encode_free(encoder);
-    FILE *file = fopen(in_directory("sine.G722"), "wb");
-    assert_true(file && fwrite(coded, 1, (size_t)bytes, file) == (size_t)bytes && fclose(file) == 0);
-    assert_ok(audio_read(in_directory("sine.G722"), -1, &samples, &count));
+    write_plainly(test_path("sine.G722"), coded, bytes);
+    assert_ok(audio_read(test_path("sine.G722"), -1, &samples, &count));
     assert_int_equal(count, LENGTH + 1);
     double decibels = signal_to_noise(samples + 22, count - 22, 1, 1000, 1000);
     printf("G.722 sine: %.1f dB\n", decibels);
@@ -205,7 +199,7 @@ static void g722_holds_two_samples_a_byte(void **state)
     free(samples);
     free(pcm);
     free(coded);
-    assert_fails(audio_read(in_directory("sine.G722"), 1, &samples, &count), STATUS_CORRUPT, "no channel 1");
+    assert_fails(audio_read(test_path("sine.G722"), 1, &samples, &count), STATUS_CORRUPT, "no channel 1");
 }
 
 static void sixteen_bits_survive_the_round_trip(void **state)
@@ -214,15 +208,15 @@ static void sixteen_bits_survive_the_round_trip(void **state)
     float *written = malloc(65536 * sizeof *written);
     for (int i = 0; i < 65536; i++)
         written[i] = (float)(i - 32768) / 32768.0f;
-    assert_ok(audio_write_wav(in_directory("all.wav"), written, 65536));
+    assert_ok(audio_write_wav(test_path("all.wav"), written, 65536));
     float *samples;
     int64_t count;
-    assert_ok(audio_read(in_directory("all.wav"), -1, &samples, &count));
+    assert_ok(audio_read(test_path("all.wav"), -1, &samples, &count));
     assert_int_equal(count, 65536);
     assert_memory_equal(samples, written, 65536 * sizeof *written);
     free(samples);
     SF_INFO info = {0};
-    SNDFILE *file = sf_open(in_directory("all.wav"), SFM_READ, &info);
+    SNDFILE *file = sf_open(test_path("all.wav"), SFM_READ, &info);
     assert_non_null(file);
     assert_int_equal(info.format, SF_FORMAT_WAV | SF_FORMAT_PCM_16);
     assert_int_equal(info.samplerate, AUDIO_RATE);
@@ -230,28 +224,22 @@ static void sixteen_bits_survive_the_round_trip(void **state)
     sf_close(file);
     written[0] = 3;
     written[1] = -3;
-    assert_ok(audio_write_wav(in_directory("all.wav"), written, 2));
-    assert_ok(audio_read(in_directory("all.wav"), -1, &samples, &count));
+    assert_ok(audio_write_wav(test_path("all.wav"), written, 2));
+    assert_ok(audio_read(test_path("all.wav"), -1, &samples, &count));
     assert_true(count == 2 && samples[0] == 32767 / 32768.0f && samples[1] == -1);
     free(samples);
     written[1] = NAN;
-    assert_fails(audio_write_wav(in_directory("nan.wav"), written, 2), STATUS_INTERNAL, "sample 1");
-    assert_int_equal(access(in_directory("nan.wav"), F_OK), -1);
-    assert_true(audio_write_wav(in_directory("no/such/folder.wav"), written, 1) != STATUS_OK);
+    assert_fails(audio_write_wav(test_path("nan.wav"), written, 2), STATUS_INTERNAL, "sample 1");
+    assert_int_equal(access(test_path("nan.wav"), F_OK), -1);
+    assert_true(audio_write_wav(test_path("no/such/folder.wav"), written, 1) != STATUS_OK);
     free(written);
-}
-
-static void write_bytes(const char *path, const void *bytes, size_t count)
-{
-    FILE *file = fopen(path, "wb");
-    assert_true(file && fwrite(bytes, 1, count, file) == count && fclose(file) == 0);
 }
 
 static void check_refused(const char *name, int channel, enum status code, const char *part)
 {
     float *samples = (float *)1;
     int64_t count = -1;
-    const char *path = in_directory(name);
+    const char *path = test_path("%s", name);
     assert_fails(audio_read(path, channel, &samples, &count), code, part);
     assert_non_null(strstr(status_text(), name));
     assert_null(samples);
@@ -263,22 +251,22 @@ static void bad_files_are_named(void **state)
     (void)state;
     check_refused("missing.wav", -1, STATUS_USAGE, "No such file");
     check_refused("missing.g722", -1, STATUS_USAGE, "No such file");
-    write_bytes(in_directory("empty.wav"), "", 0);
+    write_plainly(test_path("empty.wav"), "", 0);
     check_refused("empty.wav", -1, STATUS_CORRUPT, "empty");
-    write_bytes(in_directory("empty.g722"), "", 0);
+    write_plainly(test_path("empty.g722"), "", 0);
     check_refused("empty.g722", -1, STATUS_CORRUPT, "empty");
-    write_bytes(in_directory("text.wav"), "This is no sound at all.\n", 25);
+    write_plainly(test_path("text.wav"), "This is no sound at all.\n", 25);
     check_refused("text.wav", -1, STATUS_CORRUPT, "not a sound file");
-    assert_int_equal(mkdir(in_directory("folder.wav"), 0777), 0);
+    assert_int_equal(mkdir(test_path("folder.wav"), 0777), 0);
     check_refused("folder.wav", -1, STATUS_CORRUPT, "a folder");
-    assert_int_equal(mkfifo(in_directory("pipe.wav"), 0666), 0);
+    assert_int_equal(mkfifo(test_path("pipe.wav"), 0666), 0);
     check_refused("pipe.wav", -1, STATUS_CORRUPT, "a pipe");
-    write_sine(in_directory("none.wav"), SF_FORMAT_WAV | SF_FORMAT_PCM_16, 16000, 1, 0, 300);
+    write_sine(test_path("none.wav"), SF_FORMAT_WAV | SF_FORMAT_PCM_16, 16000, 1, 0, 300);
     check_refused("none.wav", -1, STATUS_CORRUPT, "no samples");
-    write_sine(in_directory("two.wav"), SF_FORMAT_WAV | SF_FORMAT_PCM_16, 16000, 2, 100, 300);
+    write_sine(test_path("two.wav"), SF_FORMAT_WAV | SF_FORMAT_PCM_16, 16000, 2, 100, 300);
     check_refused("two.wav", 2, STATUS_CORRUPT, "no channel 2");
     if (geteuid() != 0) {
-        assert_int_equal(chmod(in_directory("two.wav"), 0), 0);
+        assert_int_equal(chmod(test_path("two.wav"), 0), 0);
         check_refused("two.wav", -1, STATUS_IO, "denied");
     }
 }
@@ -291,32 +279,22 @@ static void bad_samples_are_named(void **state)
         float data[12000] = {0};
         data[9001] = values[i];
         SF_INFO info = {.samplerate = 48000, .channels = 2, .format = SF_FORMAT_WAV | SF_FORMAT_FLOAT};
-        SNDFILE *file = sf_open(in_directory("nan.wav"), SFM_WRITE, &info);
+        SNDFILE *file = sf_open(test_path("nan.wav"), SFM_WRITE, &info);
         assert_int_equal(sf_writef_float(file, data, 6000), 6000);
         sf_close(file);
         check_refused("nan.wav", -1, STATUS_CORRUPT, "sample 4500 of channel 1");
     }
-    unlink(in_directory("nan.wav"));
+    unlink(test_path("nan.wav"));
     float loud[4] = {2.5f, -7, 0.5f, 1e10f};
     SF_INFO info = {.samplerate = 16000, .channels = 1, .format = SF_FORMAT_WAV | SF_FORMAT_FLOAT};
-    SNDFILE *file = sf_open(in_directory("loud.wav"), SFM_WRITE, &info);
+    SNDFILE *file = sf_open(test_path("loud.wav"), SFM_WRITE, &info);
     assert_int_equal(sf_writef_float(file, loud, 4), 4);
     sf_close(file);
     float *samples;
     int64_t count;
-    assert_ok(audio_read(in_directory("loud.wav"), -1, &samples, &count));
+    assert_ok(audio_read(test_path("loud.wav"), -1, &samples, &count));
     assert_true(count == 4 && samples[0] == 1 && samples[1] == -1 && samples[2] == 0.5f && samples[3] == 1);
     free(samples);
-}
-
-static unsigned char *load(const char *path, size_t *size)
-{
-    FILE *file = fopen(path, "rb");
-    assert_non_null(file);
-    unsigned char *bytes = malloc(1 << 20);
-    *size = fread(bytes, 1, 1 << 20, file);
-    fclose(file);
-    return bytes;
 }
 
 /* A header that leads into zeros, as a lost sector leaves them: refused at once, not read chunk by empty chunk. */
@@ -324,33 +302,34 @@ static void endless_headers_are_refused(void **state)
 {
     (void)state;
     static const unsigned char wav[] = "RIFF\xff\xff\xff\x7fWAVEjunk\0\0\0", flac[] = "fLaC\0";
-    write_bytes(in_directory("zeros.wav"), wav, sizeof wav - 1);
-    write_bytes(in_directory("zeros.flac"), flac, sizeof flac - 1);
+    write_plainly(test_path("zeros.wav"), wav, sizeof wav - 1);
+    write_plainly(test_path("zeros.flac"), flac, sizeof flac - 1);
     static const char *const names[] = {"zeros.wav", "zeros.flac"};
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(truncate(in_directory(names[i]), 1 << 30), 0); /* takes no room on the disk */
+        assert_int_equal(truncate(test_path("%s", names[i]), 1 << 30), 0); /* takes no room on the disk */
         clock_t begin = clock();
         check_refused(names[i], -1, STATUS_CORRUPT, "more than 4096");
         assert_true(clock() - begin < CLOCKS_PER_SEC);
-        unlink(in_directory(names[i]));
+        unlink(test_path("%s", names[i]));
     }
     /* A block that announces more than the file has. */
     static const unsigned char greedy[] = "fLaC\x04\xff\xff\xff ";
-    write_bytes(in_directory("greedy.flac"), greedy, sizeof greedy - 1);
+    write_plainly(test_path("greedy.flac"), greedy, sizeof greedy - 1);
     check_refused("greedy.flac", -1, STATUS_CORRUPT, "a block of 16777215 bytes announced, 1 found");
 }
 
 static void cut_files_are_refused(void **state)
 {
     (void)state;
-    write_sine(in_directory("whole.wav"), SF_FORMAT_WAV | SF_FORMAT_PCM_16, 16000, 1, 8000, 300);
-    size_t size;
-    unsigned char *bytes = load(in_directory("whole.wav"), &size);
-    for (size_t cut = 1; cut < size; cut += cut < 64 ? 1 : 997) {
-        write_bytes(in_directory("cut.wav"), bytes, cut);
+    write_sine(test_path("whole.wav"), SF_FORMAT_WAV | SF_FORMAT_PCM_16, 16000, 1, 8000, 300);
+    unsigned char *bytes;
+    int64_t size;
+    assert_ok(file_read(test_path("whole.wav"), 1 << 20, (void **)&bytes, &size));
+    for (int64_t cut = 1; cut < size; cut += cut < 64 ? 1 : 997) {
+        write_plainly(test_path("cut.wav"), bytes, cut);
         check_refused("cut.wav", -1, STATUS_CORRUPT, "");
     }
-    write_bytes(in_directory("cut.wav"), bytes, size - 1);
+    write_plainly(test_path("cut.wav"), bytes, size - 1);
     check_refused("cut.wav", -1, STATUS_CORRUPT, "truncated");
     /* A program that wrote into a pipe could not know the length: it is then the rest of the file. */
     size_t at = 12;
@@ -358,17 +337,17 @@ static void cut_files_are_refused(void **state)
         at += 8 + bytes[at + 4];
     memset(bytes + at + 4, 0xff, 4);
     memset(bytes + 4, 0xff, 4);
-    write_bytes(in_directory("stream.wav"), bytes, size);
+    write_plainly(test_path("stream.wav"), bytes, size);
     float *samples;
     int64_t count;
-    assert_ok(audio_read(in_directory("stream.wav"), -1, &samples, &count));
+    assert_ok(audio_read(test_path("stream.wav"), -1, &samples, &count));
     assert_int_equal(count, 8000);
     free(samples);
     free(bytes);
-    write_sine(in_directory("whole.flac"), SF_FORMAT_FLAC | SF_FORMAT_PCM_16, 44100, 1, 44100, 300);
-    bytes = load(in_directory("whole.flac"), &size);
-    for (size_t cut = 1; cut < size; cut += size / 23) {
-        write_bytes(in_directory("cut.flac"), bytes, cut);
+    write_sine(test_path("whole.flac"), SF_FORMAT_FLAC | SF_FORMAT_PCM_16, 44100, 1, 44100, 300);
+    assert_ok(file_read(test_path("whole.flac"), 1 << 20, (void **)&bytes, &size));
+    for (int64_t cut = 1; cut < size; cut += size / 23) {
+        write_plainly(test_path("cut.flac"), bytes, cut);
         check_refused("cut.flac", -1, STATUS_CORRUPT, "");
     }
     free(bytes);
@@ -385,20 +364,21 @@ static void random_damage_is_survived(void **state)
     struct rng rng = rng_make(test_seed(), RNG_TEST, 11, 0);
     int refused = 0, runs = 0;
     for (int n = 0; n < 5; n++) {
-        write_sine(in_directory(names[n]), kinds[n], 16000, 2, 3000, 300);
-        size_t size;
-        unsigned char *bytes = load(in_directory(names[n]), &size);
+        write_sine(test_path("%s", names[n]), kinds[n], 16000, 2, 3000, 300);
+        unsigned char *bytes;
+        int64_t size;
+        assert_ok(file_read(test_path("%s", names[n]), 1 << 20, (void **)&bytes, &size));
         for (int round = 0; round < 60; round++, runs++) {
-            uint64_t where = rng_below(&rng, round % 2 ? 64 : size);
+            int64_t where = (int64_t)rng_below(&rng, round % 2 ? 64 : (uint64_t)size);
             if (where >= size)
                 where = size - 1;
             unsigned char kept = bytes[where];
             bytes[where] = (unsigned char)rng_u64(&rng);
-            write_bytes(in_directory(names[n]), bytes, size);
+            write_plainly(test_path("%s", names[n]), bytes, size);
             bytes[where] = kept;
             float *samples;
             int64_t count;
-            enum status status = audio_read(in_directory(names[n]), -1, &samples, &count);
+            enum status status = audio_read(test_path("%s", names[n]), -1, &samples, &count);
             assert_true(status == STATUS_OK || status == STATUS_CORRUPT);
             assert_true((samples != NULL) == (status == STATUS_OK));
             refused += status != STATUS_OK;

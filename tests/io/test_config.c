@@ -1,8 +1,8 @@
 /* Configurations: every type, extends, overrides, the resolved file's round trip, and one clear line for what is
  * wrong. */
+#include "support/files.h"
 #include "support/test_support.h"
 
-#include "io/atomic_file.h"
 #include "io/config.h"
 
 #include <stdio.h>
@@ -53,12 +53,9 @@ static const struct config_section sections[] = {
 
 static const char *put(const char *name, const char *text)
 {
-    static char path[4][1024];
-    static int next;
-    char *full = path[next++ % 4];
-    snprintf(full, sizeof path[0], "%s/%s", test_directory(), name);
-    assert_ok(atomic_write(full, text, (int64_t)strlen(text)));
-    return full;
+    const char *path = test_path("%s", name);
+    write_text(path, text);
+    return path;
 }
 
 static enum status load(const char *path, const char *const *overrides, int64_t count, struct config **config)

@@ -1,24 +1,15 @@
 /* Safetensors against the safetensors library's own files and verdicts (tests/oracles/make_safetensors.py), and against
  * hostile headers. */
+#include "support/files.h"
 #include "support/test_support.h"
 
 #include "io/atomic_file.h"
 #include "io/safetensors.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define GOLDEN TEST_GOLDEN_DIRECTORY "/io/"
-
-static const char *below(const char *name)
-{
-    static char path[8][1024];
-    static int next;
-    char *full = path[next++ % 8];
-    snprintf(full, sizeof path[0], "%s/%s", test_directory(), name);
-    return full;
-}
 
 /* What make_safetensors.py put into every_type.safetensors, in the order in which the library stored it. */
 static const struct tensor_info every_type[] = {
@@ -106,10 +97,10 @@ static void writes_the_library_s_bytes(void **state)
         data[i] = bytes[i];
     }
     static const char *const metadata[] = {"format", "pt"};
-    assert_ok(write_file(below("own"), "model.safetensors", every_type, data, EVERY_TYPE, metadata, 1));
+    assert_ok(write_file(test_path("own"), "model.safetensors", every_type, data, EVERY_TYPE, metadata, 1));
     void *ours, *theirs;
     int64_t our_size, their_size, stated;
-    assert_ok(file_read(below("own/model.safetensors"), 1 << 20, &ours, &our_size));
+    assert_ok(file_read(test_path("own/model.safetensors"), 1 << 20, &ours, &our_size));
     assert_ok(file_read(GOLDEN "every_type.safetensors", 1 << 20, &theirs, &their_size));
     assert_int_equal(our_size, their_size);
     assert_memory_equal(ours, theirs, (size_t)our_size);
@@ -117,8 +108,8 @@ static void writes_the_library_s_bytes(void **state)
     assert_int_equal(stated, our_size);
     free(ours);
     free(theirs);
-    assert_ok(write_file(below("own"), "model.safetensors", NULL, NULL, 0, NULL, 0));
-    assert_ok(file_read(below("own/model.safetensors"), 1 << 20, &ours, &our_size));
+    assert_ok(write_file(test_path("own"), "model.safetensors", NULL, NULL, 0, NULL, 0));
+    assert_ok(file_read(test_path("own/model.safetensors"), 1 << 20, &ours, &our_size));
     assert_ok(file_read(GOLDEN "no_tensors.safetensors", 1 << 20, &theirs, &their_size));
     assert_int_equal(our_size, their_size);
     assert_memory_equal(ours, theirs, (size_t)our_size);
@@ -132,27 +123,24 @@ static void refuses_to_write_nonsense(void **state)
     static const float value[4];
     const void *const data[2] = {value, value};
     struct tensor_info info[2] = {{"a", DTYPE_F32, 1, {2}, 8}, {"a", DTYPE_F32, 1, {2}, 8}};
-    assert_fails(write_file(below("bad"), "x", info, data, 2, NULL, 0), STATUS_INTERNAL, "tensor a is written twice");
+    assert_fails(write_file(test_path("bad"), "x", info, data, 2, NULL, 0), STATUS_INTERNAL,
+                 "tensor a is written twice");
     info[1].name = "__metadata__";
-    assert_fails(write_file(below("bad"), "x", info, data, 2, NULL, 0), STATUS_INTERNAL, "written twice");
+    assert_fails(write_file(test_path("bad"), "x", info, data, 2, NULL, 0), STATUS_INTERNAL, "written twice");
     info[1].name = "\xff";
-    assert_fails(write_file(below("bad"), "x", info, data, 2, NULL, 0), STATUS_INTERNAL, "not UTF-8");
+    assert_fails(write_file(test_path("bad"), "x", info, data, 2, NULL, 0), STATUS_INTERNAL, "not UTF-8");
     info[1] = (struct tensor_info){"b", DTYPE_F32, 1, {2}, 7};
-    assert_fails(write_file(below("bad"), "x", info, data, 2, NULL, 0), STATUS_INTERNAL, "its shape needs 8");
+    assert_fails(write_file(test_path("bad"), "x", info, data, 2, NULL, 0), STATUS_INTERNAL, "its shape needs 8");
     void *nothing;
     int64_t size;
-    assert_fails(file_read(below("bad"), 1, &nothing, &size), STATUS_USAGE, "No such file");
+    assert_fails(file_read(test_path("bad"), 1, &nothing, &size), STATUS_USAGE, "No such file");
 }
 
 static enum status open_bytes(const void *bytes, int64_t size)
 {
     struct safetensors *file;
-    remove(below("hostile.safetensors")); /* truncating in place would make some file systems flush; no fsync either */
-    FILE *stream = fopen(below("hostile.safetensors"), "wb");
-    assert_non_null(stream);
-    assert_int_equal(fwrite(bytes, 1, (size_t)size, stream), size);
-    assert_int_equal(fclose(stream), 0);
-    enum status result = safetensors_open(below("hostile.safetensors"), &file);
+    write_plainly(test_path("hostile.safetensors"), bytes, size);
+    enum status result = safetensors_open(test_path("hostile.safetensors"), &file);
     if (result == STATUS_OK) { /* every byte of every tensor can be read: sanitizers watch */
         volatile unsigned char sum = 0;
         for (int64_t i = 0; i < safetensors_count(file); i++) {
@@ -257,7 +245,7 @@ static void refuses_hostile_lengths(void **state)
         assert_fails(open_bytes("\2\0\0\0\0\0\0\0{}", size), STATUS_CORRUPT, "bytes are too few");
     assert_ok(open_bytes("\2\0\0\0\0\0\0\0{}", 10));
     struct safetensors *file;
-    assert_fails(safetensors_open(below("none"), &file), STATUS_USAGE, "No such file");
+    assert_fails(safetensors_open(test_path("none"), &file), STATUS_USAGE, "No such file");
     assert_fails(safetensors_open(test_directory(), &file), STATUS_USAGE, "found a folder");
 }
 
@@ -309,11 +297,6 @@ static void survives_flipped_bits(void **state)
     free(data);
 }
 
-static void put_text(const char *path, const char *text)
-{
-    assert_ok(atomic_write(path, text, (int64_t)strlen(text)));
-}
-
 static void opens_folders_with_an_index(void **state)
 {
     (void)state;
@@ -322,7 +305,7 @@ static void opens_folders_with_an_index(void **state)
     const struct tensor_info a = {"a", DTYPE_F32, 1, {2}, 8}, b = {"b", DTYPE_F32, 1, {2}, 8};
     struct atomic_directory *directory;
     struct output_file *file;
-    assert_ok(atomic_directory_begin(below("sharded"), false, &directory));
+    assert_ok(atomic_directory_begin(test_path("sharded"), false, &directory));
     assert_ok(atomic_directory_create(directory, "one.safetensors", 0, &file));
     assert_ok(safetensors_write(file, &b, &data[1], 1, NULL, 0));
     assert_ok(output_close(file));
@@ -333,9 +316,10 @@ static void opens_folders_with_an_index(void **state)
     const char index[] = "sharded/model.safetensors.index.json";
     struct safetensors_folder *folder;
     const void *found;
-    assert_fails(safetensors_folder_open(below("sharded"), &folder), STATUS_USAGE, "neither model.safetensors");
-    put_text(below(index), "{\"metadata\":{},\"weight_map\":{\"b\":\"one.safetensors\",\"a\":\"two.safetensors\"}}");
-    assert_ok(safetensors_folder_open(below("sharded"), &folder));
+    assert_fails(safetensors_folder_open(test_path("sharded"), &folder), STATUS_USAGE, "neither model.safetensors");
+    write_text(test_path("%s", index),
+               "{\"metadata\":{},\"weight_map\":{\"b\":\"one.safetensors\",\"a\":\"two.safetensors\"}}");
+    assert_ok(safetensors_folder_open(test_path("sharded"), &folder));
     assert_int_equal(safetensors_folder_count(folder), 2);
     assert_string_equal(safetensors_folder_info(folder, 0)->name, "a");
     assert_non_null(safetensors_folder_find(folder, "b", &found));
@@ -358,22 +342,23 @@ static void opens_folders_with_an_index(void **state)
         {"{\"weight_map\":", "model.safetensors.index.json:1:"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        put_text(below(index), wrong[i][0]);
-        assert_fails(safetensors_folder_open(below("sharded"), &folder), STATUS_CORRUPT, wrong[i][1]);
+        write_text(test_path("%s", index), wrong[i][0]);
+        assert_fails(safetensors_folder_open(test_path("sharded"), &folder), STATUS_CORRUPT, wrong[i][1]);
         assert_null(folder);
     }
     void *bytes;
     int64_t size;
-    assert_ok(file_read(below("sharded/one.safetensors"), 1 << 20, &bytes, &size));
-    assert_ok(atomic_write(below("sharded/three.safetensors"), bytes, size));
+    assert_ok(file_read(test_path("sharded/one.safetensors"), 1 << 20, &bytes, &size));
+    assert_ok(atomic_write(test_path("sharded/three.safetensors"), bytes, size));
     free(bytes);
-    put_text(below(index), "{\"weight_map\":{\"b\":\"one.safetensors\",\"a\":\"three.safetensors\"}}");
-    assert_fails(safetensors_folder_open(below("sharded"), &folder), STATUS_CORRUPT, "tensor b stands in two files");
-    put_text(below(index), "{\"weight_map\":{}}");
-    assert_ok(safetensors_folder_open(below("sharded"), &folder));
+    write_text(test_path("%s", index), "{\"weight_map\":{\"b\":\"one.safetensors\",\"a\":\"three.safetensors\"}}");
+    assert_fails(safetensors_folder_open(test_path("sharded"), &folder), STATUS_CORRUPT,
+                 "tensor b stands in two files");
+    write_text(test_path("%s", index), "{\"weight_map\":{}}");
+    assert_ok(safetensors_folder_open(test_path("sharded"), &folder));
     safetensors_folder_close(folder);
-    assert_fails(safetensors_folder_open(below("nowhere"), &folder), STATUS_USAGE, "no such folder");
-    assert_fails(safetensors_folder_open(below("sharded/one.safetensors"), &folder), STATUS_USAGE, "found a file");
+    assert_fails(safetensors_folder_open(test_path("nowhere"), &folder), STATUS_USAGE, "no such folder");
+    assert_fails(safetensors_folder_open(test_path("sharded/one.safetensors"), &folder), STATUS_USAGE, "found a file");
 }
 
 static void sizes_never_overflow(void **state)

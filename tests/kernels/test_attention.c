@@ -62,8 +62,7 @@ static void free_problem(struct problem *q)
 static double *dense(const struct tensor *tensor, int64_t width)
 {
     int64_t rows = tensor->count / (width + GAP);
-    double *result = calloc((size_t)(rows * width) + 1, sizeof *result);
-    assert_non_null(result);
+    double *result = doubles(rows * width);
     for (int64_t i = 0; i < rows; i++)
         memcpy(result + i * width, tensor->values + i * (width + GAP), (size_t)width * sizeof *result);
     return result;
@@ -187,8 +186,7 @@ static void check(struct problem *q, bool backward, double tolerance)
     int64_t queries = s.batch * s.query_length * q->width, keys = s.batch * s.key_length * q->kv_width;
     double *query = dense(&q->query, q->width), *key = dense(&q->key, q->kv_width);
     double *value = dense(&q->value, q->kv_width), *gradient = dense(&q->gradient, q->width);
-    double *expected = calloc((size_t)(2 * queries + 2 * keys + s.batch * s.heads * s.query_length), sizeof(double));
-    assert_non_null(expected);
+    double *expected = doubles(2 * queries + 2 * keys + s.batch * s.heads * s.query_length);
     double *grad_query = expected + queries, *grad_key = grad_query + queries, *grad_value = grad_key + keys;
     double *log_sum_exp = grad_value + keys;
     struct reference_attention p = {s.batch,    s.query_length, s.key_length,   s.heads,
@@ -333,8 +331,7 @@ static void the_reference_has_the_right_gradient(void **state)
     int64_t queries = q.s.batch * q.s.query_length * q.width, keys = q.s.batch * q.s.key_length * q.kv_width;
     double *query = dense(&q.query, q.width), *key = dense(&q.key, q.kv_width), *value = dense(&q.value, q.kv_width);
     double *gradient = dense(&q.gradient, q.width);
-    double *memory = calloc((size_t)(3 * queries + 2 * keys), sizeof(double));
-    assert_non_null(memory);
+    double *memory = doubles(3 * queries + 2 * keys);
     double *grad_query = memory + 2 * queries, *grad_key = grad_query + queries, *grad_value = grad_key + keys;
     struct loss l = {
         {2, 13, 13, 4, 2, 6, query, key, value, q.starts, NULL, q.scale}, gradient, memory, memory + queries, queries};
@@ -373,13 +370,6 @@ static void nan_is_not_hidden(void **state)
         }
 }
 
-#define assert_refused(change, part)                                                                                   \
-    do {                                                                                                               \
-        struct attention_forward f = good;                                                                             \
-        change;                                                                                                        \
-        assert_fails(kernels_cpu()->attention_forward(context, &f), STATUS_INTERNAL, part);                            \
-    } while (0)
-
 static void wrong_arguments_are_refused(void **state)
 {
     (void)state;
@@ -389,17 +379,17 @@ static void wrong_arguments_are_refused(void **state)
     const struct attention_forward good = describe(&q, output.data, NULL);
     const struct device_context *context = test_context(1, 0);
     const int32_t negative[2] = {0, -1}, many = 5;
-    assert_refused(f.batch = -1, "batch -1");
-    assert_refused(f.kv_heads = 3, "2 heads over 3");
-    assert_refused(f.kv_heads = 0, "heads");
-    assert_refused(f.head_size = 0, "head size 0");
-    assert_refused(f.head_size = 513, "head size 513");
-    assert_refused(f.query = NULL, "null");
-    assert_refused(f.value = NULL, "null");
-    assert_refused(f.type = DTYPE_I32, "type");
-    assert_refused(f.key_row_stride = 3, "stride");
-    assert_refused(f.starts = negative, "starts at key -1");
-    assert_refused(f.key_lengths = &many, "has 5 keys");
+    assert_refused(attention_forward, good, p.batch = -1, "batch -1");
+    assert_refused(attention_forward, good, p.kv_heads = 3, "2 heads over 3");
+    assert_refused(attention_forward, good, p.kv_heads = 0, "heads");
+    assert_refused(attention_forward, good, p.head_size = 0, "head size 0");
+    assert_refused(attention_forward, good, p.head_size = 513, "head size 513");
+    assert_refused(attention_forward, good, p.query = NULL, "null");
+    assert_refused(attention_forward, good, p.value = NULL, "null");
+    assert_refused(attention_forward, good, p.type = DTYPE_I32, "type");
+    assert_refused(attention_forward, good, p.key_row_stride = 3, "stride");
+    assert_refused(attention_forward, good, p.starts = negative, "starts at key -1");
+    assert_refused(attention_forward, good, p.key_lengths = &many, "has 5 keys");
     struct attention_backward b = {good, q.gradient.data, output.data, q.key.data, q.value.data};
     assert_fails(kernels_cpu()->attention_backward(context, &b), STATUS_INTERNAL, "2 queries but 4 keys");
     b.forward.key_length = 2;

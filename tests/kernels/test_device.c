@@ -84,8 +84,7 @@ static void conversion(void **state)
                         if (counts[s] > 30)
                             tensor_set(&x, 30, NAN);
                         struct convert p = {counts[s], x.data, y.data, x.type, y.type, add};
-                        double *expected = calloc((size_t)counts[s] + 1, sizeof(double));
-                        assert_non_null(expected);
+                        double *expected = doubles(counts[s]);
                         for (int64_t i = 0; i < counts[s]; i++)
                             expected[i] = round_to(y.type, x.values[i] + (add ? y.values[i] : 0));
                         assert_ok(kernels_cpu()->convert(test_context(thread_counts[t], 0), &p));

@@ -63,8 +63,7 @@ static void expect(struct problem *q)
 {
     struct shape s = q->shape;
     int64_t a_stride = q->a_columns + q->gap, b_stride = q->b_columns + q->gap, c_stride = s.n + q->gap;
-    q->expected = calloc((size_t)q->c.count, sizeof(double));
-    assert_non_null(q->expected);
+    q->expected = doubles(q->c.count);
     for (int64_t t = 0; t < s.batch; t++)
         reference_matmul(s.m, s.n, s.k, q->a.values + t * q->a_rows * a_stride, a_stride, q->a_transposed,
                          q->b.values + t * q->b_rows * b_stride, b_stride, q->b_transposed,
@@ -271,13 +270,6 @@ static void k_of_zero(void **state)
             }
 }
 
-#define assert_refused(change, part)                                                                                   \
-    do {                                                                                                               \
-        struct matmul p = good;                                                                                        \
-        change;                                                                                                        \
-        assert_fails(kernels_cpu()->matmul(context, &p), STATUS_INTERNAL, part);                                       \
-    } while (0)
-
 static void wrong_arguments_are_refused(void **state)
 {
     (void)state;
@@ -295,17 +287,17 @@ static void wrong_arguments_are_refused(void **state)
                                 .c_row_stride = 2,
                                 .alpha = 1};
     assert_ok(kernels_cpu()->matmul(context, &good));
-    assert_refused(p.m = -1, "m -1");
-    assert_refused(p.batch = 0, "batch 0");
-    assert_refused(p.a = NULL, "null");
-    assert_refused(p.c = NULL, "null");
-    assert_refused(p.a_row_stride = 2, "A's row stride is 2");
-    assert_refused(p.b_row_stride = 1, "B's row stride is 1");
-    assert_refused(p.c_row_stride = 1, "C's row stride is 1");
-    assert_refused(p.b_type = DTYPE_BF16, "types");
-    assert_refused(p.a_type = p.b_type = p.c_type = DTYPE_F64, "types");
-    assert_refused(p.beta = 0.5f, "beta");
-    assert_refused(p.n = p.b_row_stride = p.c_row_stride = INT64_C(1) << 31, "2^31");
+    assert_refused(matmul, good, p.m = -1, "m -1");
+    assert_refused(matmul, good, p.batch = 0, "batch 0");
+    assert_refused(matmul, good, p.a = NULL, "null");
+    assert_refused(matmul, good, p.c = NULL, "null");
+    assert_refused(matmul, good, p.a_row_stride = 2, "A's row stride is 2");
+    assert_refused(matmul, good, p.b_row_stride = 1, "B's row stride is 1");
+    assert_refused(matmul, good, p.c_row_stride = 1, "C's row stride is 1");
+    assert_refused(matmul, good, p.b_type = DTYPE_BF16, "types");
+    assert_refused(matmul, good, p.a_type = p.b_type = p.c_type = DTYPE_F64, "types");
+    assert_refused(matmul, good, p.beta = 0.5f, "beta");
+    assert_refused(matmul, good, p.n = p.b_row_stride = p.c_row_stride = INT64_C(1) << 31, "2^31");
     assert_fails(kernels_cpu()->matmul(NULL, &good), STATUS_INTERNAL, "null");
     assert_fails(kernels_cpu()->matmul(context, NULL), STATUS_INTERNAL, "null");
     struct device_context bare = {0};

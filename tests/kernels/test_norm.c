@@ -54,13 +54,6 @@ static void free_forward(struct forward *f)
     tensor_free(&f->rstd);
 }
 
-static double *doubles(int64_t count)
-{
-    double *memory = calloc((size_t)count + 1, sizeof(double));
-    assert_non_null(memory);
-    return memory;
-}
-
 /* bf16 rounds the normalised value and then the product: 2 roundings. */
 static void forward_equals_the_reference(void **state)
 {
@@ -283,13 +276,6 @@ static void rope_rotates_and_back(void **state)
         free(positions);
     }
 }
-
-#define assert_refused(operation, good, change, part)                                                                  \
-    do {                                                                                                               \
-        struct operation p = good;                                                                                     \
-        change;                                                                                                        \
-        assert_fails(kernels_cpu()->operation(context, &p), STATUS_INTERNAL, part);                                    \
-    } while (0)
 
 static void wrong_arguments_are_refused(void **state)
 {

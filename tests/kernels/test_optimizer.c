@@ -74,8 +74,7 @@ static void adamw_equals_the_paper(void **state)
         struct tensor start = tensor_normal(&rng, DTYPE_F32, count, 1), gradients[5];
         for (int t = 0; t < 5; t++)
             gradients[t] = tensor_normal(&rng, DTYPE_F32, count, t == 3 ? 1e-6 : 1);
-        struct plain plain = {calloc((size_t)count, 8), calloc((size_t)count, 8), calloc((size_t)count, 8)};
-        assert_true(plain.master && plain.first && plain.second);
+        struct plain plain = {doubles(count), doubles(count), doubles(count)};
         memcpy(plain.master, start.values, (size_t)count * 8);
         for (int t = 0; t < 5; t++)
             plain_step(&plain, count, gradients[t].values, (double)0.01f, (double)0.1f, 0.5, t + 1);
@@ -99,8 +98,7 @@ static void adamw_equals_the_paper(void **state)
             assert_tensor("first moment", &o.first, plain.first, 1e-6, 0);
             assert_tensor("second moment", &o.second, plain.second, 1e-6, 0);
             tensor_read(&o.master);
-            double *rounded = calloc((size_t)count, 8);
-            assert_non_null(rounded);
+            double *rounded = doubles(count);
             for (int64_t j = 0; j < count; j++)
                 rounded[j] = round_to(o.weights.type, o.master.values[j]);
             assert_tensor("weights", &o.weights, rounded, 0, 0);
@@ -213,13 +211,6 @@ static void clipping(void **state)
     assert_ok(kernels_cpu()->clip_scale(test_context(1, 0), &p));
     assert_true(isnan(scale) && isnan(norm));
 }
-
-#define assert_refused(operation, good, change, part)                                                                  \
-    do {                                                                                                               \
-        struct operation p = good;                                                                                     \
-        change;                                                                                                        \
-        assert_fails(kernels_cpu()->operation(context, &p), STATUS_INTERNAL, part);                                    \
-    } while (0)
 
 static void wrong_arguments_are_refused(void **state)
 {

@@ -8,13 +8,6 @@
 
 static const int thread_counts[] = {1, 2, 3, 2};
 
-static double *doubles(int64_t count)
-{
-    double *memory = calloc((size_t)count + 1, sizeof(double));
-    assert_non_null(memory);
-    return memory;
-}
-
 /* ---- SwiGLU ---- */
 
 static const int64_t swiglu_shapes[][2] = {{1, 1}, {3, 7}, {31, 113}, {257, 64}, {5, 5000}};
@@ -222,13 +215,6 @@ static void cross_entropy_at_the_ends(void **state)
     assert_true(isnan(losses[2]) && isnan(x[2][0]) && isnan(x[2][2]));
     assert_true(losses[3] == 0 && x[3][0] == 0 && x[3][1] == 0);
 }
-
-#define assert_refused(operation, good, change, part)                                                                  \
-    do {                                                                                                               \
-        struct operation p = good;                                                                                     \
-        change;                                                                                                        \
-        assert_fails(kernels_cpu()->operation(context, &p), STATUS_INTERNAL, part);                                    \
-    } while (0)
 
 static void wrong_arguments_are_refused(void **state)
 {

@@ -2,6 +2,7 @@
  * files were made (tests/oracles/llama_golden.py folders); those of save_pretrained are read; damaged ones are refused.
  *
  *     test_models_llama_folder --write DIRECTORY     writes the folders for that script */
+#include "support/files.h"
 #include "support/llama_support.h"
 #include "support/test_support.h"
 
@@ -56,13 +57,6 @@ static void write_folder(const struct written *written, const char *path)
     }
     assert_ok(atomic_directory_commit(directory));
     llama_fixture_destroy(&fixture);
-}
-
-static const char *folder_path(const char *name)
-{
-    static char path[700];
-    snprintf(path, sizeof path, "%s/%s", test_directory(), name);
-    return path;
 }
 
 /* Logits of one row of ids. */
@@ -125,7 +119,7 @@ static void check_hashes(const char *name, struct safetensors *golden)
         else
             snprintf(file, sizeof file, "model-%05d-of-00006.safetensors", i - 3);
         snprintf(key, sizeof key, "%s/%s", name, file);
-        snprintf(path, sizeof path, "%s/%s", folder_path(name), file);
+        snprintf(path, sizeof path, "%s/%s", test_path("%s", name), file);
         const char *expected = safetensors_metadata(golden, key);
         struct stat status;
         bool exists = stat(path, &status) == 0;
@@ -155,12 +149,12 @@ static void our_folders_are_those_that_transformers_opened(void **state)
         struct llama_config config;
         struct llama_fixture fixture;
         char ids[64], logits[64];
-        write_folder(written, folder_path(written->name));
-        assert_ok(directory_verify(folder_path(written->name), true));
+        write_folder(written, test_path("%s", written->name));
+        assert_ok(directory_verify(test_path("%s", written->name), true));
         check_hashes(written->name, golden);
-        assert_ok(llama_read_config(folder_path(written->name), &config));
+        assert_ok(llama_read_config(test_path("%s", written->name), &config));
         llama_fixture_create(&fixture, &config, written->dtype, 2);
-        assert_ok(llama_read_weights(fixture.model, folder_path(written->name), NULL, NULL));
+        assert_ok(llama_read_weights(fixture.model, test_path("%s", written->name), NULL, NULL));
         snprintf(ids, sizeof ids, "%s.ids", written->name);
         snprintf(logits, sizeof logits, "%s.logits", written->name);
         check_logits(fixture.model, golden, ids, logits);
@@ -176,7 +170,7 @@ static void folders_round_trip(void **state)
     for (int i = 0; i < FOLDERS; i++) {
         const struct written *written = &written_folders[i];
         struct llama_config expected = written_config(written), config;
-        assert_ok(llama_read_config(folder_path(written->name), &config));
+        assert_ok(llama_read_config(test_path("%s", written->name), &config));
         assert_memory_equal(&config, &expected, sizeof config);
         struct llama_fixture from, same, wide;
         llama_fixture_create(&from, &config, written->dtype, 1);
@@ -187,10 +181,10 @@ static void folders_round_trip(void **state)
         size_t elements = (size_t)from.model->layout.elements;
         float *masters = guarded_allocate(elements * sizeof *masters);
         memset(masters, 0, elements * sizeof *masters);
-        assert_ok(llama_read_weights(same.model, folder_path(written->name), masters, &rows));
+        assert_ok(llama_read_weights(same.model, test_path("%s", written->name), masters, &rows));
         assert_int_equal(rows, config.vocabulary_size);
         assert_memory_equal(same.model->weights, from.model->weights, elements * dtype_size(written->dtype));
-        assert_ok(llama_read_weights(wide.model, folder_path(written->name), NULL, NULL));
+        assert_ok(llama_read_weights(wide.model, test_path("%s", written->name), NULL, NULL));
         assert_memory_equal(wide.model->weights, masters, elements * sizeof *masters);
         float *converted = malloc(elements * sizeof *converted);
         assert_non_null(converted);
@@ -256,14 +250,6 @@ static void a_foreign_folder_is_read(void **state)
 /* ---- refusals ---- */
 
 /* A config.json of one good object with one member set or (NULL) removed. */
-static void write_text(const char *path, const char *text)
-{
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    assert_true(fputs(text, file) >= 0);
-    assert_int_equal(fclose(file), 0);
-}
-
 static void write_config(const char *folder, const char *key, const char *value)
 {
     char path[700];
@@ -326,7 +312,7 @@ static void configurations_are_read_or_refused_by_name(void **state)
         {"tie_word_embeddings", "\"no\"", "tie_word_embeddings"},
     };
     struct llama_config config;
-    const char *folder = folder_path("configuration");
+    const char *folder = test_path("configuration");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         if (cases[i].text && strcmp(cases[i].text, "not valid JSON") == 0) {
             char path[800];
@@ -345,7 +331,7 @@ static void configurations_are_read_or_refused_by_name(void **state)
     write_config(folder, "rope_parameters", "{\"rope_type\":\"default\",\"rope_theta\":5e5}");
     assert_ok(llama_read_config(folder, &config));
     assert_true(config.rope_theta == 5e5 && config.kv_heads == 2 && config.head_size == 8);
-    assert_fails(llama_read_config(folder_path("nowhere"), &config), STATUS_USAGE, "nowhere/config.json");
+    assert_fails(llama_read_config(test_path("nowhere"), &config), STATUS_USAGE, "nowhere/config.json");
 }
 
 /* A change to one tensor of a small model's folder. */
@@ -442,7 +428,7 @@ static void tensors_are_refused_by_name(void **state)
         const struct change *changes = is_tied ? tied : plain;
         size_t count = is_tied ? sizeof tied / sizeof *tied : sizeof plain / sizeof *plain;
         for (size_t i = 0; i < count; i++) {
-            struct atomic_directory *directory = write_changed(&fixture, &changes[i], folder_path("changed"));
+            struct atomic_directory *directory = write_changed(&fixture, &changes[i], test_path("changed"));
             const char *folder = atomic_directory_path(directory);
             if (!changes[i].text) {
                 assert_ok(llama_read_weights(reader.model, folder, NULL, NULL));
@@ -467,15 +453,15 @@ static void numbers_are_written_shortest(void **state)
     struct llama_fixture fixture;
     struct atomic_directory *directory;
     llama_fixture_create(&fixture, &config, DTYPE_F32, 1);
-    assert_ok(atomic_directory_begin(folder_path("numbers"), true, &directory));
+    assert_ok(atomic_directory_begin(test_path("numbers"), true, &directory));
     assert_ok(llama_write_folder(fixture.model, directory, -1, 7));
     assert_ok(atomic_directory_commit(directory));
-    assert_ok(llama_read_config(folder_path("numbers"), &back));
+    assert_ok(llama_read_config(test_path("numbers"), &back));
     assert_memory_equal(&config, &back, sizeof config);
     char path[800];
     json_t *root;
     int64_t eos;
-    snprintf(path, sizeof path, "%s/generation_config.json", folder_path("numbers"));
+    snprintf(path, sizeof path, "%s/generation_config.json", test_path("numbers"));
     assert_ok(json_read(path, &root));
     assert_false(json_has(root, "bos_token_id"));
     assert_ok(json_get_int(path, root, "eos_token_id", 0, 100, &eos));

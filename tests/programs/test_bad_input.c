@@ -2,15 +2,13 @@
  * nothing behind. In commands $B is the programs' folder and $D a folder with a tiny corpus, a trained run, a fitted
  * speech tokenizer and damaged copies of everything. `$FULL 'COMMAND'` runs it with a disk of two pages at $D/disk,
  * `$ASUSER COMMAND` without root's right to pass over permissions. */
+#include "support/files.h"
 #include "support/test_support.h"
 #include "support/tiny_corpus.h"
-
-#include "io/atomic_file.h"
 
 #include <math.h>
 #include <sndfile.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -229,13 +227,6 @@ static const struct bad_case {
 
 static char folder[600];
 
-static void write_file(const char *name, const char *text)
-{
-    char path[800];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    assert_ok(atomic_write(path, text, (int64_t)strlen(text)));
-}
-
 static void write_tone(void)
 {
     char path[800];
@@ -286,31 +277,33 @@ static void write_sounds(void)
 static void write_manifests(void)
 {
     static char units[1 << 14];
-    write_file("speech.jsonl", "{\"id\": \"tone\", \"audio\": \"tone.wav\"}\n"
-                               "{\"id\": \"noise\", \"audio\": \"noise.wav\"}\n");
-    write_file("empty.jsonl", "\n");
-    write_file("not_json.jsonl", "{\"id\": \"a\", \"text\": \"b\"}\n{\"id\": \"c\", \"text\"\n");
-    write_file("no_id.jsonl", "{\"audio\": \"tone.wav\"}\n");
-    write_file("same_id.jsonl", "{\"id\": \"a\", \"text\": \"b\"}\n{\"id\": \"a\", \"text\": \"c\"}\n");
-    write_file("wrong_type.jsonl", "{\"id\": \"a\", \"audio\": 3}\n");
-    write_file("words.jsonl", "{\"id\": \"a\", \"audio\": \"tone.wav\", \"text\": \"b\", "
-                              "\"words\": [[\"b\", 0.4, 0.1]]}\n");
-    write_file("nothing.jsonl", "{\"id\": \"a\", \"speaker\": \"b\"}\n");
-    write_file("nan.jsonl", "{\"id\": \"a\", \"audio\": \"nan.wav\"}\n");
-    write_file("silent.jsonl", "{\"id\": \"a\", \"audio\": \"zero_seconds.wav\"}\n");
-    write_file("bad.ctm", "a 1 0.0 0.5 well\na 1 0.5 word\n");
-    write_file("bad.TextGrid", "File type = \"ooTextFile\"\nObject class = \"TextGrid\"\n\n0\n");
-    write_file("bad.json", "{\"segments\": [{\"words\": [{\"word\": 3}]}]}\n");
-    write_file("empty.h5", "");
+    write_text_in(folder, "speech.jsonl",
+                  "{\"id\": \"tone\", \"audio\": \"tone.wav\"}\n"
+                  "{\"id\": \"noise\", \"audio\": \"noise.wav\"}\n");
+    write_text_in(folder, "empty.jsonl", "\n");
+    write_text_in(folder, "not_json.jsonl", "{\"id\": \"a\", \"text\": \"b\"}\n{\"id\": \"c\", \"text\"\n");
+    write_text_in(folder, "no_id.jsonl", "{\"audio\": \"tone.wav\"}\n");
+    write_text_in(folder, "same_id.jsonl", "{\"id\": \"a\", \"text\": \"b\"}\n{\"id\": \"a\", \"text\": \"c\"}\n");
+    write_text_in(folder, "wrong_type.jsonl", "{\"id\": \"a\", \"audio\": 3}\n");
+    write_text_in(folder, "words.jsonl",
+                  "{\"id\": \"a\", \"audio\": \"tone.wav\", \"text\": \"b\", "
+                  "\"words\": [[\"b\", 0.4, 0.1]]}\n");
+    write_text_in(folder, "nothing.jsonl", "{\"id\": \"a\", \"speaker\": \"b\"}\n");
+    write_text_in(folder, "nan.jsonl", "{\"id\": \"a\", \"audio\": \"nan.wav\"}\n");
+    write_text_in(folder, "silent.jsonl", "{\"id\": \"a\", \"audio\": \"zero_seconds.wav\"}\n");
+    write_text_in(folder, "bad.ctm", "a 1 0.0 0.5 well\na 1 0.5 word\n");
+    write_text_in(folder, "bad.TextGrid", "File type = \"ooTextFile\"\nObject class = \"TextGrid\"\n\n0\n");
+    write_text_in(folder, "bad.json", "{\"segments\": [{\"words\": [{\"word\": 3}]}]}\n");
+    write_text_in(folder, "empty.h5", "");
     for (int i = 0; i < 400; i++)
         sprintf(units + strlen(units), "[Hu%d]", i % 20);
-    write_file("long_units", units);
+    write_text_in(folder, "long_units", units);
 }
 
 static void write_configurations(void)
 {
     char text[4000];
-    write_file("empty", "");
+    write_text_in(folder, "empty", "");
     snprintf(text, sizeof text,
              "tokenizer:\n  text_model: %s/corpus/text.model\n  units: 20\n  pitch_codes: 8\n  style_codes: 4\n"
              "prepare:\n  ready.label: tiny\n"
@@ -319,30 +312,30 @@ static void write_configurations(void)
              "model:\n  hidden_size: 16\n  intermediate_size: 24\n  layers: 1\n  heads: 2\n"
              "train:\n  run: %s/run\n  steps: 2\n  validation_rows: 1\n  threads: 1\n",
              folder, folder, folder, folder, folder, folder);
-    write_file("run.yaml", text);
+    write_text_in(folder, "run.yaml", text);
     snprintf(text, sizeof text,
              "tokenizer:\n  folder: %s/tokenizer\n  text_model: %s/corpus/text.model\n  units: 24\n"
              "  pitch_codes: 4\n  iterations: 3\n"
              "prepare:\n  manifests: [%s/speech.jsonl]\n  output: %s/datasets\n",
              folder, folder, folder, folder);
-    write_file("prepare.yaml", text);
-    write_file("empty_value.yaml", "train:\n  steps:\n");
-    write_file("unknown_key.yaml", "train:\n  step: 3\n");
-    write_file("unknown_section.yaml", "trian:\n  steps: 3\n");
-    write_file("wrong_type.yaml", "train:\n  steps: [1, 2]\n");
-    write_file("twice.yaml", "train:\n  steps: 3\n  steps: 4\n");
-    write_file("anchor.yaml", "train: &a\n  steps: 3\n");
-    write_file("not_yaml.yaml", "train: {steps: 3\n");
-    write_file("binary.yaml", "\x01\x02\xff\xfe train");
-    write_file("loop.yaml", "extends: loop.yaml\n");
-    write_file("extends_none.yaml", "extends: none.yaml\n");
-    write_file("pairs_not_json.jsonl",
-               "{\"id\": \"1\", \"correct\": {\"text\": \"a\"}, \"incorrect\": {\"text\": \"b\"}}\n{\n");
-    write_file("pairs_no_side.jsonl", "{\"id\": \"1\", \"correct\": {\"text\": \"a\"}}\n");
-    write_file("pairs_bad_piece.jsonl",
-               "{\"id\": \"1\", \"correct\": {\"txt\": \"a\"}, \"incorrect\": {\"text\": \"b\"}}\n");
-    write_file("pairs_bad_units.jsonl",
-               "{\"id\": \"1\", \"correct\": {\"units\": \"[Hu1\"}, \"incorrect\": {\"text\": \"b\"}}\n");
+    write_text_in(folder, "prepare.yaml", text);
+    write_text_in(folder, "empty_value.yaml", "train:\n  steps:\n");
+    write_text_in(folder, "unknown_key.yaml", "train:\n  step: 3\n");
+    write_text_in(folder, "unknown_section.yaml", "trian:\n  steps: 3\n");
+    write_text_in(folder, "wrong_type.yaml", "train:\n  steps: [1, 2]\n");
+    write_text_in(folder, "twice.yaml", "train:\n  steps: 3\n  steps: 4\n");
+    write_text_in(folder, "anchor.yaml", "train: &a\n  steps: 3\n");
+    write_text_in(folder, "not_yaml.yaml", "train: {steps: 3\n");
+    write_text_in(folder, "binary.yaml", "\x01\x02\xff\xfe train");
+    write_text_in(folder, "loop.yaml", "extends: loop.yaml\n");
+    write_text_in(folder, "extends_none.yaml", "extends: none.yaml\n");
+    write_text_in(folder, "pairs_not_json.jsonl",
+                  "{\"id\": \"1\", \"correct\": {\"text\": \"a\"}, \"incorrect\": {\"text\": \"b\"}}\n{\n");
+    write_text_in(folder, "pairs_no_side.jsonl", "{\"id\": \"1\", \"correct\": {\"text\": \"a\"}}\n");
+    write_text_in(folder, "pairs_bad_piece.jsonl",
+                  "{\"id\": \"1\", \"correct\": {\"txt\": \"a\"}, \"incorrect\": {\"text\": \"b\"}}\n");
+    write_text_in(folder, "pairs_bad_units.jsonl",
+                  "{\"id\": \"1\", \"correct\": {\"units\": \"[Hu1\"}, \"incorrect\": {\"text\": \"b\"}}\n");
 }
 
 /* A side beyond the model's context. */
@@ -353,7 +346,7 @@ static void write_long_pair(void)
         text + sprintf(text, "{\"id\": \"long one\", \"correct\": {\"text\": \"a\"}, \"incorrect\": {\"text\": \"");
     memset(at, 'b', 5000);
     strcpy(at + 5000, "\"}}\n");
-    write_file("pairs_long.jsonl", text);
+    write_text_in(folder, "pairs_long.jsonl", text);
 }
 
 /* What a case's command begins with, and whether this machine can do it. */

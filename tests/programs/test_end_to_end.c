@@ -1,10 +1,10 @@
 /* The whole way in small, as a user walks it: ten recorded clips of Debian's pocketsphinx-testdata are prepared, a
  * model is trained for some steps, speaks, writes and is judged. What it learned does not matter here; that every piece
  * arrives does. */
+#include "support/files.h"
 #include "support/test_support.h"
 #include "support/tiny_corpus.h"
 
-#include "io/atomic_file.h"
 #include "io/audio.h"
 #include "io/json.h"
 
@@ -38,13 +38,6 @@ enum { CLIPS = sizeof clips / sizeof *clips };
 
 static char folder[600];
 
-static void write_file(const char *name, const char *text)
-{
-    char path[800];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    assert_ok(atomic_write(path, text, (int64_t)strlen(text)));
-}
-
 static void write_manifests(void)
 {
     static char speech[2][8192], text[2][8192];
@@ -56,10 +49,10 @@ static void write_manifests(void)
         line = text[clip->held_out] + strlen(text[clip->held_out]);
         sprintf(line, "{\"id\": \"text-%d\", \"text\": \"%s\"}\n", i, clip->text);
     }
-    write_file("speech.jsonl", speech[0]);
-    write_file("speech_held_out.jsonl", speech[1]);
-    write_file("text.jsonl", text[0]);
-    write_file("text_held_out.jsonl", text[1]);
+    write_text_in(folder, "speech.jsonl", speech[0]);
+    write_text_in(folder, "speech_held_out.jsonl", speech[1]);
+    write_text_in(folder, "text.jsonl", text[0]);
+    write_text_in(folder, "text_held_out.jsonl", text[1]);
 }
 
 static void write_configuration(void)
@@ -79,7 +72,7 @@ static void write_configuration(void)
         "train:\n  run: %s/run\n  steps: 6\n  validation_rows: 1\n  validate_every: 3\n  save_every: 3\n"
         "  learning_rate: 1e-3\n  warmup_steps: 2\n",
         folder, folder, folder, folder, folder, folder, folder, folder, folder, folder, folder, folder);
-    write_file("small.yaml", text);
+    write_text_in(folder, "small.yaml", text);
 }
 
 static char output[1 << 16];

@@ -2,13 +2,9 @@
 
 #include "support/test_support.h"
 
-#include "io/atomic_file.h"
-
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static int64_t below(struct rng *rng, int64_t bound)
 {
@@ -158,21 +154,4 @@ uint8_t *damage_bytes(struct rng *rng, const uint8_t *bytes, int64_t size, int64
         return shift(rng, bytes, size, damaged_size, what);
     *damaged_size = size;
     return damage_in_place(rng, bytes, size, what);
-}
-
-void write_plainly(const char *path, const void *bytes, int64_t size)
-{
-    /* Cut at the end: file systems that see a file emptied and written anew hurry it to the disk. */
-    int descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-    if (descriptor < 0)
-        fail_msg("cannot write %s", path);
-    for (int64_t done = 0; done < size;) {
-        ssize_t put = write(descriptor, (const char *)bytes + done, (size_t)(size - done));
-        if (put <= 0)
-            fail_msg("cannot write %s", path);
-        done += put;
-    }
-    if (ftruncate(descriptor, size) != 0)
-        fail_msg("cannot cut %s", path);
-    close(descriptor);
 }

@@ -52,7 +52,4 @@ void damaged_folder_close(struct damaged_folder *folder);
 /* Whether the text names one of the culprits. */
 bool damaged_folder_named(const struct damaged_folder *folder, const char *text);
 
-/* Writes bytes to a file without any ceremony: tests write hundreds of thousands. */
-void write_plainly(const char *path, const void *bytes, int64_t size);
-
 #endif

@@ -1,5 +1,6 @@
 #include "support/damage.h"
 
+#include "support/files.h"
 #include "support/test_support.h"
 
 #include "io/atomic_file.h"

@@ -5,7 +5,9 @@
 #include "data/shard_index.h"
 #include "io/atomic_file.h"
 
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 void build_dataset(const char *folder, enum dataset_kind kind, const struct shard_row *rows, int64_t count,
                    int64_t rows_per_shard)
@@ -36,4 +38,23 @@ void build_dataset(const char *folder, enum dataset_kind kind, const struct shar
     }
     assert_ok(shard_index_write(folder, &index));
     free(index.shards);
+}
+
+struct shard_row small_speech_row(const char *id)
+{
+    static const struct aligned_word words[] = {{0, 800, 0, 5}, {800, 1500, 6, 11}};
+    static uint16_t units[] = {1, 2, 0, 0, 0xffff, 2};
+    return (struct shard_row){.id = id,
+                              .id_length = (int64_t)strlen(id),
+                              .text = "hello there",
+                              .text_length = 11,
+                              .meta = "{}",
+                              .meta_length = 2,
+                              .speaker = "s",
+                              .speaker_length = 1,
+                              .words = words,
+                              .word_count = 2,
+                              .units = {{units, units, units}, {6, 3, 1}},
+                              .duration = 1920,
+                              .score = NAN};
 }

@@ -9,4 +9,8 @@
 void build_dataset(const char *folder, enum dataset_kind kind, const struct shard_row *rows, int64_t count,
                    int64_t rows_per_shard);
 
+/* A row of speech in which nothing is missing: two aligned words and some units, of those the smallest and the largest.
+ * `id` is borrowed. */
+struct shard_row small_speech_row(const char *id);
+
 #endif

@@ -167,6 +167,13 @@ void check_gradient(const char *what, double (*loss)(void *), void *argument, do
     }
 }
 
+double *doubles(int64_t count)
+{
+    double *memory = calloc((size_t)count + 1, sizeof(double));
+    assert_non_null(memory);
+    return memory;
+}
+
 double dot_product(const double *a, const double *b, int64_t count)
 {
     double total = 0;

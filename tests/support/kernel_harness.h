@@ -51,6 +51,18 @@ void assert_same_bits(const char *what, const struct tensor *a, const struct ten
 void check_gradient(const char *what, double (*loss)(void *), void *argument, double *x, const double *gradient,
                     int64_t count, struct rng *rng);
 
+/* Fails unless the operation refuses `good` after `change`, which sets a member of `p`, with a text that has `part`;
+ * needs `context`. */
+#define assert_refused(operation, good, change, part)                                                                  \
+    do {                                                                                                               \
+        struct operation p = good;                                                                                     \
+        change;                                                                                                        \
+        assert_fails(kernels_cpu()->operation(context, &p), STATUS_INTERNAL, part);                                    \
+    } while (0)
+
+/* Zeros; the caller frees. */
+double *doubles(int64_t count);
+
 double dot_product(const double *a, const double *b, int64_t count);
 
 #endif

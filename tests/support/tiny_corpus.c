@@ -1,74 +1,36 @@
 #include "support/tiny_corpus.h"
 
+#include "support/sentencepiece_builder.h"
+#include "support/test_support.h"
+
 #include "core/rng.h"
 #include "data/shard_index.h"
 #include "io/atomic_file.h"
 
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 
-/* ---- the text model: a SentencePiece ModelProto, field by field ---- */
-
-struct bytes {
-    uint8_t data[1 << 14];
-    size_t size;
-};
-
-static void put(struct bytes *out, const void *data, size_t size)
-{
-    memcpy(out->data + out->size, data, size);
-    out->size += size;
-}
-
-static void put_byte(struct bytes *out, unsigned value)
-{
-    uint8_t byte = (uint8_t)value;
-    put(out, &byte, 1);
-}
-
-/* pieces = 1 {piece = 1, score = 2 (float), type = 3}; all lengths are below 128. */
-static void put_piece(struct bytes *out, const char *piece, float score, unsigned type)
-{
-    size_t length = strlen(piece);
-    put_byte(out, 1 << 3 | 2);
-    put_byte(out, (unsigned)(2 + length + 5 + 2));
-    put_byte(out, 1 << 3 | 2);
-    put_byte(out, (unsigned)length);
-    put(out, piece, length);
-    put_byte(out, 2 << 3 | 5);
-    put(out, &score, 4);
-    put_byte(out, 3 << 3);
-    put_byte(out, type);
-}
+/* ---- the text model ---- */
 
 static enum status write_text_model(const char *path)
 {
     enum { NORMAL = 1, UNKNOWN = 2, CONTROL = 3, BYTE = 6 };
-    static struct bytes out;
-    out.size = 0;
-    put_piece(&out, "<unk>", 0, UNKNOWN);
-    put_piece(&out, "<s>", 0, CONTROL);
-    put_piece(&out, "</s>", 0, CONTROL);
+    struct bytes out = {0};
+    put_piece(&out, "<unk>", 5, 0, UNKNOWN);
+    put_piece(&out, "<s>", 3, 0, CONTROL);
+    put_piece(&out, "</s>", 4, 0, CONTROL);
     for (unsigned byte = 0; byte < 256; byte++) {
         char piece[8];
         snprintf(piece, sizeof piece, "<0x%02X>", byte);
-        put_piece(&out, piece, 0, BYTE);
+        put_piece(&out, piece, 6, 0, BYTE);
     }
-    put_piece(&out, "\xe2\x96\x81", -1, NORMAL);
-    for (char letter = 'a'; letter <= 'z'; letter++) {
-        char piece[2] = {letter, 0};
-        put_piece(&out, piece, (float)('a' - letter - 2), NORMAL);
-    }
-    /* trainer_spec = 2 {model_type = 3: BPE 2, byte_fallback = 35: true} */
-    static const uint8_t trainer[] = {2 << 3 | 2, 5, 3 << 3, 2, 0x98, 0x02, 1};
-    put(&out, trainer, sizeof trainer);
-    /* normalizer_spec = 3 {name = 1: "identity", add_dummy_prefix = 3, remove_extra_whitespaces = 4: false,
-     * escape_whitespaces = 5} */
-    static const uint8_t normalizer[] = {3 << 3 | 2, 16,  1 << 3 | 2, 8,      'i', 'd',    'e', 'n',    't',
-                                         'i',        't', 'y',        3 << 3, 1,   4 << 3, 0,   5 << 3, 1};
-    put(&out, normalizer, sizeof normalizer);
-    return atomic_write(path, out.data, (int64_t)out.size);
+    put_piece(&out, "\xe2\x96\x81", 3, -1, NORMAL);
+    for (char letter = 'a'; letter <= 'z'; letter++)
+        put_piece(&out, &letter, 1, (float)('a' - letter - 2), NORMAL);
+    put_specifications(&out, 2, 1); /* BPE; bytes where there is no piece */
+    enum status written = atomic_write(path, out.data, (int64_t)out.size);
+    bytes_free(&out);
+    return written;
 }
 
 /* ---- the datasets ---- */
@@ -154,6 +116,13 @@ enum status tiny_corpus_write(const char *folder, int64_t rows, uint64_t seed, s
     TRY(make_dataset(corpus->text, false, rows, seed));
 fail:
     return result;
+}
+
+void tiny_corpus_make(int64_t rows, uint64_t seed, struct tiny_corpus *corpus)
+{
+    char folder[600];
+    snprintf(folder, sizeof folder, "%s/corpus", test_directory());
+    assert_ok(tiny_corpus_write(folder, rows, seed, corpus));
 }
 
 enum status tiny_corpus_components(const struct tiny_corpus *corpus, struct components **components)

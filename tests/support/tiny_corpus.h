@@ -17,6 +17,9 @@ enum { TINY_HUBERT = 20, TINY_PITCH = 8, TINY_STYLE = 4, TINY_PIECES = 3 + 256 +
 /* Writes it below `folder`; `rows` utterances and as many texts, all from `seed`. */
 enum status tiny_corpus_write(const char *folder, int64_t rows, uint64_t seed, struct tiny_corpus *corpus);
 
+/* The same in test_directory()/corpus; fails the test. */
+void tiny_corpus_make(int64_t rows, uint64_t seed, struct tiny_corpus *corpus);
+
 /* The components that fit it: Expressive, without a speech tokenizer. */
 enum status tiny_corpus_components(const struct tiny_corpus *corpus, struct components **components);
 

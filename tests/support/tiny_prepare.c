@@ -1,4 +1,5 @@
 #include "support/tiny_prepare.h"
+#include "support/files.h"
 
 #include "support/process.h"
 #include "support/test_support.h"
@@ -11,13 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-static void write_text(const char *folder, const char *name, const char *text)
-{
-    char path[900];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    assert_ok(atomic_write(path, text, (int64_t)strlen(text)));
-}
 
 /* A second of noise that rises and falls. */
 static void write_clip(const char *folder, const char *name, uint64_t seed)
@@ -43,18 +37,19 @@ void tiny_prepare_make(const char *folder)
         assert_ok(make_directories(path));
         write_clip(path, "a.wav", 1);
         write_clip(path, "b.wav", (uint64_t)version);
-        write_text(path, "speech.jsonl",
-                   version == 1 ? "{\"id\": \"a\", \"audio\": \"a.wav\"}\n{\"id\": \"b\", \"audio\": \"b.wav\"}\n"
-                                : "{\"id\": \"a\", \"audio\": \"a.wav\"}\n{\"id\": \"c\", \"audio\": \"b.wav\"}\n");
-        write_text(path, "text.jsonl",
-                   version == 1 ? "{\"id\": \"a\", \"text\": \"abc def\"}\n{\"id\": \"b\", \"text\": \"fed\"}\n"
-                                : "{\"id\": \"a\", \"text\": \"abc def\"}\n{\"id\": \"b\", \"text\": \"cab fed\"}\n");
+        write_text_in(path, "speech.jsonl",
+                      version == 1 ? "{\"id\": \"a\", \"audio\": \"a.wav\"}\n{\"id\": \"b\", \"audio\": \"b.wav\"}\n"
+                                   : "{\"id\": \"a\", \"audio\": \"a.wav\"}\n{\"id\": \"c\", \"audio\": \"b.wav\"}\n");
+        write_text_in(path, "text.jsonl",
+                      version == 1
+                          ? "{\"id\": \"a\", \"text\": \"abc def\"}\n{\"id\": \"b\", \"text\": \"fed\"}\n"
+                          : "{\"id\": \"a\", \"text\": \"abc def\"}\n{\"id\": \"b\", \"text\": \"cab fed\"}\n");
     }
     snprintf(text, sizeof text,
              "tokenizer:\n  text_model: %s\n  units: 24\n  pitch_codes: 4\n  iterations: 3\n"
              "prepare:\n  fit: [speech]\n  threads: 1\n",
              corpus.text_model);
-    write_text(folder, "prepare.yaml", text);
+    write_text_in(folder, "prepare.yaml", text);
 }
 
 int tiny_prepare_run(const char *folder, int version, const char *out, const char *output, const char *const *variables)

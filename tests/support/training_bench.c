@@ -3,6 +3,7 @@
 #include "support/test_support.h"
 
 #include "core/thread_pool.h"
+#include "train/checkpoint.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -76,6 +77,18 @@ void training_bench_close(struct training_bench *bench)
         comm_destroy(bench->comm);
 }
 
+struct trainer *training_bench_resume(const struct training_bench *bench)
+{
+    char *path;
+    struct trainer *trainer;
+    assert_ok(checkpoint_newest(bench->train.run, false, &path));
+    assert_non_null(path);
+    assert_ok(trainer_create(&bench->setup, true, &trainer));
+    assert_ok(trainer_load(trainer, path));
+    free(path);
+    return trainer;
+}
+
 void training_bench_use_demo_sizes(struct training_bench *bench)
 {
     bench->data.sequence_length = 256;
@@ -88,6 +101,32 @@ void training_bench_use_demo_sizes(struct training_bench *bench)
     bench->model.rope_theta = 100000;
     bench->model.initializer_deviation = 0.02;
     bench->train.schedule = (struct schedule_settings){SCHEDULE_COSINE, 4e-3, 2e-4, 10};
+}
+
+/* ---- lanes ---- */
+
+void untouched_lanes_open(const struct training_bench *bench, struct untouched_lanes *untouched)
+{
+    for (int i = 0; i < 2; i++)
+        assert_ok(dataset_open(bench->folders[i], &untouched->datasets[i]));
+    struct lanes_options options = trainer_lanes_options(&bench->data, (uint64_t)bench->train.seed);
+    struct interleaver interleaver = trainer_interleaver(&bench->data, bench->components);
+    assert_ok(lanes_create(&options, &interleaver, untouched->datasets, 2, &untouched->lanes));
+}
+
+void untouched_lanes_close(struct untouched_lanes *untouched)
+{
+    lanes_destroy(untouched->lanes);
+    for (int i = 0; i < 2; i++)
+        dataset_close(untouched->datasets[i]);
+}
+
+void untouched_lanes_documents(const struct untouched_lanes *untouched, int64_t lane, char *text)
+{
+    const char *const *names;
+    int64_t count = lanes_last_documents(untouched->lanes, lane, &names);
+    for (int64_t i = 0; i < count; i++)
+        strcat(strcat(text, names[i]), " ");
 }
 
 /* ---- states ---- */

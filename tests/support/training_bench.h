@@ -5,6 +5,7 @@
 
 #include "support/tiny_corpus.h"
 
+#include "data/lanes.h"
 #include "train/trainer.h"
 
 struct training_bench {
@@ -27,8 +28,22 @@ void training_bench_open(struct training_bench *bench, const struct tiny_corpus 
                          struct comm *comm, int threads);
 void training_bench_close(struct training_bench *bench);
 
+/* The newest checkpoint of the bench's run, in a trainer that knows nothing else. */
+struct trainer *training_bench_resume(const struct training_bench *bench);
+
 /* configs/demo.yaml's model and batch: four layers of 128, eight lanes of 256. */
 void training_bench_use_demo_sizes(struct training_bench *bench);
+
+/* The lanes that a trainer of this bench would read, and that none has touched. */
+struct untouched_lanes {
+    struct dataset *datasets[2];
+    struct lanes *lanes;
+};
+void untouched_lanes_open(const struct training_bench *bench, struct untouched_lanes *untouched);
+void untouched_lanes_close(struct untouched_lanes *untouched);
+
+/* Appends the documents of the lane's last row to `text`, as trainer_last_documents writes them. */
+void untouched_lanes_documents(const struct untouched_lanes *untouched, int64_t lane, char *text);
 
 /* Weights, masters and moments of one rank, copied. */
 struct training_state {

@@ -1,10 +1,10 @@
 #include "sentencepiece_models.h"
 
+#include "support/files.h"
 #include "support/test_support.h"
 #include "text/protobuf.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -25,13 +25,6 @@ struct bytes read_file(const char *path)
         bytes_add(&bytes, block, got);
     fclose(file);
     return bytes;
-}
-
-void write_file(const char *path, const struct bytes *bytes)
-{
-    FILE *file = fopen(path, "wb");
-    if (!file || fwrite(bytes->data, 1, bytes->size, file) != bytes->size || fclose(file) != 0)
-        fail_msg("cannot write %s", path);
 }
 
 size_t put_utf8(char *text, uint32_t code)
@@ -67,7 +60,7 @@ static void write_scripts(const char *path)
             bytes_add(&lines, word == 3 ? "\n" : " ", 1);
         }
     }
-    write_file(path, &lines);
+    write_plainly(path, lines.data, (int64_t)lines.size);
     bytes_free(&lines);
 }
 
@@ -177,7 +170,7 @@ void make_variant(const char *from, const char *to, const struct variant *varian
     put_bytes(&made, 3, normalizer.data, normalizer.size);
     put_bytes(&made, 2, trainer.data, trainer.size);
     snprintf(path, sizeof path, FOLDER "/%s.model", to);
-    write_file(path, &made);
+    write_plainly(path, made.data, (int64_t)made.size);
     bytes_free(&file);
     bytes_free(&made);
     bytes_free(&normalizer);

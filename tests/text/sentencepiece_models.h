@@ -36,8 +36,6 @@ struct variant {
 /* A copy of the model `from` with other flags and types, named `to`. */
 void make_variant(const char *from, const char *to, const struct variant *variant);
 
-void write_file(const char *path, const struct bytes *bytes);
-
 size_t put_utf8(char *text, uint32_t code); /* the bytes written */
 
 #endif

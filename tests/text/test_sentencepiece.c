@@ -1,6 +1,7 @@
 /* Our SentencePiece against the library (libsentencepiece 0.1.97, linked live): ids and decoded bytes on random and
  * real strings, for models trained here by spm_train and for variants of them with other flags and piece types. */
 #include "sentencepiece_models.h"
+#include "support/files.h"
 #include "support/test_support.h"
 
 #include <stdio.h>
@@ -342,7 +343,7 @@ static void runs_of_spaces_equal_the_library(void **state)
         "th",  SPACE SPACE, SPACE "th", SPACE SPACE SPACE SPACE, "he", SPACE SPACE "a", SPACE "b", SPACE SPACE SPACE,
         "the", NULL};
     struct bytes file = build_small_model(pieces, 1);
-    write_file("text-models/spaces.model", &file);
+    write_plainly("text-models/spaces.model", file.data, (int64_t)file.size);
     bytes_free(&file);
     check_fixture("spaces", 4000, true);
 }
@@ -459,7 +460,7 @@ static void write_random_model(struct rng *rng, const char *path)
         put_piece(&model, text, strlen(text), -(float)rng_below(rng, 6), type);
     }
     put_specifications(&model, 2, byte_fallback);
-    write_file(path, &model);
+    write_plainly(path, model.data, (int64_t)model.size);
     bytes_free(&model);
 }
 

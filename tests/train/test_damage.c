@@ -35,13 +35,11 @@ static const char *const names[] = {"MANIFEST",
 
 static void make_components(struct components **components)
 {
-    char folder[600];
     struct tiny_corpus corpus;
     struct speech_clip clips[SPEECH_CLIPS];
     const struct speech_tokenizer_options small = {
         .units = 8, .pitch_codes = 8, .style_codes = 1, .iterations = 2, .seed = 5};
-    snprintf(folder, sizeof folder, "%s/corpus", test_directory());
-    assert_ok(tiny_corpus_write(folder, 2, test_seed(), &corpus));
+    tiny_corpus_make(2, test_seed(), &corpus);
     speech_clips_load(clips);
     speech_clips_fit(clips, 6, 7, &small, 0, "speech", speech_folder);
     speech_clips_free(clips);

@@ -1,14 +1,12 @@
 /* One, two, three, four and six ranks, and changes between them at resumes, with other weights of the sources too: the
  * model is given the same tokens and the log the same documents, lane by lane, over ends of epochs. What they should be
  * comes from lanes that no trainer has touched; those are judged in tests/data/test_lanes_random.c. */
+#include "support/ranks.h"
 #include "support/test_support.h"
 #include "support/training_bench.h"
 
-#include "data/lanes.h"
 #include "io/json.h"
-#include "train/checkpoint.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,30 +33,25 @@ static void bench_open(struct training_bench *bench, const char *run, struct com
     memcpy(bench->data.weights, weights, sizeof bench->data.weights);
 }
 
-static void expect_part(struct training_bench *bench, struct dataset *const *datasets, json_t *states[LANES],
-                        struct lane_step steps[STEPS][LANES])
+static void expect_part(const struct training_bench *bench, json_t *states[LANES], struct lane_step steps[STEPS][LANES])
 {
-    struct lanes *lanes;
-    struct lanes_options options = trainer_lanes_options(&bench->data, (uint64_t)bench->train.seed);
-    struct interleaver interleaver = trainer_interleaver(&bench->data, bench->components);
-    assert_ok(lanes_create(&options, &interleaver, datasets, 2, &lanes));
+    struct untouched_lanes untouched;
+    untouched_lanes_open(bench, &untouched);
+    struct lanes *lanes = untouched.lanes;
     for (int lane = 0; lane < LANES; lane++) {
         if (states[lane])
             assert_ok(lanes_restore(lanes, lane, states[lane]));
         for (int step = 0; step < STEPS; step++) {
             struct lane_step *row = &steps[step][lane];
             int32_t starts[LENGTH];
-            const char *const *names;
             assert_ok(lanes_next(lanes, lane, row->ids, row->targets, starts));
-            int64_t count = lanes_last_documents(lanes, lane, &names);
             *row->documents = 0;
-            for (int64_t i = 0; i < count; i++)
-                strcat(strcat(row->documents, names[i]), " ");
+            untouched_lanes_documents(&untouched, lane, row->documents);
         }
         json_decref(states[lane]);
         assert_ok(lanes_save(lanes, lane, &states[lane]));
     }
-    lanes_destroy(lanes);
+    untouched_lanes_close(&untouched);
 }
 
 static void expect(bool mixed, struct lane_step steps[ALL][LANES])
@@ -66,13 +59,8 @@ static void expect(bool mixed, struct lane_step steps[ALL][LANES])
     json_t *states[LANES] = {0};
     for (int part = 0; part < PARTS; part++) {
         struct training_bench bench;
-        struct dataset *datasets[2];
         bench_open(&bench, "unused", NULL, mixtures[mixed ? part : 0]);
-        for (int i = 0; i < 2; i++)
-            assert_ok(dataset_open(bench.folders[i], &datasets[i]));
-        expect_part(&bench, datasets, states, steps + part * STEPS);
-        for (int i = 0; i < 2; i++)
-            dataset_close(datasets[i]);
+        expect_part(&bench, states, steps + part * STEPS);
         training_bench_close(&bench);
     }
     for (int s = 0; s < SOURCE_KINDS && !mixed; s++) { /* ends of epochs were passed */
@@ -108,21 +96,20 @@ static enum status watched_cross_entropy(const struct device_context *context, c
     return kernels_cpu()->cross_entropy(context, p);
 }
 
-struct rank_thread {
-    struct comm *comm;
+struct rank_job {
     const char *run;
     const double *weights;
     int first, last; /* steps, from 0; last is not taken */
     const struct lane_step (*expected)[LANES];
 };
 
-static void check_step(const struct rank_thread *rank, const struct trainer *trainer, int step)
+static void check_step(const struct rank_job *job, struct comm *comm, const struct trainer *trainer, int step)
 {
-    int ranks = comm_size(rank->comm);
+    int ranks = comm_size(comm);
     char documents[LANES * 2000] = "";
     int64_t at = 0;
-    for (int lane = comm_rank(rank->comm); lane < LANES; lane += ranks, at += LENGTH) {
-        const struct lane_step *row = &rank->expected[step][lane];
+    for (int lane = comm_rank(comm); lane < LANES; lane += ranks, at += LENGTH) {
+        const struct lane_step *row = &job->expected[step][lane];
         if (memcmp(given.ids + at, row->ids, sizeof row->ids) != 0 ||
             memcmp(given.targets + at, row->targets, sizeof row->targets) != 0)
             fail_msg("step %d, lane %d with %d ranks: other tokens", step + 1, lane, ranks);
@@ -135,49 +122,28 @@ static void check_step(const struct rank_thread *rank, const struct trainer *tra
     free(found);
 }
 
-static void *rank_main(void *pointer)
+static void train_rank(struct comm *comm, void *argument)
 {
-    struct rank_thread *rank = pointer;
+    const struct rank_job *job = argument;
     struct training_bench bench;
     struct trainer *trainer;
-    bench_open(&bench, rank->run, rank->comm, rank->weights);
+    bench_open(&bench, job->run, comm, job->weights);
     bench.kernels.embedding_forward = watched_embedding;
     bench.kernels.cross_entropy = watched_cross_entropy;
-    assert_ok(trainer_create(&bench.setup, rank->first > 0, &trainer));
-    if (rank->first > 0) {
-        char *path;
-        assert_ok(checkpoint_newest(rank->run, false, &path));
-        assert_ok(trainer_load(trainer, path));
-        free(path);
-    }
-    assert_int_equal(trainer_steps_done(trainer), rank->first);
-    for (int step = rank->first; step < rank->last; step++) {
+    if (job->first > 0)
+        trainer = training_bench_resume(&bench);
+    else
+        assert_ok(trainer_create(&bench.setup, false, &trainer));
+    assert_int_equal(trainer_steps_done(trainer), job->first);
+    for (int step = job->first; step < job->last; step++) {
         struct step_result result;
         given.id_count = given.target_count = 0;
         assert_ok(trainer_step(trainer, &result));
-        check_step(rank, trainer, step);
+        check_step(job, comm, trainer, step);
     }
-    assert_ok(trainer_save(trainer, rank->run));
+    assert_ok(trainer_save(trainer, job->run));
     trainer_destroy(trainer);
     training_bench_close(&bench);
-    return NULL;
-}
-
-static void run_ranks(int count, struct rank_thread what)
-{
-    struct comm *comms[LANES];
-    struct rank_thread threads[LANES];
-    pthread_t handles[LANES];
-    assert_ok(comm_create_in_process(count, comms));
-    for (int r = 0; r < count; r++) {
-        threads[r] = what;
-        threads[r].comm = comms[r];
-        assert_int_equal(pthread_create(&handles[r], NULL, rank_main, &threads[r]), 0);
-    }
-    for (int r = 0; r < count; r++) {
-        assert_int_equal(pthread_join(handles[r], NULL), 0);
-        comm_destroy(comms[r]);
-    }
 }
 
 static void any_number_of_ranks_trains_on_the_same_tokens(void **state)
@@ -188,11 +154,11 @@ static void any_number_of_ranks_trains_on_the_same_tokens(void **state)
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         char run[600];
         snprintf(run, sizeof run, "%s/ranks-%d", test_directory(), counts[i]);
-        run_ranks(counts[i],
-                  (struct rank_thread){.run = run,
-                                       .weights = mixtures[0],
-                                       .last = ALL,
-                                       .expected = (const struct lane_step(*)[LANES])expected_of_one_mixture});
+        struct rank_job job = {.run = run,
+                               .weights = mixtures[0],
+                               .last = ALL,
+                               .expected = (const struct lane_step(*)[LANES])expected_of_one_mixture};
+        assert_ok(ranks_run(counts[i], train_rank, &job, 0));
     }
 }
 
@@ -205,22 +171,23 @@ static void a_resume_may_change_ranks_and_weights(void **state)
         for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
             char run[600];
             snprintf(run, sizeof run, "%s/chain-%d-%zu", test_directory(), mixed, i);
-            for (int part = 0; part < PARTS; part++)
-                run_ranks(counts[i][part], (struct rank_thread){.run = run,
-                                                                .weights = mixtures[mixed ? part : 0],
-                                                                .first = part * STEPS,
-                                                                .last = (part + 1) * STEPS,
-                                                                .expected = (const struct lane_step(*)[LANES])(
-                                                                    mixed ? expected : expected_of_one_mixture)});
+            for (int part = 0; part < PARTS; part++) {
+                struct rank_job job = {
+                    .run = run,
+                    .weights = mixtures[mixed ? part : 0],
+                    .first = part * STEPS,
+                    .last = (part + 1) * STEPS,
+                    .expected = (const struct lane_step(*)[LANES])(mixed ? expected : expected_of_one_mixture)};
+                assert_ok(ranks_run(counts[i][part], train_rank, &job, 0));
+            }
         }
 }
 
 static int make_corpus(void **state)
 {
     (void)state;
-    char folder[600];
-    snprintf(folder, sizeof folder, "%s/corpus", test_directory());
-    return tiny_corpus_write(folder, ROWS, test_seed(), &corpus) == STATUS_OK ? 0 : -1;
+    tiny_corpus_make(ROWS, test_seed(), &corpus);
+    return 0;
 }
 
 int main(void)

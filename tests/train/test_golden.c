@@ -11,7 +11,6 @@
 #include "support/test_support.h"
 #include "support/training_bench.h"
 
-#include "data/lanes.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
 #include "io/safetensors.h"
@@ -114,24 +113,17 @@ static void write_batches(struct training_bench *bench, const char *folder)
 {
     static int32_t arrays[3][STEPS][BATCH];
     static const char *const names[] = {"ids", "targets", "starts"};
-    struct dataset *datasets[2];
-    struct lanes *lanes;
+    struct untouched_lanes untouched;
     struct atomic_directory *directory;
     struct output_file *file;
     struct tensor_info infos[3];
     const void *data[3];
-    for (int i = 0; i < 2; i++)
-        assert_ok(dataset_open(bench->folders[i], &datasets[i]));
-    struct lanes_options options = trainer_lanes_options(&bench->data, (uint64_t)bench->train.seed);
-    struct interleaver interleaver = trainer_interleaver(&bench->data, bench->components);
-    assert_ok(lanes_create(&options, &interleaver, datasets, 2, &lanes));
+    untouched_lanes_open(bench, &untouched);
     for (int step = 0; step < STEPS; step++)
         for (int lane = 0; lane < LANES; lane++)
-            assert_ok(lanes_next(lanes, lane, arrays[0][step] + lane * LENGTH, arrays[1][step] + lane * LENGTH,
-                                 arrays[2][step] + lane * LENGTH));
-    lanes_destroy(lanes);
-    for (int i = 0; i < 2; i++)
-        dataset_close(datasets[i]);
+            assert_ok(lanes_next(untouched.lanes, lane, arrays[0][step] + lane * LENGTH,
+                                 arrays[1][step] + lane * LENGTH, arrays[2][step] + lane * LENGTH));
+    untouched_lanes_close(&untouched);
     for (int i = 0; i < 3; i++) {
         infos[i] = (struct tensor_info){names[i], DTYPE_I32, 3, {STEPS, LANES, LENGTH}, (int64_t)sizeof arrays[i]};
         data[i] = arrays[i];
@@ -201,9 +193,8 @@ static int write_all(const char *folder)
 static int make_corpus(void **state)
 {
     (void)state;
-    char folder[600];
-    snprintf(folder, sizeof folder, "%s/corpus", test_directory());
-    return tiny_corpus_write(folder, 40, 20240208, &corpus) == STATUS_OK ? 0 : -1;
+    tiny_corpus_make(40, 20240208, &corpus);
+    return 0;
 }
 
 int main(int argc, char **argv)

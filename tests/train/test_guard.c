@@ -2,6 +2,7 @@
  * first steps and right after a resume. Nothing changes on any rank, all ranks agree, and the run goes on as it would
  * have without that batch, whatever was wrong with it. */
 #include "support/poison.h"
+#include "support/ranks.h"
 #include "support/test_support.h"
 #include "support/training_bench.h"
 
@@ -9,7 +10,6 @@
 #include "train/checkpoint.h"
 
 #include <math.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,9 +34,8 @@ struct rank_result {
     json_t *state; /* of the checkpoint after the last step; rank 0 alone */
 };
 
-struct rank_thread {
+struct rank_job {
     const struct scenario *scenario;
-    struct comm *comm;
     const char *run;
     struct rank_result result;
 };
@@ -46,30 +45,17 @@ static bool is_due(const struct scenario *scenario, int step)
     return step >= scenario->first && step <= scenario->last;
 }
 
-/* The run's newest checkpoint, in a trainer that knows nothing else. */
-static struct trainer *resume(struct training_bench *bench, const char *run)
-{
-    char *path;
-    struct trainer *trainer;
-    assert_ok(checkpoint_newest(run, false, &path));
-    assert_non_null(path);
-    assert_ok(trainer_create(&bench->setup, true, &trainer));
-    assert_ok(trainer_load(trainer, path));
-    free(path);
-    return trainer;
-}
-
-static void one_step(const struct rank_thread *rank, struct trainer *trainer, int step, struct rank_result *result)
+static void one_step(const struct scenario *scenario, int rank, struct trainer *trainer, int step,
+                     struct rank_result *result)
 {
     char what[120];
-    const struct scenario *scenario = rank->scenario;
     struct training_state before = training_state_copy(trainer);
     struct step_result *taken = &result->steps[step - 1];
     result->statuses[step - 1] = trainer_step(trainer, taken);
     struct training_state after = training_state_copy(trainer);
     assert_int_equal(taken->step, step);
-    snprintf(what, sizeof what, "%s, %d ranks, rank %d, step %d", poison_name(scenario->kind), scenario->ranks,
-             comm_rank(rank->comm), step);
+    snprintf(what, sizeof what, "%s, %d ranks, rank %d, step %d", poison_name(scenario->kind), scenario->ranks, rank,
+             step);
     if (taken->skipped) {
         training_state_assert_equal(what, &after, &before);
         char *documents = trainer_last_documents(trainer);
@@ -85,13 +71,13 @@ static void one_step(const struct rank_thread *rank, struct trainer *trainer, in
     training_state_free(&after);
 }
 
-static void *rank_main(void *pointer)
+static void train_rank(struct comm *comm, void *argument)
 {
-    struct rank_thread *rank = pointer;
-    const struct scenario *scenario = rank->scenario;
+    struct rank_job *job = argument;
+    const struct scenario *scenario = job->scenario;
     struct training_bench bench;
     struct trainer *trainer;
-    training_bench_open(&bench, &corpus, rank->run, rank->comm, 1);
+    training_bench_open(&bench, &corpus, job->run, comm, 1);
     bench.train.dtype = scenario->dtype;
     bench.train.spike_deviations = scenario->spike_deviations;
     bench.train.spike_window = WINDOW;
@@ -100,44 +86,36 @@ static void *rank_main(void *pointer)
     int64_t elements = trainer_model(trainer)->layout.elements;
     const struct parameter_view *head = parameter_layout_find(&trainer_model(trainer)->layout, "lm_head.weight");
     assert_int_equal(head->offset + head->count, elements); /* no padding at the end: any share below 1 is a weight */
-    bool poisoned = scenario->poisoned_rank == comm_rank(rank->comm);
+    bool poisoned = scenario->poisoned_rank == comm_rank(comm);
     poison_begin(poisoned ? scenario->kind : POISON_NONE, scenario->first, scenario->last,
                  (int64_t)(scenario->element * (double)elements));
     for (int step = 1; step <= STEPS; step++) {
         if (step == scenario->resume_at) {
-            assert_ok(trainer_save(trainer, rank->run));
+            assert_ok(trainer_save(trainer, job->run));
             trainer_destroy(trainer);
-            trainer = resume(&bench, rank->run);
+            trainer = training_bench_resume(&bench);
         }
-        one_step(rank, trainer, step, &rank->result);
-        if (rank->result.statuses[step - 1] != STATUS_OK)
+        one_step(scenario, comm_rank(comm), trainer, step, &job->result);
+        if (job->result.statuses[step - 1] != STATUS_OK)
             break;
     }
-    assert_ok(trainer_save(trainer, rank->run));
-    rank->result.last = training_state_copy(trainer);
+    assert_ok(trainer_save(trainer, job->run));
+    job->result.last = training_state_copy(trainer);
     trainer_destroy(trainer);
     training_bench_close(&bench);
-    return NULL;
 }
 
 static void run(const struct scenario *scenario, struct rank_result results[RANKS])
 {
     static int number;
     char folder[700], *path;
-    struct comm *comms[RANKS];
-    struct rank_thread threads[RANKS];
-    pthread_t handles[RANKS];
+    struct rank_job jobs[RANKS];
     snprintf(folder, sizeof folder, "%s/run-%d", test_directory(), number++);
-    assert_ok(comm_create_in_process(scenario->ranks, comms));
-    for (int r = 0; r < scenario->ranks; r++) {
-        threads[r] = (struct rank_thread){.scenario = scenario, .comm = comms[r], .run = folder};
-        assert_int_equal(pthread_create(&handles[r], NULL, rank_main, &threads[r]), 0);
-    }
-    for (int r = 0; r < scenario->ranks; r++) {
-        assert_int_equal(pthread_join(handles[r], NULL), 0);
-        comm_destroy(comms[r]);
-        results[r] = threads[r].result;
-    }
+    for (int r = 0; r < scenario->ranks; r++)
+        jobs[r] = (struct rank_job){.scenario = scenario, .run = folder};
+    assert_ok(ranks_run(scenario->ranks, train_rank, jobs, sizeof *jobs));
+    for (int r = 0; r < scenario->ranks; r++)
+        results[r] = jobs[r].result;
     assert_ok(checkpoint_newest(folder, false, &path));
     assert_ok(checkpoint_read_state(path, &results[0].state));
     free(path);
@@ -319,9 +297,8 @@ static void a_fourth_in_a_row_stops_all_ranks(void **state)
 static int make_corpus(void **state)
 {
     (void)state;
-    char folder[600];
-    snprintf(folder, sizeof folder, "%s/corpus", test_directory());
-    return tiny_corpus_write(folder, 40, test_seed(), &corpus) == STATUS_OK ? 0 : -1;
+    tiny_corpus_make(40, test_seed(), &corpus);
+    return 0;
 }
 
 int main(void)

@@ -1,17 +1,16 @@
 /* A run that meets steps it must not take: the log names the rows of every rank, the metrics say what was skipped,
  * three in a row are survived, a fourth stops the run with its last good checkpoint left, from which it goes on. */
 #include "support/poison.h"
+#include "support/ranks.h"
 #include "support/test_support.h"
 #include "support/training_bench.h"
 
-#include "data/lanes.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
 #include "train/checkpoint.h"
 #include "train/run.h"
 
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,29 +30,18 @@ struct expected_rows {
 static void expect_rows(struct expected_rows *expected)
 {
     struct training_bench bench;
-    struct dataset *datasets[2];
-    struct lanes *lanes;
+    struct untouched_lanes untouched;
     int32_t ids[64], targets[64], starts[64];
     training_bench_open(&bench, &corpus, "unused", NULL, 1);
     assert_int_equal(bench.data.sequence_length, 64);
-    for (int i = 0; i < 2; i++)
-        assert_ok(dataset_open(bench.folders[i], &datasets[i]));
-    struct lanes_options options = trainer_lanes_options(&bench.data, (uint64_t)bench.train.seed);
-    struct interleaver interleaver = trainer_interleaver(&bench.data, bench.components);
-    assert_ok(lanes_create(&options, &interleaver, datasets, 2, &lanes));
+    untouched_lanes_open(&bench, &untouched);
     memset(expected, 0, sizeof *expected);
     for (int step = 0; step < MAX_STEPS; step++)
-        for (int64_t lane = 0; lane < options.lanes; lane++) {
-            const char *const *names;
-            char *text = expected->documents[step][lane % RANKS];
-            assert_ok(lanes_next(lanes, lane, ids, targets, starts));
-            int64_t count = lanes_last_documents(lanes, lane, &names);
-            for (int64_t i = 0; i < count; i++)
-                strcat(strcat(text, names[i]), " ");
+        for (int64_t lane = 0; lane < bench.data.lanes; lane++) {
+            assert_ok(lanes_next(untouched.lanes, lane, ids, targets, starts));
+            untouched_lanes_documents(&untouched, lane, expected->documents[step][lane % RANKS]);
         }
-    lanes_destroy(lanes);
-    for (int i = 0; i < 2; i++)
-        dataset_close(datasets[i]);
+    untouched_lanes_close(&untouched);
     training_bench_close(&bench);
 }
 
@@ -85,29 +73,27 @@ static void check_log(const char *log, const struct expected_rows *expected, con
 
 /* ---- runs ---- */
 
-struct rank_thread {
-    struct comm *comm;
+struct rank_job {
     const char *run;
     enum poison_kind kind;
     int first, last, steps;
     enum status status;
 };
 
-static void *rank_main(void *pointer)
+static void train_rank(struct comm *comm, void *argument)
 {
-    struct rank_thread *rank = pointer;
+    struct rank_job *job = argument;
     struct training_bench bench;
     struct run_options options = {.resume = RESUME_AUTO, .command = "test"};
-    training_bench_open(&bench, &corpus, rank->run, rank->comm, 1);
-    bench.train.steps = rank->steps;
+    training_bench_open(&bench, &corpus, job->run, comm, 1);
+    bench.train.steps = job->steps;
     bench.train.save_every = 2;
     bench.train.spike_deviations = 20;
     bench.train.spike_window = 8;
     poison_kernels(&bench.kernels);
-    poison_begin(comm_rank(rank->comm) == 1 ? rank->kind : POISON_NONE, rank->first, rank->last, 5);
-    rank->status = run_train(&bench.setup, &options);
+    poison_begin(comm_rank(comm) == 1 ? job->kind : POISON_NONE, job->first, job->last, 5);
+    job->status = run_train(&bench.setup, &options);
     training_bench_close(&bench);
-    return NULL;
 }
 
 /* Runs with standard error in a file; its text is for the caller. */
@@ -115,28 +101,20 @@ static char *run(const char *folder, enum poison_kind kind, int first, int last,
 {
     char path[700], *log;
     int64_t size;
-    struct comm *comms[RANKS];
-    struct rank_thread threads[RANKS];
-    pthread_t handles[RANKS];
+    struct rank_job jobs[RANKS];
     snprintf(path, sizeof path, "%s/log", test_directory());
     int file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600), kept = dup(STDERR_FILENO);
     assert_true(file >= 0 && kept >= 0);
     dup2(file, STDERR_FILENO);
     close(file);
-    enum status created = comm_create_in_process(RANKS, comms);
-    for (int r = 0; r < RANKS && created == STATUS_OK; r++) {
-        threads[r] = (struct rank_thread){comms[r], folder, kind, first, last, steps, STATUS_INTERNAL};
-        pthread_create(&handles[r], NULL, rank_main, &threads[r]);
-    }
-    for (int r = 0; r < RANKS && created == STATUS_OK; r++) {
-        pthread_join(handles[r], NULL);
-        comm_destroy(comms[r]);
-    }
+    for (int r = 0; r < RANKS; r++)
+        jobs[r] = (struct rank_job){folder, kind, first, last, steps, STATUS_INTERNAL};
+    enum status made = ranks_run(RANKS, train_rank, jobs, sizeof *jobs);
     dup2(kept, STDERR_FILENO);
     close(kept);
-    assert_ok(created);
+    assert_ok(made);
     for (int r = 0; r < RANKS; r++)
-        assert_int_equal(threads[r].status, expected);
+        assert_int_equal(jobs[r].status, expected);
     assert_ok(file_read(path, 1 << 24, (void **)&log, &size));
     return log;
 }
@@ -215,9 +193,8 @@ static void a_fourth_stops_and_the_last_good_checkpoint_goes_on(void **state)
 static int make_corpus(void **state)
 {
     (void)state;
-    char folder[600];
-    snprintf(folder, sizeof folder, "%s/corpus", test_directory());
-    return tiny_corpus_write(folder, 40, test_seed(), &corpus) == STATUS_OK ? 0 : -1;
+    tiny_corpus_make(40, test_seed(), &corpus);
+    return 0;
 }
 
 int main(void)

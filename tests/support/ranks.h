@@ -1,0 +1,16 @@
+/* Ranks of one test as threads of it. */
+#ifndef SPIRITLM_TESTS_RANKS_H
+#define SPIRITLM_TESTS_RANKS_H
+
+#include "comm/comm.h"
+
+#include <stddef.h>
+
+enum { MAX_TEST_RANKS = 12 };
+
+/* Calls `work` on `count` ranks at once and waits for all. Rank r is given element r of `arguments`, elements of `size`
+ * bytes; with size 0 all are given the same. A failed assertion in `work` ends the whole program. Returns the status of
+ * making the ranks, so that a caller who redirected standard error can put it right before the test fails. */
+enum status ranks_run(int count, void (*work)(struct comm *comm, void *argument), void *arguments, size_t size);
+
+#endif
