@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { GUARD_MAX_SKIPS = 3 }; /* more in a row stop the run */
+enum { GUARD_STOPS_AT = 3 }; /* skipped steps in a row stop the run */
 
 struct guard; /* opaque: two windows (loss, gradient norm) and the run of skips */
 

@@ -263,9 +263,9 @@ enum status trainer_step(struct trainer *trainer, struct step_result *out)
         TRY(optimizer_update(trainer->optimizer, out->learning_rate, ++trainer->updates));
     trainer->steps++;
     trainer->tokens += out->tokens;
-    if (guard_skips_in_a_row(trainer->guard) > GUARD_MAX_SKIPS)
-        FAIL(STATUS_CORRUPT, "step %lld: %s, and so it was in the %d steps before: stopped", (long long)out->step,
-             out->skipped, (int)GUARD_MAX_SKIPS);
+    if (guard_skips_in_a_row(trainer->guard) >= GUARD_STOPS_AT)
+        FAIL(STATUS_CORRUPT, "step %lld: %s; that is %d bad steps in a row: stopped", (long long)out->step,
+             out->skipped, (int)GUARD_STOPS_AT);
 fail:
     return result;
 }

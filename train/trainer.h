@@ -43,8 +43,7 @@ struct trainer;
 enum status trainer_create(const struct trainer_setup *setup, bool empty, struct trainer **trainer);
 void trainer_destroy(struct trainer *trainer);
 
-/* Forward, backward, reduce, judge, update. STATUS_CORRUPT after GUARD_MAX_SKIPS skipped steps in a row and one more.
- */
+/* Forward, backward, reduce, judge, update. STATUS_CORRUPT at GUARD_STOPS_AT skipped steps in a row. */
 enum status trainer_step(struct trainer *trainer, struct step_result *result);
 
 /* Losses on the held-out rows of one source; counts are zero when there are none. All ranks call. */

@@ -138,7 +138,7 @@ static void a_nan_changes_no_weight_and_too_many_stop(void **state)
     assert_ok(trainer_step(trainer, &step)); /* healed: it goes on */
     assert_null(step.skipped);
     weights[norm->offset] = INFINITY;
-    for (int i = 0; i < 3; i++)
+    for (int i = 1; i < GUARD_STOPS_AT; i++)
         assert_ok(trainer_step(trainer, &step));
     assert_fails(trainer_step(trainer, &step), STATUS_CORRUPT, "stopped");
     training_state_free(&before);
