@@ -177,22 +177,15 @@ fail:
     return result;
 }
 
+/* null: the component is absent, which is all zeros. */
 static enum status parse_fingerprint(const char *where, const json_t *root, enum component component,
                                      struct sha256 *hash)
 {
-    const json_t *value = json_object_get(json_object_get(root, "fingerprints"), component_name(component));
-    const char *text = json_string_value(value);
+    const json_t *fingerprints = json_object_get(root, "fingerprints");
     *hash = (struct sha256){{0}};
-    if (json_is_null(value))
+    if (json_is_null(json_object_get(fingerprints, component_name(component))))
         return STATUS_OK;
-    for (int i = 0; i < 32; i++) {
-        unsigned byte;
-        if (!text || strlen(text) != 64 || sscanf(text + 2 * i, "%2x", &byte) != 1)
-            return status_set(STATUS_CORRUPT, "%s: the fingerprint of \"%s\" is not 64 hexadecimal digits", where,
-                              component_name(component));
-        hash->bytes[i] = (uint8_t)byte;
-    }
-    return STATUS_OK;
+    return json_get_hash(where, fingerprints, component_name(component), hash);
 }
 
 static enum status read_ready_units(const char *where, const json_t *root, struct components_options *options)
