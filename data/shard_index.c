@@ -9,7 +9,6 @@
 
 enum { INDEX_FORMAT = 1, PATH_LENGTH = 4096, TEXT_INDENT = 1, INDEX_MAX_BYTES = 256 << 20 };
 
-static const char *const stream_names[STREAM_COUNT] = {"hubert", "pitch", "style"};
 static const int64_t COUNT_LIMIT = INT64_MAX / 4;
 
 const char *dataset_kind_name(enum dataset_kind kind)
@@ -42,7 +41,7 @@ static json_t *fingerprints_json(const struct shard_fingerprints *fingerprints)
             continue;
         json_t *entry = json_pack("{s:o, s:[I,I]}", "sha256", json_from_hash(&fingerprints->stream[stream]), "rate",
                                   (json_int_t)rate->numerator, (json_int_t)rate->denominator);
-        if (json_object_set_new(object, stream_names[stream], entry) != 0) {
+        if (json_object_set_new(object, unit_stream_name((enum unit_stream)stream), entry) != 0) {
             json_decref(object);
             return NULL;
         }
@@ -138,13 +137,14 @@ static enum status read_fingerprints(const char *where, const json_t *root, stru
     if (!json_is_object(object))
         FAIL(STATUS_CORRUPT, "%s: \"fingerprints\" must be an object", where);
     for (int stream = 0; stream < STREAM_COUNT; stream++) {
-        const json_t *entry = json_object_get(object, stream_names[stream]);
+        const json_t *entry = json_object_get(object, unit_stream_name((enum unit_stream)stream));
         int64_t rate[2] = {0, 1};
         if (entry) {
             TRY(json_get_hash(where, entry, "sha256", &fingerprints->stream[stream]));
             TRY(get_integers(where, entry, "rate", 2, rate));
             if (rate[0] < 1 || rate[1] < 1)
-                FAIL(STATUS_CORRUPT, "%s: a rate of %s must be positive", where, stream_names[stream]);
+                FAIL(STATUS_CORRUPT, "%s: a rate of %s must be positive", where,
+                     unit_stream_name((enum unit_stream)stream));
         }
         fingerprints->rates.rate[stream] = (struct rational){rate[0], rate[1]};
     }

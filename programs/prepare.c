@@ -68,7 +68,7 @@ static enum status run(const struct program_arguments *arguments)
         .text_words_maximum = data->text_words_maximum,
         .speech_words_minimum = data->speech_words_minimum,
         .speech_words_maximum = data->speech_words_maximum,
-        .streams_mask = data->expressive ? (1u << STREAM_COUNT) - 1 : 1u << STREAM_HUBERT,
+        .streams_mask = data->expressive ? STREAMS_ALL : STREAMS_BASE,
     };
     prepare.interleave = &interleave;
     TRY(prepare_run(&prepare));

@@ -67,7 +67,7 @@ struct interleaver trainer_interleaver(const struct data_settings *data, const s
                     .text_words_maximum = data->text_words_maximum,
                     .speech_words_minimum = data->speech_words_minimum,
                     .speech_words_maximum = data->speech_words_maximum,
-                    .streams_mask = data->expressive ? 7u : 1u << STREAM_HUBERT},
+                    .streams_mask = data->expressive ? STREAMS_ALL : STREAMS_BASE},
     };
 }
 

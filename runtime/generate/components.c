@@ -10,7 +10,6 @@ enum { FORMAT_VERSION = 1, TEXT_MODEL_LIMIT = 64 << 20, SPEECH_FILE_LIMIT = 256 
 
 static const char *const speech_file_names[COMPONENT_SPEECH_FILES] = {"tokenizer.json", "tokenizer.safetensors",
                                                                       "MANIFEST"};
-static const char *const stream_keys[STREAM_COUNT] = {"hubert", "pitch", "style"};
 
 const char *component_name(enum component component)
 {
@@ -118,9 +117,9 @@ static enum status describe(const struct components *components, char **text)
     json_t *sizes = json_object();
     for (int s = 0; s < STREAM_COUNT; s++) {
         const struct rational *rate = &components->rates.rate[s];
-        json_object_set_new(rates, stream_keys[s],
+        json_object_set_new(rates, unit_stream_name((enum unit_stream)s),
                             json_pack("[I, I]", (json_int_t)rate->numerator, (json_int_t)rate->denominator));
-        json_object_set_new(sizes, stream_keys[s], json_integer(codes[s]));
+        json_object_set_new(sizes, unit_stream_name((enum unit_stream)s), json_integer(codes[s]));
     }
     for (int c = 0; c < COMPONENT_COUNT; c++) {
         char hex[65];
@@ -163,14 +162,16 @@ static enum status read_options(const char *where, const json_t *root, struct co
     TRY(json_get_bool(where, root, "task_tags", &options->task_tags));
     TRY(json_get_bool(where, root, "speech_tokenizer", speech));
     for (int s = 0; s < STREAM_COUNT; s++) {
-        const json_t *rate = json_object_get(json_object_get(root, "rates"), stream_keys[s]);
+        const json_t *rate = json_object_get(json_object_get(root, "rates"), unit_stream_name((enum unit_stream)s));
         const json_t *upper = json_array_get(rate, 0), *lower = json_array_get(rate, 1);
         int64_t codes = 0;
-        TRY(json_get_int(where, json_object_get(root, "codes"), stream_keys[s], 0, 65536, &codes));
+        TRY(json_get_int(where, json_object_get(root, "codes"), unit_stream_name((enum unit_stream)s), 0, 65536,
+                         &codes));
         options->codes[s] = (int32_t)codes;
         if (!json_is_integer(upper) || !json_is_integer(lower) || json_integer_value(upper) < 0 ||
             json_integer_value(upper) > 1 << 20 || json_integer_value(lower) < 1 || json_integer_value(lower) > 1 << 20)
-            FAIL(STATUS_CORRUPT, "%s: the rate of \"%s\" is not two positive integers", where, stream_keys[s]);
+            FAIL(STATUS_CORRUPT, "%s: the rate of \"%s\" is not two positive integers", where,
+                 unit_stream_name((enum unit_stream)s));
         options->rates.rate[s] = (struct rational){json_integer_value(upper), json_integer_value(lower)};
     }
 fail:

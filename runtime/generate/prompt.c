@@ -70,7 +70,7 @@ static enum status append_audio(const struct components *components, const char 
     int64_t sample_count = 0, count = 0;
     struct units units = {0};
     struct merged_unit *merged = NULL;
-    unsigned streams = components->vocabulary.pitch_count ? 7u : 1u << STREAM_HUBERT;
+    unsigned streams = components->vocabulary.pitch_count ? STREAMS_ALL : STREAMS_BASE;
     if (!components->speech)
         FAIL(STATUS_USAGE, "%s: this model has no speech tokenizer, so it cannot hear; pass units instead", path);
     TRY(audio_read(path, -1, &samples, &sample_count));
