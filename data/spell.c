@@ -1,6 +1,7 @@
 #include "data/spell.h"
 
 #include "data/align.h"
+#include "text/white_space.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -295,21 +296,16 @@ static enum status add_token(struct token_list *list, const struct folded_text *
     return STATUS_OK;
 }
 
-static bool is_space(char c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
 static enum status cut_tokens(const struct folded_text *folded, struct token_list *list)
 {
     const char *s = folded->bytes;
     for (int64_t i = 0; i < folded->length;) {
-        if (is_space(s[i])) {
+        if (is_white_space(s[i])) {
             i++;
             continue;
         }
         int64_t end = i;
-        while (end < folded->length && !is_space(s[end]))
+        while (end < folded->length && !is_white_space(s[end]))
             end++;
         int64_t begin = i;
         for (int64_t at = i; at < end;) {
