@@ -3,20 +3,14 @@
 #include "io/atomic_file.h"
 #include "io/json.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 enum status results_add(json_t *metrics, const char *name, struct estimate estimate)
 {
-    json_t *value = json_pack("{s:o, s:o, s:I}", "value", number(estimate.value), "standard_error",
-                              number(estimate.standard_error), "n", (json_int_t)estimate.n);
+    json_t *value = json_pack("{s:o, s:o, s:I}", "value", json_from_number(estimate.value), "standard_error",
+                              json_from_number(estimate.standard_error), "n", (json_int_t)estimate.n);
     if (json_object_set_new(metrics, name, value) != 0) /* takes no NULL */
         return status_set(STATUS_INTERNAL, "no memory for the result \"%s\"", name);
     return STATUS_OK;

@@ -2,6 +2,7 @@
 
 #include "io/atomic_file.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -142,6 +143,11 @@ bool json_has(const json_t *object, const char *key)
 {
     const json_t *value = json_object_get(object, key);
     return value && !json_is_null(value);
+}
+
+json_t *json_from_number(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
 }
 
 json_t *json_from_hash(const struct sha256 *hash)

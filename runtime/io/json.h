@@ -25,6 +25,9 @@ enum status json_get_bool(const char *where, const json_t *object, const char *k
 enum status json_get_hash(const char *where, const json_t *object, const char *key, struct sha256 *hash);
 bool json_has(const json_t *object, const char *key); /* present and not null */
 
+/* A number; null when it is NaN or infinite, for which JSON has no word. NULL when out of memory. */
+json_t *json_from_number(double value);
+
 /* The 64 hexadecimal digits of a hash, as json_get_hash reads them. NULL when out of memory. */
 json_t *json_from_hash(const struct sha256 *hash);
 
