@@ -7,7 +7,7 @@
 #include "eval/results.h"
 #include "eval/shuffled_pairs.h"
 #include "io/atomic_file.h"
-#include "programs/common/machine.h"
+#include "programs/common/load_model.h"
 #include "programs/common/program.h"
 #include "train/trainer.h"
 
