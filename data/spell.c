@@ -1,7 +1,6 @@
-#include "data/spell.h"
+#include "data/spell_internal.h"
 
 #include "core/utf8.h"
-#include "data/align.h"
 #include "text/white_space.h"
 
 #include <assert.h>
@@ -25,15 +24,27 @@ bool is_letter(char c)
     return is_capital(c) || (c >= 'a' && c <= 'z') || (unsigned char)c >= 0x80;
 }
 
+static char small(char c)
+{
+    return is_capital(c) ? (char)(c - 'A' + 'a') : c;
+}
+
 bool token_is(const struct written_token *token, const char *lower_case)
 {
     int i = 0;
-    for (; i < token->length && lower_case[i] != '\0'; i++) {
-        char c = token->bytes[i];
-        if ((is_capital(c) ? (char)(c - 'A' + 'a') : c) != lower_case[i])
+    for (; i < token->length && lower_case[i] != '\0'; i++)
+        if (small(token->bytes[i]) != lower_case[i])
             return false;
-    }
     return i == token->length && lower_case[i] == '\0';
+}
+
+void say_word(struct phrase *phrase, const char *bytes, int length)
+{
+    char lower[SPOKEN_WORD_BYTES + 4]; /* what is longer is cut, at a character boundary */
+    int count = length < (int)sizeof lower ? length : (int)sizeof lower;
+    for (int i = 0; i < count; i++)
+        lower[i] = small(bytes[i]);
+    phrase_add_bytes(phrase, lower, count);
 }
 
 void readings_add(struct readings *readings, const struct phrase *phrase)
