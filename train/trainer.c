@@ -306,11 +306,6 @@ struct optimizer *trainer_optimizer(struct trainer *trainer)
     return trainer->optimizer;
 }
 
-const struct lanes *trainer_lanes(const struct trainer *trainer)
-{
-    return trainer->lanes;
-}
-
 bool trainer_is_healthy(const struct trainer *trainer)
 {
     return guard_skips_in_a_row(trainer->guard) == 0;
