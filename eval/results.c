@@ -58,27 +58,12 @@ static enum status write_samples(const char *folder, const char *name, const jso
     return result;
 }
 
-/* NULL when out of memory. */
-static json_t *describe_fingerprints(const struct components *components)
-{
-    json_t *fingerprints = json_object();
-    for (int c = 0; fingerprints && c < COMPONENT_COUNT; c++) {
-        char hex[65];
-        sha256_hex(&components->fingerprints[c], hex);
-        if (json_object_set_new(fingerprints, component_name((enum component)c), json_string(hex)) != 0) {
-            json_decref(fingerprints);
-            return NULL;
-        }
-    }
-    return fingerprints;
-}
-
 enum status results_write(const char *folder, const struct results_subject *subject, const json_t *metrics,
                           const json_t *samples)
 {
     enum status result = STATUS_OK;
     char *text = NULL;
-    json_t *fingerprints = describe_fingerprints(subject->components), *root = NULL;
+    json_t *fingerprints = components_fingerprints_json(subject->components), *root = NULL;
     if (!fingerprints)
         FAIL(STATUS_INTERNAL, "no memory for the results");
     root = json_pack("{s:s, s:s, s:s, s:s, s:O, s:O, s:O}", "task", subject->task, "protocol", subject->protocol,

@@ -109,28 +109,35 @@ void components_free(struct components *components)
 
 /* ---- spiritlm.json ---- */
 
+json_t *components_fingerprints_json(const struct components *components)
+{
+    json_t *fingerprints = json_object();
+    for (int c = 0; fingerprints && c < COMPONENT_COUNT; c++) {
+        const struct sha256 *hash = &components->fingerprints[c];
+        if (json_object_set_new(fingerprints, component_name((enum component)c),
+                                is_zero(hash) ? json_null() : json_from_hash(hash)) != 0) {
+            json_decref(fingerprints);
+            return NULL;
+        }
+    }
+    return fingerprints;
+}
+
 static enum status describe(const struct components *components, char **text)
 {
     const struct vocabulary *vocabulary = &components->vocabulary;
-    json_t *rates = json_object(), *fingerprints = json_object();
+    json_t *rates = json_object(), *sizes = json_object();
     const int32_t codes[STREAM_COUNT] = {vocabulary->hubert_count, vocabulary->pitch_count, vocabulary->style_count};
-    json_t *sizes = json_object();
     for (int s = 0; s < STREAM_COUNT; s++) {
         const struct rational *rate = &components->rates.rate[s];
         json_object_set_new(rates, unit_stream_name((enum unit_stream)s),
                             json_pack("[I, I]", (json_int_t)rate->numerator, (json_int_t)rate->denominator));
         json_object_set_new(sizes, unit_stream_name((enum unit_stream)s), json_integer(codes[s]));
     }
-    for (int c = 0; c < COMPONENT_COUNT; c++) {
-        char hex[65];
-        sha256_hex(&components->fingerprints[c], hex);
-        json_object_set_new(fingerprints, component_name((enum component)c),
-                            is_zero(&components->fingerprints[c]) ? json_null() : json_string(hex));
-    }
-    json_t *root =
-        json_pack("{s:i, s:b, s:b, s:o, s:o, s:o, s:b}", "format", (int)FORMAT_VERSION, "expressive",
-                  vocabulary->pitch_count > 0, "task_tags", vocabulary->asr_tag >= 0, "codes", sizes, "rates", rates,
-                  "fingerprints", fingerprints, "speech_tokenizer", components->speech != NULL);
+    json_t *root = json_pack("{s:i, s:b, s:b, s:o, s:o, s:o, s:b}", "format", (int)FORMAT_VERSION, "expressive",
+                             vocabulary->pitch_count > 0, "task_tags", vocabulary->asr_tag >= 0, "codes", sizes,
+                             "rates", rates, "fingerprints", components_fingerprints_json(components),
+                             "speech_tokenizer", components->speech != NULL);
     *text = root ? json_text(root, 2) : NULL;
     json_decref(root);
     return *text ? STATUS_OK : status_set(STATUS_INTERNAL, "no memory for spiritlm.json");
