@@ -6,10 +6,10 @@
 #include "benchmarks/measure.h"
 #include "benchmarks/model_sizes.h"
 #include "benchmarks/profile.h"
-#include "benchmarks/resident.h"
 #include "kernels/cpu/cpu.h"
 #include "models/llama.h"
 #include "train/optimizer.h"
+#include "train/peak.h"
 
 enum { ROWS = 4, LENGTH = 1024, TOKENS = ROWS * LENGTH };
 
@@ -106,14 +106,14 @@ int main(int count, char **arguments)
     must(comm_create_single(&s.comm));
     if (engine)
         cpu_set_engine(&s.context, (enum cpu_engine)(engine - 1));
-    double before = resident_peak();
+    int64_t before = peak_memory_bytes();
     open_step(&s, &config, type, recomputation);
     double flops = TOKENS * llama_flops_per_token(&config, LENGTH);
     printf("%s: %.1f M parameters, %s, recomputation %s, %d x %d tokens, %d threads\n%s\n", size,
            1e-6 * (double)llama_parameter_count(&config), dtype_name(type), recomputations[recomputation], ROWS, LENGTH,
            thread_pool_threads(s.pool), kernels_cpu()->describe(&s.context));
     take_step(&s);
-    report_memory(planned_bytes(&config, type, recomputation), resident_peak() - before);
+    report_memory(planned_bytes(&config, type, recomputation), (double)(peak_memory_bytes() - before));
     struct measurement step = measure(take_step, &s, 20);
     struct ceiling ceiling = gemm_ceiling(s.pool);
     double products = profile_step(take_step, &s, &s.context, s.pool);

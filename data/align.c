@@ -5,6 +5,7 @@
 #include "data/pronounce.h"
 #include "data/spell.h"
 #include "io/audio.h"
+#include "text/white_space.h"
 
 #include <math.h>
 #include <pocketsphinx.h>
@@ -419,11 +420,6 @@ static int32_t frame_sample(int frame, int64_t count)
     return (int32_t)(sample < count ? sample : count);
 }
 
-static bool is_space(char c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
 /* A word's bytes take in the punctuation that touches it; between two words without a space it is the left one's. */
 static void text_range(const char *text, const struct spoken_text *spoken, int64_t token, int32_t previous_end,
                        struct aligned_word *word)
@@ -431,10 +427,10 @@ static void text_range(const char *text, const struct spoken_text *spoken, int64
     bool last = token + 1 == spoken->token_count;
     word->text_begin = spoken->tokens[token].text_begin;
     word->text_end = spoken->tokens[token].text_end;
-    while (text[word->text_end] != '\0' && !is_space(text[word->text_end]) &&
+    while (text[word->text_end] != '\0' && !is_white_space(text[word->text_end]) &&
            (last || word->text_end < spoken->tokens[token + 1].text_begin))
         word->text_end++;
-    while (word->text_begin > previous_end && !is_space(text[word->text_begin - 1]))
+    while (word->text_begin > previous_end && !is_white_space(text[word->text_begin - 1]))
         word->text_begin--;
 }
 

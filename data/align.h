@@ -33,13 +33,4 @@ enum status aligner_align(struct aligner *aligner, const float *samples, int64_t
                           struct alignment *alignment, const char **reason);
 void alignment_free(struct alignment *alignment);
 
-/* Numbers, currency, ordinals, initialisms spelled as they are read ("42nd" -> "forty second"), lower case, and for
- * each spoken word the byte range of the written token it comes from, which is without the punctuation around it. The
- * caller frees *words (NULL when there are none). In data/spell.c; data/spell.h has the other readings. */
-struct spoken_word {
-    char text[64];
-    int32_t text_begin, text_end;
-};
-enum status spell_out(const char *text, struct spoken_word **words, int64_t *count);
-
 #endif

@@ -3,25 +3,19 @@
 #include "core/log.h"
 #include "core/rng.h"
 #include "data/demo_passages.h"
+#include "data/demo_render.h"
 #include "data/demo_sources.h"
 #include "data/demo_split.h"
-#include "data/synthesize.h"
 #include "io/atomic_file.h"
 #include "io/audio.h"
 #include "io/json.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-enum { VERSION = 3, PATH_BYTES = 4400, MOST_WORKERS = 64 };
+enum { VERSION = 3, PATH_BYTES = 4400 };
 enum { SPEECH_TRAIN, SPEECH_VALIDATION, TEXT_TRAIN, TEXT_VALIDATION, TEXT_FOR_BPE, FILES };
 static const char *const file_names[FILES] = {"speech_train.jsonl", "speech_validation.jsonl", "text_train.jsonl",
                                               "text_validation.jsonl", "text_for_bpe.txt"};
@@ -164,14 +158,8 @@ fail:
 
 /* ---- synthetic speech ---- */
 
-struct render {
-    int64_t passage;
-    enum synthetic_voice voice;
-    enum synthetic_emotion emotion;
-};
-
 /* Passages in a random order until each side has its share of the words; voices and emotions by turns. */
-static enum status choose_renders(const struct corpus *corpus, struct render **renders, int64_t *count)
+static enum status choose_renders(const struct corpus *corpus, struct demo_render **renders, int64_t *count)
 {
     const struct demo_passages *passages = &corpus->passages;
     double wanted = corpus->options->synthetic_minutes * 60 * words_a_second;
@@ -192,136 +180,25 @@ static enum status choose_renders(const struct corpus *corpus, struct render **r
         if (!fits || !passage->plain || words[held_out] >= limits[held_out])
             continue;
         words[held_out] += (double)passage->words;
-        (*renders)[*count] = (struct render){order[i], (enum synthetic_voice)(*count % SYNTHETIC_VOICES),
-                                             (enum synthetic_emotion)(*count / SYNTHETIC_VOICES % SYNTHETIC_EMOTIONS)};
+        (*renders)[*count] =
+            (struct demo_render){order[i], (enum synthetic_voice)(*count % SYNTHETIC_VOICES),
+                                 (enum synthetic_emotion)(*count / SYNTHETIC_VOICES % SYNTHETIC_EMOTIONS)};
         (*count)++;
     }
     free(order);
     return STATUS_OK;
 }
 
-static json_t *describe_words(const char *text, const struct synthesis *synthesis)
-{
-    json_t *words = json_array();
-    for (int64_t i = 0; words && i < synthesis->word_count; i++) {
-        const struct aligned_word *word = &synthesis->words[i];
-        if (json_array_append_new(
-                words, json_pack("[s%, f, f]", text + word->text_begin, (size_t)(word->text_end - word->text_begin),
-                                 (double)word->start / AUDIO_RATE, (double)word->end / AUDIO_RATE)) != 0) {
-            json_decref(words);
-            return NULL;
-        }
-    }
-    return words;
-}
-
-/* Shared with the processes that render. */
-struct board {
-    char message[1024];   /* of a process that failed */
-    _Atomic int64_t done; /* passages */
-    int64_t samples[];    /* of each render; 0: the voice reads it as other words, it is left out */
-};
-
-/* Writes synthetic/N.wav and its row, synthetic/N.json. */
-static enum status render_one(const struct corpus *corpus, const struct render *what, int64_t number, int64_t *samples)
-{
-    enum status result = STATUS_OK;
-    struct synthesis synthesis = {0};
-    const char *text = corpus->passages.list[what->passage].text, *voice = synthetic_voice_names[what->voice];
-    char name[64], path[PATH_BYTES], id[64], speaker[32], *line = NULL;
-    json_t *row = NULL;
-    result = synthesize(text, what->voice, what->emotion, &synthesis);
-    if (result == STATUS_USAGE) /* the voice reads it as other words */
-        return STATUS_OK;
-    TRY(result);
-    snprintf(name, sizeof name, "synthetic/%04lld.wav", (long long)number);
-    snprintf(id, sizeof id, "synthetic/%04lld", (long long)number);
-    snprintf(speaker, sizeof speaker, "flite-%s", voice);
-    TRY(write_sound(corpus, name, synthesis.samples, synthesis.count));
-    row =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:o}", "id", id, "audio", name, "text", text, "speaker",
-                  speaker, "source", "flite", "emotion", synthetic_emotion_names[what->emotion], "passage",
-                  corpus->passages.list[what->passage].name, "synthetic", 1, "words", describe_words(text, &synthesis));
-    line = row ? json_text(row, 0) : NULL;
-    if (!line)
-        FAIL(STATUS_INTERNAL, "no memory for a row");
-    snprintf(path, sizeof path, "%s/%s.json", atomic_directory_path(corpus->directory), id);
-    TRY(atomic_write(path, line, (int64_t)strlen(line)));
-    *samples = synthesis.count;
-fail:
-    synthesis_free(&synthesis);
-    json_decref(row);
-    free(line);
-    return result;
-}
-
-/* Waits for the processes, shows how far they are. */
-static enum status await_children(pid_t *children, int64_t workers, struct board *board, int64_t count)
-{
-    struct progress progress;
-    int64_t alive = workers;
-    enum status worst = STATUS_OK;
-    progress_start(&progress, "rendering", "passages", count);
-    while (alive > 0) {
-        int status = 0;
-        for (int64_t w = 0; w < workers; w++) {
-            pid_t ended = children[w] > 0 ? waitpid(children[w], &status, WNOHANG) : 0;
-            if (ended == 0 || (ended < 0 && errno == EINTR))
-                continue;
-            children[w] = 0;
-            alive--;
-            enum status code = ended > 0 && WIFEXITED(status) ? (enum status)WEXITSTATUS(status) : STATUS_INTERNAL;
-            worst = code > worst ? code : worst;
-        }
-        if (alive > 0)
-            nanosleep(&(struct timespec){.tv_nsec = 50 * 1000 * 1000}, NULL);
-        progress_update(&progress, board->done, "");
-    }
-    progress_finish(&progress, board->done, "");
-    if (worst == STATUS_OK)
-        return STATUS_OK;
-    board->message[sizeof board->message - 1] = '\0';
-    return status_set(worst, "%s", board->message[0] ? board->message : "a process that renders speech ended early");
-}
-
-/* flite promises nothing about threads: worker w of W is a process that renders every W-th passage. */
-static enum status render_all(const struct corpus *corpus, const struct render *renders, int64_t count,
-                              struct board *board)
-{
-    int64_t workers = corpus->options->workers < 1 ? 1 : corpus->options->workers;
-    pid_t children[MOST_WORKERS];
-    workers = workers > MOST_WORKERS ? MOST_WORKERS : workers;
-    fflush(NULL);
-    for (int64_t w = 0; w < workers; w++) {
-        children[w] = fork();
-        if (children[w] == 0) {
-            enum status result = STATUS_OK;
-            prctl(PR_SET_PDEATHSIG, SIGKILL); /* it must not write on when its parent has gone */
-            for (int64_t i = w; i < count && result == STATUS_OK; i += workers, board->done++)
-                result = render_one(corpus, &renders[i], i, &board->samples[i]);
-            if (result != STATUS_OK)
-                snprintf(board->message, sizeof board->message, "%s", status_text());
-            _exit((int)result);
-        }
-        if (children[w] < 0) {
-            int error = errno;
-            await_children(children, w, board, count);
-            return status_set_errno(STATUS_INTERNAL, error, "no process to render speech");
-        }
-    }
-    return await_children(children, workers, board, count);
-}
-
 /* Takes the rows that were rendered into the manifests, in order. */
-static enum status collect(struct corpus *corpus, const struct render *renders, int64_t count,
-                           const struct board *board)
+static enum status collect(struct corpus *corpus, const struct demo_render *renders, int64_t count,
+                           const int64_t *samples)
 {
     enum status result = STATUS_OK;
     char *line = NULL;
     for (int64_t i = 0; i < count; i++) {
         char path[PATH_BYTES], name[64];
         int64_t size;
-        if (board->samples[i] == 0)
+        if (samples[i] == 0)
             continue;
         snprintf(path, sizeof path, "%s/synthetic/%04lld.json", atomic_directory_path(corpus->directory), (long long)i);
         TRY(file_read(path, 1 << 20, (void **)&line, &size));
@@ -333,7 +210,7 @@ static enum status collect(struct corpus *corpus, const struct render *renders, 
         snprintf(name, sizeof name, "synthetic/%04lld.wav", (long long)i);
         TRY(atomic_directory_adopt(corpus->directory, name));
         corpus->totals->renders[held_out]++;
-        corpus->totals->synthetic_minutes[held_out] += (double)board->samples[i] / AUDIO_RATE / 60;
+        corpus->totals->synthetic_minutes[held_out] += (double)samples[i] / AUDIO_RATE / 60;
     }
 fail:
     free(line);
@@ -343,20 +220,18 @@ fail:
 static enum status add_synthetic(struct corpus *corpus)
 {
     enum status result = STATUS_OK;
-    struct render *renders = NULL;
-    struct board *board = MAP_FAILED;
-    size_t board_size = 0;
+    struct demo_render *renders = NULL;
+    int64_t *samples = NULL;
     int64_t count = 0;
     TRY(choose_renders(corpus, &renders, &count));
-    board_size = sizeof *board + (size_t)count * sizeof board->samples[0];
-    board = mmap(NULL, board_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (board == MAP_FAILED)
+    samples = calloc((size_t)count + 1, sizeof *samples);
+    if (!samples)
         FAIL(STATUS_INTERNAL, "no memory to render %lld passages", (long long)count);
-    TRY(render_all(corpus, renders, count, board));
-    TRY(collect(corpus, renders, count, board));
+    TRY(demo_render_all(atomic_directory_path(corpus->directory), &corpus->passages, renders, count,
+                        corpus->options->workers, samples));
+    TRY(collect(corpus, renders, count, samples));
 fail:
-    if (board != MAP_FAILED)
-        munmap(board, board_size);
+    free(samples);
     free(renders);
     return result;
 }

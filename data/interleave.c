@@ -1,5 +1,7 @@
 #include "data/interleave.h"
 
+#include "text/white_space.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,19 +79,11 @@ static enum status push_tag(struct builder *builder, int32_t tag)
     return push(builder, tag);
 }
 
-static bool is_space(char c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
 /* The bytes [begin, end) of the row's text under `tag`; nothing when they are white space alone. */
 static enum status push_text(struct builder *builder, int32_t tag, int64_t begin, int64_t end)
 {
     const char *text = builder->row->text;
-    while (begin < end && is_space(text[begin]))
-        begin++;
-    while (end > begin && is_space(text[end - 1]))
-        end--;
+    trim_white_space(text, &begin, &end);
     if (begin == end)
         return STATUS_OK;
     int32_t *ids = NULL;

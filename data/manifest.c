@@ -2,6 +2,7 @@
 
 #include "io/atomic_file.h"
 #include "io/json.h"
+#include "speech/units.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -11,8 +12,6 @@
 enum { WHERE_LENGTH = 512 };
 static const int64_t MANIFEST_FILE_LIMIT = (int64_t)64 << 30;
 static const double SAMPLES_A_SECOND = 16000;
-
-static const char *const unit_keys[3] = {"hubert", "pitch", "style"};
 
 static enum status out_of_memory(const char *where)
 {
@@ -71,11 +70,12 @@ static enum status take_seconds(const char *where, json_t *object, const char *k
 static enum status take_units(const char *where, json_t *object, struct manifest_row *row, int stream)
 {
     enum status result = STATUS_OK;
-    json_t *value = take(object, unit_keys[stream]);
+    json_t *value = take(object, unit_stream_name((enum unit_stream)stream));
     if (!value)
         return STATUS_OK;
     if (!json_is_array(value))
-        FAIL(STATUS_CORRUPT, "%s: \"%s\" must be a list of integers", where, unit_keys[stream]);
+        FAIL(STATUS_CORRUPT, "%s: \"%s\" must be a list of integers", where,
+             unit_stream_name((enum unit_stream)stream));
     size_t count = json_array_size(value);
     if (count == 0)
         goto fail;
@@ -86,7 +86,8 @@ static enum status take_units(const char *where, json_t *object, struct manifest
         json_t *item = json_array_get(value, i);
         json_int_t unit = json_integer_value(item);
         if (!json_is_integer(item) || unit < 0 || unit > UINT16_MAX)
-            FAIL(STATUS_CORRUPT, "%s: \"%s\"[%zu] must be an integer between 0 and 65535", where, unit_keys[stream], i);
+            FAIL(STATUS_CORRUPT, "%s: \"%s\"[%zu] must be an integer between 0 and 65535", where,
+                 unit_stream_name((enum unit_stream)stream), i);
         row->units[stream][i] = (uint16_t)unit;
     }
     row->unit_count[stream] = (int64_t)count;

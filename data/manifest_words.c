@@ -1,7 +1,6 @@
 /* Where the words of an alignment stand in a row's text: compared letter by letter, case and punctuation aside. */
+#include "core/utf8.h"
 #include "data/manifest.h"
-
-#include <string.h>
 
 enum { WORD_LETTERS = 256 };
 
@@ -10,17 +9,9 @@ enum character { CHARACTER_LETTER, CHARACTER_PUNCTUATION, CHARACTER_SPACE, CHARA
 /* One code point; a malformed byte stands for itself. */
 static int64_t decode(const char *text, uint32_t *code)
 {
-    const unsigned char *bytes = (const unsigned char *)text;
-    int length = bytes[0] < 0x80 ? 1 : bytes[0] >> 5 == 6 ? 2 : bytes[0] >> 4 == 14 ? 3 : bytes[0] >> 3 == 30 ? 4 : 1;
-    *code = length == 1 ? bytes[0] : bytes[0] & (0x7fu >> length);
-    for (int i = 1; i < length; i++) {
-        if (bytes[i] >> 6 != 2) {
-            *code = bytes[0];
-            return 1;
-        }
-        *code = *code << 6 | (bytes[i] & 0x3fu);
-    }
-    return length;
+    *code = (unsigned char)*text;
+    size_t length = utf8_decode(text, SIZE_MAX, code);
+    return length > 0 ? (int64_t)length : 1;
 }
 
 /* Simple case folding of the Latin, Greek and Cyrillic blocks. */

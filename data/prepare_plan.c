@@ -8,8 +8,6 @@
 /* Part of every made_from: raise it when the same inputs would give other shards. */
 enum { PREPARE_VERSION = 1 };
 
-static const char *const stream_names[STREAM_COUNT] = {"hubert", "pitch", "style"};
-
 /* "train" of "data/train.jsonl". */
 static char *base_name(const char *path)
 {
@@ -179,8 +177,8 @@ enum status prepare_ready_fingerprints(const struct prepare_settings *settings, 
     for (int stream = 0; stream < STREAM_COUNT; stream++) {
         const struct rational *rate = &fingerprints->rates.rate[stream];
         char *text = NULL;
-        int length = asprintf(&text, "ready units\n%s\n%lld/%lld\n%s", stream_names[stream], (long long)rate->numerator,
-                              (long long)rate->denominator, settings->ready.label);
+        int length = asprintf(&text, "ready units\n%s\n%lld/%lld\n%s", unit_stream_name((enum unit_stream)stream),
+                              (long long)rate->numerator, (long long)rate->denominator, settings->ready.label);
         if (length < 0)
             FAIL(STATUS_INTERNAL, "out of memory");
         fingerprints->stream[stream] = sha256_of(text, (size_t)length);

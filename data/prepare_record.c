@@ -17,13 +17,6 @@ enum status shard_record_path(const char *folder, int64_t shard, char path[PREPA
                                                : status_set(STATUS_USAGE, "%s: the path is too long", folder);
 }
 
-static json_t *hash_json(const struct sha256 *hash)
-{
-    char text[65];
-    sha256_hex(hash, text);
-    return json_string(text);
-}
-
 enum status shard_record_write(const char *folder, int64_t shard, const struct shard_record *record)
 {
     enum status result = STATUS_OK;
@@ -31,10 +24,10 @@ enum status shard_record_write(const char *folder, int64_t shard, const struct s
     struct sha256 rejects_hash =
         sha256_of(record->rejects ? record->rejects : "", record->rejects ? strlen(record->rejects) : 0);
     json_t *root = json_pack("{s:i, s:o, s:I, s:I, s:o, s:I, s:s, s:o}", "format", RECORD_FORMAT, "made_from",
-                             hash_json(&record->made_from), "rows", (json_int_t)record->entry.rows, "bytes",
-                             (json_int_t)record->entry.bytes, "sha256", hash_json(&record->entry.hash), "reject_count",
-                             (json_int_t)record->reject_count, "rejects", record->rejects ? record->rejects : "",
-                             "rejects_sha256", hash_json(&rejects_hash));
+                             json_from_hash(&record->made_from), "rows", (json_int_t)record->entry.rows, "bytes",
+                             (json_int_t)record->entry.bytes, "sha256", json_from_hash(&record->entry.hash),
+                             "reject_count", (json_int_t)record->reject_count, "rejects",
+                             record->rejects ? record->rejects : "", "rejects_sha256", json_from_hash(&rejects_hash));
     TRY(shard_record_path(folder, shard, path));
     if (!root || !(text = json_text(root, 1)))
         FAIL(STATUS_INTERNAL, "%s: out of memory", path);
@@ -43,13 +36,6 @@ fail:
     free(text);
     json_decref(root);
     return result;
-}
-
-static enum status get_hash(const char *where, const json_t *object, const char *key, struct sha256 *hash)
-{
-    const char *text = NULL;
-    enum status result = json_get_string(where, object, key, &text);
-    return result == STATUS_OK ? sha256_parse(where, text, hash) : result;
 }
 
 static enum status read_root(const char *where, const json_t *root, struct shard_record *record)
@@ -61,13 +47,13 @@ static enum status read_root(const char *where, const json_t *root, struct shard
     if (!json_is_object(root))
         FAIL(STATUS_CORRUPT, "%s: not a JSON object", where);
     TRY(json_get_int(where, root, "format", RECORD_FORMAT, RECORD_FORMAT, &format));
-    TRY(get_hash(where, root, "made_from", &record->made_from));
+    TRY(json_get_hash(where, root, "made_from", &record->made_from));
     TRY(json_get_int(where, root, "rows", 0, SHARD_ROWS, &record->entry.rows));
     TRY(json_get_int(where, root, "bytes", 0, SHARD_MAX_BYTES, &record->entry.bytes));
-    TRY(get_hash(where, root, "sha256", &record->entry.hash));
+    TRY(json_get_hash(where, root, "sha256", &record->entry.hash));
     TRY(json_get_int(where, root, "reject_count", 0, SHARD_ROWS, &record->reject_count));
     TRY(json_get_string(where, root, "rejects", &rejects));
-    TRY(get_hash(where, root, "rejects_sha256", &expected));
+    TRY(json_get_hash(where, root, "rejects_sha256", &expected));
     found = sha256_of(rejects, strlen(rejects));
     if (memcmp(found.bytes, expected.bytes, sizeof found.bytes) != 0)
         FAIL(STATUS_CORRUPT, "%s: damaged: the rejects do not match their SHA-256", where);

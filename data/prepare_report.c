@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const stream_names[STREAM_COUNT] = {"hubert", "pitch", "style"};
-
 enum { REASON_KINDS = 64 };
 
 struct report {
@@ -145,7 +143,7 @@ static json_t *report_json(const struct prepare_dataset *dataset, const struct r
         json_object_set_new(reasons, report->reasons[i].name, json_integer(report->reasons[i].count));
     for (int i = 0; i < STREAM_COUNT; i++)
         if (totals->units[i] > 0)
-            json_object_set_new(streams, stream_names[i],
+            json_object_set_new(streams, unit_stream_name((enum unit_stream)i),
                                 json_pack("{s:I, s:I, s:f}", "units", (json_int_t)totals->units[i], "tokens",
                                           (json_int_t)report->tokens[i], "tokens_per_second",
                                           ratio((double)report->tokens[i], seconds)));
@@ -197,7 +195,7 @@ static void print_report(const struct prepare_dataset *dataset, const struct rep
             (long long)totals->aligned_rows, (long long)totals->words);
     for (int i = 0; i < STREAM_COUNT; i++)
         if (totals->units[i] > 0)
-            fprintf(file, "  %s: %lld units, %lld tokens (%.2f a second)\n", stream_names[i],
+            fprintf(file, "  %s: %lld units, %lld tokens (%.2f a second)\n", unit_stream_name((enum unit_stream)i),
                     (long long)totals->units[i], (long long)report->tokens[i],
                     ratio((double)report->tokens[i], seconds));
     if (report->documents > 0)

@@ -9,7 +9,6 @@
 
 enum { INDEX_FORMAT = 1, PATH_LENGTH = 4096, TEXT_INDENT = 1, INDEX_MAX_BYTES = 256 << 20 };
 
-static const char *const stream_names[STREAM_COUNT] = {"hubert", "pitch", "style"};
 static const int64_t COUNT_LIMIT = INT64_MAX / 4;
 
 const char *dataset_kind_name(enum dataset_kind kind)
@@ -31,27 +30,7 @@ enum status shard_path(const char *folder, int64_t shard, char path[4096])
     return join(folder, name, path);
 }
 
-enum status sha256_parse(const char *where, const char *text, struct sha256 *hash)
-{
-    static const char digits[] = "0123456789abcdef";
-    for (int i = 0; i < 64; i++) {
-        const char *digit = text[i] ? strchr(digits, text[i]) : NULL;
-        if (!digit)
-            return status_set(STATUS_CORRUPT, "%s: \"%.64s\" is not a SHA-256 in 64 hexadecimal digits", where, text);
-        uint8_t *byte = hash->bytes + i / 2;
-        *byte = (uint8_t)(i % 2 ? *byte << 4 | (digit - digits) : digit - digits);
-    }
-    return text[64] ? status_set(STATUS_CORRUPT, "%s: a SHA-256 of more than 64 digits", where) : STATUS_OK;
-}
-
 /* ---- writing ---- */
-
-static json_t *hash_json(const struct sha256 *hash)
-{
-    char text[65];
-    sha256_hex(hash, text);
-    return json_string(text);
-}
 
 static json_t *fingerprints_json(const struct shard_fingerprints *fingerprints)
 {
@@ -60,9 +39,9 @@ static json_t *fingerprints_json(const struct shard_fingerprints *fingerprints)
         const struct rational *rate = &fingerprints->rates.rate[stream];
         if (rate->numerator == 0)
             continue;
-        json_t *entry = json_pack("{s:o, s:[I,I]}", "sha256", hash_json(&fingerprints->stream[stream]), "rate",
+        json_t *entry = json_pack("{s:o, s:[I,I]}", "sha256", json_from_hash(&fingerprints->stream[stream]), "rate",
                                   (json_int_t)rate->numerator, (json_int_t)rate->denominator);
-        if (json_object_set_new(object, stream_names[stream], entry) != 0) {
+        if (json_object_set_new(object, unit_stream_name((enum unit_stream)stream), entry) != 0) {
             json_decref(object);
             return NULL;
         }
@@ -85,7 +64,7 @@ static json_t *shards_json(const struct shard_index *index)
     json_t *list = json_array();
     for (int64_t i = 0; list && i < index->shard_count; i++) {
         json_t *entry = json_pack("{s:I, s:I, s:o}", "rows", (json_int_t)index->shards[i].rows, "bytes",
-                                  (json_int_t)index->shards[i].bytes, "sha256", hash_json(&index->shards[i].hash));
+                                  (json_int_t)index->shards[i].bytes, "sha256", json_from_hash(&index->shards[i].hash));
         if (json_array_append_new(list, entry) != 0) {
             json_decref(list);
             return NULL;
@@ -118,15 +97,15 @@ enum status shard_index_write(const char *folder, const struct shard_index *inde
     char *text = NULL;
     struct sha256 check;
     json_t *root = json_pack("{s:i, s:s, s:o, s:o, s:o, s:o, s:I, s:o}", "format", INDEX_FORMAT, "kind",
-                             dataset_kind_name(index->kind), "made_from", hash_json(&index->made_from), "fingerprints",
-                             fingerprints_json(&index->fingerprints), "totals", totals_json(&index->totals), "shards",
-                             shards_json(index), "rejects", (json_int_t)index->rejects, "rejects_sha256",
-                             hash_json(&index->rejects_hash));
+                             dataset_kind_name(index->kind), "made_from", json_from_hash(&index->made_from),
+                             "fingerprints", fingerprints_json(&index->fingerprints), "totals",
+                             totals_json(&index->totals), "shards", shards_json(index), "rejects",
+                             (json_int_t)index->rejects, "rejects_sha256", json_from_hash(&index->rejects_hash));
     TRY(join(folder, "index.json", path));
     if (!root)
         FAIL(STATUS_INTERNAL, "%s: out of memory", path);
     TRY(content_hash(path, root, &check));
-    if (json_object_set_new(root, "check", hash_json(&check)) != 0 || !(text = json_text(root, TEXT_INDENT)))
+    if (json_object_set_new(root, "check", json_from_hash(&check)) != 0 || !(text = json_text(root, TEXT_INDENT)))
         FAIL(STATUS_INTERNAL, "%s: out of memory", path);
     TRY(atomic_write(path, text, (int64_t)strlen(text)));
 fail:
@@ -136,13 +115,6 @@ fail:
 }
 
 /* ---- reading ---- */
-
-static enum status get_hash(const char *where, const json_t *object, const char *key, struct sha256 *hash)
-{
-    const char *text = NULL;
-    enum status result = json_get_string(where, object, key, &text);
-    return result == STATUS_OK ? sha256_parse(where, text, hash) : result;
-}
 
 static enum status get_integers(const char *where, const json_t *object, const char *key, int count, int64_t *values)
 {
@@ -165,13 +137,14 @@ static enum status read_fingerprints(const char *where, const json_t *root, stru
     if (!json_is_object(object))
         FAIL(STATUS_CORRUPT, "%s: \"fingerprints\" must be an object", where);
     for (int stream = 0; stream < STREAM_COUNT; stream++) {
-        const json_t *entry = json_object_get(object, stream_names[stream]);
+        const json_t *entry = json_object_get(object, unit_stream_name((enum unit_stream)stream));
         int64_t rate[2] = {0, 1};
         if (entry) {
-            TRY(get_hash(where, entry, "sha256", &fingerprints->stream[stream]));
+            TRY(json_get_hash(where, entry, "sha256", &fingerprints->stream[stream]));
             TRY(get_integers(where, entry, "rate", 2, rate));
             if (rate[0] < 1 || rate[1] < 1)
-                FAIL(STATUS_CORRUPT, "%s: a rate of %s must be positive", where, stream_names[stream]);
+                FAIL(STATUS_CORRUPT, "%s: a rate of %s must be positive", where,
+                     unit_stream_name((enum unit_stream)stream));
         }
         fingerprints->rates.rate[stream] = (struct rational){rate[0], rate[1]};
     }
@@ -211,7 +184,7 @@ static enum status read_shards(const char *where, const json_t *root, struct sha
         const json_t *object = json_array_get(list, i);
         TRY(json_get_int(where, object, "rows", 0, SHARD_ROWS, &entry->rows));
         TRY(json_get_int(where, object, "bytes", 0, SHARD_MAX_BYTES, &entry->bytes));
-        TRY(get_hash(where, object, "sha256", &entry->hash));
+        TRY(json_get_hash(where, object, "sha256", &entry->hash));
         rows += entry->rows;
     }
     index->shard_count = (int64_t)count;
@@ -234,7 +207,7 @@ static enum status read_root(const char *where, const json_t *root, struct shard
     if (format != INDEX_FORMAT)
         FAIL(STATUS_CORRUPT, "%s: an index of format %lld; this program reads format %d", where, (long long)format,
              INDEX_FORMAT);
-    TRY(get_hash(where, root, "check", &check));
+    TRY(json_get_hash(where, root, "check", &check));
     TRY(content_hash(where, root, &found));
     if (memcmp(check.bytes, found.bytes, sizeof check.bytes) != 0)
         FAIL(STATUS_CORRUPT, "%s: damaged index: its contents do not match \"check\"", where);
@@ -242,12 +215,12 @@ static enum status read_root(const char *where, const json_t *root, struct shard
     if (strcmp(kind, "text") != 0 && strcmp(kind, "speech") != 0)
         FAIL(STATUS_CORRUPT, "%s: unknown kind \"%s\"", where, kind);
     index->kind = strcmp(kind, "text") == 0 ? DATASET_TEXT : DATASET_SPEECH;
-    TRY(get_hash(where, root, "made_from", &index->made_from));
+    TRY(json_get_hash(where, root, "made_from", &index->made_from));
     TRY(read_fingerprints(where, root, &index->fingerprints));
     TRY(read_totals(where, root, &index->totals));
     TRY(read_shards(where, root, index));
     TRY(json_get_int(where, root, "rejects", 0, COUNT_LIMIT, &index->rejects));
-    TRY(get_hash(where, root, "rejects_sha256", &index->rejects_hash));
+    TRY(json_get_hash(where, root, "rejects_sha256", &index->rejects_hash));
 fail:
     return result;
 }

@@ -28,7 +28,4 @@ void shard_index_free(struct shard_index *index);
 /* "FOLDER/shard_00012.h5" into path. */
 enum status shard_path(const char *folder, int64_t shard, char path[4096]);
 
-/* 64 lower-case hexadecimal digits. */
-enum status sha256_parse(const char *where, const char *text, struct sha256 *hash);
-
 #endif

@@ -1,6 +1,7 @@
-#include "data/spell.h"
+#include "data/spell_internal.h"
 
-#include "data/align.h"
+#include "core/utf8.h"
+#include "text/white_space.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -23,15 +24,27 @@ bool is_letter(char c)
     return is_capital(c) || (c >= 'a' && c <= 'z') || (unsigned char)c >= 0x80;
 }
 
+static char small(char c)
+{
+    return is_capital(c) ? (char)(c - 'A' + 'a') : c;
+}
+
 bool token_is(const struct written_token *token, const char *lower_case)
 {
     int i = 0;
-    for (; i < token->length && lower_case[i] != '\0'; i++) {
-        char c = token->bytes[i];
-        if ((is_capital(c) ? (char)(c - 'A' + 'a') : c) != lower_case[i])
+    for (; i < token->length && lower_case[i] != '\0'; i++)
+        if (small(token->bytes[i]) != lower_case[i])
             return false;
-    }
     return i == token->length && lower_case[i] == '\0';
+}
+
+void say_word(struct phrase *phrase, const char *bytes, int length)
+{
+    char lower[SPOKEN_WORD_BYTES + 4]; /* what is longer is cut, at a character boundary */
+    int count = length < (int)sizeof lower ? length : (int)sizeof lower;
+    for (int i = 0; i < count; i++)
+        lower[i] = small(bytes[i]);
+    phrase_add_bytes(phrase, lower, count);
 }
 
 void readings_add(struct readings *readings, const struct phrase *phrase)
@@ -69,23 +82,6 @@ struct folded_text {
     int64_t length;
     bool all_capitals;
 };
-
-/* One character of UTF-8; returns its length, or 0 when the bytes are not UTF-8. */
-static int decode_utf8(const unsigned char *bytes, uint32_t *code)
-{
-    int length = bytes[0] < 0x80 ? 1 : bytes[0] >> 5 == 6 ? 2 : bytes[0] >> 4 == 14 ? 3 : bytes[0] >> 3 == 30 ? 4 : 0;
-    static const uint32_t masks[5] = {0, 0x7F, 0x1F, 0x0F, 0x07};
-    static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
-    if (length == 0)
-        return 0;
-    *code = bytes[0] & masks[length];
-    for (int i = 1; i < length; i++) {
-        if ((bytes[i] & 0xC0) != 0x80)
-            return 0;
-        *code = *code << 6 | (bytes[i] & 0x3Fu);
-    }
-    return *code >= least[length] && *code <= 0x10FFFF && !(*code >= 0xD800 && *code < 0xE000) ? length : 0;
-}
 
 /* The letters under the accent, for Latin-1 and Latin Extended-A (Unicode's canonical decompositions, and the usual
  * spelling of the letters that have none); NULL for what is no such letter. `one` holds the text of single letters. */
@@ -164,25 +160,25 @@ static enum status fold_text(const char *text, struct folded_text *folded)
     for (size_t i = 0; i < length;) {
         uint32_t code = 0;
         char one[2];
-        int size = decode_utf8((const unsigned char *)text + i, &code);
+        size_t size = utf8_decode(text + i, length - i, &code);
         const char *piece = " ";
         int64_t piece_length = 1;
         if (size > 0) {
-            bool digits_around = i > 0 && is_digit(text[i - 1]) && is_digit(text[i + (size_t)size]);
+            bool digits_around = i > 0 && is_digit(text[i - 1]) && is_digit(text[i + size]);
             const char *folded_character = fold(code, digits_around, one);
             piece = folded_character != NULL ? folded_character : text + i;
-            piece_length = folded_character != NULL ? (int64_t)strlen(folded_character) : size;
+            piece_length = folded_character != NULL ? (int64_t)strlen(folded_character) : (int64_t)size;
         } else
             size = 1;
         for (int64_t k = 0; k < piece_length; k++, folded->length++) {
             folded->bytes[folded->length] = piece[k];
             folded->begin[folded->length] = (int32_t)i;
-            folded->end[folded->length] = (int32_t)(i + (size_t)size);
+            folded->end[folded->length] = (int32_t)(i + size);
             folded->all_capitals = folded->all_capitals && !(piece[k] >= 'a' && piece[k] <= 'z');
         }
         if (piece_length == 0 && folded->length > 0) /* an accent belongs to the letter before it */
-            folded->end[folded->length - 1] = (int32_t)(i + (size_t)size);
-        i += (size_t)size;
+            folded->end[folded->length - 1] = (int32_t)(i + size);
+        i += size;
     }
     folded->bytes[folded->length] = '\0';
     return STATUS_OK;
@@ -295,21 +291,16 @@ static enum status add_token(struct token_list *list, const struct folded_text *
     return STATUS_OK;
 }
 
-static bool is_space(char c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
 static enum status cut_tokens(const struct folded_text *folded, struct token_list *list)
 {
     const char *s = folded->bytes;
     for (int64_t i = 0; i < folded->length;) {
-        if (is_space(s[i])) {
+        if (is_white_space(s[i])) {
             i++;
             continue;
         }
         int64_t end = i;
-        while (end < folded->length && !is_space(s[end]))
+        while (end < folded->length && !is_white_space(s[end]))
             end++;
         int64_t begin = i;
         for (int64_t at = i; at < end;) {

@@ -1,6 +1,6 @@
 /* Tokens with digits: integers, decimals, ordinals, money, percentages, measures, and names that mix letters and
  * digits. Those with several groups of digits are in spell_groups.c. */
-#include "data/spell.h"
+#include "data/spell_internal.h"
 
 #include <string.h>
 
@@ -431,13 +431,8 @@ static void say_run(struct phrase *phrase, const char *bytes, int length, int wa
     letters = (letters && !small_word) || (capitals == length && length <= 4);
     if (letters && way < 3)
         say_letters(phrase, bytes, length);
-    else {
-        char lower[SPOKEN_WORD_BYTES + 4];
-        int count = length < (int)sizeof lower ? length : (int)sizeof lower;
-        for (int i = 0; i < count; i++)
-            lower[i] = is_capital(bytes[i]) ? (char)(bytes[i] - 'A' + 'a') : bytes[i];
-        phrase_add_bytes(phrase, lower, count);
-    }
+    else
+        say_word(phrase, bytes, length);
 }
 
 static bool read_mixed(const struct written_token *token, struct readings *readings)

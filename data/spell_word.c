@@ -1,5 +1,5 @@
 /* Tokens of letters: words, compounds, abbreviations, initialisms, Roman numerals, addresses, lone symbols. */
-#include "data/spell.h"
+#include "data/spell_internal.h"
 
 #include <string.h>
 
@@ -82,16 +82,6 @@ static void add_words(struct readings *readings, const char *words)
     if (words != NULL)
         say_words(&phrase, words);
     readings_add(readings, &phrase);
-}
-
-/* A word as it stands, in small letters. */
-static void say_word(struct phrase *phrase, const char *bytes, int length)
-{
-    char lower[SPOKEN_WORD_BYTES + 4];
-    int count = length < (int)sizeof lower ? length : (int)sizeof lower;
-    for (int i = 0; i < count; i++)
-        lower[i] = is_capital(bytes[i]) ? (char)(bytes[i] - 'A' + 'a') : bytes[i];
-    phrase_add_bytes(phrase, lower, count);
 }
 
 static bool has_vowel(const char *bytes, int length)

@@ -7,7 +7,7 @@
 
 struct interleaver documents_interleaver(const struct components *components)
 {
-    unsigned streams = components->vocabulary.pitch_count > 0 ? 7u : 1u << STREAM_HUBERT;
+    unsigned streams = components->vocabulary.pitch_count > 0 ? STREAMS_ALL : STREAMS_BASE;
     return (struct interleaver){.text = components->text,
                                 .vocabulary = &components->vocabulary,
                                 .rates = components->rates,

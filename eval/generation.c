@@ -1,5 +1,6 @@
 #include "eval/generation.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 enum status generation_evaluate(struct llama *model, const struct learning_data *data,
@@ -34,4 +35,11 @@ fail:
     prompt_free(&prompt);
     kneser_ney_free(bigram);
     return result;
+}
+
+enum status generation_judge(const struct generation_result *generation)
+{
+    if (fabs(generation->generated / generation->held_out - 1) <= 0.25) /* false for a NaN */
+        return STATUS_OK;
+    return status_set(STATUS_UNMET, "generated units lie more than 25 %% from held-out speech under the bigram");
 }

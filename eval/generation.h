@@ -15,4 +15,7 @@ struct generation_result {
 enum status generation_evaluate(struct llama *model, const struct learning_data *data,
                                 const struct generation_options *options, struct generation_result *result);
 
+/* STATUS_UNMET unless generated lies within 25 % of held_out. */
+enum status generation_judge(const struct generation_result *generation);
+
 #endif

@@ -177,6 +177,17 @@ bool comparison_holds(const struct comparison *comparison, double nats)
     return margin->value >= nats && margin->value >= 2 * margin->standard_error; /* false for a NaN */
 }
 
+enum status learning_judge(const struct learning_result *learning)
+{
+    if (!comparison_holds(&learning->speech, 0.05))
+        return status_set(STATUS_UNMET, "speech: the model is not 0.05 nat and 2 standard errors below the bigram");
+    if (comparison_holds(&learning->shuffled, 0.05))
+        return status_set(STATUS_UNMET, "shuffled units pass the check too: it does not measure order");
+    if (learning->text.margin.n > 0 && !comparison_holds(&learning->text, 0))
+        return status_set(STATUS_UNMET, "text: the model is not below the bigram of the same pieces");
+    return STATUS_OK;
+}
+
 enum status unit_bigram_create(const struct learning_data *data, struct kneser_ney **bigram)
 {
     enum status result = STATUS_OK;

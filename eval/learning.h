@@ -41,6 +41,10 @@ enum status learning_evaluate(struct llama *model, const struct learning_data *d
 /* margin >= `nats` and >= 2 standard errors. */
 bool comparison_holds(const struct comparison *comparison, double nats);
 
+/* STATUS_UNMET unless speech is below its bigram by 0.05 nat, text (where there is any) below its own, and shuffled
+ * speech is not. */
+enum status learning_judge(const struct learning_result *learning);
+
 /* A bigram over the hubert units of speech datasets, which generated speech can be judged by. */
 enum status unit_bigram_create(const struct learning_data *data, struct kneser_ney **bigram);
 

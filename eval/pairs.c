@@ -289,3 +289,16 @@ fail:
     pair_list_free(&list);
     return result;
 }
+
+/* False for a NaN. */
+static bool beats_chance(const struct estimate *accuracy)
+{
+    return accuracy->value >= 0.5 + 2 * accuracy->standard_error;
+}
+
+enum status pairs_judge(const struct pairs_result *pairs)
+{
+    if (beats_chance(&pairs->mean) && beats_chance(&pairs->sum))
+        return STATUS_OK;
+    return status_set(STATUS_UNMET, "the correct side is not preferred by 2 standard errors");
+}

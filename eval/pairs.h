@@ -23,4 +23,7 @@ struct pairs_result {
 enum status pairs_evaluate(struct llama *model, const struct components *components, const char *path,
                            struct pairs_result *result, json_t *samples);
 
+/* STATUS_UNMET unless both accuracies lie above 0.5 by 2 standard errors. */
+enum status pairs_judge(const struct pairs_result *pairs);
+
 #endif

@@ -3,20 +3,14 @@
 #include "io/atomic_file.h"
 #include "io/json.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 enum status results_add(json_t *metrics, const char *name, struct estimate estimate)
 {
-    json_t *value = json_pack("{s:o, s:o, s:I}", "value", number(estimate.value), "standard_error",
-                              number(estimate.standard_error), "n", (json_int_t)estimate.n);
+    json_t *value = json_pack("{s:o, s:o, s:I}", "value", json_from_number(estimate.value), "standard_error",
+                              json_from_number(estimate.standard_error), "n", (json_int_t)estimate.n);
     if (json_object_set_new(metrics, name, value) != 0) /* takes no NULL */
         return status_set(STATUS_INTERNAL, "no memory for the result \"%s\"", name);
     return STATUS_OK;
@@ -64,27 +58,12 @@ static enum status write_samples(const char *folder, const char *name, const jso
     return result;
 }
 
-/* NULL when out of memory. */
-static json_t *describe_fingerprints(const struct components *components)
-{
-    json_t *fingerprints = json_object();
-    for (int c = 0; fingerprints && c < COMPONENT_COUNT; c++) {
-        char hex[65];
-        sha256_hex(&components->fingerprints[c], hex);
-        if (json_object_set_new(fingerprints, component_name((enum component)c), json_string(hex)) != 0) {
-            json_decref(fingerprints);
-            return NULL;
-        }
-    }
-    return fingerprints;
-}
-
 enum status results_write(const char *folder, const struct results_subject *subject, const json_t *metrics,
                           const json_t *samples)
 {
     enum status result = STATUS_OK;
     char *text = NULL;
-    json_t *fingerprints = describe_fingerprints(subject->components), *root = NULL;
+    json_t *fingerprints = components_fingerprints_json(subject->components), *root = NULL;
     if (!fingerprints)
         FAIL(STATUS_INTERNAL, "no memory for the results");
     root = json_pack("{s:s, s:s, s:s, s:s, s:O, s:O, s:O}", "task", subject->task, "protocol", subject->protocol,

@@ -3,7 +3,7 @@
 #include "io/atomic_file.h"
 #include "io/audio.h"
 #include "io/json.h"
-#include "programs/common/machine.h"
+#include "programs/common/load_model.h"
 #include "programs/common/program.h"
 
 #include <stdio.h>

@@ -61,15 +61,7 @@ static enum status run(const struct program_arguments *arguments)
     TRY(settings_load(arguments, SETTINGS_TOKENIZER | SETTINGS_PREPARE, &settings));
     TRY(parse_stage(program_value(arguments, "--stage", "all"), &prepare.stages));
     TRY(parse_part(program_value(arguments, "--part", "1/1"), &prepare));
-    const struct data_settings *data = &settings.data;
-    const struct interleave_options interleave = {
-        .mode = (enum interleave_mode)data->mode,
-        .text_words_minimum = data->text_words_minimum,
-        .text_words_maximum = data->text_words_maximum,
-        .speech_words_minimum = data->speech_words_minimum,
-        .speech_words_maximum = data->speech_words_maximum,
-        .streams_mask = data->expressive ? (1u << STREAM_COUNT) - 1 : 1u << STREAM_HUBERT,
-    };
+    const struct interleave_options interleave = data_interleave_options(&settings.data);
     prepare.interleave = &interleave;
     TRY(prepare_run(&prepare));
 fail:

@@ -34,8 +34,6 @@ static const struct program program = {
     .takes_arguments = true,
 };
 
-static const char *const stream_names[STREAM_COUNT] = {"hubert", "pitch", "style"};
-
 struct tools {
     struct settings settings;
     struct speech_tokenizer *tokenizer;
@@ -88,7 +86,8 @@ static enum status print_line(const char *path, int64_t samples, const struct un
     if (!line)
         FAIL(STATUS_USAGE, "%s: the file's name is not UTF-8, so JSON cannot hold it", path);
     for (int stream = 0; stream < STREAM_COUNT; stream++)
-        if (json_object_set_new(line, stream_names[stream], units_json(units, (enum unit_stream)stream)) != 0)
+        if (json_object_set_new(line, unit_stream_name((enum unit_stream)stream),
+                                units_json(units, (enum unit_stream)stream)) != 0)
             FAIL(STATUS_INTERNAL, "%s: out of memory", path);
     if (!(text = json_text(line, 0)))
         FAIL(STATUS_INTERNAL, "%s: out of memory", path);
@@ -140,8 +139,7 @@ static enum status encode_all(const struct program_arguments *arguments, const s
     TRY(program_integer(arguments, "--channel", 0, 1023, -1, &channel));
     for (int64_t i = 0; i < arguments->count; i++)
         if (!arguments->items[i].option) {
-            TRY(encode_file(tools, arguments->items[i].value, (int)channel, mean,
-                            base ? 1u << STREAM_HUBERT : (1u << STREAM_COUNT) - 1));
+            TRY(encode_file(tools, arguments->items[i].value, (int)channel, mean, base ? STREAMS_BASE : STREAMS_ALL));
             files++;
         }
     if (files == 0)

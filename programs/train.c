@@ -1,5 +1,5 @@
 /* train: continued pretraining on text, speech and both (docs/train.md). */
-#include "programs/common/machine.h"
+#include "programs/common/load_model.h"
 #include "programs/common/program.h"
 #include "programs/common/settings.h"
 #include "train/run.h"

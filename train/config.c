@@ -83,3 +83,15 @@ const struct config_field train_fields[] = {
 const int64_t data_field_count = sizeof data_fields / sizeof *data_fields;
 const int64_t model_field_count = sizeof model_fields / sizeof *model_fields;
 const int64_t train_field_count = sizeof train_fields / sizeof *train_fields;
+
+struct interleave_options data_interleave_options(const struct data_settings *data)
+{
+    return (struct interleave_options){
+        .mode = (enum interleave_mode)data->mode,
+        .text_words_minimum = data->text_words_minimum,
+        .text_words_maximum = data->text_words_maximum,
+        .speech_words_minimum = data->speech_words_minimum,
+        .speech_words_maximum = data->speech_words_maximum,
+        .streams_mask = data->expressive ? STREAMS_ALL : STREAMS_BASE,
+    };
+}

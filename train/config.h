@@ -16,6 +16,7 @@ struct data_settings {
     bool expressive; /* pitch and style units beside hubert's */
     bool mask_documents;
 };
+struct interleave_options data_interleave_options(const struct data_settings *data);
 
 struct model_settings {
     const char *initialize_from; /* a Hugging Face folder; "": random weights */

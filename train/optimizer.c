@@ -78,7 +78,6 @@ static enum status allocate_states(struct optimizer *optimizer)
     TRY(allocate(optimizer, sizeof(float), &optimizer->clip_scale));
     TRY(allocate(optimizer, sizeof(float), &optimizer->norm));
     TRY(allocate(optimizer, sizeof(int32_t), &optimizer->nonfinite));
-    TRY(allocate(optimizer, sizeof(int32_t), &optimizer->skip));
 fail:
     return result;
 }
@@ -120,9 +119,9 @@ void optimizer_destroy(struct optimizer *optimizer)
 {
     if (!optimizer)
         return;
-    void *const memory[] = {optimizer->gradients, optimizer->first_moment, optimizer->second_moment, optimizer->masters,
-                            optimizer->exchange,  optimizer->squared_norm, optimizer->clip_scale,    optimizer->norm,
-                            optimizer->nonfinite, optimizer->skip};
+    void *const memory[] = {optimizer->gradients,  optimizer->first_moment, optimizer->second_moment,
+                            optimizer->masters,    optimizer->exchange,     optimizer->squared_norm,
+                            optimizer->clip_scale, optimizer->norm,         optimizer->nonfinite};
     for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
         if (memory[i])
             optimizer->model->kernels->release(optimizer->model->context, memory[i]);
@@ -227,7 +226,7 @@ static enum status update_part(struct optimizer *optimizer, const struct paramet
         .weight_decay = view->decay ? (float)optimizer->settings.weight_decay : 0.0f,
         .step = step,
         .scale = optimizer->clip_scale,
-        .skip = optimizer->skip,
+        .skip = optimizer->nonfinite,
     };
     return model->kernels->adamw(model->context, &update);
 }

@@ -31,7 +31,7 @@ struct optimizer {
     float *exchange;      /* device: one bucket, padded to size * slice; NULL with one rank */
     double *squared_norm; /* device scalars */
     float *clip_scale, *norm;
-    int32_t *nonfinite, *skip;
+    int32_t *nonfinite; /* of all ranks' gradients; the update branches around everything when it is set */
     struct optimizer_settings settings;
 };
 

@@ -41,12 +41,6 @@ static enum status agree(const struct run *run, enum status status)
 
 /* ---- metrics ---- */
 
-/* jansson refuses NaN and infinity: a skipped step's loss becomes null. */
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 static void add_kinds(json_t *values, const char *prefix, const struct token_losses *losses)
 {
     for (int kind = 0; kind < TOKEN_KINDS; kind++) {
@@ -54,7 +48,7 @@ static void add_kinds(json_t *values, const char *prefix, const struct token_los
         if (losses->count[kind] == 0)
             continue;
         snprintf(name, sizeof name, "%s/%s", prefix, token_kind_name((enum token_kind)kind));
-        json_object_set_new(values, name, number(losses->sum[kind] / losses->count[kind]));
+        json_object_set_new(values, name, json_from_number(losses->sum[kind] / losses->count[kind]));
     }
 }
 
@@ -64,10 +58,10 @@ static enum status log_step(struct run *run, const struct step_result *step)
     int64_t steps = step->step - run->last_logged_step;
     double speed = seconds > 0 ? (double)(steps * step->tokens) / seconds : 0;
     json_t *values = json_object();
-    json_object_set_new(values, "loss", number(step->loss));
+    json_object_set_new(values, "loss", json_from_number(step->loss));
     add_kinds(values, "loss", &step->losses);
     json_object_set_new(values, "lr", json_real(step->learning_rate));
-    json_object_set_new(values, "grad_norm", number(step->gradient_norm));
+    json_object_set_new(values, "grad_norm", json_from_number(step->gradient_norm));
     json_object_set_new(values, "tokens", json_integer(trainer_tokens_done(run->trainer)));
     json_object_set_new(values, "tokens_per_second", json_real(speed));
     if (run->peak_flops > 0)
@@ -128,7 +122,7 @@ static enum status validate(struct run *run)
     if (tokens > 0 && is_writer(run)) {
         if (!isfinite(mean))
             log_warning("step %lld: the validation loss is not finite", (long long)trainer_steps_done(run->trainer));
-        json_object_set_new(values, "validation/loss", number(mean));
+        json_object_set_new(values, "validation/loss", json_from_number(mean));
         TRY(metrics_write(run->metrics, trainer_steps_done(run->trainer), values));
         log_info("step %lld: validation loss %.4f", (long long)trainer_steps_done(run->trainer), mean);
     }

@@ -62,12 +62,7 @@ struct interleaver trainer_interleaver(const struct data_settings *data, const s
         .text = components->text,
         .vocabulary = &components->vocabulary,
         .rates = components->rates,
-        .options = {.mode = (enum interleave_mode)data->mode,
-                    .text_words_minimum = data->text_words_minimum,
-                    .text_words_maximum = data->text_words_maximum,
-                    .speech_words_minimum = data->speech_words_minimum,
-                    .speech_words_maximum = data->speech_words_maximum,
-                    .streams_mask = data->expressive ? 7u : 1u << STREAM_HUBERT},
+        .options = data_interleave_options(data),
     };
 }
 
@@ -309,11 +304,6 @@ struct llama *trainer_model(struct trainer *trainer)
 struct optimizer *trainer_optimizer(struct trainer *trainer)
 {
     return trainer->optimizer;
-}
-
-const struct lanes *trainer_lanes(const struct trainer *trainer)
-{
-    return trainer->lanes;
 }
 
 bool trainer_is_healthy(const struct trainer *trainer)

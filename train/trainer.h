@@ -53,7 +53,6 @@ int64_t trainer_steps_done(const struct trainer *trainer);
 int64_t trainer_tokens_done(const struct trainer *trainer);
 struct llama *trainer_model(struct trainer *trainer);
 struct optimizer *trainer_optimizer(struct trainer *trainer);
-const struct lanes *trainer_lanes(const struct trainer *trainer);
 
 /* Names of the documents of the last step's rows on this rank ("dataset number:row number"), separated by spaces, for
  * the log of a skipped batch. Allocated for the caller; NULL when out of memory. */

@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const stream_names[STREAM_COUNT] = {"hubert", "pitch", "style"};
-
 static void print_fingerprints(const struct shard_fingerprints *fingerprints)
 {
     for (int stream = 0; stream < STREAM_COUNT; stream++) {
@@ -19,7 +17,7 @@ static void print_fingerprints(const struct shard_fingerprints *fingerprints)
         if (rate->numerator == 0)
             continue;
         sha256_hex(&fingerprints->stream[stream], text);
-        printf("  %-7s %.6g units/s, tokenizer %.16s\n", stream_names[stream],
+        printf("  %-7s %.6g units/s, tokenizer %.16s\n", unit_stream_name((enum unit_stream)stream),
                (double)rate->numerator / (double)rate->denominator, text);
     }
 }
@@ -33,8 +31,8 @@ static void print_totals(const struct shard_totals *totals)
     printf("\n  text    %lld bytes\n", (long long)totals->text_bytes);
     for (int stream = 0; stream < STREAM_COUNT; stream++)
         if (totals->units[stream] > 0)
-            printf("  %-7s %lld units, the largest is %lld\n", stream_names[stream], (long long)totals->units[stream],
-                   (long long)totals->codes[stream] - 1);
+            printf("  %-7s %lld units, the largest is %lld\n", unit_stream_name((enum unit_stream)stream),
+                   (long long)totals->units[stream], (long long)totals->codes[stream] - 1);
 }
 
 /* Bytes of a file on a terminal. */
@@ -58,7 +56,7 @@ static void print_units(int stream, const uint16_t *values, int64_t count)
 {
     if (count == 0)
         return;
-    printf("  %-8s", stream_names[stream]);
+    printf("  %-8s", unit_stream_name((enum unit_stream)stream));
     for (int64_t i = 0; i < count; i++)
         printf(" %u", values[i]);
     putchar('\n');

@@ -118,7 +118,6 @@ static void print_hash(const char *name, const struct sha256 *hash)
 enum status inspect_tokenizer(const char *folder, const struct inspect_options *options)
 {
     (void)options;
-    static const char *const names[STREAM_COUNT] = {"hubert", "pitch", "style"};
     struct speech_tokenizer *tokenizer = NULL;
     enum status result = speech_tokenizer_load(folder, &tokenizer);
     if (result != STATUS_OK)
@@ -126,7 +125,8 @@ enum status inspect_tokenizer(const char *folder, const struct inspect_options *
     printf("%s: speech tokenizer, MANIFEST verified\n", folder);
     const struct unit_rates *rates = speech_tokenizer_rates(tokenizer);
     for (int s = 0; s < STREAM_COUNT; s++) {
-        printf("  %-10s %d codes, %.6g a second\n", names[s], speech_tokenizer_size(tokenizer, (enum unit_stream)s),
+        printf("  %-10s %d codes, %.6g a second\n", unit_stream_name((enum unit_stream)s),
+               speech_tokenizer_size(tokenizer, (enum unit_stream)s),
                (double)rates->rate[s].numerator / (double)rates->rate[s].denominator);
         struct sha256 hash = speech_tokenizer_fingerprint(tokenizer, (enum unit_stream)s);
         print_hash("", &hash);

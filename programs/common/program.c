@@ -1,5 +1,6 @@
 #include "programs/common/program.h"
 
+#include "core/edit_distance.h"
 #include "core/log.h"
 #include "programs/common/settings.h"
 
@@ -24,38 +25,14 @@ static const struct program_option *find_option(const struct program *program, c
     return NULL;
 }
 
-/* Edits (Levenshtein) between two short names; long ones are far apart. */
-static int edits(const char *a, const char *b)
-{
-    enum { LIMIT = 40 };
-    size_t m = strlen(a), n = strlen(b);
-    if (m >= LIMIT || n >= LIMIT)
-        return LIMIT;
-    int row[LIMIT + 1];
-    for (size_t j = 0; j <= n; j++)
-        row[j] = (int)j;
-    for (size_t i = 1; i <= m; i++) {
-        int diagonal = row[0];
-        row[0] = (int)i;
-        for (size_t j = 1; j <= n; j++) {
-            int above = row[j], best = diagonal + (a[i - 1] != b[j - 1]);
-            best = above + 1 < best ? above + 1 : best;
-            best = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
-            diagonal = above;
-            row[j] = best;
-        }
-    }
-    return row[n];
-}
-
 static enum status unknown_option(const struct program *program, const char *given)
 {
     char name[64];
     snprintf(name, sizeof name, "%.*s", (int)strcspn(given, "="), given);
     const char *nearest = program->takes_config ? "--config" : "--help";
-    int best = edits(name, nearest);
+    int64_t best = edit_distance(name, nearest);
     for (int64_t i = 0; i < program->option_count; i++) {
-        int distance = edits(name, program->options[i].name);
+        int64_t distance = edit_distance(name, program->options[i].name);
         if (distance < best) {
             best = distance;
             nearest = program->options[i].name;

@@ -53,6 +53,19 @@ void sha256_hex(const struct sha256 *hash, char text[65])
         snprintf(text + 2 * i, 3, "%02x", hash->bytes[i]);
 }
 
+bool sha256_from_hex(const char *text, struct sha256 *hash)
+{
+    for (int i = 0; i < 64; i++) {
+        char c = text[i];
+        int value = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+        if (value < 0)
+            return false;
+        uint8_t *byte = &hash->bytes[i / 2];
+        *byte = (uint8_t)(i % 2 ? *byte | value : value << 4);
+    }
+    return true;
+}
+
 #if defined(__SSE4_2__)
 #include <nmmintrin.h>
 uint32_t crc32c(uint32_t crc, const void *data, size_t size)

@@ -10,7 +10,6 @@ enum { FORMAT_VERSION = 1, TEXT_MODEL_LIMIT = 64 << 20, SPEECH_FILE_LIMIT = 256 
 
 static const char *const speech_file_names[COMPONENT_SPEECH_FILES] = {"tokenizer.json", "tokenizer.safetensors",
                                                                       "MANIFEST"};
-static const char *const stream_keys[STREAM_COUNT] = {"hubert", "pitch", "style"};
 
 const char *component_name(enum component component)
 {
@@ -110,28 +109,35 @@ void components_free(struct components *components)
 
 /* ---- spiritlm.json ---- */
 
+json_t *components_fingerprints_json(const struct components *components)
+{
+    json_t *fingerprints = json_object();
+    for (int c = 0; fingerprints && c < COMPONENT_COUNT; c++) {
+        const struct sha256 *hash = &components->fingerprints[c];
+        if (json_object_set_new(fingerprints, component_name((enum component)c),
+                                is_zero(hash) ? json_null() : json_from_hash(hash)) != 0) {
+            json_decref(fingerprints);
+            return NULL;
+        }
+    }
+    return fingerprints;
+}
+
 static enum status describe(const struct components *components, char **text)
 {
     const struct vocabulary *vocabulary = &components->vocabulary;
-    json_t *rates = json_object(), *fingerprints = json_object();
+    json_t *rates = json_object(), *sizes = json_object();
     const int32_t codes[STREAM_COUNT] = {vocabulary->hubert_count, vocabulary->pitch_count, vocabulary->style_count};
-    json_t *sizes = json_object();
     for (int s = 0; s < STREAM_COUNT; s++) {
         const struct rational *rate = &components->rates.rate[s];
-        json_object_set_new(rates, stream_keys[s],
+        json_object_set_new(rates, unit_stream_name((enum unit_stream)s),
                             json_pack("[I, I]", (json_int_t)rate->numerator, (json_int_t)rate->denominator));
-        json_object_set_new(sizes, stream_keys[s], json_integer(codes[s]));
+        json_object_set_new(sizes, unit_stream_name((enum unit_stream)s), json_integer(codes[s]));
     }
-    for (int c = 0; c < COMPONENT_COUNT; c++) {
-        char hex[65];
-        sha256_hex(&components->fingerprints[c], hex);
-        json_object_set_new(fingerprints, component_name((enum component)c),
-                            is_zero(&components->fingerprints[c]) ? json_null() : json_string(hex));
-    }
-    json_t *root =
-        json_pack("{s:i, s:b, s:b, s:o, s:o, s:o, s:b}", "format", (int)FORMAT_VERSION, "expressive",
-                  vocabulary->pitch_count > 0, "task_tags", vocabulary->asr_tag >= 0, "codes", sizes, "rates", rates,
-                  "fingerprints", fingerprints, "speech_tokenizer", components->speech != NULL);
+    json_t *root = json_pack("{s:i, s:b, s:b, s:o, s:o, s:o, s:b}", "format", (int)FORMAT_VERSION, "expressive",
+                             vocabulary->pitch_count > 0, "task_tags", vocabulary->asr_tag >= 0, "codes", sizes,
+                             "rates", rates, "fingerprints", components_fingerprints_json(components),
+                             "speech_tokenizer", components->speech != NULL);
     *text = root ? json_text(root, 2) : NULL;
     json_decref(root);
     return *text ? STATUS_OK : status_set(STATUS_INTERNAL, "no memory for spiritlm.json");
@@ -163,36 +169,31 @@ static enum status read_options(const char *where, const json_t *root, struct co
     TRY(json_get_bool(where, root, "task_tags", &options->task_tags));
     TRY(json_get_bool(where, root, "speech_tokenizer", speech));
     for (int s = 0; s < STREAM_COUNT; s++) {
-        const json_t *rate = json_object_get(json_object_get(root, "rates"), stream_keys[s]);
+        const json_t *rate = json_object_get(json_object_get(root, "rates"), unit_stream_name((enum unit_stream)s));
         const json_t *upper = json_array_get(rate, 0), *lower = json_array_get(rate, 1);
         int64_t codes = 0;
-        TRY(json_get_int(where, json_object_get(root, "codes"), stream_keys[s], 0, 65536, &codes));
+        TRY(json_get_int(where, json_object_get(root, "codes"), unit_stream_name((enum unit_stream)s), 0, 65536,
+                         &codes));
         options->codes[s] = (int32_t)codes;
         if (!json_is_integer(upper) || !json_is_integer(lower) || json_integer_value(upper) < 0 ||
             json_integer_value(upper) > 1 << 20 || json_integer_value(lower) < 1 || json_integer_value(lower) > 1 << 20)
-            FAIL(STATUS_CORRUPT, "%s: the rate of \"%s\" is not two positive integers", where, stream_keys[s]);
+            FAIL(STATUS_CORRUPT, "%s: the rate of \"%s\" is not two positive integers", where,
+                 unit_stream_name((enum unit_stream)s));
         options->rates.rate[s] = (struct rational){json_integer_value(upper), json_integer_value(lower)};
     }
 fail:
     return result;
 }
 
+/* null: the component is absent, which is all zeros. */
 static enum status parse_fingerprint(const char *where, const json_t *root, enum component component,
                                      struct sha256 *hash)
 {
-    const json_t *value = json_object_get(json_object_get(root, "fingerprints"), component_name(component));
-    const char *text = json_string_value(value);
+    const json_t *fingerprints = json_object_get(root, "fingerprints");
     *hash = (struct sha256){{0}};
-    if (json_is_null(value))
+    if (json_is_null(json_object_get(fingerprints, component_name(component))))
         return STATUS_OK;
-    for (int i = 0; i < 32; i++) {
-        unsigned byte;
-        if (!text || strlen(text) != 64 || sscanf(text + 2 * i, "%2x", &byte) != 1)
-            return status_set(STATUS_CORRUPT, "%s: the fingerprint of \"%s\" is not 64 hexadecimal digits", where,
-                              component_name(component));
-        hash->bytes[i] = (uint8_t)byte;
-    }
-    return STATUS_OK;
+    return json_get_hash(where, fingerprints, component_name(component), hash);
 }
 
 static enum status read_ready_units(const char *where, const json_t *root, struct components_options *options)

@@ -9,6 +9,7 @@
 #include "text/sentencepiece.h"
 #include "text/vocabulary.h"
 
+#include <jansson.h>
 #include <stdbool.h>
 
 enum component {
@@ -52,6 +53,9 @@ enum status components_load(const struct components_options *options, struct com
 /* From a checkpoint folder; every fingerprint written there must equal that of the part found there. */
 enum status components_load_checkpoint(const char *folder, struct components **components);
 void components_free(struct components *components);
+
+/* An object of all components by name: the fingerprint's digits, null for one that is absent. NULL: out of memory. */
+json_t *components_fingerprints_json(const struct components *components);
 
 /* Puts tokenizer.model, speech_tokenizer/ and spiritlm.json into a checkpoint that is being made. */
 enum status components_write(const struct components *components, struct atomic_directory *directory);

@@ -1,6 +1,6 @@
 #include "generate/describe.h"
 
-#include "text/utf8.h"
+#include "core/utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>

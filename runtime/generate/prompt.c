@@ -1,6 +1,7 @@
 #include "generate/prompt.h"
 
 #include "io/audio.h"
+#include "text/white_space.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -18,11 +19,11 @@ static enum status append(struct prompt *prompt, const int32_t *ids, int64_t cou
     return STATUS_OK;
 }
 
-static const char white_space[] = " \t\n\r\v\f";
-
 bool piece_is_blank(const struct piece *piece)
 {
-    return piece->kind == PIECE_TEXT && piece->content[strspn(piece->content, white_space)] == 0;
+    int64_t begin = 0, end = (int64_t)strlen(piece->content);
+    trim_white_space(piece->content, &begin, &end);
+    return piece->kind == PIECE_TEXT && begin == end;
 }
 
 /* As training encodes a piece (data/interleave.c): without the white space at its ends, with a dummy prefix of its own.
@@ -30,14 +31,12 @@ bool piece_is_blank(const struct piece *piece)
 static enum status append_text(const struct components *components, const char *text, struct prompt *prompt)
 {
     int32_t *ids = NULL;
-    int64_t count = 0, size;
+    int64_t count = 0, begin = 0, end = (int64_t)strlen(text);
     enum status result = STATUS_OK;
-    text += strspn(text, white_space);
-    for (size = (int64_t)strlen(text); size > 0 && strchr(white_space, text[size - 1]);)
-        size--;
-    if (size == 0)
+    trim_white_space(text, &begin, &end);
+    if (begin == end)
         return STATUS_OK;
-    TRY(sentencepiece_encode(components->text, text, size, true, &ids, &count));
+    TRY(sentencepiece_encode(components->text, text + begin, end - begin, true, &ids, &count));
     TRY(append(prompt, ids, count));
 fail:
     free(ids);
@@ -70,7 +69,7 @@ static enum status append_audio(const struct components *components, const char 
     int64_t sample_count = 0, count = 0;
     struct units units = {0};
     struct merged_unit *merged = NULL;
-    unsigned streams = components->vocabulary.pitch_count ? 7u : 1u << STREAM_HUBERT;
+    unsigned streams = components->vocabulary.pitch_count ? STREAMS_ALL : STREAMS_BASE;
     if (!components->speech)
         FAIL(STATUS_USAGE, "%s: this model has no speech tokenizer, so it cannot hear; pass units instead", path);
     TRY(audio_read(path, -1, &samples, &sample_count));

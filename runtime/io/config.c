@@ -3,8 +3,6 @@
 #include "io/config_internal.h"
 #include "io/yaml_flat.h"
 
-#include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>

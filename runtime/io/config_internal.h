@@ -31,9 +31,6 @@ enum status config_check_value(const struct config_slot *slot, const char *text,
 /* Writes the slot's value into the section's struct. */
 enum status config_fill(struct config_slot *slot);
 
-/* Length of the UTF-8 character at `text` and its code point; 0 when it is none. */
-int config_decode_utf8(const char *text, uint32_t *code);
-
 /* The known key that is fewest edits away; NULL when there is none at all. */
 const char *config_nearest_key(const struct config *config, const char *key);
 

@@ -1,6 +1,9 @@
 /* Texts to values: types, ranges, ${NAME}, and the nearest known key of a wrong one. */
 #include "io/config_internal.h"
 
+#include "core/edit_distance.h"
+#include "core/utf8.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
@@ -132,34 +135,10 @@ static enum status expand(const struct config_slot *slot, const char *text, char
     return STATUS_OK;
 }
 
-int config_decode_utf8(const char *text, uint32_t *code)
-{
-    const unsigned char *bytes = (const unsigned char *)text;
-    int length = bytes[0] < 0x80   ? 1
-                 : bytes[0] < 0xC2 ? 0
-                 : bytes[0] < 0xE0 ? 2
-                 : bytes[0] < 0xF0 ? 3
-                 : bytes[0] < 0xF5 ? 4
-                                   : 0;
-    static const unsigned char masks[] = {0, 0x7F, 0x1F, 0x0F, 0x07};
-    uint32_t value = bytes[0] & masks[length];
-    for (int i = 1; i < length; i++) {
-        if ((bytes[i] & 0xC0) != 0x80)
-            return 0;
-        value = value << 6 | (bytes[i] & 0x3F);
-    }
-    if ((length == 3 && value < 0x800) || (length == 4 && value < 0x10000) || value > 0x10FFFF ||
-        (value >= 0xD800 && value < 0xE000))
-        return 0;
-    *code = value;
-    return length;
-}
-
 static enum status check_utf8(const struct config_slot *slot, const char *text)
 {
-    for (int length; *text; text += length) {
-        uint32_t code;
-        length = config_decode_utf8(text, &code);
+    for (size_t length; *text; text += length) {
+        length = utf8_character(text, SIZE_MAX);
         if (length == 0)
             return status_set(STATUS_USAGE, "%s: %s is not valid UTF-8", slot->origin, slot->key);
     }
@@ -221,34 +200,13 @@ enum status config_fill(struct config_slot *slot)
     return STATUS_OK;
 }
 
-/* Insertions, deletions and replacements that turn a into b (Levenshtein); both are cut at 127 bytes. */
-static int64_t edits(const char *a, const char *b)
-{
-    int64_t row[128];
-    int64_t columns = (int64_t)strnlen(b, 127), rows = (int64_t)strnlen(a, 127);
-    for (int64_t j = 0; j <= columns; j++)
-        row[j] = j;
-    for (int64_t i = 1; i <= rows; i++) {
-        int64_t diagonal = row[0];
-        row[0] = i;
-        for (int64_t j = 1; j <= columns; j++) {
-            int64_t above = row[j], best = diagonal + (a[i - 1] != b[j - 1]);
-            best = above + 1 < best ? above + 1 : best;
-            best = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
-            diagonal = above;
-            row[j] = best;
-        }
-    }
-    return row[columns];
-}
-
 const char *config_nearest_key(const struct config *config, const char *key)
 {
     const char *nearest = NULL, *dot = strrchr(key, '.'), *last = dot ? dot + 1 : key;
     int64_t least = INT64_MAX;
     for (int64_t i = 0; i < config->count; i++) {
         const char *known = config->slots[i].key, *known_dot = strrchr(known, '.');
-        int64_t distance = edits(key, known);
+        int64_t distance = edit_distance(key, known);
         /* The right word in the wrong section, or without one, is nearer than any misspelling. */
         if (strcmp(last, known_dot ? known_dot + 1 : known) == 0 && distance > 1)
             distance = 1;

@@ -1,6 +1,8 @@
 /* The resolved configuration as YAML, and the list of all keys for --help. */
 #include "io/config_internal.h"
 
+#include "core/utf8.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,9 +10,9 @@
 static void write_quoted(FILE *file, const char *text, bool path)
 {
     fputc('"', file);
-    for (int length; *text; text += length) {
+    for (size_t length; *text; text += length) {
         uint32_t code = 0;
-        length = config_decode_utf8(text, &code);
+        length = utf8_decode(text, SIZE_MAX, &code);
         if (length == 0) /* cannot be: config_load refuses such texts */
             break;
         if (path && text[0] == '$' && text[1] == '{')
@@ -22,7 +24,7 @@ static void write_quoted(FILE *file, const char *text, bool path)
         else if (code == 0x2028 || code == 0x2029 || code == 0xFEFF || code == 0xFFFE || code == 0xFFFF)
             fprintf(file, "\\u%04X", (unsigned)code);
         else
-            fwrite(text, 1, (size_t)length, file);
+            fwrite(text, 1, length, file);
     }
     fputc('"', file);
 }

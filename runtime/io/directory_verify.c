@@ -94,25 +94,12 @@ char *manifest_text(const struct file_list *list)
     return text;
 }
 
-static bool parse_hash(const char *text, struct sha256 *hash)
-{
-    for (int i = 0; i < HEX; i++) {
-        char c = text[i];
-        int value = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-        if (value < 0)
-            return false;
-        uint8_t *byte = &hash->bytes[i / 2];
-        *byte = (uint8_t)(i % 2 ? *byte | value : value << 4);
-    }
-    return true;
-}
-
 /* One line "HASH SIZE NAME" without its newline, already NUL-terminated. */
 static enum status parse_line(char *line, const char *folder, struct file_list *list)
 {
     struct sha256 hash;
     char *end;
-    if (strlen(line) < HEX + 4 || !parse_hash(line, &hash) || line[HEX] != ' ' || line[HEX + 1] < '0' ||
+    if (strlen(line) < HEX + 4 || !sha256_from_hex(line, &hash) || line[HEX] != ' ' || line[HEX + 1] < '0' ||
         line[HEX + 1] > '9')
         return status_set(STATUS_CORRUPT, "%s/%s: unexpected line \"%s\"", folder, MANIFEST_NAME, line);
     errno = 0;
@@ -131,7 +118,7 @@ static enum status parse_manifest(const char *folder, char *text, int64_t size, 
         text[size - HEX - 2] != '\n' || memchr(text, 0, (size_t)size))
         return status_set(STATUS_CORRUPT, "%s/%s: damaged (not a whole manifest)", folder, MANIFEST_NAME);
     struct sha256 stated, found = sha256_of(text, (size_t)(size - HEX - 1));
-    if (!parse_hash(text + size - HEX - 1, &stated) || memcmp(&stated, &found, sizeof found) != 0)
+    if (!sha256_from_hex(text + size - HEX - 1, &stated) || memcmp(&stated, &found, sizeof found) != 0)
         return status_set(STATUS_CORRUPT, "%s/%s: damaged (its own SHA-256 differs)", folder, MANIFEST_NAME);
     text[size - HEX - 1] = 0;
     for (char *line = text + first; *line;) {

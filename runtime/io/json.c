@@ -2,6 +2,7 @@
 
 #include "io/atomic_file.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -125,10 +126,35 @@ enum status json_get_bool(const char *where, const json_t *object, const char *k
     return STATUS_OK;
 }
 
+enum status json_get_hash(const char *where, const json_t *object, const char *key, struct sha256 *hash)
+{
+    const char *text = NULL;
+    enum status result = json_get_string(where, object, key, &text);
+    if (result != STATUS_OK)
+        return result;
+    if (strlen(text) != 64 || !sha256_from_hex(text, hash))
+        return status_set(STATUS_CORRUPT,
+                          "%s: \"%s\" should be a SHA-256 in 64 lower-case hexadecimal digits, found \"%.64s\"", where,
+                          key, text);
+    return STATUS_OK;
+}
+
 bool json_has(const json_t *object, const char *key)
 {
     const json_t *value = json_object_get(object, key);
     return value && !json_is_null(value);
+}
+
+json_t *json_from_number(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+json_t *json_from_hash(const struct sha256 *hash)
+{
+    char text[65];
+    sha256_hex(hash, text);
+    return json_string(text);
 }
 
 char *json_text(const json_t *root, int indent)

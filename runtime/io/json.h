@@ -2,6 +2,7 @@
 #ifndef SPIRITLM_IO_JSON_H
 #define SPIRITLM_IO_JSON_H
 
+#include "core/hash.h"
 #include "core/status.h"
 
 #include <jansson.h>
@@ -21,7 +22,14 @@ enum status json_get_int(const char *where, const json_t *object, const char *ke
                          int64_t *value);
 enum status json_get_number(const char *where, const json_t *object, const char *key, double *value);
 enum status json_get_bool(const char *where, const json_t *object, const char *key, bool *value);
+enum status json_get_hash(const char *where, const json_t *object, const char *key, struct sha256 *hash);
 bool json_has(const json_t *object, const char *key); /* present and not null */
+
+/* A number; null when it is NaN or infinite, for which JSON has no word. NULL when out of memory. */
+json_t *json_from_number(double value);
+
+/* The 64 hexadecimal digits of a hash, as json_get_hash reads them. NULL when out of memory. */
+json_t *json_from_hash(const struct sha256 *hash);
 
 /* Text with sorted keys and a final newline; indent 0 gives one line. The caller frees. NULL when out of memory. */
 char *json_text(const json_t *root, int indent);

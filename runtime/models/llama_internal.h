@@ -40,10 +40,10 @@ enum status llama_store_weights(struct llama *model, int64_t offset, const float
 
 /* ---- llama_operations.c: each reserves the scratch it needs ---- */
 
-/* output[rows][out] = x[rows][in] weight[out][in]^T (+ addend, laid out like output); output rows `stride` apart (0:
- * out). output_type is the model's, or F32. */
+/* output[rows][out] = x[rows][in] weight[out][in]^T (+ addend, laid out like output). output_type is the model's, or
+ * F32. */
 struct llama_linear {
-    int64_t rows, in, out, stride;
+    int64_t rows, in, out;
     const void *x, *weight, *addend;
     void *output;
     enum dtype output_type;
@@ -97,8 +97,7 @@ struct llama_workspace {
     enum recomputation recomputation;
     bool backward;
     struct llama_activations activations;
-    int64_t bytes;
-    unsigned char *memory; /* device, `bytes` */
+    unsigned char *memory; /* device */
     int32_t *positions;    /* host, [tokens] */
 };
 

@@ -22,7 +22,7 @@ enum status llama_linear(struct llama *model, const struct llama_linear *linear)
                                             .c_type = linear->output_type,
                                             .a_row_stride = linear->in,
                                             .b_row_stride = linear->in,
-                                            .c_row_stride = linear->stride ? linear->stride : linear->out,
+                                            .c_row_stride = linear->out,
                                             .b_transposed = true,
                                             .alpha = 1});
 }

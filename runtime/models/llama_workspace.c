@@ -131,7 +131,6 @@ enum status llama_workspace_create(struct llama *model, int64_t rows, int64_t le
     TRY(plan_activations(&model->config, model->dtype, rows, length, recomputation, backward, &plan,
                          &workspace->activations));
     workspace->tokens = rows * length;
-    workspace->bytes = plan.total;
     workspace->positions = malloc((size_t)workspace->tokens * sizeof *workspace->positions);
     if (!workspace->positions)
         FAIL(STATUS_INTERNAL, "no memory for the positions of %" PRId64 " tokens", workspace->tokens);

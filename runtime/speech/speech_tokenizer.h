@@ -19,7 +19,7 @@
 
 struct speech_tokenizer; /* read-only after loading: threads may share it */
 
-enum { SPEECH_HOP_MEL = 160, SPEECH_MELS = 80 }; /* log-mel: 100 frames a second, 80 Slaney bands, 1024-point FFT */
+enum { SPEECH_MELS = 80 }; /* log-mel: 100 frames a second, 80 Slaney bands, 1024-point FFT */
 
 struct speech_tokenizer_options {
     int64_t units;       /* k of the unit k-means: 100 in the demo, 500 as in Spirit LM */

@@ -7,6 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char *unit_stream_name(enum unit_stream stream)
+{
+    static const char *const names[STREAM_COUNT] = {"hubert", "pitch", "style"};
+    return names[stream];
+}
+
 const char *unit_stream_prefix(enum unit_stream stream)
 {
     static const char *const prefixes[STREAM_COUNT] = {"Hu", "Pi", "St"};

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-enum { SAMPLE_RATE = 16000, STREAMS_ALL = (1 << STREAM_COUNT) - 1 };
+enum { SAMPLE_RATE = 16000 };
 
 /* Numerators and denominators stay below this, so that the products of merge_next fit 128 bits. */
 static const int64_t rate_limit = INT64_C(1) << 31;

@@ -12,6 +12,8 @@
 enum { DEFAULT_STYLE = 0 };
 
 enum unit_stream { STREAM_HUBERT, STREAM_PITCH, STREAM_STYLE, STREAM_COUNT };
+enum { STREAMS_BASE = 1 << STREAM_HUBERT, STREAMS_ALL = (1 << STREAM_COUNT) - 1 }; /* masks of the two kinds of model */
+const char *unit_stream_name(enum unit_stream stream);   /* "hubert", "pitch", "style": the keys of every file */
 const char *unit_stream_prefix(enum unit_stream stream); /* "Hu", "Pi", "St" */
 
 struct rational {

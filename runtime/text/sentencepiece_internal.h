@@ -2,8 +2,8 @@
 #ifndef SPIRITLM_TEXT_SENTENCEPIECE_INTERNAL_H
 #define SPIRITLM_TEXT_SENTENCEPIECE_INTERNAL_H
 
+#include "core/utf8.h"
 #include "text/sentencepiece.h"
-#include "text/utf8.h"
 
 #include <stddef.h>
 

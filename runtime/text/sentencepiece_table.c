@@ -71,24 +71,6 @@ size_t user_piece_match(const struct sentencepiece *model, const char *text, siz
     return best;
 }
 
-size_t utf8_character(const char *text, size_t size)
-{
-    const unsigned char *byte = (const unsigned char *)text;
-    if (byte[0] < 0x80)
-        return 1;
-    if (byte[0] < 0xC2 || byte[0] > 0xF4)
-        return 0;
-    size_t length = byte[0] < 0xE0 ? 2 : byte[0] < 0xF0 ? 3 : 4;
-    if (size < length)
-        return 0;
-    for (size_t i = 1; i < length; i++)
-        if ((byte[i] & 0xC0) != 0x80)
-            return 0;
-    bool refused = (byte[0] == 0xE0 && byte[1] < 0xA0) || (byte[0] == 0xED && byte[1] > 0x9F) ||
-                   (byte[0] == 0xF0 && byte[1] < 0x90) || (byte[0] == 0xF4 && byte[1] > 0x8F);
-    return refused ? 0 : length;
-}
-
 /* qsort hands its comparison no model, so pointers to pieces are sorted instead of ids. */
 static int by_bytes(const void *a, const void *b)
 {

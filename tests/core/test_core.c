@@ -81,6 +81,15 @@ static void hashes_match_published_vectors(void **state)
     sha256_add(stream, "bc", 2);
     struct sha256 parts = sha256_finish(stream);
     assert_memory_equal(&parts, &hash, sizeof hash);
+    assert_true(sha256_from_hex("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad, and more", &parts));
+    assert_memory_equal(&parts, &hash, sizeof hash);
+    static const char wrong[] = "AFG/:`g -+x"; /* and the NUL of an early end */
+    for (size_t i = 0; i < 64 * sizeof wrong; i++) {
+        char damaged[65];
+        memcpy(damaged, text, sizeof damaged);
+        damaged[i % 64] = wrong[i / 64];
+        assert_false(sha256_from_hex(damaged, &parts));
+    }
     unsigned char bytes[32] = {0};
     assert_int_equal(crc32c(0, bytes, 32), 0x8a9136aa);
     memset(bytes, 0xff, 32);

@@ -145,6 +145,7 @@ static void words_are_found_in_the_text(void **state)
         {"\xc3\x89t\xc3\xa9 \xd0\x9c\xd0\xb8\xd1\x80",
          {"\xc3\xa9T\xc3\x89", "\xd0\xbc\xd0\x98\xd0\xa0"},
          {0, 5, 6, 12}},
+        {"\xc0\x80 two", {"two"}, {3, 6}}, /* nor does an overlong NUL end a text */
         {"one, (two) three", {" one", "two", "Three."}, {0, 4, 5, 10, 11, 16}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -163,6 +164,7 @@ static void words_are_found_in_the_text(void **state)
     assert_false(manifest_find_word("a b", "ab", &position, &begin, &end));
     assert_false(manifest_find_word("a b", "", &position, &begin, &end));
     assert_false(manifest_find_word("", "a", &position, &begin, &end));
+    assert_false(manifest_find_word("\xc1\xa1", "a", &position, &begin, &end)); /* an overlong "a" is none */
     assert_int_equal(position, 0);
 }
 

@@ -1,5 +1,4 @@
 /* Written to spoken words. The expected readings are written by hand, from how an American reads them aloud. */
-#include "data/align.h"
 #include "data/spell.h"
 #include "support/test_support.h"
 

@@ -266,7 +266,12 @@ static void results_carry_the_files_name_and_all_values(void **state)
     assert_true(json_real_value(json_object_get(metric, "value")) == 0.25);
     assert_true(json_is_null(json_object_get(metric, "standard_error")));
     assert_int_equal(json_integer_value(json_object_get(metric, "n")), 7);
-    assert_int_equal(json_object_size(json_object_get(root, "fingerprints")), COMPONENT_COUNT);
+    const json_t *fingerprints = json_object_get(root, "fingerprints");
+    struct sha256 hash;
+    assert_int_equal(json_object_size(fingerprints), COMPONENT_COUNT);
+    assert_ok(json_get_hash("results", fingerprints, "text", &hash));
+    assert_memory_equal(&hash, &world.components->fingerprints[COMPONENT_TEXT], sizeof hash);
+    assert_true(json_is_null(json_object_get(fingerprints, "vocoder"))); /* there is none */
     char *written;
     int64_t size;
     snprintf(file, sizeof file, "%s/samples_pairs_x.jsonl", folder);

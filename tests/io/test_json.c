@@ -82,6 +82,28 @@ static void members_are_checked(void **state)
     json_decref(root);
 }
 
+static void hashes_are_read_as_they_are_written(void **state)
+{
+    (void)state;
+    struct sha256 hash = sha256_of("abc", 3), read;
+    json_t *root = json_pack("{s:o}", "h", json_from_hash(&hash));
+    assert_ok(json_get_hash("here", root, "h", &read));
+    assert_memory_equal(&read, &hash, sizeof hash);
+    assert_fails(json_get_hash("here", root, "none", &read), STATUS_CORRUPT, "here: \"none\" is missing");
+    char text[66];
+    sha256_hex(&hash, text);
+    json_object_set_new(root, "short", json_stringn(text, 63));
+    text[64] = 'a';
+    json_object_set_new(root, "long", json_stringn(text, 65));
+    text[0] = 'B';
+    json_object_set_new(root, "capital", json_stringn(text, 64));
+    static const char *const wrong[] = {"short", "long", "capital"};
+    for (int i = 0; i < 3; i++)
+        assert_fails(json_get_hash("here", root, wrong[i], &read), STATUS_CORRUPT,
+                     "should be a SHA-256 in 64 lower-case");
+    json_decref(root);
+}
+
 static void text_is_sorted_and_exact(void **state)
 {
     (void)state;
@@ -103,6 +125,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(errors_name_file_line_and_column),
         cmocka_unit_test(members_are_checked),
+        cmocka_unit_test(hashes_are_read_as_they_are_written),
         cmocka_unit_test(text_is_sorted_and_exact),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

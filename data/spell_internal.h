@@ -1,0 +1,49 @@
+/* Between the files spell*.c. */
+#ifndef SPIRITLM_DATA_SPELL_INTERNAL_H
+#define SPIRITLM_DATA_SPELL_INTERNAL_H
+
+#include "data/numerals.h"
+#include "data/spell.h"
+
+/* A token after folding: ASCII but for letters of other scripts. */
+enum { FOLDED_POUND = 1, FOLDED_EURO, FOLDED_YEN, FOLDED_DEGREE, FOLDED_HALF, FOLDED_QUARTER, FOLDED_THREE_QUARTERS };
+
+struct written_token {
+    const char *bytes; /* not NUL-terminated */
+    int length;
+    int64_t begin, end;                          /* in the folded text */
+    bool full_stop;                              /* directly followed by one */
+    bool all_capitals_text;                      /* the whole text has no small letter, so capitals mean nothing */
+    const struct written_token *previous, *next; /* NULL at the ends */
+};
+
+struct readings {
+    int count;
+    struct phrase list[SPELL_READINGS];
+};
+
+/* Ignores empty phrases, repetitions, and what exceeds SPELL_READINGS. */
+void readings_add(struct readings *readings, const struct phrase *phrase);
+void readings_put_before(struct readings *readings, const char *word);
+void readings_put_after(struct readings *readings, const char *word);
+
+bool is_digit(char c);
+bool is_letter(char c); /* ASCII letters and every byte of another script */
+bool is_capital(char c);
+bool token_is(const struct written_token *token, const char *lower_case); /* equal but for case */
+void say_word(struct phrase *phrase, const char *bytes, int length);      /* as it stands, in small letters */
+
+/* Each adds the readings of the token when it is of its kind, and says whether it did. */
+bool read_number_token(const struct written_token *token, struct readings *readings);
+bool read_word_token(const struct written_token *token, struct readings *readings);
+/* "$3" before "million": the readings of both together. */
+bool read_money_and_scale(const struct written_token *token, struct readings *readings);
+
+bool read_digit_groups(const struct written_token *token, struct readings *readings);
+
+uint64_t digits_value(const char *digits, int count); /* count <= 18 */
+/* "am", "p.m": *letter is 'a' or 'p'. */
+bool is_half_day(const char *bytes, int length, char *letter);
+void readings_put_half_day_after(struct readings *readings, char letter);
+
+#endif

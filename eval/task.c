@@ -1,0 +1,18 @@
+#include "eval/task.h"
+
+#include "eval/results.h"
+
+enum status task_write(const struct task *task, const char *name, const char *kind, const char *protocol,
+                       const json_t *inputs, const json_t *metrics, const json_t *samples)
+{
+    const struct results_subject subject = {.name = name,
+                                            .task = kind,
+                                            .protocol = protocol,
+                                            .model = task->model_name,
+                                            .checkpoint = task->checkpoint,
+                                            .components = task->components,
+                                            .inputs = inputs};
+    if (!inputs)
+        return status_set(STATUS_INTERNAL, "no memory for the results, or the path of an input is not UTF-8");
+    return results_write(task->out, &subject, metrics, samples);
+}

@@ -1,0 +1,33 @@
+/* The tasks of `evaluate` (docs/evaluate.md): each measures, prints a table, writes its results with the protocol in
+ * words, and says whether its check holds. */
+#ifndef SPIRITLM_EVAL_TASK_H
+#define SPIRITLM_EVAL_TASK_H
+
+#include "eval/learning.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+/* What a task works on; all borrowed. */
+struct task {
+    struct llama *model;
+    const struct components *components;
+    const char *model_name; /* as the user named it */
+    const char *checkpoint; /* the folder that it was resolved to */
+    const char *out;        /* folder of results and samples */
+    FILE *report;           /* where the table goes */
+    bool require;           /* a check that does not hold is STATUS_UNMET */
+};
+
+enum status task_pairs(const struct task *task, const char *path);
+
+/* `inputs` (borrowed; NULL: there was no memory for it) stands in the results. task_learning leaves
+ * OUT/pairs_shuffled.jsonl for task_pairs. */
+enum status task_learning(const struct task *task, const struct learning_data *data, const json_t *inputs);
+enum status task_generation(const struct task *task, const struct learning_data *data, const json_t *inputs);
+
+/* For the files task_*.c: results_NAME.json and, unless NULL, the samples. */
+enum status task_write(const struct task *task, const char *name, const char *kind, const char *protocol,
+                       const json_t *inputs, const json_t *metrics, const json_t *samples);
+
+#endif

@@ -1,0 +1,34 @@
+#include "core/utf8.h"
+
+#include <stdbool.h>
+
+size_t utf8_character(const char *text, size_t size)
+{
+    const unsigned char *byte = (const unsigned char *)text;
+    if (byte[0] < 0x80)
+        return 1;
+    if (byte[0] < 0xC2 || byte[0] > 0xF4)
+        return 0;
+    size_t length = byte[0] < 0xE0 ? 2 : byte[0] < 0xF0 ? 3 : 4;
+    if (size < length)
+        return 0;
+    for (size_t i = 1; i < length; i++)
+        if ((byte[i] & 0xC0) != 0x80)
+            return 0;
+    bool refused = (byte[0] == 0xE0 && byte[1] < 0xA0) || (byte[0] == 0xED && byte[1] > 0x9F) ||
+                   (byte[0] == 0xF0 && byte[1] < 0x90) || (byte[0] == 0xF4 && byte[1] > 0x8F);
+    return refused ? 0 : length;
+}
+
+size_t utf8_decode(const char *text, size_t size, uint32_t *code)
+{
+    static const unsigned char masks[] = {0, 0x7F, 0x1F, 0x0F, 0x07};
+    const unsigned char *byte = (const unsigned char *)text;
+    size_t length = utf8_character(text, size);
+    uint32_t value = byte[0] & masks[length];
+    for (size_t i = 1; i < length; i++)
+        value = value << 6 | (byte[i] & 0x3F);
+    if (length > 0)
+        *code = value;
+    return length;
+}

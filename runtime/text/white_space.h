@@ -1,0 +1,14 @@
+/* White space at the ends of a text: what training leaves out between two pieces, a prompt leaves out too. */
+#ifndef SPIRITLM_TEXT_WHITE_SPACE_H
+#define SPIRITLM_TEXT_WHITE_SPACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* The six of ASCII: space, \t, \n, \v, \f, \r, whatever the locale. */
+bool is_white_space(char c);
+
+/* Narrows text[*begin, *end) to what stands between the white space at its ends; *begin == *end: nothing does. */
+void trim_white_space(const char *text, int64_t *begin, int64_t *end);
+
+#endif
