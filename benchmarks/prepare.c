@@ -16,7 +16,7 @@
 
 #include <unistd.h>
 
-enum { ROUNDS = 5 };
+enum { ROUNDS = 3 };
 enum { READ, HASH, ALIGN, F0, MEL, REST, SHARD, ANALYSE, CLUSTER, STAGES };
 static const char *const names[STAGES] = {
     "read, decode, resample",
