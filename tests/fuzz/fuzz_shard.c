@@ -33,7 +33,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 static void change(uint8_t *data, size_t size, const struct metadata_block *block, struct rng *rng)
 {
-    const uint64_t edges[] = {0, 1, 0xff, 0x7fffffff, INT64_MAX, UINT64_MAX, (uint64_t)size, (uint64_t)size - 8};
+    /* The last two are sums that come round to small ones. */
+    const uint64_t edges[] = {0,
+                              1,
+                              0xff,
+                              0x7fffffff,
+                              INT64_MAX,
+                              UINT64_MAX,
+                              (uint64_t)size,
+                              (uint64_t)size - 8,
+                              UINT64_MAX - rng_below(rng, 16),
+                              UINT64_MAX - rng_below(rng, size)};
     size_t place = block->begin + 5 + (size_t)rng_below(rng, block->size - 5);
     size_t left = block->begin + block->size - place, width = (size_t)1 << rng_below(rng, 4);
     uint64_t kind = rng_below(rng, 4);
