@@ -9,7 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { STEPS_A_RUN = 100, SAVE_EVERY = 20, LONG_RUNS = 200, SHORT_RUNS = 20, KILOBYTES = 512 };
+enum { STEPS_A_RUN = 100, SAVE_EVERY = 20, LONG_RUNS = 200, SHORT_RUNS = 20 };
+enum {
+    KILOBYTES = 512,       /* that a leak must exceed */
+    KILOBYTES_A_START = 4, /* run.json keeps every start and is read whole at the next: 2.5 parsed, and as text */
+};
 
 static struct tiny_corpus corpus;
 
@@ -120,7 +124,7 @@ static void nothing_grows(void **state)
                   within.first.descriptors, within.first.threads);
     print_message("resident: usually %ld kB in the second quarter, %ld kB in the last\n", early, late);
 #ifndef __SANITIZE_ADDRESS__ /* which keeps what is freed for a while */
-    if (!(late - early <= KILOBYTES))
+    if (!(late - early <= KILOBYTES + KILOBYTES_A_START * runs / 2))
         fail_msg("%ld kB more are resident in the last quarter than in the second", late - early);
 #endif
 }
