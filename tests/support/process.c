@@ -10,14 +10,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static void become(const char *const *argv, const char *const *variables, const char *output)
+static void become(const char *const *argv, const char *const *variables, int output)
 {
     for (int i = 0; variables && variables[i]; i++)
         putenv((char *)(uintptr_t)variables[i]);
-    int file = open(output, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    if (file < 0 || dup2(file, 1) < 0 || dup2(file, 2) < 0)
+    if (dup2(output, 1) < 0 || dup2(output, 2) < 0)
         _exit(126);
-    close(file);
     execv(argv[0], (char *const *)(uintptr_t)argv);
     _exit(127);
 }
@@ -25,11 +23,16 @@ static void become(const char *const *argv, const char *const *variables, const 
 pid_t process_start(const char *const *argv, const char *const *variables, const char *output)
 {
     fflush(NULL);
+    /* Here and not in the child: one that is killed before its first instruction must not leave an earlier one's words. */
+    int file = open(output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (file < 0)
+        fail_msg("%s: %s", output, strerror(errno));
     pid_t process = fork();
     if (process < 0)
         fail_msg("cannot fork: %s", strerror(errno));
     if (process == 0)
-        become(argv, variables, output);
+        become(argv, variables, file);
+    close(file);
     return process;
 }
 
