@@ -1,5 +1,6 @@
 /* Hours of audio that one core prepares in an hour, by stage: the calls that bin/prepare makes for each row of a
- * manifest, timed apart, one after the other on one thread.
+ * manifest, timed apart, one after the other on one thread: its processor time, and the clock's for what waits for the
+ * disk.
  *
  *     benchmark_prepare [MANIFEST TOKENIZER]     default: what scripts/demo left in out/demo
  *
@@ -43,12 +44,6 @@ struct bench {
     const char *scratch; /* folder of what is written and thrown away */
     struct stage stages[STAGES];
 };
-
-/* This thread's processor time: others may want the core too. Reading and writing files wait for the disk as well. */
-static double thread_seconds(void)
-{
-    return seconds_on(CLOCK_THREAD_CPUTIME_ID);
-}
 
 static void add(struct bench *bench, int stage, int round, double seconds, double audio)
 {
@@ -128,51 +123,59 @@ static void write_shard(struct bench *bench, int round, struct shard_writer **wr
     unlink(path);
 }
 
+/* What prepare does with a row, and then what fitting does with it; returns the seconds of audio. The writer is made
+ * when there is none. */
+static double one_row(struct bench *bench, int round, const struct manifest_row *row, struct speech_fit *fit,
+                      struct shard_writer **writer)
+{
+    float *samples = NULL;
+    int64_t count = 0;
+    struct units units = {0};
+    double start = thread_seconds();
+    must(audio_read(row->audio, row->channel, &samples, &count));
+    double audio = (double)count / AUDIO_RATE;
+    add(bench, READ, round, thread_seconds() - start, audio);
+    start = thread_seconds();
+    struct sha256 source = sha256_of(samples, (size_t)count * sizeof *samples);
+    add(bench, HASH, round, thread_seconds() - start, audio);
+    if (row->text && !row->words)
+        add(bench, ALIGN, round, align_row(bench, row, samples, count), audio);
+    encode_row(bench, round, row, samples, count, &units);
+    if (!*writer)
+        must(shard_writer_create(writer));
+    struct shard_row stored = shard_row_of(row, &units, count, source);
+    start = thread_seconds();
+    if (units.count[STREAM_HUBERT] > 0)
+        must(shard_writer_add(*writer, &stored));
+    add(bench, SHARD, round, thread_seconds() - start, 0);
+    start = thread_seconds();
+    must(speech_fit_add(fit, samples, count, row->speaker));
+    add(bench, ANALYSE, round, thread_seconds() - start, audio);
+    units_free(&units);
+    free(samples);
+    return audio;
+}
+
 static void one_round(struct bench *bench, int round)
 {
     const struct speech_tokenizer_options options = {
         .units = 100, .pitch_codes = 64, .style_codes = 100, .iterations = 20, .seed = 1};
     struct shard_writer *writer = NULL;
     struct speech_fit *fit = NULL;
-    double in_shard = 0, all = 0, start;
+    double in_shard = 0, all = 0;
     must(speech_fit_begin(&options, &fit));
     for (int64_t i = 0; i < bench->manifest.count; i++) {
-        const struct manifest_row *row = &bench->manifest.rows[i];
-        float *samples = NULL;
-        int64_t count = 0;
-        start = thread_seconds();
-        must(audio_read(row->audio, row->channel, &samples, &count));
-        double audio = (double)count / AUDIO_RATE;
-        add(bench, READ, round, thread_seconds() - start, audio);
-        start = thread_seconds();
-        struct sha256 source = sha256_of(samples, (size_t)count * sizeof *samples);
-        add(bench, HASH, round, thread_seconds() - start, audio);
-        if (row->text && !row->words)
-            add(bench, ALIGN, round, align_row(bench, row, samples, count), audio);
-        struct units units = {0};
-        encode_row(bench, round, row, samples, count, &units);
-        if (!writer)
-            must(shard_writer_create(&writer));
-        struct shard_row stored = shard_row_of(row, &units, count, source);
-        start = thread_seconds();
-        if (units.count[STREAM_HUBERT] > 0)
-            must(shard_writer_add(writer, &stored));
-        add(bench, SHARD, round, thread_seconds() - start, 0);
+        double audio = one_row(bench, round, &bench->manifest.rows[i], fit, &writer);
         in_shard += audio;
         all += audio;
         if (shard_writer_rows(writer) == SHARD_ROWS || i == bench->manifest.count - 1) {
             write_shard(bench, round, &writer, in_shard);
             in_shard = 0;
         }
-        units_free(&units);
-        start = thread_seconds();
-        must(speech_fit_add(fit, samples, count, row->speaker));
-        add(bench, ANALYSE, round, thread_seconds() - start, audio);
-        free(samples);
     }
     char path[4200];
     snprintf(path, sizeof path, "%s/tokenizer", bench->scratch);
-    start = seconds_now();
+    double start = seconds_now();
     must(speech_fit_finish(fit, bench->pool, path, round > 0));
     add(bench, CLUSTER, round, seconds_now() - start, all);
     speech_fit_free(fit);

@@ -2,6 +2,7 @@
  * at best: the library call alone, or the stage's arithmetic at the multiply-and-add rate measured here.
  *
  *     benchmark_prepare_audio [FOLDER of .g722]     default: the clips of asterisk-core-sounds-en-g722 */
+#include "benchmarks/measure.h"
 #include "core/double4.h"
 #include "core/fft.h"
 #include "io/audio.h"
@@ -9,33 +10,15 @@
 #include "speech/f0_stages.h"
 
 #include <glob.h>
-#include <math.h>
 #include <sndfile.h>
 #include <soxr.h>
 #include <spandsp.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { ROUNDS = 7, LENGTH = 100 * AUDIO_RATE };
 
 static float *sound; /* LENGTH samples of speech */
 static double peak;  /* multiplications and additions a second */
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time); /* others may want this core too */
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
-static int by_size(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
 
 static void fatal(const char *what)
 {
@@ -46,7 +29,7 @@ static void fatal(const char *what)
 /* `best`: seconds that the same work takes at best; 0: unknown. */
 static void report(const char *what, double seconds[ROUNDS], double audio, double best, const char *ceiling)
 {
-    qsort(seconds, ROUNDS, sizeof *seconds, by_size);
+    qsort(seconds, ROUNDS, sizeof *seconds, compare_doubles);
     double median = seconds[ROUNDS / 2];
     printf("%-34s %9.0f %9.0f %9.0f", what, audio / median, audio / seconds[ROUNDS - 1], audio / seconds[0]);
     if (best > 0)
@@ -60,7 +43,7 @@ static void measure_peak(void)
     enum { TURNS = 1 << 20 };
     for (int round = 0; round < 5; round++) {
         double4 a = {1, 2, 3, 4}, b = a, c = a, d = a, e = a, f = a, g = a, h = a;
-        double factor = 1 - 1e-9 * round, start = now();
+        double factor = 1 - 1e-9 * round, start = thread_seconds();
         for (int i = 0; i < TURNS; i++) { /* eight independent chains */
             a = a * factor + factor;
             b = b * factor + factor;
@@ -71,7 +54,7 @@ static void measure_peak(void)
             g = g * factor + factor;
             h = h * factor + factor;
         }
-        double seconds = now() - start;
+        double seconds = thread_seconds() - start;
         volatile double keep = (a + b + c + d + e + f + g + h)[0];
         (void)keep;
         peak = fmax(peak, 8.0 * 4 * 2 * TURNS / seconds);
@@ -100,10 +83,10 @@ static void g722(const char *folder)
         for (size_t i = 0; i < files.gl_pathc; i++) {
             float *samples;
             int64_t count;
-            double start = now();
+            double start = thread_seconds();
             if (audio_read(files.gl_pathv[i], -1, &samples, &count) != STATUS_OK)
                 fatal("audio_read");
-            whole += now() - start;
+            whole += thread_seconds() - start;
             audio += (double)count / AUDIO_RATE;
             for (int64_t s = 0; s < count && filled < LENGTH; s++)
                 sound[filled++] = samples[s];
@@ -112,11 +95,11 @@ static void g722(const char *folder)
             size_t size = file ? fread(bytes, 1, 1 << 24, file) : 0;
             if (file)
                 fclose(file);
-            start = now();
+            start = thread_seconds();
             g722_decode_state_t *decoder = g722_decode_init(NULL, 64000, 0);
             g722_decode(decoder, decoded, bytes, (int)size);
             g722_decode_free(decoder);
-            alone += now() - start;
+            alone += thread_seconds() - start;
         }
         seconds[round] = whole;
         best = fmin(best, alone);
@@ -149,18 +132,18 @@ static void resample(int rate)
     for (int round = 0; round < ROUNDS; round++) {
         float *samples;
         int64_t count;
-        double start = now();
+        double start = thread_seconds();
         if (audio_read(path, -1, &samples, &count) != STATUS_OK)
             fatal("audio_read");
-        seconds[round] = now() - start;
+        seconds[round] = thread_seconds() - start;
         free(samples);
         size_t used, made;
         soxr_quality_spec_t quality = soxr_quality_spec(SOXR_HQ, 0);
-        start = now();
+        start = thread_seconds();
         if (soxr_oneshot(rate, AUDIO_RATE, 1, input, (size_t)frames, &used, output, LENGTH, &made, NULL, &quality,
                          NULL))
             fatal("soxr");
-        best = fmin(best, now() - start);
+        best = fmin(best, thread_seconds() - start);
     }
     snprintf(what, sizeof what, "read 16-bit WAV of %d Hz", rate);
     report(what, seconds, 100, best, "soxr alone");
@@ -204,14 +187,14 @@ static void run_stages(double *seconds, double operations[STAGES])
         fatal("memory");
     for (int64_t i = 0; i < LENGTH; i++)
         input[F0_PADDING + i] = sound[i];
-    times[FILTER] = now();
+    times[FILTER] = thread_seconds();
     f0_filter(input, length, signal);
     for (int64_t i = 0; i < length; i++)
         input[i] *= input[i];
     f0_filter(input, length, squared);
-    times[ENERGY] = now();
+    times[ENERGY] = thread_seconds();
     f0_energy(signal, frames, energy);
-    times[HARMONICS] = now();
+    times[HARMONICS] = thread_seconds();
     double with_harmonics = 0;
     for (int64_t f = 0; f < frames; f++) {
         voiced[f] = energy[f] > F0_VOICED_ENERGY;
@@ -220,15 +203,15 @@ static void run_stages(double *seconds, double operations[STAGES])
         if (voiced[f])
             f0_harmonics_find(harmonics, squared + f * F0_HOP, harmonic + f * F0_SHC_CANDIDATES);
     }
-    times[TRACK] = now();
+    times[TRACK] = thread_seconds();
     f0_spectral_track(harmonic, frames, track, &deviation);
-    times[NCCF] = now();
+    times[NCCF] = thread_seconds();
     f0_nccf_track(signal, track, deviation, frames, needed, rows);
     f0_nccf_track(squared, track, deviation, frames, needed, rows + F0_NCCF_CANDIDATES);
-    times[PATH] = now();
+    times[PATH] = thread_seconds();
     f0_refine(rows, track, energy, voiced, frames);
     f0_final_path(rows, energy, frames, pitch);
-    times[STAGES] = now();
+    times[STAGES] = thread_seconds();
     for (int s = 0; s < STAGES; s++)
         seconds[s] = times[s + 1] - times[s];
     operations[FILTER] = 2.0 * 2 * F0_TAPS * LENGTH;
@@ -254,10 +237,10 @@ static void pitch(void)
     double whole[ROUNDS], stage[ROUNDS][STAGES], operations[STAGES] = {0}, sum = 0;
     for (int round = 0; round < ROUNDS; round++) {
         struct f0_track track;
-        double start = now();
+        double start = thread_seconds();
         if (f0_extract(sound, LENGTH, &track) != STATUS_OK)
             fatal("f0_extract");
-        whole[round] = now() - start;
+        whole[round] = thread_seconds() - start;
         f0_track_free(&track);
         run_stages(stage[round], operations);
     }

@@ -34,7 +34,9 @@ struct prepare {
 /* ---- prepare_plan.c: what is to be made ---- */
 
 enum status prepare_plan(struct prepare *prepare);
-bool prepare_needs_tokenizer(const struct prepare *prepare);
+/* Its units are made here, or ready ones are declared to be those of the tokenizer. */
+bool prepare_dataset_needs_tokenizer(const struct prepare *prepare, const struct prepare_dataset *dataset);
+bool prepare_needs_tokenizer(const struct prepare *prepare); /* one of the datasets does */
 /* Fingerprints and made_from of every dataset; the tokenizer must be loaded by now. */
 enum status prepare_identify(struct prepare *prepare);
 void prepare_plan_free(struct prepare *prepare);

@@ -131,7 +131,7 @@ void prepare_plan_free(struct prepare *prepare)
     prepare->dataset_count = 0;
 }
 
-static bool dataset_needs_tokenizer(const struct prepare *prepare, const struct prepare_dataset *dataset)
+bool prepare_dataset_needs_tokenizer(const struct prepare *prepare, const struct prepare_dataset *dataset)
 {
     return dataset->kind == DATASET_SPEECH && (!dataset->ready || prepare->options->prepare->ready.label[0] == 0);
 }
@@ -139,7 +139,7 @@ static bool dataset_needs_tokenizer(const struct prepare *prepare, const struct 
 bool prepare_needs_tokenizer(const struct prepare *prepare)
 {
     for (int64_t i = 0; i < prepare->dataset_count; i++)
-        if (dataset_needs_tokenizer(prepare, prepare->datasets + i))
+        if (prepare_dataset_needs_tokenizer(prepare, prepare->datasets + i))
             return true;
     return false;
 }
@@ -195,7 +195,7 @@ static enum status find_fingerprints(const struct prepare *prepare, struct prepa
         dataset->fingerprints.rates.rate[stream] = (struct rational){0, 1};
     if (dataset->kind == DATASET_TEXT)
         return STATUS_OK;
-    if (!dataset_needs_tokenizer(prepare, dataset))
+    if (!prepare_dataset_needs_tokenizer(prepare, dataset))
         return prepare_ready_fingerprints(prepare->options->prepare, &dataset->fingerprints);
     dataset->fingerprints.rates = *speech_tokenizer_rates(prepare->tokenizer);
     for (int stream = 0; stream < STREAM_COUNT; stream++)

@@ -134,42 +134,67 @@ static double ratio(double a, double b)
     return b > 0 ? a / b : 0;
 }
 
-static json_t *report_json(const struct prepare_dataset *dataset, const struct report *report)
+/* The parts of report.json. Not 0: out of memory, as jansson's own functions say it. */
+static int describe_reasons(json_t *root, const struct report *report)
+{
+    int lost = 0;
+    json_t *reasons = json_object();
+    for (int i = 0; i < report->reason_kinds; i++)
+        lost |= json_object_set_new(reasons, report->reasons[i].name, json_integer(report->reasons[i].count));
+    lost |= json_object_set_new(root, "reject_reasons", reasons);
+    return lost;
+}
+
+static int describe_streams(json_t *root, const struct report *report, double seconds)
+{
+    int lost = 0;
+    json_t *streams = json_object();
+    for (int i = 0; i < STREAM_COUNT; i++)
+        if (report->totals.units[i] > 0)
+            lost |= json_object_set_new(streams, unit_stream_name((enum unit_stream)i),
+                                        json_pack("{s:I, s:I, s:f}", "units", (json_int_t)report->totals.units[i],
+                                                  "tokens", (json_int_t)report->tokens[i], "tokens_per_second",
+                                                  ratio((double)report->tokens[i], seconds)));
+    lost |= json_object_set_new(root, "streams", streams);
+    return lost;
+}
+
+static int describe_speech(json_t *root, const struct report *report)
 {
     const struct shard_totals *totals = &report->totals;
     double seconds = (double)totals->samples / AUDIO_RATE, aligned = (double)totals->aligned_samples / AUDIO_RATE;
-    json_t *reasons = json_object(), *streams = json_object();
-    for (int i = 0; i < report->reason_kinds; i++)
-        json_object_set_new(reasons, report->reasons[i].name, json_integer(report->reasons[i].count));
-    for (int i = 0; i < STREAM_COUNT; i++)
-        if (totals->units[i] > 0)
-            json_object_set_new(streams, unit_stream_name((enum unit_stream)i),
-                                json_pack("{s:I, s:I, s:f}", "units", (json_int_t)totals->units[i], "tokens",
-                                          (json_int_t)report->tokens[i], "tokens_per_second",
-                                          ratio((double)report->tokens[i], seconds)));
-    json_t *root = json_pack("{s:s, s:I, s:I, s:o, s:I}", "kind", dataset_kind_name(dataset->kind), "rows",
-                             (json_int_t)totals->rows, "rejects", (json_int_t)report->rejects, "reject_reasons",
-                             reasons, "text_bytes", (json_int_t)totals->text_bytes);
-    if (root && report->text_tokens >= 0)
-        json_object_set_new(root, "text_tokens", json_integer(report->text_tokens));
-    if (!root || dataset->kind == DATASET_TEXT) {
-        json_decref(streams);
-        return root;
-    }
-    json_object_set_new(root, "streams", streams);
-    json_object_set_new(root, "hours", json_real(seconds / 3600));
-    json_object_set_new(root, "aligned_hours", json_real(aligned / 3600));
-    json_object_set_new(root, "aligned_rows", json_integer(totals->aligned_rows));
-    json_object_set_new(root, "aligned_words", json_integer(totals->words));
+    int lost = describe_streams(root, report, seconds);
+    lost |= json_object_set_new(root, "hours", json_real(seconds / 3600));
+    lost |= json_object_set_new(root, "aligned_hours", json_real(aligned / 3600));
+    lost |= json_object_set_new(root, "aligned_rows", json_integer(totals->aligned_rows));
+    lost |= json_object_set_new(root, "aligned_words", json_integer(totals->words));
     if (report->text_tokens >= 0)
-        json_object_set_new(root, "text_tokens_per_second",
-                            json_real(ratio((double)report->aligned_text_tokens, aligned)));
+        lost |= json_object_set_new(root, "text_tokens_per_second",
+                                    json_real(ratio((double)report->aligned_text_tokens, aligned)));
     if (report->documents > 0)
-        json_object_set_new(root, "interleaved",
-                            json_pack("{s:I, s:I, s:f, s:f}", "words", (json_int_t)report->words, "switched_words",
-                                      (json_int_t)report->switched_words, "switched_share",
-                                      ratio((double)report->switched_words, (double)report->words),
-                                      "spans_per_document", ratio((double)report->spans, (double)report->documents)));
+        lost |= json_object_set_new(root, "interleaved",
+                                    json_pack("{s:I, s:I, s:f, s:f}", "words", (json_int_t)report->words,
+                                              "switched_words", (json_int_t)report->switched_words, "switched_share",
+                                              ratio((double)report->switched_words, (double)report->words),
+                                              "spans_per_document",
+                                              ratio((double)report->spans, (double)report->documents)));
+    return lost;
+}
+
+static json_t *report_json(const struct prepare_dataset *dataset, const struct report *report)
+{
+    json_t *root = json_pack("{s:s, s:I, s:I, s:I}", "kind", dataset_kind_name(dataset->kind), "rows",
+                             (json_int_t)report->totals.rows, "rejects", (json_int_t)report->rejects, "text_bytes",
+                             (json_int_t)report->totals.text_bytes);
+    int lost = describe_reasons(root, report);
+    if (report->text_tokens >= 0)
+        lost |= json_object_set_new(root, "text_tokens", json_integer(report->text_tokens));
+    if (dataset->kind == DATASET_SPEECH)
+        lost |= describe_speech(root, report);
+    if (lost) {
+        json_decref(root);
+        return NULL;
+    }
     return root;
 }
 
@@ -218,8 +243,9 @@ static enum status make_interleaver(const struct prepare *prepare, const struct 
         return STATUS_OK;
     TRY(dataset_open(dataset->folder, &opened));
     for (int stream = 0; stream < STREAM_COUNT; stream++)
-        codes[stream] = prepare->tokenizer ? speech_tokenizer_size(prepare->tokenizer, (enum unit_stream)stream)
-                                           : (int32_t)dataset_totals(opened)->codes[stream];
+        codes[stream] = prepare_dataset_needs_tokenizer(prepare, dataset)
+                            ? speech_tokenizer_size(prepare->tokenizer, (enum unit_stream)stream)
+                            : (int32_t)dataset_totals(opened)->codes[stream];
     TRY(vocabulary_create(sentencepiece_size(text), sentencepiece_bos(text), sentencepiece_eos(text),
                           sentencepiece_unk(text), codes[STREAM_HUBERT], codes[STREAM_PITCH], codes[STREAM_STYLE], true,
                           vocabulary));

@@ -83,20 +83,16 @@ enum status metrics_write(struct metrics *metrics, int64_t step, const json_t *v
 {
     enum status result = STATUS_OK;
     char *text = NULL;
-    json_t *line = json_pack("{s:I}", "step", (json_int_t)step);
     const char *key;
-    json_t *value;
-    json_object_foreach((json_t *)values, key,
-                        value) /* jansson's iteration wants a mutable object and changes nothing */
+    json_t *value, *line = json_pack("{s:I}", "step", (json_int_t)step);
+    if (json_object_update(line, (json_t *)values) != 0 || !(text = json_text(line, 0)))
+        FAIL(STATUS_INTERNAL, "no memory for a line of metrics");
+    TRY(append_whole(metrics->descriptor, metrics->path, text, (int64_t)strlen(text)));
+    json_object_foreach((json_t *)values, key, value) /* which wants a mutable object and changes nothing */
     {
-        json_object_set(line, key, value);
         if (json_is_number(value))
             TRY(events_write(metrics->events, step, key, json_number_value(value)));
     }
-    text = json_text(line, 0);
-    if (!text)
-        FAIL(STATUS_INTERNAL, "no memory for a line of metrics");
-    TRY(append_whole(metrics->descriptor, metrics->path, text, (int64_t)strlen(text)));
     TRY(events_flush(metrics->events));
 fail:
     free(text);

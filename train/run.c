@@ -41,15 +41,45 @@ static enum status agree(const struct run *run, enum status status)
 
 /* ---- metrics ---- */
 
-static void add_kinds(json_t *values, const char *prefix, const struct token_losses *losses)
+static enum status out_of_memory(void)
 {
+    return status_set(STATUS_INTERNAL, "no memory for a line of metrics");
+}
+
+/* Not 0: out of memory, as jansson's own functions say it. */
+static int add_kinds(json_t *values, const char *prefix, const struct token_losses *losses)
+{
+    int lost = 0;
     for (int kind = 0; kind < TOKEN_KINDS; kind++) {
         char name[64];
         if (losses->count[kind] == 0)
             continue;
         snprintf(name, sizeof name, "%s/%s", prefix, token_kind_name((enum token_kind)kind));
-        json_object_set_new(values, name, json_from_number(losses->sum[kind] / losses->count[kind]));
+        lost |= json_object_set_new(values, name, json_from_number(losses->sum[kind] / losses->count[kind]));
     }
+    return lost;
+}
+
+static json_t *describe_step(const struct run *run, const struct step_result *step, double speed)
+{
+    json_t *values = json_object();
+    int lost = json_object_set_new(values, "loss", json_from_number(step->loss));
+    lost |= add_kinds(values, "loss", &step->losses);
+    lost |= json_object_set_new(values, "lr", json_real(step->learning_rate));
+    lost |= json_object_set_new(values, "grad_norm", json_from_number(step->gradient_norm));
+    lost |= json_object_set_new(values, "tokens", json_integer(trainer_tokens_done(run->trainer)));
+    lost |= json_object_set_new(values, "tokens_per_second", json_real(speed));
+    if (run->peak_flops > 0)
+        lost |= json_object_set_new(
+            values, "mfu", json_real(speed * run->flops_per_token / (run->peak_flops * comm_size(run->setup->comm))));
+    lost |= json_object_set_new(values, "peak_memory", json_integer(peak_memory_bytes()));
+    if (step->skipped)
+        lost |= json_object_set_new(values, "skipped", json_string(step->skipped));
+    if (lost) {
+        json_decref(values);
+        return NULL;
+    }
+    return values;
 }
 
 static enum status log_step(struct run *run, const struct step_result *step)
@@ -57,20 +87,8 @@ static enum status log_step(struct run *run, const struct step_result *step)
     double now = clock_seconds(), seconds = now - run->last_logged;
     int64_t steps = step->step - run->last_logged_step;
     double speed = seconds > 0 ? (double)(steps * step->tokens) / seconds : 0;
-    json_t *values = json_object();
-    json_object_set_new(values, "loss", json_from_number(step->loss));
-    add_kinds(values, "loss", &step->losses);
-    json_object_set_new(values, "lr", json_real(step->learning_rate));
-    json_object_set_new(values, "grad_norm", json_from_number(step->gradient_norm));
-    json_object_set_new(values, "tokens", json_integer(trainer_tokens_done(run->trainer)));
-    json_object_set_new(values, "tokens_per_second", json_real(speed));
-    if (run->peak_flops > 0)
-        json_object_set_new(values, "mfu",
-                            json_real(speed * run->flops_per_token / (run->peak_flops * comm_size(run->setup->comm))));
-    json_object_set_new(values, "peak_memory", json_integer(peak_memory_bytes()));
-    if (step->skipped)
-        json_object_set_new(values, "skipped", json_string(step->skipped));
-    enum status result = metrics_write(run->metrics, step->step, values);
+    json_t *values = describe_step(run, step, speed);
+    enum status result = values ? metrics_write(run->metrics, step->step, values) : out_of_memory();
     json_decref(values);
     char extra[128];
     snprintf(extra, sizeof extra, "loss %.4f, norm %.3f, lr %.2e, %.0f tokens/s", step->loss, step->gradient_norm,
@@ -104,13 +122,14 @@ static enum status validate(struct run *run)
     enum status result = STATUS_OK;
     watchdog_alive(run->watchdog, trainer_steps_done(run->trainer), "validation");
     json_t *values = json_object();
+    int lost = 0;
     struct token_losses all = {0};
     for (int source = 0; source < SOURCE_KINDS; source++) {
         struct token_losses losses;
         char prefix[64];
         TRY(trainer_validate(run->trainer, (enum source_kind)source, &losses));
         snprintf(prefix, sizeof prefix, "validation/%s", source_kind_name((enum source_kind)source));
-        add_kinds(values, prefix, &losses);
+        lost |= add_kinds(values, prefix, &losses);
         for (int kind = 0; kind < TOKEN_KINDS; kind++) {
             all.sum[kind] += losses.sum[kind];
             all.count[kind] += losses.count[kind];
@@ -122,7 +141,11 @@ static enum status validate(struct run *run)
     if (tokens > 0 && is_writer(run)) {
         if (!isfinite(mean))
             log_warning("step %lld: the validation loss is not finite", (long long)trainer_steps_done(run->trainer));
-        json_object_set_new(values, "validation/loss", json_from_number(mean));
+        lost |= json_object_set_new(values, "validation/loss", json_from_number(mean));
+        if (lost) {
+            result = out_of_memory();
+            goto fail;
+        }
         TRY(metrics_write(run->metrics, trainer_steps_done(run->trainer), values));
         log_info("step %lld: validation loss %.4f", (long long)trainer_steps_done(run->trainer), mean);
     }

@@ -4,6 +4,8 @@
 #include "io/atomic_file.h"
 #include "io/json.h"
 
+#include "commit.h" /* made by cmake/commit.cmake */
+
 #include <hdf5.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
@@ -12,10 +14,6 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-
-#ifndef SPIRITLM_COMMIT
-#define SPIRITLM_COMMIT "unknown"
-#endif
 
 static enum status write_config(const char *run, const struct config *config)
 {

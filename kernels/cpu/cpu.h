@@ -67,6 +67,7 @@ void cpu_set_engine(struct device_context *context, enum cpu_engine engine); /* 
 struct onednn;
 struct onednn *onednn_create(int workers);
 void onednn_destroy(struct onednn *library);
+void onednn_version(char *text, size_t size); /* "2.7.3"; "" in a build without it */
 struct onednn *cpu_onednn(const struct device_context *context);
 
 /* STATUS_INTERNAL unless device_context_create made this context. */

@@ -31,10 +31,16 @@ struct onednn *cpu_onednn(const struct device_context *context)
 static void describe(struct cpu_libraries *libraries)
 {
     static const char *const names[] = {"own tiles", "OpenBLAS tiles", "oneDNN tiles"};
-    bool blas = libraries->f32_engine == CPU_ENGINE_BLAS || libraries->bf16_engine == CPU_ENGINE_BLAS;
-    snprintf(libraries->description, sizeof libraries->description, "%s kernels, f32: %s, bf16: %s%s%s%s",
-             SPIRITLM_ARCH_NAME, names[libraries->f32_engine], names[libraries->bf16_engine], blas ? " (" : "",
-             blas ? openblas_get_config() : "", blas ? ")" : "");
+    enum cpu_engine single = libraries->f32_engine, half = libraries->bf16_engine;
+    char blas[128] = "", onednn[32] = "", version[16];
+    if (single == CPU_ENGINE_BLAS || half == CPU_ENGINE_BLAS)
+        snprintf(blas, sizeof blas, " (%s)", openblas_get_config());
+    if (single == CPU_ENGINE_ONEDNN || half == CPU_ENGINE_ONEDNN) {
+        onednn_version(version, sizeof version);
+        snprintf(onednn, sizeof onednn, " (oneDNN %s)", version);
+    }
+    snprintf(libraries->description, sizeof libraries->description, "%s kernels, f32: %s, bf16: %s%s%s",
+             SPIRITLM_ARCH_NAME, names[single], names[half], blas, onednn);
 }
 
 void cpu_set_engine(struct device_context *context, enum cpu_engine engine)

@@ -7,6 +7,7 @@
 #include <dlfcn.h>
 #include <oneapi/dnnl/dnnl.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -84,6 +85,12 @@ struct onednn *onednn_create(int workers)
 fail:
     onednn_destroy(library);
     return NULL;
+}
+
+void onednn_version(char *text, size_t size)
+{
+    const dnnl_version_t *version = dnnl_version();
+    snprintf(text, size, "%d.%d.%d", version->major, version->minor, version->patch);
 }
 
 static bool describe(dnnl_memory_desc_t *description, int64_t rows, int64_t columns, int64_t stride, bool transposed,
@@ -240,6 +247,12 @@ struct onednn *onednn_create(int workers)
 void onednn_destroy(struct onednn *library)
 {
     (void)library;
+}
+
+void onednn_version(char *text, size_t size)
+{
+    if (size > 0)
+        text[0] = 0;
 }
 
 enum status matmul_onednn_run(struct matmul_work *work, struct onednn *library, bool *done)

@@ -127,18 +127,19 @@ static enum status describe(const struct components *components, char **text)
 {
     const struct vocabulary *vocabulary = &components->vocabulary;
     json_t *rates = json_object(), *sizes = json_object();
+    int lost = 0;
     const int32_t codes[STREAM_COUNT] = {vocabulary->hubert_count, vocabulary->pitch_count, vocabulary->style_count};
     for (int s = 0; s < STREAM_COUNT; s++) {
         const struct rational *rate = &components->rates.rate[s];
-        json_object_set_new(rates, unit_stream_name((enum unit_stream)s),
-                            json_pack("[I, I]", (json_int_t)rate->numerator, (json_int_t)rate->denominator));
-        json_object_set_new(sizes, unit_stream_name((enum unit_stream)s), json_integer(codes[s]));
+        lost |= json_object_set_new(rates, unit_stream_name((enum unit_stream)s),
+                                    json_pack("[I, I]", (json_int_t)rate->numerator, (json_int_t)rate->denominator));
+        lost |= json_object_set_new(sizes, unit_stream_name((enum unit_stream)s), json_integer(codes[s]));
     }
     json_t *root = json_pack("{s:i, s:b, s:b, s:o, s:o, s:o, s:b}", "format", (int)FORMAT_VERSION, "expressive",
                              vocabulary->pitch_count > 0, "task_tags", vocabulary->asr_tag >= 0, "codes", sizes,
                              "rates", rates, "fingerprints", components_fingerprints_json(components),
                              "speech_tokenizer", components->speech != NULL);
-    *text = root ? json_text(root, 2) : NULL;
+    *text = root && !lost ? json_text(root, 2) : NULL;
     json_decref(root);
     return *text ? STATUS_OK : status_set(STATUS_INTERNAL, "no memory for spiritlm.json");
 }

@@ -341,7 +341,7 @@ enum status audio_read(const char *path, int channel, float **samples, int64_t *
     TRY(source_open(path, &source));
     assert(source.channels > 0);
     if (channel >= source.channels)
-        FAIL(STATUS_CORRUPT, "%s: no channel %d, the file has %d", path, channel, source.channels);
+        FAIL(STATUS_USAGE, "%s: no channel %d, the file has %d", path, channel, source.channels);
     if (source.rate != AUDIO_RATE) {
         soxr_error_t error = NULL;
         soxr_quality_spec_t quality = soxr_quality_spec(SOXR_HQ, 0);

@@ -158,11 +158,12 @@ static json_t *describe_speakers(const struct speech_tokenizer *tokenizer)
 static json_t *describe_fingerprints(const struct speech_tokenizer *tokenizer)
 {
     json_t *fingerprints = json_object();
-    for (int c = 0; fingerprints && c < COMPONENTS; c++) {
-        char text[65];
-        sha256_hex(fingerprint_of(tokenizer, (enum component)c), text);
-        json_object_set_new(fingerprints, component_names[c], json_string(text));
-    }
+    for (int c = 0; fingerprints && c < COMPONENTS; c++)
+        if (json_object_set_new(fingerprints, component_names[c],
+                                json_from_hash(fingerprint_of(tokenizer, (enum component)c))) != 0) {
+            json_decref(fingerprints);
+            return NULL;
+        }
     return fingerprints;
 }
 
@@ -170,9 +171,12 @@ static json_t *describe_rates(const struct unit_rates *rates)
 {
     json_t *object = json_object();
     for (int stream = 0; object && stream < STREAM_COUNT; stream++)
-        json_object_set_new(object, component_names[stream],
-                            json_pack("[I, I]", (json_int_t)rates->rate[stream].numerator,
-                                      (json_int_t)rates->rate[stream].denominator));
+        if (json_object_set_new(object, component_names[stream],
+                                json_pack("[I, I]", (json_int_t)rates->rate[stream].numerator,
+                                          (json_int_t)rates->rate[stream].denominator)) != 0) {
+            json_decref(object);
+            return NULL;
+        }
     return object;
 }
 
