@@ -3,6 +3,7 @@
 #include "io/atomic_file.h"
 #include "io/json.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
@@ -142,11 +143,16 @@ bool import_is_audio(const char *path)
 bool import_find_audio(const char *folder, const char *stem, char path[IMPORT_PATH])
 {
     struct stat information;
-    for (int i = 0; i < EXTENSIONS; i++) {
-        int length = snprintf(path, IMPORT_PATH, "%s/%s%s", folder, stem, extensions[i]);
-        if (length < IMPORT_PATH && stat(path, &information) == 0 && S_ISREG(information.st_mode))
-            return true;
-    }
+    for (int i = 0; i < EXTENSIONS; i++)
+        for (int upper = 0; upper < 2; upper++) { /* ".wav", ".WAV" */
+            int length = snprintf(path, IMPORT_PATH, "%s/%s%s", folder, stem, extensions[i]);
+            if (length >= IMPORT_PATH)
+                continue;
+            for (char *c = path + length - strlen(extensions[i]); upper && *c; c++)
+                *c = (char)toupper((unsigned char)*c);
+            if (stat(path, &information) == 0 && S_ISREG(information.st_mode))
+                return true;
+        }
     return false;
 }
 

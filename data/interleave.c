@@ -26,21 +26,32 @@ void document_free(struct document *document)
     *document = (struct document){0};
 }
 
-enum status interleaver_check(const struct interleaver *interleaver)
+enum status interleave_options_check(const struct interleave_options *options)
 {
-    const struct interleave_options *options = &interleaver->options;
-    const struct vocabulary *vocabulary = interleaver->vocabulary;
     if (!(options->streams_mask & 1u << STREAM_HUBERT) || options->streams_mask >> STREAM_COUNT)
         return status_set(STATUS_USAGE, "interleaving: stream mask %#x, expected hubert and perhaps pitch and style",
                           options->streams_mask);
     if (options->mode == INTERLEAVE_SPANS || options->mode == INTERLEAVE_SPANS_ASR_TTS) {
         if (options->text_words_minimum < 1 || options->text_words_maximum < options->text_words_minimum)
-            return status_set(STATUS_USAGE, "interleaving: text spans of %lld to %lld words",
+            return status_set(STATUS_USAGE,
+                              "data.text_words_minimum, data.text_words_maximum: text spans of %lld to %lld words",
                               (long long)options->text_words_minimum, (long long)options->text_words_maximum);
         if (options->speech_words_minimum < 1 || options->speech_words_maximum < options->speech_words_minimum)
-            return status_set(STATUS_USAGE, "interleaving: speech spans of %lld to %lld words",
-                              (long long)options->speech_words_minimum, (long long)options->speech_words_maximum);
+            return status_set(
+                STATUS_USAGE,
+                "data.speech_words_minimum, data.speech_words_maximum: speech spans of %lld to %lld words",
+                (long long)options->speech_words_minimum, (long long)options->speech_words_maximum);
     }
+    return STATUS_OK;
+}
+
+enum status interleaver_check(const struct interleaver *interleaver)
+{
+    const struct interleave_options *options = &interleaver->options;
+    const struct vocabulary *vocabulary = interleaver->vocabulary;
+    enum status result = interleave_options_check(options);
+    if (result != STATUS_OK)
+        return result;
     bool tasks = options->mode == INTERLEAVE_ASR_TTS || options->mode == INTERLEAVE_SPANS_ASR_TTS;
     if (tasks && (vocabulary->asr_tag < 0 || vocabulary->tts_tag < 0))
         return status_set(STATUS_USAGE, "interleaving: the vocabulary has no [ASR] and [TTS]");

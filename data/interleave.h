@@ -41,7 +41,8 @@ struct interleaver {
     struct interleave_options options;
 };
 
-/* STATUS_USAGE when the options are impossible with this vocabulary. */
+/* STATUS_USAGE when the options are impossible: in themselves, with this vocabulary. */
+enum status interleave_options_check(const struct interleave_options *options);
 enum status interleaver_check(const struct interleaver *interleaver);
 
 /* The row's text, or all its speech, under its tag. Empty (count 0) when the text is white space alone or no hubert

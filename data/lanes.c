@@ -13,7 +13,7 @@ const char *source_kind_name(enum source_kind kind)
     return kind >= 0 && kind < SOURCE_KINDS ? names[kind] : "unknown";
 }
 
-static enum status check_options(const struct lanes_options *options)
+enum status lanes_options_check(const struct lanes_options *options)
 {
     double sum = 0;
     if (options->lanes < 1 || options->lanes > 1 << 24 || options->sequence_length < 1 ||
@@ -22,11 +22,11 @@ static enum status check_options(const struct lanes_options *options)
                           (long long)options->sequence_length);
     for (int s = 0; s < SOURCE_KINDS; s++) {
         if (!(options->weights[s] >= 0) || !isfinite(options->weights[s]))
-            return status_set(STATUS_USAGE, "lanes: the weight of %s is %g", source_kind_name((enum source_kind)s),
+            return status_set(STATUS_USAGE, "data.weights.%s is %g", source_kind_name((enum source_kind)s),
                               options->weights[s]);
         sum += options->weights[s];
     }
-    return sum > 0 ? STATUS_OK : status_set(STATUS_USAGE, "lanes: the weights of all sources are 0");
+    return sum > 0 ? STATUS_OK : status_set(STATUS_USAGE, "data.weights: those of all sources are 0");
 }
 
 /* Documents that the dataset has for a source, as its index counts them; 0: none. */
@@ -69,8 +69,10 @@ static enum status collect_sources(struct lanes *lanes)
             TRY(row_list_add(&lanes->lists[s], d, lanes->datasets[d]));
         }
         if (lanes->lists[s].rows == 0)
-            FAIL(STATUS_USAGE, "lanes: %s has weight %g, but no dataset has a document for it",
-                 source_kind_name((enum source_kind)s), lanes->options.weights[s]);
+            FAIL(STATUS_USAGE,
+                 "data.weights.%s is %g, but no dataset of data.train has a document for it: set it to 0%s",
+                 source_kind_name((enum source_kind)s), lanes->options.weights[s],
+                 lanes->dataset_count == 0 ? ", or name datasets: data.train is empty" : " or add such a dataset");
     }
 fail:
     return result;
@@ -82,7 +84,7 @@ enum status lanes_create(const struct lanes_options *options, const struct inter
     enum status result = STATUS_OK;
     struct lanes *lanes = NULL;
     *out = NULL;
-    TRY(check_options(options));
+    TRY(lanes_options_check(options));
     TRY(interleaver_check(interleaver));
     lanes = calloc(1, sizeof *lanes);
     if (!lanes)

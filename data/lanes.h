@@ -25,6 +25,9 @@ struct lanes_options {
     uint64_t seed;
 };
 
+/* STATUS_USAGE when they are impossible in themselves. */
+enum status lanes_options_check(const struct lanes_options *options);
+
 struct lanes;
 
 /* `datasets` are borrowed: text datasets feed TEXT, speech datasets feed SPEECH and (rows that are aligned)

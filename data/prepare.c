@@ -34,6 +34,8 @@ enum status prepare_run(const struct prepare_options *options)
     enum status result = STATUS_OK;
     struct prepare prepare = {.options = options};
     TRY(check_options(options));
+    if (options->interleave)
+        TRY(interleave_options_check(options->interleave));
     TRY(thread_pool_create((int)options->prepare->threads, &prepare.pool));
     TRY(prepare_plan(&prepare));
     TRY(prepare_tokenizer(&prepare));

@@ -107,9 +107,24 @@ fail:
     return result;
 }
 
+/* Ready units without a label of their own are said to be the tokenizer's. */
+static bool is_of_tokenizer(const struct speech_tokenizer *tokenizer, const struct manifest_row *row, char *reason)
+{
+    for (int stream = 0; stream < STREAM_COUNT; stream++) {
+        int32_t size = speech_tokenizer_size(tokenizer, (enum unit_stream)stream);
+        for (int64_t i = 0; i < row->unit_count[stream]; i++)
+            if (row->units[stream][i] >= size) {
+                snprintf(reason, REASON_LENGTH, "unit out of range: %s %d, the tokenizer has %d",
+                         unit_stream_name((enum unit_stream)stream), (int)row->units[stream][i], (int)size);
+                return false;
+            }
+    }
+    return true;
+}
+
 /* The duration of ready units is what their hubert units span. */
-static enum status make_from_units(const struct prepare_dataset *dataset, const struct manifest_row *row,
-                                   struct made_row *made)
+static enum status make_from_units(const struct prepare *prepare, const struct prepare_dataset *dataset,
+                                   const struct manifest_row *row, struct made_row *made)
 {
     const struct rational *rate = &dataset->fingerprints.rates.rate[STREAM_HUBERT];
     double samples =
@@ -118,6 +133,8 @@ static enum status make_from_units(const struct prepare_dataset *dataset, const 
         snprintf(made->reason, REASON_LENGTH, "audio too long: %.3f s", samples / AUDIO_RATE);
         return STATUS_OK;
     }
+    if (prepare_dataset_needs_tokenizer(prepare, dataset) && !is_of_tokenizer(prepare->tokenizer, row, made->reason))
+        return STATUS_OK;
     made->row.duration = (int32_t)ceil(samples);
     for (int stream = 0; stream < STREAM_COUNT; stream++) {
         made->row.units.values[stream] = row->units[stream];
@@ -148,5 +165,5 @@ enum status prepare_row(const struct prepare *prepare, const struct prepare_data
     };
     if (dataset->kind == DATASET_TEXT)
         return STATUS_OK;
-    return dataset->ready ? make_from_units(dataset, row, made) : make_from_audio(prepare, row, worker, made);
+    return dataset->ready ? make_from_units(prepare, dataset, row, made) : make_from_audio(prepare, row, worker, made);
 }

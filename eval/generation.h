@@ -8,7 +8,7 @@
 
 struct generation_result {
     double generated, held_out; /* nats a unit */
-    int64_t samples, units;
+    int64_t samples, units, held_out_units;
 };
 
 /* options->output must be OUTPUT_SPEECH. STATUS_CORRUPT when no sample has a unit. */

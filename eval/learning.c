@@ -167,6 +167,8 @@ enum status learning_evaluate(struct llama *model, const struct learning_data *d
     *out = (struct learning_result){0};
     TRY(evaluate_kind(model, data, DATASET_SPEECH, &out->speech, &out->real_speech, &out->shuffled, &out->windowed));
     TRY(evaluate_kind(model, data, DATASET_TEXT, &out->text, NULL, NULL, &out->windowed));
+    if (out->speech.margin.n == 0 && out->text.margin.n == 0)
+        FAIL(STATUS_USAGE, "nothing to compare: data.train and data.validation have neither speech nor text in common");
 fail:
     return result;
 }
@@ -179,12 +181,14 @@ bool comparison_holds(const struct comparison *comparison, double nats)
 
 enum status learning_judge(const struct learning_result *learning)
 {
+    if (learning->speech.margin.n == 0)
+        return status_set(STATUS_UNMET, "speech: there is none in both data.train and data.validation");
     if (!comparison_holds(&learning->speech, 0.05))
         return status_set(STATUS_UNMET, "speech: the model is not 0.05 nat and 2 standard errors below the bigram");
     if (comparison_holds(&learning->shuffled, 0.05))
         return status_set(STATUS_UNMET, "shuffled units pass the check too: it does not measure order");
     if (learning->text.margin.n > 0 && !comparison_holds(&learning->text, 0))
-        return status_set(STATUS_UNMET, "text: the model is not below the bigram of the same pieces");
+        return status_set(STATUS_UNMET, "text: the model is not 2 standard errors below the bigram of the same pieces");
     return STATUS_OK;
 }
 
@@ -201,7 +205,8 @@ fail:
     return result;
 }
 
-enum status unit_bigram_held_out(const struct learning_data *data, const struct kneser_ney *bigram, double *nats)
+enum status unit_bigram_held_out(const struct learning_data *data, const struct kneser_ney *bigram, double *nats,
+                                 int64_t *units)
 {
     enum status result = STATUS_OK;
     const struct vocabulary *vocabulary = &data->components->vocabulary;
@@ -216,6 +221,7 @@ enum status unit_bigram_held_out(const struct learning_data *data, const struct 
         tokens += count;
     }
     *nats = sum / tokens;
+    *units = (int64_t)tokens;
 fail:
     documents_free(&list);
     return result;

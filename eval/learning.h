@@ -49,7 +49,8 @@ enum status learning_judge(const struct learning_result *learning);
 enum status unit_bigram_create(const struct learning_data *data, struct kneser_ney **bigram);
 
 /* Mean nats a unit of held-out speech under the bigram. */
-enum status unit_bigram_held_out(const struct learning_data *data, const struct kneser_ney *bigram, double *nats);
+enum status unit_bigram_held_out(const struct learning_data *data, const struct kneser_ney *bigram, double *nats,
+                                 int64_t *units);
 
 /* The hubert units among ids, without the vocabulary's offset; returns how many. */
 int64_t hubert_subsequence(const struct vocabulary *vocabulary, const int32_t *ids, int64_t count, int32_t *units);

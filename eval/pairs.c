@@ -3,6 +3,7 @@
 #include "eval/scorer.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
+#include "text/white_space.h"
 
 #include <libgen.h>
 #include <stdio.h>
@@ -156,10 +157,14 @@ static enum status read_pairs(const char *path, const struct components *compone
         char *end = memchr(at, '\n', (size_t)(text + size - at)), where[4200];
         end = end ? end : text + size;
         snprintf(where, sizeof where, "%s:%lld", path, (long long)++number);
-        TRY(json_parse(where, at, end - at, &line));
-        TRY(add_line(where, folder, components, line, list));
-        json_decref(line);
-        line = NULL;
+        int64_t begin = 0, length = end - at;
+        trim_white_space(at, &begin, &length);
+        if (begin < length) {
+            TRY(json_parse(where, at, end - at, &line));
+            TRY(add_line(where, folder, components, line, list));
+            json_decref(line);
+            line = NULL;
+        }
         at = end + 1;
     }
 fail:

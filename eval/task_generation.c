@@ -21,7 +21,7 @@ enum status task_generation(const struct task *task, const struct learning_data 
             generation.generated, (long long)generation.samples, (long long)generation.units, generation.held_out,
             generation.generated / generation.held_out);
     TRY(results_add(metrics, "generated", (struct estimate){generation.generated, NAN, generation.units}));
-    TRY(results_add(metrics, "held_out", (struct estimate){generation.held_out, NAN, 0}));
+    TRY(results_add(metrics, "held_out", (struct estimate){generation.held_out, NAN, generation.held_out_units}));
     TRY(task_write(task, "generation", "generation", protocol, inputs, metrics, NULL));
     if (task->require)
         TRY(generation_judge(&generation));

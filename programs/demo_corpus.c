@@ -2,10 +2,10 @@
 #include "data/demo_corpus.h"
 
 #include "core/log.h"
+#include "core/thread_pool.h"
 #include "programs/common/program.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 static const struct program_option options[] = {
     {"--output", "DIR", "folder of the corpus; one that stands there and verifies is used again", false},
@@ -36,7 +36,7 @@ static enum status run(const struct program_arguments *arguments)
     TRY(program_integer(arguments, "--synthetic-minutes", 0, 100000, 40, &minutes));
     TRY(program_integer(arguments, "--seed", 0, INT64_MAX, 1, &seed));
     struct demo_corpus_options how = {
-        .synthetic_minutes = (double)minutes, .seed = (uint64_t)seed, .workers = sysconf(_SC_NPROCESSORS_ONLN)};
+        .synthetic_minutes = (double)minutes, .seed = (uint64_t)seed, .workers = thread_pool_default_threads()};
     TRY(demo_corpus_make(folder, &how, &reused, &totals));
     double held_out = totals.real_minutes[1] + totals.synthetic_minutes[1];
     double all = held_out + totals.real_minutes[0] + totals.synthetic_minutes[0];

@@ -31,7 +31,7 @@ static const struct program program = {
         "--model RUN_OR_CHECKPOINT [--text T] [--speech FILE] [--units S] ... --output text|speech|any [--out DIR]",
     .summary = "Continues a prompt of text and speech pieces, taken in the order given, in text, speech or what the "
                "model chooses.",
-    .example = "generate --model out/demo/run --text \"the king said\" --output speech --out samples",
+    .example = "generate --model out/demo/run --text \"the king said\" --output speech --out out/samples",
     .options = options,
     .option_count = sizeof options / sizeof *options,
 };

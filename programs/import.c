@@ -11,7 +11,7 @@ static const struct program_option options[] = {
     {"--audio", "FOLDER", "where the audio of CTM, TextGrid or whisper files lies; beside them unless given", false},
     {"--tier", "NAME", "TextGrid: the tier of words; \"words\", or the only interval tier, unless given", false},
     {"--speaker", "NAME", "the speaker of all rows", false},
-    {"--speaker-folders", NULL, "folder: the first folder below FOLDER names the speaker", false},
+    {"--speaker-folders", NULL, "folder: the first folder below SOURCE names the speaker", false},
     {"--lowercase", NULL, "texts in lower case (ASCII)", false},
 };
 
@@ -40,6 +40,22 @@ static enum status parse_kind(const char *text, enum import_kind *kind)
     return status_set(STATUS_USAGE, "%s: needed is folder, librispeech, ctm, textgrid or whisper", text);
 }
 
+/* An option that would change nothing is a misunderstanding. */
+static enum status check_options(const struct import_options *import)
+{
+    bool apart = import->kind != IMPORT_FOLDER && import->kind != IMPORT_LIBRISPEECH;
+    if (import->tier && import->kind != IMPORT_TEXTGRID)
+        return status_set(STATUS_USAGE, "--tier is for the kind textgrid");
+    if (import->audio && !apart)
+        return status_set(STATUS_USAGE, "--audio is for ctm, textgrid and whisper: the audio of %s lies in SOURCE",
+                          import_kind_name(import->kind));
+    if (import->speaker_folders && import->kind != IMPORT_FOLDER)
+        return status_set(STATUS_USAGE, "--speaker-folders is for the kind folder");
+    if (import->speaker_folders && import->speaker)
+        return status_set(STATUS_USAGE, "--speaker and --speaker-folders: one at a time");
+    return STATUS_OK;
+}
+
 static enum status run(const struct program_arguments *arguments)
 {
     enum status result = STATUS_OK;
@@ -65,6 +81,7 @@ static enum status run(const struct program_arguments *arguments)
     if (count < 2 || !import.output)
         FAIL(STATUS_USAGE, "needed are a kind, a source and --output (import --help)");
     TRY(parse_kind(plain[0], &import.kind));
+    TRY(check_options(&import));
     TRY(import_run(&import, &counts));
     printf("%s: %lld rows, %lld with text, %lld words with times", import.output, (long long)counts.rows,
            (long long)counts.with_text, (long long)counts.words);

@@ -102,6 +102,9 @@ static enum status inspect_path(const char *path, const struct inspect_options *
         if (result != STATUS_OK || !inspect)
             return result;
     }
+    if (inspect_options->row >= 0 && inspect != inspect_shard && inspect != inspect_dataset &&
+        inspect != inspect_manifest)
+        return status_set(STATUS_USAGE, "%s: --row is for shards, datasets and manifests", path);
     return inspect(path, inspect_options);
 }
 

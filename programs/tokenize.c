@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static const struct program_option options[] = {
     {"--streams", "hubert|all",
@@ -136,6 +137,8 @@ static enum status encode_all(const struct program_arguments *arguments, const s
         FAIL(STATUS_USAGE, "--streams %s: needed is hubert or all", streams);
     if (speaker && isnan(mean))
         FAIL(STATUS_USAGE, "--speaker %s: the tokenizer was not fitted on a speaker of this name", speaker);
+    if (program_value(arguments, "--output", NULL))
+        FAIL(STATUS_USAGE, "--output is for --decode; units are printed on standard output");
     TRY(program_integer(arguments, "--channel", 0, 1023, -1, &channel));
     for (int64_t i = 0; i < arguments->count; i++)
         if (!arguments->items[i].option) {
@@ -216,6 +219,17 @@ fail:
     return result;
 }
 
+/* A name that will not do is refused before the first file is written. */
+static enum status check_output(const char *pattern, int64_t strings)
+{
+    size_t length = strlen(pattern);
+    if (length < 5 || strcasecmp(pattern + length - 4, ".wav") != 0)
+        return status_set(STATUS_USAGE, "--output %s: what is written is a .wav file", pattern);
+    if (strings > 1 && !strstr(pattern, "%d"))
+        return status_set(STATUS_USAGE, "--output %s: several unit strings need a %%d in the name", pattern);
+    return STATUS_OK;
+}
+
 /* `pattern` with its %d replaced by the number; several outputs need one. */
 static enum status output_path(const char *pattern, int64_t number, char path[4096])
 {
@@ -263,9 +277,16 @@ static enum status decode_all(const struct program_arguments *arguments, const s
 {
     enum status result = STATUS_OK;
     const char *pattern = program_value(arguments, "--output", NULL);
-    int64_t number = 0;
+    int64_t number = 0, strings = 0;
+    static const char *const others[] = {"--streams", "--speaker", "--channel"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (program_value(arguments, others[i], NULL))
+            FAIL(STATUS_USAGE, "%s is for sound files, not for --decode", others[i]);
     if (!pattern)
         FAIL(STATUS_USAGE, "--decode needs --output FILE.wav");
+    for (int64_t i = 0; i < arguments->count; i++)
+        strings += !arguments->items[i].option;
+    TRY(check_output(pattern, strings));
     for (int64_t i = 0; i < arguments->count; i++) {
         const char *value = arguments->items[i].value;
         if (arguments->items[i].option)

@@ -105,11 +105,13 @@ static enum status run(const struct program_arguments *arguments)
     TRY(settings_load(arguments, SETTINGS_DATA | SETTINGS_MODEL | SETTINGS_TRAIN, &settings));
     if (!program_flag(arguments, "--dry-run") && program_value(arguments, "--gpus", NULL))
         FAIL(STATUS_USAGE, "--gpus is for --dry-run: training runs on one machine's processors so far");
+    if (program_flag(arguments, "--dry-run") && program_value(arguments, "--show-samples", NULL))
+        FAIL(STATUS_USAGE, "--dry-run and --show-samples: one at a time");
     if (program_flag(arguments, "--dry-run")) {
         result = dry_run(arguments, &settings);
         goto fail;
     }
-    TRY(program_integer(arguments, "--show-samples", 0, 1000000, 0, &samples));
+    TRY(program_integer(arguments, "--show-samples", 1, 1000000, 0, &samples));
     TRY(machine_create(settings.train.threads, &machine));
     TRY(components_from_settings(&settings, &components));
     TRY(comm_create_single(&comm));

@@ -78,6 +78,10 @@ enum status run_print_plan(const struct data_settings *data, const struct model_
     struct memory_plan parameters = {.name = "parameters"}, gradients = {.name = "gradients"},
                        states = {.name = "optimizer"}, activations = {.name = "activations"};
     enum dtype dtype = (enum dtype)train->dtype;
+    const struct interleave_options interleave = data_interleave_options(data);
+    const struct lanes_options lanes = trainer_lanes_options(data, 0);
+    TRY(interleave_options_check(&interleave));
+    TRY(lanes_options_check(&lanes));
     if (ranks > data->lanes)
         FAIL(STATUS_USAGE, "data.lanes is %lld, fewer than the %d ranks", (long long)data->lanes, ranks);
     int64_t own_lanes = (data->lanes + ranks - 1) / ranks;

@@ -241,6 +241,8 @@ static enum status loop(struct run *run)
     enum status result = STATUS_OK;
     bool stop = false;
     int64_t steps = run->setup->train->steps;
+    if (trainer_steps_done(run->trainer) >= steps && is_writer(run))
+        log_info("%s has its %lld steps already: raise train.steps to go on", run->setup->train->run, (long long)steps);
     progress_start(&run->progress, "training", "steps", steps);
     run->progress.first = trainer_steps_done(run->trainer);
     run->last_logged = clock_seconds();

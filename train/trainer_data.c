@@ -35,6 +35,8 @@ static enum status check_units(const char *folder, const struct dataset *dataset
         return STATUS_OK;
     const struct shard_fingerprints *found = dataset_fingerprints(dataset);
     const char *source = components->speech_folder ? components->speech_folder : "the configuration";
+    const struct vocabulary *vocabulary = &components->vocabulary;
+    const int32_t sizes[STREAM_COUNT] = {vocabulary->hubert_count, vocabulary->pitch_count, vocabulary->style_count};
     for (int s = 0; s < STREAM_COUNT; s++) {
         TRY(components_match((enum component)(COMPONENT_HUBERT + s), &found->stream[s], folder,
                              &components->fingerprints[COMPONENT_HUBERT + s], source));
@@ -43,6 +45,10 @@ static enum status check_units(const char *folder, const struct dataset *dataset
             FAIL(STATUS_USAGE, "%s has %s units at %lld/%lld a second, %s at %lld/%lld", folder,
                  component_name((enum component)(COMPONENT_HUBERT + s)), (long long)a.numerator,
                  (long long)a.denominator, source, (long long)b.numerator, (long long)b.denominator);
+        if (sizes[s] > 0 && dataset_totals(dataset)->codes[s] > sizes[s]) /* 0: a stream that the model does not have */
+            FAIL(STATUS_USAGE, "%s has %s units up to %lld, the vocabulary only %d of them", folder,
+                 component_name((enum component)(COMPONENT_HUBERT + s)),
+                 (long long)dataset_totals(dataset)->codes[s] - 1, (int)sizes[s]);
     }
 fail:
     return result;

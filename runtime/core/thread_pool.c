@@ -1,5 +1,7 @@
 #include "core/thread_pool.h"
 
+#include "core/log.h"
+
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -92,12 +94,15 @@ static void await_workers(struct thread_pool *pool)
     pthread_mutex_unlock(&pool->lock);
 }
 
-static int default_threads(void)
+int thread_pool_default_threads(void)
 {
     const char *text = getenv("SPIRITLM_THREADS");
-    long wanted = text ? strtol(text, NULL, 10) : 0;
-    if (wanted > 0 && wanted <= 1024)
+    char *end = NULL;
+    long wanted = text ? strtol(text, &end, 10) : 0;
+    if (wanted > 0 && wanted <= 1024 && *end == 0)
         return (int)wanted;
+    if (text && (*text == 0 || *end != 0 || wanted != 0))
+        log_warning("SPIRITLM_THREADS is \"%s\", not a number from 1 to 1024: all processors are taken", text);
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
         return CPU_COUNT(&set);
@@ -110,7 +115,7 @@ enum status thread_pool_create(int threads, struct thread_pool **out)
     struct thread_pool *pool = calloc(1, sizeof *pool);
     if (!pool)
         return status_set(STATUS_INTERNAL, "no memory for a thread pool");
-    int wanted = threads > 0 ? threads : default_threads();
+    int wanted = threads > 0 ? threads : thread_pool_default_threads();
     pool->workers = calloc((size_t)wanted, sizeof *pool->workers);
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->work_ready, NULL);

@@ -18,6 +18,9 @@ typedef void (*thread_pool_task)(void *argument, int64_t task, int worker);
 enum status thread_pool_create(int threads, struct thread_pool **pool);
 void thread_pool_destroy(struct thread_pool *pool); /* NULL is fine */
 
+/* What `threads` <= 0 takes. A SPIRITLM_THREADS that is no such number is warned of and passed over. */
+int thread_pool_default_threads(void);
+
 int thread_pool_threads(const struct thread_pool *pool);
 
 /* Runs all tasks and returns when the last has ended. One caller at a time. pool NULL runs them here, in order. */

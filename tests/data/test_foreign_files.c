@@ -101,11 +101,17 @@ static void try_one(const struct subject *subject, const char *path, const char 
                     const char *what, int64_t *accepted)
 {
     snprintf(hanging, sizeof hanging, "%s: trial %lld (last: %s) does not end\n", path, (long long)trial, what);
-    double begin = processor_seconds();
-    memory_meter_start();
-    enum status status = subject->read(path);
-    int64_t memory = memory_meter_peak();
-    double seconds = processor_seconds() - begin;
+    enum status status = STATUS_OK;
+    int64_t memory = 0;
+    double seconds = INFINITY;
+    /* A virtual processor that was taken away for a while may count that as work: what took long is looked at again. */
+    for (int look = 0; look < 3 && !(seconds <= LONGEST_SECONDS); look++) {
+        double begin = processor_seconds();
+        memory_meter_start();
+        status = subject->read(path);
+        memory = memory_meter_peak();
+        seconds = processor_seconds() - begin;
+    }
     *accepted += status == STATUS_OK;
     if (status != STATUS_OK && status != STATUS_CORRUPT && status != STATUS_USAGE)
         fail_msg("%s, trial %lld (last: %s): status %d, \"%s\"", path, (long long)trial, what, (int)status,

@@ -129,18 +129,18 @@ static void impossible_lanes_are_refused(void **state)
     struct lanes_options options = usual;
     options.weights[1] = NAN;
     assert_fails(lanes_create(&options, &lanes_interleaver, rank.datasets, 4, &lanes), STATUS_USAGE,
-                 "the weight of speech is");
+                 "data.weights.speech is");
     assert_null(lanes);
     options.weights[1] = -1;
     assert_fails(lanes_create(&options, &lanes_interleaver, rank.datasets, 4, &lanes), STATUS_USAGE,
-                 "the weight of speech is");
+                 "data.weights.speech is");
     memset(options.weights, 0, sizeof options.weights);
     assert_fails(lanes_create(&options, &lanes_interleaver, rank.datasets, 4, &lanes), STATUS_USAGE,
                  "all sources are 0");
     assert_fails(lanes_create(&usual, &lanes_interleaver, rank.datasets, 2, &lanes), STATUS_USAGE,
-                 "speech has weight 1, but no dataset has a document for it");
+                 "data.weights.speech is 1, but no dataset of data.train has a document for it");
     assert_fails(lanes_create(&usual, &lanes_interleaver, rank.datasets + 2, 2, &lanes), STATUS_USAGE,
-                 "text has weight 1");
+                 "data.weights.text is 1");
     options = usual;
     options.lanes = 0;
     assert_fails(lanes_create(&options, &lanes_interleaver, rank.datasets, 4, &lanes), STATUS_USAGE, "0 sequences");

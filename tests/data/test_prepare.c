@@ -415,6 +415,26 @@ static void ready_units_need_no_audio(void **state)
     assert_fails(prepare_run(&job->options), STATUS_USAGE, "prepare.ready.hubert_rate");
 }
 
+/* Without a label ready units are the tokenizer's: what it cannot have made is no unit. */
+static void ready_units_must_be_the_tokenizers(void **state)
+{
+    (void)state;
+    const char *manifest = test_path("claimed.jsonl");
+    write_text(manifest, "{\"id\": \"a\", \"hubert\": [3, 11, 7], \"pitch\": [1, 2], \"style\": [0]}\n"
+                         "{\"id\": \"b\", \"hubert\": [1, 12], \"pitch\": [1], \"style\": [0]}\n"
+                         "{\"id\": \"c\", \"hubert\": [1, 2], \"pitch\": [8], \"style\": [0]}\n");
+    struct job *job = new_job(test_path("claims"), manifest);
+    assert_ok(prepare_run(&job->options));
+    struct dataset *dataset = NULL;
+    assert_ok(dataset_open(test_path("claims/claimed"), &dataset));
+    assert_int_equal(dataset_rows(dataset), 1);
+    dataset_close(dataset);
+    char rejects[2000];
+    assert_int_equal(run_command(rejects, sizeof rejects, "cat '%s'", test_path("claims/claimed/rejects.jsonl")), 0);
+    assert_non_null(strstr(rejects, "unit out of range: hubert 12, the tokenizer has 12"));
+    assert_non_null(strstr(rejects, "unit out of range: pitch 8, the tokenizer has 8"));
+}
+
 static void settings_that_do_not_fit_are_refused(void **state)
 {
     (void)state;
@@ -465,6 +485,7 @@ int main(void)
         cmocka_unit_test(the_report_counts_tokens_and_switches),
         cmocka_unit_test(text_manifests_follow_their_changes),
         cmocka_unit_test(ready_units_need_no_audio),
+        cmocka_unit_test(ready_units_must_be_the_tokenizers),
         cmocka_unit_test(settings_that_do_not_fit_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -62,7 +63,9 @@ __attribute__((constructor)) static void read_environment(void)
     fault.refuse_exchange = exchange && strcmp(exchange, "refuse") == 0;
     if (trace) {
         int low = open(trace, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-        fault.trace = fcntl(low, F_DUPFD_CLOEXEC, 900);
+        struct rlimit files;
+        int place = getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < 908 ? (int)files.rlim_cur - 8 : 900;
+        fault.trace = fcntl(low, F_DUPFD_CLOEXEC, place);
         close(low);
     }
 }

@@ -19,7 +19,9 @@
 enum { STEPS = 24 };
 
 static char folder[600], reference[700];
-static double begin_seconds, step_seconds; /* of the undisturbed run: until its first save, and a step with its save */
+static double begin_seconds, step_seconds,
+    save_seconds; /* of the undisturbed run: until its first save, a step with its
+                                                            save, the save in it */
 
 /* ---- whether a process is saving ---- */
 
@@ -55,7 +57,7 @@ static struct moment draw_moment(struct rng *rng)
     double share = (double)rng_u32(rng) / 4294967296.0;
     if (rng_below(rng, 2) == 0) {
         moment.saves = 1 + (int)rng_below(rng, 3);
-        moment.delay = share * step_seconds;
+        moment.delay = share * save_seconds;
     } else {
         moment.delay = share * (1.5 * begin_seconds + 3 * step_seconds);
     }
@@ -163,16 +165,21 @@ static int make_reference(void **state)
     snprintf(output, sizeof output, "%s/reference.output", folder);
     tiny_run_make(folder);
     struct tiny_start start = {.folder = folder, .run = reference, .output = output, .arguments = keep_all};
-    double began = clock_seconds(), first = 0;
+    double began = clock_seconds(), first = 0, saving = 0, looked = began;
     pid_t process = tiny_run_start(&start);
     while (!has_ended(process)) {
-        usleep(1000);
+        usleep(200);
+        double now = clock_seconds();
+        saving += step_being_saved(reference, process) > 0 ? now - looked : 0;
+        looked = now;
         if (first == 0 && tiny_run_newest(reference) > 0)
             first = clock_seconds();
     }
     begin_seconds = first - began;
     step_seconds = (clock_seconds() - first) / (STEPS - 1);
-    print_message("until the first save %.3f s, a step with its save %.4f s\n", begin_seconds, step_seconds);
+    save_seconds = saving / STEPS;
+    print_message("until the first save %.3f s, a step with its save %.4f s, the save %.4f s\n", begin_seconds,
+                  step_seconds, save_seconds);
     return process_wait(process) == 0 && tiny_run_newest(reference) == STEPS ? 0 : -1;
 }
 

@@ -11,10 +11,10 @@
 
 static char folder[600], reference[700], output[700];
 
-/* Starts bin/train with up to two settings: its exit code. What it printed lies in `output`. */
-static int train(const char *run, const char *first, const char *second)
+/* Starts bin/train with up to one setting: its exit code. What it printed lies in `output`. */
+static int train(const char *run, const char *setting)
 {
-    const char *arguments[] = {"train.keep=1000", first, second, NULL};
+    const char *arguments[] = {"train.keep=1000", setting, NULL};
     struct tiny_start start = {.folder = folder, .run = run, .output = output, .arguments = arguments};
     return tiny_run_train(&start);
 }
@@ -49,17 +49,26 @@ static void make_half_a_run(const char *run)
     assert_int_equal(tiny_run_newest(run), 5);
 }
 
-/* No step is done within a microsecond: what a hang looks like to the watchdog. */
+/* No step is done within a microsecond: what a hang looks like to the watchdog. Without a save or an end: however late
+ * it wakes, no checkpoint can have been made. */
+static int train_and_hang(const char *run, const char *setting)
+{
+    const char *arguments[] = {"train.watchdog_seconds=1e-6", "train.save_every=0", "train.steps=1000000", setting,
+                               NULL};
+    struct tiny_start start = {.folder = folder, .run = run, .output = output, .arguments = arguments};
+    return tiny_run_train(&start);
+}
+
 static void a_hang_ends_with_76_and_the_run_goes_on(void **state)
 {
     (void)state;
     char run[700];
     snprintf(run, sizeof run, "%s/hang", folder);
     make_half_a_run(run);
-    assert_int_equal(train(run, "train.watchdog_seconds=1e-6", NULL), 76);
+    assert_int_equal(train_and_hang(run, NULL), 76);
     assert_true(it_said("hangs: no sign of life"));
     assert_int_equal(tiny_run_newest(run), 5);
-    assert_int_equal(train(run, NULL, NULL), 0);
+    assert_int_equal(train(run, NULL), 0);
     came_to_the_same_end(run);
 }
 
@@ -71,11 +80,11 @@ static void three_starts_in_vain_are_enough(void **state)
     snprintf(run, sizeof run, "%s/vain", folder);
     make_half_a_run(run);
     for (int i = 0; i < 3; i++)
-        assert_int_equal(train(run, "train.watchdog_seconds=1e-6", counted), 76);
-    assert_int_equal(train(run, counted, NULL), 77);
+        assert_int_equal(train_and_hang(run, counted), 76);
+    assert_int_equal(train(run, counted), 77);
     assert_true(it_said("the last 3 starts, all from step 5, brought no new checkpoint"));
-    assert_int_equal(train(run, counted, NULL), 77); /* a refused start is not one of them */
-    assert_int_equal(train(run, "train.fruitless_starts=4", NULL), 0);
+    assert_int_equal(train(run, counted), 77); /* a refused start is not one of them */
+    assert_int_equal(train(run, "train.fruitless_starts=4"), 0);
     came_to_the_same_end(run);
 }
 
@@ -86,7 +95,7 @@ static void a_run_that_is_done_may_be_started_forever(void **state)
     char run[700];
     snprintf(run, sizeof run, "%s/done", folder);
     for (int i = 0; i < 6; i++)
-        assert_int_equal(train(run, "train.fruitless_starts=1", NULL), 0);
+        assert_int_equal(train(run, "train.fruitless_starts=1"), 0);
     came_to_the_same_end(run);
 }
 
@@ -97,7 +106,7 @@ static int make_reference(void **state)
     snprintf(reference, sizeof reference, "%s/reference", folder);
     snprintf(output, sizeof output, "%s/output", folder);
     tiny_run_make(folder);
-    return train(reference, NULL, NULL);
+    return train(reference, NULL);
 }
 
 int main(void)

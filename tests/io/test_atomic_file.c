@@ -102,6 +102,10 @@ static void as_plain_user(void (*body)(void))
     int status;
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 3) {
+        print_message("left out: root here cannot become a user without rights\n");
+        skip();
+    }
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 

@@ -4,9 +4,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +16,7 @@ static void become(const char *const *argv, const char *const *variables, int ou
 {
     for (int i = 0; variables && variables[i]; i++)
         putenv((char *)(uintptr_t)variables[i]);
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that is ended leaves nothing running */
     if (dup2(output, 1) < 0 || dup2(output, 2) < 0)
         _exit(126);
     execv(argv[0], (char *const *)(uintptr_t)argv);

@@ -143,7 +143,7 @@ static void a_signal_saves_and_asks_to_be_started_again(void **state)
         bench_open(&bench, run);
         bench.train.steps = 1000000;
         struct run_options options = {.resume = RESUME_AUTO, .command = "test"};
-        alarm(60);
+        alarm(600);
         _exit((int)run_train(&bench.setup, &options));
     }
     char metrics[800];
