@@ -55,7 +55,7 @@ static struct moment draw_moment(struct rng *rng)
 {
     struct moment moment = {0};
     double share = (double)rng_u32(rng) / 4294967296.0;
-    if (rng_below(rng, 2) == 0) {
+    if (rng_below(rng, 3) > 0) {
         moment.saves = 1 + (int)rng_below(rng, 3);
         moment.delay = share * save_seconds;
     } else {
