@@ -97,6 +97,11 @@ fail:
     return result;
 }
 
+int64_t checkpoint_host_bytes(const struct parameter_layout *layout)
+{
+    return layout->elements * (int64_t)sizeof(float);
+}
+
 /* Every rank must take part in each gather even after rank 0 failed to write, so its failure is kept and told at the
  * end. */
 enum status checkpoint_save(const char *run, int64_t step, const struct components *components,
@@ -105,7 +110,7 @@ enum status checkpoint_save(const char *run, int64_t step, const struct componen
     const struct parameter_layout *layout = &optimizer->model->layout;
     struct atomic_directory *directory = NULL;
     bool writer = comm_rank(optimizer->comm) == 0;
-    float *arena = writer ? malloc((size_t)layout->elements * sizeof(float)) : NULL;
+    float *arena = writer ? malloc((size_t)checkpoint_host_bytes(layout)) : NULL;
     enum status result = STATUS_OK;
     if (writer && !arena)
         result = status_set(STATUS_INTERNAL, "no memory to gather the optimizer's state");

@@ -14,6 +14,9 @@
 enum status checkpoint_save(const char *run, int64_t step, const struct components *components,
                             struct optimizer *optimizer, const json_t *state);
 
+/* Host memory beside the arenas while rank 0 writes a checkpoint, or while a rank reads one: a state as a whole. */
+int64_t checkpoint_host_bytes(const struct parameter_layout *layout);
+
 /* N of a folder called step_N by checkpoint_save; -1 for any other name (step_00000006.damaged-1, a temporary one). */
 int64_t checkpoint_step(const char *name);
 

@@ -39,9 +39,10 @@ struct optimizer {
 enum status optimizer_plan(const struct parameter_layout *layout, enum dtype dtype, int ranks,
                            struct memory_plan *gradients, struct memory_plan *states);
 
-/* Moments start at zero. In bf16 `host_masters` (f32, layout.elements) fills the masters. */
+/* Moments start at zero. In bf16 *host_masters (f32, layout.elements, of malloc; NULL: zeros) fills the masters. It is
+ * freed and set to NULL before the other states take their memory: with it they would exceed the plan. */
 enum status optimizer_create(struct llama *model, struct comm *comm, const struct optimizer_settings *settings,
-                             const float *host_masters, struct optimizer **optimizer);
+                             float **host_masters, struct optimizer **optimizer);
 void optimizer_destroy(struct optimizer *optimizer);
 
 enum status optimizer_zero_gradients(struct optimizer *optimizer);

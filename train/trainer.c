@@ -99,12 +99,13 @@ static enum status create_model(struct trainer *trainer, bool empty)
     struct optimizer_settings settings = {train->beta1, train->beta2, train->epsilon, train->weight_decay, train->clip};
     TRY(trainer_model_config(setup->data, setup->model, setup->components->vocabulary.padded_size, &config));
     TRY(llama_create(&config, (enum dtype)train->dtype, setup->kernels, setup->context, &trainer->model));
-    masters = calloc((size_t)trainer->model->layout.elements, sizeof(float));
-    if (!masters)
-        FAIL(STATUS_INTERNAL, "no memory for %lld weights", (long long)trainer->model->layout.elements);
-    if (!empty)
+    if (!empty) {
+        masters = calloc((size_t)trainer->model->layout.elements, sizeof(float));
+        if (!masters)
+            FAIL(STATUS_INTERNAL, "no memory for %lld weights", (long long)trainer->model->layout.elements);
         TRY(fill_weights(trainer, masters));
-    TRY(optimizer_create(trainer->model, setup->comm, &settings, masters, &trainer->optimizer));
+    }
+    TRY(optimizer_create(trainer->model, setup->comm, &settings, &masters, &trainer->optimizer));
     TRY(llama_workspace_create(trainer->model, trainer->micro_batch, setup->data->sequence_length,
                                (enum recomputation)train->recomputation, true, &trainer->workspace));
 fail:
