@@ -19,9 +19,8 @@
 enum { STEPS = 24 };
 
 static char folder[600], reference[700];
-static double begin_seconds, step_seconds,
-    save_seconds; /* of the undisturbed run: until its first save, a step with its
-                                                            save, the save in it */
+/* Of the undisturbed run: until its first save, a step with its save, the save in it. */
+static double begin_seconds, step_seconds, save_seconds;
 
 /* ---- whether a process is saving ---- */
 
