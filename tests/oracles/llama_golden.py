@@ -12,7 +12,7 @@ each file's metadata.
 The reference is float64 throughout. The library's model computes parts in float32 even when it is moved to float64, so
 this script replaces four of them: the RMSNorm, the rotary table (frequencies, angles, cosine and sine), the softmax of
 the attention and the logits' cast. Weights are not stored: both sides draw them from the counter-based generator of
-runtime/core/rng.h as integers times an exact power-of-two fraction, rounded once to float32 (or to bfloat16), so that
+core/rng.h as integers times an exact power-of-two fraction, rounded once to float32 (or to bfloat16), so that
 they are the same numbers everywhere.
 
 The bf16 cases hold, beside the float64 result for bfloat16 weights, the error of the library's own unpatched bfloat16
@@ -54,7 +54,7 @@ CASES = {
 }
 FOREIGN = dict(BASE, hidden=16, intermediate=24, layers=2, heads=2, kv_heads=1, vocabulary=20, positions=32, std=0.1)
 
-# ---- runtime/core/rng.h ----
+# ---- core/rng.h ----
 
 MASK = (1 << 64) - 1
 RNG_TEST = 1
