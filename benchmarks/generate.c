@@ -5,7 +5,7 @@
  * reads. */
 #include "benchmarks/measure.h"
 #include "benchmarks/model_sizes.h"
-#include "models/llama.h"
+#include "models/llama/llama.h"
 
 enum { CONTEXT = 128, PIECE = 1 << 20 };
 

@@ -3,7 +3,7 @@
 #define SPIRITLM_BENCHMARKS_MODEL_SIZES_H
 
 #include "benchmarks/measure.h"
-#include "models/llama.h"
+#include "models/llama/llama.h"
 
 enum { VOCABULARY = 32768 };
 

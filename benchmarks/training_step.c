@@ -7,7 +7,7 @@
 #include "benchmarks/model_sizes.h"
 #include "benchmarks/profile.h"
 #include "kernels/cpu/cpu.h"
-#include "models/llama.h"
+#include "models/llama/llama.h"
 #include "train/optimizer.h"
 #include "train/peak.h"
 

@@ -9,7 +9,7 @@
 #include "eval/kneser_ney.h"
 #include "eval/statistics.h"
 #include "generate/components.h"
-#include "models/llama.h"
+#include "models/llama/llama.h"
 
 struct learning_data {
     const struct components *components;

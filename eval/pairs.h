@@ -7,7 +7,7 @@
 
 #include "eval/statistics.h"
 #include "generate/prompt.h"
-#include "models/llama.h"
+#include "models/llama/llama.h"
 
 #include <jansson.h>
 

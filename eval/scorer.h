@@ -2,7 +2,7 @@
 #ifndef SPIRITLM_EVAL_SCORER_H
 #define SPIRITLM_EVAL_SCORER_H
 
-#include "models/llama.h"
+#include "models/llama/llama.h"
 
 struct scored_sequence {
     int32_t *ids; /* owned by the caller */

@@ -4,7 +4,7 @@
 
 #include "data/lanes.h"
 #include "io/config.h"
-#include "models/llama.h"
+#include "models/llama/llama.h"
 #include "train/schedule.h"
 
 struct data_settings {

@@ -6,7 +6,7 @@
 
 #include "comm/comm.h"
 #include "core/memory_plan.h"
-#include "models/llama.h"
+#include "models/llama/llama.h"
 
 #include <stdbool.h>
 

@@ -3,7 +3,7 @@
 #define SPIRITLM_PROGRAMS_LOAD_MODEL_H
 
 #include "generate/components.h"
-#include "models/llama.h"
+#include "models/llama/llama.h"
 #include "programs/common/machine.h"
 #include "programs/common/settings.h"
 

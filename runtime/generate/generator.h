@@ -4,7 +4,7 @@
 
 #include "core/thread_pool.h"
 #include "generate/prompt.h"
-#include "models/llama.h"
+#include "models/llama/llama.h"
 
 struct generation_options {
     enum output_modality output;

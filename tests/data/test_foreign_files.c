@@ -12,7 +12,7 @@
 #include "io/audio.h"
 #include "io/config.h"
 #include "io/safetensors.h"
-#include "models/llama.h"
+#include "models/llama/llama.h"
 #include "text/sentencepiece.h"
 
 #include <math.h>

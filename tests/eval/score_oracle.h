@@ -4,7 +4,7 @@
 
 #include "support/test_support.h"
 
-#include "models/llama.h"
+#include "models/llama/llama.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 #include "support/llama_support.h"
 #include "support/test_support.h"
 
-#include "models/llama_folder.h"
+#include "models/llama/llama_folder.h"
 
 #include <stdio.h>
 #include <stdlib.h>

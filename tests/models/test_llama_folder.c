@@ -10,7 +10,7 @@
 #include "io/atomic_file.h"
 #include "io/json.h"
 #include "io/safetensors.h"
-#include "models/llama_folder.h"
+#include "models/llama/llama_folder.h"
 
 #include <math.h>
 #include <stdio.h>

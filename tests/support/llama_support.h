@@ -3,7 +3,7 @@
 #define SPIRITLM_TESTS_LLAMA_SUPPORT_H
 
 #include "core/thread_pool.h"
-#include "models/llama.h"
+#include "models/llama/llama.h"
 
 struct llama_fixture {
     struct thread_pool *pool;

@@ -4,7 +4,7 @@
 
 #include "support/tiny_corpus.h"
 
-#include "models/llama.h"
+#include "models/llama/llama.h"
 
 struct tiny_world {
     struct tiny_corpus corpus;

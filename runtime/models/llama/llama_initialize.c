@@ -2,8 +2,8 @@
 #include "core/hash.h"
 #include "core/rng.h"
 #include "core/thread_pool.h"
-#include "models/llama.h"
-#include "models/llama_internal.h"
+#include "models/llama/llama.h"
+#include "models/llama/llama_internal.h"
 
 #include <math.h>
 #include <stdlib.h>

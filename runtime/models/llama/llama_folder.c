@@ -1,8 +1,8 @@
 /* The weights of a Hugging Face folder: one safetensors file, or shards with an index. */
-#include "models/llama_folder.h"
+#include "models/llama/llama_folder.h"
 #include "io/json.h"
 #include "io/safetensors.h"
-#include "models/llama_internal.h"
+#include "models/llama/llama_internal.h"
 
 #include <inttypes.h>
 #include <math.h>

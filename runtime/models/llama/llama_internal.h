@@ -3,7 +3,7 @@
 #ifndef SPIRITLM_MODELS_LLAMA_INTERNAL_H
 #define SPIRITLM_MODELS_LLAMA_INTERNAL_H
 
-#include "models/llama.h"
+#include "models/llama/llama.h"
 
 /* Elements from the arena's start; within a layer from the layer's start. All layers are alike. */
 struct llama_offsets {

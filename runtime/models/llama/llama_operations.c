@@ -1,4 +1,4 @@
-#include "models/llama_internal.h"
+#include "models/llama/llama_internal.h"
 
 static enum status multiply(struct llama *model, const struct matmul *matmul)
 {

@@ -1,6 +1,6 @@
 /* From token ids to the final norm, and the head with its losses in chunks of rows. */
-#include "models/llama.h"
-#include "models/llama_internal.h"
+#include "models/llama/llama.h"
+#include "models/llama/llama_internal.h"
 
 #include <inttypes.h>
 #include <math.h>

@@ -3,7 +3,7 @@
 #define SPIRITLM_MODELS_LLAMA_FOLDER_H
 
 #include "io/atomic_file.h"
-#include "models/llama.h"
+#include "models/llama/llama.h"
 
 /* config.json and generation_config.json; a negative id is written as null. */
 enum status llama_write_configs(const struct llama *model, struct atomic_directory *directory, int32_t bos_id,

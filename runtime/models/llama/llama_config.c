@@ -1,7 +1,7 @@
 /* config.json and generation_config.json of a Hugging Face folder. */
 #include "io/json.h"
-#include "models/llama.h"
-#include "models/llama_folder.h"
+#include "models/llama/llama.h"
+#include "models/llama/llama_folder.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -6,8 +6,8 @@
  *   middle, gate|up    L      L       1       1
  *   norms, activated   L      1       1       1
  * "light" makes the norms and the SwiGLU again in backward, "block" the whole layer but for its last product. */
-#include "models/llama.h"
-#include "models/llama_internal.h"
+#include "models/llama/llama.h"
+#include "models/llama/llama_internal.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

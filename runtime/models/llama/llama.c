@@ -1,5 +1,5 @@
-#include "models/llama.h"
-#include "models/llama_internal.h"
+#include "models/llama/llama.h"
+#include "models/llama/llama_internal.h"
 
 #include <inttypes.h>
 #include <math.h>

@@ -3,8 +3,8 @@
  * The cache of one layer is [rows][capacity][k|v of G heads], k and v of a token side by side, so that the fused
  * product writes a prefilled block where it belongs. Decoding works on at most 16 rows at a time, because products of
  * up to 16 rows give each row the bits it has alone. */
-#include "models/llama.h"
-#include "models/llama_internal.h"
+#include "models/llama/llama.h"
+#include "models/llama/llama_internal.h"
 
 #include <inttypes.h>
 #include <math.h>

@@ -1,6 +1,6 @@
 /* The way back. grad_x holds the gradient of what left the layer and becomes that of what entered it. */
-#include "models/llama.h"
-#include "models/llama_internal.h"
+#include "models/llama/llama.h"
+#include "models/llama/llama_internal.h"
 
 static enum status norm_backward(struct llama_run *run, const struct llama_buffer *x, int64_t copy, const float *rstd,
                                  int64_t weight_offset, const void *grad_output, const void *grad_residual,
