@@ -6,8 +6,8 @@
 #include "core/double4.h"
 #include "core/fft.h"
 #include "io/audio.h"
-#include "speech/f0.h"
-#include "speech/f0_stages.h"
+#include "speech/f0/f0.h"
+#include "speech/f0/f0_stages.h"
 
 #include <glob.h>
 #include <sndfile.h>

@@ -6,7 +6,7 @@
 #include "data/align.h"
 #include "data/prepare.h"
 #include "data/shard_index.h"
-#include "speech/speech_tokenizer.h"
+#include "speech/embedded/speech_tokenizer.h"
 
 enum { PREPARE_PATH = 4096 };
 

@@ -3,7 +3,7 @@
 #include "io/audio.h"
 #include "io/json.h"
 #include "programs/common/settings.h"
-#include "speech/speech_tokenizer.h"
+#include "speech/embedded/speech_tokenizer.h"
 
 #include <errno.h>
 #include <math.h>

@@ -4,7 +4,7 @@
 #include "io/json.h"
 #include "io/safetensors.h"
 #include "programs/common/inspect.h"
-#include "speech/speech_tokenizer.h"
+#include "speech/embedded/speech_tokenizer.h"
 #include "text/sentencepiece.h"
 #include "train/checkpoint.h"
 

@@ -5,7 +5,7 @@
 #define SPIRITLM_GENERATE_COMPONENTS_H
 
 #include "io/atomic_file.h"
-#include "speech/speech_tokenizer.h"
+#include "speech/embedded/speech_tokenizer.h"
 #include "text/sentencepiece.h"
 #include "text/vocabulary.h"
 

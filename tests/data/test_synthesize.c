@@ -2,7 +2,7 @@
  * same text. */
 #include "data/synthesize.h"
 #include "io/audio.h"
-#include "speech/f0.h"
+#include "speech/f0/f0.h"
 #include "support/test_support.h"
 
 #include <math.h>

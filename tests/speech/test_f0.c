@@ -5,8 +5,8 @@
 #include "core/hash.h"
 #include "io/audio.h"
 #include "io/safetensors.h"
-#include "speech/f0.h"
-#include "speech/f0_stages.h"
+#include "speech/f0/f0.h"
+#include "speech/f0/f0_stages.h"
 
 #include <math.h>
 #include <pthread.h>

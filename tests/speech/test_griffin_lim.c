@@ -1,5 +1,5 @@
 /* Griffin-Lim and the inverse of the mel bank, against spectra computed here by the plain sum. */
-#include "speech/griffin_lim.h"
+#include "speech/embedded/griffin_lim.h"
 
 #include "support/test_support.h"
 

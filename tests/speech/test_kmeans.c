@@ -1,5 +1,5 @@
 /* k-means against a plain reference in double, planted clusters, and its promises about threads and empty clusters. */
-#include "speech/kmeans.h"
+#include "speech/embedded/kmeans.h"
 
 #include "support/test_support.h"
 

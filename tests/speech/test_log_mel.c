@@ -1,5 +1,5 @@
 /* log-mel against torch.stft in float64 with the filter bank of transformers (tests/oracles/make_log_mel.py). */
-#include "speech/log_mel.h"
+#include "speech/embedded/log_mel.h"
 
 #include "support/test_support.h"
 

@@ -1,6 +1,6 @@
 /* The tokenizer's folder: the same for any number of threads, refused when damaged, known by its fingerprints. */
 #include "io/atomic_file.h"
-#include "speech/speech_tokenizer.h"
+#include "speech/embedded/speech_tokenizer.h"
 
 #include "support/speech_clips.h"
 #include "support/test_support.h"

@@ -2,7 +2,7 @@
 #ifndef SPIRITLM_TESTS_SPEECH_CLIPS_H
 #define SPIRITLM_TESTS_SPEECH_CLIPS_H
 
-#include "speech/speech_tokenizer.h"
+#include "speech/embedded/speech_tokenizer.h"
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-#include "speech/log_mel.h"
+#include "speech/embedded/log_mel.h"
 
 #include "core/fft.h"
 

@@ -1,6 +1,6 @@
-#include "speech/pitch.h"
+#include "speech/embedded/pitch.h"
 
-#include "speech/kmeans.h"
+#include "speech/embedded/kmeans.h"
 
 #include <math.h>
 #include <stdbool.h>

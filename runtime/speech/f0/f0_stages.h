@@ -7,7 +7,7 @@
 
 #include "core/fft.h"
 #include "core/status.h"
-#include "speech/f0.h"
+#include "speech/f0/f0.h"
 
 #include <stdbool.h>
 #include <stdint.h>

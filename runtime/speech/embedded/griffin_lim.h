@@ -1,12 +1,12 @@
 /* A waveform from magnitudes alone: Griffin and Lim, "Signal estimation from modified short-time Fourier transform",
  * IEEE ASSP 1984, with the momentum of Perraudin, Balazs and Soendergaard, "A fast Griffin-Lim algorithm", WASPAA 2013
  * (0.99). Window: periodic Hann of 1024; hop 256; frame t is centred on sample 256 t + 128. */
-#ifndef SPIRITLM_SPEECH_GRIFFIN_LIM_H
-#define SPIRITLM_SPEECH_GRIFFIN_LIM_H
+#ifndef SPIRITLM_SPEECH_EMBEDDED_GRIFFIN_LIM_H
+#define SPIRITLM_SPEECH_EMBEDDED_GRIFFIN_LIM_H
 
 #include "core/status.h"
 #include "core/thread_pool.h"
-#include "speech/log_mel.h"
+#include "speech/embedded/log_mel.h"
 
 #include <stdint.h>
 

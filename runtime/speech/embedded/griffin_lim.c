@@ -1,4 +1,4 @@
-#include "speech/griffin_lim.h"
+#include "speech/embedded/griffin_lim.h"
 
 #include "core/fft.h"
 #include "core/rng.h"

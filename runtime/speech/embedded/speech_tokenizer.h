@@ -7,8 +7,8 @@
  * means of interpolated log-F0 minus the speaker's (else the utterance's) voiced mean in 64 codes at 12.5/s, style =
  * k-means over 1 s prosody statistics at 1/s, vocoder = Griffin-Lim from the units' mel centroids (it hears neither
  * pitch nor style). */
-#ifndef SPIRITLM_SPEECH_SPEECH_TOKENIZER_H
-#define SPIRITLM_SPEECH_SPEECH_TOKENIZER_H
+#ifndef SPIRITLM_SPEECH_EMBEDDED_SPEECH_TOKENIZER_H
+#define SPIRITLM_SPEECH_EMBEDDED_SPEECH_TOKENIZER_H
 
 #include "core/hash.h"
 #include "core/thread_pool.h"

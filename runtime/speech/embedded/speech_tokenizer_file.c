@@ -1,9 +1,9 @@
-#include "speech/speech_tokenizer_internal.h"
+#include "speech/embedded/speech_tokenizer_internal.h"
 
 #include "io/atomic_file.h"
 #include "io/json.h"
 #include "io/safetensors.h"
-#include "speech/griffin_lim.h"
+#include "speech/embedded/griffin_lim.h"
 
 #include <math.h>
 #include <stdio.h>

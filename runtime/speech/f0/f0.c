@@ -1,6 +1,6 @@
-#include "speech/f0.h"
+#include "speech/f0/f0.h"
 
-#include "speech/f0_stages.h"
+#include "speech/f0/f0_stages.h"
 
 #include <math.h>
 #include <pthread.h>

@@ -9,8 +9,8 @@
  *              bands + 2 edges equally spaced in mel from 0 to 8000 Hz; triangles of area 1 (height 2 / (right -
  *              left)).
  *   logarithm  ln(max(band, 1e-5)). All arithmetic is in double; results are rounded to float once. */
-#ifndef SPIRITLM_SPEECH_LOG_MEL_H
-#define SPIRITLM_SPEECH_LOG_MEL_H
+#ifndef SPIRITLM_SPEECH_EMBEDDED_LOG_MEL_H
+#define SPIRITLM_SPEECH_EMBEDDED_LOG_MEL_H
 
 #include "core/status.h"
 

@@ -1,4 +1,4 @@
-#include "speech/kmeans.h"
+#include "speech/embedded/kmeans.h"
 
 #include "core/rng.h"
 

@@ -1,4 +1,4 @@
-#include "speech/f0_stages.h"
+#include "speech/f0/f0_stages.h"
 
 #include <math.h>
 #include <stdlib.h>

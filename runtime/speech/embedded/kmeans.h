@@ -1,8 +1,8 @@
 /* k-means in any number of dimensions: k-means++ starts (Arthur and Vassilvitskii, "k-means++: the advantages of
  * careful seeding", SODA 2007), then Lloyd's passes over all points, or mini-batches (Sculley, "Web-scale k-means
  * clustering", WWW 2010). Same points, options and binary give the same bits for any number of threads. */
-#ifndef SPIRITLM_SPEECH_KMEANS_H
-#define SPIRITLM_SPEECH_KMEANS_H
+#ifndef SPIRITLM_SPEECH_EMBEDDED_KMEANS_H
+#define SPIRITLM_SPEECH_EMBEDDED_KMEANS_H
 
 #include "core/status.h"
 #include "core/thread_pool.h"

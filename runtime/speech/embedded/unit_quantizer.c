@@ -1,6 +1,6 @@
-#include "speech/unit_quantizer.h"
+#include "speech/embedded/unit_quantizer.h"
 
-#include "speech/kmeans.h"
+#include "speech/embedded/kmeans.h"
 
 #include <assert.h>
 #include <math.h>

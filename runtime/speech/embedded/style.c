@@ -1,8 +1,8 @@
-#include "speech/style.h"
+#include "speech/embedded/style.h"
 
-#include "speech/kmeans.h"
-#include "speech/log_mel.h"
-#include "speech/unit_quantizer.h"
+#include "speech/embedded/kmeans.h"
+#include "speech/embedded/log_mel.h"
+#include "speech/embedded/unit_quantizer.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,12 +1,12 @@
 /* The embedded default for pitch units: 12.5 a second. The F0 track (200 frames a second, unvoiced parts interpolated)
  * is taken as ln F0, less the speaker's mean over voiced frames; each 16 frames (1280 samples, 80 ms) are averaged; the
  * nearest of the codebook's values is the code. Codes are in ascending order of pitch. */
-#ifndef SPIRITLM_SPEECH_PITCH_H
-#define SPIRITLM_SPEECH_PITCH_H
+#ifndef SPIRITLM_SPEECH_EMBEDDED_PITCH_H
+#define SPIRITLM_SPEECH_EMBEDDED_PITCH_H
 
 #include "core/status.h"
 #include "core/thread_pool.h"
-#include "speech/f0.h"
+#include "speech/f0/f0.h"
 
 #include <stdint.h>
 

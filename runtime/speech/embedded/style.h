@@ -9,12 +9,12 @@
  *   6     changes of unit a second: changes between neighbours in the second / its units * 25
  *
  * Each is normalised to mean 0 and deviation 1 over the fitting sample. */
-#ifndef SPIRITLM_SPEECH_STYLE_H
-#define SPIRITLM_SPEECH_STYLE_H
+#ifndef SPIRITLM_SPEECH_EMBEDDED_STYLE_H
+#define SPIRITLM_SPEECH_EMBEDDED_STYLE_H
 
 #include "core/status.h"
 #include "core/thread_pool.h"
-#include "speech/f0.h"
+#include "speech/f0/f0.h"
 
 #include <stdint.h>
 

@@ -1,12 +1,12 @@
 /* What the files speech_tokenizer*.c share. */
-#ifndef SPIRITLM_SPEECH_TOKENIZER_INTERNAL_H
-#define SPIRITLM_SPEECH_TOKENIZER_INTERNAL_H
+#ifndef SPIRITLM_SPEECH_EMBEDDED_SPEECH_TOKENIZER_INTERNAL_H
+#define SPIRITLM_SPEECH_EMBEDDED_SPEECH_TOKENIZER_INTERNAL_H
 
-#include "speech/log_mel.h"
-#include "speech/pitch.h"
-#include "speech/speech_tokenizer.h"
-#include "speech/style.h"
-#include "speech/unit_quantizer.h"
+#include "speech/embedded/log_mel.h"
+#include "speech/embedded/pitch.h"
+#include "speech/embedded/speech_tokenizer.h"
+#include "speech/embedded/style.h"
+#include "speech/embedded/unit_quantizer.h"
 
 struct speaker {
     char *name;

@@ -1,6 +1,6 @@
-#include "speech/speech_tokenizer_internal.h"
+#include "speech/embedded/speech_tokenizer_internal.h"
 
-#include "speech/griffin_lim.h"
+#include "speech/embedded/griffin_lim.h"
 
 #include <math.h>
 #include <stdlib.h>

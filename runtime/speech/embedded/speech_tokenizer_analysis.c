@@ -1,4 +1,4 @@
-#include "speech/speech_tokenizer_internal.h"
+#include "speech/embedded/speech_tokenizer_internal.h"
 
 #include <math.h>
 #include <stdlib.h>

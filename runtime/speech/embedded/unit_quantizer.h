@@ -14,8 +14,8 @@
  *
  * The result depends on the utterance alone. Beside its centroid each unit has the mean neutral log-mel spectrum of its
  * frames and their mean run length, which the vocoder uses. */
-#ifndef SPIRITLM_SPEECH_UNIT_QUANTIZER_H
-#define SPIRITLM_SPEECH_UNIT_QUANTIZER_H
+#ifndef SPIRITLM_SPEECH_EMBEDDED_UNIT_QUANTIZER_H
+#define SPIRITLM_SPEECH_EMBEDDED_UNIT_QUANTIZER_H
 
 #include "core/status.h"
 #include "core/thread_pool.h"
