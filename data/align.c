@@ -3,7 +3,7 @@
 #include "data/align.h"
 
 #include "data/pronounce.h"
-#include "data/spell.h"
+#include "text/english/spell.h"
 #include "io/audio.h"
 #include "text/white_space.h"
 

@@ -27,7 +27,7 @@ struct alignment {
 /* samples: 16 kHz mono, at most 20 minutes. *reason is NULL when it aligned, else a static text why not ("no path
  * through the audio", "no words", "audio too short", "audio longer than 20 minutes", "a word without pronunciation")
  * and the alignment is empty; *reason says nothing about the score. The status reports only failures of the machinery.
- * Of several readings of a token (data/spell.h) the audio decides. Equal audio and text give equal results, whatever
+ * Of several readings of a token (text/english/spell.h) the audio decides. Equal audio and text give equal results, whatever
  * was aligned before. */
 enum status aligner_align(struct aligner *aligner, const float *samples, int64_t count, const char *text,
                           struct alignment *alignment, const char **reason);

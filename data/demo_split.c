@@ -1,7 +1,7 @@
 #include "data/demo_split.h"
 
 #include "core/hash.h"
-#include "data/spell.h"
+#include "text/english/spell.h"
 
 #include <stdlib.h>
 #include <string.h>

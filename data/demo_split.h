@@ -24,7 +24,7 @@ void demo_split_finish(struct demo_split *split);
  * in [0, 1), lies below `share`. */
 bool demo_split_held_out(const struct demo_split *split, int64_t document, double share);
 
-/* The text as it is spoken: words of data/spell.h's spell_out with one space between them. Allocated for the caller. */
+/* The text as it is spoken: words of text/english/spell.h's spell_out with one space between them. Allocated for the caller. */
 enum status spoken_form(const char *text, int64_t length, char **form);
 
 #endif

@@ -1,6 +1,6 @@
 /* Tokens with digits: integers, decimals, ordinals, money, percentages, measures, and names that mix letters and
  * digits. Those with several groups of digits are in spell_groups.c. */
-#include "data/spell_internal.h"
+#include "text/english/spell_internal.h"
 
 #include <string.h>
 

@@ -5,11 +5,11 @@
  * brackets and punctuation around it do not belong to it. Tokens without anything to say (" - ") are left out.
  * Letters of Latin script lose their accents; words of other scripts are passed on as they are. Bytes that are not
  * UTF-8 separate tokens. */
-#ifndef SPIRITLM_DATA_SPELL_H
-#define SPIRITLM_DATA_SPELL_H
+#ifndef SPIRITLM_TEXT_ENGLISH_SPELL_H
+#define SPIRITLM_TEXT_ENGLISH_SPELL_H
 
 #include "core/status.h"
-#include "data/numerals.h"
+#include "text/english/numerals.h"
 
 #include <stdbool.h>
 #include <stdint.h>

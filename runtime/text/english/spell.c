@@ -1,4 +1,4 @@
-#include "data/spell_internal.h"
+#include "text/english/spell_internal.h"
 
 #include "core/utf8.h"
 #include "text/white_space.h"

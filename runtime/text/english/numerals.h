@@ -1,6 +1,6 @@
 /* Numbers as they are read aloud in English: "nineteen ninety three", "forty second", "three point one four". */
-#ifndef SPIRITLM_DATA_NUMERALS_H
-#define SPIRITLM_DATA_NUMERALS_H
+#ifndef SPIRITLM_TEXT_ENGLISH_NUMERALS_H
+#define SPIRITLM_TEXT_ENGLISH_NUMERALS_H
 
 #include <stdbool.h>
 #include <stdint.h>

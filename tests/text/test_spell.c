@@ -1,5 +1,5 @@
 /* Written to spoken words. The expected readings are written by hand, from how an American reads them aloud. */
-#include "data/spell.h"
+#include "text/english/spell.h"
 #include "support/test_support.h"
 
 #include <stdio.h>

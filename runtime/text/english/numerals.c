@@ -1,4 +1,4 @@
-#include "data/numerals.h"
+#include "text/english/numerals.h"
 
 #include <string.h>
 

@@ -1,9 +1,9 @@
 /* Between the files spell*.c. */
-#ifndef SPIRITLM_DATA_SPELL_INTERNAL_H
-#define SPIRITLM_DATA_SPELL_INTERNAL_H
+#ifndef SPIRITLM_TEXT_ENGLISH_SPELL_INTERNAL_H
+#define SPIRITLM_TEXT_ENGLISH_SPELL_INTERNAL_H
 
-#include "data/numerals.h"
-#include "data/spell.h"
+#include "text/english/numerals.h"
+#include "text/english/spell.h"
 
 /* A token after folding: ASCII but for letters of other scripts. */
 enum { FOLDED_POUND = 1, FOLDED_EURO, FOLDED_YEN, FOLDED_DEGREE, FOLDED_HALF, FOLDED_QUARTER, FOLDED_THREE_QUARTERS };
