@@ -1,5 +1,5 @@
 /* demo_corpus: real and synthetic speech with texts, from what Debian ships (docs/demo.md). */
-#include "data/demo_corpus.h"
+#include "data/demo/demo_corpus.h"
 
 #include "core/log.h"
 #include "core/thread_pool.h"

@@ -1,5 +1,5 @@
 /* The aligner measured, at its one threshold:
- * - all usable prompts of asterisk-core-sounds-en (551 clips, 24 minutes, one speaker; rule in data/demo_sources.h)
+ * - all usable prompts of asterisk-core-sounds-en (551 clips, 24 minutes, one speaker; rule in data/demo/demo_sources.h)
  * with their own text: >= 95 % accepted; with the text of another clip: >= 95 % rejected. The other clip is the next
  * one in the order of text length (letters; equal lengths in the order of the list) whose spoken words differ.
  * - with one word left out (every third clip of three words or more; which word by seed): the rate is printed.
@@ -8,9 +8,9 @@
  *   <= 15 ms, 95th percentile <= 50 ms. */
 #include "core/hash.h"
 #include "data/align.h"
-#include "data/demo_sources.h"
-#include "data/demo_split.h"
-#include "data/synthesize.h"
+#include "data/demo/demo_sources.h"
+#include "data/demo/demo_split.h"
+#include "data/demo/synthesize.h"
 #include "io/audio.h"
 #include "support/test_support.h"
 

@@ -2,8 +2,8 @@
  * their sounds, the same folder twice, and spans under which most words change modality. */
 #include "support/test_support.h"
 
-#include "data/demo_corpus.h"
-#include "data/demo_split.h"
+#include "data/demo/demo_corpus.h"
+#include "data/demo/demo_split.h"
 #include "data/interleave.h"
 #include "data/manifest.h"
 #include "io/atomic_file.h"

@@ -1,7 +1,7 @@
 /* What the demo reads from Debian's packages: the prompts' texts and their rule, the Bible and its LZW windows against
  * gzip's own reading of them, and damaged files. */
-#include "data/demo_passages.h"
-#include "data/demo_sources.h"
+#include "data/demo/demo_passages.h"
+#include "data/demo/demo_sources.h"
 #include "io/atomic_file.h"
 #include "support/test_support.h"
 

@@ -1,7 +1,7 @@
 /* Synthetic speech by flite with the synthesiser's own word times: for the demo's corpus and for measuring the aligner.
  * flite promises nothing about threads: use one process (or one thread) for it. */
-#ifndef SPIRITLM_DATA_SYNTHESIZE_H
-#define SPIRITLM_DATA_SYNTHESIZE_H
+#ifndef SPIRITLM_DATA_DEMO_SYNTHESIZE_H
+#define SPIRITLM_DATA_DEMO_SYNTHESIZE_H
 
 #include "core/status.h"
 #include "data/manifest.h"

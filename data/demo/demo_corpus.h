@@ -1,11 +1,11 @@
-/* The demo's corpus, made from what Debian ships (data/demo_sources.h) and from synthetic speech (data/synthesize.h):
+/* The demo's corpus, made from what Debian ships (data/demo/demo_sources.h) and from synthetic speech (data/demo/synthesize.h):
  *   speech_train.jsonl, speech_validation.jsonl   manifests of recorded and synthetic speech (data/manifest.h);
  *                                                 synthetic rows have the synthesiser's word times, "emotion", "passage"
  *   text_train.jsonl, text_validation.jsonl       passages of the Bible
  *   real/NAME.wav, synthetic/NNNN.wav             16 kHz
  *   text_for_bpe.txt                              every text of the training side, one a line
  *   corpus.json, SOURCES.md                       what it was made with, and its totals; whose the parts are
- * Split by normalised text (data/demo_split.h): no sentence of the held-out side is said or written on the training
+ * Split by normalised text (data/demo/demo_split.h): no sentence of the held-out side is said or written on the training
  * side. */
 #ifndef SPIRITLM_DATA_DEMO_CORPUS_H
 #define SPIRITLM_DATA_DEMO_CORPUS_H

@@ -1,4 +1,4 @@
-#include "data/demo_split.h"
+#include "data/demo/demo_split.h"
 
 #include "core/hash.h"
 #include "text/english/spell.h"

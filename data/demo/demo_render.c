@@ -1,4 +1,4 @@
-#include "data/demo_render.h"
+#include "data/demo/demo_render.h"
 
 #include "core/log.h"
 #include "io/atomic_file.h"

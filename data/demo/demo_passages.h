@@ -2,7 +2,7 @@
 #ifndef SPIRITLM_DATA_DEMO_PASSAGES_H
 #define SPIRITLM_DATA_DEMO_PASSAGES_H
 
-#include "data/demo_sources.h"
+#include "data/demo/demo_sources.h"
 
 #include <stdbool.h>
 

@@ -1,4 +1,4 @@
-#include "data/synthesize.h"
+#include "data/demo/synthesize.h"
 
 #include "io/audio.h"
 

@@ -1,4 +1,4 @@
-#include "data/demo_passages.h"
+#include "data/demo/demo_passages.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "data/demo_sources.h"
+#include "data/demo/demo_sources.h"
 
 #include "io/atomic_file.h"
 

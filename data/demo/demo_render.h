@@ -1,9 +1,9 @@
-/* The synthetic speech of the demo's corpus: passages spoken by flite (data/synthesize.h), in several processes. */
+/* The synthetic speech of the demo's corpus: passages spoken by flite (data/demo/synthesize.h), in several processes. */
 #ifndef SPIRITLM_DATA_DEMO_RENDER_H
 #define SPIRITLM_DATA_DEMO_RENDER_H
 
-#include "data/demo_passages.h"
-#include "data/synthesize.h"
+#include "data/demo/demo_passages.h"
+#include "data/demo/synthesize.h"
 
 struct demo_render {
     int64_t passage; /* of the passages' list */

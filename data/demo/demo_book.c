@@ -1,5 +1,5 @@
 /* The King James Bible of Debian's bible-kjv-text. */
-#include "data/demo_sources.h"
+#include "data/demo/demo_sources.h"
 
 #include "io/atomic_file.h"
 
