@@ -8,7 +8,7 @@
  * them. Fitting is done on all of the manifest here; a corpus is fitted on a sample of it. */
 #include "benchmarks/measure.h"
 #include "core/hash.h"
-#include "data/align.h"
+#include "data/prepare/align.h"
 #include "data/shard.h"
 #include "io/audio.h"
 #include "speech/f0/f0.h"

@@ -1,5 +1,5 @@
 /* prepare: audio, transcripts and texts into verified HDF5 shards (docs/prepare.md). */
-#include "data/prepare.h"
+#include "data/prepare/prepare.h"
 
 #include "programs/common/settings.h"
 

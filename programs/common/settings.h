@@ -3,7 +3,7 @@
 #ifndef SPIRITLM_PROGRAMS_SETTINGS_H
 #define SPIRITLM_PROGRAMS_SETTINGS_H
 
-#include "data/prepare.h"
+#include "data/prepare/prepare.h"
 #include "io/config.h"
 #include "programs/common/program.h"
 #include "train/config.h"

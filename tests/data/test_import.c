@@ -5,7 +5,7 @@
 #include "support/files.h"
 #include "support/test_support.h"
 
-#include "data/import.h"
+#include "data/prepare/import.h"
 #include "data/manifest.h"
 #include "io/atomic_file.h"
 #include "io/audio.h"

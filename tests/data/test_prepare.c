@@ -3,7 +3,7 @@
 #include "support/sentencepiece_builder.h"
 #include "support/test_support.h"
 
-#include "data/prepare.h"
+#include "data/prepare/prepare.h"
 #include "data/shard.h"
 #include "io/atomic_file.h"
 #include "io/audio.h"

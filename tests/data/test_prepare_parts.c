@@ -4,7 +4,7 @@
 #include "support/test_support.h"
 
 #include "core/rng.h"
-#include "data/prepare.h"
+#include "data/prepare/prepare.h"
 #include "data/shard.h"
 #include "io/atomic_file.h"
 #include "io/json.h"

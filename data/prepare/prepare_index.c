@@ -1,5 +1,5 @@
 /* The index stage: every shard is verified, then the dataset is published by its index. */
-#include "data/prepare_internal.h"
+#include "data/prepare/prepare_internal.h"
 
 #include "core/log.h"
 #include "io/atomic_file.h"

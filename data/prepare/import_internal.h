@@ -1,8 +1,8 @@
 /* Between the importers. */
-#ifndef SPIRITLM_DATA_IMPORT_INTERNAL_H
-#define SPIRITLM_DATA_IMPORT_INTERNAL_H
+#ifndef SPIRITLM_DATA_PREPARE_IMPORT_INTERNAL_H
+#define SPIRITLM_DATA_PREPARE_IMPORT_INTERNAL_H
 
-#include "data/import.h"
+#include "data/prepare/import.h"
 
 enum { IMPORT_PATH = 4096 };
 static const int64_t IMPORT_FILE_LIMIT = (int64_t)256 << 20;

@@ -1,4 +1,4 @@
-#include "data/pronounce.h"
+#include "data/prepare/pronounce.h"
 
 #include <flite/flite.h>
 #include <pthread.h>

@@ -1,5 +1,5 @@
 /* parts/NNNNN.json: what the shards stage leaves for the index stage about one shard. */
-#include "data/prepare_internal.h"
+#include "data/prepare/prepare_internal.h"
 
 #include "io/atomic_file.h"
 #include "io/json.h"

@@ -3,7 +3,7 @@
  *                       times (whisperX's numbers) stays in the text alone
  *   aligned_text        {"text", "aligned_text": [[" word", start, end]]}
  *   alignments          {"alignments": [["word", [start, end], "SPEAKER"]]} */
-#include "data/import_internal.h"
+#include "data/prepare/import_internal.h"
 
 #include "io/json.h"
 

@@ -1,8 +1,8 @@
 /* Forced alignment of a transcript to speech with pocketsphinx: times a word, and a score that says whether the
  * transcript was spoken at all. Numbers are spelled out, words outside the dictionary get letter-to-sound
  * pronunciations from flite. */
-#ifndef SPIRITLM_DATA_ALIGN_H
-#define SPIRITLM_DATA_ALIGN_H
+#ifndef SPIRITLM_DATA_PREPARE_ALIGN_H
+#define SPIRITLM_DATA_PREPARE_ALIGN_H
 
 #include "data/manifest.h"
 

@@ -1,5 +1,5 @@
 /* The data report: what a dataset holds, as text and as report.json. */
-#include "data/prepare_internal.h"
+#include "data/prepare/prepare_internal.h"
 
 #include "core/log.h"
 #include "io/audio.h"

@@ -1,4 +1,4 @@
-#include "data/import_internal.h"
+#include "data/prepare/import_internal.h"
 
 #include "io/atomic_file.h"
 #include "io/json.h"

@@ -1,5 +1,5 @@
 /* Layouts of whole corpora: a folder of audio with .txt files, and LibriSpeech's. */
-#include "data/import_internal.h"
+#include "data/prepare/import_internal.h"
 
 #include "io/atomic_file.h"
 

@@ -1,8 +1,8 @@
 /* Forced alignment: one linear grammar an utterance, with a branch for each reading of a token, decoded by
  * pocketsphinx's grammar search; the words of the best path give the times. */
-#include "data/align.h"
+#include "data/prepare/align.h"
 
-#include "data/pronounce.h"
+#include "data/prepare/pronounce.h"
 #include "text/english/spell.h"
 #include "io/audio.h"
 #include "text/white_space.h"

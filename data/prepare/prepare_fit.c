@@ -1,5 +1,5 @@
 /* The fit stage: the speech tokenizer from a seeded sample of the rows with audio. */
-#include "data/prepare_internal.h"
+#include "data/prepare/prepare_internal.h"
 
 #include "core/log.h"
 #include "io/audio.h"

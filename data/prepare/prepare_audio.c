@@ -1,5 +1,5 @@
 /* The samples of a row. */
-#include "data/prepare_internal.h"
+#include "data/prepare/prepare_internal.h"
 
 #include "io/audio.h"
 

@@ -3,8 +3,8 @@
 #define SPIRITLM_DATA_PREPARE_INTERNAL_H
 
 #include "core/thread_pool.h"
-#include "data/align.h"
-#include "data/prepare.h"
+#include "data/prepare/align.h"
+#include "data/prepare/prepare.h"
 #include "data/shard_index.h"
 #include "speech/embedded/speech_tokenizer.h"
 

@@ -4,8 +4,8 @@
  *   ctm          lines "utterance channel start duration word [confidence]" beside a folder of audio
  *   textgrid     Praat's text formats, long and short, one file an audio file
  *   whisper      JSON with words and times, one file an audio file */
-#ifndef SPIRITLM_DATA_IMPORT_H
-#define SPIRITLM_DATA_IMPORT_H
+#ifndef SPIRITLM_DATA_PREPARE_IMPORT_H
+#define SPIRITLM_DATA_PREPARE_IMPORT_H
 
 #include "core/status.h"
 

@@ -1,6 +1,6 @@
 /* One row of a manifest becomes a row of a shard, or is rejected with a reason. Depends on nothing but the row, the
  * tokenizer and the settings, so rows may be made in any order and on any thread. */
-#include "data/prepare_internal.h"
+#include "data/prepare/prepare_internal.h"
 
 #include "io/audio.h"
 

@@ -1,5 +1,5 @@
 /* What prepare has to make: the manifests, what kind of dataset each becomes, and from what. */
-#include "data/prepare_internal.h"
+#include "data/prepare/prepare_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

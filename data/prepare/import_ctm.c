@@ -1,6 +1,6 @@
 /* CTM (NIST's time-marked conversation files): "utterance channel start duration word [confidence [type ...]]", times
  * in seconds, ";;" before comments. Silences and noises stand in <> or [] and are passed over. */
-#include "data/import_internal.h"
+#include "data/prepare/import_internal.h"
 
 #include "io/atomic_file.h"
 

@@ -1,4 +1,4 @@
-#include "data/prepare_internal.h"
+#include "data/prepare/prepare_internal.h"
 
 #include "core/log.h"
 #include "io/atomic_file.h"

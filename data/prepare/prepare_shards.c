@@ -1,5 +1,5 @@
 /* The shards stage: rows [512k, 512k + 512) (prepare.shard_rows) of the manifest make shard k. */
-#include "data/prepare_internal.h"
+#include "data/prepare/prepare_internal.h"
 
 #include "core/log.h"
 #include "io/atomic_file.h"
