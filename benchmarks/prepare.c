@@ -10,7 +10,7 @@
 #include "core/hash.h"
 #include "data/prepare/align.h"
 #include "data/shard.h"
-#include "io/audio.h"
+#include "io/audio/audio.h"
 #include "speech/f0/f0.h"
 #include "speech/embedded/log_mel.h"
 #include "speech/embedded/speech_tokenizer.h"

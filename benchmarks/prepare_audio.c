@@ -5,7 +5,7 @@
 #include "benchmarks/measure.h"
 #include "core/double4.h"
 #include "core/fft.h"
-#include "io/audio.h"
+#include "io/audio/audio.h"
 #include "speech/f0/f0.h"
 #include "speech/f0/f0_stages.h"
 

@@ -4,7 +4,7 @@
 
 #include "data/interleave.h"
 #include "eval/scorer.h"
-#include "generate/components.h"
+#include "package/components.h"
 
 struct document_list {
     struct scored_sequence *sequences; /* ids and losses owned by the list */

@@ -8,7 +8,7 @@
 #include "data/interleave.h"
 #include "eval/kneser_ney.h"
 #include "eval/statistics.h"
-#include "generate/components.h"
+#include "package/components.h"
 #include "models/llama/llama.h"
 
 struct learning_data {

@@ -4,7 +4,7 @@
 #define SPIRITLM_EVAL_RESULTS_H
 
 #include "eval/statistics.h"
-#include "generate/components.h"
+#include "package/components.h"
 
 #include <jansson.h>
 

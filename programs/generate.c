@@ -1,7 +1,7 @@
 /* generate: continues prompts of text and speech (docs/generate.md). */
 #include "generate/describe.h"
 #include "io/atomic_file.h"
-#include "io/audio.h"
+#include "io/audio/audio.h"
 #include "io/json.h"
 #include "programs/common/load_model.h"
 #include "programs/common/program.h"

@@ -1,6 +1,6 @@
 /* tokenize: audio to units and a unit string, and back to audio (docs/tokenize.md). */
 #include "core/thread_pool.h"
-#include "io/audio.h"
+#include "io/audio/audio.h"
 #include "io/json.h"
 #include "programs/common/settings.h"
 #include "speech/embedded/speech_tokenizer.h"

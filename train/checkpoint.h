@@ -3,7 +3,7 @@
 #ifndef SPIRITLM_TRAIN_CHECKPOINT_H
 #define SPIRITLM_TRAIN_CHECKPOINT_H
 
-#include "generate/components.h"
+#include "package/components.h"
 #include "train/optimizer.h"
 
 #include <jansson.h>

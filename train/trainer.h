@@ -3,7 +3,7 @@
 #ifndef SPIRITLM_TRAIN_TRAINER_H
 #define SPIRITLM_TRAIN_TRAINER_H
 
-#include "generate/components.h"
+#include "package/components.h"
 #include "train/config.h"
 #include "train/guard.h"
 #include "train/optimizer.h"

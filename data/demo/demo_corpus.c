@@ -7,7 +7,7 @@
 #include "data/demo/demo_sources.h"
 #include "data/demo/demo_split.h"
 #include "io/atomic_file.h"
-#include "io/audio.h"
+#include "io/audio/audio.h"
 #include "io/json.h"
 
 #include <stdio.h>

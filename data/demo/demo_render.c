@@ -2,7 +2,7 @@
 
 #include "core/log.h"
 #include "io/atomic_file.h"
-#include "io/audio.h"
+#include "io/audio/audio.h"
 #include "io/json.h"
 
 #include <errno.h>

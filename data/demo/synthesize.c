@@ -1,6 +1,6 @@
 #include "data/demo/synthesize.h"
 
-#include "io/audio.h"
+#include "io/audio/audio.h"
 
 #include <flite/cst_cg.h>
 #include <flite/flite.h>

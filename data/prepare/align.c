@@ -4,7 +4,7 @@
 
 #include "data/prepare/pronounce.h"
 #include "text/english/spell.h"
-#include "io/audio.h"
+#include "io/audio/audio.h"
 #include "text/white_space.h"
 
 #include <math.h>

@@ -1,7 +1,7 @@
 /* The samples of a row. */
 #include "data/prepare/prepare_internal.h"
 
-#include "io/audio.h"
+#include "io/audio/audio.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
 #include "data/prepare/prepare_internal.h"
 
 #include "core/log.h"
-#include "io/audio.h"
+#include "io/audio/audio.h"
 
 #include <errno.h>
 #include <stdio.h>

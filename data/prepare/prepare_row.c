@@ -2,7 +2,7 @@
  * tokenizer and the settings, so rows may be made in any order and on any thread. */
 #include "data/prepare/prepare_internal.h"
 
-#include "io/audio.h"
+#include "io/audio/audio.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* Shards, datasets and manifests as text. */
 #include "data/shard_index.h"
 #include "generate/describe.h"
-#include "io/audio.h"
+#include "io/audio/audio.h"
 #include "programs/common/inspect.h"
 
 #include <math.h>

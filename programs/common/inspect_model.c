@@ -1,5 +1,5 @@
 /* Tokenizers, weights and checkpoints as text. */
-#include "generate/components.h"
+#include "package/components.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
 #include "io/safetensors.h"

@@ -2,7 +2,7 @@
 #ifndef SPIRITLM_PROGRAMS_LOAD_MODEL_H
 #define SPIRITLM_PROGRAMS_LOAD_MODEL_H
 
-#include "generate/components.h"
+#include "package/components.h"
 #include "models/llama/llama.h"
 #include "programs/common/machine.h"
 #include "programs/common/settings.h"

@@ -1,6 +1,6 @@
 #include "generate/prompt.h"
 
-#include "io/audio.h"
+#include "io/audio/audio.h"
 #include "text/white_space.h"
 
 #include <math.h>

@@ -3,7 +3,7 @@
 #ifndef SPIRITLM_GENERATE_PROMPT_H
 #define SPIRITLM_GENERATE_PROMPT_H
 
-#include "generate/components.h"
+#include "package/components.h"
 #include "generate/sampler.h"
 
 enum piece_kind {

@@ -4,7 +4,7 @@
 #include "data/demo/demo_sources.h"
 #include "data/prepare/pronounce.h"
 #include "data/demo/synthesize.h"
-#include "io/audio.h"
+#include "io/audio/audio.h"
 #include "support/test_support.h"
 
 #include <math.h>

@@ -11,7 +11,7 @@
 #include "data/demo/demo_sources.h"
 #include "data/demo/demo_split.h"
 #include "data/demo/synthesize.h"
-#include "io/audio.h"
+#include "io/audio/audio.h"
 #include "support/test_support.h"
 
 #include <math.h>

@@ -7,7 +7,7 @@
 #include "data/interleave.h"
 #include "data/manifest.h"
 #include "io/atomic_file.h"
-#include "io/audio.h"
+#include "io/audio/audio.h"
 #include "support/tiny_corpus.h"
 
 #include <ctype.h>

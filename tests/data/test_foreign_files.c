@@ -9,7 +9,7 @@
 
 #include "data/manifest.h"
 #include "io/atomic_file.h"
-#include "io/audio.h"
+#include "io/audio/audio.h"
 #include "io/config.h"
 #include "io/safetensors.h"
 #include "models/llama/llama.h"

@@ -8,7 +8,7 @@
 #include "data/prepare/import.h"
 #include "data/manifest.h"
 #include "io/atomic_file.h"
-#include "io/audio.h"
+#include "io/audio/audio.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,7 +6,7 @@
 #include "data/prepare/prepare.h"
 #include "data/shard.h"
 #include "io/atomic_file.h"
-#include "io/audio.h"
+#include "io/audio/audio.h"
 #include "io/json.h"
 
 #include <math.h>

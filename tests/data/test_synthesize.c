@@ -1,7 +1,7 @@
 /* Synthetic speech: word times inside the sound and in order, prosody that differs as it should, the same sound for the
  * same text. */
 #include "data/demo/synthesize.h"
-#include "io/audio.h"
+#include "io/audio/audio.h"
 #include "speech/f0/f0.h"
 #include "support/test_support.h"
 

@@ -4,7 +4,7 @@
 #include "support/test_support.h"
 
 #include "io/atomic_file.h"
-#include "io/audio.h"
+#include "io/audio/audio.h"
 
 #include <glob.h>
 #include <math.h>

@@ -5,7 +5,7 @@
 #include "support/test_support.h"
 #include "support/tiny_corpus.h"
 
-#include "io/audio.h"
+#include "io/audio/audio.h"
 #include "io/json.h"
 
 #include <stdio.h>

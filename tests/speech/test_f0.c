@@ -3,7 +3,7 @@
 #include "support/test_support.h"
 
 #include "core/hash.h"
-#include "io/audio.h"
+#include "io/audio/audio.h"
 #include "io/safetensors.h"
 #include "speech/f0/f0.h"
 #include "speech/f0/f0_stages.h"

@@ -1,6 +1,6 @@
 /* Does resynthesised speech say the same units? The tokenizer is fitted on some of the real recordings of Debian's
  * asterisk-core-sounds-en-g722 and judged on others: encode, vocode, encode again, compare frame by frame. */
-#include "io/audio.h"
+#include "io/audio/audio.h"
 #include "speech/embedded/griffin_lim.h"
 #include "speech/embedded/speech_tokenizer.h"
 

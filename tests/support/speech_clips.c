@@ -1,6 +1,6 @@
 #include "support/speech_clips.h"
 
-#include "io/audio.h"
+#include "io/audio/audio.h"
 #include "support/test_support.h"
 
 #include <stdio.h>

@@ -4,7 +4,7 @@
 #define SPIRITLM_TESTS_TINY_CORPUS_H
 
 #include "core/status.h"
-#include "generate/components.h"
+#include "package/components.h"
 
 #include <stdint.h>
 

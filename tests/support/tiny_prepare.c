@@ -6,7 +6,7 @@
 #include "support/tiny_corpus.h"
 
 #include "io/atomic_file.h"
-#include "io/audio.h"
+#include "io/audio/audio.h"
 
 #include <stdio.h>
 #include <stdlib.h>

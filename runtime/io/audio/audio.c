@@ -1,4 +1,4 @@
-#include "io/audio.h"
+#include "io/audio/audio.h"
 
 #include "io/atomic_file.h"
 #include "io/file_internal.h"

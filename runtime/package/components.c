@@ -1,4 +1,4 @@
-#include "generate/components.h"
+#include "package/components.h"
 
 #include "io/json.h"
 

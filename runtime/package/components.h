@@ -1,8 +1,8 @@
 /* What a language model needs around its weights: the text model, the id map, and the speech tokenizer with its
  * vocoder. Training loads them from the configuration and puts them into every checkpoint, so that a checkpoint
  * speaks by itself; each part has a fingerprint, and parts that do not belong together are refused. */
-#ifndef SPIRITLM_GENERATE_COMPONENTS_H
-#define SPIRITLM_GENERATE_COMPONENTS_H
+#ifndef SPIRITLM_PACKAGE_COMPONENTS_H
+#define SPIRITLM_PACKAGE_COMPONENTS_H
 
 #include "io/atomic_file.h"
 #include "speech/embedded/speech_tokenizer.h"
