@@ -11,9 +11,9 @@
 #include "data/prepare/align.h"
 #include "data/shard.h"
 #include "io/audio/audio.h"
-#include "speech/f0/f0.h"
 #include "speech/embedded/log_mel.h"
 #include "speech/embedded/speech_tokenizer.h"
+#include "speech/f0/f0.h"
 
 #include <unistd.h>
 

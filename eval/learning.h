@@ -8,8 +8,8 @@
 #include "data/interleave.h"
 #include "eval/kneser_ney.h"
 #include "eval/statistics.h"
-#include "package/components.h"
 #include "models/llama/llama.h"
+#include "package/components.h"
 
 struct learning_data {
     const struct components *components;

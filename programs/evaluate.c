@@ -1,9 +1,11 @@
 /* evaluate: scores of a trained model, with their protocol (docs/evaluate.md). */
+#include "data/datasets.h"
+#include "data/settings.h"
 #include "eval/documents.h"
 #include "eval/task.h"
-#include "programs/common/load_model.h"
-#include "programs/common/program.h"
-#include "train/trainer.h"
+#include "package/model.h"
+#include "programs/common/settings.h"
+#include "programs/model/machine.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -136,7 +138,8 @@ static enum status load(const char *name, struct evaluation *evaluation)
     enum status result = STATUS_OK;
     char *path = NULL;
     TRY(machine_create(evaluation->settings.train.threads, &evaluation->machine));
-    TRY(model_load(name, &evaluation->machine, &evaluation->components, &evaluation->model, &path));
+    TRY(model_open(name, evaluation->machine.kernels, &evaluation->machine.context, &evaluation->components,
+                   &evaluation->model, &path));
     evaluation->checkpoint = realpath(path, NULL);
     if (!evaluation->checkpoint)
         FAIL(STATUS_INTERNAL, "no memory for the path of %s", path);

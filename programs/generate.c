@@ -1,10 +1,12 @@
 /* generate: continues prompts of text and speech (docs/generate.md). */
+#include "core/utf8.h"
 #include "generate/describe.h"
 #include "io/atomic_file.h"
-#include "io/audio/audio.h"
 #include "io/json.h"
-#include "programs/common/load_model.h"
+#include "io/wav.h"
+#include "package/model.h"
 #include "programs/common/program.h"
+#include "programs/model/machine.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,7 +99,7 @@ static enum status deliver_piece(int64_t sample, int64_t number, const struct ou
     json_t *described = NULL;
     char *printable = NULL;
     TRY(output_piece_describe(piece, &described));
-    TRY(text_printable(piece->text, piece->size, &printable));
+    TRY(utf8_printable(piece->text, piece->size, &printable));
     printf("%s: %s\n", piece->speech ? "speech" : "text", printable);
     if (folder && piece->samples) {
         char name[64], path[4096];
@@ -105,7 +107,7 @@ static enum status deliver_piece(int64_t sample, int64_t number, const struct ou
         int used = snprintf(path, sizeof path, "%s/%s", folder, name);
         if (used < 0 || (size_t)used >= sizeof path)
             FAIL(STATUS_USAGE, "%s: too long a path", folder);
-        TRY(audio_write_wav(path, piece->samples, piece->sample_count));
+        TRY(wav_write(path, piece->samples, piece->sample_count));
         if (json_object_set_new(described, "audio", json_string(name)) != 0)
             FAIL(STATUS_INTERNAL, "no memory to describe a piece");
         printf("        %s, %.2f s\n", path, (double)piece->sample_count / AUDIO_RATE);
@@ -194,7 +196,7 @@ static enum status run(const struct program_arguments *arguments)
     int64_t count = read_pieces(arguments, pieces);
     TRY(read_options(arguments, &generation));
     TRY(machine_create(0, &machine));
-    TRY(model_load(name, &machine, &components, &model, NULL));
+    TRY(model_open(name, machine.kernels, &machine.context, &components, &model, NULL));
     TRY(prompt_create(components, pieces, count, generation.output, &prompt));
     if (folder)
         TRY(make_directories(folder)); /* before the long work, not after it */

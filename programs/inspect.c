@@ -1,5 +1,5 @@
 /* inspect: what a file or folder of this toolkit contains (docs/inspect.md). */
-#include "programs/common/inspect.h"
+#include "programs/inspect/inspect.h"
 #include "programs/common/program.h"
 
 #include <errno.h>

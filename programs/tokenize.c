@@ -210,7 +210,7 @@ static enum status decode(const struct tools *tools, const char *text, const cha
         FAIL(STATUS_USAGE, "the unit string has no [Hu...]: there is nothing to say");
     TRY(speech_tokenizer_vocode(tools->tokenizer, speech.units, speech.durations, speech.count, tools->pool, &samples,
                                 &count));
-    TRY(audio_write_wav(path, samples, count));
+    TRY(wav_write(path, samples, count));
     printf("%s: %lld units, %.2f s\n", path, (long long)speech.count, (double)count / AUDIO_RATE);
 fail:
     free(samples);

@@ -1,7 +1,8 @@
 /* train: continued pretraining on text, speech and both (docs/train.md). */
-#include "programs/common/load_model.h"
 #include "programs/common/program.h"
 #include "programs/common/settings.h"
+#include "programs/model/components_settings.h"
+#include "programs/model/machine.h"
 #include "train/run.h"
 
 #include <stdio.h>

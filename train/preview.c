@@ -1,6 +1,7 @@
 /* What a run would do, shown before it does it: samples of the data and the memory plan. */
 #include "train/run.h"
 
+#include "data/datasets.h"
 #include "train/checkpoint.h"
 #include "train/optimizer.h"
 
@@ -43,8 +44,8 @@ enum status run_show_samples(const struct trainer_setup *setup, int64_t count, F
     struct dataset **datasets = NULL;
     struct lanes *lanes = NULL;
     const struct data_settings *data = setup->data;
-    struct interleaver interleaver = trainer_interleaver(data, setup->components);
-    struct lanes_options options = trainer_lanes_options(data, (uint64_t)setup->train->seed);
+    struct interleaver interleaver = data_interleaver(data, setup->components);
+    struct lanes_options options = data_lanes_options(data, (uint64_t)setup->train->seed);
     int64_t length = data->sequence_length, shown = 0;
     int32_t *ids = calloc((size_t)length * 3, sizeof *ids);
     if (!ids)
@@ -80,7 +81,7 @@ enum status run_print_plan(const struct data_settings *data, const struct model_
                        states = {.name = "optimizer"}, activations = {.name = "activations"};
     enum dtype dtype = (enum dtype)train->dtype;
     const struct interleave_options interleave = data_interleave_options(data);
-    const struct lanes_options lanes = trainer_lanes_options(data, 0);
+    const struct lanes_options lanes = data_lanes_options(data, 0);
     TRY(interleave_options_check(&interleave));
     TRY(lanes_options_check(&lanes));
     if (ranks > data->lanes)

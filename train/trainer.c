@@ -1,6 +1,7 @@
 #include "train/trainer.h"
 
 #include "core/log.h"
+#include "data/datasets.h"
 #include "train/checkpoint.h"
 #include "train/trainer_parts.h"
 
@@ -44,26 +45,6 @@ enum status trainer_model_config(const struct data_settings *data, const struct 
     TRY(llama_config_check(config));
 fail:
     return result;
-}
-
-struct lanes_options trainer_lanes_options(const struct data_settings *data, uint64_t seed)
-{
-    struct lanes_options options = {.lanes = data->lanes,
-                                    .sequence_length = data->sequence_length,
-                                    .mask_documents = data->mask_documents,
-                                    .seed = seed};
-    memcpy(options.weights, data->weights, sizeof options.weights);
-    return options;
-}
-
-struct interleaver trainer_interleaver(const struct data_settings *data, const struct components *components)
-{
-    return (struct interleaver){
-        .text = components->text,
-        .vocabulary = &components->vocabulary,
-        .rates = components->rates,
-        .options = data_interleave_options(data),
-    };
 }
 
 /* ---- creation ---- */
@@ -125,8 +106,8 @@ static enum status create_lanes(struct trainer *trainer)
     trainer->micro_batch = setup->train->micro_batch ? setup->train->micro_batch : trainer->own_lanes;
     if (trainer->micro_batch > trainer->own_lanes)
         trainer->micro_batch = trainer->own_lanes;
-    trainer->interleaver = trainer_interleaver(data, setup->components);
-    struct lanes_options options = trainer_lanes_options(data, (uint64_t)setup->train->seed);
+    trainer->interleaver = data_interleaver(data, setup->components);
+    struct lanes_options options = data_lanes_options(data, (uint64_t)setup->train->seed);
     TRY(datasets_open(&data->train, setup->components, &trainer->datasets));
     TRY(lanes_create(&options, &trainer->interleaver, trainer->datasets, data->train.count, &trainer->lanes));
     TRY(rows_allocate(&trainer->rows, trainer->own_lanes, data->sequence_length));

@@ -3,10 +3,11 @@
 #ifndef SPIRITLM_TRAIN_TRAINER_H
 #define SPIRITLM_TRAIN_TRAINER_H
 
+#include "data/settings.h"
 #include "package/components.h"
-#include "train/config.h"
 #include "train/guard.h"
 #include "train/optimizer.h"
+#include "train/settings.h"
 
 #include <stdbool.h>
 
@@ -70,12 +71,5 @@ enum status trainer_load(struct trainer *trainer, const char *path);
 /* The model's configuration that the settings ask for. */
 enum status trainer_model_config(const struct data_settings *data, const struct model_settings *model,
                                  int32_t vocabulary_rows, struct llama_config *config);
-struct lanes_options trainer_lanes_options(const struct data_settings *data, uint64_t seed);
-struct interleaver trainer_interleaver(const struct data_settings *data, const struct components *components);
-
-/* Opens datasets and refuses those whose units do not belong to the components. */
-enum status datasets_open(const struct config_list *folders, const struct components *components,
-                          struct dataset ***datasets);
-void datasets_close(struct dataset **datasets, int64_t count);
 
 #endif

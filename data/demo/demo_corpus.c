@@ -75,7 +75,7 @@ static enum status write_sound(const struct corpus *corpus, const char *name, co
 {
     char path[PATH_BYTES];
     snprintf(path, sizeof path, "%s/%s", atomic_directory_path(corpus->directory), name);
-    return audio_write_wav(path, samples, count);
+    return wav_write(path, samples, count);
 }
 
 static enum status add_clip(struct corpus *corpus, int64_t number)

@@ -2,8 +2,8 @@
 
 #include "core/log.h"
 #include "io/atomic_file.h"
-#include "io/audio/audio.h"
 #include "io/json.h"
+#include "io/wav.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -57,7 +57,7 @@ static enum status render_one(const char *folder, const struct demo_passage *pas
     snprintf(id, sizeof id, "synthetic/%04lld", (long long)number);
     snprintf(speaker, sizeof speaker, "flite-%s", voice);
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    TRY(audio_write_wav(path, synthesis.samples, synthesis.count));
+    TRY(wav_write(path, synthesis.samples, synthesis.count));
     row = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:o}", "id", id, "audio", name, "text", text, "speaker",
                     speaker, "source", "flite", "emotion", synthetic_emotion_names[what->emotion], "passage",
                     passage->name, "synthetic", 1, "words", describe_words(text, &synthesis));

@@ -3,8 +3,8 @@
 #include "data/prepare/align.h"
 
 #include "data/prepare/pronounce.h"
-#include "text/english/spell.h"
 #include "io/audio/audio.h"
+#include "text/english/spell.h"
 #include "text/white_space.h"
 
 #include <math.h>

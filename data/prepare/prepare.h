@@ -5,42 +5,11 @@
 #define SPIRITLM_DATA_PREPARE_H
 
 #include "core/status.h"
-#include "data/interleave.h"
-#include "io/config.h"
+#include "data/settings.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
-
-/* Section `tokenizer`: which tokenizers everything uses, and how the speech tokenizer is fitted. */
-struct tokenizer_settings {
-    const char *folder;     /* the speech tokenizer (speech/embedded/speech_tokenizer.h) */
-    const char *text_model; /* a SentencePiece .model; "": none */
-    int64_t units, pitch_codes, style_codes, iterations, seed;
-    double sample_hours;
-};
-
-/* Section `prepare`. */
-struct prepare_settings {
-    struct config_list manifests;
-    const char *output;
-    struct config_list fit; /* base names of the manifests to fit on; none: all with audio */
-    int64_t threads, shard_rows;
-    bool align;
-    double align_threshold; /* 0: the aligner's own */
-    double minimum_seconds, maximum_seconds;
-    struct {
-        const char *label, *hubert_rate, *pitch_rate, *style_rate;
-    } ready;
-};
-
-extern const struct config_field tokenizer_fields[], prepare_fields[];
-extern const int64_t tokenizer_field_count, prepare_field_count;
-
-struct shard_fingerprints;
-/* What the ready units of prepare.ready.* are known by: their label and rates. STATUS_USAGE for an impossible rate. */
-enum status prepare_ready_fingerprints(const struct prepare_settings *settings,
-                                       struct shard_fingerprints *fingerprints);
 
 enum prepare_stage { PREPARE_FIT = 1, PREPARE_SHARDS = 2, PREPARE_INDEX = 4, PREPARE_ALL = 7 };
 

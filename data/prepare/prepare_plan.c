@@ -144,50 +144,6 @@ bool prepare_needs_tokenizer(const struct prepare *prepare)
     return false;
 }
 
-/* Digits of a number from 1 to 999999; returns what follows them, NULL when there is none such. */
-static const char *parse_part(const char *text, int64_t *value)
-{
-    size_t digits = strspn(text, "0123456789");
-    if (digits < 1 || digits > 6)
-        return NULL;
-    *value = strtoll(text, NULL, 10);
-    return *value > 0 ? text + digits : NULL;
-}
-
-/* "25" or "25/2". */
-static enum status parse_rate(const char *key, const char *text, struct rational *rate)
-{
-    *rate = (struct rational){0, 1};
-    const char *rest = parse_part(text, &rate->numerator);
-    if (rest && *rest == '/')
-        rest = parse_part(rest + 1, &rate->denominator);
-    if (!rest || *rest)
-        return status_set(STATUS_USAGE, "%s: \"%s\" is not a positive integer or fraction of integers below 1000000",
-                          key, text);
-    return STATUS_OK;
-}
-
-/* A label stands for tokenizers that we do not know: its streams are named by it and their rates. */
-enum status prepare_ready_fingerprints(const struct prepare_settings *settings, struct shard_fingerprints *fingerprints)
-{
-    enum status result = STATUS_OK;
-    TRY(parse_rate("prepare.ready.hubert_rate", settings->ready.hubert_rate, &fingerprints->rates.rate[STREAM_HUBERT]));
-    TRY(parse_rate("prepare.ready.pitch_rate", settings->ready.pitch_rate, &fingerprints->rates.rate[STREAM_PITCH]));
-    TRY(parse_rate("prepare.ready.style_rate", settings->ready.style_rate, &fingerprints->rates.rate[STREAM_STYLE]));
-    for (int stream = 0; stream < STREAM_COUNT; stream++) {
-        const struct rational *rate = &fingerprints->rates.rate[stream];
-        char *text = NULL;
-        int length = asprintf(&text, "ready units\n%s\n%lld/%lld\n%s", unit_stream_name((enum unit_stream)stream),
-                              (long long)rate->numerator, (long long)rate->denominator, settings->ready.label);
-        if (length < 0)
-            FAIL(STATUS_INTERNAL, "out of memory");
-        fingerprints->stream[stream] = sha256_of(text, (size_t)length);
-        free(text);
-    }
-fail:
-    return result;
-}
-
 static enum status find_fingerprints(const struct prepare *prepare, struct prepare_dataset *dataset)
 {
     memset(&dataset->fingerprints, 0, sizeof dataset->fingerprints);
@@ -196,7 +152,7 @@ static enum status find_fingerprints(const struct prepare *prepare, struct prepa
     if (dataset->kind == DATASET_TEXT)
         return STATUS_OK;
     if (!prepare_dataset_needs_tokenizer(prepare, dataset))
-        return prepare_ready_fingerprints(prepare->options->prepare, &dataset->fingerprints);
+        return ready_fingerprints(prepare->options->prepare, &dataset->fingerprints);
     dataset->fingerprints.rates = *speech_tokenizer_rates(prepare->tokenizer);
     for (int stream = 0; stream < STREAM_COUNT; stream++)
         dataset->fingerprints.stream[stream] =

@@ -3,10 +3,13 @@
 #ifndef SPIRITLM_PROGRAMS_SETTINGS_H
 #define SPIRITLM_PROGRAMS_SETTINGS_H
 
-#include "data/prepare/prepare.h"
+#include "data/settings.h"
 #include "io/config.h"
 #include "programs/common/program.h"
-#include "train/config.h"
+#include "train/settings.h"
+
+extern const struct config_field tokenizer_fields[], prepare_fields[], data_fields[], model_fields[], train_fields[];
+extern const int64_t tokenizer_field_count, prepare_field_count, data_field_count, model_field_count, train_field_count;
 
 enum { SETTINGS_SECTIONS = 5 };
 

@@ -6,65 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REPLACEMENT "\xEF\xBF\xBD" /* U+FFFD */
-
-/* C0, DEL and, of two bytes, C1: what a terminal might obey. */
-static bool is_control(const unsigned char *character, size_t length)
-{
-    return (length == 1 && (character[0] < 0x20 || character[0] == 0x7F)) ||
-           (length == 2 && character[0] == 0xC2 && character[1] < 0xA0);
-}
-
-static void print_control(FILE *stream, const unsigned char *character, size_t length)
-{
-    static const char plain[] = "\n\t\r", names[] = "ntr";
-    const char *known = *character ? strchr(plain, *character) : NULL;
-    if (known)
-        fprintf(stream, "\\%c", names[known - plain]);
-    for (size_t i = 0; !known && i < length; i++)
-        fprintf(stream, "\\x%02X", character[i]);
-}
-
-/* Copies text with malformed bytes replaced; says whether there were any. */
-static enum status repair(const char *text, int64_t size, bool escape, char **out, int64_t *out_size, bool *malformed)
-{
-    size_t written = 0;
-    *out = NULL;
-    *malformed = false;
-    FILE *stream = open_memstream(out, &written);
-    if (!stream)
-        return status_set(STATUS_INTERNAL, "no memory for a text of %lld bytes", (long long)size);
-    for (int64_t i = 0; i < size;) {
-        size_t length = utf8_character(text + i, (size_t)(size - i));
-        if (length == 0) {
-            *malformed = true;
-            fputs(REPLACEMENT, stream);
-            i++;
-            continue;
-        }
-        if (escape && is_control((const unsigned char *)text + i, length))
-            print_control(stream, (const unsigned char *)text + i, length);
-        else
-            fwrite(text + i, 1, length, stream);
-        i += (int64_t)length;
-    }
-    bool failed = ferror(stream) != 0;
-    if (fclose(stream) != 0 || failed) {
-        free(*out);
-        *out = NULL;
-        return status_set(STATUS_INTERNAL, "no memory for a text of %lld bytes", (long long)size);
-    }
-    *out_size = (int64_t)written;
-    return STATUS_OK;
-}
-
-enum status text_printable(const char *text, int64_t size, char **printable)
-{
-    int64_t unused;
-    bool malformed;
-    return repair(text, size, true, printable, &unused, &malformed);
-}
-
 /* NULL when out of memory. */
 static json_t *hexadecimal(const char *bytes, int64_t size)
 {
@@ -85,7 +26,7 @@ enum status output_piece_describe(const struct output_piece *piece, json_t **obj
     int64_t size = 0;
     bool malformed = false;
     *object = NULL;
-    TRY(repair(piece->text, piece->size, false, &text, &size, &malformed));
+    TRY(utf8_repair(piece->text, piece->size, false, &text, &size, &malformed));
     *object = json_pack("{s:s, s:s%}", "kind", piece->speech ? "speech" : "text", piece->speech ? "units" : "text",
                         text, (size_t)size);
     if (!*object || (malformed && json_object_set_new(*object, "bytes", hexadecimal(piece->text, piece->size)) != 0)) {

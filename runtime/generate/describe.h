@@ -6,10 +6,6 @@
 
 #include <jansson.h>
 
-/* UTF-8 for a terminal: control characters as \n, \t, \r or \xNN a byte, bytes that are no UTF-8 as U+FFFD.
- * NUL-terminated, for the caller. */
-enum status text_printable(const char *text, int64_t size, char **printable);
-
 /* {"kind": "text", "text": "..."} or {"kind": "speech", "units": "..."}. Text that is not UTF-8 has U+FFFD for each
  * byte that is none, and all its bytes in hexadecimal under "bytes". For the caller to decref. */
 enum status output_piece_describe(const struct output_piece *piece, json_t **object);

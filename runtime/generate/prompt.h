@@ -3,8 +3,8 @@
 #ifndef SPIRITLM_GENERATE_PROMPT_H
 #define SPIRITLM_GENERATE_PROMPT_H
 
-#include "package/components.h"
 #include "generate/sampler.h"
+#include "package/components.h"
 
 enum piece_kind {
     PIECE_TEXT,  /* content is the text */

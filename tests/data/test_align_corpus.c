@@ -7,10 +7,10 @@
  * median
  *   <= 15 ms, 95th percentile <= 50 ms. */
 #include "core/hash.h"
-#include "data/prepare/align.h"
 #include "data/demo/demo_sources.h"
 #include "data/demo/demo_split.h"
 #include "data/demo/synthesize.h"
+#include "data/prepare/align.h"
 #include "io/audio/audio.h"
 #include "support/test_support.h"
 

@@ -5,8 +5,8 @@
 #include "support/files.h"
 #include "support/test_support.h"
 
-#include "data/prepare/import.h"
 #include "data/manifest.h"
+#include "data/prepare/import.h"
 #include "io/atomic_file.h"
 #include "io/audio/audio.h"
 

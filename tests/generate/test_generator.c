@@ -2,6 +2,7 @@
 #include "support/test_support.h"
 #include "support/tiny_world.h"
 
+#include "core/utf8.h"
 #include "generate/describe.h"
 
 #include <stdlib.h>
@@ -189,7 +190,7 @@ static void expect_description(const char *bytes, int64_t size, const char *prin
     char *text;
     json_t *object;
     memcpy(piece.text, bytes, (size_t)size);
-    assert_ok(text_printable(piece.text, size, &text));
+    assert_ok(utf8_printable(piece.text, size, &text));
     assert_string_equal(text, printable);
     free(text);
     assert_ok(output_piece_describe(&piece, &object));

@@ -208,7 +208,7 @@ static void sixteen_bits_survive_the_round_trip(void **state)
     float *written = malloc(65536 * sizeof *written);
     for (int i = 0; i < 65536; i++)
         written[i] = (float)(i - 32768) / 32768.0f;
-    assert_ok(audio_write_wav(test_path("all.wav"), written, 65536));
+    assert_ok(wav_write(test_path("all.wav"), written, 65536));
     float *samples;
     int64_t count;
     assert_ok(audio_read(test_path("all.wav"), -1, &samples, &count));
@@ -224,14 +224,14 @@ static void sixteen_bits_survive_the_round_trip(void **state)
     sf_close(file);
     written[0] = 3;
     written[1] = -3;
-    assert_ok(audio_write_wav(test_path("all.wav"), written, 2));
+    assert_ok(wav_write(test_path("all.wav"), written, 2));
     assert_ok(audio_read(test_path("all.wav"), -1, &samples, &count));
     assert_true(count == 2 && samples[0] == 32767 / 32768.0f && samples[1] == -1);
     free(samples);
     written[1] = NAN;
-    assert_fails(audio_write_wav(test_path("nan.wav"), written, 2), STATUS_INTERNAL, "sample 1");
+    assert_fails(wav_write(test_path("nan.wav"), written, 2), STATUS_INTERNAL, "sample 1");
     assert_int_equal(access(test_path("nan.wav"), F_OK), -1);
-    assert_true(audio_write_wav(test_path("no/such/folder.wav"), written, 1) != STATUS_OK);
+    assert_true(wav_write(test_path("no/such/folder.wav"), written, 1) != STATUS_OK);
     free(written);
 }
 

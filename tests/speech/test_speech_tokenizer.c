@@ -2,9 +2,9 @@
  * (pocketsphinx-testdata), and its promises about counts and independence. */
 #include "io/json.h"
 #include "io/safetensors.h"
-#include "speech/f0/f0.h"
 #include "speech/embedded/log_mel.h"
 #include "speech/embedded/speech_tokenizer.h"
+#include "speech/f0/f0.h"
 
 #include "support/speech_clips.h"
 #include "support/test_support.h"

@@ -23,7 +23,7 @@ static void write_clip(const char *folder, const char *name, uint64_t seed)
     for (int i = 0; i < COUNT; i++)
         samples[i] = ((float)rng_u32(&rng) / 4294967296.0f - 0.5f) * (float)(i % 1600) / 1600.0f;
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    assert_ok(audio_write_wav(path, samples, COUNT));
+    assert_ok(wav_write(path, samples, COUNT));
 }
 
 void tiny_prepare_make(const char *folder)

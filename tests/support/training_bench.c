@@ -109,8 +109,8 @@ void untouched_lanes_open(const struct training_bench *bench, struct untouched_l
 {
     for (int i = 0; i < 2; i++)
         assert_ok(dataset_open(bench->folders[i], &untouched->datasets[i]));
-    struct lanes_options options = trainer_lanes_options(&bench->data, (uint64_t)bench->train.seed);
-    struct interleaver interleaver = trainer_interleaver(&bench->data, bench->components);
+    struct lanes_options options = data_lanes_options(&bench->data, (uint64_t)bench->train.seed);
+    struct interleaver interleaver = data_interleaver(&bench->data, bench->components);
     assert_ok(lanes_create(&options, &interleaver, untouched->datasets, 2, &untouched->lanes));
 }
 

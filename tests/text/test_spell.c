@@ -1,6 +1,6 @@
 /* Written to spoken words. The expected readings are written by hand, from how an American reads them aloud. */
-#include "text/english/spell.h"
 #include "support/test_support.h"
+#include "text/english/spell.h"
 
 #include <stdio.h>
 #include <stdlib.h>

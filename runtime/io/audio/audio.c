@@ -22,7 +22,6 @@ enum {
     HIGHEST_RATE = 1000000,
     G722_BITS_PER_SECOND = 64000,
     G722_RATE = 16000,
-    WAV_HEADER = 44,
     CHUNKS_LIMIT = 4096, /* of a file's header */
 };
 
@@ -360,53 +359,4 @@ fail:
     source_close(&source);
     free(out.samples);
     return result;
-}
-
-static unsigned char *put_little_endian(unsigned char *to, uint32_t value, int bytes)
-{
-    for (int i = 0; i < bytes; i++)
-        *to++ = (unsigned char)(value >> 8 * i);
-    return to;
-}
-
-static unsigned char *put_tag(unsigned char *to, const char *tag)
-{
-    memcpy(to, tag, 4);
-    return to + 4;
-}
-
-/* RIFF/WAVE, one PCM channel of 16 bits. */
-static unsigned char *put_wav_header(unsigned char *to, uint32_t data_bytes)
-{
-    to = put_little_endian(put_tag(to, "RIFF"), WAV_HEADER - 8 + data_bytes, 4);
-    to = put_little_endian(put_tag(put_tag(to, "WAVE"), "fmt "), 16, 4);
-    to = put_little_endian(to, 1, 2); /* PCM */
-    to = put_little_endian(to, 1, 2); /* channels */
-    to = put_little_endian(to, AUDIO_RATE, 4);
-    to = put_little_endian(to, AUDIO_RATE * 2, 4); /* bytes a second */
-    to = put_little_endian(to, 2, 2);              /* bytes a frame */
-    to = put_little_endian(to, 16, 2);             /* bits a sample */
-    return put_little_endian(put_tag(to, "data"), data_bytes, 4);
-}
-
-enum status audio_write_wav(const char *path, const float *samples, int64_t count)
-{
-    if (count < 0 || count > longest)
-        return status_set(STATUS_INTERNAL, "%s: %lld samples to write; at most 12 hours", path, (long long)count);
-    unsigned char *bytes = malloc(WAV_HEADER + 2 * (size_t)count);
-    if (!bytes)
-        return status_set(STATUS_INTERNAL, "%s: no memory for %lld samples", path, (long long)count);
-    unsigned char *to = put_wav_header(bytes, (uint32_t)(2 * count));
-    for (int64_t i = 0; i < count; i++) {
-        if (!isfinite(samples[i])) {
-            free(bytes);
-            return status_set(STATUS_INTERNAL, "%s: sample %lld to write is not a finite number", path, (long long)i);
-        }
-        /* 32768 is what readers divide by, so that 16-bit sound survives reading and writing unchanged. */
-        long value = lrintf(clipped(samples[i]) * 32768.0f);
-        to = put_little_endian(to, (uint32_t)(value > 32767 ? 32767 : value), 2);
-    }
-    enum status status = atomic_write(path, bytes, WAV_HEADER + 2 * count);
-    free(bytes);
-    return status;
 }

@@ -1,9 +1,11 @@
-#include "data/prepare/prepare.h"
+/* Keys, defaults, limits and help of the sections `tokenizer`, `prepare` and `data`. */
+#include "programs/common/settings.h"
 
-#include "data/shard.h"
+static const char *const modes[] = {"spans", "none", "words", "asr_tts", "spans_asr_tts", NULL};
 
 #define TOKENIZER(member) offsetof(struct tokenizer_settings, member)
 #define PREPARE(member) offsetof(struct prepare_settings, member)
+#define DATA(member) offsetof(struct data_settings, member)
 
 const struct config_field tokenizer_fields[] = {
     {"folder", CONFIG_PATH, TOKENIZER(folder), "tokenizer", 0, 0, NULL,
@@ -41,5 +43,26 @@ const struct config_field prepare_fields[] = {
     {"ready.style_rate", CONFIG_STRING, PREPARE(ready.style_rate), "1", 0, 0, NULL, "ready style units a second"},
 };
 
+const struct config_field data_fields[] = {
+    {"train", CONFIG_PATH_LIST, DATA(train), "", 0, 0, NULL, "dataset folders to train on"},
+    {"validation", CONFIG_PATH_LIST, DATA(validation), "", 0, 0, NULL, "dataset folders held out"},
+    {"lanes", CONFIG_INT, DATA(lanes), "8", 1, 1 << 20, NULL, "sequences of the global batch"},
+    {"sequence_length", CONFIG_INT, DATA(sequence_length), "512", 2, 1 << 20, NULL, "tokens a sequence"},
+    {"weights.text", CONFIG_NUMBER, DATA(weights[SOURCE_TEXT]), "1", 0, 1e6, NULL, "share of tokens of text alone"},
+    {"weights.speech", CONFIG_NUMBER, DATA(weights[SOURCE_SPEECH]), "1", 0, 1e6, NULL,
+     "share of tokens of speech alone"},
+    {"weights.interleaved", CONFIG_NUMBER, DATA(weights[SOURCE_INTERLEAVED]), "1", 0, 1e6, NULL,
+     "share of tokens of aligned speech and text"},
+    {"interleave", CONFIG_CHOICE, DATA(mode), "spans", 0, 0, modes, "form of the aligned documents"},
+    {"text_words_minimum", CONFIG_INT, DATA(text_words_minimum), "10", 1, 10000, NULL, "shortest span of text"},
+    {"text_words_maximum", CONFIG_INT, DATA(text_words_maximum), "30", 1, 10000, NULL, "longest span of text"},
+    {"speech_words_minimum", CONFIG_INT, DATA(speech_words_minimum), "5", 1, 10000, NULL, "shortest span of speech"},
+    {"speech_words_maximum", CONFIG_INT, DATA(speech_words_maximum), "15", 1, 10000, NULL, "longest span of speech"},
+    {"expressive", CONFIG_BOOL, DATA(expressive), "true", 0, 0, NULL, "pitch and style units beside hubert's"},
+    {"mask_documents", CONFIG_BOOL, DATA(mask_documents), "true", 0, 0, NULL,
+     "no attention across the documents packed into a sequence"},
+};
+
 const int64_t tokenizer_field_count = sizeof tokenizer_fields / sizeof *tokenizer_fields;
 const int64_t prepare_field_count = sizeof prepare_fields / sizeof *prepare_fields;
+const int64_t data_field_count = sizeof data_fields / sizeof *data_fields;

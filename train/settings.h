@@ -1,22 +1,11 @@
-/* The configuration sections `data`, `model` and `train`: what a training run is made of. */
-#ifndef SPIRITLM_TRAIN_CONFIG_H
-#define SPIRITLM_TRAIN_CONFIG_H
+/* The configuration sections `model` and `train`; programs/common/ has their keys and defaults. */
+#ifndef SPIRITLM_TRAIN_SETTINGS_H
+#define SPIRITLM_TRAIN_SETTINGS_H
 
-#include "data/lanes.h"
-#include "io/config.h"
-#include "models/llama/llama.h"
 #include "train/schedule.h"
 
-struct data_settings {
-    struct config_list train, validation; /* dataset folders made by prepare */
-    int64_t lanes, sequence_length;
-    double weights[SOURCE_KINDS];
-    int mode; /* enum interleave_mode */
-    int64_t text_words_minimum, text_words_maximum, speech_words_minimum, speech_words_maximum;
-    bool expressive; /* pitch and style units beside hubert's */
-    bool mask_documents;
-};
-struct interleave_options data_interleave_options(const struct data_settings *data);
+#include <stdbool.h>
+#include <stdint.h>
 
 struct model_settings {
     const char *initialize_from; /* a Hugging Face folder; "": random weights */
@@ -40,8 +29,5 @@ struct train_settings {
     double watchdog_seconds;  /* without a sign of life; 0: not watched */
     int64_t fruitless_starts; /* from the same step that are too many; 0: any number is fine */
 };
-
-extern const struct config_field data_fields[], model_fields[], train_fields[];
-extern const int64_t data_field_count, model_field_count, train_field_count;
 
 #endif

@@ -1,33 +1,12 @@
-#include "train/config.h"
+/* Keys, defaults, limits and help of the sections `model` and `train`. */
+#include "programs/common/settings.h"
 
-static const char *const modes[] = {"spans", "none", "words", "asr_tts", "spans_asr_tts", NULL};
 static const char *const dtypes[] = {"f32", "bf16", NULL};
 static const char *const recomputations[] = {"none", "light", "block", NULL};
 static const char *const schedules[] = {"constant", "cosine", NULL};
 
-#define DATA(member) offsetof(struct data_settings, member)
 #define MODEL(member) offsetof(struct model_settings, member)
 #define TRAIN(member) offsetof(struct train_settings, member)
-
-const struct config_field data_fields[] = {
-    {"train", CONFIG_PATH_LIST, DATA(train), "", 0, 0, NULL, "dataset folders to train on"},
-    {"validation", CONFIG_PATH_LIST, DATA(validation), "", 0, 0, NULL, "dataset folders held out"},
-    {"lanes", CONFIG_INT, DATA(lanes), "8", 1, 1 << 20, NULL, "sequences of the global batch"},
-    {"sequence_length", CONFIG_INT, DATA(sequence_length), "512", 2, 1 << 20, NULL, "tokens a sequence"},
-    {"weights.text", CONFIG_NUMBER, DATA(weights[SOURCE_TEXT]), "1", 0, 1e6, NULL, "share of tokens of text alone"},
-    {"weights.speech", CONFIG_NUMBER, DATA(weights[SOURCE_SPEECH]), "1", 0, 1e6, NULL,
-     "share of tokens of speech alone"},
-    {"weights.interleaved", CONFIG_NUMBER, DATA(weights[SOURCE_INTERLEAVED]), "1", 0, 1e6, NULL,
-     "share of tokens of aligned speech and text"},
-    {"interleave", CONFIG_CHOICE, DATA(mode), "spans", 0, 0, modes, "form of the aligned documents"},
-    {"text_words_minimum", CONFIG_INT, DATA(text_words_minimum), "10", 1, 10000, NULL, "shortest span of text"},
-    {"text_words_maximum", CONFIG_INT, DATA(text_words_maximum), "30", 1, 10000, NULL, "longest span of text"},
-    {"speech_words_minimum", CONFIG_INT, DATA(speech_words_minimum), "5", 1, 10000, NULL, "shortest span of speech"},
-    {"speech_words_maximum", CONFIG_INT, DATA(speech_words_maximum), "15", 1, 10000, NULL, "longest span of speech"},
-    {"expressive", CONFIG_BOOL, DATA(expressive), "true", 0, 0, NULL, "pitch and style units beside hubert's"},
-    {"mask_documents", CONFIG_BOOL, DATA(mask_documents), "true", 0, 0, NULL,
-     "no attention across the documents packed into a sequence"},
-};
 
 const struct config_field model_fields[] = {
     {"initialize_from", CONFIG_PATH, MODEL(initialize_from), "", 0, 0, NULL,
@@ -80,18 +59,5 @@ const struct config_field train_fields[] = {
      "after that many starts that brought no new checkpoint, refuse another with 77; 0: never"},
 };
 
-const int64_t data_field_count = sizeof data_fields / sizeof *data_fields;
 const int64_t model_field_count = sizeof model_fields / sizeof *model_fields;
 const int64_t train_field_count = sizeof train_fields / sizeof *train_fields;
-
-struct interleave_options data_interleave_options(const struct data_settings *data)
-{
-    return (struct interleave_options){
-        .mode = (enum interleave_mode)data->mode,
-        .text_words_minimum = data->text_words_minimum,
-        .text_words_maximum = data->text_words_maximum,
-        .speech_words_minimum = data->speech_words_minimum,
-        .speech_words_maximum = data->speech_words_maximum,
-        .streams_mask = data->expressive ? STREAMS_ALL : STREAMS_BASE,
-    };
-}

@@ -1,4 +1,4 @@
-#include "programs/common/machine.h"
+#include "programs/model/machine.h"
 
 enum status machine_create(int64_t threads, struct machine *machine)
 {

@@ -1,8 +1,8 @@
 /* Shards, datasets and manifests as text. */
+#include "core/utf8.h"
 #include "data/shard_index.h"
-#include "generate/describe.h"
 #include "io/audio/audio.h"
-#include "programs/common/inspect.h"
+#include "programs/inspect/inspect.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -39,7 +39,7 @@ static void print_totals(const struct shard_totals *totals)
 static void print_text(const char *name, const char *text, int64_t length)
 {
     char *printable = NULL;
-    if (length > 0 && text_printable(text, length, &printable) == STATUS_OK)
+    if (length > 0 && utf8_printable(text, length, &printable) == STATUS_OK)
         printf("  %-8s %s\n", name, printable);
     free(printable);
 }

@@ -1,12 +1,12 @@
 /* Tokenizers, weights and checkpoints as text. */
-#include "package/components.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
 #include "io/safetensors.h"
-#include "programs/common/inspect.h"
+#include "package/checkpoints.h"
+#include "package/components.h"
+#include "programs/inspect/inspect.h"
 #include "speech/embedded/speech_tokenizer.h"
 #include "text/sentencepiece.h"
-#include "train/checkpoint.h"
 
 #include <dirent.h>
 #include <errno.h>

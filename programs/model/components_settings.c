@@ -1,0 +1,31 @@
+/* The components of a model that is to be made, as the configuration names them. */
+#include "programs/model/components_settings.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum status components_from_settings(const struct settings *settings, struct components **components)
+{
+    enum status result = STATUS_OK;
+    const struct tokenizer_settings *tokenizer = &settings->tokenizer;
+    const struct prepare_settings *prepare = &settings->prepare;
+    bool ready = *prepare->ready.label != 0;
+    struct components_options options = {
+        .text_model = tokenizer->text_model,
+        .speech_folder = ready ? NULL : tokenizer->folder,
+        .expressive = settings->data.expressive,
+        .task_tags = settings->data.mode == INTERLEAVE_ASR_TTS || settings->data.mode == INTERLEAVE_SPANS_ASR_TTS,
+        .codes = {(int32_t)tokenizer->units, (int32_t)tokenizer->pitch_codes, (int32_t)tokenizer->style_codes},
+    };
+    if (!*tokenizer->text_model)
+        FAIL(STATUS_USAGE, "tokenizer.text_model is not set: name a SentencePiece .model file");
+    if (ready) {
+        struct shard_fingerprints fingerprints;
+        TRY(ready_fingerprints(prepare, &fingerprints));
+        options.rates = fingerprints.rates;
+        memcpy(options.units, fingerprints.stream, sizeof options.units);
+    }
+    TRY(components_load(&options, components));
+fail:
+    return result;
+}

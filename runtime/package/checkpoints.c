@@ -1,0 +1,175 @@
+/* Which checkpoints a run has, and which of them to trust: names alone say nothing, so a folder is taken only after all
+ * of its files agree with its MANIFEST. */
+#include "package/checkpoints.h"
+
+#include "core/log.h"
+#include "io/atomic_file.h"
+#include "io/json.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static int compare_steps(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x < y) - (x > y);
+}
+
+int64_t checkpoint_step(const char *name)
+{
+    char written[32];
+    if (strncmp(name, "step_", 5) != 0 || !name[5])
+        return -1;
+    long long step = strtoll(name + 5, NULL, 10);
+    snprintf(written, sizeof written, "step_%08lld", step);
+    return step >= 0 && strcmp(written, name) == 0 ? step : -1;
+}
+
+/* Steps of the folders named step_DIGITS, newest first. */
+static enum status list_steps(const char *run, int64_t **steps, int64_t *count)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/checkpoints", run);
+    *steps = NULL;
+    *count = 0;
+    DIR *folder = opendir(path);
+    if (!folder)
+        return errno == ENOENT ? STATUS_OK : status_set_errno(STATUS_IO, errno, "cannot list %s", path);
+    int64_t capacity = 0;
+    for (struct dirent *entry; (errno = 0, entry = readdir(folder));) {
+        int64_t step = checkpoint_step(entry->d_name);
+        if (step < 0)
+            continue;
+        if (*count == capacity) {
+            capacity = capacity ? 2 * capacity : 16;
+            int64_t *grown = realloc(*steps, (size_t)capacity * sizeof **steps);
+            if (!grown) {
+                free(*steps);
+                *steps = NULL;
+                closedir(folder);
+                return status_set(STATUS_INTERNAL, "no memory to list checkpoints");
+            }
+            *steps = grown;
+        }
+        (*steps)[(*count)++] = step;
+    }
+    int error = errno; /* readdir's end and its failure look alike but for this */
+    closedir(folder);
+    if (error) {
+        free(*steps);
+        *steps = NULL;
+        *count = 0;
+        return status_set_errno(STATUS_IO, error, "cannot list %s", path);
+    }
+    if (*count > 0)
+        qsort(*steps, (size_t)*count, sizeof **steps, compare_steps);
+    return STATUS_OK;
+}
+
+static enum status set_aside(const char *path)
+{
+    for (int k = 1; k < 10000; k++) {
+        char target[4096 + 32];
+        struct stat information;
+        snprintf(target, sizeof target, "%s.damaged-%d", path, k);
+        if (stat(target, &information) == 0)
+            continue;
+        if (rename(path, target) != 0)
+            return status_set_errno(STATUS_IO, errno, "cannot rename %s", path);
+        log_warning("renamed it to %s", target);
+        return STATUS_OK;
+    }
+    return status_set(STATUS_IO, "too many damaged copies of %s", path);
+}
+
+/* The place in the list of the newest that verifies; `count` when none does. Damage of any kind, unreadable sectors
+ * included, makes a folder one to pass over, loudly; that memory ran out says nothing about the folder. */
+static enum status find_whole(const char *run, const int64_t *steps, int64_t count, int64_t *whole)
+{
+    for (*whole = 0; *whole < count; ++*whole) {
+        char path[4096];
+        snprintf(path, sizeof path, "%s/checkpoints/step_%08lld", run, (long long)steps[*whole]);
+        enum status status = directory_verify(path, true);
+        if (status == STATUS_OK || status == STATUS_INTERNAL)
+            return status;
+        log_warning("checkpoint %s is damaged: %s", path, status_text());
+    }
+    return STATUS_OK;
+}
+
+enum status checkpoint_newest(const char *run, bool repair, char **out)
+{
+    enum status result = STATUS_OK;
+    int64_t *steps = NULL, count = 0, whole = 0;
+    char path[4096];
+    *out = NULL;
+    TRY(list_steps(run, &steps, &count));
+    TRY(find_whole(run, steps, count, &whole));
+    if (count > 0 && whole == count)
+        FAIL(STATUS_CORRUPT, "none of the %lld checkpoints of %s verifies; move %s/checkpoints away to start anew",
+             (long long)count, run, run);
+    for (int64_t i = 0; i < whole && repair; i++) {
+        snprintf(path, sizeof path, "%s/checkpoints/step_%08lld", run, (long long)steps[i]);
+        TRY(set_aside(path));
+    }
+    if (count > 0) {
+        snprintf(path, sizeof path, "%s/checkpoints/step_%08lld", run, (long long)steps[whole]);
+        *out = strdup(path);
+        if (!*out)
+            FAIL(STATUS_INTERNAL, "no memory for a path");
+    }
+fail:
+    free(steps);
+    return result;
+}
+
+enum status checkpoint_resolve(const char *name, char **path)
+{
+    enum status result = STATUS_OK;
+    char config[4096];
+    struct stat information;
+    *path = NULL;
+    if (stat(name, &information) != 0)
+        return status_set_errno(STATUS_USAGE, errno, "no model at %s", name);
+    snprintf(config, sizeof config, "%s/config.json", name);
+    if (stat(config, &information) == 0) {
+        TRY(directory_verify(name, true));
+        *path = strdup(name);
+        if (!*path)
+            FAIL(STATUS_INTERNAL, "no memory for a path");
+        return STATUS_OK;
+    }
+    TRY(checkpoint_newest(name, false, path));
+    if (!*path)
+        FAIL(STATUS_USAGE, "%s is neither a checkpoint (no config.json) nor a run with checkpoints", name);
+fail:
+    return result;
+}
+
+enum status checkpoint_prune(const char *run, int64_t saved_step, int64_t keep)
+{
+    enum status result = STATUS_OK;
+    int64_t *steps = NULL, count = 0, kept = 0;
+    TRY(list_steps(run, &steps, &count));
+    for (int64_t i = 0; i < count; i++) {
+        char path[4096];
+        if (steps[i] > saved_step || kept++ < keep)
+            continue;
+        snprintf(path, sizeof path, "%s/checkpoints/step_%08lld", run, (long long)steps[i]);
+        TRY(atomic_remove(path));
+    }
+fail:
+    free(steps);
+    return result;
+}
+
+enum status checkpoint_read_state(const char *path, json_t **state)
+{
+    char file[4096];
+    snprintf(file, sizeof file, "%s/trainer/state.json", path);
+    return json_read(file, state);
+}

@@ -1,0 +1,14 @@
+/* The one place that opens a trained model: whoever scores, generates or looks inside goes through it. */
+#ifndef SPIRITLM_PACKAGE_MODEL_H
+#define SPIRITLM_PACKAGE_MODEL_H
+
+#include "models/llama/llama.h"
+#include "package/components.h"
+
+/* Opens `name`, a checkpoint or a run (then its newest checkpoint that verifies): its components, and the model in the
+ * type that its weights have. kernels and context are borrowed and must outlive the model. *checkpoint, allocated for the
+ * caller, is the folder that was read (NULL: not wanted). On failure nothing is left to free. */
+enum status model_open(const char *name, const struct kernels *kernels, struct device_context *context,
+                       struct components **components, struct llama **model, char **checkpoint);
+
+#endif
