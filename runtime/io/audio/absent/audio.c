@@ -2,6 +2,8 @@
  * that train have no use for them. */
 #include "io/audio/audio.h"
 
+#include <stddef.h>
+
 enum status audio_read(const char *path, int channel, float **samples, int64_t *count)
 {
     (void)channel;
