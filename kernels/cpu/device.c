@@ -1,4 +1,7 @@
-#include "kernels/cpu/cpu.h"
+/* The cpu as a device: opening a context chooses what multiplies matrices and allocates what the threads work in;
+ * memory is the host's own, so an allocation needs only the alignment and huge pages that the kernels like, and a copy
+ * or a fill is cut among the threads, which together have more bandwidth than one. */
+#include "kernels/cpu/context.h"
 
 #include <cblas.h>
 #include <stdio.h>
@@ -7,26 +10,6 @@
 #include <sys/mman.h>
 
 enum { ALIGNMENT = 256, HUGE_PAGE = 2 << 20, COPY_TASK_BYTES = 1 << 20 };
-
-struct cpu_libraries {
-    int workers;
-    float *scratch; /* [workers][WORKER_SCRATCH_FLOATS]; pages that no task touches cost nothing */
-    enum cpu_engine f32_engine, bf16_engine;
-    struct onednn *onednn;
-    char description[256];
-};
-
-enum cpu_engine cpu_engine(const struct device_context *context, enum dtype type)
-{
-    const struct cpu_libraries *libraries = context->libraries;
-    return type == DTYPE_F32 ? libraries->f32_engine : libraries->bf16_engine;
-}
-
-struct onednn *cpu_onednn(const struct device_context *context)
-{
-    const struct cpu_libraries *libraries = context->libraries;
-    return libraries->onednn;
-}
 
 static void describe(struct cpu_libraries *libraries)
 {
@@ -67,28 +50,6 @@ static void choose_engines(struct cpu_libraries *libraries)
     if (libraries->onednn)
         libraries->bf16_engine = CPU_ENGINE_ONEDNN;
     describe(libraries);
-}
-
-float *cpu_worker_scratch(const struct device_context *context, int worker)
-{
-    const struct cpu_libraries *libraries = context->libraries;
-    return libraries->scratch + (int64_t)worker * WORKER_SCRATCH_FLOATS;
-}
-
-enum status cpu_check_context(const struct device_context *context, const char *operation)
-{
-    CHECK(context && context->libraries, "%s: the context was not made by device_context_create", operation);
-    const struct cpu_libraries *libraries = context->libraries;
-    CHECK(libraries->workers >= thread_pool_threads(context->pool), "%s: the context was made for another thread pool",
-          operation);
-    return STATUS_OK;
-}
-
-enum status cpu_check_scratch(const struct device_context *context, size_t bytes, const char *operation)
-{
-    CHECK(context->scratch_bytes >= bytes && (context->scratch || bytes == 0),
-          "%s: needs %zu bytes of scratch, the context has %zu", operation, bytes, context->scratch_bytes);
-    return STATUS_OK;
 }
 
 enum status cpu_open(struct device_context *context)

@@ -1,0 +1,38 @@
+/* What a kernel asks of the context it was called with: its thread's scratch, the engine for a type, and whether the
+ * context fits. It stands below the kernels, and device.c, which needs oneDNN's handles to open a context, above them:
+ * in one file they would need each other. */
+#include "kernels/cpu/context.h"
+
+enum cpu_engine cpu_engine(const struct device_context *context, enum dtype type)
+{
+    const struct cpu_libraries *libraries = context->libraries;
+    return type == DTYPE_F32 ? libraries->f32_engine : libraries->bf16_engine;
+}
+
+struct onednn *cpu_onednn(const struct device_context *context)
+{
+    const struct cpu_libraries *libraries = context->libraries;
+    return libraries->onednn;
+}
+
+float *cpu_worker_scratch(const struct device_context *context, int worker)
+{
+    const struct cpu_libraries *libraries = context->libraries;
+    return libraries->scratch + (int64_t)worker * WORKER_SCRATCH_FLOATS;
+}
+
+enum status cpu_check_context(const struct device_context *context, const char *operation)
+{
+    CHECK(context && context->libraries, "%s: the context was not made by device_context_create", operation);
+    const struct cpu_libraries *libraries = context->libraries;
+    CHECK(libraries->workers >= thread_pool_threads(context->pool), "%s: the context was made for another thread pool",
+          operation);
+    return STATUS_OK;
+}
+
+enum status cpu_check_scratch(const struct device_context *context, size_t bytes, const char *operation)
+{
+    CHECK(context->scratch_bytes >= bytes && (context->scratch || bytes == 0),
+          "%s: needs %zu bytes of scratch, the context has %zu", operation, bytes, context->scratch_bytes);
+    return STATUS_OK;
+}
