@@ -186,7 +186,7 @@ enum status checkpoint_load(const char *path, struct optimizer *optimizer)
             if (stat(file, &information) != 0)
                 continue;
             TRY(read_arena(file, &model->layout, arena)); /* a bf16 run goes on in f32 from its masters */
-            TRY(model->kernels->copy_to_device(model->context, model->weights, arena,
+            TRY(model->kernels->copy_to_device(model->context, QUEUE_COMPUTE, model->weights, arena,
                                                (size_t)model->layout.elements * sizeof(float)));
             TRY(model->kernels->synchronize(model->context));
             continue;

@@ -94,6 +94,47 @@ fail:
     return result;
 }
 
+/* The part of a tensor that lies in this rank's slice of a bucket, in elements of the slice. */
+static struct adamw_segment segment_of(const struct optimizer *optimizer, const struct parameter_view *view,
+                                       int64_t bucket)
+{
+    int rank = comm_rank(optimizer->comm);
+    int64_t begin = slice_begin(optimizer, bucket, rank), end = begin + slice_length(optimizer, bucket, rank);
+    int64_t from = view->offset > begin ? view->offset : begin;
+    int64_t to = view->offset + view->count < end ? view->offset + view->count : end;
+    return (struct adamw_segment){.begin = from - begin,
+                                  .count = view->alias || from >= to ? 0 : to - from,
+                                  .weight_decay = view->decay ? (float)optimizer->settings.weight_decay : 0.0f};
+}
+
+/* Which elements of each slice are weights, and how they decay: made once, for one update per bucket. */
+static enum status make_segments(struct optimizer *optimizer)
+{
+    enum status result = STATUS_OK;
+    const struct llama *model = optimizer->model;
+    const struct parameter_layout *layout = &model->layout;
+    int64_t count = 0, most = layout->count + layout->bucket_count; /* a slice cuts at most one tensor at its end */
+    struct adamw_segment *segments = calloc((size_t)most, sizeof *segments);
+    if (!segments)
+        FAIL(STATUS_INTERNAL, "no memory for the optimizer's segments");
+    for (int64_t b = 0; b < layout->bucket_count; b++) {
+        optimizer->segment_starts[b] = count;
+        for (int64_t i = 0; i < layout->count; i++) {
+            struct adamw_segment segment = segment_of(optimizer, &layout->views[i], b);
+            if (segment.count > 0)
+                segments[count++] = segment;
+        }
+    }
+    optimizer->segment_starts[layout->bucket_count] = count;
+    TRY(allocate(optimizer, count > 0 ? count * (int64_t)sizeof *segments : 1, &optimizer->segments));
+    TRY(model->kernels->copy_to_device(model->context, QUEUE_COMPUTE, optimizer->segments, segments,
+                                       (size_t)count * sizeof *segments));
+    TRY(model->kernels->synchronize(model->context));
+fail:
+    free(segments);
+    return result;
+}
+
 enum status optimizer_create(struct llama *model, struct comm *comm, const struct optimizer_settings *settings,
                              float **host_masters, struct optimizer **out)
 {
@@ -108,13 +149,15 @@ enum status optimizer_create(struct llama *model, struct comm *comm, const struc
     optimizer->settings = *settings;
     optimizer->slice_counts = calloc((size_t)layout->bucket_count, sizeof(int64_t));
     optimizer->slice_starts = calloc((size_t)layout->bucket_count, sizeof(int64_t));
-    if (!optimizer->slice_counts || !optimizer->slice_starts)
+    optimizer->segment_starts = calloc((size_t)layout->bucket_count + 1, sizeof(int64_t));
+    if (!optimizer->slice_counts || !optimizer->slice_starts || !optimizer->segment_starts)
         FAIL(STATUS_INTERNAL, "no memory for the optimizer's slices");
     for (int64_t b = 0; b < layout->bucket_count; b++) {
         optimizer->slice_counts[b] = slice_of(bucket_size(layout, b), comm_size(comm));
         optimizer->slice_starts[b] = optimizer->slice_elements;
         optimizer->slice_elements += optimizer->slice_counts[b];
     }
+    TRY(make_segments(optimizer));
     TRY(take_masters(optimizer, host_masters));
     TRY(allocate_states(optimizer));
     struct squared_norm norm = {.count = layout->elements};
@@ -130,14 +173,15 @@ void optimizer_destroy(struct optimizer *optimizer)
 {
     if (!optimizer)
         return;
-    void *const memory[] = {optimizer->gradients,  optimizer->first_moment, optimizer->second_moment,
-                            optimizer->masters,    optimizer->exchange,     optimizer->squared_norm,
-                            optimizer->clip_scale, optimizer->norm,         optimizer->nonfinite};
+    void *const memory[] = {optimizer->gradients, optimizer->first_moment, optimizer->second_moment, optimizer->masters,
+                            optimizer->exchange,  optimizer->squared_norm, optimizer->clip_scale,    optimizer->norm,
+                            optimizer->nonfinite, optimizer->segments};
     for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
         if (memory[i])
             optimizer->model->kernels->release(optimizer->model->context, memory[i]);
     free(optimizer->slice_counts);
     free(optimizer->slice_starts);
+    free(optimizer->segment_starts);
     free(optimizer);
 }
 
@@ -197,8 +241,8 @@ enum status optimizer_reduce(struct optimizer *optimizer, struct step_norm *norm
     TRY(kernels->clip_scale(model->context, &clip));
     float value = 0;
     int32_t nonfinite = 0;
-    TRY(kernels->copy_to_host(model->context, &value, optimizer->norm, sizeof value));
-    TRY(kernels->copy_to_host(model->context, &nonfinite, optimizer->nonfinite, sizeof nonfinite));
+    TRY(kernels->copy_to_host(model->context, QUEUE_COMPUTE, &value, optimizer->norm, sizeof value));
+    TRY(kernels->copy_to_host(model->context, QUEUE_COMPUTE, &nonfinite, optimizer->nonfinite, sizeof nonfinite));
     TRY(kernels->synchronize(model->context));
     norm->gradient_norm = nonfinite ? NAN : (double)value;
 fail:
@@ -210,36 +254,32 @@ static char *weights_at(const struct llama *model, int64_t element)
     return (char *)model->weights + (size_t)element * dtype_size(model->dtype);
 }
 
-/* The part of a tensor that lies in this rank's slice of a bucket. */
-static enum status update_part(struct optimizer *optimizer, const struct parameter_view *view, int64_t bucket,
-                               double learning_rate, int64_t step)
+/* Of this rank's slice of a bucket. */
+static enum status update_bucket(struct optimizer *optimizer, int64_t bucket, double learning_rate, int64_t step)
 {
     const struct llama *model = optimizer->model;
     int rank = comm_rank(optimizer->comm);
-    int64_t begin = slice_begin(optimizer, bucket, rank), end = begin + slice_length(optimizer, bucket, rank);
-    int64_t from = view->offset > begin ? view->offset : begin;
-    int64_t to = view->offset + view->count < end ? view->offset + view->count : end;
-    if (from >= to)
-        return STATUS_OK;
-    int64_t place = optimizer->slice_starts[bucket] + (from - begin);
+    int64_t begin = slice_begin(optimizer, bucket, rank), place = optimizer->slice_starts[bucket];
+    int64_t first = optimizer->segment_starts[bucket], end = optimizer->segment_starts[bucket + 1];
     struct adamw update = {
-        .count = to - from,
-        .master = optimizer->masters ? optimizer->masters + place : (float *)(void *)weights_at(model, from),
+        .count = slice_length(optimizer, bucket, rank),
+        .master = optimizer->masters ? optimizer->masters + place : (float *)(void *)weights_at(model, begin),
         .first_moment = optimizer->first_moment + place,
         .second_moment = optimizer->second_moment + place,
-        .gradient = optimizer->gradients + from,
-        .weights = optimizer->masters ? weights_at(model, from) : NULL,
+        .gradient = optimizer->gradients + begin,
+        .weights = optimizer->masters ? weights_at(model, begin) : NULL,
         .weights_type = model->dtype,
+        .segments = optimizer->segments + first,
+        .segment_count = end - first,
         .learning_rate = (float)learning_rate,
         .beta1 = (float)optimizer->settings.beta1,
         .beta2 = (float)optimizer->settings.beta2,
         .epsilon = (float)optimizer->settings.epsilon,
-        .weight_decay = view->decay ? (float)optimizer->settings.weight_decay : 0.0f,
         .step = step,
         .scale = optimizer->clip_scale,
         .skip = optimizer->nonfinite,
     };
-    return model->kernels->adamw(model->context, &update);
+    return end > first ? model->kernels->adamw(model->context, &update) : STATUS_OK;
 }
 
 static enum status gather_weights(struct optimizer *optimizer, int64_t bucket)
@@ -267,9 +307,8 @@ enum status optimizer_update(struct optimizer *optimizer, double learning_rate, 
 {
     enum status result = STATUS_OK;
     const struct parameter_layout *layout = &optimizer->model->layout;
-    for (int64_t i = 0; i < layout->count; i++)
-        for (int64_t b = 0; b < layout->bucket_count && !layout->views[i].alias; b++)
-            TRY(update_part(optimizer, &layout->views[i], b, learning_rate, step));
+    for (int64_t b = 0; b < layout->bucket_count; b++)
+        TRY(update_bucket(optimizer, b, learning_rate, step));
     for (int64_t b = 0; b < layout->bucket_count && comm_size(optimizer->comm) > 1; b++)
         TRY(gather_weights(optimizer, b));
 fail:
@@ -297,7 +336,7 @@ enum status optimizer_gather(struct optimizer *optimizer, int which, float *aren
             source = optimizer->exchange;
         }
         if (arena) /* rank slices follow each other, so the bucket is one run of the exchange buffer */
-            TRY(kernels->copy_to_host(model->context, arena + model->layout.bucket_offsets[b], source,
+            TRY(kernels->copy_to_host(model->context, QUEUE_COMPUTE, arena + model->layout.bucket_offsets[b], source,
                                       (size_t)bucket_size(&model->layout, b) * 4));
     }
     TRY(kernels->synchronize(model->context));
@@ -311,9 +350,9 @@ enum status optimizer_scatter(struct optimizer *optimizer, int which, const floa
     const struct llama *model = optimizer->model;
     int rank = comm_rank(optimizer->comm);
     for (int64_t b = 0; b < model->layout.bucket_count; b++)
-        TRY(model->kernels->copy_to_device(model->context, state_slices(optimizer, which) + optimizer->slice_starts[b],
-                                           arena + slice_begin(optimizer, b, rank),
-                                           (size_t)slice_length(optimizer, b, rank) * 4));
+        TRY(model->kernels->copy_to_device(
+            model->context, QUEUE_COMPUTE, state_slices(optimizer, which) + optimizer->slice_starts[b],
+            arena + slice_begin(optimizer, b, rank), (size_t)slice_length(optimizer, b, rank) * 4));
 fail:
     return result;
 }

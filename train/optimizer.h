@@ -26,6 +26,8 @@ struct optimizer {
     int64_t *slice_counts; /* [bucket_count]: elements of a rank's slice, the last ranks' cut at the bucket's end */
     int64_t *slice_starts; /* [bucket_count]: where the bucket's slice lies in the slice arenas */
     int64_t slice_elements;
+    struct adamw_segment *segments;      /* device: of bucket b from segment_starts[b] to segment_starts[b + 1] */
+    int64_t *segment_starts;             /* [bucket_count + 1] */
     float *first_moment, *second_moment; /* device, slice_elements */
     float *masters;       /* device, slice_elements; NULL in f32, where the weights are their own masters */
     float *exchange;      /* device: one bucket, padded to size * slice; NULL with one rank */

@@ -1,3 +1,5 @@
+/* AdamW over a bucket of parameters: 28 bytes move per element and little is computed, so everything is done in the one
+ * pass. The segments say which elements are weights and which decay applies; what lies between them is padding. */
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/vector.h"
 
@@ -6,6 +8,7 @@ struct update {
     float scale;            /* of the gradient */
     float first_correction; /* 1 / (1 - beta1^step) */
     float second_correction;
+    float weight_decay; /* of the segment at hand */
 };
 
 INLINE void update_lanes(const struct update *u, int64_t i, int64_t count, enum dtype type)
@@ -18,7 +21,7 @@ INLINE void update_lanes(const struct update *u, int64_t i, int64_t count, enum 
     m = p->beta1 * m + (1.0f - p->beta1) * g;
     v = p->beta2 * v + (1.0f - p->beta2) * g * g;
     vector root = vector_square_root(v * u->second_correction) + p->epsilon;
-    master -= p->learning_rate * (m * u->first_correction / root + p->weight_decay * master);
+    master -= p->learning_rate * (m * u->first_correction / root + u->weight_decay * master);
     vector_store(p->first_moment, i, count, DTYPE_F32, m);
     vector_store(p->second_moment, i, count, DTYPE_F32, v);
     vector_store(p->master, i, count, DTYPE_F32, master);
@@ -35,28 +38,45 @@ INLINE void update_range(const struct update *u, int64_t start, int64_t end, enu
         update_lanes(u, i, end - i, type);
 }
 
+/* The parts of the segments that lie in one task's run of elements. A segment's last lanes are cut where it ends, and
+ * every element is computed by itself, so the cut shows in no bit. */
 static void update_task(void *argument, int64_t task, int worker)
 {
     (void)worker;
-    const struct update *u = argument;
-    int64_t start = task * TASK_ELEMENTS, end = minimum(u->p->count, start + TASK_ELEMENTS);
-    if (u->p->weights_type == DTYPE_F32)
-        update_range(u, start, end, DTYPE_F32);
-    else
-        update_range(u, start, end, DTYPE_BF16);
+    struct update u = *(const struct update *)argument;
+    const struct adamw *p = u.p;
+    int64_t first = task * TASK_ELEMENTS, last = minimum(p->count, first + TASK_ELEMENTS);
+    for (int64_t s = 0; s < p->segment_count; s++) {
+        const struct adamw_segment *segment = &p->segments[s];
+        int64_t start = maximum(first, segment->begin), end = minimum(last, segment->begin + segment->count);
+        u.weight_decay = segment->weight_decay;
+        if (start >= end)
+            continue;
+        if (p->weights_type == DTYPE_F32)
+            update_range(&u, start, end, DTYPE_F32);
+        else
+            update_range(&u, start, end, DTYPE_BF16);
+    }
+}
+
+static bool segments_fit(const struct device_context *context, const struct adamw *p)
+{
+    int64_t end = 0;
+    for (int64_t s = 0; s < p->segment_count; s++) {
+        const struct adamw_segment *segment = &p->segments[s];
+        bool fits = segment->begin >= end && segment->count >= 0 && segment->count <= p->count - segment->begin;
+        if (!fits)
+            return cpu_fault(context, "adamw: segment %lld of %lld is %lld..%lld of %lld elements", (long long)s,
+                             (long long)p->segment_count, (long long)segment->begin,
+                             (long long)(segment->begin + segment->count), (long long)p->count);
+        end = segment->begin + segment->count;
+    }
+    return true;
 }
 
 enum status cpu_adamw(const struct device_context *context, const struct adamw *p)
 {
-    CHECK(context && p, "adamw: a null pointer");
-    CHECK(p->count >= 0, "adamw: %lld elements", (long long)p->count);
-    CHECK(!p->weights || is_compute_type(p->weights_type), "adamw: type %d", (int)p->weights_type);
-    CHECK(p->scale && p->skip, "adamw: no scale or skip");
-    CHECK(p->step >= 1, "adamw: step %lld; they count from 1", (long long)p->step);
-    CHECK(p->beta1 >= 0 && p->beta1 < 1 && p->beta2 >= 0 && p->beta2 < 1, "adamw: betas %g, %g", (double)p->beta1,
-          (double)p->beta2);
-    CHECK(p->count == 0 || (p->master && p->first_moment && p->second_moment && p->gradient), "adamw: a null array");
-    if (*p->skip != 0)
+    if (*p->skip != 0 || !segments_fit(context, p))
         return STATUS_OK;
     struct update update = {
         .p = p,

@@ -129,7 +129,8 @@ static void finish_rows(const struct attention_forward *p, const struct tiles *t
 struct work {
     const struct device_context *context;
     const struct attention_forward *p;
-    int64_t blocks; /* of queries */
+    const int32_t *cache_rows; /* [batch] where the keys of a row lie; NULL: row b's at b */
+    int64_t blocks;            /* of queries */
 };
 
 /* The tiles of keys [key, key + columns) of key/value head kv. */
@@ -163,7 +164,7 @@ static void forward_task(void *argument, int64_t task, int worker)
         keys[i / QUERY_ROWS] = attention_block_keys(p, b, first + i, minimum(QUERY_ROWS, rows - i));
     for (int64_t key = all.start / KEY_BLOCK * KEY_BLOCK; key < all.end; key += KEY_BLOCK) {
         int64_t columns = minimum(KEY_BLOCK, all.end - key);
-        load_keys(p, &tiles, b, kv, key, columns);
+        load_keys(p, &tiles, work->cache_rows ? work->cache_rows[b] : b, kv, key, columns);
         for (int64_t i = 0; i < rows; i += QUERY_ROWS) {
             struct key_range used = attention_columns(keys[i / QUERY_ROWS], key, columns);
             int64_t count = minimum(QUERY_ROWS, rows - i), width = used.end - used.start, stride = tile_stride(width);
@@ -180,53 +181,57 @@ static void forward_task(void *argument, int64_t task, int worker)
     finish_rows(p, &tiles, b, h, first, rows);
 }
 
-static enum status check_rows(const struct attention_forward *p, const char *operation)
+bool attention_indices_fit(const struct device_context *context, const char *operation,
+                           const struct attention_forward *p)
 {
-    for (int64_t b = 0; b < p->batch; b++) {
-        CHECK(!p->key_lengths || (p->key_lengths[b] >= 0 && p->key_lengths[b] <= p->key_length),
-              "%s: row %lld has %d keys of at most %lld", operation, (long long)b, p->key_lengths[b],
-              (long long)p->key_length);
-        for (int64_t i = 0; p->starts && i < p->query_length; i++)
-            CHECK(p->starts[b * p->query_length + i] >= 0, "%s: query %lld of row %lld starts at key %d", operation,
-                  (long long)i, (long long)b, p->starts[b * p->query_length + i]);
-    }
-    return STATUS_OK;
-}
-
-enum status cpu_check_attention(const struct attention_forward *p, const char *operation)
-{
-    CHECK(p->batch >= 0 && p->query_length >= 0 && p->key_length >= 0, "%s: batch %lld, %lld queries, %lld keys",
-          operation, (long long)p->batch, (long long)p->query_length, (long long)p->key_length);
-    CHECK(p->heads > 0 && p->kv_heads > 0 && p->heads % p->kv_heads == 0, "%s: %lld heads over %lld key/value heads",
-          operation, (long long)p->heads, (long long)p->kv_heads);
-    CHECK(p->head_size > 0 && p->head_size <= MAXIMUM_HEAD_SIZE, "%s: head size %lld is not in 1..%d", operation,
-          (long long)p->head_size, (int)MAXIMUM_HEAD_SIZE);
-    CHECK(is_compute_type(p->type), "%s: type %d", operation, (int)p->type);
-    int64_t width = p->heads * p->head_size, kv_width = p->kv_heads * p->head_size;
-    CHECK(p->query_row_stride >= width && p->output_row_stride >= width && p->key_row_stride >= kv_width &&
-              p->value_row_stride >= kv_width,
-          "%s: a row stride is smaller than the heads", operation);
-    if (p->batch == 0 || p->query_length == 0)
-        return STATUS_OK;
-    CHECK(p->query && p->output && (p->key_length == 0 || (p->key && p->value)), "%s: a null array", operation);
-    return check_rows(p, operation);
-}
-
-size_t cpu_attention_forward_scratch_size(const struct attention_forward *p)
-{
-    (void)p;
-    return 0; /* tiles live in the threads' scratch */
+    if (p->key_lengths &&
+        !cpu_indices_fit(context, operation, "key length", p->key_lengths, p->batch, 0, p->key_length + 1))
+        return false;
+    for (int64_t b = 0; p->starts && b < p->batch; b++)
+        for (int64_t i = 0, before = 0; i < p->query_length; i++) {
+            int64_t start = p->starts[b * p->query_length + i];
+            if (start < before)
+                return cpu_fault(context, "%s: query %lld of row %lld starts at key %lld, the one before it at %lld",
+                                 operation, (long long)i, (long long)b, (long long)start, (long long)before);
+            before = start;
+        }
+    return true;
 }
 
 enum status cpu_attention_forward(const struct device_context *context, const struct attention_forward *p)
 {
-    CHECK(context && p, "attention_forward: a null pointer");
-    enum status result = cpu_check_context(context, "attention_forward");
-    if (result == STATUS_OK)
-        result = cpu_check_attention(p, "attention_forward");
-    if (result != STATUS_OK)
-        return result;
-    struct work work = {context, p, divide_up(p->query_length, QUERY_BLOCK)};
-    thread_pool_run(context->pool, work.blocks * p->batch * p->heads, forward_task, &work);
+    struct work work = {.context = context, .p = p, .blocks = divide_up(p->query_length, QUERY_BLOCK)};
+    if (p->batch > 0 && p->query_length > 0 && attention_indices_fit(context, "attention_forward", p))
+        thread_pool_run(context->pool, work.blocks * p->batch * p->heads, forward_task, &work);
+    return STATUS_OK;
+}
+
+/* A batch of one query each, whose keys lie where the table of rows says. */
+enum status cpu_attention_decode(const struct device_context *context, const struct attention_decode *p)
+{
+    int64_t width = p->kv_heads * p->head_size;
+    const struct attention_forward forward = {.batch = p->tokens,
+                                              .query_length = 1,
+                                              .key_length = p->cache.capacity,
+                                              .heads = p->heads,
+                                              .kv_heads = p->kv_heads,
+                                              .head_size = p->head_size,
+                                              .query = p->query,
+                                              .key = p->cache.memory,
+                                              .value = element(p->cache.memory, width, p->type),
+                                              .key_row_stride = 2 * width,
+                                              .value_row_stride = 2 * width,
+                                              .query_batch_stride = p->query_row_stride,
+                                              .key_batch_stride = p->cache.row_stride,
+                                              .value_batch_stride = p->cache.row_stride,
+                                              .output_batch_stride = p->output_row_stride,
+                                              .output = p->output,
+                                              .key_lengths = p->lengths,
+                                              .scale = p->scale,
+                                              .type = p->type};
+    struct work work = {.context = context, .p = &forward, .cache_rows = p->rows, .blocks = 1};
+    if (cpu_indices_fit(context, "attention_decode", "row", p->rows, p->tokens, 0, p->cache.rows) &&
+        cpu_indices_fit(context, "attention_decode", "length", p->lengths, p->tokens, 0, p->cache.capacity + 1))
+        thread_pool_run(context->pool, p->tokens * p->heads, forward_task, &work);
     return STATUS_OK;
 }

@@ -20,8 +20,12 @@ static inline struct key_range attention_keys(const struct attention_forward *p,
 {
     int64_t keys = p->key_lengths ? p->key_lengths[b] : p->key_length;
     return (struct key_range){p->starts ? p->starts[b * p->query_length + i] : 0,
-                              maximum(0, i + 1 + keys - p->query_length)};
+                              p->bidirectional ? keys : maximum(0, i + 1 + keys - p->query_length)};
 }
+
+/* What lies in device memory: key lengths in range, starts from 0 on and non-decreasing in a row. False: a fault. */
+bool attention_indices_fit(const struct device_context *context, const char *operation,
+                           const struct attention_forward *p);
 
 /* The union of the ranges of queries [first, first + count). */
 struct key_range attention_block_keys(const struct attention_forward *p, int64_t b, int64_t first, int64_t count);

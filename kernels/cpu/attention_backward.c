@@ -156,7 +156,7 @@ static void key_block(const struct work *work, struct tiles *tiles, struct place
     memset(tiles->grad_value, 0, (size_t)(columns * tiles->stride) * sizeof(float));
     for (at->in_group = 0; at->in_group < work->group; at->in_group++) {
         at->h = at->kv * work->group + at->in_group;
-        for (int64_t first = key; first < f->query_length; first += QUERY_ROWS)
+        for (int64_t first = f->bidirectional ? 0 : key; first < f->query_length; first += QUERY_ROWS)
             query_block(p, tiles, at, first, key, columns);
     }
     tile_store(tiles->grad_key, columns, size, element_of(p->grad_key, key_index, f->type), f->key_row_stride, f->type,
@@ -188,20 +188,9 @@ static void backward_task(void *argument, int64_t task, int worker)
 
 enum status cpu_attention_backward(const struct device_context *context, const struct attention_backward *p)
 {
-    CHECK(context && p, "attention_backward: a null pointer");
     const struct attention_forward *f = &p->forward;
-    enum status result = cpu_check_context(context, "attention_backward");
-    if (result == STATUS_OK)
-        result = cpu_check_attention(f, "attention_backward");
-    if (result != STATUS_OK || f->batch == 0 || f->query_length == 0)
-        return result;
-    CHECK(f->query_length == f->key_length && !f->key_lengths, "attention_backward: %lld queries but %lld keys",
-          (long long)f->query_length, (long long)f->key_length);
-    CHECK(f->log_sum_exp && p->grad_output && p->grad_query && p->grad_key && p->grad_value,
-          "attention_backward: a null array");
-    result = cpu_check_scratch(context, cpu_attention_backward_scratch_size(p), "attention_backward");
-    if (result != STATUS_OK)
-        return result;
+    if (f->batch == 0 || f->query_length == 0 || !attention_indices_fit(context, "attention_backward", f))
+        return STATUS_OK;
     struct work work = {context, p, f->heads / f->kv_heads, task_floats(f)};
     thread_pool_run(context->pool, f->batch * f->kv_heads, backward_task, &work);
     return STATUS_OK;

@@ -3,6 +3,9 @@
  * in one file they would need each other. */
 #include "kernels/cpu/context.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+
 enum cpu_engine cpu_engine(const struct device_context *context, enum dtype type)
 {
     const struct cpu_libraries *libraries = context->libraries;
@@ -35,4 +38,26 @@ enum status cpu_check_scratch(const struct device_context *context, size_t bytes
     CHECK(context->scratch_bytes >= bytes && (context->scratch || bytes == 0),
           "%s: needs %zu bytes of scratch, the context has %zu", operation, bytes, context->scratch_bytes);
     return STATUS_OK;
+}
+
+bool cpu_fault(const struct device_context *context, const char *format, ...)
+{
+    struct cpu_libraries *libraries = context->libraries;
+    if (*libraries->fault)
+        return false;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(libraries->fault, sizeof libraries->fault, format, arguments);
+    va_end(arguments);
+    return false;
+}
+
+bool cpu_indices_fit(const struct device_context *context, const char *operation, const char *what,
+                     const int32_t *indices, int64_t count, int64_t low, int64_t high)
+{
+    for (int64_t i = 0; i < count; i++)
+        if (indices[i] < low || indices[i] >= high)
+            return cpu_fault(context, "%s: %s %lld of %lld is %d, outside %lld..%lld", operation, what, (long long)i,
+                             (long long)count, (int)indices[i], (long long)low, (long long)high - 1);
+    return true;
 }

@@ -11,6 +11,13 @@ struct cpu_libraries {
     enum cpu_engine f32_engine, bf16_engine;
     struct onednn *onednn;
     char description[256];
+    char fault[256]; /* the first one; "" while there is none */
+    struct cpu_block {
+        void *memory;
+        size_t bytes;
+    } * blocks; /* what is allocated */
+    int64_t block_count, block_capacity;
+    struct device_memory memory;
 };
 
 #endif

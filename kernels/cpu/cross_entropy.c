@@ -1,3 +1,6 @@
+/* Cross-entropy and its gradient, row by row: maximum, sum of exponentials, gradient. A row of f32 logits keeps its
+ * exponentials where the logits were, so that each is computed once. Sums over groups are added after all rows are done,
+ * in their order. */
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/vector.h"
 
@@ -50,67 +53,93 @@ INLINE double row_sum(void *logits, float largest, int64_t columns, bool keep, e
 }
 
 /* `kept`: the row holds exp(logit - maximum) already (f32); bf16 computes it again rather than round it. */
-INLINE void row_gradient(void *logits, float largest, float factor, int64_t columns, bool kept, enum dtype type)
+INLINE void row_gradient(const void *logits, void *grad, float largest, float factor, int64_t columns, bool kept,
+                         enum dtype type, enum dtype grad_type)
 {
-    int64_t i = 0;
-    for (; i + LANES <= columns; i += LANES) {
-        vector e = vector_load(logits, i, LANES, type);
-        vector_store(logits, i, LANES, type, (kept ? e : vector_exp(e - largest)) * factor);
-    }
-    if (i < columns) {
-        vector e = vector_load(logits, i, columns - i, type);
-        vector_store(logits, i, columns - i, type, (kept ? e : vector_exp(e - largest)) * factor);
+    for (int64_t i = 0; i < columns; i += LANES) {
+        int64_t count = minimum(LANES, columns - i);
+        vector e = count == LANES ? vector_load(logits, i, LANES, type) : vector_load(logits, i, count, type);
+        e = (kept ? e : vector_exp(e - largest)) * factor;
+        if (count == LANES)
+            vector_store(grad, i, LANES, grad_type, e);
+        else
+            vector_store(grad, i, count, grad_type, e);
     }
 }
 
-INLINE void row(const struct cross_entropy *p, int64_t r, enum dtype type)
+struct work {
+    const struct cross_entropy *p;
+    float *losses; /* the caller's, or scratch */
+};
+
+INLINE void row(const struct work *work, int64_t r, enum dtype type, enum dtype grad_type)
 {
-    void *logits = element_of(p->logits, r * p->columns, type);
+    const struct cross_entropy *p = work->p;
+    /* The contract gives the logits up where a gradient is asked for. */
+    void *logits = (void *)(uintptr_t)element(p->logits, r * p->columns, type);
+    void *grad = p->grad ? element_of(p->grad, r * p->columns, grad_type) : NULL;
     int32_t target = p->targets[r];
     if (target < 0) {
-        p->losses[r] = 0;
-        if (p->grad)
-            memset(logits, 0, (size_t)p->columns * dtype_size(type));
+        work->losses[r] = 0;
+        if (grad)
+            memset(grad, 0, (size_t)p->columns * dtype_size(grad_type));
         return;
     }
-    bool keep = type == DTYPE_F32 && p->grad;
+    bool keep = type == DTYPE_F32 && grad;
     float of_target = vector_load(logits, target, 1, type)[0], largest = row_maximum(logits, p->columns, type);
     double sum = row_sum(logits, largest, p->columns, keep, type);
-    p->losses[r] = (float)(log(sum) + (double)largest - (double)of_target);
-    if (!p->grad)
+    work->losses[r] = (float)(log(sum) + (double)largest - (double)of_target);
+    if (!grad)
         return;
     float factor = (float)((double)p->grad_scale / sum);
     /* softmax - 1 cancels when the target is nearly certain: take it from the sum of the others in double */
     double probability = (double)vector_exp(vector_fill(of_target - largest))[0] / sum;
-    row_gradient(logits, largest, factor, p->columns, keep, type);
-    vector_store(logits, target, 1, type, vector_fill((float)((probability - 1.0) * (double)p->grad_scale)));
+    row_gradient(logits, grad, largest, factor, p->columns, keep, type, grad_type);
+    vector_store(grad, target, 1, grad_type, vector_fill((float)((probability - 1.0) * (double)p->grad_scale)));
 }
 
 static void row_task(void *argument, int64_t task, int worker)
 {
     (void)worker;
-    const struct cross_entropy *p = argument;
+    const struct work *work = argument;
+    const struct cross_entropy *p = work->p;
     int64_t rows = rows_per_task(p->columns), end = minimum(p->rows, (task + 1) * rows);
     for (int64_t r = task * rows; r < end; r++) {
-        if (p->type == DTYPE_F32)
-            row(p, r, DTYPE_F32);
+        if (p->type == DTYPE_BF16)
+            row(work, r, DTYPE_BF16, DTYPE_BF16);
+        else if (p->grad_type == DTYPE_BF16)
+            row(work, r, DTYPE_F32, DTYPE_BF16);
         else
-            row(p, r, DTYPE_BF16);
+            row(work, r, DTYPE_F32, DTYPE_F32);
     }
+}
+
+size_t cpu_cross_entropy_scratch_size(const struct cross_entropy *p)
+{
+    return p->losses || p->rows <= 0 ? 0 : (size_t)p->rows * sizeof(float);
+}
+
+static void sum_groups(const struct work *work)
+{
+    const struct cross_entropy *p = work->p;
+    for (int64_t r = 0; r < p->rows; r++)
+        if (p->targets[r] >= 0)
+            p->group_sums[p->groups[r]] += (double)work->losses[r];
 }
 
 enum status cpu_cross_entropy(const struct device_context *context, const struct cross_entropy *p)
 {
-    CHECK(context && p, "cross_entropy: a null pointer");
-    CHECK(p->rows >= 0 && p->columns > 0, "cross_entropy: %lld rows of %lld", (long long)p->rows,
-          (long long)p->columns);
-    CHECK(is_compute_type(p->type), "cross_entropy: type %d", (int)p->type);
-    if (p->rows == 0)
+    struct work work = {p, p->losses ? p->losses : context->scratch};
+    if (!cpu_indices_fit(context, "cross_entropy", "target", p->targets, p->rows, INT32_MIN, p->columns))
         return STATUS_OK;
-    CHECK(p->logits && p->targets && p->losses, "cross_entropy: a null array");
-    for (int64_t r = 0; r < p->rows; r++)
-        CHECK(p->targets[r] < p->columns, "cross_entropy: target %d of row %lld is outside %lld columns", p->targets[r],
-              (long long)r, (long long)p->columns);
-    thread_pool_run(context->pool, divide_up(p->rows, rows_per_task(p->columns)), row_task, (void *)p);
+    for (int64_t r = 0; p->groups && r < p->rows; r++)
+        if (p->groups[r] >= p->group_count) {
+            cpu_fault(context, "cross_entropy: group of row %lld is %d, outside 0..%lld", (long long)r,
+                      (int)p->groups[r], (long long)p->group_count - 1);
+            return STATUS_OK;
+        }
+    thread_pool_run(context->pool, divide_up(p->rows, rows_per_task(p->columns)), row_task, &work);
+    if (p->group_sums)
+        sum_groups(&work);
     return STATUS_OK;
 }

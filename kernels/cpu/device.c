@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { ALIGNMENT = 256, HUGE_PAGE = 2 << 20, COPY_TASK_BYTES = 1 << 20 };
+enum { HUGE_PAGE = 2 << 20 };
 
 static void describe(struct cpu_libraries *libraries)
 {
@@ -75,6 +75,7 @@ void cpu_close(struct device_context *context)
     if (libraries) {
         onednn_destroy(libraries->onednn);
         free(libraries->scratch);
+        free(libraries->blocks);
     }
     free(libraries);
     context->libraries = NULL;
@@ -84,74 +85,4 @@ const char *cpu_describe(const struct device_context *context)
 {
     const struct cpu_libraries *libraries = context->libraries;
     return libraries ? libraries->description : "no context";
-}
-
-enum status cpu_allocate(const struct device_context *context, size_t bytes, void **memory)
-{
-    CHECK(memory, "allocate: no place for the address");
-    *memory = NULL;
-    size_t alignment = bytes >= HUGE_PAGE ? HUGE_PAGE : ALIGNMENT;
-    CHECK(bytes <= SIZE_MAX - HUGE_PAGE, "allocate: %zu bytes", bytes);
-    size_t rounded = bytes ? (bytes + alignment - 1) / alignment * alignment : alignment;
-    void *block = aligned_alloc(alignment, rounded);
-    CHECK(block, "no memory: %zu bytes were asked for", bytes);
-    if (alignment == HUGE_PAGE)
-        (void)madvise(block, rounded, MADV_HUGEPAGE); /* a wish: rows far apart then need few page table entries */
-    enum status result = cpu_fill_zero(context, block, rounded);
-    if (result != STATUS_OK) {
-        free(block);
-        return result;
-    }
-    *memory = block;
-    return STATUS_OK;
-}
-
-void cpu_release(const struct device_context *context, void *memory)
-{
-    (void)context;
-    free(memory);
-}
-
-struct copy_task {
-    char *destination;
-    const char *source; /* NULL: zeros */
-    size_t bytes;
-};
-
-static void copy_task(void *argument, int64_t task, int worker)
-{
-    (void)worker;
-    const struct copy_task *p = argument;
-    size_t start = (size_t)task * COPY_TASK_BYTES;
-    size_t count = p->bytes - start < COPY_TASK_BYTES ? p->bytes - start : COPY_TASK_BYTES;
-    if (p->source)
-        memcpy(p->destination + start, p->source + start, count);
-    else
-        memset(p->destination + start, 0, count);
-}
-
-enum status cpu_copy(const struct device_context *context, void *destination, const void *source, size_t bytes)
-{
-    if (bytes == 0)
-        return STATUS_OK;
-    CHECK(context && destination && source, "copy: a null pointer for %zu bytes", bytes);
-    struct copy_task tasks = {destination, source, bytes};
-    thread_pool_run(context->pool, (int64_t)((bytes + COPY_TASK_BYTES - 1) / COPY_TASK_BYTES), copy_task, &tasks);
-    return STATUS_OK;
-}
-
-enum status cpu_fill_zero(const struct device_context *context, void *memory, size_t bytes)
-{
-    if (bytes == 0)
-        return STATUS_OK;
-    CHECK(context && memory, "fill_zero: a null pointer for %zu bytes", bytes);
-    struct copy_task tasks = {memory, NULL, bytes};
-    thread_pool_run(context->pool, (int64_t)((bytes + COPY_TASK_BYTES - 1) / COPY_TASK_BYTES), copy_task, &tasks);
-    return STATUS_OK;
-}
-
-enum status cpu_synchronize(const struct device_context *context)
-{
-    (void)context; /* every operation has ended when it returns */
-    return STATUS_OK;
 }

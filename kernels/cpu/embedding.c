@@ -1,13 +1,7 @@
+/* The embedding table read and added to. Backward takes the tokens sorted by id, because a backend without a cheap
+ * order of additions (a GPU) needs it so; the sum of a row is the one of the tokens in their own order. */
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/vector.h"
-
-static enum status check_ids(const int32_t *ids, int64_t tokens, int64_t rows, const char *operation)
-{
-    for (int64_t n = 0; n < tokens; n++)
-        CHECK(ids[n] >= 0 && ids[n] < rows, "%s: id %d of token %lld is outside the table of %lld rows", operation,
-              ids[n], (long long)n, (long long)rows);
-    return STATUS_OK;
-}
 
 static void forward_task(void *argument, int64_t task, int worker)
 {
@@ -22,20 +16,13 @@ static void forward_task(void *argument, int64_t task, int worker)
 
 enum status cpu_embedding_forward(const struct device_context *context, const struct embedding_forward *p)
 {
-    CHECK(context && p, "embedding_forward: a null pointer");
-    CHECK(p->tokens >= 0 && p->channels > 0 && p->rows > 0, "embedding_forward: %lld tokens, %lld channels, %lld rows",
-          (long long)p->tokens, (long long)p->channels, (long long)p->rows);
-    CHECK(is_compute_type(p->type), "embedding_forward: type %d", (int)p->type);
-    if (p->tokens == 0)
-        return STATUS_OK;
-    CHECK(p->ids && p->table && p->output, "embedding_forward: a null array");
-    enum status result = check_ids(p->ids, p->tokens, p->rows, "embedding_forward");
-    if (result == STATUS_OK)
+    if (cpu_indices_fit(context, "embedding_forward", "id", p->ids, p->tokens, 0, p->rows))
         thread_pool_run(context->pool, divide_up(p->tokens, rows_per_task(p->channels)), forward_task, (void *)p);
-    return result;
+    return STATUS_OK;
 }
 
-/* A task owns a strip of columns, so that two tokens with one id never meet. */
+/* A task owns a strip of columns, so that two tokens with one id never meet. Sorted by id, a row of the table stays in
+ * the cache until all of its tokens are added. */
 enum { STRIP = 64 };
 
 static void backward_task(void *argument, int64_t task, int worker)
@@ -43,7 +30,8 @@ static void backward_task(void *argument, int64_t task, int worker)
     (void)worker;
     const struct embedding_backward *p = argument;
     int64_t start = task * STRIP, end = minimum(p->channels, start + STRIP);
-    for (int64_t n = 0; n < p->tokens; n++) {
+    for (int64_t i = 0; i < p->tokens; i++) {
+        int64_t n = p->order[i];
         float *row = p->grad_table + p->ids[n] * p->channels;
         const void *gradient = element(p->grad_output, n * p->channels, p->type);
         for (int64_t c = start; c < end; c += LANES) {
@@ -56,15 +44,8 @@ static void backward_task(void *argument, int64_t task, int worker)
 
 enum status cpu_embedding_backward(const struct device_context *context, const struct embedding_backward *p)
 {
-    CHECK(context && p, "embedding_backward: a null pointer");
-    CHECK(p->tokens >= 0 && p->channels > 0 && p->rows > 0, "embedding_backward: %lld tokens, %lld channels, %lld rows",
-          (long long)p->tokens, (long long)p->channels, (long long)p->rows);
-    CHECK(is_compute_type(p->type), "embedding_backward: type %d", (int)p->type);
-    if (p->tokens == 0)
-        return STATUS_OK;
-    CHECK(p->ids && p->grad_table && p->grad_output, "embedding_backward: a null array");
-    enum status result = check_ids(p->ids, p->tokens, p->rows, "embedding_backward");
-    if (result == STATUS_OK)
+    if (cpu_indices_fit(context, "embedding_backward", "id", p->ids, p->tokens, 0, p->rows) &&
+        cpu_indices_fit(context, "embedding_backward", "place in the order", p->order, p->tokens, 0, p->tokens))
         thread_pool_run(context->pool, divide_up(p->channels, STRIP), backward_task, (void *)p);
-    return result;
+    return STATUS_OK;
 }

@@ -13,14 +13,19 @@ enum {
 /* What is added to the product, put into C first: then sgemm adds the product to it (beta 1). */
 static bool prepare_c(const struct matmul *p, const struct matmul_tile *tile)
 {
-    if (!p->addend)
+    if (!p->addend && !p->bias)
         return p->beta != 0;
+    const float *bias = p->bias ? (const float *)p->bias + tile->column : NULL;
     for (int64_t i = 0; i < tile->rows; i++) {
         int64_t index = tile->batch * p->c_batch_stride + (tile->row + i) * p->c_row_stride + tile->column;
-        const float *addend = (const float *)p->addend + index;
+        const float *addend = p->addend ? (const float *)p->addend + index : NULL;
         float *c = (float *)p->c + index;
-        for (int64_t j = 0; j < tile->columns; j++)
-            c[j] = p->beta != 0 ? c[j] + addend[j] : addend[j];
+        for (int64_t j = 0; j < tile->columns; j++) {
+            float start = p->beta != 0 ? c[j] : 0;
+            if (addend)
+                start = p->beta != 0 ? start + addend[j] : addend[j];
+            c[j] = bias ? start + bias[j] : start;
+        }
     }
     return true;
 }

@@ -149,7 +149,7 @@ static bool place_sum(const struct matmul_work *work, int64_t part, struct place
         at->sum = (float *)work->context->scratch + (part * p->m + at->tile.row) * at->sum_stride + at->tile.column;
         return false;
     }
-    if (p->c_type == DTYPE_F32 && p->alpha == 1 && !p->addend && at->tile.columns % 8 == 0) {
+    if (p->c_type == DTYPE_F32 && p->alpha == 1 && !p->addend && !p->bias && at->tile.columns % 8 == 0) {
         at->sum_stride = p->c_row_stride;
         at->sum = element_of(
             p->c, at->tile.batch * p->c_batch_stride + at->tile.row * p->c_row_stride + at->tile.column, DTYPE_F32);

@@ -37,13 +37,16 @@ const void *matmul_b(const struct matmul *p, int64_t batch, int64_t depth, int64
     return element(p->b, batch * p->b_batch_stride + index, p->b_type);
 }
 
-INLINE void finish_lanes(const struct matmul *p, int64_t index, const float *sum, int64_t count, enum dtype type)
+INLINE void finish_lanes(const struct matmul *p, int64_t index, int64_t column, const float *sum, int64_t count,
+                         enum dtype type)
 {
     vector v = vector_load(sum, 0, count, DTYPE_F32) * p->alpha;
     if (p->beta != 0)
         v += vector_load(p->c, index, count, type);
     if (p->addend)
         v += vector_load(p->addend, index, count, type);
+    if (p->bias)
+        v += vector_load(p->bias, column, count, type);
     vector_store(p->c, index, count, type, v);
 }
 
@@ -51,10 +54,11 @@ void matmul_finish(const struct matmul *p, const struct matmul_tile *tile, const
 {
     for (int64_t i = 0; i < tile->rows; i++)
         for (int64_t j = 0; j < tile->columns; j += LANES) {
-            int64_t index = tile->batch * p->c_batch_stride + (tile->row + i) * p->c_row_stride + tile->column + j;
+            int64_t column = tile->column + j, count = minimum(LANES, tile->columns - j);
+            int64_t index = tile->batch * p->c_batch_stride + (tile->row + i) * p->c_row_stride + column;
             if (p->c_type == DTYPE_F32)
-                finish_lanes(p, index, sum + i * stride + j, minimum(LANES, tile->columns - j), DTYPE_F32);
+                finish_lanes(p, index, column, sum + i * stride + j, count, DTYPE_F32);
             else
-                finish_lanes(p, index, sum + i * stride + j, minimum(LANES, tile->columns - j), DTYPE_BF16);
+                finish_lanes(p, index, column, sum + i * stride + j, count, DTYPE_BF16);
         }
 }

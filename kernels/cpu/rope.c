@@ -1,3 +1,5 @@
+/* Rotary positions. The tables of cosines and sines are made once by the model, in double: an angle per pair and position
+ * costs more to compute than to read. Cached generation rotates and stores in one pass over what the products left. */
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/vector.h"
 
@@ -19,41 +21,61 @@ INLINE void rotate_head(void *x, int64_t half, const float *cosine, const float 
         rotate(x, i, half - i, half, cosine, sine, sign, type);
 }
 
+/* Rotates all heads of one token in place. */
+static void rotate_token(void *x, int64_t heads, int64_t head_size, const float *cosine, const float *sine, float sign,
+                         enum dtype type)
+{
+    for (int64_t h = 0; h < heads; h++) {
+        void *head = element_of(x, h * head_size, type);
+        if (type == DTYPE_F32)
+            rotate_head(head, head_size / 2, cosine, sine, sign, DTYPE_F32);
+        else
+            rotate_head(head, head_size / 2, cosine, sine, sign, DTYPE_BF16);
+    }
+}
+
 static void rope_task(void *argument, int64_t task, int worker)
 {
     (void)worker;
     const struct rope *p = argument;
     int64_t half = p->head_size / 2, rows = rows_per_task(p->heads * p->head_size);
     int64_t end = minimum(p->tokens, (task + 1) * rows);
-    float sign = (float)p->direction;
-    for (int64_t n = task * rows; n < end; n++) {
-        const float *cosine = p->cosine + p->positions[n] * half, *sine = p->sine + p->positions[n] * half;
-        for (int64_t h = 0; h < p->heads; h++) {
-            void *x = element_of(p->x, n * p->row_stride + h * p->head_size, p->type);
-            if (p->type == DTYPE_F32)
-                rotate_head(x, half, cosine, sine, sign, DTYPE_F32);
-            else
-                rotate_head(x, half, cosine, sine, sign, DTYPE_BF16);
-        }
-    }
+    for (int64_t n = task * rows; n < end; n++)
+        rotate_token(element_of(p->x, n * p->row_stride, p->type), p->heads, p->head_size,
+                     p->cosine + p->positions[n] * half, p->sine + p->positions[n] * half, (float)p->direction,
+                     p->type);
 }
 
 enum status cpu_rope(const struct device_context *context, const struct rope *p)
 {
-    CHECK(context && p, "rope: a null pointer");
-    CHECK(p->tokens >= 0 && p->heads > 0 && p->head_size > 0 && p->head_size % 2 == 0,
-          "rope: %lld tokens, %lld heads of %lld", (long long)p->tokens, (long long)p->heads, (long long)p->head_size);
-    CHECK(p->direction == 1 || p->direction == -1, "rope: direction %d", p->direction);
-    CHECK(p->row_stride >= p->heads * p->head_size, "rope: a row stride of %lld for %lld heads of %lld",
-          (long long)p->row_stride, (long long)p->heads, (long long)p->head_size);
-    CHECK(is_compute_type(p->type), "rope: type %d", (int)p->type);
-    if (p->tokens == 0)
-        return STATUS_OK;
-    CHECK(p->x && p->positions && p->cosine && p->sine, "rope: a null array");
-    for (int64_t n = 0; n < p->tokens; n++)
-        CHECK(p->positions[n] >= 0 && p->positions[n] < p->table_positions,
-              "rope: position %d of token %lld is outside the table of %lld", p->positions[n], (long long)n,
-              (long long)p->table_positions);
-    thread_pool_run(context->pool, divide_up(p->tokens, rows_per_task(p->heads * p->head_size)), rope_task, (void *)p);
+    if (cpu_indices_fit(context, "rope", "position", p->positions, p->tokens, 0, p->table_positions))
+        thread_pool_run(context->pool, divide_up(p->tokens, rows_per_task(p->heads * p->head_size)), rope_task,
+                        (void *)p);
+    return STATUS_OK;
+}
+
+static void append_task(void *argument, int64_t task, int worker)
+{
+    (void)worker;
+    const struct rope_append *p = argument;
+    int64_t half = p->head_size / 2, width = 2 * p->kv_heads * p->head_size;
+    int64_t rows = rows_per_task(p->heads * p->head_size + width), end = minimum(p->tokens, (task + 1) * rows);
+    for (int64_t n = task * rows; n < end; n++) {
+        const float *cosine = p->cosine + p->positions[n] * half, *sine = p->sine + p->positions[n] * half;
+        void *place = element_of(p->cache.memory, p->rows[n] * p->cache.row_stride + p->positions[n] * width, p->type);
+        memcpy(place, element(p->key_value, n * p->key_value_row_stride, p->type), (size_t)width * dtype_size(p->type));
+        rotate_token(place, p->kv_heads, p->head_size, cosine, sine, 1, p->type);
+        rotate_token(element_of(p->query, n * p->query_row_stride, p->type), p->heads, p->head_size, cosine, sine, 1,
+                     p->type);
+    }
+}
+
+enum status cpu_rope_append(const struct device_context *context, const struct rope_append *p)
+{
+    int64_t positions = minimum(p->cache.capacity, p->table_positions);
+    int64_t width = p->heads * p->head_size + 2 * p->kv_heads * p->head_size;
+    if (cpu_indices_fit(context, "rope_append", "position", p->positions, p->tokens, 0, positions) &&
+        cpu_indices_fit(context, "rope_append", "row", p->rows, p->tokens, 0, p->cache.rows))
+        thread_pool_run(context->pool, divide_up(p->tokens, rows_per_task(width)), append_task, (void *)p);
     return STATUS_OK;
 }

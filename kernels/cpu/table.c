@@ -1,16 +1,112 @@
-#include "kernels/cpu/cpu.h"
+/* The CPU's table. Work is done when a call returns, so queues, events and pinned memory need nothing: a copy is over at
+ * once, and an event marks the past. Arguments, context and scratch are checked here, once for all operations. */
+#include "kernels/cpu/context.h"
 
 #include <cblas.h>
 #include <pthread.h>
+#include <stdlib.h>
 
-static enum status copy_to_device(const struct device_context *context, void *device, const void *host, size_t bytes)
+#define CHECKED_OPERATION(name)                                                                                        \
+    static enum status run_##name(const struct device_context *context, const struct name *p)                          \
+    {                                                                                                                  \
+        CHECK(context &&p, #name ": a null pointer");                                                                  \
+        enum status result = cpu_check_context(context, #name);                                                        \
+        if (result == STATUS_OK)                                                                                       \
+            result = check_##name(p);                                                                                  \
+        if (result == STATUS_OK)                                                                                       \
+            result = cpu_check_scratch(context, cpu_##name##_scratch_size(p), #name);                                  \
+        return result == STATUS_OK ? cpu_##name(context, p) : result;                                                  \
+    }
+KERNEL_OPERATIONS(CHECKED_OPERATION)
+#undef CHECKED_OPERATION
+
+/* Operations whose tiles live in the threads' scratch, or that need none. */
+#define NO_SCRATCH(name)                                                                                               \
+    size_t cpu_##name##_scratch_size(const struct name *p)                                                             \
+    {                                                                                                                  \
+        (void)p;                                                                                                       \
+        return 0;                                                                                                      \
+    }
+NO_SCRATCH(embedding_forward)
+NO_SCRATCH(embedding_backward)
+NO_SCRATCH(rmsnorm_forward)
+NO_SCRATCH(rope)
+NO_SCRATCH(rope_append)
+NO_SCRATCH(attention_forward)
+NO_SCRATCH(attention_decode)
+NO_SCRATCH(swiglu_forward)
+NO_SCRATCH(swiglu_backward)
+NO_SCRATCH(convert)
+NO_SCRATCH(clip_scale)
+NO_SCRATCH(adamw)
+#undef NO_SCRATCH
+
+static enum status allocate_host(const struct device_context *context, size_t bytes, void **memory)
 {
+    CHECK(context && memory, "allocate_host: a null pointer");
+    *memory = calloc(1, bytes ? bytes : 1);
+    CHECK(*memory, "no memory: %zu bytes were asked for", bytes);
+    return STATUS_OK;
+}
+
+static void release_host(const struct device_context *context, void *memory)
+{
+    (void)context;
+    free(memory);
+}
+
+static enum status copy_to_device(const struct device_context *context, enum device_queue queue, void *device,
+                                  const void *host, size_t bytes)
+{
+    (void)queue;
     return cpu_copy(context, device, host, bytes);
 }
 
-static enum status copy_to_host(const struct device_context *context, void *host, const void *device, size_t bytes)
+static enum status copy_to_host(const struct device_context *context, enum device_queue queue, void *host,
+                                const void *device, size_t bytes)
 {
+    (void)queue;
     return cpu_copy(context, host, device, bytes);
+}
+
+struct device_event {
+    char unused;
+};
+
+static enum status event_create(const struct device_context *context, struct device_event **event)
+{
+    CHECK(context && event, "event_create: a null pointer");
+    *event = malloc(sizeof **event);
+    CHECK(*event, "no memory for an event");
+    return STATUS_OK;
+}
+
+static void event_destroy(const struct device_context *context, struct device_event *event)
+{
+    (void)context;
+    free(event);
+}
+
+static enum status mark_queue(const struct device_context *context, enum device_queue queue, struct device_event *event)
+{
+    CHECK(context && event && queue < QUEUE_COUNT, "event: a null pointer or an unknown queue");
+    return STATUS_OK;
+}
+
+static enum status synchronize(const struct device_context *context)
+{
+    enum status result = cpu_check_context(context, "synchronize");
+    if (result != STATUS_OK)
+        return result;
+    const struct cpu_libraries *libraries = context->libraries;
+    CHECK(!*libraries->fault, "%s", libraries->fault);
+    return STATUS_OK;
+}
+
+static enum status event_wait(const struct device_context *context, struct device_event *event)
+{
+    CHECK(event, "event_wait: a null pointer");
+    return synchronize(context);
 }
 
 static const struct kernels table = {
@@ -19,32 +115,23 @@ static const struct kernels table = {
     .close = cpu_close,
     .allocate = cpu_allocate,
     .release = cpu_release,
+    .allocate_host = allocate_host,
+    .release_host = release_host,
+    .memory = cpu_memory,
     .copy_to_device = copy_to_device,
     .copy_to_host = copy_to_host,
     .copy = cpu_copy,
     .fill_zero = cpu_fill_zero,
-    .synchronize = cpu_synchronize,
-    .matmul = cpu_matmul,
-    .embedding_forward = cpu_embedding_forward,
-    .embedding_backward = cpu_embedding_backward,
-    .rmsnorm_forward = cpu_rmsnorm_forward,
-    .rmsnorm_backward = cpu_rmsnorm_backward,
-    .rope = cpu_rope,
-    .attention_forward = cpu_attention_forward,
-    .attention_backward = cpu_attention_backward,
-    .swiglu_forward = cpu_swiglu_forward,
-    .swiglu_backward = cpu_swiglu_backward,
-    .cross_entropy = cpu_cross_entropy,
-    .convert = cpu_convert,
-    .squared_norm = cpu_squared_norm,
-    .clip_scale = cpu_clip_scale,
-    .adamw = cpu_adamw,
-    .matmul_scratch_size = cpu_matmul_scratch_size,
-    .rmsnorm_backward_scratch_size = cpu_rmsnorm_backward_scratch_size,
-    .attention_forward_scratch_size = cpu_attention_forward_scratch_size,
-    .attention_backward_scratch_size = cpu_attention_backward_scratch_size,
-    .squared_norm_scratch_size = cpu_squared_norm_scratch_size,
-    .describe = cpu_describe,
+    .event_create = event_create,
+    .event_destroy = event_destroy,
+    .event_record = mark_queue,
+    .queue_wait = mark_queue,
+    .event_wait = event_wait,
+    .synchronize = synchronize,
+#define MEMBER(name) .name = run_##name, .name##_scratch_size = cpu_##name##_scratch_size,
+    KERNEL_OPERATIONS(MEMBER)
+#undef MEMBER
+        .describe = cpu_describe,
 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;

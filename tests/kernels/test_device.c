@@ -23,7 +23,7 @@ static void memory_is_zeroed_and_aligned(void **state)
             unsigned char *host = guarded_allocate(sizes[s]), *device = guarded_allocate(sizes[s]);
             for (size_t i = 0; i < sizes[s]; i++)
                 host[i] = (unsigned char)(i * 31 + i / 257);
-            assert_ok(kernels->copy_to_device(context, device, host, sizes[s]));
+            assert_ok(kernels->copy_to_device(context, QUEUE_COMPUTE, device, host, sizes[s]));
             assert_ok(kernels->copy(context, memory, device, sizes[s]));
             assert_ok(kernels->fill_zero(context, device, sizes[s]));
             for (size_t i = 0; i < sizes[s]; i++)

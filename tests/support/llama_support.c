@@ -62,7 +62,7 @@ void llama_fixture_weights(struct llama_fixture *fixture, uint64_t seed, double 
             values[j] = (float)(view->rank == 1 ? 1 + 0.1 * value : value * std);
         }
         dtype_from_float(converted, model->dtype, values, view->count);
-        assert_ok(model->kernels->copy_to_device(&fixture->context,
+        assert_ok(model->kernels->copy_to_device(&fixture->context, QUEUE_COMPUTE,
                                                  (unsigned char *)model->weights + (size_t)view->offset * size,
                                                  converted, (size_t)view->count * size));
         assert_ok(model->kernels->synchronize(&fixture->context));

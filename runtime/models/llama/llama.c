@@ -200,8 +200,8 @@ static enum status make_rope_tables(struct llama *model)
     model->rope_cosine = memory;
     TRY(model->kernels->allocate(model->context, bytes, &memory));
     model->rope_sine = memory;
-    TRY(model->kernels->copy_to_device(model->context, model->rope_cosine, cosine, bytes));
-    TRY(model->kernels->copy_to_device(model->context, model->rope_sine, sine, bytes));
+    TRY(model->kernels->copy_to_device(model->context, QUEUE_COMPUTE, model->rope_cosine, cosine, bytes));
+    TRY(model->kernels->copy_to_device(model->context, QUEUE_COMPUTE, model->rope_sine, sine, bytes));
     TRY(model->kernels->synchronize(model->context));
 fail:
     free(cosine);

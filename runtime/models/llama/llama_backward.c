@@ -150,6 +150,7 @@ static enum status run_backward(struct llama_run *run, const struct llama_bucket
                                                      .channels = config->hidden_size,
                                                      .rows = config->vocabulary_size,
                                                      .ids = run->ids,
+                                                     .order = run->order,
                                                      .grad_output = grad_x,
                                                      .grad_table = run->gradients + run->offsets.embedding,
                                                      .type = model->dtype}));

@@ -210,8 +210,8 @@ static enum status write_shard(const struct llama *model, struct atomic_director
             .name = view->name, .type = model->dtype, .rank = view->rank, .bytes = view_bytes(model, view)};
         memcpy(info->shape, view->shape, sizeof view->shape);
         data[count++] = end;
-        TRY(model->kernels->copy_to_host(model->context, end, llama_at(model->weights, model->dtype, view->offset),
-                                         (size_t)info->bytes));
+        TRY(model->kernels->copy_to_host(model->context, QUEUE_COMPUTE, end,
+                                         llama_at(model->weights, model->dtype, view->offset), (size_t)info->bytes));
         end += info->bytes;
     }
     TRY(model->kernels->synchronize(model->context));

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 
 /* ---- the batch ---- */
 
@@ -56,6 +57,23 @@ static enum status check_batch(const struct llama *model, const struct llama_wor
     return STATUS_OK;
 }
 
+/* The tokens sorted by id, those of one id in their own order: a counting sort. */
+static enum status sort_tokens(const struct llama_batch *batch, int64_t vocabulary, int32_t *order)
+{
+    int64_t tokens = batch->rows * batch->length;
+    int32_t *places = calloc((size_t)vocabulary + 1, sizeof *places);
+    if (!places)
+        return status_set(STATUS_INTERNAL, "no memory to sort %" PRId64 " tokens", tokens);
+    for (int64_t i = 0; i < tokens; i++)
+        places[batch->ids[i] + 1]++;
+    for (int64_t id = 0; id < vocabulary; id++)
+        places[id + 1] += places[id];
+    for (int64_t i = 0; i < tokens; i++)
+        order[places[batch->ids[i]]++] = (int32_t)i;
+    free(places);
+    return STATUS_OK;
+}
+
 static enum status upload(struct llama_run *run, const struct llama_buffer *buffer, const int32_t *host,
                           const int32_t **device)
 {
@@ -64,7 +82,8 @@ static enum status upload(struct llama_run *run, const struct llama_buffer *buff
         return STATUS_OK;
     void *memory = llama_buffer(run->workspace, buffer, 0);
     *device = memory;
-    return run->model->kernels->copy_to_device(run->model->context, memory, host, (size_t)run->tokens * sizeof *host);
+    return run->model->kernels->copy_to_device(run->model->context, QUEUE_COMPUTE, memory, host,
+                                               (size_t)run->tokens * sizeof *host);
 }
 
 enum status llama_run_begin(struct llama *model, struct llama_workspace *workspace, const struct llama_batch *batch,
@@ -82,6 +101,10 @@ enum status llama_run_begin(struct llama *model, struct llama_workspace *workspa
     TRY(upload(run, &plan->targets, batch->targets, &run->targets));
     TRY(upload(run, &plan->starts, batch->starts, &run->starts));
     TRY(upload(run, &plan->positions, workspace->positions, &run->positions));
+    if (workspace->backward) {
+        TRY(sort_tokens(batch, model->config.vocabulary_size, workspace->order));
+        TRY(upload(run, &plan->order, workspace->order, &run->order));
+    }
 fail:
     return result;
 }
@@ -227,7 +250,7 @@ static enum status chunk_logits(struct llama_run *run, int64_t first, int64_t ro
                                                .output_type = DTYPE_F32});
 }
 
-/* From the gradient of the chunk's logits, which lie in f32 where they were: the head's and its input's. */
+/* From the gradient of the chunk's logits: the head's and its input's. */
 static enum status chunk_backward(struct llama_run *run, int64_t first, int64_t rows)
 {
     enum status result = STATUS_OK;
@@ -236,13 +259,6 @@ static enum status chunk_backward(struct llama_run *run, int64_t first, int64_t 
     const struct llama_activations *plan = &workspace->activations;
     int64_t hidden = model->config.hidden_size, vocabulary = model->config.vocabulary_size;
     void *grad_logits = llama_buffer(workspace, &plan->grad_logits, 0);
-    if (model->dtype != DTYPE_F32)
-        TRY(model->kernels->convert(model->context,
-                                    &(struct convert){.count = rows * vocabulary,
-                                                      .source = llama_buffer(workspace, &plan->logits, 0),
-                                                      .destination = grad_logits,
-                                                      .source_type = DTYPE_F32,
-                                                      .destination_type = model->dtype}));
     TRY(llama_linear_backward(
         model, &(struct llama_linear_backward){
                    .rows = rows,
@@ -267,15 +283,17 @@ enum status llama_run_head(struct llama_run *run)
     for (int64_t first = 0; first < run->tokens; first += plan->chunk) {
         int64_t rows = run->tokens - first < plan->chunk ? run->tokens - first : plan->chunk;
         TRY(chunk_logits(run, first, rows));
-        TRY(model->kernels->cross_entropy(model->context,
-                                          &(struct cross_entropy){.rows = rows,
-                                                                  .columns = model->config.vocabulary_size,
-                                                                  .logits = llama_buffer(workspace, &plan->logits, 0),
-                                                                  .targets = run->targets + first,
-                                                                  .losses = losses + first,
-                                                                  .grad = run->gradients != NULL,
-                                                                  .grad_scale = run->loss_scale,
-                                                                  .type = DTYPE_F32}));
+        TRY(model->kernels->cross_entropy(
+            model->context,
+            &(struct cross_entropy){.rows = rows,
+                                    .columns = model->config.vocabulary_size,
+                                    .logits = llama_buffer(workspace, &plan->logits, 0),
+                                    .targets = run->targets + first,
+                                    .losses = losses + first,
+                                    .grad = run->gradients ? llama_buffer(workspace, &plan->grad_logits, 0) : NULL,
+                                    .grad_scale = run->loss_scale,
+                                    .type = DTYPE_F32,
+                                    .grad_type = run->gradients ? model->dtype : DTYPE_F32}));
         if (run->gradients)
             TRY(chunk_backward(run, first, rows));
     }
@@ -287,7 +305,7 @@ enum status llama_run_losses(struct llama_run *run, float *losses)
 {
     enum status result = STATUS_OK;
     struct llama *model = run->model;
-    TRY(model->kernels->copy_to_host(model->context, losses,
+    TRY(model->kernels->copy_to_host(model->context, QUEUE_COMPUTE, losses,
                                      llama_buffer(run->workspace, &run->workspace->activations.losses, 0),
                                      (size_t)run->tokens * sizeof *losses));
     TRY(model->kernels->synchronize(model->context));
@@ -321,7 +339,7 @@ enum status llama_logits(struct llama *model, struct llama_workspace *workspace,
     for (int64_t first = 0; first < run.tokens; first += chunk) {
         int64_t rows = run.tokens - first < chunk ? run.tokens - first : chunk;
         TRY(chunk_logits(&run, first, rows));
-        TRY(model->kernels->copy_to_host(model->context, logits + first * vocabulary,
+        TRY(model->kernels->copy_to_host(model->context, QUEUE_COMPUTE, logits + first * vocabulary,
                                          llama_buffer(workspace, &workspace->activations.logits, 0),
                                          (size_t)(rows * vocabulary) * sizeof *logits));
     }

@@ -15,8 +15,8 @@ enum status llama_store_weights(struct llama *model, int64_t offset, const float
     const struct kernels *kernels = model->kernels;
     size_t size = dtype_size(model->dtype);
     if (model->dtype == DTYPE_F32)
-        return kernels->copy_to_device(model->context, llama_at(model->weights, DTYPE_F32, offset), values,
-                                       (size_t)count * size);
+        return kernels->copy_to_device(model->context, QUEUE_COMPUTE, llama_at(model->weights, DTYPE_F32, offset),
+                                       values, (size_t)count * size);
     enum status result = STATUS_OK;
     void *converted = malloc((size_t)(count < STEP ? count : STEP) * size);
     if (!converted)
@@ -24,7 +24,8 @@ enum status llama_store_weights(struct llama *model, int64_t offset, const float
     for (int64_t done = 0; done < count; done += STEP) {
         int64_t step = count - done < STEP ? count - done : STEP;
         dtype_from_float(converted, model->dtype, values + done, step);
-        TRY(kernels->copy_to_device(model->context, llama_at(model->weights, model->dtype, offset + done), converted,
+        TRY(kernels->copy_to_device(model->context, QUEUE_COMPUTE,
+                                    llama_at(model->weights, model->dtype, offset + done), converted,
                                     (size_t)step * size));
         TRY(kernels->synchronize(model->context));
     }

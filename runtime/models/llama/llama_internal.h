@@ -87,8 +87,8 @@ struct llama_activations {
     struct llama_buffer logits, grad_logits; /* [chunk][V] f32 and, where the model's type is not F32, in that type */
     struct llama_buffer grad_x, grad_input;  /* [N][C] */
     struct llama_buffer grad_wide;           /* [N][max(I, (H+2G)D + HD)] */
-    struct llama_buffer ids, targets, starts, positions, losses; /* [N] */
-    int64_t chunk;                                               /* rows of the head that are computed at a time */
+    struct llama_buffer ids, targets, starts, positions, order, losses; /* [N] */
+    int64_t chunk; /* rows of the head that are computed at a time */
 };
 
 struct llama_workspace {
@@ -99,6 +99,7 @@ struct llama_workspace {
     struct llama_activations activations;
     unsigned char *memory; /* device */
     int32_t *positions;    /* host, [tokens] */
+    int32_t *order;        /* host, [tokens] */
 };
 
 static inline void *llama_buffer(const struct llama_workspace *workspace, const struct llama_buffer *buffer,
@@ -115,8 +116,8 @@ struct llama_run {
     struct llama_workspace *workspace;
     struct llama_offsets offsets;
     int64_t rows, length, tokens;
-    const int32_t *ids, *targets, *starts, *positions; /* device; starts NULL: whole rows */
-    float *gradients;                                  /* NULL: forward alone */
+    const int32_t *ids, *targets, *starts, *positions, *order; /* device; starts NULL: whole rows */
+    float *gradients;                                          /* NULL: forward alone */
     float loss_scale;
 };
 

@@ -318,7 +318,7 @@ static enum status pass_logits(struct llama_session *session, int64_t first, int
                                             .weight = llama_at(model->weights, model->dtype, session->offsets.head),
                                             .output = session->logits,
                                             .output_type = DTYPE_F32}));
-    TRY(model->kernels->copy_to_host(model->context, logits, session->logits,
+    TRY(model->kernels->copy_to_host(model->context, QUEUE_COMPUTE, logits, session->logits,
                                      (size_t)(count * vocabulary) * sizeof *logits));
 fail:
     return result;
@@ -345,7 +345,7 @@ static enum status check_room(const struct llama_session *session, int64_t row, 
 static enum status upload(struct llama_session *session, int32_t *device, const int32_t *host, int64_t count)
 {
     const struct llama *model = session->model;
-    return model->kernels->copy_to_device(model->context, device, host, (size_t)count * sizeof *host);
+    return model->kernels->copy_to_device(model->context, QUEUE_COMPUTE, device, host, (size_t)count * sizeof *host);
 }
 
 enum status llama_session_prefill(struct llama_session *session, int64_t row, const int32_t *ids, int64_t count,

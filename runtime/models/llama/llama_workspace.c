@@ -101,9 +101,9 @@ static enum status plan_activations(const struct llama_config *config, enum dtyp
         int64_t wide = attention > config->intermediate_size ? attention : config->intermediate_size;
         plan->grad_wide = plan_buffer(&planner, "gradient inside", tokens, wide, size, 1);
     }
-    struct llama_buffer *integers[] = {&plan->ids, &plan->targets, &plan->starts, &plan->positions};
-    static const char *const names[] = {"ids", "targets", "starts", "positions"};
-    for (int i = 0; i < 4; i++)
+    struct llama_buffer *integers[] = {&plan->ids, &plan->targets, &plan->starts, &plan->positions, &plan->order};
+    static const char *const names[] = {"ids", "targets", "starts", "positions", "order"};
+    for (int i = 0; i < (backward ? 5 : 4); i++)
         *integers[i] = plan_buffer(&planner, names[i], tokens, 1, sizeof(int32_t), 1);
     plan->losses = plan_buffer(&planner, "losses", tokens, 1, sizeof(float), 1);
     return planner.result;
@@ -132,7 +132,8 @@ enum status llama_workspace_create(struct llama *model, int64_t rows, int64_t le
                          &workspace->activations));
     workspace->tokens = rows * length;
     workspace->positions = malloc((size_t)workspace->tokens * sizeof *workspace->positions);
-    if (!workspace->positions)
+    workspace->order = malloc((size_t)workspace->tokens * sizeof *workspace->order);
+    if (!workspace->positions || !workspace->order)
         FAIL(STATUS_INTERNAL, "no memory for the positions of %" PRId64 " tokens", workspace->tokens);
     void *memory;
     TRY(model->kernels->allocate(model->context, (size_t)plan.total, &memory));
@@ -152,5 +153,6 @@ void llama_workspace_destroy(struct llama_workspace *workspace)
     if (workspace->memory)
         workspace->model->kernels->release(workspace->model->context, workspace->memory);
     free(workspace->positions);
+    free(workspace->order);
     free(workspace);
 }

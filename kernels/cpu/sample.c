@@ -1,0 +1,149 @@
+/* One id per row of logits. The candidates that top-k leaves are found by selection rather than by sorting the whole
+ * vocabulary; their order, and so the id that a uniform number picks, is that of a full sort. */
+#include "kernels/cpu/cpu.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+struct candidate {
+    float logit;
+    int32_t id;
+};
+
+/* A row's part of the scratch. */
+struct room {
+    struct candidate *candidates; /* [V] */
+    double *weights;              /* [V] */
+};
+
+size_t cpu_sample_scratch_size(const struct sample *p)
+{
+    if (p->rows <= 0 || p->columns <= 0 || p->temperature == 0)
+        return 0;
+    return (size_t)(p->rows * p->columns) * (sizeof(double) + sizeof(struct candidate));
+}
+
+/* Largest logit first; equal ones by id, so that the order is one and the same everywhere. */
+static int compare(const void *a, const void *b)
+{
+    const struct candidate *x = a, *y = b;
+    if (x->logit != y->logit)
+        return x->logit < y->logit ? 1 : -1;
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+/* Sinks the first of `count` candidates into a heap whose root comes last in the order. */
+static void sink(struct candidate *heap, int64_t count, int64_t at)
+{
+    for (;;) {
+        int64_t last = at, left = 2 * at + 1;
+        for (int64_t child = left; child < count && child <= left + 1; child++)
+            if (compare(&heap[child], &heap[last]) > 0)
+                last = child;
+        if (last == at)
+            return;
+        struct candidate moved = heap[at];
+        heap[at] = heap[last];
+        heap[last] = moved;
+        at = last;
+    }
+}
+
+/* The first `kept` candidates of the order, sorted, at the front. */
+static void select_first(struct candidate *candidates, int64_t count, int64_t kept)
+{
+    if (kept < count) {
+        for (int64_t i = kept / 2 - 1; i >= 0; i--)
+            sink(candidates, kept, i);
+        for (int64_t i = kept; i < count; i++)
+            if (compare(&candidates[i], &candidates[0]) < 0) {
+                candidates[0] = candidates[i];
+                sink(candidates, kept, 0);
+            }
+    }
+    qsort(candidates, (size_t)kept, sizeof *candidates, compare);
+}
+
+/* How many of the sorted candidates remain after top-p; fills their weights and *total. */
+static int64_t truncate_candidates(const struct sample *p, const struct room *room, int64_t count, double *total)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < count; i++) {
+        double difference = (double)room->candidates[i].logit - (double)room->candidates[0].logit;
+        room->weights[i] = exp(difference / p->temperature);
+        sum += room->weights[i];
+    }
+    /* The smallest set whose mass reaches top_p. */
+    double kept = 0;
+    int64_t remaining = 0;
+    while (remaining < count && (remaining == 0 || kept < p->top_p * sum))
+        kept += room->weights[remaining++];
+    *total = kept;
+    return remaining;
+}
+
+/* The first of the largest allowed logits; -1 when one is NaN or plus infinity, or none is finite. */
+static int32_t best_allowed(const float *logits, const uint8_t *allowed, int64_t columns)
+{
+    int32_t best = -1;
+    for (int64_t id = 0; id < columns; id++) {
+        if (!allowed[id])
+            continue;
+        if (isnan(logits[id]) || logits[id] == INFINITY)
+            return -1;
+        if (!isinf(logits[id]) && (best < 0 || logits[id] > logits[best]))
+            best = (int32_t)id;
+    }
+    return best;
+}
+
+static int32_t pick(const struct sample *p, int64_t r, const struct room *room)
+{
+    const float *logits = p->logits + r * p->row_stride;
+    const uint8_t *allowed = p->masks + p->mask_rows[r] * p->columns;
+    int32_t best = best_allowed(logits, allowed, p->columns);
+    if (best < 0 || p->temperature == 0)
+        return best;
+    int64_t count = 0;
+    for (int64_t id = 0; id < p->columns; id++)
+        if (allowed[id] && !isinf(logits[id]))
+            room->candidates[count++] = (struct candidate){logits[id], (int32_t)id};
+    int64_t kept = p->top_k > 0 && p->top_k < count ? p->top_k : count;
+    select_first(room->candidates, count, kept);
+    double total = 0;
+    kept = truncate_candidates(p, room, kept, &total);
+    double point = p->uniforms[r] * total;
+    for (int64_t i = 0; i < kept; i++) {
+        point -= room->weights[i];
+        if (point < 0)
+            return room->candidates[i].id;
+    }
+    return room->candidates[kept - 1].id;
+}
+
+struct work {
+    const struct device_context *context;
+    const struct sample *p;
+};
+
+static void row_task(void *argument, int64_t task, int worker)
+{
+    (void)worker;
+    const struct work *work = argument;
+    const struct sample *p = work->p;
+    struct room room = {0};
+    if (p->temperature != 0) {
+        double *weights = work->context->scratch;
+        room.weights = weights + task * p->columns;
+        room.candidates = (struct candidate *)(void *)(weights + p->rows * p->columns) + task * p->columns;
+    }
+    p->ids[task] = pick(p, task, &room);
+}
+
+enum status cpu_sample(const struct device_context *context, const struct sample *p)
+{
+    struct work work = {context, p};
+    if (cpu_indices_fit(context, "sample", "mask", p->mask_rows, p->rows, 0, p->mask_count))
+        thread_pool_run(context->pool, p->rows, row_task, &work);
+    return STATUS_OK;
+}
