@@ -1,4 +1,4 @@
-#include "train/optimizer.h"
+#include "train/optimizer_internal.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -40,19 +40,6 @@ enum status optimizer_plan(const struct parameter_layout *layout, enum dtype dty
     if (ranks > 1)
         good = good && memory_plan_add(states, exchange_elements(layout, ranks) * 4, "exchange") >= 0;
     return good ? STATUS_OK : status_set(STATUS_INTERNAL, "the optimizer's sizes overflow");
-}
-
-/* A rank's slice of a bucket, in elements of the whole arena: begin, and the part of the count that lies inside the
- * bucket (the last ranks' slices may be short or empty). */
-static int64_t slice_begin(const struct optimizer *optimizer, int64_t bucket, int rank)
-{
-    return optimizer->model->layout.bucket_offsets[bucket] + rank * optimizer->slice_counts[bucket];
-}
-
-static int64_t slice_length(const struct optimizer *optimizer, int64_t bucket, int rank)
-{
-    int64_t left = optimizer->model->layout.bucket_offsets[bucket + 1] - slice_begin(optimizer, bucket, rank);
-    return left < 0 ? 0 : left < optimizer->slice_counts[bucket] ? left : optimizer->slice_counts[bucket];
 }
 
 static enum status allocate(const struct optimizer *optimizer, int64_t bytes, void *pointer)
@@ -311,48 +298,6 @@ enum status optimizer_update(struct optimizer *optimizer, double learning_rate, 
         TRY(update_bucket(optimizer, b, learning_rate, step));
     for (int64_t b = 0; b < layout->bucket_count && comm_size(optimizer->comm) > 1; b++)
         TRY(gather_weights(optimizer, b));
-fail:
-    return result;
-}
-
-static float *state_slices(struct optimizer *optimizer, int which)
-{
-    return which == 0 ? optimizer->first_moment : which == 1 ? optimizer->second_moment : optimizer->masters;
-}
-
-enum status optimizer_gather(struct optimizer *optimizer, int which, float *arena)
-{
-    enum status result = STATUS_OK;
-    const struct llama *model = optimizer->model;
-    const struct kernels *kernels = model->kernels;
-    int rank = comm_rank(optimizer->comm), ranks = comm_size(optimizer->comm);
-    for (int64_t b = 0; b < model->layout.bucket_count; b++) {
-        int64_t count = optimizer->slice_counts[b];
-        float *source = state_slices(optimizer, which) + optimizer->slice_starts[b];
-        if (ranks > 1) {
-            TRY(kernels->copy(model->context, optimizer->exchange + rank * count, source, (size_t)count * 4));
-            TRY(kernels->synchronize(model->context));
-            TRY(comm_all_gather(optimizer->comm, optimizer->exchange, count, DTYPE_F32));
-            source = optimizer->exchange;
-        }
-        if (arena) /* rank slices follow each other, so the bucket is one run of the exchange buffer */
-            TRY(kernels->copy_to_host(model->context, QUEUE_COMPUTE, arena + model->layout.bucket_offsets[b], source,
-                                      (size_t)bucket_size(&model->layout, b) * 4));
-    }
-    TRY(kernels->synchronize(model->context));
-fail:
-    return result;
-}
-
-enum status optimizer_scatter(struct optimizer *optimizer, int which, const float *arena)
-{
-    enum status result = STATUS_OK;
-    const struct llama *model = optimizer->model;
-    int rank = comm_rank(optimizer->comm);
-    for (int64_t b = 0; b < model->layout.bucket_count; b++)
-        TRY(model->kernels->copy_to_device(
-            model->context, QUEUE_COMPUTE, state_slices(optimizer, which) + optimizer->slice_starts[b],
-            arena + slice_begin(optimizer, b, rank), (size_t)slice_length(optimizer, b, rank) * 4));
 fail:
     return result;
 }

@@ -58,6 +58,13 @@ enum status optimizer_update(struct optimizer *optimizer, double learning_rate, 
 /* The states as whole arenas (host f32, layout.elements) for a checkpoint, gathered from all ranks; and back. `which`:
  * 0 first moment, 1 second moment, 2 masters. All ranks must call; NULL on ranks that do not want the result. */
 enum { OPTIMIZER_STATES = 3 };
+
+/* Elements [offset, offset + count) of a state, by their place in the whole arena; padding between tensors included.
+ * put takes the part that lies in this rank's slices from `values` (host; untouched until the next synchronize), and is no
+ * collective. get is one: all ranks call with the same range and a buffer for it, and all receive it. */
+enum status optimizer_put(struct optimizer *optimizer, int which, int64_t offset, const float *values, int64_t count);
+enum status optimizer_get(struct optimizer *optimizer, int which, int64_t offset, int64_t count, float *values);
+
 enum status optimizer_gather(struct optimizer *optimizer, int which, float *arena);
 enum status optimizer_scatter(struct optimizer *optimizer, int which, const float *arena);
 
