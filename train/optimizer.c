@@ -11,11 +11,6 @@ static int64_t slice_of(int64_t elements, int ranks)
     return ranks == 1 ? elements : (count + 127) / 128 * 128;
 }
 
-static int64_t bucket_size(const struct parameter_layout *layout, int64_t bucket)
-{
-    return layout->bucket_offsets[bucket + 1] - layout->bucket_offsets[bucket];
-}
-
 static int64_t exchange_elements(const struct parameter_layout *layout, int ranks)
 {
     int64_t largest = 0;

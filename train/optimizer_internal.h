@@ -4,6 +4,11 @@
 
 #include "train/optimizer.h"
 
+static inline int64_t bucket_size(const struct parameter_layout *layout, int64_t bucket)
+{
+    return layout->bucket_offsets[bucket + 1] - layout->bucket_offsets[bucket];
+}
+
 /* A rank's slice of a bucket, in elements of the whole arena: begin, and the part of the count that lies inside the
  * bucket (the last ranks' slices may be short or empty). */
 static inline int64_t slice_begin(const struct optimizer *optimizer, int64_t bucket, int rank)
