@@ -131,7 +131,7 @@ static enum status add_line(const char *where, const char *folder, const struct 
     }
     struct pair *pair = &list->pairs[list->count++];
     *pair = (struct pair){0};
-    TRY(json_get_string(where, line, "id", &id));
+    TRY(jdoc_get_string(where, line, "id", &id));
     pair->id = strdup(id);
     if (!pair->id)
         FAIL(STATUS_INTERNAL, "no memory for a pair");
@@ -160,7 +160,7 @@ static enum status read_pairs(const char *path, const struct components *compone
         int64_t begin = 0, length = end - at;
         trim_white_space(at, &begin, &length);
         if (begin < length) {
-            TRY(json_parse(where, at, end - at, &line));
+            TRY(jdoc_parse(where, at, end - at, &line));
             TRY(add_line(where, folder, components, line, list));
             json_decref(line);
             line = NULL;

@@ -143,7 +143,7 @@ fail:
 
 static enum status write_list(const char *folder, const json_t *list)
 {
-    char path[4096], *text = json_text(list, 2);
+    char path[4096], *text = jdoc_text(list, 2);
     if (!text)
         return status_set(STATUS_INTERNAL, "no memory for samples.json");
     int used = snprintf(path, sizeof path, "%s/samples.json", folder);

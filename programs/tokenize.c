@@ -90,7 +90,7 @@ static enum status print_line(const char *path, int64_t samples, const struct un
         if (json_object_set_new(line, unit_stream_name((enum unit_stream)stream),
                                 units_json(units, (enum unit_stream)stream)) != 0)
             FAIL(STATUS_INTERNAL, "%s: out of memory", path);
-    if (!(text = json_text(line, 0)))
+    if (!(text = jdoc_text(line, 0)))
         FAIL(STATUS_INTERNAL, "%s: out of memory", path);
     fputs(text, stdout);
 fail:
@@ -164,7 +164,7 @@ static enum status speech_from_json(const struct tools *tools, const char *line,
 {
     enum status result = STATUS_OK;
     json_t *root = NULL;
-    TRY(json_parse("units", line, (int64_t)strlen(line), &root));
+    TRY(jdoc_parse("units", line, (int64_t)strlen(line), &root));
     const json_t *list = json_object_get(root, "hubert");
     size_t count = json_array_size(list);
     if (count == 0)

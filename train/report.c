@@ -92,7 +92,7 @@ static enum status add_line(const char *path, const char *text, int64_t length, 
     enum status result = STATUS_OK;
     json_t *line = NULL, *value;
     const char *key;
-    TRY(json_parse(path, text, length, &line));
+    TRY(jdoc_parse(path, text, length, &line));
     double step = json_number_value(json_object_get(line, "step"));
     json_object_foreach(line, key, value)
     {

@@ -55,7 +55,7 @@ static int add_kinds(json_t *values, const char *prefix, const struct token_loss
         if (losses->count[kind] == 0)
             continue;
         snprintf(name, sizeof name, "%s/%s", prefix, token_kind_name((enum token_kind)kind));
-        lost |= json_object_set_new(values, name, json_from_number(losses->sum[kind] / losses->count[kind]));
+        lost |= json_object_set_new(values, name, jdoc_number(losses->sum[kind] / losses->count[kind]));
     }
     return lost;
 }
@@ -63,10 +63,10 @@ static int add_kinds(json_t *values, const char *prefix, const struct token_loss
 static json_t *describe_step(const struct run *run, const struct step_result *step, double speed)
 {
     json_t *values = json_object();
-    int lost = json_object_set_new(values, "loss", json_from_number(step->loss));
+    int lost = json_object_set_new(values, "loss", jdoc_number(step->loss));
     lost |= add_kinds(values, "loss", &step->losses);
     lost |= json_object_set_new(values, "lr", json_real(step->learning_rate));
-    lost |= json_object_set_new(values, "grad_norm", json_from_number(step->gradient_norm));
+    lost |= json_object_set_new(values, "grad_norm", jdoc_number(step->gradient_norm));
     lost |= json_object_set_new(values, "tokens", json_integer(trainer_tokens_done(run->trainer)));
     lost |= json_object_set_new(values, "tokens_per_second", json_real(speed));
     if (run->peak_flops > 0)
@@ -141,7 +141,7 @@ static enum status validate(struct run *run)
     if (tokens > 0 && is_writer(run)) {
         if (!isfinite(mean))
             log_warning("step %lld: the validation loss is not finite", (long long)trainer_steps_done(run->trainer));
-        lost |= json_object_set_new(values, "validation/loss", json_from_number(mean));
+        lost |= json_object_set_new(values, "validation/loss", jdoc_number(mean));
         if (lost) {
             result = out_of_memory();
             goto fail;
@@ -300,9 +300,9 @@ static enum status check_branch(const struct run *run, const char *path)
     if (!lies_in(path, folder))
         FAIL(STATUS_USAGE, "%s has checkpoints of its own: name another train.run to start from %s", folder, path);
     TRY(checkpoint_read_state(newest, &newest_state));
-    TRY(json_get_int(newest, newest_state, "step", 0, INT64_MAX, &newest_step));
+    TRY(jdoc_get_int(newest, newest_state, "step", 0, INT64_MAX, &newest_step));
     TRY(checkpoint_read_state(path, &state));
-    TRY(json_get_int(path, state, "step", 0, INT64_MAX, &step));
+    TRY(jdoc_get_int(path, state, "step", 0, INT64_MAX, &step));
     if (newest_step > step)
         FAIL(STATUS_USAGE, "%s has step %lld, newer than %s: name another train.run for the new branch", folder,
              (long long)newest_step, path);

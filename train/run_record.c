@@ -81,7 +81,7 @@ enum status run_record_write(const struct trainer_setup *setup, const struct run
     TRY(make_directories(run));
     snprintf(path, sizeof path, "%s/run.json", run);
     if (stat(path, &information) == 0)
-        TRY(json_read(path, &root));
+        TRY(jdoc_read(path, &root));
     else
         root = json_pack("{s:[]}", "starts");
     json_t *starts = json_object_get(root, "starts");
@@ -93,7 +93,7 @@ enum status run_record_write(const struct trainer_setup *setup, const struct run
         TRY(write_config(run, options->config));
     if (json_array_append_new(starts, describe_start(setup, options, first_step)) != 0)
         FAIL(STATUS_INTERNAL, "no memory for %s", path);
-    text = json_text(root, 2);
+    text = jdoc_text(root, 2);
     if (!text)
         FAIL(STATUS_INTERNAL, "no memory for %s", path);
     TRY(atomic_write(path, text, (int64_t)strlen(text)));

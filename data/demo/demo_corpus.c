@@ -62,7 +62,7 @@ static bool passage_held_out(const struct corpus *corpus, int64_t passage)
 
 static enum status print_row(FILE *stream, json_t *row)
 {
-    char *line = row ? json_text(row, 0) : NULL;
+    char *line = row ? jdoc_text(row, 0) : NULL;
     if (line)
         fputs(line, stream);
     free(line);
@@ -288,7 +288,7 @@ static enum status look_at(const char *folder, const struct demo_corpus_options 
         return STATUS_OK;
     }
     wanted = describe_options(options);
-    *current = json_read(path, &found) == STATUS_OK && json_equal(json_object_get(found, "options"), wanted) &&
+    *current = jdoc_read(path, &found) == STATUS_OK && json_equal(json_object_get(found, "options"), wanted) &&
                read_totals(json_object_get(found, "totals"), totals) && directory_verify(folder, true) == STATUS_OK;
     json_decref(found);
     json_decref(wanted);
@@ -300,7 +300,7 @@ static enum status publish(struct corpus *corpus)
     enum status result = STATUS_OK;
     json_t *description = json_pack("{s:o, s:o}", "options", describe_options(corpus->options), "totals",
                                     describe_totals(corpus->totals));
-    char *text = description ? json_text(description, 2) : NULL;
+    char *text = description ? jdoc_text(description, 2) : NULL;
     if (!text)
         FAIL(STATUS_INTERNAL, "no memory for corpus.json");
     for (int f = 0; f < FILES; f++) {

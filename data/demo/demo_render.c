@@ -61,7 +61,7 @@ static enum status render_one(const char *folder, const struct demo_passage *pas
     row = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:o}", "id", id, "audio", name, "text", text, "speaker",
                     speaker, "source", "flite", "emotion", synthetic_emotion_names[what->emotion], "passage",
                     passage->name, "synthetic", 1, "words", describe_words(text, &synthesis));
-    line = row ? json_text(row, 0) : NULL;
+    line = row ? jdoc_text(row, 0) : NULL;
     if (!line)
         FAIL(STATUS_INTERNAL, "no memory for a row");
     snprintf(path, sizeof path, "%s/%s.json", folder, id);

@@ -283,7 +283,7 @@ static enum status row_line(const struct import *import, const struct import_row
     if (good && row->word_count > 0)
         good = json_object_set_new(object, "words", words_json(row)) == 0;
     if (good)
-        *line = json_text(object, 0);
+        *line = jdoc_text(object, 0);
     json_decref(object);
     if (!*line)
         FAIL(STATUS_CORRUPT, "%s: its name, text or speaker is not UTF-8", row->audio);

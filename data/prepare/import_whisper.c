@@ -117,7 +117,7 @@ static enum status visit_json(struct import *import, const char *path)
     stem = import_identify(import->root, path);
     if (!stem)
         FAIL(STATUS_INTERNAL, "%s: out of memory", path);
-    TRY(json_read(path, &root));
+    TRY(jdoc_read(path, &root));
     if (!json_is_object(root))
         TRY(refuse(path, "not a JSON object"));
     if (!import_find_audio(import->options->audio ? import->options->audio : import->root, stem, audio)) {

@@ -50,8 +50,8 @@ static enum status count_rejects(const struct prepare_dataset *dataset, struct r
             json_t *object = NULL;
             const char *reason = NULL;
             int64_t length = (int64_t)strcspn(line, "\n");
-            TRY(json_parse(dataset->folder, line, length, &object));
-            result = json_get_string(dataset->folder, object, "reason", &reason);
+            TRY(jdoc_parse(dataset->folder, line, length, &object));
+            result = jdoc_get_string(dataset->folder, object, "reason", &reason);
             if (result == STATUS_OK)
                 count_reason(report, reason);
             json_decref(object);
@@ -276,7 +276,7 @@ enum status prepare_report(struct prepare *prepare, const struct prepare_dataset
     TRY(make_interleaver(prepare, dataset, text, &vocabulary, &interleaver, &interleaved));
     TRY(count_rows(dataset, interleaved ? &interleaver : NULL, text, &report));
     root = report_json(dataset, &report);
-    if (!root || !(json = json_text(root, 1)))
+    if (!root || !(json = jdoc_text(root, 1)))
         FAIL(STATUS_INTERNAL, "out of memory");
     int length = snprintf(path, sizeof path, "%s/report.json", dataset->folder);
     if (length >= (int)sizeof path)

@@ -48,7 +48,7 @@ static enum status add_reject(struct shard_record *record, const char *id, const
     json_t *object = json_pack("{s:s, s:s}", "id", id, "reason", reason);
     if (!object)
         object = json_pack("{s:s, s:s}", "id", id, "reason", "audio: unreadable");
-    if (!object || !(line = json_text(object, 0)))
+    if (!object || !(line = jdoc_text(object, 0)))
         FAIL(STATUS_INTERNAL, "out of memory");
     size_t used = record->rejects ? strlen(record->rejects) : 0;
     char *longer = realloc(record->rejects, used + strlen(line) + 1);

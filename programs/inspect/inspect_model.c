@@ -179,7 +179,7 @@ static enum status print_state(const char *folder)
     json_t *state = NULL;
     int64_t step = 0;
     enum status result = checkpoint_read_state(folder, &state);
-    if (result == STATUS_OK && json_get_int(folder, state, "step", 0, INT64_MAX, &step) == STATUS_OK)
+    if (result == STATUS_OK && jdoc_get_int(folder, state, "step", 0, INT64_MAX, &step) == STATUS_OK)
         printf("  trained    %lld steps\n", (long long)step);
     json_decref(state);
     return result;

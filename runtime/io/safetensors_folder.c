@@ -94,7 +94,7 @@ static enum status open_indexed(struct safetensors_folder *folder, const char *i
     enum status result = STATUS_OK;
     json_t *index = NULL, *file_name;
     const char *tensor;
-    TRY(json_read(index_path, &index));
+    TRY(jdoc_read(index_path, &index));
     json_t *map = json_object_get(index, "weight_map");
     if (!json_is_object(map))
         FAIL(STATUS_CORRUPT, "%s: \"weight_map\" is missing or not an object", index_path);

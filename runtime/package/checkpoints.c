@@ -171,5 +171,5 @@ enum status checkpoint_read_state(const char *path, json_t **state)
 {
     char file[4096];
     snprintf(file, sizeof file, "%s/trainer/state.json", path);
-    return json_read(file, state);
+    return jdoc_read(file, state);
 }
