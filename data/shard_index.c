@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { INDEX_FORMAT = 1, PATH_LENGTH = 4096, TEXT_INDENT = 1, INDEX_MAX_BYTES = 256 << 20 };
+enum { INDEX_FORMAT = 1, TEXT_INDENT = 1, INDEX_MAX_BYTES = 256 << 20 };
 
 static const int64_t COUNT_LIMIT = INT64_MAX / 4;
 
@@ -16,18 +16,9 @@ const char *dataset_kind_name(enum dataset_kind kind)
     return kind == DATASET_TEXT ? "text" : "speech";
 }
 
-static enum status join(const char *folder, const char *name, char path[PATH_LENGTH])
+enum status shard_path(const char *folder, int64_t shard, char path[PATH_BYTES])
 {
-    int length = snprintf(path, PATH_LENGTH, "%s/%s", folder, name);
-    return length > 0 && length < PATH_LENGTH ? STATUS_OK
-                                              : status_set(STATUS_USAGE, "%s: the path is too long", folder);
-}
-
-enum status shard_path(const char *folder, int64_t shard, char path[4096])
-{
-    char name[40];
-    snprintf(name, sizeof name, "shard_%05lld.h5", (long long)shard);
-    return join(folder, name, path);
+    return path_format(path, "%s/shard_%05lld.h5", folder, (long long)shard);
 }
 
 /* ---- writing ---- */
@@ -93,7 +84,7 @@ static enum status content_hash(const char *where, const json_t *root, struct sh
 enum status shard_index_write(const char *folder, const struct shard_index *index)
 {
     enum status result = STATUS_OK;
-    char path[PATH_LENGTH];
+    char path[PATH_BYTES];
     char *text = NULL;
     struct sha256 check;
     json_t *root = json_pack("{s:i, s:s, s:o, s:o, s:o, s:o, s:I, s:o}", "format", INDEX_FORMAT, "kind",
@@ -101,7 +92,7 @@ enum status shard_index_write(const char *folder, const struct shard_index *inde
                              fingerprints_json(&index->fingerprints), "totals", totals_json(&index->totals), "shards",
                              shards_json(index), "rejects", (json_int_t)index->rejects, "rejects_sha256",
                              jdoc_hash(&index->rejects_hash));
-    TRY(join(folder, "index.json", path));
+    TRY(path_format(path, "%s/index.json", folder));
     if (!root)
         FAIL(STATUS_INTERNAL, "%s: out of memory", path);
     TRY(content_hash(path, root, &check));
@@ -242,12 +233,12 @@ static enum status check_text(const char *where, const json_t *root, const char 
 enum status shard_index_read(const char *folder, struct shard_index *index)
 {
     enum status result = STATUS_OK;
-    char path[PATH_LENGTH];
+    char path[PATH_BYTES];
     json_t *root = NULL;
     void *text = NULL;
     int64_t size = 0;
     memset(index, 0, sizeof *index);
-    TRY(join(folder, "index.json", path));
+    TRY(path_format(path, "%s/index.json", folder));
     TRY(file_read(path, INDEX_MAX_BYTES, &text, &size));
     TRY(jdoc_parse(path, text, size, &root));
     TRY(read_root(path, root, index));

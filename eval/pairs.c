@@ -1,5 +1,6 @@
 #include "eval/pairs.h"
 
+#include "core/path.h"
 #include "eval/scorer.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
@@ -51,7 +52,12 @@ static enum status read_piece(const char *where, const char *folder, const json_
         struct piece *piece = &list->pieces[list->count];
         *piece = (struct piece){(enum piece_kind)kind, content};
         if (kind == PIECE_AUDIO && content[0] != '/') {
-            if (asprintf(&list->paths[list->count], "%s/%s", folder, content) < 0)
+            char path[PATH_BYTES];
+            enum status fits = path_format(path, "%s/%s", folder, content);
+            if (fits != STATUS_OK)
+                return status_prefix(fits, "%s", where);
+            list->paths[list->count] = strdup(path);
+            if (!list->paths[list->count])
                 return status_set(STATUS_INTERNAL, "no memory for a path");
             piece->content = list->paths[list->count];
         }

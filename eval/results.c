@@ -1,5 +1,6 @@
 #include "eval/results.h"
 
+#include "core/path.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
 
@@ -29,11 +30,9 @@ enum status results_pairs_name(const char *path, char *name, int64_t size)
 static enum status write_file(const char *folder, const char *kind, const char *name, const char *ending,
                               const char *text, size_t size)
 {
-    char path[4096];
-    int used = snprintf(path, sizeof path, "%s/%s_%s.%s", folder, kind, name, ending);
-    if (used < 0 || (size_t)used >= sizeof path)
-        return status_set(STATUS_USAGE, "%s: too long a path for results", folder);
-    return atomic_write(path, text, (int64_t)size);
+    char path[PATH_BYTES];
+    enum status result = path_format(path, "%s/%s_%s.%s", folder, kind, name, ending);
+    return result == STATUS_OK ? atomic_write(path, text, (int64_t)size) : result;
 }
 
 static enum status write_samples(const char *folder, const char *name, const json_t *samples)

@@ -1,5 +1,6 @@
 #include "train/metrics.h"
 
+#include "core/path.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
 #include "train/events.h"
@@ -13,7 +14,7 @@
 #include <unistd.h>
 
 struct metrics {
-    char path[4096];
+    char path[PATH_BYTES];
     int descriptor;
     struct events *events;
 };
@@ -63,7 +64,7 @@ enum status metrics_open(const char *run, int64_t last_step, struct metrics **ou
         return status_set(STATUS_INTERNAL, "no memory for metrics");
     metrics->descriptor = -1;
     TRY(make_directories(run));
-    snprintf(metrics->path, sizeof metrics->path, "%s/metrics.jsonl", run);
+    TRY(path_format(metrics->path, "%s/metrics.jsonl", run));
     TRY(cut_lines(metrics->path, last_step));
     metrics->descriptor = open(metrics->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (metrics->descriptor < 0) {

@@ -1,6 +1,7 @@
 #include "train/run.h"
 
 #include "core/log.h"
+#include "core/path.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
 #include "train/checkpoint.h"
@@ -51,7 +52,7 @@ static int add_kinds(json_t *values, const char *prefix, const struct token_loss
 {
     int lost = 0;
     for (int kind = 0; kind < TOKEN_KINDS; kind++) {
-        char name[64];
+        char name[128];
         if (losses->count[kind] == 0)
             continue;
         snprintf(name, sizeof name, "%s/%s", prefix, token_kind_name((enum token_kind)kind));
@@ -266,10 +267,9 @@ static bool has_begun(const char *folder)
 {
     static const char *const marks[] = {"run.json", "metrics.jsonl", "checkpoints"};
     for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
-        char path[4096];
+        char path[PATH_BYTES];
         struct stat information;
-        snprintf(path, sizeof path, "%s/%s", folder, marks[i]);
-        if (stat(path, &information) == 0)
+        if (path_format(path, "%s/%s", folder, marks[i]) == STATUS_OK && stat(path, &information) == 0)
             return true;
     }
     return false;
@@ -319,9 +319,9 @@ static enum status remove_all_leftovers(const char *folder)
     static const char *const places[] = {"", "/tensorboard", "/checkpoints"};
     enum status result = STATUS_OK;
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        char path[PATH_MAX];
+        char path[PATH_BYTES];
         struct stat information;
-        snprintf(path, sizeof path, "%s%s", folder, places[i]);
+        TRY(path_format(path, "%s%s", folder, places[i]));
         if (stat(path, &information) == 0)
             TRY(remove_leftovers(path));
     }
@@ -330,7 +330,7 @@ fail:
 }
 
 /* Rank 0's choice: "" starts anew. */
-static enum status choose_checkpoint(const struct run *run, char path[PATH_MAX])
+static enum status choose_checkpoint(const struct run *run, char path[PATH_BYTES])
 {
     enum status result = STATUS_OK;
     const struct run_options *options = run->options;
@@ -347,7 +347,7 @@ static enum status choose_checkpoint(const struct run *run, char path[PATH_MAX])
         TRY(checkpoint_newest(folder, true, &found));
     }
     if (found)
-        snprintf(path, PATH_MAX, "%s", found);
+        TRY(path_format(path, "%s", found));
 fail:
     free(found);
     return result;
@@ -369,7 +369,7 @@ static enum status begin(struct run *run)
 {
     enum status result = STATUS_OK;
     const struct trainer_setup *setup = run->setup;
-    char path[PATH_MAX] = "";
+    char path[PATH_BYTES] = "";
     if (is_writer(run))
         result = choose_checkpoint(run, path);
     TRY(agree(run, result));

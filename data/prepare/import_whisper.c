@@ -112,7 +112,7 @@ static enum status take_text(const char *path, const json_t *root, struct import
 static enum status visit_json(struct import *import, const char *path)
 {
     enum status result = STATUS_OK;
-    char audio[IMPORT_PATH], *stem = NULL;
+    char audio[PATH_BYTES], *stem = NULL;
     json_t *root = NULL;
     stem = import_identify(import->root, path);
     if (!stem)

@@ -10,17 +10,15 @@
 
 enum { RECORD_FORMAT = 1 };
 
-enum status shard_record_path(const char *folder, int64_t shard, char path[PREPARE_PATH])
+enum status shard_record_path(const char *folder, int64_t shard, char path[PATH_BYTES])
 {
-    int length = snprintf(path, PREPARE_PATH, "%s/parts/%05lld.json", folder, (long long)shard);
-    return length > 0 && length < PREPARE_PATH ? STATUS_OK
-                                               : status_set(STATUS_USAGE, "%s: the path is too long", folder);
+    return path_format(path, "%s/parts/%05lld.json", folder, (long long)shard);
 }
 
 enum status shard_record_write(const char *folder, int64_t shard, const struct shard_record *record)
 {
     enum status result = STATUS_OK;
-    char path[PREPARE_PATH], *text = NULL;
+    char path[PATH_BYTES], *text = NULL;
     struct sha256 rejects_hash =
         sha256_of(record->rejects ? record->rejects : "", record->rejects ? strlen(record->rejects) : 0);
     json_t *root = json_pack("{s:i, s:o, s:I, s:I, s:o, s:I, s:s, s:o}", "format", RECORD_FORMAT, "made_from",
@@ -67,7 +65,7 @@ fail:
 enum status shard_record_read(const char *folder, int64_t shard, struct shard_record *record)
 {
     enum status result = STATUS_OK;
-    char path[PREPARE_PATH];
+    char path[PATH_BYTES];
     json_t *root = NULL;
     memset(record, 0, sizeof *record);
     TRY(shard_record_path(folder, shard, path));

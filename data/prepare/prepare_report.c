@@ -265,7 +265,7 @@ enum status prepare_report(struct prepare *prepare, const struct prepare_dataset
     struct interleaver interleaver;
     bool interleaved = false;
     json_t *root = NULL;
-    char path[PREPARE_PATH], *json = NULL;
+    char path[PATH_BYTES], *json = NULL;
     bool written = false;
     const char *model = prepare->options->tokenizer->text_model;
     if (model[0]) {
@@ -278,9 +278,7 @@ enum status prepare_report(struct prepare *prepare, const struct prepare_dataset
     root = report_json(dataset, &report);
     if (!root || !(json = jdoc_text(root, 1)))
         FAIL(STATUS_INTERNAL, "out of memory");
-    int length = snprintf(path, sizeof path, "%s/report.json", dataset->folder);
-    if (length >= (int)sizeof path)
-        FAIL(STATUS_USAGE, "%s: the path is too long", dataset->folder);
+    TRY(path_format(path, "%s/report.json", dataset->folder));
     TRY(write_if_different(path, json, (int64_t)strlen(json), &written));
     if (prepare->options->report)
         print_report(dataset, &report, prepare->options->report);

@@ -1,5 +1,6 @@
 #include "package/components.h"
 
+#include "core/path.h"
 #include "io/json.h"
 
 #include <stdio.h>
@@ -61,8 +62,8 @@ static enum status load_speech(struct components *components, const struct compo
     }
     components->fingerprints[COMPONENT_VOCODER] = speech_tokenizer_vocoder_fingerprint(components->speech);
     for (int f = 0; f < COMPONENT_SPEECH_FILES; f++) {
-        char path[4096];
-        snprintf(path, sizeof path, "%s/%s", options->speech_folder, speech_file_names[f]);
+        char path[PATH_BYTES];
+        TRY(path_format(path, "%s/%s", options->speech_folder, speech_file_names[f]));
         TRY(file_read(path, SPEECH_FILE_LIMIT, &components->speech_files[f], &components->speech_file_sizes[f]));
     }
 fail:
@@ -150,8 +151,8 @@ enum status components_write(const struct components *components, struct atomic_
     char *text = NULL;
     TRY(atomic_directory_add(directory, "tokenizer.model", components->text_file, components->text_file_size));
     for (int f = 0; components->speech && f < COMPONENT_SPEECH_FILES; f++) {
-        char name[128];
-        snprintf(name, sizeof name, "speech_tokenizer/%s", speech_file_names[f]);
+        char name[PATH_BYTES];
+        TRY(path_format(name, "speech_tokenizer/%s", speech_file_names[f]));
         TRY(atomic_directory_add(directory, name, components->speech_files[f], components->speech_file_sizes[f]));
     }
     TRY(describe(components, &text));
@@ -209,9 +210,9 @@ fail:
 enum status components_match_checkpoint(const struct components *components, const char *folder)
 {
     enum status result = STATUS_OK;
-    char where[4096];
+    char where[PATH_BYTES];
     json_t *root = NULL;
-    snprintf(where, sizeof where, "%s/spiritlm.json", folder);
+    TRY(path_format(where, "%s/spiritlm.json", folder));
     TRY(jdoc_read(where, &root));
     for (int c = 0; c < COMPONENT_COUNT; c++) {
         struct sha256 hash;
@@ -243,15 +244,15 @@ static enum status check_fingerprints(const char *where, const json_t *root, con
 enum status components_load_checkpoint(const char *folder, struct components **out)
 {
     enum status result = STATUS_OK;
-    char where[4096], text_model[4096], speech_folder[4096];
+    char where[PATH_BYTES], text_model[PATH_BYTES], speech_folder[PATH_BYTES];
     json_t *root = NULL;
     struct components *components = NULL;
     struct components_options options = {.text_model = text_model};
     bool speech = false;
     *out = NULL;
-    snprintf(where, sizeof where, "%s/spiritlm.json", folder);
-    snprintf(text_model, sizeof text_model, "%s/tokenizer.model", folder);
-    snprintf(speech_folder, sizeof speech_folder, "%s/speech_tokenizer", folder);
+    TRY(path_format(where, "%s/spiritlm.json", folder));
+    TRY(path_format(text_model, "%s/tokenizer.model", folder));
+    TRY(path_format(speech_folder, "%s/speech_tokenizer", folder));
     TRY(jdoc_read(where, &root));
     TRY(read_options(where, root, &options, &speech));
     TRY(read_ready_units(where, root, &options));

@@ -1,3 +1,4 @@
+#include "core/path.h"
 #include "speech/embedded/speech_tokenizer_internal.h"
 
 #include "io/atomic_file.h"
@@ -402,11 +403,10 @@ enum status speech_tokenizer_load(const char *path, struct speech_tokenizer **ou
     enum status result = STATUS_OK;
     struct speech_tokenizer *tokenizer = NULL;
     json_t *root = NULL;
-    char description[4096], tensors[4096];
+    char description[PATH_BYTES], tensors[PATH_BYTES];
     *out = NULL;
-    if (snprintf(description, sizeof description, "%s/tokenizer.json", path) >= (int)sizeof description ||
-        snprintf(tensors, sizeof tensors, "%s/tokenizer.safetensors", path) >= (int)sizeof tensors)
-        FAIL(STATUS_USAGE, "%s: the path is too long", path);
+    TRY(path_format(description, "%s/tokenizer.json", path));
+    TRY(path_format(tensors, "%s/tokenizer.safetensors", path));
     TRY(directory_verify(path, true));
     TRY(jdoc_read(description, &root));
     TRY(speech_tokenizer_allocate(&tokenizer));
