@@ -57,7 +57,7 @@ static void write_manifests(void)
 
 static void write_configuration(void)
 {
-    char text[4000];
+    char text[8000];
     snprintf(
         text, sizeof text,
         "tokenizer:\n  folder: %s/tokenizer\n  text_model: %s/tiny/text.model\n  units: 24\n  pitch_codes: 8\n"

@@ -98,7 +98,7 @@ static void a_run_leaves_whole_checkpoints_and_falls_back_past_a_damaged_one(voi
     assert_ok(file_read(path, 1 << 20, (void **)&text, &size));
     free(text);
     /* A named start may not leave newer steps behind in the same folder, nor go into another run's. */
-    char older[700];
+    char older[900];
     snprintf(older, sizeof older, "%s/checkpoints/step_00000006", run);
     bench.train.steps = 9;
     options = (struct run_options){.resume = RESUME_PATH, .resume_path = older, .command = "test"};
