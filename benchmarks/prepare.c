@@ -8,8 +8,10 @@
  * them. Fitting is done on all of the manifest here; a corpus is fitted on a sample of it. */
 #include "benchmarks/measure.h"
 #include "core/hash.h"
+#include "core/path.h"
 #include "data/prepare/align.h"
 #include "data/shard.h"
+#include "io/atomic_file.h"
 #include "io/audio/audio.h"
 #include "speech/embedded/log_mel.h"
 #include "speech/embedded/speech_tokenizer.h"
@@ -111,8 +113,8 @@ static struct shard_fingerprints fingerprints_of(const struct speech_tokenizer *
 static void write_shard(struct bench *bench, int round, struct shard_writer **writer, double audio)
 {
     struct shard_fingerprints fingerprints = fingerprints_of(bench->tokenizer);
-    char path[4200];
-    snprintf(path, sizeof path, "%s/shard.h5", bench->scratch);
+    char path[PATH_BYTES];
+    must(path_format(path, "%s/shard.h5", bench->scratch));
     int64_t bytes;
     struct sha256 hash;
     double start = seconds_now();
@@ -173,8 +175,8 @@ static void one_round(struct bench *bench, int round)
             in_shard = 0;
         }
     }
-    char path[4200];
-    snprintf(path, sizeof path, "%s/tokenizer", bench->scratch);
+    char path[PATH_BYTES];
+    must(path_format(path, "%s/tokenizer", bench->scratch));
     double start = seconds_now();
     must(speech_fit_finish(fit, bench->pool, path, round > 0));
     add(bench, CLUSTER, round, seconds_now() - start, all);
@@ -214,7 +216,7 @@ int main(int argc, char **argv)
     struct bench bench = {0};
     const char *manifest = argc == 3 ? argv[1] : "out/demo/corpus/speech_train.jsonl";
     const char *tokenizer = argc == 3 ? argv[2] : "out/demo/tokenizer";
-    char scratch[] = "/tmp/benchmark-prepare-XXXXXX", path[4200];
+    char scratch[] = "/tmp/benchmark-prepare-XXXXXX";
     must(manifest_read(manifest, &bench.manifest));
     must(speech_tokenizer_load(tokenizer, &bench.tokenizer));
     must(log_mel_create(SPEECH_MELS, &bench.mel));
@@ -228,9 +230,8 @@ int main(int argc, char **argv)
     for (int round = 0; round < ROUNDS; round++)
         one_round(&bench, round);
     report_all(&bench);
-    snprintf(path, sizeof path, "rm -r '%s'", scratch);
-    if (system(path) != 0)
-        fprintf(stderr, "warning: %s stays\n", scratch);
+    if (remove_tree(scratch) != STATUS_OK)
+        fprintf(stderr, "warning: %s\n", status_text());
     thread_pool_destroy(bench.pool);
     aligner_destroy(bench.aligner);
     log_mel_free(bench.mel);

@@ -5,6 +5,7 @@
 #include "benchmarks/measure.h"
 #include "core/double4.h"
 #include "core/fft.h"
+#include "core/path.h"
 #include "io/audio/audio.h"
 #include "speech/f0/f0.h"
 #include "speech/f0/f0_stages.h"
@@ -64,8 +65,9 @@ static void measure_peak(void)
 /* All clips through audio_read; the ceiling is the decoder alone, on bytes in memory. Fills `sound`. */
 static void g722(const char *folder)
 {
-    char pattern[1000];
-    snprintf(pattern, sizeof pattern, "%s/*.g722", folder);
+    char pattern[PATH_BYTES];
+    if (path_format(pattern, "%s/*.g722", folder) != STATUS_OK)
+        fatal("folder");
     glob_t files;
     if (glob(pattern, 0, NULL, &files) != 0) {
         fprintf(stderr, "error: no .g722 in %s\n", folder);

@@ -11,10 +11,6 @@ set(CMAKE_C_FLAGS_RELEASE "-O3 -DNDEBUG")
 add_compile_definitions(_GNU_SOURCE)
 add_compile_options(-ffp-contract=off -fopenmp-simd -fno-math-errno -fno-omit-frame-pointer)
 set(SPIRITLM_WARNINGS -Wall -Wextra -Wconversion -Wshadow -Werror)
-# A path cut at PATH_MAX would not open anyway; gcc alone warns of each.
-if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
-  list(APPEND SPIRITLM_WARNINGS -Wno-format-truncation)
-endif()
 
 find_program(CCACHE ccache)
 if(CCACHE)

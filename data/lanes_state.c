@@ -68,20 +68,20 @@ static enum status check_identity(const struct lanes *lanes, const char *where, 
     const char *text;
     char seed[24];
     int64_t value;
-    TRY(json_get_int(where, state, "version", STATE_VERSION, STATE_VERSION, &value));
+    TRY(jdoc_get_int(where, state, "version", STATE_VERSION, STATE_VERSION, &value));
     seed_text(lanes->options.seed, seed);
-    TRY(json_get_string(where, state, "seed", &text));
+    TRY(jdoc_get_string(where, state, "seed", &text));
     if (strcmp(text, seed) != 0)
         FAIL(STATUS_USAGE, "%s: the state is of seed %s, this run has %s", where, text, seed);
-    TRY(json_get_int(where, state, "sequence_length", 1, INT64_MAX, &value));
+    TRY(jdoc_get_int(where, state, "sequence_length", 1, INT64_MAX, &value));
     if (value != lanes->options.sequence_length)
         FAIL(STATUS_USAGE, "%s: the state is of sequence length %lld, this run has %lld", where, (long long)value,
              (long long)lanes->options.sequence_length);
-    TRY(json_get_int(where, state, "lanes", 1, INT64_MAX, &value));
+    TRY(jdoc_get_int(where, state, "lanes", 1, INT64_MAX, &value));
     if (value != lanes->options.lanes)
         FAIL(STATUS_USAGE, "%s: the state is of %lld lanes, this run has %lld", where, (long long)value,
              (long long)lanes->options.lanes);
-    TRY(json_get_string(where, state, "datasets", &text));
+    TRY(jdoc_get_string(where, state, "datasets", &text));
     if (strcmp(text, lanes->contents) != 0)
         FAIL(STATUS_USAGE, "%s: the state is of datasets with hash %.16s..., this run's have %.16s...", where, text,
              lanes->contents);
@@ -100,13 +100,13 @@ static enum status restore_source(const struct lanes *lanes, const char *where, 
     double weight;
     snprintf(place, sizeof place, "%s, %s", where, name);
     const json_t *state = json_object_get(sources, name);
-    TRY(json_get_number(place, state, "weight", &weight));
+    TRY(jdoc_get_number(place, state, "weight", &weight));
     *same = *same && weight == lanes->options.weights[source];
-    TRY(json_get_int(place, state, "served", 0, INT64_MAX, &lane->served[source]));
-    TRY(json_get_int(place, state, "tokens", 0, INT64_MAX, &lane->tokens[source]));
-    TRY(json_get_int(place, state, "documents", 0, INT64_MAX, &lane->documents[source]));
-    TRY(json_get_int(place, state, "epoch", 0, INT64_MAX >> 8, &epoch));
-    TRY(json_get_int(place, state, "position", 0, INT64_MAX, &position));
+    TRY(jdoc_get_int(place, state, "served", 0, INT64_MAX, &lane->served[source]));
+    TRY(jdoc_get_int(place, state, "tokens", 0, INT64_MAX, &lane->tokens[source]));
+    TRY(jdoc_get_int(place, state, "documents", 0, INT64_MAX, &lane->documents[source]));
+    TRY(jdoc_get_int(place, state, "epoch", 0, INT64_MAX >> 8, &epoch));
+    TRY(jdoc_get_int(place, state, "position", 0, INT64_MAX, &position));
     if (lanes->lists[source].rows == 0) { /* this run leaves the source out: a later one goes on where it stands */
         lane->orders[source].epoch = epoch;
         lane->orders[source].position = position;
@@ -126,13 +126,13 @@ static enum status restore_carried(const struct lanes *lanes, const char *where,
     const char *source;
     if (json_is_null(carried))
         return STATUS_OK;
-    TRY(json_get_string(where, carried, "source", &source));
+    TRY(jdoc_get_string(where, carried, "source", &source));
     while (lane->source < SOURCE_KINDS && strcmp(source_kind_name(lane->source), source) != 0)
         lane->source++;
     if (lane->source == SOURCE_KINDS)
         FAIL(STATUS_CORRUPT, "%s: unknown source \"%.40s\"", where, source);
-    TRY(json_get_int(where, carried, "dataset", 0, lanes->dataset_count - 1, &lane->place.dataset));
-    TRY(json_get_int(where, carried, "row", 0, dataset_rows(lanes->datasets[lane->place.dataset]) - 1,
+    TRY(jdoc_get_int(where, carried, "dataset", 0, lanes->dataset_count - 1, &lane->place.dataset));
+    TRY(jdoc_get_int(where, carried, "row", 0, dataset_rows(lanes->datasets[lane->place.dataset]) - 1,
                      &lane->place.row));
     const json_t *ids = json_object_get(carried, "ids");
     if (json_array_size(ids) == 0)
@@ -166,12 +166,12 @@ enum status lanes_restore(struct lanes *lanes, int64_t number, const json_t *sta
     for (int s = 0; s < SOURCE_KINDS; s++)
         order_begin(&fresh.orders[s], &lanes->lists[s], lanes->options.seed, s, number, lanes->options.lanes);
     TRY(check_identity(lanes, where, state));
-    TRY(json_get_int(where, state, "lane", 0, INT64_MAX, &stated));
+    TRY(jdoc_get_int(where, state, "lane", 0, INT64_MAX, &stated));
     if (stated != number)
         FAIL(STATUS_CORRUPT, "%s: it is of lane %lld", where, (long long)stated);
-    TRY(json_get_int(where, state, "visits", 0, INT64_MAX, &fresh.visits));
-    TRY(json_get_int(where, state, "words", 0, INT64_MAX, &fresh.words));
-    TRY(json_get_int(where, state, "switched_words", 0, INT64_MAX, &fresh.switched_words));
+    TRY(jdoc_get_int(where, state, "visits", 0, INT64_MAX, &fresh.visits));
+    TRY(jdoc_get_int(where, state, "words", 0, INT64_MAX, &fresh.words));
+    TRY(jdoc_get_int(where, state, "switched_words", 0, INT64_MAX, &fresh.switched_words));
     for (int s = 0; s < SOURCE_KINDS; s++)
         TRY(restore_source(lanes, where, json_object_get(state, "sources"), s, &fresh, &same_weights));
     if (!same_weights) /* shares are counted anew, or a source whose weight grew would be served alone for long */

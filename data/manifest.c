@@ -222,7 +222,7 @@ static enum status fill_row(const char *where, const char *manifest_path, json_t
     json_object_del(object,
                     "units"); /* the unit string that `tokenize` prints beside the units: it follows from them */
     if (json_object_size(object) > 0) {
-        row->meta = json_text(object, 0);
+        row->meta = jdoc_text(object, 0);
         if (!row->meta)
             FAIL(STATUS_INTERNAL, "%s: out of memory", where);
         row->meta[strcspn(row->meta, "\n")] = 0;
@@ -238,7 +238,7 @@ static enum status parse_line(struct manifest *manifest, const char *line, int64
     char where[WHERE_LENGTH];
     snprintf(where, sizeof where, "%s:%lld", manifest->path, (long long)number);
     json_t *object = NULL;
-    enum status result = json_parse(where, line, length, &object);
+    enum status result = jdoc_parse(where, line, length, &object);
     if (result == STATUS_OK && !json_is_object(object))
         result = status_set(STATUS_CORRUPT, "%s: a row must be a JSON object", where);
     if (result == STATUS_OK) {

@@ -53,7 +53,7 @@ enum status dataset_reserve(struct dataset *dataset, int64_t shards)
 static enum status check_sizes(const char *folder, const struct shard_index *index)
 {
     for (int64_t i = 0; i < index->shard_count; i++) {
-        char path[4096];
+        char path[PATH_BYTES];
         struct stat information;
         if (shard_path(folder, i, path) != STATUS_OK)
             return STATUS_USAGE;
@@ -157,7 +157,7 @@ static bool same_fingerprints(const struct shard_fingerprints *a, const struct s
 static enum status open_into(struct dataset *dataset, int64_t number, struct open_shard *slot)
 {
     enum status result = STATUS_OK;
-    char path[4096];
+    char path[PATH_BYTES];
     const struct shard_entry *entry = dataset->index.shards + number;
     shard_close(slot->shard);
     slot->shard = NULL;

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { INDEX_FORMAT = 1, PATH_LENGTH = 4096, TEXT_INDENT = 1, INDEX_MAX_BYTES = 256 << 20 };
+enum { INDEX_FORMAT = 1, TEXT_INDENT = 1, INDEX_MAX_BYTES = 256 << 20 };
 
 static const int64_t COUNT_LIMIT = INT64_MAX / 4;
 
@@ -16,18 +16,9 @@ const char *dataset_kind_name(enum dataset_kind kind)
     return kind == DATASET_TEXT ? "text" : "speech";
 }
 
-static enum status join(const char *folder, const char *name, char path[PATH_LENGTH])
+enum status shard_path(const char *folder, int64_t shard, char path[PATH_BYTES])
 {
-    int length = snprintf(path, PATH_LENGTH, "%s/%s", folder, name);
-    return length > 0 && length < PATH_LENGTH ? STATUS_OK
-                                              : status_set(STATUS_USAGE, "%s: the path is too long", folder);
-}
-
-enum status shard_path(const char *folder, int64_t shard, char path[4096])
-{
-    char name[40];
-    snprintf(name, sizeof name, "shard_%05lld.h5", (long long)shard);
-    return join(folder, name, path);
+    return path_format(path, "%s/shard_%05lld.h5", folder, (long long)shard);
 }
 
 /* ---- writing ---- */
@@ -39,7 +30,7 @@ static json_t *fingerprints_json(const struct shard_fingerprints *fingerprints)
         const struct rational *rate = &fingerprints->rates.rate[stream];
         if (rate->numerator == 0)
             continue;
-        json_t *entry = json_pack("{s:o, s:[I,I]}", "sha256", json_from_hash(&fingerprints->stream[stream]), "rate",
+        json_t *entry = json_pack("{s:o, s:[I,I]}", "sha256", jdoc_hash(&fingerprints->stream[stream]), "rate",
                                   (json_int_t)rate->numerator, (json_int_t)rate->denominator);
         if (json_object_set_new(object, unit_stream_name((enum unit_stream)stream), entry) != 0) {
             json_decref(object);
@@ -64,7 +55,7 @@ static json_t *shards_json(const struct shard_index *index)
     json_t *list = json_array();
     for (int64_t i = 0; list && i < index->shard_count; i++) {
         json_t *entry = json_pack("{s:I, s:I, s:o}", "rows", (json_int_t)index->shards[i].rows, "bytes",
-                                  (json_int_t)index->shards[i].bytes, "sha256", json_from_hash(&index->shards[i].hash));
+                                  (json_int_t)index->shards[i].bytes, "sha256", jdoc_hash(&index->shards[i].hash));
         if (json_array_append_new(list, entry) != 0) {
             json_decref(list);
             return NULL;
@@ -80,7 +71,7 @@ static enum status content_hash(const char *where, const json_t *root, struct sh
     char *text = NULL;
     if (rest) {
         json_object_del(rest, "check");
-        text = json_text(rest, 0);
+        text = jdoc_text(rest, 0);
     }
     json_decref(rest);
     if (!text)
@@ -93,19 +84,19 @@ static enum status content_hash(const char *where, const json_t *root, struct sh
 enum status shard_index_write(const char *folder, const struct shard_index *index)
 {
     enum status result = STATUS_OK;
-    char path[PATH_LENGTH];
+    char path[PATH_BYTES];
     char *text = NULL;
     struct sha256 check;
     json_t *root = json_pack("{s:i, s:s, s:o, s:o, s:o, s:o, s:I, s:o}", "format", INDEX_FORMAT, "kind",
-                             dataset_kind_name(index->kind), "made_from", json_from_hash(&index->made_from),
-                             "fingerprints", fingerprints_json(&index->fingerprints), "totals",
-                             totals_json(&index->totals), "shards", shards_json(index), "rejects",
-                             (json_int_t)index->rejects, "rejects_sha256", json_from_hash(&index->rejects_hash));
-    TRY(join(folder, "index.json", path));
+                             dataset_kind_name(index->kind), "made_from", jdoc_hash(&index->made_from), "fingerprints",
+                             fingerprints_json(&index->fingerprints), "totals", totals_json(&index->totals), "shards",
+                             shards_json(index), "rejects", (json_int_t)index->rejects, "rejects_sha256",
+                             jdoc_hash(&index->rejects_hash));
+    TRY(path_format(path, "%s/index.json", folder));
     if (!root)
         FAIL(STATUS_INTERNAL, "%s: out of memory", path);
     TRY(content_hash(path, root, &check));
-    if (json_object_set_new(root, "check", json_from_hash(&check)) != 0 || !(text = json_text(root, TEXT_INDENT)))
+    if (json_object_set_new(root, "check", jdoc_hash(&check)) != 0 || !(text = jdoc_text(root, TEXT_INDENT)))
         FAIL(STATUS_INTERNAL, "%s: out of memory", path);
     TRY(atomic_write(path, text, (int64_t)strlen(text)));
 fail:
@@ -140,7 +131,7 @@ static enum status read_fingerprints(const char *where, const json_t *root, stru
         const json_t *entry = json_object_get(object, unit_stream_name((enum unit_stream)stream));
         int64_t rate[2] = {0, 1};
         if (entry) {
-            TRY(json_get_hash(where, entry, "sha256", &fingerprints->stream[stream]));
+            TRY(jdoc_get_hash(where, entry, "sha256", &fingerprints->stream[stream]));
             TRY(get_integers(where, entry, "rate", 2, rate));
             if (rate[0] < 1 || rate[1] < 1)
                 FAIL(STATUS_CORRUPT, "%s: a rate of %s must be positive", where,
@@ -156,12 +147,12 @@ static enum status read_totals(const char *where, const json_t *root, struct sha
 {
     enum status result = STATUS_OK;
     const json_t *object = json_object_get(root, "totals");
-    TRY(json_get_int(where, object, "rows", 0, COUNT_LIMIT, &totals->rows));
-    TRY(json_get_int(where, object, "aligned_rows", 0, COUNT_LIMIT, &totals->aligned_rows));
-    TRY(json_get_int(where, object, "words", 0, COUNT_LIMIT, &totals->words));
-    TRY(json_get_int(where, object, "samples", 0, COUNT_LIMIT, &totals->samples));
-    TRY(json_get_int(where, object, "aligned_samples", 0, COUNT_LIMIT, &totals->aligned_samples));
-    TRY(json_get_int(where, object, "text_bytes", 0, COUNT_LIMIT, &totals->text_bytes));
+    TRY(jdoc_get_int(where, object, "rows", 0, COUNT_LIMIT, &totals->rows));
+    TRY(jdoc_get_int(where, object, "aligned_rows", 0, COUNT_LIMIT, &totals->aligned_rows));
+    TRY(jdoc_get_int(where, object, "words", 0, COUNT_LIMIT, &totals->words));
+    TRY(jdoc_get_int(where, object, "samples", 0, COUNT_LIMIT, &totals->samples));
+    TRY(jdoc_get_int(where, object, "aligned_samples", 0, COUNT_LIMIT, &totals->aligned_samples));
+    TRY(jdoc_get_int(where, object, "text_bytes", 0, COUNT_LIMIT, &totals->text_bytes));
     TRY(get_integers(where, object, "units", STREAM_COUNT, totals->units));
     TRY(get_integers(where, object, "codes", STREAM_COUNT, totals->codes));
 fail:
@@ -182,9 +173,9 @@ static enum status read_shards(const char *where, const json_t *root, struct sha
     for (size_t i = 0; i < count; i++) {
         struct shard_entry *entry = index->shards + i;
         const json_t *object = json_array_get(list, i);
-        TRY(json_get_int(where, object, "rows", 0, SHARD_ROWS, &entry->rows));
-        TRY(json_get_int(where, object, "bytes", 0, SHARD_MAX_BYTES, &entry->bytes));
-        TRY(json_get_hash(where, object, "sha256", &entry->hash));
+        TRY(jdoc_get_int(where, object, "rows", 0, SHARD_ROWS, &entry->rows));
+        TRY(jdoc_get_int(where, object, "bytes", 0, SHARD_MAX_BYTES, &entry->bytes));
+        TRY(jdoc_get_hash(where, object, "sha256", &entry->hash));
         rows += entry->rows;
     }
     index->shard_count = (int64_t)count;
@@ -203,24 +194,24 @@ static enum status read_root(const char *where, const json_t *root, struct shard
     struct sha256 check, found;
     if (!json_is_object(root))
         FAIL(STATUS_CORRUPT, "%s: not an index: no JSON object", where);
-    TRY(json_get_int(where, root, "format", 0, 1000, &format));
+    TRY(jdoc_get_int(where, root, "format", 0, 1000, &format));
     if (format != INDEX_FORMAT)
         FAIL(STATUS_CORRUPT, "%s: an index of format %lld; this program reads format %d", where, (long long)format,
              INDEX_FORMAT);
-    TRY(json_get_hash(where, root, "check", &check));
+    TRY(jdoc_get_hash(where, root, "check", &check));
     TRY(content_hash(where, root, &found));
     if (memcmp(check.bytes, found.bytes, sizeof check.bytes) != 0)
         FAIL(STATUS_CORRUPT, "%s: damaged index: its contents do not match \"check\"", where);
-    TRY(json_get_string(where, root, "kind", &kind));
+    TRY(jdoc_get_string(where, root, "kind", &kind));
     if (strcmp(kind, "text") != 0 && strcmp(kind, "speech") != 0)
         FAIL(STATUS_CORRUPT, "%s: unknown kind \"%s\"", where, kind);
     index->kind = strcmp(kind, "text") == 0 ? DATASET_TEXT : DATASET_SPEECH;
-    TRY(json_get_hash(where, root, "made_from", &index->made_from));
+    TRY(jdoc_get_hash(where, root, "made_from", &index->made_from));
     TRY(read_fingerprints(where, root, &index->fingerprints));
     TRY(read_totals(where, root, &index->totals));
     TRY(read_shards(where, root, index));
-    TRY(json_get_int(where, root, "rejects", 0, COUNT_LIMIT, &index->rejects));
-    TRY(json_get_hash(where, root, "rejects_sha256", &index->rejects_hash));
+    TRY(jdoc_get_int(where, root, "rejects", 0, COUNT_LIMIT, &index->rejects));
+    TRY(jdoc_get_hash(where, root, "rejects_sha256", &index->rejects_hash));
 fail:
     return result;
 }
@@ -229,7 +220,7 @@ fail:
  * but it was damage all the same: what else of the file was hit nobody knows. */
 static enum status check_text(const char *where, const json_t *root, const char *text, int64_t size)
 {
-    char *written = json_text(root, TEXT_INDENT);
+    char *written = jdoc_text(root, TEXT_INDENT);
     if (!written)
         return status_set(STATUS_INTERNAL, "%s: out of memory", where);
     bool same = (int64_t)strlen(written) == size && memcmp(written, text, (size_t)size) == 0;
@@ -242,14 +233,14 @@ static enum status check_text(const char *where, const json_t *root, const char 
 enum status shard_index_read(const char *folder, struct shard_index *index)
 {
     enum status result = STATUS_OK;
-    char path[PATH_LENGTH];
+    char path[PATH_BYTES];
     json_t *root = NULL;
     void *text = NULL;
     int64_t size = 0;
     memset(index, 0, sizeof *index);
-    TRY(join(folder, "index.json", path));
+    TRY(path_format(path, "%s/index.json", folder));
     TRY(file_read(path, INDEX_MAX_BYTES, &text, &size));
-    TRY(json_parse(path, text, size, &root));
+    TRY(jdoc_parse(path, text, size, &root));
     TRY(read_root(path, root, index));
     TRY(check_text(path, root, text, size));
 fail:

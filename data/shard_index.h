@@ -2,6 +2,7 @@
 #ifndef SPIRITLM_DATA_SHARD_INDEX_H
 #define SPIRITLM_DATA_SHARD_INDEX_H
 
+#include "core/path.h"
 #include "data/shard.h"
 
 struct shard_entry {
@@ -26,6 +27,6 @@ enum status shard_index_write(const char *folder, const struct shard_index *inde
 void shard_index_free(struct shard_index *index);
 
 /* "FOLDER/shard_00012.h5" into path. */
-enum status shard_path(const char *folder, int64_t shard, char path[4096]);
+enum status shard_path(const char *folder, int64_t shard, char path[PATH_BYTES]);
 
 #endif

@@ -18,7 +18,7 @@ static bool is_synthetic(const struct shard_row *row)
 {
     json_t *meta = NULL;
     bool synthetic = false;
-    if (row->meta_length == 0 || json_parse("meta", row->meta, row->meta_length, &meta) != STATUS_OK)
+    if (row->meta_length == 0 || jdoc_parse("meta", row->meta, row->meta_length, &meta) != STATUS_OK)
         return false;
     synthetic = json_is_true(json_object_get(meta, "synthetic"));
     json_decref(meta);

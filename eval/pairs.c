@@ -1,5 +1,6 @@
 #include "eval/pairs.h"
 
+#include "core/path.h"
 #include "eval/scorer.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
@@ -51,7 +52,12 @@ static enum status read_piece(const char *where, const char *folder, const json_
         struct piece *piece = &list->pieces[list->count];
         *piece = (struct piece){(enum piece_kind)kind, content};
         if (kind == PIECE_AUDIO && content[0] != '/') {
-            if (asprintf(&list->paths[list->count], "%s/%s", folder, content) < 0)
+            char path[PATH_BYTES];
+            enum status fits = path_format(path, "%s/%s", folder, content);
+            if (fits != STATUS_OK)
+                return status_prefix(fits, "%s", where);
+            list->paths[list->count] = strdup(path);
+            if (!list->paths[list->count])
                 return status_set(STATUS_INTERNAL, "no memory for a path");
             piece->content = list->paths[list->count];
         }
@@ -131,7 +137,7 @@ static enum status add_line(const char *where, const char *folder, const struct 
     }
     struct pair *pair = &list->pairs[list->count++];
     *pair = (struct pair){0};
-    TRY(json_get_string(where, line, "id", &id));
+    TRY(jdoc_get_string(where, line, "id", &id));
     pair->id = strdup(id);
     if (!pair->id)
         FAIL(STATUS_INTERNAL, "no memory for a pair");
@@ -160,7 +166,7 @@ static enum status read_pairs(const char *path, const struct components *compone
         int64_t begin = 0, length = end - at;
         trim_white_space(at, &begin, &length);
         if (begin < length) {
-            TRY(json_parse(where, at, end - at, &line));
+            TRY(jdoc_parse(where, at, end - at, &line));
             TRY(add_line(where, folder, components, line, list));
             json_decref(line);
             line = NULL;

@@ -1,5 +1,6 @@
 #include "eval/results.h"
 
+#include "core/path.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
 
@@ -9,8 +10,8 @@
 
 enum status results_add(json_t *metrics, const char *name, struct estimate estimate)
 {
-    json_t *value = json_pack("{s:o, s:o, s:I}", "value", json_from_number(estimate.value), "standard_error",
-                              json_from_number(estimate.standard_error), "n", (json_int_t)estimate.n);
+    json_t *value = json_pack("{s:o, s:o, s:I}", "value", jdoc_number(estimate.value), "standard_error",
+                              jdoc_number(estimate.standard_error), "n", (json_int_t)estimate.n);
     if (json_object_set_new(metrics, name, value) != 0) /* takes no NULL */
         return status_set(STATUS_INTERNAL, "no memory for the result \"%s\"", name);
     return STATUS_OK;
@@ -29,11 +30,9 @@ enum status results_pairs_name(const char *path, char *name, int64_t size)
 static enum status write_file(const char *folder, const char *kind, const char *name, const char *ending,
                               const char *text, size_t size)
 {
-    char path[4096];
-    int used = snprintf(path, sizeof path, "%s/%s_%s.%s", folder, kind, name, ending);
-    if (used < 0 || (size_t)used >= sizeof path)
-        return status_set(STATUS_USAGE, "%s: too long a path for results", folder);
-    return atomic_write(path, text, (int64_t)size);
+    char path[PATH_BYTES];
+    enum status result = path_format(path, "%s/%s_%s.%s", folder, kind, name, ending);
+    return result == STATUS_OK ? atomic_write(path, text, (int64_t)size) : result;
 }
 
 static enum status write_samples(const char *folder, const char *name, const json_t *samples)
@@ -45,7 +44,7 @@ static enum status write_samples(const char *folder, const char *name, const jso
     if (!stream)
         return status_set(STATUS_INTERNAL, "no memory for the samples");
     for (size_t i = 0; i < json_array_size(samples); i++) {
-        char *line = json_text(json_array_get(samples, i), 0);
+        char *line = jdoc_text(json_array_get(samples, i), 0);
         if (!line || fputs(line, stream) < 0)
             result = status_set(STATUS_INTERNAL, "no memory for the samples");
         free(line);
@@ -69,7 +68,7 @@ enum status results_write(const char *folder, const struct results_subject *subj
     root = json_pack("{s:s, s:s, s:s, s:s, s:O, s:O, s:O}", "task", subject->task, "protocol", subject->protocol,
                      "model", subject->model, "checkpoint", subject->checkpoint, "metrics", metrics, "inputs",
                      subject->inputs, "fingerprints", fingerprints);
-    text = root ? json_text(root, 2) : NULL;
+    text = root ? jdoc_text(root, 2) : NULL;
     if (!text)
         FAIL(STATUS_INTERNAL, "no memory for the results, or the model's path is not UTF-8");
     TRY(make_directories(folder));

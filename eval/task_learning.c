@@ -1,3 +1,4 @@
+#include "core/path.h"
 #include "eval/task.h"
 
 #include "eval/results.h"
@@ -51,12 +52,12 @@ enum status task_learning(const struct task *task, const struct learning_data *d
 {
     enum status result = STATUS_OK;
     struct learning_result learning;
-    char path[4200];
+    char path[PATH_BYTES];
     json_t *metrics = json_object(), *all_inputs = json_copy((json_t *)(uintptr_t)inputs);
     TRY(learning_evaluate(task->model, data, &learning));
     TRY(report(task->report, &learning, metrics));
     TRY(make_directories(task->out));
-    snprintf(path, sizeof path, "%s/pairs_shuffled.jsonl", task->out);
+    TRY(path_format(path, "%s/pairs_shuffled.jsonl", task->out));
     TRY(shuffled_pairs_write(data, task->model->config.maximum_positions, path));
     if (all_inputs && json_object_set_new(all_inputs, "windowed_documents", json_integer(learning.windowed)) != 0)
         FAIL(STATUS_INTERNAL, "no memory for the results");

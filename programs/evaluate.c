@@ -1,4 +1,5 @@
 /* evaluate: scores of a trained model, with their protocol (docs/evaluate.md). */
+#include "core/path.h"
 #include "data/datasets.h"
 #include "data/settings.h"
 #include "eval/documents.h"
@@ -37,7 +38,7 @@ struct evaluation {
     struct components *components;
     struct llama *model;
     char *checkpoint; /* what the model's name was resolved to */
-    char out[4096];
+    char out[PATH_BYTES];
 };
 
 static enum status open_data(const struct evaluation *evaluation, struct dataset ***train, struct dataset ***held_out,
@@ -127,10 +128,8 @@ static const char *plain_argument(const struct program_arguments *arguments, int
 static enum status set_out(const struct program_arguments *arguments, struct evaluation *evaluation)
 {
     const char *out = program_value(arguments, "--out", NULL);
-    int used = out ? snprintf(evaluation->out, sizeof evaluation->out, "%s", out)
-                   : snprintf(evaluation->out, sizeof evaluation->out, "%s/evaluation", evaluation->settings.train.run);
-    bool fits = used >= 0 && (size_t)used < sizeof evaluation->out;
-    return fits ? STATUS_OK : status_set(STATUS_USAGE, "the path of the results is too long");
+    return out ? path_format(evaluation->out, "%s", out)
+               : path_format(evaluation->out, "%s/evaluation", evaluation->settings.train.run);
 }
 
 static enum status load(const char *name, struct evaluation *evaluation)

@@ -1,4 +1,5 @@
 /* generate: continues prompts of text and speech (docs/generate.md). */
+#include "core/path.h"
 #include "core/utf8.h"
 #include "generate/describe.h"
 #include "io/atomic_file.h"
@@ -102,11 +103,9 @@ static enum status deliver_piece(int64_t sample, int64_t number, const struct ou
     TRY(utf8_printable(piece->text, piece->size, &printable));
     printf("%s: %s\n", piece->speech ? "speech" : "text", printable);
     if (folder && piece->samples) {
-        char name[64], path[4096];
+        char name[64], path[PATH_BYTES];
         snprintf(name, sizeof name, "sample_%lld_%lld.wav", (long long)sample, (long long)number);
-        int used = snprintf(path, sizeof path, "%s/%s", folder, name);
-        if (used < 0 || (size_t)used >= sizeof path)
-            FAIL(STATUS_USAGE, "%s: too long a path", folder);
+        TRY(path_format(path, "%s/%s", folder, name));
         TRY(wav_write(path, piece->samples, piece->sample_count));
         if (json_object_set_new(described, "audio", json_string(name)) != 0)
             FAIL(STATUS_INTERNAL, "no memory to describe a piece");
@@ -143,13 +142,13 @@ fail:
 
 static enum status write_list(const char *folder, const json_t *list)
 {
-    char path[4096], *text = json_text(list, 2);
+    enum status result = STATUS_OK;
+    char path[PATH_BYTES], *text = jdoc_text(list, 2);
     if (!text)
-        return status_set(STATUS_INTERNAL, "no memory for samples.json");
-    int used = snprintf(path, sizeof path, "%s/samples.json", folder);
-    enum status result = used < 0 || (size_t)used >= sizeof path
-                             ? status_set(STATUS_USAGE, "%s: too long a path", folder)
-                             : atomic_write(path, text, (int64_t)strlen(text));
+        FAIL(STATUS_INTERNAL, "no memory for samples.json");
+    TRY(path_format(path, "%s/samples.json", folder));
+    TRY(atomic_write(path, text, (int64_t)strlen(text)));
+fail:
     free(text);
     return result;
 }

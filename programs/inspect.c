@@ -1,5 +1,6 @@
 /* inspect: what a file or folder of this toolkit contains (docs/inspect.md). */
 #include "programs/inspect/inspect.h"
+#include "core/path.h"
 #include "programs/common/program.h"
 
 #include <errno.h>
@@ -39,9 +40,8 @@ static inspector folder_inspector(const char *folder)
         {"checkpoints", inspect_run},
     };
     for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
-        char path[4096];
-        int length = snprintf(path, sizeof path, "%s/%s", folder, marks[i].file);
-        if (length < (int)sizeof path && access(path, F_OK) == 0)
+        char path[PATH_BYTES];
+        if (path_format(path, "%s/%s", folder, marks[i].file) == STATUS_OK && access(path, F_OK) == 0)
             return marks[i].inspect;
     }
     return NULL;

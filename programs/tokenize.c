@@ -1,4 +1,5 @@
 /* tokenize: audio to units and a unit string, and back to audio (docs/tokenize.md). */
+#include "core/path.h"
 #include "core/thread_pool.h"
 #include "io/audio/audio.h"
 #include "io/json.h"
@@ -90,7 +91,7 @@ static enum status print_line(const char *path, int64_t samples, const struct un
         if (json_object_set_new(line, unit_stream_name((enum unit_stream)stream),
                                 units_json(units, (enum unit_stream)stream)) != 0)
             FAIL(STATUS_INTERNAL, "%s: out of memory", path);
-    if (!(text = json_text(line, 0)))
+    if (!(text = jdoc_text(line, 0)))
         FAIL(STATUS_INTERNAL, "%s: out of memory", path);
     fputs(text, stdout);
 fail:
@@ -164,7 +165,7 @@ static enum status speech_from_json(const struct tools *tools, const char *line,
 {
     enum status result = STATUS_OK;
     json_t *root = NULL;
-    TRY(json_parse("units", line, (int64_t)strlen(line), &root));
+    TRY(jdoc_parse("units", line, (int64_t)strlen(line), &root));
     const json_t *list = json_object_get(root, "hubert");
     size_t count = json_array_size(list);
     if (count == 0)
@@ -231,20 +232,18 @@ static enum status check_output(const char *pattern, int64_t strings)
 }
 
 /* `pattern` with its %d replaced by the number; several outputs need one. */
-static enum status output_path(const char *pattern, int64_t number, char path[4096])
+static enum status output_path(const char *pattern, int64_t number, char path[PATH_BYTES])
 {
     const char *place = strstr(pattern, "%d");
     if (!place && number > 1)
         return status_set(STATUS_USAGE, "--output %s: several unit strings need a %%d in the name", pattern);
-    int length = place
-                     ? snprintf(path, 4096, "%.*s%lld%s", (int)(place - pattern), pattern, (long long)number, place + 2)
-                     : snprintf(path, 4096, "%s", pattern);
-    return length < 4096 ? STATUS_OK : status_set(STATUS_USAGE, "--output: the path is too long");
+    return place ? path_format(path, "%.*s%lld%s", (int)(place - pattern), pattern, (long long)number, place + 2)
+                 : path_format(path, "%s", pattern);
 }
 
 static enum status decode_numbered(const struct tools *tools, const char *pattern, const char *text, int64_t *number)
 {
-    char path[4096];
+    char path[PATH_BYTES];
     enum status result = output_path(pattern, ++*number, path);
     return result == STATUS_OK ? decode(tools, text, path) : result;
 }

@@ -85,7 +85,7 @@ static enum status write_weights(const struct components *components, const stru
     char *text = NULL;
     TRY(llama_write_folder(optimizer->model, directory, components->vocabulary.bos, components->vocabulary.eos));
     TRY(components_write(components, directory));
-    text = json_text(state, 1);
+    text = jdoc_text(state, 1);
     if (!text)
         FAIL(STATUS_INTERNAL, "no memory for the trainer's state");
     TRY(atomic_directory_add(directory, "trainer/state.json", text, (int64_t)strlen(text)));

@@ -1,6 +1,7 @@
 #include "train/events.h"
 
 #include "core/hash.h"
+#include "core/path.h"
 #include "io/atomic_file.h"
 
 #include <errno.h>
@@ -15,7 +16,7 @@
 enum { RECORD_FRAME = 16, MESSAGE_LIMIT = 1024 };
 
 struct events {
-    char path[4096];
+    char path[PATH_BYTES];
     int descriptor;
     uint8_t *pending; /* records not yet written */
     size_t used, capacity;
@@ -152,10 +153,10 @@ enum status events_open(const char *run, int64_t last_step, struct events **out)
     if (!events)
         return status_set(STATUS_INTERNAL, "no memory for events");
     events->descriptor = -1;
-    char folder[4096];
-    snprintf(folder, sizeof folder, "%s/tensorboard", run);
+    char folder[PATH_BYTES];
+    TRY(path_format(folder, "%s/tensorboard", run));
     TRY(make_directories(folder));
-    snprintf(events->path, sizeof events->path, "%s/tensorboard/events.out.tfevents.0000000001.spiritlm", run);
+    TRY(path_format(events->path, "%s/tensorboard/events.out.tfevents.0000000001.spiritlm", run));
     TRY(cut_records(events->path, last_step));
     events->descriptor = open(events->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (events->descriptor < 0) {

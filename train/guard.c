@@ -139,5 +139,5 @@ enum status guard_restore(struct guard *guard, const json_t *state)
         }
     guard->count = (int64_t)(count - skipped);
     guard->next = guard->count % guard->window;
-    return json_get_int("guard state", state, "skips", 0, GUARD_STOPS_AT, &guard->skips);
+    return jdoc_get_int("guard state", state, "skips", 0, GUARD_STOPS_AT, &guard->skips);
 }

@@ -1,5 +1,6 @@
 #include "train/metrics.h"
 
+#include "core/path.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
 #include "train/events.h"
@@ -13,7 +14,7 @@
 #include <unistd.h>
 
 struct metrics {
-    char path[4096];
+    char path[PATH_BYTES];
     int descriptor;
     struct events *events;
 };
@@ -23,8 +24,8 @@ static bool is_kept(const char *path, const char *text, int64_t length, int64_t 
 {
     json_t *line = NULL;
     int64_t step = 0;
-    bool kept = text[length - 1] == '\n' && json_parse(path, text, length - 1, &line) == STATUS_OK &&
-                json_get_int(path, line, "step", 0, INT64_MAX, &step) == STATUS_OK && step <= last_step;
+    bool kept = text[length - 1] == '\n' && jdoc_parse(path, text, length - 1, &line) == STATUS_OK &&
+                jdoc_get_int(path, line, "step", 0, INT64_MAX, &step) == STATUS_OK && step <= last_step;
     json_decref(line);
     return kept;
 }
@@ -63,7 +64,7 @@ enum status metrics_open(const char *run, int64_t last_step, struct metrics **ou
         return status_set(STATUS_INTERNAL, "no memory for metrics");
     metrics->descriptor = -1;
     TRY(make_directories(run));
-    snprintf(metrics->path, sizeof metrics->path, "%s/metrics.jsonl", run);
+    TRY(path_format(metrics->path, "%s/metrics.jsonl", run));
     TRY(cut_lines(metrics->path, last_step));
     metrics->descriptor = open(metrics->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (metrics->descriptor < 0) {
@@ -85,7 +86,7 @@ enum status metrics_write(struct metrics *metrics, int64_t step, const json_t *v
     char *text = NULL;
     const char *key;
     json_t *value, *line = json_pack("{s:I}", "step", (json_int_t)step);
-    if (json_object_update(line, (json_t *)values) != 0 || !(text = json_text(line, 0)))
+    if (json_object_update(line, (json_t *)values) != 0 || !(text = jdoc_text(line, 0)))
         FAIL(STATUS_INTERNAL, "no memory for a line of metrics");
     TRY(append_whole(metrics->descriptor, metrics->path, text, (int64_t)strlen(text)));
     json_object_foreach((json_t *)values, key, value) /* which wants a mutable object and changes nothing */

@@ -1,5 +1,6 @@
 #include "train/report.h"
 
+#include "core/path.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
 
@@ -92,7 +93,7 @@ static enum status add_line(const char *path, const char *text, int64_t length, 
     enum status result = STATUS_OK;
     json_t *line = NULL, *value;
     const char *key;
-    TRY(json_parse(path, text, length, &line));
+    TRY(jdoc_parse(path, text, length, &line));
     double step = json_number_value(json_object_get(line, "step"));
     json_object_foreach(line, key, value)
     {
@@ -263,13 +264,13 @@ static void print_escaped(FILE *page, const char *text)
 enum status report_write(const char *run, const char *title, const char *facts_html)
 {
     enum status result = STATUS_OK;
-    char path[4096], *text = NULL;
+    char path[PATH_BYTES], *text = NULL;
     size_t size = 0;
     FILE *page = NULL;
     struct curves *curves = calloc(1, sizeof *curves);
     if (!curves)
         FAIL(STATUS_INTERNAL, "no memory for the report");
-    snprintf(path, sizeof path, "%s/metrics.jsonl", run);
+    TRY(path_format(path, "%s/metrics.jsonl", run));
     TRY(read_curves(path, curves));
     page = open_memstream(&text, &size);
     if (!page)
@@ -285,7 +286,7 @@ enum status report_write(const char *run, const char *title, const char *facts_h
     written = fclose(page) == 0 && written;
     if (!written)
         FAIL(STATUS_INTERNAL, "no memory for the report");
-    snprintf(path, sizeof path, "%s/report.html", run);
+    TRY(path_format(path, "%s/report.html", run));
     TRY(atomic_write(path, text, (int64_t)size));
 fail:
     free(text);

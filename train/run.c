@@ -1,6 +1,7 @@
 #include "train/run.h"
 
 #include "core/log.h"
+#include "core/path.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
 #include "train/checkpoint.h"
@@ -51,11 +52,11 @@ static int add_kinds(json_t *values, const char *prefix, const struct token_loss
 {
     int lost = 0;
     for (int kind = 0; kind < TOKEN_KINDS; kind++) {
-        char name[64];
+        char name[128];
         if (losses->count[kind] == 0)
             continue;
         snprintf(name, sizeof name, "%s/%s", prefix, token_kind_name((enum token_kind)kind));
-        lost |= json_object_set_new(values, name, json_from_number(losses->sum[kind] / losses->count[kind]));
+        lost |= json_object_set_new(values, name, jdoc_number(losses->sum[kind] / losses->count[kind]));
     }
     return lost;
 }
@@ -63,10 +64,10 @@ static int add_kinds(json_t *values, const char *prefix, const struct token_loss
 static json_t *describe_step(const struct run *run, const struct step_result *step, double speed)
 {
     json_t *values = json_object();
-    int lost = json_object_set_new(values, "loss", json_from_number(step->loss));
+    int lost = json_object_set_new(values, "loss", jdoc_number(step->loss));
     lost |= add_kinds(values, "loss", &step->losses);
     lost |= json_object_set_new(values, "lr", json_real(step->learning_rate));
-    lost |= json_object_set_new(values, "grad_norm", json_from_number(step->gradient_norm));
+    lost |= json_object_set_new(values, "grad_norm", jdoc_number(step->gradient_norm));
     lost |= json_object_set_new(values, "tokens", json_integer(trainer_tokens_done(run->trainer)));
     lost |= json_object_set_new(values, "tokens_per_second", json_real(speed));
     if (run->peak_flops > 0)
@@ -141,7 +142,7 @@ static enum status validate(struct run *run)
     if (tokens > 0 && is_writer(run)) {
         if (!isfinite(mean))
             log_warning("step %lld: the validation loss is not finite", (long long)trainer_steps_done(run->trainer));
-        lost |= json_object_set_new(values, "validation/loss", json_from_number(mean));
+        lost |= json_object_set_new(values, "validation/loss", jdoc_number(mean));
         if (lost) {
             result = out_of_memory();
             goto fail;
@@ -266,10 +267,9 @@ static bool has_begun(const char *folder)
 {
     static const char *const marks[] = {"run.json", "metrics.jsonl", "checkpoints"};
     for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
-        char path[4096];
+        char path[PATH_BYTES];
         struct stat information;
-        snprintf(path, sizeof path, "%s/%s", folder, marks[i]);
-        if (stat(path, &information) == 0)
+        if (path_format(path, "%s/%s", folder, marks[i]) == STATUS_OK && stat(path, &information) == 0)
             return true;
     }
     return false;
@@ -300,9 +300,9 @@ static enum status check_branch(const struct run *run, const char *path)
     if (!lies_in(path, folder))
         FAIL(STATUS_USAGE, "%s has checkpoints of its own: name another train.run to start from %s", folder, path);
     TRY(checkpoint_read_state(newest, &newest_state));
-    TRY(json_get_int(newest, newest_state, "step", 0, INT64_MAX, &newest_step));
+    TRY(jdoc_get_int(newest, newest_state, "step", 0, INT64_MAX, &newest_step));
     TRY(checkpoint_read_state(path, &state));
-    TRY(json_get_int(path, state, "step", 0, INT64_MAX, &step));
+    TRY(jdoc_get_int(path, state, "step", 0, INT64_MAX, &step));
     if (newest_step > step)
         FAIL(STATUS_USAGE, "%s has step %lld, newer than %s: name another train.run for the new branch", folder,
              (long long)newest_step, path);
@@ -319,9 +319,9 @@ static enum status remove_all_leftovers(const char *folder)
     static const char *const places[] = {"", "/tensorboard", "/checkpoints"};
     enum status result = STATUS_OK;
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        char path[PATH_MAX];
+        char path[PATH_BYTES];
         struct stat information;
-        snprintf(path, sizeof path, "%s%s", folder, places[i]);
+        TRY(path_format(path, "%s%s", folder, places[i]));
         if (stat(path, &information) == 0)
             TRY(remove_leftovers(path));
     }
@@ -330,7 +330,7 @@ fail:
 }
 
 /* Rank 0's choice: "" starts anew. */
-static enum status choose_checkpoint(const struct run *run, char path[PATH_MAX])
+static enum status choose_checkpoint(const struct run *run, char path[PATH_BYTES])
 {
     enum status result = STATUS_OK;
     const struct run_options *options = run->options;
@@ -347,7 +347,7 @@ static enum status choose_checkpoint(const struct run *run, char path[PATH_MAX])
         TRY(checkpoint_newest(folder, true, &found));
     }
     if (found)
-        snprintf(path, PATH_MAX, "%s", found);
+        TRY(path_format(path, "%s", found));
 fail:
     free(found);
     return result;
@@ -369,7 +369,7 @@ static enum status begin(struct run *run)
 {
     enum status result = STATUS_OK;
     const struct trainer_setup *setup = run->setup;
-    char path[PATH_MAX] = "";
+    char path[PATH_BYTES] = "";
     if (is_writer(run))
         result = choose_checkpoint(run, path);
     TRY(agree(run, result));

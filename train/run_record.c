@@ -1,5 +1,6 @@
 #include "train/run_record.h"
 
+#include "core/path.h"
 #include "core/thread_pool.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
@@ -18,7 +19,7 @@
 static enum status write_config(const char *run, const struct config *config)
 {
     enum status result = STATUS_OK;
-    char path[4096], *text = NULL;
+    char path[PATH_BYTES], *text = NULL;
     size_t size = 0;
     FILE *file = open_memstream(&text, &size);
     if (!file)
@@ -26,7 +27,7 @@ static enum status write_config(const char *run, const struct config *config)
     enum status written = config_write(config, file);
     if (fclose(file) != 0 || written != STATUS_OK)
         FAIL(STATUS_INTERNAL, "cannot write down the configuration");
-    snprintf(path, sizeof path, "%s/config.yaml", run);
+    TRY(path_format(path, "%s/config.yaml", run));
     TRY(atomic_write(path, text, (int64_t)size));
 fail:
     free(text);
@@ -74,14 +75,14 @@ static enum status check_progress(const struct trainer_setup *setup, const json_
 enum status run_record_write(const struct trainer_setup *setup, const struct run_options *options, int64_t first_step)
 {
     enum status result = STATUS_OK;
-    char path[4096], *text = NULL;
+    char path[PATH_BYTES], *text = NULL;
     json_t *root = NULL;
     struct stat information;
     const char *run = setup->train->run;
     TRY(make_directories(run));
-    snprintf(path, sizeof path, "%s/run.json", run);
+    TRY(path_format(path, "%s/run.json", run));
     if (stat(path, &information) == 0)
-        TRY(json_read(path, &root));
+        TRY(jdoc_read(path, &root));
     else
         root = json_pack("{s:[]}", "starts");
     json_t *starts = json_object_get(root, "starts");
@@ -93,7 +94,7 @@ enum status run_record_write(const struct trainer_setup *setup, const struct run
         TRY(write_config(run, options->config));
     if (json_array_append_new(starts, describe_start(setup, options, first_step)) != 0)
         FAIL(STATUS_INTERNAL, "no memory for %s", path);
-    text = json_text(root, 2);
+    text = jdoc_text(root, 2);
     if (!text)
         FAIL(STATUS_INTERNAL, "no memory for %s", path);
     TRY(atomic_write(path, text, (int64_t)strlen(text)));

@@ -27,7 +27,7 @@ static enum status own_lanes_text(const struct trainer *trainer, char **text)
         if (json_object_set_new(object, key, state) != 0)
             FAIL(STATUS_INTERNAL, "no memory for the lanes' states");
     }
-    *text = json_text(object, 0);
+    *text = jdoc_text(object, 0);
     if (!*text)
         FAIL(STATUS_INTERNAL, "no memory for the lanes' states");
 fail:
@@ -65,7 +65,7 @@ static enum status gather_lanes(const struct trainer *trainer, json_t **lanes)
     for (int r = 0; r < comm_size(comm); r++) {
         json_t *part = NULL;
         const char *text = all + r * length;
-        TRY(json_parse("lane states", text, (int64_t)strlen(text), &part));
+        TRY(jdoc_parse("lane states", text, (int64_t)strlen(text), &part));
         if (json_object_update(*lanes, part) != 0)
             result = status_set(STATUS_INTERNAL, "no memory for the lanes' states");
         json_decref(part);
@@ -130,13 +130,13 @@ static void warn_of_differences(const struct trainer *trainer, const char *where
 {
     const char *dtype = NULL, *kernels = NULL;
     int64_t ranks = 0;
-    if (json_get_int(where, state, "ranks", 1, 1 << 20, &ranks) == STATUS_OK && ranks != comm_size(trainer->setup.comm))
+    if (jdoc_get_int(where, state, "ranks", 1, 1 << 20, &ranks) == STATUS_OK && ranks != comm_size(trainer->setup.comm))
         log_warning("%s was written by %lld ranks, this run has %d: the bits will differ, the data will not", where,
                     (long long)ranks, comm_size(trainer->setup.comm));
-    if (json_get_string(where, state, "dtype", &dtype) == STATUS_OK &&
+    if (jdoc_get_string(where, state, "dtype", &dtype) == STATUS_OK &&
         strcmp(dtype, dtype_name(trainer->model->dtype)) != 0)
         log_warning("%s was trained in %s, this run is in %s", where, dtype, dtype_name(trainer->model->dtype));
-    if (json_get_string(where, state, "kernels", &kernels) == STATUS_OK && strcmp(kernels, bits_of(trainer)) != 0)
+    if (jdoc_get_string(where, state, "kernels", &kernels) == STATUS_OK && strcmp(kernels, bits_of(trainer)) != 0)
         log_warning("%s was made with kernels \"%s\", this run has \"%s\": the bits will differ", where, kernels,
                     bits_of(trainer));
 }
@@ -182,10 +182,10 @@ enum status trainer_load(struct trainer *trainer, const char *path)
     json_t *state = NULL;
     int64_t format = 0;
     TRY(checkpoint_read_state(path, &state));
-    TRY(json_get_int(path, state, "format", STATE_FORMAT, STATE_FORMAT, &format));
-    TRY(json_get_int(path, state, "step", 0, INT64_MAX, &trainer->steps));
-    TRY(json_get_int(path, state, "updates", 0, INT64_MAX, &trainer->updates));
-    TRY(json_get_int(path, state, "tokens", 0, INT64_MAX, &trainer->tokens));
+    TRY(jdoc_get_int(path, state, "format", STATE_FORMAT, STATE_FORMAT, &format));
+    TRY(jdoc_get_int(path, state, "step", 0, INT64_MAX, &trainer->steps));
+    TRY(jdoc_get_int(path, state, "updates", 0, INT64_MAX, &trainer->updates));
+    TRY(jdoc_get_int(path, state, "tokens", 0, INT64_MAX, &trainer->tokens));
     warn_of_differences(trainer, path, state);
     warn_of_settings(trainer, path, state);
     TRY(components_match_checkpoint(trainer->setup.components, path));

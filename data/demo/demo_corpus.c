@@ -1,6 +1,7 @@
 #include "data/demo/demo_corpus.h"
 
 #include "core/log.h"
+#include "core/path.h"
 #include "core/rng.h"
 #include "data/demo/demo_passages.h"
 #include "data/demo/demo_render.h"
@@ -15,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { VERSION = 3, PATH_BYTES = 4400 };
+enum { VERSION = 3 };
 enum { SPEECH_TRAIN, SPEECH_VALIDATION, TEXT_TRAIN, TEXT_VALIDATION, TEXT_FOR_BPE, FILES };
 static const char *const file_names[FILES] = {"speech_train.jsonl", "speech_validation.jsonl", "text_train.jsonl",
                                               "text_validation.jsonl", "text_for_bpe.txt"};
@@ -62,7 +63,7 @@ static bool passage_held_out(const struct corpus *corpus, int64_t passage)
 
 static enum status print_row(FILE *stream, json_t *row)
 {
-    char *line = row ? json_text(row, 0) : NULL;
+    char *line = row ? jdoc_text(row, 0) : NULL;
     if (line)
         fputs(line, stream);
     free(line);
@@ -74,8 +75,8 @@ static enum status print_row(FILE *stream, json_t *row)
 static enum status write_sound(const struct corpus *corpus, const char *name, const float *samples, int64_t count)
 {
     char path[PATH_BYTES];
-    snprintf(path, sizeof path, "%s/%s", atomic_directory_path(corpus->directory), name);
-    return wav_write(path, samples, count);
+    enum status result = path_format(path, "%s/%s", atomic_directory_path(corpus->directory), name);
+    return result == STATUS_OK ? wav_write(path, samples, count) : result;
 }
 
 static enum status add_clip(struct corpus *corpus, int64_t number)
@@ -85,11 +86,10 @@ static enum status add_clip(struct corpus *corpus, int64_t number)
     bool held_out = clip_held_out(corpus, number);
     float *samples = NULL;
     int64_t count = 0;
-    char name[256], id[200];
-    snprintf(id, sizeof id, "%s", clip->id);
-    for (char *c = id; *c; c++)
+    char name[PATH_BYTES];
+    TRY(path_format(name, "real/%s.wav", clip->id));
+    for (char *c = name + strlen("real/"); *c; c++)
         *c = *c == '/' ? '_' : *c;
-    snprintf(name, sizeof name, "real/%s.wav", id);
     TRY(audio_read(clip->path, -1, &samples, &count));
     TRY(write_sound(corpus, name, samples, count));
     TRY(atomic_directory_adopt(corpus->directory, name));
@@ -200,7 +200,7 @@ static enum status collect(struct corpus *corpus, const struct demo_render *rend
         int64_t size;
         if (samples[i] == 0)
             continue;
-        snprintf(path, sizeof path, "%s/synthetic/%04lld.json", atomic_directory_path(corpus->directory), (long long)i);
+        TRY(path_format(path, "%s/synthetic/%04lld.json", atomic_directory_path(corpus->directory), (long long)i));
         TRY(file_read(path, 1 << 20, (void **)&line, &size));
         TRY(remove_tree(path));
         bool held_out = passage_held_out(corpus, renders[i].passage);
@@ -280,7 +280,9 @@ static enum status look_at(const char *folder, const struct demo_corpus_options 
     char path[PATH_BYTES];
     json_t *found = NULL, *wanted = NULL;
     *current = false;
-    snprintf(path, sizeof path, "%s/corpus.json", folder);
+    enum status fits = path_format(path, "%s/corpus.json", folder);
+    if (fits != STATUS_OK)
+        return fits;
     if (access(path, F_OK) != 0) {
         if (access(folder, F_OK) == 0 && rmdir(folder) != 0)
             return status_set(STATUS_USAGE, "%s: exists and is no demo corpus; name another folder, or remove it",
@@ -288,7 +290,7 @@ static enum status look_at(const char *folder, const struct demo_corpus_options 
         return STATUS_OK;
     }
     wanted = describe_options(options);
-    *current = json_read(path, &found) == STATUS_OK && json_equal(json_object_get(found, "options"), wanted) &&
+    *current = jdoc_read(path, &found) == STATUS_OK && json_equal(json_object_get(found, "options"), wanted) &&
                read_totals(json_object_get(found, "totals"), totals) && directory_verify(folder, true) == STATUS_OK;
     json_decref(found);
     json_decref(wanted);
@@ -300,7 +302,7 @@ static enum status publish(struct corpus *corpus)
     enum status result = STATUS_OK;
     json_t *description = json_pack("{s:o, s:o}", "options", describe_options(corpus->options), "totals",
                                     describe_totals(corpus->totals));
-    char *text = description ? json_text(description, 2) : NULL;
+    char *text = description ? jdoc_text(description, 2) : NULL;
     if (!text)
         FAIL(STATUS_INTERNAL, "no memory for corpus.json");
     for (int f = 0; f < FILES; f++) {
@@ -333,7 +335,7 @@ enum status demo_corpus_make(const char *folder, const struct demo_corpus_option
     TRY(atomic_directory_begin(folder, true, &corpus.directory));
     for (int i = 0; i < 2; i++) {
         char path[PATH_BYTES];
-        snprintf(path, sizeof path, "%s/%s", atomic_directory_path(corpus.directory), subfolders[i]);
+        TRY(path_format(path, "%s/%s", atomic_directory_path(corpus.directory), subfolders[i]));
         TRY(make_directories(path));
     }
     for (int f = 0; f < FILES; f++) {

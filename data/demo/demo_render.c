@@ -1,6 +1,7 @@
 #include "data/demo/demo_render.h"
 
 #include "core/log.h"
+#include "core/path.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
 #include "io/wav.h"
@@ -16,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PATH_BYTES = 4400, MOST_WORKERS = 64 };
+enum { MOST_WORKERS = 64 };
 
 static json_t *describe_words(const char *text, const struct synthesis *synthesis)
 {
@@ -56,15 +57,15 @@ static enum status render_one(const char *folder, const struct demo_passage *pas
     snprintf(name, sizeof name, "synthetic/%04lld.wav", (long long)number);
     snprintf(id, sizeof id, "synthetic/%04lld", (long long)number);
     snprintf(speaker, sizeof speaker, "flite-%s", voice);
-    snprintf(path, sizeof path, "%s/%s", folder, name);
+    TRY(path_format(path, "%s/%s", folder, name));
     TRY(wav_write(path, synthesis.samples, synthesis.count));
     row = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:o}", "id", id, "audio", name, "text", text, "speaker",
                     speaker, "source", "flite", "emotion", synthetic_emotion_names[what->emotion], "passage",
                     passage->name, "synthetic", 1, "words", describe_words(text, &synthesis));
-    line = row ? json_text(row, 0) : NULL;
+    line = row ? jdoc_text(row, 0) : NULL;
     if (!line)
         FAIL(STATUS_INTERNAL, "no memory for a row");
-    snprintf(path, sizeof path, "%s/%s.json", folder, id);
+    TRY(path_format(path, "%s/%s.json", folder, id));
     TRY(atomic_write(path, line, (int64_t)strlen(line)));
     *samples = synthesis.count;
 fail:

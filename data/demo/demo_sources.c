@@ -1,5 +1,6 @@
 #include "data/demo/demo_sources.h"
 
+#include "core/path.h"
 #include "io/atomic_file.h"
 
 #include <errno.h>
@@ -15,7 +16,7 @@
 #define PROMPT_SOUNDS "/usr/share/asterisk/sounds/en_US_f_Allison"
 #define RECORDINGS "/usr/share/pocketsphinx/test/data"
 
-enum { TEXTS_LIMIT = 4 << 20, PATH_BYTES = 4096 };
+enum { TEXTS_LIMIT = 4 << 20 };
 
 void demo_clips_free(struct demo_clips *clips)
 {
@@ -111,10 +112,9 @@ enum status demo_prompts_read_from(const char *texts, const char *sounds, struct
         if (strncmp(line, "silence/", 8) == 0 || strchr("[<(", *text) != NULL) /* strchr finds the final 0 as well */
             continue;
         clean_text(text);
-        int length = snprintf(path, sizeof path, "%s/%s.g722", sounds, line);
-        if (text[0] == '\0' || length >= (int)sizeof path || access(path, R_OK) != 0)
+        if (text[0] == '\0' || path_format(path, "%s/%s.g722", sounds, line) != STATUS_OK || access(path, R_OK) != 0)
             continue;
-        snprintf(id, sizeof id, "asterisk/%.1000s", line);
+        TRY(path_format(id, "asterisk/%s", line));
         TRY(add_clip(clips, id, path, text, "allison", "asterisk"));
     }
     if (clips->count == before)
@@ -135,7 +135,7 @@ static enum status read_transcription(const char *folder, const char *file, cons
 {
     enum status result = STATUS_OK;
     char path[PATH_BYTES], id[PATH_BYTES], sound[PATH_BYTES], *memory = NULL, *rest = NULL;
-    snprintf(path, sizeof path, RECORDINGS "/%s/%s", folder, file);
+    TRY(path_format(path, RECORDINGS "/%s/%s", folder, file));
     TRY(read_text(path, "pocketsphinx-testdata", &memory));
     for (char *line = strtok_r(memory, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
         char *begin = strstr(line, "<s>"), *end = strstr(line, "</s>");
@@ -144,8 +144,8 @@ static enum status read_transcription(const char *folder, const char *file, cons
             FAIL(STATUS_CORRUPT, "%s: \"%.60s\" is not <s> words </s> (name)", path, line);
         *end = *name_end = '\0';
         clean_text(begin + 3);
-        snprintf(id, sizeof id, "pocketsphinx/%s/%.1000s", folder, name + 1);
-        snprintf(sound, sizeof sound, RECORDINGS "/%s/%.1000s.wav", folder, name + 1);
+        TRY(path_format(id, "pocketsphinx/%s/%s", folder, name + 1));
+        TRY(path_format(sound, RECORDINGS "/%s/%s.wav", folder, name + 1));
         TRY(add_clip(clips, id, sound, begin + 3, speaker, "pocketsphinx"));
     }
 fail:

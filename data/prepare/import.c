@@ -140,15 +140,14 @@ bool import_is_audio(const char *path)
     return false;
 }
 
-bool import_find_audio(const char *folder, const char *stem, char path[IMPORT_PATH])
+bool import_find_audio(const char *folder, const char *stem, char path[PATH_BYTES])
 {
     struct stat information;
     for (int i = 0; i < EXTENSIONS; i++)
         for (int upper = 0; upper < 2; upper++) { /* ".wav", ".WAV" */
-            int length = snprintf(path, IMPORT_PATH, "%s/%s%s", folder, stem, extensions[i]);
-            if (length >= IMPORT_PATH)
-                continue;
-            for (char *c = path + length - strlen(extensions[i]); upper && *c; c++)
+            if (path_format(path, "%s/%s%s", folder, stem, extensions[i]) != STATUS_OK)
+                continue; /* no file has such a name */
+            for (char *c = path + strlen(path) - strlen(extensions[i]); upper && *c; c++)
                 *c = (char)toupper((unsigned char)*c);
             if (stat(path, &information) == 0 && S_ISREG(information.st_mode))
                 return true;
@@ -156,13 +155,12 @@ bool import_find_audio(const char *folder, const char *stem, char path[IMPORT_PA
     return false;
 }
 
-void import_parent(const char *path, char folder[IMPORT_PATH])
+enum status import_parent(const char *path, char folder[PATH_BYTES])
 {
     const char *slash = strrchr(path, '/');
     if (!slash)
-        snprintf(folder, IMPORT_PATH, ".");
-    else
-        snprintf(folder, IMPORT_PATH, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+        return path_format(folder, ".");
+    return path_format(folder, "%.*s", slash == path ? 1 : (int)(slash - path), path);
 }
 
 char *import_identify(const char *folder, const char *path)
@@ -212,10 +210,8 @@ static enum status walk(struct import *import, const char *path, const char *suf
     if (count < 0)
         FAIL(STATUS_IO, "%s: cannot be listed: %s", path, strerror(errno));
     for (int i = 0; i < count; i++) {
-        char inner[IMPORT_PATH];
-        int length = snprintf(inner, sizeof inner, "%s/%s", path, entries[i]->d_name);
-        if (length >= (int)sizeof inner)
-            FAIL(STATUS_USAGE, "%s: the path is too long", path);
+        char inner[PATH_BYTES];
+        TRY(path_format(inner, "%s/%s", path, entries[i]->d_name));
         TRY(walk(import, inner, suffix, visit, depth + 1));
     }
 fail:
@@ -245,15 +241,14 @@ static void lower(char *text)
 }
 
 /* "a/b.wav" where the audio lies below the manifest's folder, else its absolute path. */
-static enum status written_path(const char *folder, const char *audio, char path[IMPORT_PATH])
+static enum status written_path(const char *folder, const char *audio, char path[PATH_BYTES])
 {
     char real[PATH_MAX];
     if (!realpath(audio, real))
         return status_set_errno(STATUS_IO, errno, "%s", audio);
     size_t length = strlen(folder);
     bool below = strncmp(real, folder, length) == 0 && real[length] == '/';
-    snprintf(path, IMPORT_PATH, "%s", below ? real + length + 1 : real);
-    return STATUS_OK;
+    return path_format(path, "%s", below ? real + length + 1 : real);
 }
 
 static json_t *words_json(const struct import_row *row)
@@ -272,7 +267,7 @@ static json_t *words_json(const struct import_row *row)
 static enum status row_line(const struct import *import, const struct import_row *row, const char *folder, char **line)
 {
     enum status result = STATUS_OK;
-    char audio[IMPORT_PATH];
+    char audio[PATH_BYTES];
     const char *speaker = row->speaker ? row->speaker : import->options->speaker;
     TRY(written_path(folder, row->audio, audio));
     json_t *object =
@@ -283,7 +278,7 @@ static enum status row_line(const struct import *import, const struct import_row
     if (good && row->word_count > 0)
         good = json_object_set_new(object, "words", words_json(row)) == 0;
     if (good)
-        *line = json_text(object, 0);
+        *line = jdoc_text(object, 0);
     json_decref(object);
     if (!*line)
         FAIL(STATUS_CORRUPT, "%s: its name, text or speaker is not UTF-8", row->audio);
@@ -294,13 +289,13 @@ fail:
 static enum status write_manifest(struct import *import)
 {
     enum status result = STATUS_OK;
-    char *data = NULL, *line = NULL, folder[PATH_MAX], parent[IMPORT_PATH];
+    char *data = NULL, *line = NULL, folder[PATH_MAX], parent[PATH_BYTES];
     size_t size = 0;
     FILE *stream = open_memstream(&data, &size);
     const char *output = import->options->output;
-    import_parent(output, parent);
     if (!stream)
         FAIL(STATUS_INTERNAL, "out of memory");
+    TRY(import_parent(output, parent));
     TRY(make_directories(parent));
     if (!realpath(parent, folder))
         FAIL(STATUS_IO, "%s: %s", parent, strerror(errno));
@@ -348,9 +343,9 @@ enum status import_run(const struct import_options *options, struct import_count
         FAIL(errno == ENOENT || errno == ENOTDIR ? STATUS_USAGE : STATUS_IO, "%s: %s", options->source,
              strerror(errno));
     if (S_ISDIR(information.st_mode))
-        snprintf(import.root, sizeof import.root, "%s", options->source);
+        TRY(path_format(import.root, "%s", options->source));
     else
-        import_parent(options->source, import.root);
+        TRY(import_parent(options->source, import.root));
     TRY(importers[options->kind](&import));
     if (import.count == 0)
         FAIL(STATUS_USAGE, "%s: nothing of the kind %s is there%s", options->source, import_kind_name(options->kind),

@@ -111,7 +111,7 @@ static int channel_number(const char *channel, const char *first)
 static enum status add_utterance(struct import *import, const struct ctm_word *words, int64_t count, const char *first)
 {
     enum status result = STATUS_OK;
-    char audio[IMPORT_PATH];
+    char audio[PATH_BYTES];
     if (!import_find_audio(import->options->audio ? import->options->audio : import->root, words->utterance, audio)) {
         import->counts.without_audio++;
         return STATUS_OK;

@@ -19,14 +19,12 @@ static enum status out_of_memory(const char *path)
 static enum status read_sibling(const char *audio, char **text)
 {
     enum status result = STATUS_OK;
-    char path[IMPORT_PATH];
+    char path[PATH_BYTES];
     void *data = NULL;
     int64_t size = 0;
     const char *dot = strrchr(audio, '.');
-    int length = snprintf(path, sizeof path, "%.*s.txt", dot ? (int)(dot - audio) : 0, audio);
     *text = NULL;
-    if (length >= (int)sizeof path)
-        FAIL(STATUS_USAGE, "%s: the path is too long", audio);
+    TRY(path_format(path, "%.*s.txt", dot ? (int)(dot - audio) : 0, audio));
     if (access(path, F_OK) != 0)
         return STATUS_OK;
     TRY(file_read(path, IMPORT_FILE_LIMIT, &data, &size));
@@ -72,7 +70,7 @@ enum status import_folder(struct import *import)
 static enum status add_utterance(struct import *import, const char *path, const char *folder, int64_t number,
                                  const char *line, int64_t length)
 {
-    char audio[IMPORT_PATH], id[256];
+    char audio[PATH_BYTES], id[256];
     int64_t id_length = (int64_t)strcspn(line, " \t");
     if (id_length == 0 || id_length >= length || id_length >= (int64_t)sizeof id)
         return status_set(STATUS_CORRUPT, "%s:%lld: a line must be an utterance's id, a space and its text", path,
@@ -97,10 +95,10 @@ static enum status add_utterance(struct import *import, const char *path, const 
 static enum status visit_transcript(struct import *import, const char *path)
 {
     enum status result = STATUS_OK;
-    char folder[IMPORT_PATH], *line = NULL;
+    char folder[PATH_BYTES], *line = NULL;
     void *data = NULL;
     int64_t size = 0, number = 0;
-    import_parent(path, folder);
+    TRY(import_parent(path, folder));
     TRY(file_read(path, IMPORT_FILE_LIMIT, &data, &size));
     for (const char *next = data, *end = next + size; next < end;) {
         int64_t length = (int64_t)strcspn(next, "\n");

@@ -2,9 +2,9 @@
 #ifndef SPIRITLM_DATA_PREPARE_IMPORT_INTERNAL_H
 #define SPIRITLM_DATA_PREPARE_IMPORT_INTERNAL_H
 
+#include "core/path.h"
 #include "data/prepare/import.h"
 
-enum { IMPORT_PATH = 4096 };
 static const int64_t IMPORT_FILE_LIMIT = (int64_t)256 << 20;
 
 struct import_word {
@@ -21,7 +21,7 @@ struct import_row {
 
 struct import {
     const struct import_options *options;
-    char root[IMPORT_PATH]; /* the source, or the folder it lies in when it is a file: ids are relative to it */
+    char root[PATH_BYTES]; /* the source, or the folder it lies in when it is a file: ids are relative to it */
     struct import_row *rows;
     int64_t count, capacity;
     struct import_counts counts;
@@ -41,14 +41,14 @@ enum status import_text_from_words(struct import_row *row);
 char *import_clean_text(const char *bytes, int64_t size);
 
 /* FOLDER/STEM with the first known audio extension that exists, into path; false when there is none. */
-bool import_find_audio(const char *folder, const char *stem, char path[IMPORT_PATH]);
+bool import_find_audio(const char *folder, const char *stem, char path[PATH_BYTES]);
 bool import_is_audio(const char *path);
 
 /* `path` without the folder in front and without its extension: an id. The caller frees. */
 char *import_identify(const char *folder, const char *path);
 
 /* The folder of a file. */
-void import_parent(const char *path, char folder[IMPORT_PATH]);
+enum status import_parent(const char *path, char folder[PATH_BYTES]);
 
 /* Calls visit for every file below the folder whose name ends in `suffix` ("": all), in the order of names, hidden ones
  * left out. A file as `folder` is visited itself. */

@@ -288,7 +288,7 @@ static enum status visit_grid(struct import *import, const char *path)
 {
     enum status result = STATUS_OK;
     struct grid grid = {.path = path, .line = 1, .label = malloc(LABEL_LIMIT)};
-    char audio[IMPORT_PATH], *stem = NULL;
+    char audio[PATH_BYTES], *stem = NULL;
     stem = import_identify(import->root, path);
     if (!stem || !grid.label)
         FAIL(STATUS_INTERNAL, "%s: out of memory", path);

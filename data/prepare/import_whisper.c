@@ -112,12 +112,12 @@ static enum status take_text(const char *path, const json_t *root, struct import
 static enum status visit_json(struct import *import, const char *path)
 {
     enum status result = STATUS_OK;
-    char audio[IMPORT_PATH], *stem = NULL;
+    char audio[PATH_BYTES], *stem = NULL;
     json_t *root = NULL;
     stem = import_identify(import->root, path);
     if (!stem)
         FAIL(STATUS_INTERNAL, "%s: out of memory", path);
-    TRY(json_read(path, &root));
+    TRY(jdoc_read(path, &root));
     if (!json_is_object(root))
         TRY(refuse(path, "not a JSON object"));
     if (!import_find_audio(import->options->audio ? import->options->audio : import->root, stem, audio)) {

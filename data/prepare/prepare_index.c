@@ -40,7 +40,7 @@ static enum status verify_shard(const struct prepare_dataset *dataset, int64_t n
 {
     enum status result = STATUS_OK;
     struct shard *shard = NULL;
-    char path[PREPARE_PATH];
+    char path[PATH_BYTES];
     result = shard_record_read(dataset->folder, number, record);
     if (result == STATUS_USAGE)
         FAIL(STATUS_USAGE, "%s: shard %lld of %lld has not been made: run prepare --stage shards (all parts) first",
@@ -141,10 +141,12 @@ static enum status remove_beyond(const char *folder, const char *before, const c
     if (!directory)
         return status_set_errno(STATUS_IO, errno, "%s: cannot be listed", folder);
     for (struct dirent *entry; result == STATUS_OK && (errno = 0, entry = readdir(directory));) {
-        char path[PREPARE_PATH];
-        int length = snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-        if (number_in(entry->d_name, before, after) < count || length >= (int)sizeof path)
+        char path[PATH_BYTES];
+        if (number_in(entry->d_name, before, after) < count)
             continue;
+        result = path_format(path, "%s/%s", folder, entry->d_name);
+        if (result != STATUS_OK)
+            break;
         if (unlink(path) != 0)
             result = status_set_errno(STATUS_IO, errno, "%s: cannot be removed", path);
         else
@@ -158,12 +160,13 @@ static enum status remove_beyond(const char *folder, const char *before, const c
 
 static enum status remove_stale(const struct prepare_dataset *dataset)
 {
-    char parts[PREPARE_PATH];
-    int length = snprintf(parts, sizeof parts, "%s/parts", dataset->folder);
-    if (length >= (int)sizeof parts)
-        return status_set(STATUS_USAGE, "%s: the path is too long", dataset->folder);
-    enum status result = remove_beyond(dataset->folder, "shard_", ".h5", dataset->shards);
-    return result == STATUS_OK ? remove_beyond(parts, "", ".json", dataset->shards) : result;
+    enum status result = STATUS_OK;
+    char parts[PATH_BYTES];
+    TRY(path_format(parts, "%s/parts", dataset->folder));
+    TRY(remove_beyond(dataset->folder, "shard_", ".h5", dataset->shards));
+    TRY(remove_beyond(parts, "", ".json", dataset->shards));
+fail:
+    return result;
 }
 
 enum status write_if_different(const char *path, const void *data, int64_t size, bool *written)
@@ -191,12 +194,10 @@ static bool same_index(const struct shard_index *a, const struct shard_index *b)
 static enum status publish(const struct prepare_dataset *dataset, const struct shard_index *index, const char *rejects)
 {
     enum status result = STATUS_OK;
-    char path[PREPARE_PATH];
+    char path[PATH_BYTES];
     struct shard_index present = {0};
     bool written = false;
-    int length = snprintf(path, sizeof path, "%s/rejects.jsonl", dataset->folder);
-    if (length >= (int)sizeof path)
-        FAIL(STATUS_USAGE, "%s: the path is too long", dataset->folder);
+    TRY(path_format(path, "%s/rejects.jsonl", dataset->folder));
     TRY(write_if_different(path, rejects, (int64_t)strlen(rejects), &written));
     TRY(remove_stale(dataset));
     bool current = shard_index_read(dataset->folder, &present) == STATUS_OK && same_index(&present, index);

@@ -2,16 +2,15 @@
 #ifndef SPIRITLM_DATA_PREPARE_INTERNAL_H
 #define SPIRITLM_DATA_PREPARE_INTERNAL_H
 
+#include "core/path.h"
 #include "core/thread_pool.h"
 #include "data/prepare/align.h"
 #include "data/prepare/prepare.h"
 #include "data/shard_index.h"
 #include "speech/embedded/speech_tokenizer.h"
 
-enum { PREPARE_PATH = 4096 };
-
 struct prepare_dataset {
-    char *name, *folder; /* "train", "OUTPUT/train" */
+    char *name, folder[PATH_BYTES]; /* "train", "OUTPUT/train" */
     struct manifest manifest;
     enum dataset_kind kind;
     bool ready;                             /* speech that comes as units: no audio is read */
@@ -92,7 +91,7 @@ struct shard_record {
     char *rejects; /* lines of rejects.jsonl */
     int64_t reject_count;
 };
-enum status shard_record_path(const char *folder, int64_t shard, char path[PREPARE_PATH]);
+enum status shard_record_path(const char *folder, int64_t shard, char path[PATH_BYTES]);
 enum status shard_record_write(const char *folder, int64_t shard, const struct shard_record *record);
 enum status shard_record_read(const char *folder, int64_t shard, struct shard_record *record);
 void shard_record_free(struct shard_record *record);

@@ -16,12 +16,6 @@ static char *base_name(const char *path)
     return strndup(name, length);
 }
 
-static char *join(const char *folder, const char *name)
-{
-    char *path = NULL;
-    return asprintf(&path, "%s/%s", folder, name) < 0 ? NULL : path;
-}
-
 static bool row_is_speech(const struct manifest_row *row)
 {
     return row->audio || row->units[STREAM_HUBERT];
@@ -59,9 +53,9 @@ static enum status plan_dataset(const struct prepare *prepare, int64_t number)
     struct prepare_dataset *dataset = prepare->datasets + number;
     const char *path = prepare->options->prepare->manifests.items[number];
     dataset->name = base_name(path);
-    dataset->folder = dataset->name ? join(prepare->options->prepare->output, dataset->name) : NULL;
-    if (!dataset->folder)
+    if (!dataset->name)
         FAIL(STATUS_INTERNAL, "%s: out of memory", path);
+    TRY(path_format(dataset->folder, "%s/%s", prepare->options->prepare->output, dataset->name));
     for (int64_t i = 0; i < number; i++)
         if (strcmp(prepare->datasets[i].name, dataset->name) == 0)
             FAIL(STATUS_USAGE, "prepare.manifests: %s and %s would both become the dataset %s",
@@ -123,7 +117,6 @@ void prepare_plan_free(struct prepare *prepare)
 {
     for (int64_t i = 0; i < prepare->dataset_count; i++) {
         free(prepare->datasets[i].name);
-        free(prepare->datasets[i].folder);
         manifest_free(&prepare->datasets[i].manifest);
     }
     free(prepare->datasets);

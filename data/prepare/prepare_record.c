@@ -10,26 +10,24 @@
 
 enum { RECORD_FORMAT = 1 };
 
-enum status shard_record_path(const char *folder, int64_t shard, char path[PREPARE_PATH])
+enum status shard_record_path(const char *folder, int64_t shard, char path[PATH_BYTES])
 {
-    int length = snprintf(path, PREPARE_PATH, "%s/parts/%05lld.json", folder, (long long)shard);
-    return length > 0 && length < PREPARE_PATH ? STATUS_OK
-                                               : status_set(STATUS_USAGE, "%s: the path is too long", folder);
+    return path_format(path, "%s/parts/%05lld.json", folder, (long long)shard);
 }
 
 enum status shard_record_write(const char *folder, int64_t shard, const struct shard_record *record)
 {
     enum status result = STATUS_OK;
-    char path[PREPARE_PATH], *text = NULL;
+    char path[PATH_BYTES], *text = NULL;
     struct sha256 rejects_hash =
         sha256_of(record->rejects ? record->rejects : "", record->rejects ? strlen(record->rejects) : 0);
     json_t *root = json_pack("{s:i, s:o, s:I, s:I, s:o, s:I, s:s, s:o}", "format", RECORD_FORMAT, "made_from",
-                             json_from_hash(&record->made_from), "rows", (json_int_t)record->entry.rows, "bytes",
-                             (json_int_t)record->entry.bytes, "sha256", json_from_hash(&record->entry.hash),
-                             "reject_count", (json_int_t)record->reject_count, "rejects",
-                             record->rejects ? record->rejects : "", "rejects_sha256", json_from_hash(&rejects_hash));
+                             jdoc_hash(&record->made_from), "rows", (json_int_t)record->entry.rows, "bytes",
+                             (json_int_t)record->entry.bytes, "sha256", jdoc_hash(&record->entry.hash), "reject_count",
+                             (json_int_t)record->reject_count, "rejects", record->rejects ? record->rejects : "",
+                             "rejects_sha256", jdoc_hash(&rejects_hash));
     TRY(shard_record_path(folder, shard, path));
-    if (!root || !(text = json_text(root, 1)))
+    if (!root || !(text = jdoc_text(root, 1)))
         FAIL(STATUS_INTERNAL, "%s: out of memory", path);
     TRY(atomic_write(path, text, (int64_t)strlen(text)));
 fail:
@@ -46,14 +44,14 @@ static enum status read_root(const char *where, const json_t *root, struct shard
     struct sha256 expected, found;
     if (!json_is_object(root))
         FAIL(STATUS_CORRUPT, "%s: not a JSON object", where);
-    TRY(json_get_int(where, root, "format", RECORD_FORMAT, RECORD_FORMAT, &format));
-    TRY(json_get_hash(where, root, "made_from", &record->made_from));
-    TRY(json_get_int(where, root, "rows", 0, SHARD_ROWS, &record->entry.rows));
-    TRY(json_get_int(where, root, "bytes", 0, SHARD_MAX_BYTES, &record->entry.bytes));
-    TRY(json_get_hash(where, root, "sha256", &record->entry.hash));
-    TRY(json_get_int(where, root, "reject_count", 0, SHARD_ROWS, &record->reject_count));
-    TRY(json_get_string(where, root, "rejects", &rejects));
-    TRY(json_get_hash(where, root, "rejects_sha256", &expected));
+    TRY(jdoc_get_int(where, root, "format", RECORD_FORMAT, RECORD_FORMAT, &format));
+    TRY(jdoc_get_hash(where, root, "made_from", &record->made_from));
+    TRY(jdoc_get_int(where, root, "rows", 0, SHARD_ROWS, &record->entry.rows));
+    TRY(jdoc_get_int(where, root, "bytes", 0, SHARD_MAX_BYTES, &record->entry.bytes));
+    TRY(jdoc_get_hash(where, root, "sha256", &record->entry.hash));
+    TRY(jdoc_get_int(where, root, "reject_count", 0, SHARD_ROWS, &record->reject_count));
+    TRY(jdoc_get_string(where, root, "rejects", &rejects));
+    TRY(jdoc_get_hash(where, root, "rejects_sha256", &expected));
     found = sha256_of(rejects, strlen(rejects));
     if (memcmp(found.bytes, expected.bytes, sizeof found.bytes) != 0)
         FAIL(STATUS_CORRUPT, "%s: damaged: the rejects do not match their SHA-256", where);
@@ -67,11 +65,11 @@ fail:
 enum status shard_record_read(const char *folder, int64_t shard, struct shard_record *record)
 {
     enum status result = STATUS_OK;
-    char path[PREPARE_PATH];
+    char path[PATH_BYTES];
     json_t *root = NULL;
     memset(record, 0, sizeof *record);
     TRY(shard_record_path(folder, shard, path));
-    TRY(json_read(path, &root));
+    TRY(jdoc_read(path, &root));
     TRY(read_root(path, root, record));
 fail:
     json_decref(root);

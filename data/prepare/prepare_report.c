@@ -50,8 +50,8 @@ static enum status count_rejects(const struct prepare_dataset *dataset, struct r
             json_t *object = NULL;
             const char *reason = NULL;
             int64_t length = (int64_t)strcspn(line, "\n");
-            TRY(json_parse(dataset->folder, line, length, &object));
-            result = json_get_string(dataset->folder, object, "reason", &reason);
+            TRY(jdoc_parse(dataset->folder, line, length, &object));
+            result = jdoc_get_string(dataset->folder, object, "reason", &reason);
             if (result == STATUS_OK)
                 count_reason(report, reason);
             json_decref(object);
@@ -265,7 +265,7 @@ enum status prepare_report(struct prepare *prepare, const struct prepare_dataset
     struct interleaver interleaver;
     bool interleaved = false;
     json_t *root = NULL;
-    char path[PREPARE_PATH], *json = NULL;
+    char path[PATH_BYTES], *json = NULL;
     bool written = false;
     const char *model = prepare->options->tokenizer->text_model;
     if (model[0]) {
@@ -276,11 +276,9 @@ enum status prepare_report(struct prepare *prepare, const struct prepare_dataset
     TRY(make_interleaver(prepare, dataset, text, &vocabulary, &interleaver, &interleaved));
     TRY(count_rows(dataset, interleaved ? &interleaver : NULL, text, &report));
     root = report_json(dataset, &report);
-    if (!root || !(json = json_text(root, 1)))
+    if (!root || !(json = jdoc_text(root, 1)))
         FAIL(STATUS_INTERNAL, "out of memory");
-    int length = snprintf(path, sizeof path, "%s/report.json", dataset->folder);
-    if (length >= (int)sizeof path)
-        FAIL(STATUS_USAGE, "%s: the path is too long", dataset->folder);
+    TRY(path_format(path, "%s/report.json", dataset->folder));
     TRY(write_if_different(path, json, (int64_t)strlen(json), &written));
     if (prepare->options->report)
         print_report(dataset, &report, prepare->options->report);

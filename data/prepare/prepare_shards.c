@@ -48,7 +48,7 @@ static enum status add_reject(struct shard_record *record, const char *id, const
     json_t *object = json_pack("{s:s, s:s}", "id", id, "reason", reason);
     if (!object)
         object = json_pack("{s:s, s:s}", "id", id, "reason", "audio: unreadable");
-    if (!object || !(line = json_text(object, 0)))
+    if (!object || !(line = jdoc_text(object, 0)))
         FAIL(STATUS_INTERNAL, "out of memory");
     size_t used = record->rejects ? strlen(record->rejects) : 0;
     char *longer = realloc(record->rejects, used + strlen(line) + 1);
@@ -87,7 +87,7 @@ static enum status write_shard(const struct batch *batch, int64_t number)
     const struct prepare_dataset *dataset = batch->dataset;
     struct shard_writer *writer = NULL;
     struct shard_record record = {.made_from = dataset->made_from};
-    char path[PREPARE_PATH];
+    char path[PATH_BYTES];
     TRY(shard_writer_create(&writer));
     TRY(collect_rows(batch, writer, &record));
     TRY(shard_path(dataset->folder, number, path));
@@ -123,7 +123,7 @@ static bool newer(const struct timespec *a, const struct timespec *b)
 /* A row's audio that was written after the shard was. */
 static bool audio_changed(const struct prepare_dataset *dataset, int64_t number)
 {
-    char path[PREPARE_PATH];
+    char path[PATH_BYTES];
     struct stat record, audio;
     if (dataset->kind == DATASET_TEXT || dataset->ready)
         return false;
@@ -141,7 +141,7 @@ static bool is_current(const struct prepare_dataset *dataset, int64_t number)
 {
     struct shard_record record;
     struct shard *shard = NULL;
-    char path[PREPARE_PATH];
+    char path[PATH_BYTES];
     enum status status = shard_record_read(dataset->folder, number, &record);
     if (status == STATUS_CORRUPT)
         log_warning("%s; the shard is made again", status_text());
@@ -163,25 +163,23 @@ static bool is_current(const struct prepare_dataset *dataset, int64_t number)
 /* Without the index nobody reads a dataset whose shards are being replaced. */
 static enum status remove_index(const struct prepare_dataset *dataset)
 {
-    char path[PREPARE_PATH];
-    int length = snprintf(path, sizeof path, "%s/index.json", dataset->folder);
-    if (length < 0 || length >= (int)sizeof path)
-        return status_set(STATUS_USAGE, "%s: the path is too long", dataset->folder);
-    if (unlink(path) != 0 && errno != ENOENT)
-        return status_set_errno(STATUS_IO, errno, "%s: cannot be removed", path);
-    return STATUS_OK;
+    char path[PATH_BYTES];
+    enum status result = path_format(path, "%s/index.json", dataset->folder);
+    if (result == STATUS_OK && unlink(path) != 0 && errno != ENOENT)
+        result = status_set_errno(STATUS_IO, errno, "%s: cannot be removed", path);
+    return result;
 }
 
 static enum status make_folders(const struct prepare_dataset *dataset)
 {
-    char path[PREPARE_PATH];
-    int length = snprintf(path, sizeof path, "%s/parts", dataset->folder);
-    if (length < 0 || length >= (int)sizeof path)
-        return status_set(STATUS_USAGE, "%s: the path is too long", dataset->folder);
-    enum status result = make_directories(path);
-    if (result == STATUS_OK)
-        result = remove_leftovers(dataset->folder); /* of preparations that were killed */
-    return result == STATUS_OK ? remove_leftovers(path) : result;
+    enum status result = STATUS_OK;
+    char path[PATH_BYTES];
+    TRY(path_format(path, "%s/parts", dataset->folder));
+    TRY(make_directories(path));
+    TRY(remove_leftovers(dataset->folder)); /* of preparations that were killed */
+    TRY(remove_leftovers(path));
+fail:
+    return result;
 }
 
 struct survey {

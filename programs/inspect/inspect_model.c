@@ -1,4 +1,5 @@
 /* Tokenizers, weights and checkpoints as text. */
+#include "core/path.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
 #include "io/safetensors.h"
@@ -16,18 +17,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PATH_LENGTH = 4096 };
-
-static enum status join(const char *folder, const char *name, char path[PATH_LENGTH])
-{
-    int length = snprintf(path, PATH_LENGTH, "%s/%s", folder, name);
-    return length < PATH_LENGTH ? STATUS_OK : status_set(STATUS_USAGE, "%s: the path is too long", folder);
-}
-
 static bool holds(const char *folder, const char *name)
 {
-    char path[PATH_LENGTH];
-    return join(folder, name, path) == STATUS_OK && access(path, F_OK) == 0;
+    char path[PATH_BYTES];
+    return path_format(path, "%s/%s", folder, name) == STATUS_OK && access(path, F_OK) == 0;
 }
 
 static void print_tensor(const struct tensor_info *info)
@@ -179,7 +172,7 @@ static enum status print_state(const char *folder)
     json_t *state = NULL;
     int64_t step = 0;
     enum status result = checkpoint_read_state(folder, &state);
-    if (result == STATUS_OK && json_get_int(folder, state, "step", 0, INT64_MAX, &step) == STATUS_OK)
+    if (result == STATUS_OK && jdoc_get_int(folder, state, "step", 0, INT64_MAX, &step) == STATUS_OK)
         printf("  trained    %lld steps\n", (long long)step);
     json_decref(state);
     return result;
@@ -217,15 +210,15 @@ enum status inspect_run(const char *folder, const struct inspect_options *option
 {
     enum status result = STATUS_OK, found = STATUS_OK;
     struct dirent **entries = NULL;
-    char checkpoints[PATH_LENGTH], path[PATH_LENGTH], first[1024] = "";
+    char checkpoints[PATH_BYTES], path[PATH_BYTES], first[1024] = "";
     int count = -1;
-    TRY(join(folder, "checkpoints", checkpoints));
+    TRY(path_format(checkpoints, "%s/checkpoints", folder));
     count = scandir(checkpoints, &entries, is_checkpoint, by_name);
     if (count < 0)
         FAIL(STATUS_IO, "%s: cannot be listed: %s", checkpoints, strerror(errno));
     printf("%s: run with %d checkpoints\n", folder, count);
     for (int i = 0; i < count; i++) {
-        TRY(join(checkpoints, entries[i]->d_name, path));
+        TRY(path_format(path, "%s/%s", checkpoints, entries[i]->d_name));
         enum status status = directory_verify(path, true);
         printf("  %s  %s\n", entries[i]->d_name, status == STATUS_OK ? "verified" : status_text());
         if (status != STATUS_OK && found == STATUS_OK) {

@@ -15,7 +15,7 @@
 enum { BUFFER = 1 << 20 };
 
 struct atomic_directory {
-    char *path, *temporary, *parent;
+    char *path, *parent, temporary[PATH_BYTES];
     bool replace;
     bool failed; /* a file of it could not be written: it must not be published */
     int64_t open_files;
@@ -24,7 +24,7 @@ struct atomic_directory {
 
 struct output_file {
     struct atomic_directory *directory;
-    char *name, *path;
+    char *name, path[PATH_BYTES];
     int descriptor;
     int64_t size, expected_size, used;
     struct sha256_stream *hash;
@@ -35,7 +35,6 @@ static void directory_free(struct atomic_directory *directory)
 {
     file_list_free(&directory->files);
     free(directory->path);
-    free(directory->temporary);
     free(directory->parent);
     free(directory);
 }
@@ -44,10 +43,9 @@ enum status atomic_directory_begin(const char *path, bool replace, struct atomic
 {
     enum status result = STATUS_OK;
     struct stat info;
-    char *suffix = temporary_suffix();
     struct atomic_directory *directory = calloc(1, sizeof *directory);
     *out = NULL;
-    if (!directory || !suffix)
+    if (!directory)
         FAIL(STATUS_INTERNAL, "%s: out of memory", path);
     size_t length = strlen(path);
     while (length > 1 && path[length - 1] == '/')
@@ -55,9 +53,9 @@ enum status atomic_directory_begin(const char *path, bool replace, struct atomic
     directory->replace = replace;
     directory->path = strndup(path, length);
     directory->parent = parent_folder(path);
-    directory->temporary = directory->path ? format_string("%s%s", directory->path, suffix) : NULL;
-    if (!directory->parent || !directory->temporary)
+    if (!directory->path || !directory->parent)
         FAIL(STATUS_INTERNAL, "%s: out of memory", path);
+    TRY(temporary_path(directory->path, directory->temporary));
     if (lstat(directory->path, &info) == 0 && (!replace || !S_ISDIR(info.st_mode)))
         FAIL(STATUS_USAGE, "%s: exists already", path);
     TRY(make_directories(directory->parent));
@@ -70,7 +68,6 @@ enum status atomic_directory_begin(const char *path, bool replace, struct atomic
     *out = directory;
     directory = NULL;
 fail:
-    free(suffix);
     if (directory)
         directory_free(directory);
     return result;
@@ -95,13 +92,10 @@ static enum status make_subfolder(const struct atomic_directory *directory, cons
     const char *slash = strchr(name, '/');
     if (!slash)
         return STATUS_OK;
-    char *path = format_string("%s/%.*s", directory->temporary, (int)(slash - name), name);
-    if (!path)
-        return status_set(STATUS_INTERNAL, "%s: out of memory", name);
-    enum status result = STATUS_OK;
-    if (mkdir(path, 0777) != 0 && errno != EEXIST)
+    char path[PATH_BYTES];
+    enum status result = path_format(path, "%s/%.*s", directory->temporary, (int)(slash - name), name);
+    if (result == STATUS_OK && mkdir(path, 0777) != 0 && errno != EEXIST)
         result = status_set_errno(STATUS_IO, errno, "%s: cannot make the folder", path);
-    free(path);
     return result;
 }
 
@@ -113,7 +107,6 @@ static void output_free(struct output_file *file)
         (void)sha256_finish(file->hash);
     free(file->buffer);
     free(file->name);
-    free(file->path);
     free(file);
 }
 
@@ -132,10 +125,10 @@ enum status atomic_directory_create(struct atomic_directory *directory, const ch
     file->directory = directory;
     file->expected_size = expected_size;
     file->name = strdup(name);
-    file->path = format_string("%s/%s", directory->temporary, name);
     file->buffer = malloc(BUFFER);
-    if (!file->name || !file->path || !file->buffer)
+    if (!file->name || !file->buffer)
         FAIL(STATUS_INTERNAL, "%s: out of memory", name);
+    TRY(path_format(file->path, "%s/%s", directory->temporary, name));
     file->descriptor = open(file->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (file->descriptor < 0) {
         result = status_set_errno(STATUS_IO, errno, "%s: cannot create", file->path);
@@ -248,9 +241,8 @@ enum status atomic_directory_adopt(struct atomic_directory *directory, const cha
 {
     enum status result = STATUS_OK;
     int descriptor = -1;
-    char *path = format_string("%s/%s", directory->temporary, name);
-    if (!path)
-        FAIL(STATUS_INTERNAL, "%s: out of memory", name);
+    char path[PATH_BYTES];
+    TRY(path_format(path, "%s/%s", directory->temporary, name));
     TRY(check_new_name(directory, name));
     descriptor = open(path, O_RDONLY | O_CLOEXEC);
     if (descriptor < 0 || fsync(descriptor) != 0) {
@@ -266,7 +258,6 @@ fail:
         directory->failed = true;
     if (descriptor >= 0)
         close(descriptor);
-    free(path);
     return result;
 }
 
@@ -282,9 +273,10 @@ static enum status publish(struct atomic_directory *directory)
     int failed = renameat2(AT_FDCWD, from, AT_FDCWD, to, exists ? RENAME_EXCHANGE : RENAME_NOREPLACE) ? errno : 0;
     if (failed == EINVAL || failed == ENOSYS) {
         failed = 0;
-        char *aside = format_string("%s%s", from, OLD_SUFFIX);
-        if (!aside)
-            return status_set(STATUS_INTERNAL, "%s: out of memory", to);
+        char aside[PATH_BYTES];
+        enum status fits = path_format(aside, "%s%s", from, OLD_SUFFIX);
+        if (fits != STATUS_OK)
+            return fits;
         if (exists && rename(to, aside) != 0)
             failed = errno;
         if (!failed && rename(from, to) != 0) {
@@ -294,7 +286,6 @@ static enum status publish(struct atomic_directory *directory)
         }
         if (!failed && exists && rename(aside, from) != 0)
             log_warning("%s: the folder that was replaced could not be removed", aside);
-        free(aside);
     }
     return failed ? status_set_errno(STATUS_IO, failed, "%s: cannot rename %s", to, from) : STATUS_OK;
 }
@@ -304,10 +295,10 @@ static enum status write_manifest(struct atomic_directory *directory)
     enum status result = STATUS_OK;
     int descriptor = -1;
     file_list_sort(&directory->files);
-    char *text = manifest_text(&directory->files);
-    char *path = format_string("%s/%s", directory->temporary, MANIFEST_NAME);
-    if (!text || !path)
+    char path[PATH_BYTES], *text = manifest_text(&directory->files);
+    if (!text)
         FAIL(STATUS_INTERNAL, "%s: out of memory", directory->path);
+    TRY(path_format(path, "%s/%s", directory->temporary, MANIFEST_NAME));
     TRY(check_no_extra(directory->temporary, &directory->files, STATUS_INTERNAL));
     descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (descriptor < 0) {
@@ -327,17 +318,15 @@ static enum status write_manifest(struct atomic_directory *directory)
         const char *before = i ? directory->files.entries[i - 1].name : "";
         if (!slash || strncmp(before, name, (size_t)(slash - name) + 1) == 0)
             continue;
-        char *sub = format_string("%s/%.*s", directory->temporary, (int)(slash - name), name);
-        result = sub ? sync_folder(sub) : status_set(STATUS_INTERNAL, "%s: out of memory", directory->path);
-        free(sub);
-        TRY(result);
+        char sub[PATH_BYTES];
+        TRY(path_format(sub, "%s/%.*s", directory->temporary, (int)(slash - name), name));
+        TRY(sync_folder(sub));
     }
     TRY(sync_folder(directory->temporary));
 fail:
     if (descriptor >= 0)
         close(descriptor);
     free(text);
-    free(path);
     return result;
 }
 

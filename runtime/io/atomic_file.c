@@ -13,16 +13,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-char *format_string(const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    char *text;
-    int length = vasprintf(&text, format, arguments);
-    va_end(arguments);
-    return length < 0 ? NULL : text;
-}
-
 char *parent_folder(const char *path)
 {
     size_t length = strlen(path);
@@ -45,11 +35,11 @@ static void host_name(char name[65])
             *c = '_';
 }
 
-char *temporary_suffix(void)
+enum status temporary_path(const char *path, char temporary[PATH_BYTES])
 {
     char host[65];
     host_name(host);
-    return format_string(".tmp-%ld-%s", (long)getpid(), host);
+    return path_format(temporary, "%s.tmp-%ld-%s", path, (long)getpid(), host);
 }
 
 enum status code_of_open(int error)
@@ -173,10 +163,10 @@ enum status atomic_write(const char *path, const void *data, int64_t size)
     enum status result = STATUS_OK;
     bool made = false;
     int descriptor = -1;
-    char *suffix = temporary_suffix(), *folder = parent_folder(path);
-    char *temporary = suffix ? format_string("%s%s", path, suffix) : NULL;
-    if (!temporary || !folder)
+    char temporary[PATH_BYTES], *folder = parent_folder(path);
+    if (!folder)
         FAIL(STATUS_INTERNAL, "%s: out of memory", path);
+    TRY(temporary_path(path, temporary));
     descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (descriptor < 0) {
         result = status_set_errno(STATUS_IO, errno, "%s: cannot create", temporary);
@@ -205,8 +195,6 @@ fail:
         close(descriptor);
     if (made)
         unlink(temporary);
-    free(temporary);
-    free(suffix);
     free(folder);
     return result;
 }
@@ -278,10 +266,10 @@ enum status remove_tree(const char *path)
 enum status atomic_remove(const char *path)
 {
     enum status result = STATUS_OK;
-    char *suffix = temporary_suffix(), *folder = parent_folder(path);
-    char *temporary = suffix ? format_string("%s%s", path, suffix) : NULL;
-    if (!temporary || !folder)
+    char temporary[PATH_BYTES], *folder = parent_folder(path);
+    if (!folder)
         FAIL(STATUS_INTERNAL, "%s: out of memory", path);
+    TRY(temporary_path(path, temporary));
     TRY(remove_tree(temporary));
     if (rename(path, temporary) != 0) {
         if (errno != ENOENT)
@@ -294,8 +282,6 @@ enum status atomic_remove(const char *path)
     else
         result = status_prefix(result, "%s: cannot remove it durably", path);
 fail:
-    free(temporary);
-    free(suffix);
     free(folder);
     return result;
 }
@@ -327,18 +313,16 @@ static enum leftover leftover_kind(const char *entry, const char *name, const ch
 /* Removes a leftover; but what was moved aside for one that never came gets its name back. */
 static enum status settle_leftover(const char *folder, const char *entry, enum leftover kind, size_t name_length)
 {
-    struct stat info;
     enum status result = STATUS_OK;
-    char *path = format_string("%s/%s", folder, entry),
-         *name = format_string("%s/%.*s", folder, (int)name_length, entry);
-    if (!path || !name)
-        result = status_set(STATUS_INTERNAL, "%s: out of memory", folder);
-    else if (kind == LEFTOVER_NEW || lstat(name, &info) == 0)
+    struct stat info;
+    char path[PATH_BYTES], name[PATH_BYTES];
+    TRY(path_format(path, "%s/%s", folder, entry));
+    TRY(path_format(name, "%s/%.*s", folder, (int)name_length, entry));
+    if (kind == LEFTOVER_NEW || lstat(name, &info) == 0)
         result = remove_tree(path);
     else if (rename(path, name) != 0)
         result = status_set_errno(STATUS_IO, errno, "%s: cannot rename %s", name, path);
-    free(path);
-    free(name);
+fail:
     return result;
 }
 

@@ -1,5 +1,6 @@
 #include "io/config.h"
 
+#include "core/path.h"
 #include "io/config_internal.h"
 #include "io/yaml_flat.h"
 
@@ -122,13 +123,10 @@ fail:
 }
 
 /* The file that `extends` names, relative to the one that says so. */
-static char *sibling(const char *path, const char *name)
+static enum status sibling(const char *path, const char *name, char joined[PATH_BYTES])
 {
-    char *joined = NULL;
-    const char *slash = strrchr(path, '/');
-    if (*name == '/' || !slash)
-        return strdup(name);
-    return asprintf(&joined, "%.*s%s", (int)(slash - path) + 1, path, name) < 0 ? NULL : joined;
+    const char *slash = *name == '/' ? NULL : strrchr(path, '/');
+    return path_format(joined, "%.*s%s", slash ? (int)(slash - path) + 1 : 0, path, name);
 }
 
 /* One that is not was not at fault itself, but whoever named it. */
@@ -152,13 +150,12 @@ static enum status apply_file(struct config *config, const char *path, int depth
         if (depth == MAX_EXTENDS)
             FAIL(STATUS_USAGE, "%s:%lld: extends: more than %d files deep (does one extend itself?)", path,
                  (long long)item->line, MAX_EXTENDS);
-        char *base = sibling(path, item->values[0]);
-        if (!base)
-            FAIL(STATUS_INTERNAL, "%s: out of memory", path);
-        result = apply_file(config, base, depth + 1);
+        char base[PATH_BYTES];
+        result = sibling(path, item->values[0], base);
+        if (result == STATUS_OK)
+            result = apply_file(config, base, depth + 1);
         if (result != STATUS_OK && !is_readable_file(base))
             status_prefix(result, "%s:%lld: extends", path, (long long)item->line);
-        free(base);
         TRY(result);
     }
     for (int64_t i = 0; i < flat.count; i++)

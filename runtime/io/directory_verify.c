@@ -141,33 +141,27 @@ static bool is_listed(const struct file_list *list, const char *name)
 
 static enum status check_folder(const char *folder, const char *inside, const struct file_list *list, enum status code)
 {
-    enum status result = STATUS_OK;
-    char *path = *inside ? format_string("%s/%s", folder, inside) : strdup(folder);
-    DIR *entries = path ? opendir(path) : NULL;
-    if (!entries) {
-        result = path ? status_set_errno(STATUS_IO, errno, "%s: cannot list the folder", path)
-                      : status_set(STATUS_INTERNAL, "%s: out of memory", folder);
-        free(path);
+    char path[PATH_BYTES], name[PATH_BYTES];
+    enum status result = path_format(path, "%s%s%s", folder, *inside ? "/" : "", inside);
+    if (result != STATUS_OK)
         return result;
-    }
+    DIR *entries = opendir(path);
+    if (!entries)
+        return status_set_errno(STATUS_IO, errno, "%s: cannot list the folder", path);
     for (struct dirent *entry; result == STATUS_OK && (errno = 0, entry = readdir(entries));) {
         if (entry->d_name[0] == '.' || (!*inside && strcmp(entry->d_name, MANIFEST_NAME) == 0))
             continue;
         struct stat info;
         bool is_folder = fstatat(dirfd(entries), entry->d_name, &info, 0) == 0 && S_ISDIR(info.st_mode);
-        char *name = *inside ? format_string("%s/%s", inside, entry->d_name) : strdup(entry->d_name);
-        if (!name)
-            result = status_set(STATUS_INTERNAL, "%s: out of memory", folder);
-        else if (is_folder && !*inside)
+        result = path_format(name, "%s%s%s", inside, *inside ? "/" : "", entry->d_name);
+        if (result == STATUS_OK && is_folder && !*inside)
             result = check_folder(folder, name, list, code);
-        else if (is_folder || !is_listed(list, name))
+        else if (result == STATUS_OK && (is_folder || !is_listed(list, name)))
             result = status_set(code, "%s: holds %s, which %s does not list", folder, name, MANIFEST_NAME);
-        free(name);
     }
     if (result == STATUS_OK && errno != 0) /* not the end of the folder but a failure to read on */
         result = status_set_errno(STATUS_IO, errno, "%s: cannot list the folder", path);
     closedir(entries);
-    free(path);
     return result;
 }
 
@@ -208,11 +202,11 @@ enum status hash_file(const char *path, int64_t *size, struct sha256 *hash)
 
 static enum status verify_entry(const char *folder, const struct manifest_entry *entry, bool hashes)
 {
-    char *path = format_string("%s/%s", folder, entry->name);
-    if (!path)
-        return status_set(STATUS_INTERNAL, "%s: out of memory", folder);
-    enum status result = STATUS_OK;
+    char path[PATH_BYTES];
+    enum status result = path_format(path, "%s/%s", folder, entry->name);
     struct stat info;
+    if (result != STATUS_OK)
+        return result;
     if (stat(path, &info) != 0) {
         bool missing = errno == ENOENT || errno == ENOTDIR;
         result = missing ? status_set(STATUS_CORRUPT, "%s: missing, though %s lists it", path, MANIFEST_NAME)
@@ -234,7 +228,6 @@ static enum status verify_entry(const char *folder, const struct manifest_entry 
                                 MANIFEST_NAME, expected);
         }
     }
-    free(path);
     return result;
 }
 
@@ -245,9 +238,8 @@ enum status directory_verify(const char *path, bool hashes)
     void *text = NULL;
     int64_t size;
     struct stat info;
-    char *manifest = format_string("%s/%s", path, MANIFEST_NAME);
-    if (!manifest)
-        FAIL(STATUS_INTERNAL, "%s: out of memory", path);
+    char manifest[PATH_BYTES];
+    TRY(path_format(manifest, "%s/%s", path, MANIFEST_NAME));
     if (stat(path, &info) != 0) {
         bool missing = errno == ENOENT || errno == ENOTDIR;
         result = status_set_errno(missing ? STATUS_USAGE : STATUS_IO, errno, "%s: cannot open", path);
@@ -265,6 +257,5 @@ enum status directory_verify(const char *path, bool hashes)
 fail:
     file_list_free(&list);
     free(text);
-    free(manifest);
     return result;
 }

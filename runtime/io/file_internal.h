@@ -3,6 +3,7 @@
 #define SPIRITLM_IO_FILE_INTERNAL_H
 
 #include "core/hash.h"
+#include "core/path.h"
 #include "core/status.h"
 
 #include <stdbool.h>
@@ -20,11 +21,8 @@ enum status write_all(int descriptor, const char *path, const void *data, int64_
 /* The folder that holds `path` ("." when it names none), allocated. NULL: out of memory. */
 char *parent_folder(const char *path);
 
-/* Allocated text; NULL when out of memory. */
-char *format_string(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-/* ".tmp-PID-HOST": what stands after the name of everything that is still being written. */
-char *temporary_suffix(void);
+/* PATH.tmp-PID-HOST: the name of everything that is still being written. */
+enum status temporary_path(const char *path, char temporary[PATH_BYTES]);
 
 /* And after that, after the name of what is moved aside for an instant where two names cannot change places. */
 #define OLD_SUFFIX "+old"

@@ -19,7 +19,7 @@ static enum status parse(const char *where, bool with_line, const char *text, in
     return status_set(STATUS_CORRUPT, "%s: column %d: not valid JSON: %s", where, error.column, error.text);
 }
 
-enum status json_read(const char *path, json_t **root)
+enum status jdoc_read(const char *path, json_t **root)
 {
     void *text;
     int64_t size;
@@ -32,7 +32,7 @@ enum status json_read(const char *path, json_t **root)
     return result;
 }
 
-enum status json_parse(const char *where, const char *text, int64_t length, json_t **root)
+enum status jdoc_parse(const char *where, const char *text, int64_t length, json_t **root)
 {
     return parse(where, false, text, length, root);
 }
@@ -73,7 +73,7 @@ static enum status wrong_type(const char *where, const char *key, const char *ex
     return status_set(STATUS_CORRUPT, "%s: \"%s\" should be %s, found %s", where, key, expected, type_name(value));
 }
 
-enum status json_get_string(const char *where, const json_t *object, const char *key, const char **value)
+enum status jdoc_get_string(const char *where, const json_t *object, const char *key, const char **value)
 {
     const json_t *found;
     enum status result = member(where, object, key, &found);
@@ -85,7 +85,7 @@ enum status json_get_string(const char *where, const json_t *object, const char 
     return STATUS_OK;
 }
 
-enum status json_get_int(const char *where, const json_t *object, const char *key, int64_t minimum, int64_t maximum,
+enum status jdoc_get_int(const char *where, const json_t *object, const char *key, int64_t minimum, int64_t maximum,
                          int64_t *value)
 {
     const json_t *found;
@@ -102,7 +102,7 @@ enum status json_get_int(const char *where, const json_t *object, const char *ke
     return STATUS_OK;
 }
 
-enum status json_get_number(const char *where, const json_t *object, const char *key, double *value)
+enum status jdoc_get_number(const char *where, const json_t *object, const char *key, double *value)
 {
     const json_t *found;
     enum status result = member(where, object, key, &found);
@@ -114,7 +114,7 @@ enum status json_get_number(const char *where, const json_t *object, const char 
     return STATUS_OK;
 }
 
-enum status json_get_bool(const char *where, const json_t *object, const char *key, bool *value)
+enum status jdoc_get_bool(const char *where, const json_t *object, const char *key, bool *value)
 {
     const json_t *found;
     enum status result = member(where, object, key, &found);
@@ -126,10 +126,10 @@ enum status json_get_bool(const char *where, const json_t *object, const char *k
     return STATUS_OK;
 }
 
-enum status json_get_hash(const char *where, const json_t *object, const char *key, struct sha256 *hash)
+enum status jdoc_get_hash(const char *where, const json_t *object, const char *key, struct sha256 *hash)
 {
     const char *text = NULL;
-    enum status result = json_get_string(where, object, key, &text);
+    enum status result = jdoc_get_string(where, object, key, &text);
     if (result != STATUS_OK)
         return result;
     if (strlen(text) != 64 || !sha256_from_hex(text, hash))
@@ -139,25 +139,25 @@ enum status json_get_hash(const char *where, const json_t *object, const char *k
     return STATUS_OK;
 }
 
-bool json_has(const json_t *object, const char *key)
+bool jdoc_has(const json_t *object, const char *key)
 {
     const json_t *value = json_object_get(object, key);
     return value && !json_is_null(value);
 }
 
-json_t *json_from_number(double value)
+json_t *jdoc_number(double value)
 {
     return isfinite(value) ? json_real(value) : json_null();
 }
 
-json_t *json_from_hash(const struct sha256 *hash)
+json_t *jdoc_hash(const struct sha256 *hash)
 {
     char text[65];
     sha256_hex(hash, text);
     return json_string(text);
 }
 
-char *json_text(const json_t *root, int indent)
+char *jdoc_text(const json_t *root, int indent)
 {
     char *text = json_dumps(root, JSON_SORT_KEYS | JSON_ENCODE_ANY | JSON_INDENT((size_t)indent));
     size_t length = text ? strlen(text) : 0;

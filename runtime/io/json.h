@@ -1,4 +1,5 @@
-/* Jansson with our errors: file, line and reason in one text, and members fetched with their type checked. */
+/* Jansson with our errors: file, line and reason in one text, and members fetched with their type checked.
+ * The prefix is jdoc_, for "JSON document": every name that begins with json_ belongs to Jansson. */
 #ifndef SPIRITLM_IO_JSON_H
 #define SPIRITLM_IO_JSON_H
 
@@ -10,28 +11,28 @@
 #include <stdint.h>
 
 /* Parses a file of at most 256 MiB. The caller decrefs. Errors name file, line and column. */
-enum status json_read(const char *path, json_t **root);
+enum status jdoc_read(const char *path, json_t **root);
 
 /* Parses one text; `where` ("rows.jsonl:17") stands in the error. */
-enum status json_parse(const char *where, const char *text, int64_t length, json_t **root);
+enum status jdoc_parse(const char *where, const char *text, int64_t length, json_t **root);
 
 /* Members of an object. `where` stands before the key in errors. A missing key is an error,
  * and so is the wrong type. Strings are borrowed from the object. */
-enum status json_get_string(const char *where, const json_t *object, const char *key, const char **value);
-enum status json_get_int(const char *where, const json_t *object, const char *key, int64_t minimum, int64_t maximum,
+enum status jdoc_get_string(const char *where, const json_t *object, const char *key, const char **value);
+enum status jdoc_get_int(const char *where, const json_t *object, const char *key, int64_t minimum, int64_t maximum,
                          int64_t *value);
-enum status json_get_number(const char *where, const json_t *object, const char *key, double *value);
-enum status json_get_bool(const char *where, const json_t *object, const char *key, bool *value);
-enum status json_get_hash(const char *where, const json_t *object, const char *key, struct sha256 *hash);
-bool json_has(const json_t *object, const char *key); /* present and not null */
+enum status jdoc_get_number(const char *where, const json_t *object, const char *key, double *value);
+enum status jdoc_get_bool(const char *where, const json_t *object, const char *key, bool *value);
+enum status jdoc_get_hash(const char *where, const json_t *object, const char *key, struct sha256 *hash);
+bool jdoc_has(const json_t *object, const char *key); /* present and not null */
 
 /* A number; null when it is NaN or infinite, for which JSON has no word. NULL when out of memory. */
-json_t *json_from_number(double value);
+json_t *jdoc_number(double value);
 
-/* The 64 hexadecimal digits of a hash, as json_get_hash reads them. NULL when out of memory. */
-json_t *json_from_hash(const struct sha256 *hash);
+/* The 64 hexadecimal digits of a hash, as jdoc_get_hash reads them. NULL when out of memory. */
+json_t *jdoc_hash(const struct sha256 *hash);
 
 /* Text with sorted keys and a final newline; indent 0 gives one line. The caller frees. NULL when out of memory. */
-char *json_text(const json_t *root, int indent);
+char *jdoc_text(const json_t *root, int indent);
 
 #endif

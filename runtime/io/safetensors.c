@@ -66,7 +66,7 @@ static enum status parse_entry(const struct safetensors *file, const char *name,
     char where[512];
     const char *type;
     snprintf(where, sizeof where, "%s: tensor %.200s", file->path, name);
-    enum status result = json_get_string(where, value, "dtype", &type);
+    enum status result = jdoc_get_string(where, value, "dtype", &type);
     if (result != STATUS_OK)
         return result;
     int found = 0;
@@ -221,7 +221,7 @@ enum status safetensors_open(const char *path, struct safetensors **out)
     if (file->bytes[LENGTH_BYTES] != '{')
         FAIL(STATUS_CORRUPT, "%s: not a safetensors file: its header does not begin with {", path);
     file->data = file->bytes + LENGTH_BYTES + length;
-    TRY(json_parse(path, (const char *)file->bytes + LENGTH_BYTES, (int64_t)length, &file->header));
+    TRY(jdoc_parse(path, (const char *)file->bytes + LENGTH_BYTES, (int64_t)length, &file->header));
     TRY(parse_header(file));
     *out = file;
     return STATUS_OK;

@@ -1,7 +1,7 @@
 /* A model's folder: one safetensors file, or several with an index that says which tensor lies in which. */
+#include "core/path.h"
 #include "io/safetensors.h"
 
-#include "io/file_internal.h"
 #include "io/json.h"
 
 #include <stdio.h>
@@ -25,9 +25,7 @@ struct safetensors_folder {
 
 static enum status open_one(struct safetensors_folder *folder, const char *name)
 {
-    char *path = format_string("%s/%s", folder->path, name);
-    if (!path)
-        return status_set(STATUS_INTERNAL, "%s: out of memory", folder->path);
+    char path[PATH_BYTES];
     struct safetensors **files = realloc(folder->files, (size_t)(folder->file_count + 1) * sizeof *folder->files);
     if (files)
         folder->files = files;
@@ -38,12 +36,12 @@ static enum status open_one(struct safetensors_folder *folder, const char *name)
     enum status result = STATUS_OK;
     if (!files || !names || !copy)
         FAIL(STATUS_INTERNAL, "%s: out of memory", folder->path);
+    TRY(path_format(path, "%s/%s", folder->path, name));
     TRY(safetensors_open(path, &folder->files[folder->file_count]));
     folder->names[folder->file_count++] = copy;
     copy = NULL;
 fail:
     free(copy);
-    free(path);
     return result;
 }
 
@@ -94,7 +92,7 @@ static enum status open_indexed(struct safetensors_folder *folder, const char *i
     enum status result = STATUS_OK;
     json_t *index = NULL, *file_name;
     const char *tensor;
-    TRY(json_read(index_path, &index));
+    TRY(jdoc_read(index_path, &index));
     json_t *map = json_object_get(index, "weight_map");
     if (!json_is_object(map))
         FAIL(STATUS_CORRUPT, "%s: \"weight_map\" is missing or not an object", index_path);
@@ -131,16 +129,13 @@ enum status safetensors_folder_open(const char *path, struct safetensors_folder 
 {
     enum status result = STATUS_OK;
     struct stat info;
-    char *single = NULL, *index = NULL;
+    char single[PATH_BYTES], index[PATH_BYTES];
     struct safetensors_folder *folder = calloc(1, sizeof *folder);
     *out = NULL;
-    if (folder) {
-        folder->path = strdup(path);
-        single = format_string("%s/model.safetensors", path);
-        index = format_string("%s/model.safetensors.index.json", path);
-    }
-    if (!folder || !folder->path || !single || !index)
+    if (!folder || !(folder->path = strdup(path)))
         FAIL(STATUS_INTERNAL, "%s: out of memory", path);
+    TRY(path_format(single, "%s/model.safetensors", path));
+    TRY(path_format(index, "%s/model.safetensors.index.json", path));
     if (stat(path, &info) != 0)
         FAIL(STATUS_USAGE, "%s: no such folder", path);
     if (!S_ISDIR(info.st_mode))
@@ -157,8 +152,6 @@ enum status safetensors_folder_open(const char *path, struct safetensors_folder 
     folder = NULL;
 fail:
     safetensors_folder_close(folder);
-    free(single);
-    free(index);
     return result;
 }
 

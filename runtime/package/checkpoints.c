@@ -3,6 +3,7 @@
 #include "package/checkpoints.h"
 
 #include "core/log.h"
+#include "core/path.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
 
@@ -29,13 +30,20 @@ int64_t checkpoint_step(const char *name)
     return step >= 0 && strcmp(written, name) == 0 ? step : -1;
 }
 
+static enum status checkpoint_path(const char *run, int64_t step, char path[PATH_BYTES])
+{
+    return path_format(path, "%s/checkpoints/step_%08lld", run, (long long)step);
+}
+
 /* Steps of the folders named step_DIGITS, newest first. */
 static enum status list_steps(const char *run, int64_t **steps, int64_t *count)
 {
-    char path[4096];
-    snprintf(path, sizeof path, "%s/checkpoints", run);
+    char path[PATH_BYTES];
     *steps = NULL;
     *count = 0;
+    enum status fits = path_format(path, "%s/checkpoints", run);
+    if (fits != STATUS_OK)
+        return fits;
     DIR *folder = opendir(path);
     if (!folder)
         return errno == ENOENT ? STATUS_OK : status_set_errno(STATUS_IO, errno, "cannot list %s", path);
@@ -73,9 +81,11 @@ static enum status list_steps(const char *run, int64_t **steps, int64_t *count)
 static enum status set_aside(const char *path)
 {
     for (int k = 1; k < 10000; k++) {
-        char target[4096 + 32];
+        char target[PATH_BYTES];
         struct stat information;
-        snprintf(target, sizeof target, "%s.damaged-%d", path, k);
+        enum status fits = path_format(target, "%s.damaged-%d", path, k);
+        if (fits != STATUS_OK)
+            return fits;
         if (stat(target, &information) == 0)
             continue;
         if (rename(path, target) != 0)
@@ -91,8 +101,10 @@ static enum status set_aside(const char *path)
 static enum status find_whole(const char *run, const int64_t *steps, int64_t count, int64_t *whole)
 {
     for (*whole = 0; *whole < count; ++*whole) {
-        char path[4096];
-        snprintf(path, sizeof path, "%s/checkpoints/step_%08lld", run, (long long)steps[*whole]);
+        char path[PATH_BYTES];
+        enum status fits = checkpoint_path(run, steps[*whole], path);
+        if (fits != STATUS_OK)
+            return fits;
         enum status status = directory_verify(path, true);
         if (status == STATUS_OK || status == STATUS_INTERNAL)
             return status;
@@ -105,7 +117,7 @@ enum status checkpoint_newest(const char *run, bool repair, char **out)
 {
     enum status result = STATUS_OK;
     int64_t *steps = NULL, count = 0, whole = 0;
-    char path[4096];
+    char path[PATH_BYTES];
     *out = NULL;
     TRY(list_steps(run, &steps, &count));
     TRY(find_whole(run, steps, count, &whole));
@@ -113,11 +125,11 @@ enum status checkpoint_newest(const char *run, bool repair, char **out)
         FAIL(STATUS_CORRUPT, "none of the %lld checkpoints of %s verifies; move %s/checkpoints away to start anew",
              (long long)count, run, run);
     for (int64_t i = 0; i < whole && repair; i++) {
-        snprintf(path, sizeof path, "%s/checkpoints/step_%08lld", run, (long long)steps[i]);
+        TRY(checkpoint_path(run, steps[i], path));
         TRY(set_aside(path));
     }
     if (count > 0) {
-        snprintf(path, sizeof path, "%s/checkpoints/step_%08lld", run, (long long)steps[whole]);
+        TRY(checkpoint_path(run, steps[whole], path));
         *out = strdup(path);
         if (!*out)
             FAIL(STATUS_INTERNAL, "no memory for a path");
@@ -130,12 +142,12 @@ fail:
 enum status checkpoint_resolve(const char *name, char **path)
 {
     enum status result = STATUS_OK;
-    char config[4096];
+    char config[PATH_BYTES];
     struct stat information;
     *path = NULL;
     if (stat(name, &information) != 0)
         return status_set_errno(STATUS_USAGE, errno, "no model at %s", name);
-    snprintf(config, sizeof config, "%s/config.json", name);
+    TRY(path_format(config, "%s/config.json", name));
     if (stat(config, &information) == 0) {
         TRY(directory_verify(name, true));
         *path = strdup(name);
@@ -156,10 +168,10 @@ enum status checkpoint_prune(const char *run, int64_t saved_step, int64_t keep)
     int64_t *steps = NULL, count = 0, kept = 0;
     TRY(list_steps(run, &steps, &count));
     for (int64_t i = 0; i < count; i++) {
-        char path[4096];
+        char path[PATH_BYTES];
         if (steps[i] > saved_step || kept++ < keep)
             continue;
-        snprintf(path, sizeof path, "%s/checkpoints/step_%08lld", run, (long long)steps[i]);
+        TRY(checkpoint_path(run, steps[i], path));
         TRY(atomic_remove(path));
     }
 fail:
@@ -169,7 +181,7 @@ fail:
 
 enum status checkpoint_read_state(const char *path, json_t **state)
 {
-    char file[4096];
-    snprintf(file, sizeof file, "%s/trainer/state.json", path);
-    return json_read(file, state);
+    char file[PATH_BYTES];
+    enum status result = path_format(file, "%s/trainer/state.json", path);
+    return result == STATUS_OK ? jdoc_read(file, state) : result;
 }

@@ -1,5 +1,6 @@
 #include "package/components.h"
 
+#include "core/path.h"
 #include "io/json.h"
 
 #include <stdio.h>
@@ -61,8 +62,8 @@ static enum status load_speech(struct components *components, const struct compo
     }
     components->fingerprints[COMPONENT_VOCODER] = speech_tokenizer_vocoder_fingerprint(components->speech);
     for (int f = 0; f < COMPONENT_SPEECH_FILES; f++) {
-        char path[4096];
-        snprintf(path, sizeof path, "%s/%s", options->speech_folder, speech_file_names[f]);
+        char path[PATH_BYTES];
+        TRY(path_format(path, "%s/%s", options->speech_folder, speech_file_names[f]));
         TRY(file_read(path, SPEECH_FILE_LIMIT, &components->speech_files[f], &components->speech_file_sizes[f]));
     }
 fail:
@@ -115,7 +116,7 @@ json_t *components_fingerprints_json(const struct components *components)
     for (int c = 0; fingerprints && c < COMPONENT_COUNT; c++) {
         const struct sha256 *hash = &components->fingerprints[c];
         if (json_object_set_new(fingerprints, component_name((enum component)c),
-                                is_zero(hash) ? json_null() : json_from_hash(hash)) != 0) {
+                                is_zero(hash) ? json_null() : jdoc_hash(hash)) != 0) {
             json_decref(fingerprints);
             return NULL;
         }
@@ -139,7 +140,7 @@ static enum status describe(const struct components *components, char **text)
                              vocabulary->pitch_count > 0, "task_tags", vocabulary->asr_tag >= 0, "codes", sizes,
                              "rates", rates, "fingerprints", components_fingerprints_json(components),
                              "speech_tokenizer", components->speech != NULL);
-    *text = root && !lost ? json_text(root, 2) : NULL;
+    *text = root && !lost ? jdoc_text(root, 2) : NULL;
     json_decref(root);
     return *text ? STATUS_OK : status_set(STATUS_INTERNAL, "no memory for spiritlm.json");
 }
@@ -150,8 +151,8 @@ enum status components_write(const struct components *components, struct atomic_
     char *text = NULL;
     TRY(atomic_directory_add(directory, "tokenizer.model", components->text_file, components->text_file_size));
     for (int f = 0; components->speech && f < COMPONENT_SPEECH_FILES; f++) {
-        char name[128];
-        snprintf(name, sizeof name, "speech_tokenizer/%s", speech_file_names[f]);
+        char name[PATH_BYTES];
+        TRY(path_format(name, "speech_tokenizer/%s", speech_file_names[f]));
         TRY(atomic_directory_add(directory, name, components->speech_files[f], components->speech_file_sizes[f]));
     }
     TRY(describe(components, &text));
@@ -165,15 +166,15 @@ static enum status read_options(const char *where, const json_t *root, struct co
 {
     enum status result = STATUS_OK;
     int64_t version = 0;
-    TRY(json_get_int(where, root, "format", FORMAT_VERSION, FORMAT_VERSION, &version));
-    TRY(json_get_bool(where, root, "expressive", &options->expressive));
-    TRY(json_get_bool(where, root, "task_tags", &options->task_tags));
-    TRY(json_get_bool(where, root, "speech_tokenizer", speech));
+    TRY(jdoc_get_int(where, root, "format", FORMAT_VERSION, FORMAT_VERSION, &version));
+    TRY(jdoc_get_bool(where, root, "expressive", &options->expressive));
+    TRY(jdoc_get_bool(where, root, "task_tags", &options->task_tags));
+    TRY(jdoc_get_bool(where, root, "speech_tokenizer", speech));
     for (int s = 0; s < STREAM_COUNT; s++) {
         const json_t *rate = json_object_get(json_object_get(root, "rates"), unit_stream_name((enum unit_stream)s));
         const json_t *upper = json_array_get(rate, 0), *lower = json_array_get(rate, 1);
         int64_t codes = 0;
-        TRY(json_get_int(where, json_object_get(root, "codes"), unit_stream_name((enum unit_stream)s), 0, 65536,
+        TRY(jdoc_get_int(where, json_object_get(root, "codes"), unit_stream_name((enum unit_stream)s), 0, 65536,
                          &codes));
         options->codes[s] = (int32_t)codes;
         if (!json_is_integer(upper) || !json_is_integer(lower) || json_integer_value(upper) < 0 ||
@@ -194,7 +195,7 @@ static enum status parse_fingerprint(const char *where, const json_t *root, enum
     *hash = (struct sha256){{0}};
     if (json_is_null(json_object_get(fingerprints, component_name(component))))
         return STATUS_OK;
-    return json_get_hash(where, fingerprints, component_name(component), hash);
+    return jdoc_get_hash(where, fingerprints, component_name(component), hash);
 }
 
 static enum status read_ready_units(const char *where, const json_t *root, struct components_options *options)
@@ -209,10 +210,10 @@ fail:
 enum status components_match_checkpoint(const struct components *components, const char *folder)
 {
     enum status result = STATUS_OK;
-    char where[4096];
+    char where[PATH_BYTES];
     json_t *root = NULL;
-    snprintf(where, sizeof where, "%s/spiritlm.json", folder);
-    TRY(json_read(where, &root));
+    TRY(path_format(where, "%s/spiritlm.json", folder));
+    TRY(jdoc_read(where, &root));
     for (int c = 0; c < COMPONENT_COUNT; c++) {
         struct sha256 hash;
         TRY(parse_fingerprint(where, root, (enum component)c, &hash));
@@ -243,16 +244,16 @@ static enum status check_fingerprints(const char *where, const json_t *root, con
 enum status components_load_checkpoint(const char *folder, struct components **out)
 {
     enum status result = STATUS_OK;
-    char where[4096], text_model[4096], speech_folder[4096];
+    char where[PATH_BYTES], text_model[PATH_BYTES], speech_folder[PATH_BYTES];
     json_t *root = NULL;
     struct components *components = NULL;
     struct components_options options = {.text_model = text_model};
     bool speech = false;
     *out = NULL;
-    snprintf(where, sizeof where, "%s/spiritlm.json", folder);
-    snprintf(text_model, sizeof text_model, "%s/tokenizer.model", folder);
-    snprintf(speech_folder, sizeof speech_folder, "%s/speech_tokenizer", folder);
-    TRY(json_read(where, &root));
+    TRY(path_format(where, "%s/spiritlm.json", folder));
+    TRY(path_format(text_model, "%s/tokenizer.model", folder));
+    TRY(path_format(speech_folder, "%s/speech_tokenizer", folder));
+    TRY(jdoc_read(where, &root));
     TRY(read_options(where, root, &options, &speech));
     TRY(read_ready_units(where, root, &options));
     options.speech_folder = speech ? speech_folder : NULL;

@@ -40,7 +40,7 @@ static void prompts_by_their_rule(void **state)
                                               {"asterisk/colon", "as: it stands"}};
     static const char *const sounds[] = {"hello", "digits/1", "silence/1", "tone",  "join",
                                          "empty", "at",       "iax",       "colon", "comment"};
-    char list[800], zipped[800], path[900], folder[800], output[200];
+    char list[800], zipped[804], path[900], folder[800], output[200];
     write_text(list, sizeof list, "texts.txt", texts, (int64_t)strlen(texts));
     snprintf(zipped, sizeof zipped, "%s.gz", list);
     assert_int_equal(run_command(output, sizeof output, "gzip -k '%s'", list), 0);

@@ -197,10 +197,10 @@ static void rejects_have_their_reason(void **state)
                         "of 1.095 s\"}\n");
     free(text);
     json_t *report = NULL;
-    assert_ok(json_read(test_path("out-1-1/speech/report.json"), &report));
+    assert_ok(jdoc_read(test_path("out-1-1/speech/report.json"), &report));
     int64_t rejects, words;
-    assert_ok(json_get_int("report", report, "rejects", 0, 100, &rejects));
-    assert_ok(json_get_int("report", report, "aligned_words", 0, 1000, &words));
+    assert_ok(jdoc_get_int("report", report, "rejects", 0, 100, &rejects));
+    assert_ok(jdoc_get_int("report", report, "aligned_words", 0, 1000, &words));
     assert_int_equal(rejects, 5);
     assert_int_equal(words, 93 + 1); /* of the transcripts, and of the row with given words */
     assert_int_equal(json_integer_value(json_object_get(json_object_get(report, "reject_reasons"), "not aligned")), 1);
@@ -321,7 +321,7 @@ static void the_report_counts_tokens_and_switches(void **state)
     }
     dataset_close(dataset);
     json_t *report = NULL, *streams;
-    assert_ok(json_read(test_path("out-1-1/speech/report.json"), &report));
+    assert_ok(jdoc_read(test_path("out-1-1/speech/report.json"), &report));
     streams = json_object_get(report, "streams");
     assert_true(report_number(report, NULL, "text_tokens") == (double)text_tokens);
     assert_true(report_number(streams, "hubert", "tokens") == (double)runs[0]);

@@ -283,8 +283,8 @@ static void rows_and_rejects_keep_the_manifest_s_order(void **state)
             const char *found;
             json_t *root;
             assert_non_null(line);
-            assert_ok(json_parse("rejects", line, (int64_t)strlen(line), &root));
-            assert_ok(json_get_string("rejects", root, "id", &found));
+            assert_ok(jdoc_parse("rejects", line, (int64_t)strlen(line), &root));
+            assert_ok(jdoc_get_string("rejects", root, "id", &found));
             assert_string_equal(found, id);
             json_decref(root);
             line = strtok(NULL, "\n");

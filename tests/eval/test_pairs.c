@@ -256,7 +256,7 @@ static void results_carry_the_files_name_and_all_values(void **state)
                                             "/run/step", world.components, inputs};
     assert_ok(results_write(folder, &subject, metrics, samples));
     snprintf(file, sizeof file, "%s/results_pairs_x.json", folder);
-    assert_ok(json_read(file, &root));
+    assert_ok(jdoc_read(file, &root));
     static const char *const keys[] = {"task", "protocol", "model", "checkpoint"};
     static const char *const values[] = {"pairs", "as told", "run", "/run/step"};
     for (int i = 0; i < 4; i++)
@@ -269,7 +269,7 @@ static void results_carry_the_files_name_and_all_values(void **state)
     const json_t *fingerprints = json_object_get(root, "fingerprints");
     struct sha256 hash;
     assert_int_equal(json_object_size(fingerprints), COMPONENT_COUNT);
-    assert_ok(json_get_hash("results", fingerprints, "text", &hash));
+    assert_ok(jdoc_get_hash("results", fingerprints, "text", &hash));
     assert_memory_equal(&hash, &world.components->fingerprints[COMPONENT_TEXT], sizeof hash);
     assert_true(json_is_null(json_object_get(fingerprints, "vocoder"))); /* there is none */
     char *written;

@@ -35,15 +35,15 @@ static void errors_name_file_line_and_column(void **state)
     };
     json_t *root;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        assert_fails(json_read(put(cases[i].text, -1), &root), STATUS_CORRUPT, cases[i].part);
+        assert_fails(jdoc_read(put(cases[i].text, -1), &root), STATUS_CORRUPT, cases[i].part);
         assert_null(root);
     }
-    assert_fails(json_read(put("[1]\0[2]", 7), &root), STATUS_CORRUPT, "file.json:1:");
-    assert_fails(json_read("/nonexistent/file.json", &root), STATUS_USAGE, "/nonexistent/file.json");
-    assert_fails(json_parse("rows.jsonl:17", "{\"a\" 1}", 7, &root), STATUS_CORRUPT, "rows.jsonl:17: column 6:");
+    assert_fails(jdoc_read(put("[1]\0[2]", 7), &root), STATUS_CORRUPT, "file.json:1:");
+    assert_fails(jdoc_read("/nonexistent/file.json", &root), STATUS_USAGE, "/nonexistent/file.json");
+    assert_fails(jdoc_parse("rows.jsonl:17", "{\"a\" 1}", 7, &root), STATUS_CORRUPT, "rows.jsonl:17: column 6:");
     char *deep = malloc(100000);
     memset(deep, '[', 100000);
-    assert_fails(json_parse("deep", deep, 100000, &root), STATUS_CORRUPT, "maximum parsing depth");
+    assert_fails(jdoc_parse("deep", deep, 100000, &root), STATUS_CORRUPT, "maximum parsing depth");
     free(deep);
 }
 
@@ -56,29 +56,29 @@ static void members_are_checked(void **state)
     double number;
     bool truth;
     static const char text[] = "{\"s\": \"x\", \"i\": 5, \"r\": 2.5, \"t\": true, \"n\": null, \"o\": {}, \"l\": []}";
-    assert_ok(json_parse("here", text, (int64_t)strlen(text), &root));
-    assert_ok(json_get_string("here", root, "s", &string));
+    assert_ok(jdoc_parse("here", text, (int64_t)strlen(text), &root));
+    assert_ok(jdoc_get_string("here", root, "s", &string));
     assert_string_equal(string, "x");
-    assert_ok(json_get_int("here", root, "i", 5, 5, &whole));
+    assert_ok(jdoc_get_int("here", root, "i", 5, 5, &whole));
     assert_int_equal(whole, 5);
-    assert_ok(json_get_number("here", root, "r", &number));
+    assert_ok(jdoc_get_number("here", root, "r", &number));
     assert_true(number == 2.5);
-    assert_ok(json_get_number("here", root, "i", &number));
+    assert_ok(jdoc_get_number("here", root, "i", &number));
     assert_true(number == 5);
-    assert_ok(json_get_bool("here", root, "t", &truth));
+    assert_ok(jdoc_get_bool("here", root, "t", &truth));
     assert_true(truth);
-    assert_true(json_has(root, "s") && !json_has(root, "n") && !json_has(root, "none"));
-    assert_fails(json_get_int("here", root, "i", 6, 9, &whole), STATUS_CORRUPT, "here: \"i\" is 5, expected 6 to 9");
-    assert_fails(json_get_int("here", root, "i", -9, 4, &whole), STATUS_CORRUPT, "expected -9 to 4");
-    assert_fails(json_get_int("here", root, "r", 0, 9, &whole), STATUS_CORRUPT,
+    assert_true(jdoc_has(root, "s") && !jdoc_has(root, "n") && !jdoc_has(root, "none"));
+    assert_fails(jdoc_get_int("here", root, "i", 6, 9, &whole), STATUS_CORRUPT, "here: \"i\" is 5, expected 6 to 9");
+    assert_fails(jdoc_get_int("here", root, "i", -9, 4, &whole), STATUS_CORRUPT, "expected -9 to 4");
+    assert_fails(jdoc_get_int("here", root, "r", 0, 9, &whole), STATUS_CORRUPT,
                  "should be a whole number, found a number");
-    assert_fails(json_get_string("here", root, "i", &string), STATUS_CORRUPT,
+    assert_fails(jdoc_get_string("here", root, "i", &string), STATUS_CORRUPT,
                  "\"i\" should be a string, found a whole");
-    assert_fails(json_get_number("here", root, "s", &number), STATUS_CORRUPT, "should be a number, found a string");
-    assert_fails(json_get_bool("here", root, "n", &truth), STATUS_CORRUPT, "should be true or false, found null");
-    assert_fails(json_get_bool("here", root, "none", &truth), STATUS_CORRUPT, "here: \"none\" is missing");
-    assert_fails(json_get_string("here", json_object_get(root, "l"), "s", &string), STATUS_CORRUPT, "found a list");
-    assert_fails(json_get_string("here", NULL, "s", &string), STATUS_CORRUPT, "found nothing");
+    assert_fails(jdoc_get_number("here", root, "s", &number), STATUS_CORRUPT, "should be a number, found a string");
+    assert_fails(jdoc_get_bool("here", root, "n", &truth), STATUS_CORRUPT, "should be true or false, found null");
+    assert_fails(jdoc_get_bool("here", root, "none", &truth), STATUS_CORRUPT, "here: \"none\" is missing");
+    assert_fails(jdoc_get_string("here", json_object_get(root, "l"), "s", &string), STATUS_CORRUPT, "found a list");
+    assert_fails(jdoc_get_string("here", NULL, "s", &string), STATUS_CORRUPT, "found nothing");
     json_decref(root);
 }
 
@@ -86,10 +86,10 @@ static void hashes_are_read_as_they_are_written(void **state)
 {
     (void)state;
     struct sha256 hash = sha256_of("abc", 3), read;
-    json_t *root = json_pack("{s:o}", "h", json_from_hash(&hash));
-    assert_ok(json_get_hash("here", root, "h", &read));
+    json_t *root = json_pack("{s:o}", "h", jdoc_hash(&hash));
+    assert_ok(jdoc_get_hash("here", root, "h", &read));
     assert_memory_equal(&read, &hash, sizeof hash);
-    assert_fails(json_get_hash("here", root, "none", &read), STATUS_CORRUPT, "here: \"none\" is missing");
+    assert_fails(jdoc_get_hash("here", root, "none", &read), STATUS_CORRUPT, "here: \"none\" is missing");
     char text[66];
     sha256_hex(&hash, text);
     json_object_set_new(root, "short", json_stringn(text, 63));
@@ -99,7 +99,7 @@ static void hashes_are_read_as_they_are_written(void **state)
     json_object_set_new(root, "capital", json_stringn(text, 64));
     static const char *const wrong[] = {"short", "long", "capital"};
     for (int i = 0; i < 3; i++)
-        assert_fails(json_get_hash("here", root, wrong[i], &read), STATUS_CORRUPT,
+        assert_fails(jdoc_get_hash("here", root, wrong[i], &read), STATUS_CORRUPT,
                      "should be a SHA-256 in 64 lower-case");
     json_decref(root);
 }
@@ -108,11 +108,11 @@ static void text_is_sorted_and_exact(void **state)
 {
     (void)state;
     json_t *root = json_pack("{s:i, s:f, s:[i,i], s:s}", "b", 1, "a", 0.1, "list", 1, 2, "c", "\xc3\xa9\n");
-    char *line = json_text(root, 0), *pretty = json_text(root, 2);
+    char *line = jdoc_text(root, 0), *pretty = jdoc_text(root, 2);
     assert_string_equal(line, "{\"a\": 0.10000000000000001, \"b\": 1, \"c\": \"\xc3\xa9\\n\", \"list\": [1, 2]}\n");
     assert_non_null(strstr(pretty, "{\n  \"a\": 0.1"));
     json_t *again;
-    assert_ok(json_parse("again", line, (int64_t)strlen(line), &again));
+    assert_ok(jdoc_parse("again", line, (int64_t)strlen(line), &again));
     assert_true(json_equal(root, again));
     json_decref(again);
     json_decref(root);

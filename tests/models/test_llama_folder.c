@@ -257,14 +257,14 @@ static void write_config(const char *folder, const char *key, const char *value)
     const char *good =
         "{\"model_type\":\"llama\",\"vocab_size\":20,\"hidden_size\":16,\"intermediate_size\":24,"
         "\"num_hidden_layers\":2,\"num_attention_heads\":2,\"max_position_embeddings\":32,\"rms_norm_eps\":1e-5}";
-    assert_ok(json_parse("good", good, (int64_t)strlen(good), &root));
+    assert_ok(jdoc_parse("good", good, (int64_t)strlen(good), &root));
     if (value) {
-        assert_ok(json_parse("value", value, (int64_t)strlen(value), &member));
+        assert_ok(jdoc_parse("value", value, (int64_t)strlen(value), &member));
         assert_int_equal(json_object_set_new(root, key, member), 0);
     } else if (key) {
         assert_int_equal(json_object_del(root, key), 0);
     }
-    char *text = json_text(root, 2);
+    char *text = jdoc_text(root, 2);
     assert_non_null(text);
     assert_ok(make_directories(folder));
     snprintf(path, sizeof path, "%s/config.json", folder);
@@ -462,9 +462,9 @@ static void numbers_are_written_shortest(void **state)
     json_t *root;
     int64_t eos;
     snprintf(path, sizeof path, "%s/generation_config.json", test_path("numbers"));
-    assert_ok(json_read(path, &root));
-    assert_false(json_has(root, "bos_token_id"));
-    assert_ok(json_get_int(path, root, "eos_token_id", 0, 100, &eos));
+    assert_ok(jdoc_read(path, &root));
+    assert_false(jdoc_has(root, "bos_token_id"));
+    assert_ok(jdoc_get_int(path, root, "eos_token_id", 0, 100, &eos));
     assert_int_equal(eos, 7);
     json_decref(root);
     llama_fixture_destroy(&fixture);

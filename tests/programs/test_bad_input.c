@@ -320,7 +320,7 @@ static void write_manifests(void)
 
 static void write_configurations(void)
 {
-    char text[4000];
+    char text[5000];
     write_text_in(folder, "empty", "");
     snprintf(text, sizeof text,
              "tokenizer:\n  text_model: %s/corpus/text.model\n  units: 20\n  pitch_codes: 8\n  style_codes: 4\n"

@@ -57,7 +57,7 @@ static void write_manifests(void)
 
 static void write_configuration(void)
 {
-    char text[4000];
+    char text[8000];
     snprintf(
         text, sizeof text,
         "tokenizer:\n  folder: %s/tokenizer\n  text_model: %s/tiny/text.model\n  units: 24\n  pitch_codes: 8\n"
@@ -116,7 +116,7 @@ static void tokenize(void)
     const char *line = strstr(expect(0, "$B/tokenize --config $D/small.yaml " DATA "cards/001.wav 2>/dev/null"), "{");
     json_t *root;
     assert_non_null(line);
-    assert_ok(json_parse("tokenize", line, (int64_t)strcspn(line, "\n"), &root));
+    assert_ok(jdoc_parse("tokenize", line, (int64_t)strcspn(line, "\n"), &root));
     json_decref(root);
     assert_non_null(strstr(line, "[Hu"));
     expect(0, "$B/tokenize --config $D/small.yaml " DATA
@@ -145,7 +145,7 @@ static void generate(void)
     json_t *root;
     char path[800];
     snprintf(path, sizeof path, "%s/any_out/samples.json", folder);
-    assert_ok(json_read(path, &root));
+    assert_ok(jdoc_read(path, &root));
     assert_int_equal(json_array_size(root), 2);
     json_decref(root);
     /* A folder that cannot be made is noticed before the decoding. */

@@ -53,9 +53,9 @@ static void contents_open(struct contents *contents)
     snprintf(path, sizeof path, "%s/tokenizer.safetensors", folder);
     assert_ok(safetensors_open(path, &contents->file));
     snprintf(path, sizeof path, "%s/tokenizer.json", folder);
-    assert_ok(json_read(path, &contents->root));
-    assert_ok(json_get_number(path, contents->root, "silence_level", &contents->silence_level));
-    assert_ok(json_get_number(path, contents->root, "switch_cost", &contents->switch_cost));
+    assert_ok(jdoc_read(path, &contents->root));
+    assert_ok(jdoc_get_number(path, contents->root, "silence_level", &contents->silence_level));
+    assert_ok(jdoc_get_number(path, contents->root, "switch_cost", &contents->switch_cost));
 }
 
 static void contents_close(struct contents *contents)

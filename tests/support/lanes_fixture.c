@@ -138,7 +138,7 @@ char *save_text(const struct lanes *lanes, int64_t lane)
 {
     json_t *state;
     assert_ok(lanes_save(lanes, lane, &state));
-    char *text = json_text(state, 0);
+    char *text = jdoc_text(state, 0);
     assert_non_null(text);
     json_decref(state);
     return text;
@@ -147,7 +147,7 @@ char *save_text(const struct lanes *lanes, int64_t lane)
 enum status restore_text(struct lanes *lanes, int64_t lane, const char *text)
 {
     json_t *state;
-    assert_ok(json_parse("state", text, (int64_t)strlen(text), &state));
+    assert_ok(jdoc_parse("state", text, (int64_t)strlen(text), &state));
     enum status result = lanes_restore(lanes, lane, state);
     json_decref(state);
     return result;

@@ -146,7 +146,7 @@ static json_t *next_line(const char **at)
 {
     const char *end = strchr(*at, '\n');
     json_t *line = NULL;
-    if (!end || json_parse("metrics", *at, end - *at, &line) != STATUS_OK)
+    if (!end || jdoc_parse("metrics", *at, end - *at, &line) != STATUS_OK)
         return NULL;
     *at = end + 1;
     return line;

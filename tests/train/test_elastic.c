@@ -67,7 +67,7 @@ static void expect(bool mixed, struct lane_step steps[ALL][LANES])
         int64_t epoch;
         const json_t *source =
             json_object_get(json_object_get(states[0], "sources"), source_kind_name((enum source_kind)s));
-        assert_ok(json_get_int("state", source, "epoch", 1, 1000, &epoch));
+        assert_ok(jdoc_get_int("state", source, "epoch", 1, 1000, &epoch));
     }
     for (int lane = 0; lane < LANES; lane++)
         json_decref(states[lane]);

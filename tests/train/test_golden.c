@@ -154,7 +154,7 @@ static void write_settings(const struct training_bench *bench, const char *path)
                   train->schedule.learning_rate, "minimum", train->schedule.minimum, "warmup_steps",
                   (json_int_t)train->schedule.warmup_steps, "beta1", train->beta1, "beta2", train->beta2, "epsilon",
                   train->epsilon, "weight_decay", train->weight_decay, "clip", train->clip);
-    char *text = json_text(root, 2);
+    char *text = jdoc_text(root, 2);
     assert_ok(atomic_write(path, text, (int64_t)strlen(text)));
     free(text);
     json_decref(root);

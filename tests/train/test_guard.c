@@ -154,7 +154,7 @@ static void check_window(const struct rank_result *result, int steps)
     for (int i = 0; i < steps; i++)
         if (!result->steps[i].skipped)
             accepted[count++] = &result->steps[i];
-    assert_ok(json_get_int("state", result->state, "updates", 0, 100, &updates));
+    assert_ok(jdoc_get_int("state", result->state, "updates", 0, 100, &updates));
     assert_int_equal(updates, count);
     size_t kept = count < WINDOW ? count : WINDOW;
     assert_int_equal(json_array_size(losses), kept);

@@ -130,8 +130,8 @@ static void check_metrics(const char *folder, const char *reason, bool loss_is_b
     for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
         json_t *root;
         int64_t step;
-        assert_ok(json_parse("line", line, (int64_t)strlen(line), &root));
-        assert_ok(json_get_int("line", root, "step", 1, 100, &step));
+        assert_ok(jdoc_parse("line", line, (int64_t)strlen(line), &root));
+        assert_ok(jdoc_get_int("line", root, "step", 1, 100, &step));
         assert_int_equal(step, ++expected);
         bool skipped = step >= first && step <= last;
         const char *why = json_string_value(json_object_get(root, "skipped"));

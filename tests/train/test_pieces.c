@@ -153,8 +153,8 @@ static void metrics_are_cut_to_the_checkpoint(void **state)
     for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"), expected++) {
         json_t *root;
         int64_t step;
-        assert_ok(json_parse("line", line, (int64_t)strlen(line), &root));
-        assert_ok(json_get_int("line", root, "step", 0, 100, &step));
+        assert_ok(jdoc_parse("line", line, (int64_t)strlen(line), &root));
+        assert_ok(jdoc_get_int("line", root, "step", 0, 100, &step));
         assert_int_equal(step, expected);
         json_decref(root);
     }

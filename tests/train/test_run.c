@@ -34,8 +34,8 @@ static int count_lines(const char *path, int64_t *last_step)
     for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
         json_t *root;
         int64_t step;
-        assert_ok(json_parse("line", line, (int64_t)strlen(line), &root));
-        assert_ok(json_get_int("line", root, "step", 1, 1000, &step));
+        assert_ok(jdoc_parse("line", line, (int64_t)strlen(line), &root));
+        assert_ok(jdoc_get_int("line", root, "step", 1, 1000, &step));
         if (json_object_get(root, "loss")) {
             assert_int_equal(step, *last_step + 1); /* no step twice, none missing */
             *last_step = step;
@@ -98,7 +98,7 @@ static void a_run_leaves_whole_checkpoints_and_falls_back_past_a_damaged_one(voi
     assert_ok(file_read(path, 1 << 20, (void **)&text, &size));
     free(text);
     /* A named start may not leave newer steps behind in the same folder, nor go into another run's. */
-    char older[700];
+    char older[900];
     snprintf(older, sizeof older, "%s/checkpoints/step_00000006", run);
     bench.train.steps = 9;
     options = (struct run_options){.resume = RESUME_PATH, .resume_path = older, .command = "test"};
@@ -165,7 +165,7 @@ static void a_signal_saves_and_asks_to_be_started_again(void **state)
     json_t *saved;
     int64_t step, last;
     assert_ok(checkpoint_read_state(newest, &saved));
-    assert_ok(json_get_int("state", saved, "step", 1, 1000000, &step));
+    assert_ok(jdoc_get_int("state", saved, "step", 1, 1000000, &step));
     count_lines(metrics, &last);
     assert_int_equal(last, step);
     json_decref(saved);

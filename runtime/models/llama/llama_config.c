@@ -13,23 +13,23 @@
 static enum status get_size(const char *where, const json_t *root, const char *key, int64_t fallback, int64_t *value)
 {
     *value = fallback;
-    if (fallback >= 0 && !json_has(root, key))
+    if (fallback >= 0 && !jdoc_has(root, key))
         return STATUS_OK;
-    return json_get_int(where, root, key, 1, INT32_MAX, value);
+    return jdoc_get_int(where, root, key, 1, INT32_MAX, value);
 }
 
 static enum status get_real(const char *where, const json_t *root, const char *key, double fallback, double *value)
 {
     *value = fallback;
-    return json_has(root, key) ? json_get_number(where, root, key, value) : STATUS_OK;
+    return jdoc_has(root, key) ? jdoc_get_number(where, root, key, value) : STATUS_OK;
 }
 
 static enum status refuse_string(const char *path, const json_t *root, const char *key, const char *only, bool required)
 {
     const char *value;
-    if (!required && !json_has(root, key))
+    if (!required && !jdoc_has(root, key))
         return STATUS_OK;
-    enum status result = json_get_string(path, root, key, &value);
+    enum status result = jdoc_get_string(path, root, key, &value);
     if (result == STATUS_OK && strcmp(value, only) != 0)
         return status_set(STATUS_CORRUPT, "%s: %s is \"%s\"; only \"%s\" is supported", path, key, value, only);
     return result;
@@ -45,13 +45,13 @@ static enum status refuse_variants(const char *path, const json_t *root)
     TRY(refuse_string(path, root, "hidden_act", "silu", false));
     for (size_t i = 0; i < sizeof switches / sizeof *switches; i++) {
         bool on = false;
-        if (json_has(root, switches[i]))
-            TRY(json_get_bool(path, root, switches[i], &on));
+        if (jdoc_has(root, switches[i]))
+            TRY(jdoc_get_bool(path, root, switches[i], &on));
         if (on)
             FAIL(STATUS_CORRUPT, "%s: %s is not supported", path, switches[i]);
     }
     for (size_t i = 0; i < sizeof objects / sizeof *objects; i++)
-        if (json_has(root, objects[i]))
+        if (jdoc_has(root, objects[i]))
             FAIL(STATUS_CORRUPT, "%s: %s is not supported", path, objects[i]);
     double dropout;
     TRY(get_real(path, root, "attention_dropout", 0, &dropout));
@@ -66,7 +66,7 @@ static enum status read_theta(const char *path, const json_t *root, double *thet
 {
     enum status result = STATUS_OK;
     TRY(get_real(path, root, "rope_theta", 10000, theta));
-    if (json_has(root, "rope_parameters")) {
+    if (jdoc_has(root, "rope_parameters")) {
         const json_t *parameters = json_object_get(root, "rope_parameters");
         if (!json_is_object(parameters))
             FAIL(STATUS_CORRUPT, "%s: rope_parameters is not an object", path);
@@ -86,7 +86,7 @@ static enum status read_sizes(const char *path, const json_t *root, struct llama
     TRY(get_size(path, root, "num_hidden_layers", -1, &config->layers));
     TRY(get_size(path, root, "num_attention_heads", -1, &config->heads));
     TRY(get_size(path, root, "num_key_value_heads", config->heads, &config->kv_heads));
-    if (!json_has(root, "head_dim") && config->hidden_size % config->heads)
+    if (!jdoc_has(root, "head_dim") && config->hidden_size % config->heads)
         FAIL(STATUS_CORRUPT,
              "%s: hidden_size %" PRId64 " is not a multiple of num_attention_heads %" PRId64
              " and head_dim is not given",
@@ -95,8 +95,8 @@ static enum status read_sizes(const char *path, const json_t *root, struct llama
     TRY(get_size(path, root, "max_position_embeddings", 2048, &config->maximum_positions));
     TRY(get_real(path, root, "rms_norm_eps", 1e-6, &config->rms_norm_epsilon));
     TRY(read_theta(path, root, &config->rope_theta));
-    if (json_has(root, "tie_word_embeddings"))
-        TRY(json_get_bool(path, root, "tie_word_embeddings", &config->tie_embeddings));
+    if (jdoc_has(root, "tie_word_embeddings"))
+        TRY(jdoc_get_bool(path, root, "tie_word_embeddings", &config->tie_embeddings));
     if (llama_config_check(config) != STATUS_OK)
         result = status_prefix(STATUS_CORRUPT, "%s", path);
 fail:
@@ -113,7 +113,7 @@ enum status llama_read_config(const char *folder, struct llama_config *config)
         path = NULL;
         FAIL(STATUS_INTERNAL, "no memory for a path");
     }
-    TRY(json_read(path, &root));
+    TRY(jdoc_read(path, &root));
     if (!json_is_object(root))
         FAIL(STATUS_CORRUPT, "%s: not a JSON object", path);
     TRY(refuse_variants(path, root));

@@ -244,7 +244,7 @@ static enum status write_index(const struct llama *model, struct atomic_director
     }
     if (complete)
         root = json_pack("{s:{s:I},s:O}", "metadata", "total_size", (json_int_t)total, "weight_map", map);
-    text = root ? json_text(root, 2) : NULL;
+    text = root ? jdoc_text(root, 2) : NULL;
     if (!text)
         FAIL(STATUS_INTERNAL, "no memory for model.safetensors.index.json");
     TRY(atomic_directory_add(directory, "model.safetensors.index.json", text, (int64_t)strlen(text)));

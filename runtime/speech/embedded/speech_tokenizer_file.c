@@ -1,3 +1,4 @@
+#include "core/path.h"
 #include "speech/embedded/speech_tokenizer_internal.h"
 
 #include "io/atomic_file.h"
@@ -160,7 +161,7 @@ static json_t *describe_fingerprints(const struct speech_tokenizer *tokenizer)
     json_t *fingerprints = json_object();
     for (int c = 0; fingerprints && c < COMPONENTS; c++)
         if (json_object_set_new(fingerprints, component_names[c],
-                                json_from_hash(fingerprint_of(tokenizer, (enum component)c))) != 0) {
+                                jdoc_hash(fingerprint_of(tokenizer, (enum component)c))) != 0) {
             json_decref(fingerprints);
             return NULL;
         }
@@ -231,7 +232,7 @@ enum status speech_tokenizer_save(const struct speech_tokenizer *tokenizer, cons
     json_t *root = describe(tokenizer);
     if (!root)
         FAIL(STATUS_USAGE, "%s: a speaker's name is not UTF-8, or there is no memory for tokenizer.json", path);
-    if (!(text = json_text(root, 2)))
+    if (!(text = jdoc_text(root, 2)))
         FAIL(STATUS_INTERNAL, "%s: no memory for tokenizer.json", path);
     TRY(atomic_directory_begin(path, replace, &directory));
     TRY(write_tensors(tokenizer, directory));
@@ -253,23 +254,23 @@ static enum status read_numbers(const char *where, const json_t *root, struct sp
     enum status result = STATUS_OK;
     const char *format;
     int64_t version, iterations, seed;
-    TRY(json_get_string(where, root, "format", &format));
+    TRY(jdoc_get_string(where, root, "format", &format));
     if (strcmp(format, FORMAT) != 0)
         FAIL(STATUS_CORRUPT, "%s: format is \"%s\", expected \"%s\"", where, format, FORMAT);
-    TRY(json_get_int(where, root, "version", 1, INT32_MAX, &version));
+    TRY(jdoc_get_int(where, root, "version", 1, INT32_MAX, &version));
     if (version != FORMAT_VERSION)
         FAIL(STATUS_CORRUPT, "%s: version %lld; this program reads version %d", where, (long long)version,
              (int)FORMAT_VERSION);
-    TRY(json_get_int(where, root, "units", 2, 65535, &tokenizer->units.units));
-    TRY(json_get_int(where, root, "pitch_codes", 1, 65535, &tokenizer->pitch_codes));
-    TRY(json_get_int(where, root, "style_codes", 1, 65535, &tokenizer->styles.styles));
-    TRY(json_get_number(where, root, "silence_level", &tokenizer->units.silence_level));
-    TRY(json_get_number(where, root, "switch_cost", &tokenizer->units.switch_cost));
+    TRY(jdoc_get_int(where, root, "units", 2, 65535, &tokenizer->units.units));
+    TRY(jdoc_get_int(where, root, "pitch_codes", 1, 65535, &tokenizer->pitch_codes));
+    TRY(jdoc_get_int(where, root, "style_codes", 1, 65535, &tokenizer->styles.styles));
+    TRY(jdoc_get_number(where, root, "silence_level", &tokenizer->units.silence_level));
+    TRY(jdoc_get_number(where, root, "switch_cost", &tokenizer->units.switch_cost));
     if (!(tokenizer->units.switch_cost >= 0))
         FAIL(STATUS_CORRUPT, "%s: switch_cost is %g, expected at least 0", where, tokenizer->units.switch_cost);
     const json_t *vocoder = json_object_get(root, "vocoder");
-    TRY(json_get_int(where, vocoder, "iterations", 0, 10000, &iterations));
-    TRY(json_get_int(where, vocoder, "seed", INT64_MIN, INT64_MAX, &seed));
+    TRY(jdoc_get_int(where, vocoder, "iterations", 0, 10000, &iterations));
+    TRY(jdoc_get_int(where, vocoder, "seed", INT64_MIN, INT64_MAX, &seed));
     tokenizer->vocoder_iterations = (int)iterations;
     tokenizer->vocoder_seed = (uint64_t)seed;
 fail:
@@ -301,12 +302,12 @@ static enum status read_speakers(const char *where, const json_t *root, struct s
         const json_t *entry = json_array_get(list, s);
         struct speaker *speaker = &tokenizer->speakers[s];
         const char *name;
-        enum status result = json_get_string(where, entry, "name", &name);
+        enum status result = jdoc_get_string(where, entry, "name", &name);
         if (result != STATUS_OK)
             return result;
         speaker->mean = (double)NAN;
-        if (json_has(entry, "mean_log_f0") &&
-            (result = json_get_number(where, entry, "mean_log_f0", &speaker->mean)) != STATUS_OK)
+        if (jdoc_has(entry, "mean_log_f0") &&
+            (result = jdoc_get_number(where, entry, "mean_log_f0", &speaker->mean)) != STATUS_OK)
             return result;
         if (s > 0 && strcmp(speaker[-1].name, name) >= 0)
             return status_set(STATUS_CORRUPT, "%s: speaker \"%s\" is not in order", where, name);
@@ -371,7 +372,7 @@ static enum status check_fingerprints(const char *where, const json_t *root, con
         const char *claimed;
         char found[65];
         enum status result =
-            json_get_string(where, json_object_get(root, "fingerprints"), component_names[c], &claimed);
+            jdoc_get_string(where, json_object_get(root, "fingerprints"), component_names[c], &claimed);
         if (result != STATUS_OK)
             return result;
         sha256_hex(fingerprint_of(tokenizer, (enum component)c), found);
@@ -402,13 +403,12 @@ enum status speech_tokenizer_load(const char *path, struct speech_tokenizer **ou
     enum status result = STATUS_OK;
     struct speech_tokenizer *tokenizer = NULL;
     json_t *root = NULL;
-    char description[4096], tensors[4096];
+    char description[PATH_BYTES], tensors[PATH_BYTES];
     *out = NULL;
-    if (snprintf(description, sizeof description, "%s/tokenizer.json", path) >= (int)sizeof description ||
-        snprintf(tensors, sizeof tensors, "%s/tokenizer.safetensors", path) >= (int)sizeof tensors)
-        FAIL(STATUS_USAGE, "%s: the path is too long", path);
+    TRY(path_format(description, "%s/tokenizer.json", path));
+    TRY(path_format(tensors, "%s/tokenizer.safetensors", path));
     TRY(directory_verify(path, true));
-    TRY(json_read(description, &root));
+    TRY(jdoc_read(description, &root));
     TRY(speech_tokenizer_allocate(&tokenizer));
     TRY(read_numbers(description, root, tokenizer));
     TRY(read_rates(description, root, &tokenizer->rates));
