@@ -1,3 +1,5 @@
+/* The task "learning": a table for the reader, the same numbers as results, and the pairs of held-out speech with its
+ * shuffled copy, which are made here because this task knows the held-out documents. */
 #include "eval/task.h"
 
 #include "eval/results.h"
