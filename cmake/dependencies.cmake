@@ -27,7 +27,8 @@ if(SPIRITLM_PREPARE)
       set_property(TARGET ${target} PROPERTY INTERFACE_INCLUDE_DIRECTORIES ${existing})
     endif()
   endforeach()
-  set(SPIRITLM_FLITE flite_cmu_us_slt flite_cmu_us_rms flite_cmu_us_awb flite_usenglish flite_cmulex flite)
+  set(SPIRITLM_FLITE flite_usenglish flite_cmulex flite) # how a word is pronounced; in the order that linking needs
+  set(SPIRITLM_FLITE_VOICES flite_cmu_us_slt flite_cmu_us_rms flite_cmu_us_awb ${SPIRITLM_FLITE})
   pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
 endif()
 

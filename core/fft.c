@@ -1,3 +1,8 @@
+/* Real transforms by complex ones. A real transform of n samples is a complex one of n / 2 (even samples real, odd ones
+ * imaginary) and one pass that takes the two apart. The complex one is Stockham's, radix 4 with a last radix 2 where
+ * the length asks for it: it goes from one buffer to the other, so that no bits are reversed, and keeps real and
+ * imaginary parts apart, so that neighbours fill vectors. Sines and cosines are taken of angles of at most an eighth of
+ * a turn, where both are accurate to the last bit or so, once for each length. */
 #include "core/fft.h"
 
 #include "core/double4.h"
@@ -6,10 +11,6 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-/* A real transform of n samples is a complex one of n / 2 (even samples real, odd ones imaginary) and one pass that
- * takes the two apart. The complex one is Stockham's, radix 4 with a last radix 2 where the length asks for it: it goes
- * from one buffer to the other, so that no bits are reversed, and keeps real and imaginary parts apart, so that
- * neighbours fill vectors. */
 struct fft {
     int64_t length;
     double *twiddle; /* of the passes one after the other: cos, sin of 1, 2 and 3 times the angle, six runs a pass */

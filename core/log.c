@@ -1,3 +1,6 @@
+/* A line is formatted whole and written by one call, so that the lines of several threads and processes do not mix. The
+ * level is looked up in the environment at every line: nothing has to be initialised before the first message, and a
+ * message is rare enough for that. */
 #include "core/log.h"
 
 #include <stdarg.h>

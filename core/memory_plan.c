@@ -1,3 +1,6 @@
+/* Offsets are running sums rounded up to 256 bytes, so the same shapes give the same layout everywhere. Sums are
+ * checked for overflow because the sizes come from configurations: what is too large must be refused rather than wrap
+ * around to something small. */
 #include "core/memory_plan.h"
 
 #include <stdarg.h>

@@ -1,3 +1,7 @@
+/* Philox computes a block of random words from a key and a counter, with no state carried between blocks. So a stream
+ * can be entered at any place, and a run that was resumed draws the same numbers as one that was not. The numbers that
+ * name a stream are small and consecutive; splitmix64's finaliser spreads them over the whole key and counter before
+ * they are used. */
 #include "core/rng.h"
 
 #include <math.h>

@@ -1,3 +1,5 @@
+/* The error text belongs to its thread, so that one thread cannot overwrite what another is about to report. It is a
+ * fixed buffer: running out of memory can be reported as well. */
 #include "core/status.h"
 
 #include <errno.h>

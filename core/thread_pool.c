@@ -1,3 +1,6 @@
+/* Workers wait for a call, take task numbers from one atomic counter until none is left, and say that they are done;
+ * the calling thread works with them as worker 0. Which thread runs which task is a race on purpose: tasks are cut so
+ * that their results do not depend on it, and whoever is free takes the next one. */
 #include "core/thread_pool.h"
 
 #include "core/log.h"

@@ -1,3 +1,6 @@
+/* The first byte says how long a character is, and everything else that Unicode's table 3-7 forbids (overlong forms,
+ * surrogates, code points above U+10FFFF) shows in the first two bytes. So malformed text is refused before a code
+ * point is computed. */
 #include "core/utf8.h"
 
 #include <stdbool.h>

@@ -1,3 +1,7 @@
+/* A document is made anew at every visit, from the row and a stream of random numbers, so that a corpus is cut
+ * differently in every epoch and nothing interleaved is ever stored. Cuts lie between words: text is cut where the next
+ * word's text begins and speech where its samples do, each span taking what lies before the next cut, so that nothing
+ * is lost or doubled. */
 #include "data/interleave.h"
 
 #include "text/white_space.h"

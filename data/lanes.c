@@ -1,3 +1,8 @@
+/* A lane copies the document it is in into its row, and draws the next document when that one is used up. What is
+ * random in a draw is named by the seed, the lane and the number of documents drawn so far instead of coming from a
+ * generator with a state: therefore a few numbers are a lane's whole state, and any rank can go on with it. The source
+ * of a document is the one that is owed most, not one drawn by weight, so that the shares of tokens never drift further
+ * than a document. */
 #include "data/lanes.h"
 
 #include "data/lanes_internal.h"

@@ -1,3 +1,6 @@
+/* No order is stored. The permutation of an epoch's shards and that of a window's rows are worked out again from the
+ * seed when a lane gets there, so that a place in the order is two numbers, and memory is needed for the list of shards
+ * and the rows of one window alone. */
 #include "data/lanes_order.h"
 
 #include "core/rng.h"

@@ -1,4 +1,6 @@
-/* One lane's state as JSON, and back. */
+/* One lane's state as JSON, and back. A state is read into a fresh lane, which takes the old one's place only when all
+ * of it was good, so that a refused state leaves the lane as it was. The document that a row ended in is stored as the
+ * ids that are left of it: a cut that chance made need not be made again. */
 #include "data/lanes_internal.h"
 
 #include "io/json.h"

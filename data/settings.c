@@ -1,4 +1,5 @@
-/* From settings to the options of the parts that they are about. */
+/* From settings to the options of the parts that they are about, so that lanes and interleaving need not know how a
+ * configuration is written. */
 #include "data/settings.h"
 
 #include <stdio.h>

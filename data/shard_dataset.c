@@ -1,4 +1,5 @@
-/* A folder of shards read as one list of rows; the shards touched last stay open. */
+/* A folder of shards read as one list of rows. The shards touched last stay open: lanes visit rows at random, but
+ * within windows of few shards (data/lanes_order.h), so that nearly every row lies in a shard that is open already. */
 #include "data/shard_index.h"
 
 #include <stdlib.h>

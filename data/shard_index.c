@@ -1,3 +1,6 @@
+/* The index is believed only when it is byte for byte what this file would write for its contents. A check sum alone
+ * covers what the values mean and would not see damage in the space between them; but such damage shows that the file
+ * was hit, and nobody knows what else was. */
 #include "data/shard_index.h"
 
 #include "io/atomic_file.h"

@@ -1,4 +1,6 @@
-/* Rows are appended to columns, which become one file at the end. */
+/* Rows are appended to columns in memory, which become one file at the end: a shard is small enough for that, and a
+ * file written in one go is whole or not there. A row is checked by the reader's own rule before it is taken, so that
+ * nothing is written that would be refused when it is read. */
 #include "data/shard_layout.h"
 #include "io/atomic_file.h"
 

@@ -1,3 +1,6 @@
+/* Rows become documents by the code that training uses, so that a model is judged on exactly what it was shown. Whether
+ * a row is synthetic is kept beside it, since speech from a synthesiser is easier to predict than recordings, and
+ * results on recordings are reported by themselves. */
 #include "eval/documents.h"
 
 #include "io/json.h"

@@ -1,3 +1,6 @@
+/* A bigram judges the samples, not the model that made them: a model finds its own output likely, whatever it sounds
+ * like. Held-out speech under the same bigram gives the value to compare with; lower is not better, because a loop of
+ * one unit would be the most predictable of all. */
 #include "eval/generation.h"
 
 #include <math.h>

@@ -1,3 +1,6 @@
+/* Every occurrence of a pair is kept as one integer until all are known; sorting then brings equal pairs together and
+ * makes counting them a walk. A look-up is a binary search. It needs no hash table, and the same sequences in any order
+ * give the same model to the bit. */
 #include "eval/kneser_ney.h"
 
 #include <math.h>

@@ -1,3 +1,7 @@
+/* Model and bigram are compared on the same tokens of the same held-out documents. The model also predicts tags, pitch
+ * and style, which do not count; the bigram sees the counted tokens alone, as if the others were not there. Shuffled
+ * units keep every count and lose the order: a model that still beat the bigram there would show that the measure is
+ * wrong, not that it has learned. */
 #include "eval/learning.h"
 
 #include "eval/documents.h"

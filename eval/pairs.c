@@ -1,3 +1,6 @@
+/* Each side is encoded together with its prompt, as training would have encoded it, and its score begins after the
+ * prompt and the tag that leads to the side. All sides of a file are scored in one go, equal sides once: a tie is then
+ * a tie to the bit and not a matter of where the two lay in a batch. */
 #include "eval/pairs.h"
 
 #include "core/path.h"

@@ -1,3 +1,6 @@
+/* Results are written when everything has been computed, each file atomically, so that a results file that exists is
+ * complete. Beside the numbers stand the model, the inputs and all fingerprints: a number without them cannot be
+ * compared with another. */
 #include "eval/results.h"
 
 #include "core/path.h"

@@ -1,3 +1,6 @@
+/* The two sides of a pair have the same units, as many tokens, and the same pitch and style; only the order of the
+ * hubert units can tell them apart. They are written as unit strings rather than ids, so that the file means the same
+ * to every model that has this tokenizer. */
 #include "eval/shuffled_pairs.h"
 
 #include "core/rng.h"

@@ -1,3 +1,5 @@
+/* What all tasks write: who was judged, on what, by which protocol. It is in one place so that no task can leave a part
+ * of it out. */
 #include "eval/task.h"
 
 #include "eval/results.h"

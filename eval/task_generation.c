@@ -1,3 +1,5 @@
+/* The task "generation". Its settings are fixed and part of the protocol's text: the number means something only beside
+ * others that were sampled in the same way. */
 #include "eval/task.h"
 
 #include "eval/generation.h"

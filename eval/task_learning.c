@@ -1,6 +1,8 @@
-#include "core/path.h"
+/* The task "learning": a table for the reader, the same numbers as results, and the pairs of held-out speech with its
+ * shuffled copy, which are made here because this task knows the held-out documents. */
 #include "eval/task.h"
 
+#include "core/path.h"
 #include "eval/results.h"
 #include "eval/shuffled_pairs.h"
 #include "io/atomic_file.h"

@@ -1,3 +1,6 @@
+/* The task "pairs". Both protocols that are in use, the sum and the mean of the log-likelihoods, are reported every
+ * time: published numbers follow the one or the other, and which one suits a benchmark should not be chosen after the
+ * fact. */
 #include "eval/task.h"
 
 #include "eval/pairs.h"

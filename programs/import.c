@@ -1,5 +1,5 @@
 /* import: what other tools leave beside audio becomes a manifest for prepare (docs/prepare.md). */
-#include "data/prepare/import.h"
+#include "data/prepare/import/import.h"
 
 #include "programs/common/program.h"
 

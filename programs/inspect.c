@@ -11,12 +11,13 @@
 
 static const struct program_option options[] = {
     {"--row", "N", "of a shard, dataset or manifest: print row N whole, counted from 0", false},
+    {"--get", "KEY.PATH", "of a JSON file: print the one value at KEY.PATH, for scripts", false},
     {"--verify", NULL, "read everything: every shard of a dataset, every number of weights", false},
 };
 
 static const struct program program = {
     .name = "inspect",
-    .usage = "[--row N] [--verify] FILE ...",
+    .usage = "[--row N] [--verify] FILE ... | --get KEY.PATH FILE.json ...",
     .summary =
         "Prints what a shard, dataset folder, manifest, tokenizer folder, SentencePiece model, safetensors file,\n"
         "checkpoint, model folder or run contains, and refuses what is damaged.",
@@ -113,10 +114,14 @@ static enum status run(const struct program_arguments *arguments)
     enum status result = STATUS_OK;
     struct inspect_options inspect_options = {.verify = program_flag(arguments, "--verify")};
     int64_t paths = 0;
+    const char *key = program_value(arguments, "--get", NULL);
+    if (key && (inspect_options.verify || program_flag(arguments, "--row")))
+        FAIL(STATUS_USAGE, "--get stands alone: it prints one value of a JSON file");
     TRY(program_integer(arguments, "--row", 0, INT64_MAX, -1, &inspect_options.row));
     for (int64_t i = 0; i < arguments->count; i++)
         if (!arguments->items[i].option) {
-            TRY(inspect_path(arguments->items[i].value, &inspect_options));
+            const char *path = arguments->items[i].value;
+            TRY(key ? inspect_value(path, key) : inspect_path(path, &inspect_options));
             paths++;
         }
     if (paths == 0)

@@ -1,4 +1,5 @@
-/* The King James Bible of Debian's bible-kjv-text. */
+/* The King James Bible of Debian's bible-kjv-text: windows of text behind a table of where each begins, each compressed
+ * as compress(1) does. LZW is decoded here, since none of the libraries that are linked anyway knows it. */
 #include "data/demo/demo_sources.h"
 
 #include "io/atomic_file.h"

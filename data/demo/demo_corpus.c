@@ -1,3 +1,7 @@
+/* The demo's corpus from its sources to its folder. Which documents are held out and which passages are spoken by whom
+ * is decided by the seed and the texts before anything is rendered, and what was rendered is collected in that order,
+ * so the corpus does not depend on the number of processes. Everything is written into a folder that appears whole or
+ * not at all. */
 #include "data/demo/demo_corpus.h"
 
 #include "core/log.h"

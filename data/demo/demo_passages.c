@@ -1,3 +1,6 @@
+/* Verses are joined until a passage has enough words for text and speech to alternate in it several times; a single
+ * verse would often be shorter than one span. Passages that are not plain (digits, unusual punctuation) are marked,
+ * because a synthesiser reads those as other words than the text has. */
 #include "data/demo/demo_passages.h"
 
 #include <stdio.h>

@@ -1,3 +1,6 @@
+/* flite promises nothing about threads, so passages are rendered by processes: process w of W takes every W-th one,
+ * writes its sound and its row into files of their own, and reports through memory that all of them share. A child dies
+ * with its parent, so that nothing goes on writing after an interrupt. */
 #include "data/demo/demo_render.h"
 
 #include "core/log.h"

@@ -1,3 +1,6 @@
+/* Reads what Debian's packages install: lists of texts, and the recordings that they belong to. A text without its
+ * recording is passed over; a missing package is an error that names it, since the rest of the demo would fail later
+ * and say less. */
 #include "data/demo/demo_sources.h"
 
 #include "core/path.h"

@@ -1,3 +1,6 @@
+/* Every sentence is hashed as it is spoken, together with the seed. After sorting, equal sentences lie side by side in
+ * the order of the texts they come from, so comparing the first with the last of each group tells whether several texts
+ * share it. One sort serves a corpus of any size, and no text has to be kept. */
 #include "data/demo/demo_split.h"
 
 #include "core/hash.h"

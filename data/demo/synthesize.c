@@ -1,3 +1,6 @@
+/* flite keeps the structure of what it speaks: sentence, words, syllables and phones with their times. From it come
+ * word times without any aligner, which is why the aligner can be measured against them. Emotions are made by the three
+ * controls that a voice has: tempo, and mean and deviation of its pitch. */
 #include "data/demo/synthesize.h"
 
 #include "io/audio/audio.h"

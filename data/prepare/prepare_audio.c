@@ -1,4 +1,6 @@
-/* The samples of a row. */
+/* The samples of a row, or the reason why there are none. Long recordings are listed segment by segment, so the file
+ * decoded last is kept. A file that is missing or broken rejects its row and does not end the run: among many
+ * recordings some always are. */
 #include "data/prepare/prepare_internal.h"
 
 #include "io/audio/audio.h"

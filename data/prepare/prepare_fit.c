@@ -1,4 +1,6 @@
-/* The fit stage: the speech tokenizer from a seeded sample of the rows with audio. */
+/* The fit stage: the speech tokenizer from a sample of the rows with audio. The sample is drawn by a hash of the seed
+ * and the id, so it does not change with the order of manifests and rows. Clips are measured in batches on all threads
+ * and added in the sample's order, on which the fit depends. */
 #include "data/prepare/prepare_internal.h"
 
 #include "core/log.h"

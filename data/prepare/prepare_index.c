@@ -1,4 +1,5 @@
-/* The index stage: every shard is verified, then the dataset is published by its index. */
+/* The index stage: every shard is verified, then the dataset is published by its index. The index is written last,
+ * since a folder without one is no dataset: training cannot begin on a part of it. */
 #include "data/prepare/prepare_internal.h"
 
 #include "core/log.h"

@@ -1,4 +1,5 @@
-/* What prepare has to make: the manifests, what kind of dataset each becomes, and from what. */
+/* What prepare has to make: the manifests, what kind of dataset each becomes, and from what. Everything that decides a
+ * dataset's contents goes into one hash, by which the later stages see whether what is there is still current. */
 #include "data/prepare/prepare_internal.h"
 
 #include <stdio.h>

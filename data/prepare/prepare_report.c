@@ -1,4 +1,5 @@
-/* The data report: what a dataset holds, as text and as report.json. */
+/* The data report: what a dataset holds, as text and as report.json. It is counted from the published dataset and not
+ * while shards are made, so that it describes what training will read, whichever runs made which shards. */
 #include "data/prepare/prepare_internal.h"
 
 #include "core/log.h"

@@ -1,4 +1,6 @@
-/* The shards stage: rows [512k, 512k + 512) (prepare.shard_rows) of the manifest make shard k. */
+/* The shards stage: rows [512k, 512k + 512) (prepare.shard_rows) of the manifest make shard k. What a shard holds
+ * depends on these rows and the settings alone, so parts are made by any process in any order, and a shard that is
+ * there and whole is left alone. */
 #include "data/prepare/prepare_internal.h"
 
 #include "core/log.h"

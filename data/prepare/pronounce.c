@@ -1,3 +1,6 @@
+/* flite's lexicon is the CMU dictionary with letter-to-sound rules for every other word. Its phones are the
+ * dictionary's but for their case, their stress digits and the schwa, which is all that has to be converted. A genitive
+ * is no word of the lexicon; its sound follows from the last phone by the rule of English. */
 #include "data/prepare/pronounce.h"
 
 #include <flite/flite.h>

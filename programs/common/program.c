@@ -1,3 +1,7 @@
+/* Arguments are parsed by a table of each program's options rather than by getopt: the order of options matters (the
+ * pieces of a prompt), key=value stands among them, --help is made from the same table, and an unknown option is
+ * answered with the nearest one. Standard output is flushed and checked here, since results that do not reach a full
+ * disk are a failure. */
 #include "programs/common/program.h"
 
 #include "core/edit_distance.h"

@@ -22,4 +22,8 @@ enum status inspect_tokenizer(const char *folder, const struct inspect_options *
 enum status inspect_model(const char *folder, const struct inspect_options *options); /* checkpoint or HF folder */
 enum status inspect_run(const char *folder, const struct inspect_options *options);
 
+/* Prints the value of a JSON file at "KEY.PATH" ("a.b", of lists "a.0") in one line: a string as its text, else JSON; "" is
+ * the whole. STATUS_USAGE when there is none there, naming what there is. */
+enum status inspect_value(const char *file, const char *path);
+
 #endif

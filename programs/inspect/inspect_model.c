@@ -1,4 +1,5 @@
-/* Tokenizers, weights and checkpoints as text. */
+/* Tokenizers, weights and checkpoints as text. They are opened and verified as generate and train do it, so that what
+ * inspect calls whole is whole for them too. */
 #include "core/path.h"
 #include "io/atomic_file.h"
 #include "io/json.h"

@@ -1,3 +1,5 @@
+/* Where the programs choose their backend. Pool and context are made and destroyed together, because a context holds
+ * scratch memory for each thread of the pool that it was made with. */
 #include "programs/model/machine.h"
 
 enum status machine_create(int64_t threads, struct machine *machine)

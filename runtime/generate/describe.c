@@ -1,3 +1,5 @@
+/* JSON holds UTF-8 alone, but a model with byte pieces may generate any bytes. So the text is given twice where it must
+ * be: readable, with the malformed bytes replaced, and exact, in hexadecimal. */
 #include "generate/describe.h"
 
 #include "core/utf8.h"

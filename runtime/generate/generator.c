@@ -1,3 +1,6 @@
+/* The prompt is run once, and what it left in the cache is copied to every sample; then all samples advance together, a
+ * batch of one token each. A sample that has ended leaves the batch. Each has a random stream of its own, so that
+ * sample 3 is the same whether 4 or 40 are asked for. */
 #include "generate/generator.h"
 
 #include "core/log.h"

@@ -1,3 +1,6 @@
+/* The ids that training would have shown the model for the same pieces, made by the same functions: text is trimmed and
+ * encoded piece by piece, speech is measured, merged and deduplicated. A unit string names pitch and style only where
+ * they change, so those in force at its end are kept for the speech that follows. */
 #include "generate/prompt.h"
 
 #include "io/audio/audio.h"

@@ -1,3 +1,5 @@
+/* All allowed logits are sorted, largest first, so that top-k and top-p both keep a beginning of one list. Equal logits
+ * are ordered by id: without that, which one is kept would depend on how the C library sorts. */
 #include "generate/sampler.h"
 
 #include <math.h>

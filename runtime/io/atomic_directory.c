@@ -1,4 +1,5 @@
-/* Folders that appear whole or not at all. */
+/* Folders that appear whole or not at all, by the protocol of io/atomic_file.h. Files are hashed while they are
+ * written, so that MANIFEST says what was meant to be in them and not what came back from the disk. */
 #include "io/atomic_file.h"
 
 #include "core/log.h"

@@ -1,3 +1,7 @@
+/* Single files: read whole, replaced whole, appended to whole (folders: atomic_directory.c). A new version is written
+ * beside the old one, fsync'd and renamed over it, because a rename is the one replacement that no crash can interrupt
+ * half way. Temporary names carry process and host, so that what the dead left behind can be told from what the living
+ * are writing. */
 #include "io/atomic_file.h"
 
 #include "io/file_internal.h"

@@ -1,3 +1,6 @@
+/* Every key has a slot. Texts are put into the slots, from the defaults, then the extended files, the file itself and
+ * the command line, each replacing what was there; only then are they converted and written into the modules' structs.
+ * A slot remembers where its text came from, so that an error names the line that is to blame. */
 #include "io/config.h"
 
 #include "core/path.h"

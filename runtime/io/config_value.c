@@ -1,4 +1,5 @@
-/* Texts to values: types, ranges, ${NAME}, and the nearest known key of a wrong one. */
+/* Texts to values: types, ranges, ${NAME}, and the nearest known key of a wrong one. Numbers are parsed by our own rule
+ * of what they look like, since strtod would also take "nan", "0x1p3" and leading space. */
 #include "io/config_internal.h"
 
 #include "core/edit_distance.h"

@@ -1,4 +1,5 @@
-/* The resolved configuration as YAML, and the list of all keys for --help. */
+/* The resolved configuration as YAML, and the list of all keys for --help. A number is written as the text that was
+ * given and not printed anew from its value, so that reading it back gives the same bits. */
 #include "io/config_internal.h"
 
 #include "core/utf8.h"

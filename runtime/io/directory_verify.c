@@ -1,4 +1,5 @@
-/* MANIFEST: its text, and whether a folder is what it says. */
+/* MANIFEST: its text, and whether a folder is what it says. A file that is not listed is refused as well as one that is
+ * missing: nobody vouches for it, and a reader might take it for part of the folder. */
 #include "io/file_internal.h"
 
 #include "io/atomic_file.h"

@@ -1,3 +1,6 @@
+/* Looking a member up, checking its type and its range is one call, so that every error says file, key, expected and
+ * found in the same words. Duplicate keys are refused: readers of JSON do not agree on which one counts, and a file
+ * must mean one thing. */
 #include "io/json.h"
 
 #include "io/atomic_file.h"

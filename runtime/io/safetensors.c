@@ -1,3 +1,6 @@
+/* The file is mapped rather than read: looking at its header costs nothing, and weights are copied once, to where they
+ * are used. Since files come from anywhere, the tensors must cover the data without gap or overlap, which is also the
+ * simplest proof that every one of them lies inside it. */
 #include "io/safetensors.h"
 
 #include "io/file_internal.h"

@@ -1,3 +1,6 @@
+/* libyaml's events, flattened to dotted keys as they come. A value stays text here; the table of keys knows its type
+ * (io/config.h). YAML's own rules for types, its anchors and its tags are refused or left aside: a configuration needs
+ * none of them, and each can make a file mean something else than it seems to. */
 #include "io/yaml_flat.h"
 
 #include "io/atomic_file.h"

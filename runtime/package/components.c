@@ -1,3 +1,6 @@
+/* Fingerprints are computed from the parts themselves; those that a file claims are only compared with them (of units
+ * that were made elsewhere, the claim is all there is). The bytes of the parts' files are kept as they were loaded, so
+ * that every checkpoint of a run holds what the run began with, even when the files have changed since. */
 #include "package/components.h"
 
 #include "core/path.h"

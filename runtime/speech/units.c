@@ -1,3 +1,6 @@
+/* Streams are merged by the time at which units start. Rates are fractions and times are compared as fractions, in
+ * 128-bit integers: units that start at the same instant must tie exactly, at the hundredth hour too, which floating
+ * point could not promise. */
 #include "speech/units.h"
 
 #include <inttypes.h>

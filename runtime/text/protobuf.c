@@ -1,3 +1,6 @@
+/* Lengths are compared with what is left of their message before anything moves, and no value is trusted to fit: a
+ * model file may come from anywhere. Errors name the byte in the file, which is all that one can look for in a binary
+ * format. */
 #include "text/protobuf.h"
 
 static const uint64_t field_number_limit = UINT64_C(1) << 29;

@@ -1,4 +1,6 @@
-/* What a loaded model tells about itself, and its fingerprint. */
+/* What a loaded model tells about itself, and its fingerprint: of what decides the ids of a text (pieces, their kinds
+ * and scores, the flags), not of the file's bytes, which another version of the trainer writes otherwise for the same
+ * model. */
 #include "text/sentencepiece_internal.h"
 
 #include <string.h>

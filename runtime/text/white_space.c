@@ -1,3 +1,5 @@
+/* White space by hand rather than by isspace(), whose answer depends on the locale: the same text would be cut
+ * differently on another machine. */
 #include "text/white_space.h"
 
 bool is_white_space(char c)

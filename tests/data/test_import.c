@@ -6,7 +6,7 @@
 #include "support/test_support.h"
 
 #include "data/manifest.h"
-#include "data/prepare/import.h"
+#include "data/prepare/import/import.h"
 #include "io/atomic_file.h"
 #include "io/audio/audio.h"
 

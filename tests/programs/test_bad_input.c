@@ -187,6 +187,13 @@ static const struct bad_case {
     {"$B/inspect $D/nan.safetensors --verify", 65, "nan.safetensors"},
     {"$B/inspect $D/cut.model", 65, "cut.model"},
     {"$B/inspect $D/run > /dev/full", 74, "standard output"},
+    {"$B/inspect --get rows", 2, "no file"},
+    {"$B/inspect --get rows $D/nowhere.json", 2, "nowhere.json"},
+    {"$B/inspect --get rows $D/corpus/speech", 2, "corpus/speech"},
+    {"$B/inspect --get rows $D/not_json.jsonl", 65, "not_json.jsonl:2"},
+    {"$B/inspect --get totals.row $D/corpus/speech/index.json", 2, "\"rows\""},
+    {"$B/inspect --get totals.rows.0 $D/corpus/speech/index.json", 2, "a single value"},
+    {"$B/inspect --get totals --verify $D/corpus/speech/index.json", 2, "--get"},
     /* ---- import ---- */
     {"$B/import", 2, "kind"},
     {"$B/import folder $D/other", 2, "--output"},

@@ -1,3 +1,6 @@
+/* Sound is read in blocks, each mixed to one channel and resampled at once, so that memory holds the result and not the
+ * file. The decoders believe the lengths that headers announce; these are compared with the file's size first, so that
+ * a truncated or crafted file is refused, not silently shortened or answered with gigabytes of memory. */
 #include "io/audio/audio.h"
 
 #include "io/atomic_file.h"

@@ -1,3 +1,7 @@
+/* A round goes from spectra to a signal and back: only phases that some signal can have survive it, while the
+ * magnitudes are set to the wanted ones again. Each of its three passes is cut into tiles of frames that write to
+ * places of their own, and overlapping frames are added in order, so the samples do not depend on the number of
+ * threads. */
 #include "speech/embedded/griffin_lim.h"
 
 #include "core/fft.h"

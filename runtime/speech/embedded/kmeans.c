@@ -1,3 +1,7 @@
+/* Threads share the work but no sum: points are assigned independently, and in an update each task owns a few clusters
+ * and adds their points in order, so every sum has one order for any number of threads. Centroids are packed so that
+ * distances to 32 of them are computed side by side: the compiler's vectors run over clusters, and the order of a
+ * single sum stays as it is. */
 #include "speech/embedded/kmeans.h"
 
 #include "core/rng.h"

@@ -1,3 +1,6 @@
+/* The tables of window and bands are made once and shared by all threads; of a band only the bins under its triangle
+ * are visited. Everything is computed in double and rounded once at the end, so that a result differs from another
+ * implementation's by a rounding and not by the sum of many. */
 #include "speech/embedded/log_mel.h"
 
 #include "core/fft.h"

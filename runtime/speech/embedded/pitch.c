@@ -1,3 +1,6 @@
+/* Pitch is heard on a logarithmic scale, and speakers differ mostly by a factor, so the logarithm less the speaker's
+ * mean is what is quantised: codes then describe the melody and not the person. The codebook is kept in ascending
+ * order, in which a code is found by bisection and a higher code is a higher pitch. */
 #include "speech/embedded/pitch.h"
 
 #include "speech/embedded/kmeans.h"

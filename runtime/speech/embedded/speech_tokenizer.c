@@ -1,3 +1,6 @@
+/* A fitted tokenizer in use. An utterance is taken in chunks of 100 s, a whole number of units of every stream, and
+ * each is encoded by itself: the memory for spectra and pitch stays bounded for recordings of any length, and what is
+ * said in one chunk does not change the units of another. */
 #include "speech/embedded/speech_tokenizer_internal.h"
 
 #include "speech/embedded/griffin_lim.h"

@@ -1,3 +1,5 @@
+/* What is measured of sound before anything is quantised. Fitting and encoding both go through it, so that they see the
+ * same numbers; units and style share the log-mel spectra, pitch and style the F0 track, each computed once. */
 #include "speech/embedded/speech_tokenizer_internal.h"
 
 #include <math.h>

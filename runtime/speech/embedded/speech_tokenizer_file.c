@@ -1,6 +1,9 @@
-#include "core/path.h"
+/* The tokenizer's folder and its identity. One table lists the tensors, and writing, reading and fingerprints all go
+ * through it, so that nothing can be stored without being part of the identity. A fingerprint covers what a component
+ * computes (tensors, numbers, the algorithm's version), not the bytes of a file, which may be written in other ways. */
 #include "speech/embedded/speech_tokenizer_internal.h"
 
+#include "core/path.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
 #include "io/safetensors.h"

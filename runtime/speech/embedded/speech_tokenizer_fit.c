@@ -1,3 +1,6 @@
+/* Utterances are kept as what was measured of them, not as sound, in the order in which they were given; the quantisers
+ * are fitted when all are known. Units come before styles, whose last value counts changes of unit, and speakers before
+ * pitch, which is relative to the speaker's mean. */
 #include "speech/embedded/speech_tokenizer_internal.h"
 
 #include <math.h>

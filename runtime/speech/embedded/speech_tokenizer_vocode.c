@@ -1,3 +1,5 @@
+/* From units to sound: each unit's mean spectrum for as long as the unit lasts, passing over into the next one's around
+ * their border, and Griffin-Lim for the phases. Without that passage the spectrum would jump 25 times a second. */
 #include "speech/embedded/speech_tokenizer_internal.h"
 
 #include "speech/embedded/griffin_lim.h"

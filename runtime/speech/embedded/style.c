@@ -1,3 +1,5 @@
+/* Seven plain statistics of every second, each scaled so that none outweighs the others in a distance, then the nearest
+ * centroid. What a second cannot tell, such as the pitch of one without voice, counts as average. */
 #include "speech/embedded/style.h"
 
 #include "speech/embedded/kmeans.h"

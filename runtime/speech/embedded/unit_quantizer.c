@@ -1,3 +1,5 @@
+/* The steps of the header as they are numbered there, and their fit. The cost of switching units is derived from the
+ * fitted centroids' own distances, since a fixed number would mean something else for every number of units. */
 #include "speech/embedded/unit_quantizer.h"
 
 #include "speech/embedded/kmeans.h"

@@ -1,3 +1,5 @@
+/* pYAAPT from samples to track: the stages of f0_stages.h in their order. Frames whose NCCF cannot change the result
+ * are found beforehand and left out; the rest of a stage is computed as if they were there. */
 #include "speech/f0/f0.h"
 
 #include "speech/f0/f0_stages.h"

@@ -1,3 +1,7 @@
+/* The energy between 117 and 398 Hz of every frame, relative to the recording's mean: what decides whether a frame is
+ * voiced. Only bins 60..204 of the 8192-point spectrum of 320 samples are wanted, so they are summed directly. The
+ * frame is folded about its centre, where the cosine is even and the sine odd: half the work, and the phase of the
+ * shift does not change a magnitude. */
 #include "speech/f0/f0_stages.h"
 
 #include "core/double4.h"
@@ -5,9 +9,6 @@
 #include <math.h>
 #include <string.h>
 
-/* Only bins 60..204 of the 8192-point spectrum of 320 samples are wanted, so they are summed directly. The frame is
- * folded about its centre, where the cosine is even and the sine odd: half the work, and the phase of the shift does
- * not change a magnitude. */
 enum {
     FIRST_BIN = 60,
     BINS = 145,

@@ -1,3 +1,6 @@
+/* Spectral harmonics correlation: at the bin of a pitch and of its first multiples the spectrum is high, so the product
+ * of these magnitudes, summed over a narrow band, peaks at the pitch even when the fundamental itself is weak. The
+ * squared signal is used, in which a missing fundamental comes back. */
 #include "speech/f0/f0_stages.h"
 
 #include <math.h>

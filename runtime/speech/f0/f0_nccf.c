@@ -1,3 +1,6 @@
+/* Normalised cross-correlation of a frame with itself, shifted: it is near 1 where the shift is a period, however loud
+ * the frame is. Only lags around the spectral track are looked at, which keeps out double and half periods and saves
+ * most of the work; products and energies are summed for many of them at a time. */
 #include "speech/f0/f0_stages.h"
 
 #include "core/double4.h"

@@ -1,3 +1,6 @@
+/* What several stages share: sums, medians, and the path of least cost through candidates by dynamic programming
+ * (Viterbi). Sums are added in NumPy's order because paths of equal cost are common and the last bit then decides as it
+ * does in the reference. */
 #include "speech/f0/f0_stages.h"
 
 #include <assert.h>

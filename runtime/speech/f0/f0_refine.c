@@ -1,3 +1,6 @@
+/* The candidates of both signals become the rows of the last search: sorted, joined by the spectral track, by the
+ * median of the best and by "unvoiced", each with a merit that follows from the frame's energy. The path through them
+ * changes pitch and voicing only where that is worth its cost. */
 #include "speech/f0/f0_stages.h"
 
 #include <math.h>

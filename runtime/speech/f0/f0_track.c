@@ -1,3 +1,6 @@
+/* One smooth pitch for every frame, voiced or not, from the spectral candidates: the cheapest path through the frames
+ * that have any, and monotone cubic pieces between them. The next stage searches only near this track, so it needs a
+ * value everywhere and must not overshoot. */
 #include "speech/f0/f0_stages.h"
 
 #include <math.h>

@@ -1,3 +1,6 @@
+/* Numbers spoken in words, by digit, by pair, as a year or in full. Words are built in a phrase of fixed size, since
+ * readings are made and discarded by the thousand and none of them should allocate; a number is a list of words all the
+ * way, so that an ordinal or a plural only changes the last one. */
 #include "text/english/numerals.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
 /* Tokens of several groups of digits: times, dates, fractions, ranges, telephone numbers, versions. */
-#include "text/english/spell_internal.h"
+#include "text/english/spell_groups.h"
 
 #include <string.h>
 

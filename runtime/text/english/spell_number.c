@@ -1,6 +1,8 @@
 /* Tokens with digits: integers, decimals, ordinals, money, percentages, measures, and names that mix letters and
  * digits. Those with several groups of digits are in spell_groups.c. */
-#include "text/english/spell_internal.h"
+#include "text/english/spell_number.h"
+
+#include "text/english/spell_groups.h"
 
 #include <string.h>
 
@@ -48,14 +50,6 @@ static bool parse_number(const char *s, int length, struct number *number)
 static bool fits(const struct number *number)
 {
     return number->count <= 18;
-}
-
-uint64_t digits_value(const char *digits, int count)
-{
-    uint64_t value = 0;
-    for (int i = 0; i < count; i++)
-        value = value * 10 + (uint64_t)(digits[i] - '0');
-    return value;
 }
 
 /* The whole part and the decimals, one way. */
@@ -332,21 +326,6 @@ static const struct unit *find_unit(const char *bytes, int length)
         if ((int)strlen(units[i].written) == length && memcmp(units[i].written, bytes, (size_t)length) == 0)
             return &units[i];
     return NULL;
-}
-
-/* "5pm", "10:30a.m" */
-bool is_half_day(const char *bytes, int length, char *letter)
-{
-    struct written_token rest = {.bytes = bytes, .length = length};
-    *letter = length > 0 && (bytes[0] == 'p' || bytes[0] == 'P') ? 'p' : 'a';
-    return token_is(&rest, "am") || token_is(&rest, "pm") || token_is(&rest, "a.m") || token_is(&rest, "p.m");
-}
-
-void readings_put_half_day_after(struct readings *readings, char letter)
-{
-    char name[2] = {letter, '\0'};
-    readings_put_after(readings, name);
-    readings_put_after(readings, "m");
 }
 
 static bool is_ordinal_ending(const struct written_token *rest)

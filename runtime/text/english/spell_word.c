@@ -1,5 +1,5 @@
 /* Tokens of letters: words, compounds, abbreviations, initialisms, Roman numerals, addresses, lone symbols. */
-#include "text/english/spell_internal.h"
+#include "text/english/spell_word.h"
 
 #include <string.h>
 

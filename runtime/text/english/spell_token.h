@@ -1,6 +1,7 @@
-/* Between the files spell*.c. */
-#ifndef SPIRITLM_TEXT_ENGLISH_SPELL_INTERNAL_H
-#define SPIRITLM_TEXT_ENGLISH_SPELL_INTERNAL_H
+/* A written token and its readings: what those share that read tokens of one kind (spell_number.h, spell_groups.h,
+ * spell_word.h). */
+#ifndef SPIRITLM_TEXT_ENGLISH_SPELL_TOKEN_H
+#define SPIRITLM_TEXT_ENGLISH_SPELL_TOKEN_H
 
 #include "text/english/numerals.h"
 #include "text/english/spell.h"
@@ -32,14 +33,6 @@ bool is_letter(char c); /* ASCII letters and every byte of another script */
 bool is_capital(char c);
 bool token_is(const struct written_token *token, const char *lower_case); /* equal but for case */
 void say_word(struct phrase *phrase, const char *bytes, int length);      /* as it stands, in small letters */
-
-/* Each adds the readings of the token when it is of its kind, and says whether it did. */
-bool read_number_token(const struct written_token *token, struct readings *readings);
-bool read_word_token(const struct written_token *token, struct readings *readings);
-/* "$3" before "million": the readings of both together. */
-bool read_money_and_scale(const struct written_token *token, struct readings *readings);
-
-bool read_digit_groups(const struct written_token *token, struct readings *readings);
 
 uint64_t digits_value(const char *digits, int count); /* count <= 18 */
 /* "am", "p.m": *letter is 'a' or 'p'. */

@@ -2,8 +2,8 @@
  * <flags> that stand free between white space; all else ("xmin =", "intervals [3]:") is decoration. So one reader
  * serves the long and the short format (Praat's manual, "TextGrid file formats" and "Text files"). UTF-8 or, with its
  * byte order mark, UTF-16. */
-#include "data/prepare/import_internal.h"
-
+#include "data/prepare/import/import_files.h"
+#include "data/prepare/import/import_formats.h"
 #include "io/atomic_file.h"
 
 #include <errno.h>

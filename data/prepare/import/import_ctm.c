@@ -1,7 +1,7 @@
 /* CTM (NIST's time-marked conversation files): "utterance channel start duration word [confidence [type ...]]", times
  * in seconds, ";;" before comments. Silences and noises stand in <> or [] and are passed over. */
-#include "data/prepare/import_internal.h"
-
+#include "data/prepare/import/import_files.h"
+#include "data/prepare/import/import_formats.h"
 #include "io/atomic_file.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* Layouts of whole corpora: a folder of audio with .txt files, and LibriSpeech's. */
-#include "data/prepare/import_internal.h"
-
+#include "data/prepare/import/import_files.h"
+#include "data/prepare/import/import_formats.h"
 #include "io/atomic_file.h"
 
 #include <stdio.h>

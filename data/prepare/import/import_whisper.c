@@ -3,8 +3,8 @@
  *                       times (whisperX's numbers) stays in the text alone
  *   aligned_text        {"text", "aligned_text": [[" word", start, end]]}
  *   alignments          {"alignments": [["word", [start, end], "SPEAKER"]]} */
-#include "data/prepare/import_internal.h"
-
+#include "data/prepare/import/import_files.h"
+#include "data/prepare/import/import_formats.h"
 #include "io/json.h"
 
 #include <math.h>

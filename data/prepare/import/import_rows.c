@@ -1,0 +1,109 @@
+/* The collector. A reader adds a row and fills it; words are made to follow each other here, once for all formats, since
+ * recognisers round times so that a word may begin before the one in front has ended. */
+#include "data/prepare/import/import_rows.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct import_row *import_add(struct import *import)
+{
+    if (!import->rows || import->count == import->capacity) {
+        int64_t capacity = import->capacity ? 2 * import->capacity : 256;
+        struct import_row *rows = realloc(import->rows, (size_t)capacity * sizeof *rows);
+        if (!rows)
+            return NULL;
+        import->rows = rows;
+        import->capacity = capacity;
+    }
+    struct import_row *row = import->rows + import->count++;
+    *row = (struct import_row){.channel = -1};
+    return row;
+}
+
+static bool has_letter(const char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text >= 0x80 ||
+            strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", *text))
+            return true;
+    return false;
+}
+
+enum status import_add_word(struct import_row *row, const char *text, double start, double end)
+{
+    if (!has_letter(text))
+        return STATUS_OK;
+    if (row->word_count == row->word_capacity) {
+        int64_t capacity = row->word_capacity ? 2 * row->word_capacity : 32;
+        struct import_word *words = realloc(row->words, (size_t)capacity * sizeof *words);
+        if (!words)
+            return status_set(STATUS_INTERNAL, "out of memory");
+        row->words = words;
+        row->word_capacity = capacity;
+    }
+    if (!row->words)
+        return status_set(STATUS_INTERNAL, "out of memory");
+    const struct import_word *last = row->word_count ? row->words + row->word_count - 1 : NULL;
+    if (last && start < last->end)
+        start = last->end;
+    if (end < start)
+        end = start;
+    char *copy = import_clean_text(text, (int64_t)strlen(text));
+    if (!copy)
+        return status_set(STATUS_INTERNAL, "out of memory");
+    row->words[row->word_count++] = (struct import_word){copy, start, end};
+    return STATUS_OK;
+}
+
+enum status import_text_from_words(struct import_row *row)
+{
+    size_t length = 1;
+    for (int64_t i = 0; i < row->word_count; i++)
+        length += strlen(row->words[i].text) + 1;
+    row->text = malloc(length);
+    if (!row->text)
+        return status_set(STATUS_INTERNAL, "out of memory");
+    char *end = row->text;
+    *end = 0;
+    for (int64_t i = 0; i < row->word_count; i++)
+        end += sprintf(end, "%s%s", i ? " " : "", row->words[i].text);
+    return STATUS_OK;
+}
+
+void import_free_rows(struct import *import)
+{
+    for (int64_t i = 0; i < import->count; i++) {
+        struct import_row *row = import->rows + i;
+        for (int64_t j = 0; j < row->word_count; j++)
+            free(row->words[j].text);
+        free(row->words);
+        free(row->id);
+        free(row->audio);
+        free(row->text);
+        free(row->speaker);
+    }
+    free(import->rows);
+}
+
+char *import_clean_text(const char *bytes, int64_t size)
+{
+    char *text = malloc((size_t)size + 1), *end = text;
+    if (!text)
+        return NULL;
+    bool space = false;
+    /* A byte order mark is no part of the text. */
+    int64_t i = size >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+    for (; i < size; i++) {
+        if ((unsigned char)bytes[i] <= ' ') {
+            space = true;
+            continue;
+        }
+        if (space && end > text)
+            *end++ = ' ';
+        space = false;
+        *end++ = bytes[i];
+    }
+    *end = 0;
+    return text;
+}
