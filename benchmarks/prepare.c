@@ -8,6 +8,7 @@
  * them. Fitting is done on all of the manifest here; a corpus is fitted on a sample of it. */
 #include "benchmarks/measure.h"
 #include "core/hash.h"
+#include "data/manifest.h"
 #include "data/prepare/align.h"
 #include "data/shard.h"
 #include "io/audio/audio.h"

@@ -3,6 +3,7 @@
 #define SPIRITLM_DATA_PREPARE_INTERNAL_H
 
 #include "core/thread_pool.h"
+#include "data/manifest.h"
 #include "data/prepare/align.h"
 #include "data/prepare/prepare.h"
 #include "data/shard_index.h"

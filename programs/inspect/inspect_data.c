@@ -1,5 +1,6 @@
 /* Shards, datasets and manifests as text. */
 #include "core/utf8.h"
+#include "data/manifest.h"
 #include "data/shard_index.h"
 #include "io/audio/audio.h"
 #include "programs/inspect/inspect.h"
