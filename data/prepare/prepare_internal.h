@@ -7,7 +7,7 @@
 #include "data/prepare/align.h"
 #include "data/prepare/prepare.h"
 #include "data/shard_index.h"
-#include "speech/embedded/speech_tokenizer.h"
+#include "speech/component.h"
 
 enum { PREPARE_PATH = 4096 };
 
@@ -28,7 +28,7 @@ struct prepare {
     struct prepare_dataset *datasets;
     int64_t dataset_count;
     struct thread_pool *pool;
-    struct speech_tokenizer *tokenizer; /* NULL when no dataset needs it */
+    struct speech *speech; /* the tokenizer; NULL when no dataset needs it */
     double align_threshold;
 };
 
