@@ -9,12 +9,15 @@
 #include "benchmarks/measure.h"
 #include "core/hash.h"
 #include "core/path.h"
+#include "data/manifest.h"
 #include "data/prepare/align.h"
 #include "data/shard.h"
 #include "io/atomic_file.h"
 #include "io/audio/audio.h"
+#include "package/speech_folder.h"
+#include "speech/embedded/fit.h"
 #include "speech/embedded/log_mel.h"
-#include "speech/embedded/speech_tokenizer.h"
+#include "speech/embedded/unit_quantizer.h"
 #include "speech/f0/f0.h"
 
 #include <unistd.h>
@@ -39,7 +42,7 @@ struct stage {
 
 struct bench {
     struct manifest manifest;
-    struct speech_tokenizer *tokenizer;
+    struct speech *speech;
     struct log_mel *mel;
     struct aligner *aligner;
     struct thread_pool *pool;
@@ -73,14 +76,13 @@ static void encode_row(struct bench *bench, int round, const struct manifest_row
     must(f0_extract(samples, count, &track));
     double f0 = thread_seconds() - start;
     f0_track_free(&track);
-    float *bands = must_allocate((size_t)log_mel_frames(count) * SPEECH_MELS * sizeof *bands);
+    float *bands = must_allocate((size_t)log_mel_frames(count) * UNIT_BANDS * sizeof *bands);
     start = thread_seconds();
     must(log_mel_compute(bench->mel, samples, count, bands));
     double mel = thread_seconds() - start;
     free(bands);
-    double mean = row->speaker ? speech_tokenizer_speaker_mean(bench->tokenizer, row->speaker) : (double)NAN;
     start = thread_seconds();
-    must(speech_tokenizer_encode(bench->tokenizer, samples, count, mean, units));
+    must(speech_encode(bench->speech, samples, count, row->speaker, STREAMS_ALL, units));
     double whole = thread_seconds() - start;
     add(bench, F0, round, f0, audio);
     add(bench, MEL, round, mel, audio);
@@ -102,17 +104,17 @@ static struct shard_row shard_row_of(const struct manifest_row *row, const struc
     };
 }
 
-static struct shard_fingerprints fingerprints_of(const struct speech_tokenizer *tokenizer)
+static struct shard_fingerprints fingerprints_of(const struct speech *speech)
 {
-    struct shard_fingerprints fingerprints = {.rates = *speech_tokenizer_rates(tokenizer)};
+    struct shard_fingerprints fingerprints = {.rates = speech_rates(speech)};
     for (int stream = 0; stream < STREAM_COUNT; stream++)
-        fingerprints.stream[stream] = speech_tokenizer_fingerprint(tokenizer, (enum unit_stream)stream);
+        fingerprints.stream[stream] = speech->encoder[stream].fingerprint;
     return fingerprints;
 }
 
 static void write_shard(struct bench *bench, int round, struct shard_writer **writer, double audio)
 {
-    struct shard_fingerprints fingerprints = fingerprints_of(bench->tokenizer);
+    struct shard_fingerprints fingerprints = fingerprints_of(bench->speech);
     char path[PATH_BYTES];
     must(path_format(path, "%s/shard.h5", bench->scratch));
     int64_t bytes;
@@ -160,7 +162,7 @@ static double one_row(struct bench *bench, int round, const struct manifest_row 
 
 static void one_round(struct bench *bench, int round)
 {
-    const struct speech_tokenizer_options options = {
+    const struct speech_fit_options options = {
         .units = 100, .pitch_codes = 64, .style_codes = 100, .iterations = 20, .seed = 1};
     struct shard_writer *writer = NULL;
     struct speech_fit *fit = NULL;
@@ -218,8 +220,8 @@ int main(int argc, char **argv)
     const char *tokenizer = argc == 3 ? argv[2] : "out/demo/tokenizer";
     char scratch[] = "/tmp/benchmark-prepare-XXXXXX";
     must(manifest_read(manifest, &bench.manifest));
-    must(speech_tokenizer_load(tokenizer, &bench.tokenizer));
-    must(log_mel_create(SPEECH_MELS, &bench.mel));
+    must(speech_folder_open(tokenizer, &bench.speech));
+    must(log_mel_create(UNIT_BANDS, &bench.mel));
     must(aligner_create(&bench.aligner));
     must(thread_pool_create(1, &bench.pool));
     bench.scratch = mkdtemp(scratch);
@@ -235,7 +237,7 @@ int main(int argc, char **argv)
     thread_pool_destroy(bench.pool);
     aligner_destroy(bench.aligner);
     log_mel_free(bench.mel);
-    speech_tokenizer_free(bench.tokenizer);
+    speech_free(bench.speech);
     manifest_free(&bench.manifest);
     return 0;
 }

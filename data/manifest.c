@@ -5,7 +5,6 @@
 
 #include "io/atomic_file.h"
 #include "io/json.h"
-#include "speech/units.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -192,11 +191,11 @@ static enum status check_row(const char *where, const struct manifest_row *row)
 {
     if (!row->id)
         return status_set(STATUS_CORRUPT, "%s: \"id\" is missing or empty", where);
-    if (!row->text && !row->audio && !row->units[0])
+    if (!row->text && !row->audio && !row->units[STREAM_HUBERT])
         return status_set(STATUS_CORRUPT, "%s: the row has neither \"text\" nor \"audio\" nor \"hubert\"", where);
-    if ((row->units[1] || row->units[2]) && !row->units[0])
+    if ((row->units[STREAM_PITCH] || row->units[STREAM_STYLE]) && !row->units[STREAM_HUBERT])
         return status_set(STATUS_CORRUPT, "%s: \"pitch\" or \"style\" without \"hubert\"", where);
-    if (row->words && !row->audio && !row->units[0])
+    if (row->words && !row->audio && !row->units[STREAM_HUBERT])
         return status_set(STATUS_CORRUPT, "%s: \"words\" without \"audio\" or \"hubert\"", where);
     if (!row->audio && (row->begin > 0 || row->end >= 0))
         return status_set(STATUS_CORRUPT, "%s: \"begin\" or \"end\" without \"audio\"", where);
@@ -218,7 +217,7 @@ static enum status fill_row(const char *where, const char *manifest_path, json_t
     TRY(take_seconds(where, object, "begin", &row->begin));
     TRY(take_seconds(where, object, "end", &row->end));
     TRY(take_words(where, object, row));
-    for (int stream = 0; stream < 3; stream++)
+    for (int stream = 0; stream < STREAM_COUNT; stream++)
         TRY(take_units(where, object, row, stream));
     TRY(check_row(where, row));
     TRY(resolve_audio(where, manifest_path, row));
@@ -343,7 +342,7 @@ void manifest_free(struct manifest *manifest)
         free(row->speaker);
         free(row->meta);
         free(row->words);
-        for (int stream = 0; stream < 3; stream++)
+        for (int stream = 0; stream < STREAM_COUNT; stream++)
             free(row->units[stream]);
     }
     free(manifest->rows);

@@ -12,14 +12,11 @@
 
 #include "core/hash.h"
 #include "core/status.h"
+#include "data/aligned_word.h"
+#include "speech/streams.h"
 
 #include <stdbool.h>
 #include <stdint.h>
-
-struct aligned_word {
-    int32_t start, end;           /* samples at 16 kHz */
-    int32_t text_begin, text_end; /* bytes in the row's text, punctuation that touches the word included */
-};
 
 enum {
     MANIFEST_TEXT_LIMIT = 4 << 20, /* bytes of one row's text */
@@ -35,8 +32,8 @@ struct manifest_row {
     double begin, end;                 /* seconds; end < 0: to the end */
     struct aligned_word *words;        /* NULL: not given; they do not overlap: a start before the last end is moved */
     int64_t word_count;
-    uint16_t *units[3]; /* by enum unit_stream of speech/units.h; NULL: not given */
-    int64_t unit_count[3];
+    uint16_t *units[STREAM_COUNT]; /* NULL: not given */
+    int64_t unit_count[STREAM_COUNT];
 };
 
 struct manifest {

@@ -12,7 +12,7 @@
 
 /* Section `tokenizer`: which tokenizers everything uses, and how the speech tokenizer is fitted. */
 struct tokenizer_settings {
-    const char *folder;     /* the speech tokenizer (speech/embedded/speech_tokenizer.h) */
+    const char *folder;     /* the speech tokenizer (package/speech_folder.h) */
     const char *text_model; /* a SentencePiece .model; "": none */
     int64_t units, pitch_codes, style_codes, iterations, seed;
     double sample_hours;

@@ -9,7 +9,7 @@
 #define SPIRITLM_DATA_SHARD_H
 
 #include "core/hash.h"
-#include "data/manifest.h"
+#include "data/aligned_word.h"
 #include "speech/units.h"
 
 #include <stdint.h>

@@ -3,11 +3,10 @@
 #include "core/thread_pool.h"
 #include "io/audio/audio.h"
 #include "io/json.h"
+#include "package/speech_folder.h"
 #include "programs/common/settings.h"
-#include "speech/embedded/speech_tokenizer.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +37,7 @@ static const struct program program = {
 
 struct tools {
     struct settings settings;
-    struct speech_tokenizer *tokenizer;
+    struct speech *speech;
     struct vocabulary vocabulary; /* of units alone: the text part is nominal */
     struct thread_pool *pool;
 };
@@ -49,20 +48,20 @@ static enum status tools_open(const struct program_arguments *arguments, struct 
     memset(tools, 0, sizeof *tools);
     TRY(settings_load(arguments, SETTINGS_TOKENIZER, &tools->settings));
     TRY(thread_pool_create((int)tools->settings.prepare.threads, &tools->pool));
-    result = speech_tokenizer_load(tools->settings.tokenizer.folder, &tools->tokenizer);
+    result = speech_folder_open(tools->settings.tokenizer.folder, &tools->speech);
     if (result == STATUS_USAGE) /* nothing is there */
         status_prefix(result, "tokenizer.folder (--config FILE names it, prepare --stage fit makes it)");
     TRY(result);
-    TRY(vocabulary_create(3, 1, 2, 0, speech_tokenizer_size(tools->tokenizer, STREAM_HUBERT),
-                          speech_tokenizer_size(tools->tokenizer, STREAM_PITCH),
-                          speech_tokenizer_size(tools->tokenizer, STREAM_STYLE), false, &tools->vocabulary));
+    const struct speech_encoder *encoder = tools->speech->encoder;
+    TRY(vocabulary_create(3, 1, 2, 0, encoder[STREAM_HUBERT].size, encoder[STREAM_PITCH].size,
+                          encoder[STREAM_STYLE].size, false, &tools->vocabulary));
 fail:
     return result;
 }
 
 static void tools_close(struct tools *tools)
 {
-    speech_tokenizer_free(tools->tokenizer);
+    speech_free(tools->speech);
     thread_pool_destroy(tools->pool);
     settings_free(&tools->settings);
 }
@@ -100,22 +99,25 @@ fail:
     return result;
 }
 
-static enum status encode_file(const struct tools *tools, const char *path, int channel, double mean, unsigned streams)
+static enum status encode_file(const struct tools *tools, const char *path, int channel, const char *speaker,
+                               unsigned streams)
 {
     enum status result = STATUS_OK;
     struct units units = {0};
+    struct unit_rates rates;
     struct merged_unit *merged = NULL;
     float *samples = NULL;
     char *string = NULL;
     int64_t count = 0, merged_count = 0;
     TRY(audio_read(path, channel, &samples, &count));
-    if ((result = speech_tokenizer_encode(tools->tokenizer, samples, count, mean, &units)) != STATUS_OK) {
+    if ((result = speech_encode(tools->speech, samples, count, speaker, STREAMS_ALL, &units)) != STATUS_OK) {
         status_prefix(result, "%s", path);
         goto fail;
     }
     if (units.count[STREAM_HUBERT] == 0)
         FAIL(STATUS_CORRUPT, "%s: %.3f s of audio are too short for a unit", path, (double)count / AUDIO_RATE);
-    TRY(units_merge(&units, speech_tokenizer_rates(tools->tokenizer), 0, -1, streams, &merged, &merged_count));
+    rates = speech_rates(tools->speech);
+    TRY(units_merge(&units, &rates, 0, -1, streams, &merged, &merged_count));
     TRY(merged_to_string(merged, merged_count, &string));
     TRY(print_line(path, count, &units, string));
 fail:
@@ -132,18 +134,18 @@ static enum status encode_all(const struct program_arguments *arguments, const s
     const char *streams = program_value(arguments, "--streams", "all"),
                *speaker = program_value(arguments, "--speaker", NULL);
     bool base = strcmp(streams, "hubert") == 0;
-    double mean = speaker ? speech_tokenizer_speaker_mean(tools->tokenizer, speaker) : (double)NAN;
     int64_t channel, files = 0;
     if (!base && strcmp(streams, "all") != 0)
         FAIL(STATUS_USAGE, "--streams %s: needed is hubert or all", streams);
-    if (speaker && isnan(mean))
+    if (speaker && !speech_knows_speaker(tools->speech, speaker))
         FAIL(STATUS_USAGE, "--speaker %s: the tokenizer was not fitted on a speaker of this name", speaker);
     if (program_value(arguments, "--output", NULL))
         FAIL(STATUS_USAGE, "--output is for --decode; units are printed on standard output");
     TRY(program_integer(arguments, "--channel", 0, 1023, -1, &channel));
     for (int64_t i = 0; i < arguments->count; i++)
         if (!arguments->items[i].option) {
-            TRY(encode_file(tools, arguments->items[i].value, (int)channel, mean, base ? STREAMS_BASE : STREAMS_ALL));
+            TRY(encode_file(tools, arguments->items[i].value, (int)channel, speaker,
+                            base ? STREAMS_BASE : STREAMS_ALL));
             files++;
         }
     if (files == 0)
@@ -154,14 +156,15 @@ fail:
 
 /* ---- units to audio ---- */
 
-struct speech {
+/* What is to be said. */
+struct sentence {
     struct spoken_unit *units;
-    int32_t *durations; /* NULL: as the tokenizer predicts them */
+    int32_t *durations; /* NULL: as long as the vocoder finds right */
     int64_t count;
 };
 
 /* A line of units that are not deduplicated: one spoken unit of 40 ms each. */
-static enum status speech_from_json(const struct tools *tools, const char *line, struct speech *speech)
+static enum status sentence_from_json(const struct tools *tools, const char *line, struct sentence *sentence)
 {
     enum status result = STATUS_OK;
     json_t *root = NULL;
@@ -170,31 +173,31 @@ static enum status speech_from_json(const struct tools *tools, const char *line,
     size_t count = json_array_size(list);
     if (count == 0)
         FAIL(STATUS_CORRUPT, "units: the JSON line has no list \"hubert\"");
-    speech->units = calloc(count, sizeof *speech->units);
-    speech->durations = calloc(count, sizeof *speech->durations);
-    if (!speech->units || !speech->durations)
+    sentence->units = calloc(count, sizeof *sentence->units);
+    sentence->durations = calloc(count, sizeof *sentence->durations);
+    if (!sentence->units || !sentence->durations)
         FAIL(STATUS_INTERNAL, "out of memory");
     for (size_t i = 0; i < count; i++) {
         const json_t *item = json_array_get(list, i);
         json_int_t value = json_integer_value(item);
         if (!json_is_integer(item) || value < 0 || value >= tools->vocabulary.hubert_count)
             FAIL(STATUS_CORRUPT, "units: \"hubert\"[%zu] is not a unit below %d", i, tools->vocabulary.hubert_count);
-        speech->units[i] = (struct spoken_unit){(int32_t)value, -1, -1};
-        speech->durations[i] = 1;
+        sentence->units[i] = (struct spoken_unit){(int32_t)value, -1, -1};
+        sentence->durations[i] = 1;
     }
-    speech->count = (int64_t)count;
+    sentence->count = (int64_t)count;
 fail:
     json_decref(root);
     return result;
 }
 
-static enum status speech_from_string(const struct tools *tools, const char *text, struct speech *speech)
+static enum status sentence_from_string(const struct tools *tools, const char *text, struct sentence *sentence)
 {
     struct merged_unit *merged = NULL;
     int64_t count = 0;
     enum status result = merged_from_string(text, &tools->vocabulary, &merged, &count);
     if (result == STATUS_OK)
-        result = units_unmerge(merged, count, 0, NULL, &speech->units, &speech->count);
+        result = units_unmerge(merged, count, 0, NULL, &sentence->units, &sentence->count);
     free(merged);
     return result;
 }
@@ -202,21 +205,21 @@ static enum status speech_from_string(const struct tools *tools, const char *tex
 static enum status decode(const struct tools *tools, const char *text, const char *path)
 {
     enum status result = STATUS_OK;
-    struct speech speech = {0};
+    struct sentence sentence = {0};
     float *samples = NULL;
     int64_t count = 0;
-    TRY(text[strspn(text, " \t")] == '{' ? speech_from_json(tools, text, &speech)
-                                         : speech_from_string(tools, text, &speech));
-    if (speech.count == 0)
+    TRY(text[strspn(text, " \t")] == '{' ? sentence_from_json(tools, text, &sentence)
+                                         : sentence_from_string(tools, text, &sentence));
+    if (sentence.count == 0)
         FAIL(STATUS_USAGE, "the unit string has no [Hu...]: there is nothing to say");
-    TRY(speech_tokenizer_vocode(tools->tokenizer, speech.units, speech.durations, speech.count, tools->pool, &samples,
-                                &count));
+    TRY(speech_synthesise(tools->speech, sentence.units, sentence.durations, sentence.count, tools->pool, &samples,
+                          &count));
     TRY(wav_write(path, samples, count));
-    printf("%s: %lld units, %.2f s\n", path, (long long)speech.count, (double)count / AUDIO_RATE);
+    printf("%s: %lld units, %.2f s\n", path, (long long)sentence.count, (double)count / AUDIO_RATE);
 fail:
     free(samples);
-    free(speech.units);
-    free(speech.durations);
+    free(sentence.units);
+    free(sentence.durations);
     return result;
 }
 

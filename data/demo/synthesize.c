@@ -7,6 +7,7 @@
 
 #include <flite/cst_cg.h>
 #include <flite/flite.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -4,7 +4,7 @@
 #define SPIRITLM_DATA_DEMO_SYNTHESIZE_H
 
 #include "core/status.h"
-#include "data/manifest.h"
+#include "data/aligned_word.h"
 
 #include <stdint.h>
 

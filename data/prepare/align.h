@@ -4,7 +4,8 @@
 #ifndef SPIRITLM_DATA_PREPARE_ALIGN_H
 #define SPIRITLM_DATA_PREPARE_ALIGN_H
 
-#include "data/manifest.h"
+#include "core/status.h"
+#include "data/aligned_word.h"
 
 #include <stdint.h>
 

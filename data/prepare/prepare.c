@@ -52,7 +52,7 @@ enum status prepare_run(const struct prepare_options *options)
         TRY(run_stage(&prepare, "report", prepare_report));
     }
 fail:
-    speech_tokenizer_free(prepare.tokenizer);
+    speech_free(prepare.speech);
     prepare_plan_free(&prepare);
     thread_pool_destroy(prepare.pool);
     return result;

@@ -5,6 +5,9 @@
 
 #include "core/log.h"
 #include "io/audio/audio.h"
+#include "package/speech_folder.h"
+#include "speech/embedded/embedded.h"
+#include "speech/embedded/fit.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -24,7 +27,7 @@ struct fit_batch {
     const struct speech_fit *fit;
     const struct candidate *candidates;
     struct audio_cache *caches; /* one a thread */
-    struct speech_features *features[BATCH];
+    struct embedded_analysis *analyses[BATCH];
     int64_t counts[BATCH];
     char reasons[BATCH][REASON_LENGTH];
     char first_reason[4096 + REASON_LENGTH]; /* file and reason of the first clip that was left out */
@@ -93,7 +96,7 @@ static enum status measure_row(struct fit_batch *batch, int64_t task, struct aud
         snprintf(reason, REASON_LENGTH, "%.3f s long", seconds);
         return STATUS_OK;
     }
-    return speech_fit_analyse(batch->fit, samples, batch->counts[task], &batch->features[task]);
+    return speech_fit_analyse(batch->fit, samples, batch->counts[task], &batch->analyses[task]);
 }
 
 static void measure(void *argument, int64_t task, int worker)
@@ -107,9 +110,9 @@ static void measure(void *argument, int64_t task, int worker)
 static void batch_clear(struct fit_batch *batch)
 {
     for (int i = 0; i < BATCH; i++) {
-        speech_features_free(batch->features[i]);
+        embedded_analysis_free(batch->analyses[i]);
         free(batch->errors[i]);
-        batch->features[i] = NULL;
+        batch->analyses[i] = NULL;
         batch->errors[i] = NULL;
         batch->reasons[i][0] = 0;
     }
@@ -129,9 +132,9 @@ static enum status add_batch(struct fit_batch *batch, int64_t count, struct spee
                 snprintf(batch->first_reason, sizeof batch->first_reason, "%s: %s", row->audio, batch->reasons[i]);
             continue;
         }
-        struct speech_features *features = batch->features[i];
-        batch->features[i] = NULL;
-        TRY(speech_fit_take(fit, features, row->speaker));
+        struct embedded_analysis *analysis = batch->analyses[i];
+        batch->analyses[i] = NULL;
+        TRY(speech_fit_take(fit, analysis, row->speaker));
         *samples += batch->counts[i];
     }
 fail:
@@ -194,7 +197,7 @@ static enum status fit(struct prepare *prepare)
 {
     enum status result = STATUS_OK;
     const struct tokenizer_settings *settings = prepare->options->tokenizer;
-    struct speech_tokenizer_options options = {
+    struct speech_fit_options options = {
         .units = settings->units,
         .pitch_codes = settings->pitch_codes,
         .style_codes = settings->style_codes,
@@ -210,13 +213,15 @@ fail:
     return result;
 }
 
-/* A folder that was fitted with other sizes is somebody's work: refused rather than replaced. */
+/* A folder that was fitted with other sizes is somebody's work: refused rather than replaced. Only what is fitted here has
+ * its sizes from the configuration. */
 static enum status check_sizes(const struct prepare *prepare)
 {
     const struct tokenizer_settings *settings = prepare->options->tokenizer;
-    int32_t units = speech_tokenizer_size(prepare->tokenizer, STREAM_HUBERT);
-    int32_t pitch = speech_tokenizer_size(prepare->tokenizer, STREAM_PITCH);
-    int32_t style = speech_tokenizer_size(prepare->tokenizer, STREAM_STYLE);
+    const struct speech_encoder *encoder = prepare->speech->encoder;
+    int32_t units = encoder[STREAM_HUBERT].size, pitch = encoder[STREAM_PITCH].size, style = encoder[STREAM_STYLE].size;
+    if (strcmp(prepare->speech->kind, EMBEDDED_KIND) != 0)
+        return STATUS_OK;
     if (units != settings->units || pitch != settings->pitch_codes || style > settings->style_codes)
         return status_set(STATUS_USAGE,
                           "%s: a tokenizer of %d units, %d pitch and %d style codes, but the configuration says %lld, "
@@ -243,7 +248,7 @@ enum status prepare_tokenizer(struct prepare *prepare)
     double start = clock_seconds();
     if (missing)
         TRY(fit(prepare));
-    TRY(speech_tokenizer_load(folder, &prepare->tokenizer));
+    TRY(speech_folder_open(folder, &prepare->speech));
     TRY(check_sizes(prepare));
     if (fitting)
         log_info("fit: %.1f s%s", clock_seconds() - start, missing ? "" : " (the tokenizer was there and is whole)");

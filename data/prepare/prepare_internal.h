@@ -4,10 +4,11 @@
 
 #include "core/path.h"
 #include "core/thread_pool.h"
+#include "data/manifest.h"
 #include "data/prepare/align.h"
 #include "data/prepare/prepare.h"
 #include "data/shard_index.h"
-#include "speech/embedded/speech_tokenizer.h"
+#include "speech/component.h"
 
 struct prepare_dataset {
     char *name, folder[PATH_BYTES]; /* "train", "OUTPUT/train" */
@@ -26,7 +27,7 @@ struct prepare {
     struct prepare_dataset *datasets;
     int64_t dataset_count;
     struct thread_pool *pool;
-    struct speech_tokenizer *tokenizer; /* NULL when no dataset needs it */
+    struct speech *speech; /* the tokenizer; NULL when no dataset needs it */
     double align_threshold;
 };
 

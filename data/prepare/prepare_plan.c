@@ -147,10 +147,9 @@ static enum status find_fingerprints(const struct prepare *prepare, struct prepa
         return STATUS_OK;
     if (!prepare_dataset_needs_tokenizer(prepare, dataset))
         return ready_fingerprints(prepare->options->prepare, &dataset->fingerprints);
-    dataset->fingerprints.rates = *speech_tokenizer_rates(prepare->tokenizer);
+    dataset->fingerprints.rates = speech_rates(prepare->speech);
     for (int stream = 0; stream < STREAM_COUNT; stream++)
-        dataset->fingerprints.stream[stream] =
-            speech_tokenizer_fingerprint(prepare->tokenizer, (enum unit_stream)stream);
+        dataset->fingerprints.stream[stream] = prepare->speech->encoder[stream].fingerprint;
     return STATUS_OK;
 }
 

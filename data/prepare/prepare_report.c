@@ -245,7 +245,7 @@ static enum status make_interleaver(const struct prepare *prepare, const struct 
     TRY(dataset_open(dataset->folder, &opened));
     for (int stream = 0; stream < STREAM_COUNT; stream++)
         codes[stream] = prepare_dataset_needs_tokenizer(prepare, dataset)
-                            ? speech_tokenizer_size(prepare->tokenizer, (enum unit_stream)stream)
+                            ? prepare->speech->encoder[stream].size
                             : (int32_t)dataset_totals(opened)->codes[stream];
     TRY(vocabulary_create(sentencepiece_size(text), sentencepiece_bos(text), sentencepiece_eos(text),
                           sentencepiece_unk(text), codes[STREAM_HUBERT], codes[STREAM_PITCH], codes[STREAM_STYLE], true,

@@ -98,8 +98,7 @@ static enum status make_from_audio(const struct prepare *prepare, const struct m
         TRY(align_words(prepare, row, samples, count, worker, made));
     if (made->reason[0])
         return STATUS_OK;
-    double mean = row->speaker ? speech_tokenizer_speaker_mean(prepare->tokenizer, row->speaker) : (double)NAN;
-    TRY(speech_tokenizer_encode(prepare->tokenizer, samples, count, mean, &made->units));
+    TRY(speech_encode(prepare->speech, samples, count, row->speaker, STREAMS_ALL, &made->units));
     if (made->units.count[STREAM_HUBERT] == 0)
         snprintf(made->reason, REASON_LENGTH, "audio too short: %.3f s", (double)count / AUDIO_RATE);
     made->row.units = made->units;
@@ -108,10 +107,10 @@ fail:
 }
 
 /* Ready units without a label of their own are said to be the tokenizer's. */
-static bool is_of_tokenizer(const struct speech_tokenizer *tokenizer, const struct manifest_row *row, char *reason)
+static bool is_of_tokenizer(const struct speech *speech, const struct manifest_row *row, char *reason)
 {
     for (int stream = 0; stream < STREAM_COUNT; stream++) {
-        int32_t size = speech_tokenizer_size(tokenizer, (enum unit_stream)stream);
+        int32_t size = speech->encoder[stream].size;
         for (int64_t i = 0; i < row->unit_count[stream]; i++)
             if (row->units[stream][i] >= size) {
                 snprintf(reason, REASON_LENGTH, "unit out of range: %s %d, the tokenizer has %d",
@@ -133,7 +132,7 @@ static enum status make_from_units(const struct prepare *prepare, const struct p
         snprintf(made->reason, REASON_LENGTH, "audio too long: %.3f s", samples / AUDIO_RATE);
         return STATUS_OK;
     }
-    if (prepare_dataset_needs_tokenizer(prepare, dataset) && !is_of_tokenizer(prepare->tokenizer, row, made->reason))
+    if (prepare_dataset_needs_tokenizer(prepare, dataset) && !is_of_tokenizer(prepare->speech, row, made->reason))
         return STATUS_OK;
     made->row.duration = (int32_t)ceil(samples);
     for (int stream = 0; stream < STREAM_COUNT; stream++) {

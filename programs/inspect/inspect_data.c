@@ -1,6 +1,7 @@
 /* Shards, datasets and manifests as text. They are opened by the readers that prepare and train use, so that what
  * inspect calls whole is whole for them too. */
 #include "core/utf8.h"
+#include "data/manifest.h"
 #include "data/shard_index.h"
 #include "io/audio/audio.h"
 #include "programs/inspect/inspect.h"

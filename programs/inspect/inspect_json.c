@@ -71,7 +71,7 @@ static enum status print_value(const char *file, const json_t *value)
         TRY(utf8_printable(json_string_value(value), (int64_t)json_string_length(value), &text));
         printf("%s\n", text);
     } else {
-        text = json_text(value, 0);
+        text = jdoc_text(value, 0);
         if (!text)
             FAIL(STATUS_INTERNAL, "%s: out of memory", file);
         fputs(text, stdout);
@@ -85,7 +85,7 @@ enum status inspect_value(const char *file, const char *path)
 {
     enum status result = STATUS_OK;
     json_t *root = NULL;
-    TRY(json_read(file, &root));
+    TRY(jdoc_read(file, &root));
     const json_t *value = root;
     for (const char *rest = path; *rest;) {
         size_t length;

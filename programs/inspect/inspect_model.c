@@ -6,8 +6,8 @@
 #include "io/safetensors.h"
 #include "package/checkpoints.h"
 #include "package/components.h"
+#include "package/speech_folder.h"
 #include "programs/inspect/inspect.h"
-#include "speech/embedded/speech_tokenizer.h"
 #include "text/sentencepiece.h"
 
 #include <dirent.h>
@@ -112,22 +112,22 @@ static void print_hash(const char *name, const struct sha256 *hash)
 enum status inspect_tokenizer(const char *folder, const struct inspect_options *options)
 {
     (void)options;
-    struct speech_tokenizer *tokenizer = NULL;
-    enum status result = speech_tokenizer_load(folder, &tokenizer);
+    struct speech *speech = NULL;
+    enum status result = speech_folder_open(folder, &speech);
     if (result != STATUS_OK)
         return result;
     printf("%s: speech tokenizer, MANIFEST verified\n", folder);
-    const struct unit_rates *rates = speech_tokenizer_rates(tokenizer);
     for (int s = 0; s < STREAM_COUNT; s++) {
-        printf("  %-10s %d codes, %.6g a second\n", unit_stream_name((enum unit_stream)s),
-               speech_tokenizer_size(tokenizer, (enum unit_stream)s),
-               (double)rates->rate[s].numerator / (double)rates->rate[s].denominator);
-        struct sha256 hash = speech_tokenizer_fingerprint(tokenizer, (enum unit_stream)s);
-        print_hash("", &hash);
+        const struct speech_encoder *encoder = &speech->encoder[s];
+        if (!encoder->encode)
+            continue;
+        printf("  %-10s %d codes, %.6g a second\n", unit_stream_name(encoder->stream), (int)encoder->size,
+               (double)encoder->rate.numerator / (double)encoder->rate.denominator);
+        print_hash("", &encoder->fingerprint);
     }
-    struct sha256 hash = speech_tokenizer_vocoder_fingerprint(tokenizer);
-    print_hash("vocoder", &hash);
-    speech_tokenizer_free(tokenizer);
+    if (speech->vocoder.synthesise)
+        print_hash("vocoder", &speech->vocoder.fingerprint);
+    speech_free(speech);
     return STATUS_OK;
 }
 

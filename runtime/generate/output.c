@@ -35,9 +35,9 @@ static enum status speak(const struct components *components, const int32_t *ids
     TRY(merged_to_string(merged, count, &piece->text));
     piece->size = (int64_t)strlen(piece->text);
     TRY(units_unmerge(merged, count, DEFAULT_STYLE, state, &spoken, &spoken_count));
-    if (components->speech && spoken_count > 0)
-        TRY(speech_tokenizer_vocode(components->speech, spoken, NULL, spoken_count, pool, &piece->samples,
-                                    &piece->sample_count));
+    if (components->speech && components->speech->vocoder.synthesise && spoken_count > 0)
+        TRY(speech_synthesise(components->speech, spoken, NULL, spoken_count, pool, &piece->samples,
+                              &piece->sample_count));
 fail:
     free(spoken);
     free(merged);

@@ -6,7 +6,6 @@
 #include "io/audio/audio.h"
 #include "text/white_space.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,7 +75,7 @@ static enum status append_audio(const struct components *components, const char 
     if (!components->speech)
         FAIL(STATUS_USAGE, "%s: this model has no speech tokenizer, so it cannot hear; pass units instead", path);
     TRY(audio_read(path, -1, &samples, &sample_count));
-    TRY(speech_tokenizer_encode(components->speech, samples, sample_count, NAN, &units));
+    TRY(speech_encode(components->speech, samples, sample_count, NULL, streams, &units));
     if (units.count[STREAM_HUBERT] == 0)
         FAIL(STATUS_USAGE, "%s: %lld samples at 16 kHz are too short for a speech unit", path, (long long)sample_count);
     TRY(units_merge(&units, &components->rates, 0, -1, streams, &merged, &count));

@@ -5,15 +5,13 @@
 
 #include "core/path.h"
 #include "io/json.h"
+#include "package/speech_folder.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { FORMAT_VERSION = 1, TEXT_MODEL_LIMIT = 64 << 20, SPEECH_FILE_LIMIT = 256 << 20 };
-
-static const char *const speech_file_names[COMPONENT_SPEECH_FILES] = {"tokenizer.json", "tokenizer.safetensors",
-                                                                      "MANIFEST"};
+enum { FORMAT_VERSION = 1, TEXT_MODEL_LIMIT = 64 << 20 };
 
 const char *component_name(enum component component)
 {
@@ -40,35 +38,50 @@ enum status components_match(enum component component, const struct sha256 *a, c
                       component_name(component), a_text, a_source, b_text, b_source);
 }
 
-static enum status load_speech(struct components *components, const struct components_options *options,
-                               int32_t codes[STREAM_COUNT])
+/* Units that are made elsewhere: the options say what they are. */
+static void take_ready_units(struct components *components, const struct components_options *options,
+                             int32_t codes[STREAM_COUNT])
 {
     memcpy(codes, options->codes, sizeof options->codes);
     components->rates = options->rates;
-    if (!options->speech_folder || !*options->speech_folder) {
-        for (int s = 0; s < STREAM_COUNT; s++)
-            if (s == STREAM_HUBERT || options->expressive)
-                components->fingerprints[COMPONENT_HUBERT + s] = options->units[s];
-        return STATUS_OK;
-    }
-    enum status result = STATUS_OK;
-    TRY(speech_tokenizer_load(options->speech_folder, &components->speech));
-    components->speech_folder = strdup(options->speech_folder);
-    if (!components->speech_folder)
-        FAIL(STATUS_INTERNAL, "no memory for a path");
-    components->rates = *speech_tokenizer_rates(components->speech);
-    for (int s = 0; s < STREAM_COUNT; s++) {
-        codes[s] = speech_tokenizer_size(components->speech, (enum unit_stream)s);
+    for (int s = 0; s < STREAM_COUNT; s++)
         if (s == STREAM_HUBERT || options->expressive)
-            components->fingerprints[COMPONENT_HUBERT + s] =
-                speech_tokenizer_fingerprint(components->speech, (enum unit_stream)s);
+            components->fingerprints[COMPONENT_HUBERT + s] = options->units[s];
+}
+
+/* components->speech is open. */
+static enum status take_speech(struct components *components, const struct components_options *options,
+                               int32_t codes[STREAM_COUNT])
+{
+    const struct speech *speech = components->speech;
+    components->rates = speech_rates(speech);
+    for (int s = 0; s < STREAM_COUNT; s++) {
+        const struct speech_encoder *encoder = &speech->encoder[s];
+        codes[s] = encoder->size;
+        if (s != STREAM_HUBERT && !options->expressive)
+            continue;
+        if (!encoder->encode)
+            return status_set(STATUS_USAGE, "%s has no encoder of %s units, which the model needs",
+                              components->speech_folder ? components->speech_folder : "the speech tokenizer",
+                              unit_stream_name((enum unit_stream)s));
+        components->fingerprints[COMPONENT_HUBERT + s] = encoder->fingerprint;
     }
-    components->fingerprints[COMPONENT_VOCODER] = speech_tokenizer_vocoder_fingerprint(components->speech);
-    for (int f = 0; f < COMPONENT_SPEECH_FILES; f++) {
-        char path[PATH_BYTES];
-        TRY(path_format(path, "%s/%s", options->speech_folder, speech_file_names[f]));
-        TRY(file_read(path, SPEECH_FILE_LIMIT, &components->speech_files[f], &components->speech_file_sizes[f]));
-    }
+    components->fingerprints[COMPONENT_VOCODER] = speech->vocoder.fingerprint;
+    return speech_check(speech);
+}
+
+static enum status load_speech(struct components *components, const struct components_options *options,
+                               int32_t codes[STREAM_COUNT])
+{
+    enum status result = STATUS_OK;
+    bool folder = options->speech_folder && *options->speech_folder;
+    if (folder && !(components->speech_folder = strdup(options->speech_folder)))
+        FAIL(STATUS_INTERNAL, "no memory for a path");
+    if (folder && !components->speech)
+        TRY(speech_folder_open(options->speech_folder, &components->speech));
+    if (components->speech)
+        return take_speech(components, options, codes);
+    take_ready_units(components, options, codes);
 fail:
     return result;
 }
@@ -78,8 +91,11 @@ enum status components_load(const struct components_options *options, struct com
     enum status result = STATUS_OK;
     *out = NULL;
     struct components *components = calloc(1, sizeof *components);
-    if (!components)
+    if (!components) {
+        speech_free(options->speech);
         return status_set(STATUS_INTERNAL, "no memory for the tokenizers");
+    }
+    components->speech = options->speech;
     int32_t codes[STREAM_COUNT];
     TRY(file_read(options->text_model, TEXT_MODEL_LIMIT, &components->text_file, &components->text_file_size));
     TRY(sentencepiece_load_memory(options->text_model, components->text_file, components->text_file_size,
@@ -103,11 +119,9 @@ void components_free(struct components *components)
     if (!components)
         return;
     sentencepiece_free(components->text);
-    speech_tokenizer_free(components->speech);
+    speech_free(components->speech);
     free(components->text_file);
     free(components->speech_folder);
-    for (int f = 0; f < COMPONENT_SPEECH_FILES; f++)
-        free(components->speech_files[f]);
     free(components);
 }
 
@@ -153,10 +167,11 @@ enum status components_write(const struct components *components, struct atomic_
     enum status result = STATUS_OK;
     char *text = NULL;
     TRY(atomic_directory_add(directory, "tokenizer.model", components->text_file, components->text_file_size));
-    for (int f = 0; components->speech && f < COMPONENT_SPEECH_FILES; f++) {
+    for (int64_t f = 0; components->speech && f < components->speech->file_count; f++) {
+        const struct speech_file *file = &components->speech->files[f];
         char name[PATH_BYTES];
-        TRY(path_format(name, "speech_tokenizer/%s", speech_file_names[f]));
-        TRY(atomic_directory_add(directory, name, components->speech_files[f], components->speech_file_sizes[f]));
+        TRY(path_format(name, "speech_tokenizer/%s", file->name));
+        TRY(atomic_directory_add(directory, name, file->data, file->size));
     }
     TRY(describe(components, &text));
     TRY(atomic_directory_add(directory, "spiritlm.json", text, (int64_t)strlen(text)));

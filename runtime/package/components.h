@@ -5,7 +5,7 @@
 #define SPIRITLM_PACKAGE_COMPONENTS_H
 
 #include "io/atomic_file.h"
-#include "speech/embedded/speech_tokenizer.h"
+#include "speech/component.h"
 #include "text/sentencepiece.h"
 #include "text/vocabulary.h"
 
@@ -23,11 +23,10 @@ enum component {
 };
 const char *component_name(enum component component); /* "text", "hubert", "pitch", "style", "vocabulary", "vocoder" */
 
-enum { COMPONENT_SPEECH_FILES = 3 };
-
 struct components_options {
     const char *text_model;            /* a SentencePiece .model file */
     const char *speech_folder;         /* NULL or "": units are made elsewhere and nothing can be spoken */
+    struct speech *speech;             /* a set that is open already, to be taken over; NULL: speech_folder is opened */
     bool expressive;                   /* pitch and style in the vocabulary */
     bool task_tags;                    /* [ASR] and [TTS] */
     int32_t codes[STREAM_COUNT];       /* vocabulary sizes where there is no speech folder */
@@ -37,17 +36,16 @@ struct components_options {
 
 struct components {
     struct sentencepiece *text;
-    struct speech_tokenizer *speech; /* NULL: none */
+    struct speech *speech; /* NULL: none; its files are what checkpoints hold */
     struct vocabulary vocabulary;
     struct unit_rates rates;
     struct sha256 fingerprints[COMPONENT_COUNT]; /* zero: absent */
     void *text_file;                             /* the .model file's bytes */
     int64_t text_file_size;
-    char *speech_folder;                        /* NULL: none */
-    void *speech_files[COMPONENT_SPEECH_FILES]; /* its files' bytes, as loaded: checkpoints hold these */
-    int64_t speech_file_sizes[COMPONENT_SPEECH_FILES];
+    char *speech_folder; /* where `speech` comes from; NULL: nowhere that has a name */
 };
 
+/* options->speech belongs to the components from the call on, also when it fails. */
 enum status components_load(const struct components_options *options, struct components **components);
 
 /* From a checkpoint folder; every fingerprint written there must equal that of the part found there. */

@@ -7,18 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *unit_stream_name(enum unit_stream stream)
-{
-    static const char *const names[STREAM_COUNT] = {"hubert", "pitch", "style"};
-    return names[stream];
-}
-
-const char *unit_stream_prefix(enum unit_stream stream)
-{
-    static const char *const prefixes[STREAM_COUNT] = {"Hu", "Pi", "St"};
-    return prefixes[stream];
-}
-
 enum status merged_to_string(const struct merged_unit *merged, int64_t count, char **text)
 {
     enum { LONGEST = sizeof "[Hu65535]" - 1 };

@@ -4,26 +4,13 @@
 #define SPIRITLM_SPEECH_UNITS_H
 
 #include "core/status.h"
+#include "speech/streams.h"
 #include "text/vocabulary.h"
 
 #include <stdint.h>
 
 /* The style of a piece that has none. The release draws among several; one fixed gives the same sound every time. */
 enum { DEFAULT_STYLE = 0 };
-
-enum unit_stream { STREAM_HUBERT, STREAM_PITCH, STREAM_STYLE, STREAM_COUNT };
-enum { STREAMS_BASE = 1 << STREAM_HUBERT, STREAMS_ALL = (1 << STREAM_COUNT) - 1 }; /* masks of the two kinds of model */
-const char *unit_stream_name(enum unit_stream stream);   /* "hubert", "pitch", "style": the keys of every file */
-const char *unit_stream_prefix(enum unit_stream stream); /* "Hu", "Pi", "St" */
-
-struct rational {
-    int64_t numerator, denominator;
-};
-
-/* Units a second of each stream: exact, so that merge, cut and time code agree. */
-struct unit_rates {
-    struct rational rate[STREAM_COUNT];
-};
 
 /* Not deduplicated; index i of a stream covers [i, i+1) / rate seconds. Owned by whoever filled it: units_free. */
 struct units {

@@ -2,8 +2,9 @@
  * (pocketsphinx-testdata), and its promises about counts and independence. */
 #include "io/json.h"
 #include "io/safetensors.h"
+#include "package/speech_folder.h"
+#include "speech/embedded/fit.h"
 #include "speech/embedded/log_mel.h"
-#include "speech/embedded/speech_tokenizer.h"
 #include "speech/f0/f0.h"
 
 #include "support/speech_clips.h"
@@ -18,16 +19,16 @@ enum { CLIPS = SPEECH_CLIPS, UNITS = 40, CODES = 64, BANDS = 80, FEATURES = 20, 
 
 static struct speech_clip clips[CLIPS];
 static char folder[700];
-static struct speech_tokenizer *tokenizer;
+static struct speech *speech;
 
 static int set_up(void **state)
 {
     (void)state;
-    const struct speech_tokenizer_options options = {
+    const struct speech_fit_options options = {
         .units = UNITS, .pitch_codes = CODES, .style_codes = 100, .iterations = 10, .seed = 5};
     speech_clips_load(clips);
     speech_clips_fit(clips, 0, CLIPS, &options, 0, "tokenizer", folder);
-    assert_ok(speech_tokenizer_load(folder, &tokenizer));
+    assert_ok(speech_folder_open(folder, &speech));
     return 0;
 }
 
@@ -35,7 +36,7 @@ static int tear_down(void **state)
 {
     (void)state;
     speech_clips_free(clips);
-    speech_tokenizer_free(tokenizer);
+    speech_free(speech);
     return 0;
 }
 
@@ -171,7 +172,7 @@ static void test_units(void **state)
     int64_t frames[UNITS] = {0}, runs[UNITS] = {0}, changes = 0, total = 0;
     for (int c = 0; c < CLIPS; c++) {
         struct units units;
-        assert_ok(speech_tokenizer_encode(tokenizer, clips[c].samples, clips[c].count, NAN, &units));
+        assert_ok(speech_encode(speech, clips[c].samples, clips[c].count, NULL, STREAMS_ALL, &units));
         int64_t n = units.count[STREAM_HUBERT];
         const uint16_t *path = units.values[STREAM_HUBERT];
         double *neutral = plain_averages(clips[c].samples, clips[c].count);
@@ -223,16 +224,29 @@ static bool plain_voiced_mean(const struct f0_track *track, double *sum, int64_t
     return *frames > 0;
 }
 
-static void check_pitch(const struct contents *contents, const struct speech_clip *clip, double speaker_mean)
+/* The mean that tokenizer.json has for the speaker; NAN: none. */
+static double stored_mean(const struct contents *contents, const char *speaker)
+{
+    size_t index;
+    const json_t *entry;
+    json_array_foreach(json_object_get(contents->root, "speakers"), index,
+                       entry) if (strcmp(json_string_value(json_object_get(entry, "name")), speaker) ==
+                                  0) return json_real_value(json_object_get(entry, "mean_log_f0"));
+    return (double)NAN;
+}
+
+/* speaker: NULL or one that nobody knows for the clip's own mean. */
+static void check_pitch(const struct contents *contents, const struct speech_clip *clip, const char *speaker)
 {
     const float *codebook = tensor(contents, "pitch.codebook", CODES);
     struct f0_track track;
     struct units units;
     assert_ok(f0_extract(clip->samples, clip->count, &track));
-    assert_ok(speech_tokenizer_encode(tokenizer, clip->samples, clip->count, speaker_mean, &units));
+    assert_ok(speech_encode(speech, clip->samples, clip->count, speaker, STREAMS_ALL, &units));
     double mean = 0;
     int64_t frames = 0;
     bool voiced = plain_voiced_mean(&track, &mean, &frames);
+    double speaker_mean = speaker ? stored_mean(contents, speaker) : (double)NAN;
     mean = isnan(speaker_mean) ? mean / (double)frames : speaker_mean;
     assert_int_equal(units.count[STREAM_PITCH], clip->count / 1280);
     for (int64_t i = 0; i < units.count[STREAM_PITCH]; i++) {
@@ -267,16 +281,20 @@ static void test_pitch(void **state)
             plain_voiced_mean(&track, &sum, &frames);
             f0_track_free(&track);
         }
-        double mean = speech_tokenizer_speaker_mean(tokenizer, speaker ? "reader" : "cards");
+        const char *const names[] = {"cards", "reader"};
+        double mean = stored_mean(&contents, names[speaker]);
         if (!(fabs(mean - sum / (double)frames) <= 1e-9))
             fail_msg("speaker %d: mean %.9g, expected %.9g", speaker, mean, sum / (double)frames);
-        check_pitch(&contents, &clips[speaker ? 5 : 1], mean);
-        check_pitch(&contents, &clips[speaker ? 5 : 1], (double)NAN);
-        check_pitch(&contents, &clips[speaker ? 5 : 1], mean - 0.3);
+        assert_true(speech_knows_speaker(speech, names[speaker]));
+        check_pitch(&contents, &clips[speaker ? 5 : 1], names[speaker]);
+        check_pitch(&contents, &clips[speaker ? 5 : 1], names[1 - speaker]); /* another mean, other codes */
+        check_pitch(&contents, &clips[speaker ? 5 : 1], NULL);
+        check_pitch(&contents, &clips[speaker ? 5 : 1], "nobody");
     }
-    assert_true(isnan(speech_tokenizer_speaker_mean(tokenizer, "nobody")));
-    assert_true(isnan(speech_tokenizer_speaker_mean(tokenizer, "")));
-    assert_true(isnan(speech_tokenizer_speaker_mean(tokenizer, NULL)));
+    assert_true(fabs(stored_mean(&contents, "cards") - stored_mean(&contents, "reader")) > 0.1);
+    assert_false(speech_knows_speaker(speech, "nobody"));
+    assert_false(speech_knows_speaker(speech, ""));
+    assert_false(speech_knows_speaker(speech, NULL));
     contents_close(&contents);
 }
 
@@ -338,7 +356,7 @@ static void test_style(void **state)
     int64_t seconds = 0;
     for (int c = 0; c < CLIPS; c++)
         seconds += (clips[c].count / 640 + 24) / 25;
-    int64_t styles = speech_tokenizer_size(tokenizer, STREAM_STYLE);
+    int64_t styles = speech->encoder[STREAM_STYLE].size;
     printf("%lld styles for %lld seconds\n", (long long)styles, (long long)seconds);
     assert_int_equal(styles, seconds / 20);
     const float *mean = tensor(&contents, "style.mean", VALUES);
@@ -349,7 +367,7 @@ static void test_style(void **state)
     for (int c = 0; c < CLIPS; c++) {
         struct units units;
         struct f0_track track;
-        assert_ok(speech_tokenizer_encode(tokenizer, clips[c].samples, clips[c].count, NAN, &units));
+        assert_ok(speech_encode(speech, clips[c].samples, clips[c].count, NULL, STREAMS_ALL, &units));
         assert_ok(f0_extract(clips[c].samples, clips[c].count, &track));
         double *averages = plain_averages(clips[c].samples, clips[c].count), values[VALUES];
         int64_t n = units.count[STREAM_HUBERT];
@@ -400,19 +418,40 @@ static void test_counts(void **state)
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         int64_t n = counts[i];
         struct units units;
-        assert_ok(speech_tokenizer_encode(tokenizer, clips[5].samples, n, NAN, &units));
+        assert_ok(speech_encode(speech, clips[5].samples, n, NULL, STREAMS_ALL, &units));
         int64_t hubert = n < 1280 ? 0 : n / 640;
         assert_int_equal(units.count[STREAM_HUBERT], hubert);
         assert_int_equal(units.count[STREAM_PITCH], n < 1280 ? 0 : n / 1280);
         assert_int_equal(units.count[STREAM_STYLE], (hubert + 24) / 25);
         units_free(&units);
     }
-    const struct unit_rates *rates = speech_tokenizer_rates(tokenizer);
-    assert_true(rates->rate[STREAM_HUBERT].numerator == 25 && rates->rate[STREAM_HUBERT].denominator == 1);
-    assert_true(rates->rate[STREAM_PITCH].numerator == 25 && rates->rate[STREAM_PITCH].denominator == 2);
-    assert_true(rates->rate[STREAM_STYLE].numerator == 1 && rates->rate[STREAM_STYLE].denominator == 1);
-    assert_int_equal(speech_tokenizer_size(tokenizer, STREAM_HUBERT), UNITS);
-    assert_int_equal(speech_tokenizer_size(tokenizer, STREAM_PITCH), CODES);
+    const struct unit_rates rates = speech_rates(speech);
+    assert_true(rates.rate[STREAM_HUBERT].numerator == 25 && rates.rate[STREAM_HUBERT].denominator == 1);
+    assert_true(rates.rate[STREAM_PITCH].numerator == 25 && rates.rate[STREAM_PITCH].denominator == 2);
+    assert_true(rates.rate[STREAM_STYLE].numerator == 1 && rates.rate[STREAM_STYLE].denominator == 1);
+    assert_int_equal(speech->encoder[STREAM_HUBERT].size, UNITS);
+    assert_int_equal(speech->encoder[STREAM_PITCH].size, CODES);
+}
+
+/* The encoders share what they measure, in whatever order they need it: nobody sees who else was asked. */
+static void test_streams(void **state)
+{
+    (void)state;
+    struct units all;
+    assert_ok(speech_encode(speech, clips[6].samples, clips[6].count, "reader", STREAMS_ALL, &all));
+    for (unsigned streams = 0; streams <= STREAMS_ALL; streams++) {
+        struct units some;
+        assert_ok(speech_encode(speech, clips[6].samples, clips[6].count, "reader", streams, &some));
+        for (int stream = 0; stream < STREAM_COUNT; stream++) {
+            int64_t count = streams & 1u << stream ? all.count[stream] : 0;
+            assert_int_equal(some.count[stream], count);
+            assert_true(count > 0 || !some.values[stream]);
+            if (count > 0)
+                assert_memory_equal(some.values[stream], all.values[stream], (size_t)count * sizeof(uint16_t));
+        }
+        units_free(&some);
+    }
+    units_free(&all);
 }
 
 /* Chunks of 100 s do not see each other, and a rest too short for one belongs to the chunk before. */
@@ -424,10 +463,10 @@ static void test_chunks(void **state)
     memcpy(samples + 3000, clips[0].samples, (size_t)clips[0].count * sizeof *samples);
     memcpy(samples + CHUNK, clips[5].samples, REST * sizeof *samples);
     struct units whole, first, rest, merged;
-    assert_ok(speech_tokenizer_encode(tokenizer, samples, CHUNK + REST, NAN, &whole));
-    assert_ok(speech_tokenizer_encode(tokenizer, samples, CHUNK, NAN, &first));
-    assert_ok(speech_tokenizer_encode(tokenizer, samples + CHUNK, REST, NAN, &rest));
-    assert_ok(speech_tokenizer_encode(tokenizer, samples, CHUNK + 1279, NAN, &merged));
+    assert_ok(speech_encode(speech, samples, CHUNK + REST, NULL, STREAMS_ALL, &whole));
+    assert_ok(speech_encode(speech, samples, CHUNK, NULL, STREAMS_ALL, &first));
+    assert_ok(speech_encode(speech, samples + CHUNK, REST, NULL, STREAMS_ALL, &rest));
+    assert_ok(speech_encode(speech, samples, CHUNK + 1279, NULL, STREAMS_ALL, &merged));
     for (int stream = 0; stream < STREAM_COUNT; stream++) {
         size_t size = sizeof(uint16_t);
         assert_int_equal(whole.count[stream], first.count[stream] + rest.count[stream]);
@@ -455,8 +494,8 @@ static void encode_task(void *argument, int64_t task, int worker)
     (void)worker;
     struct encode_job *job = argument;
     const struct speech_clip *clip = &clips[task % CLIPS];
-    job->results[task] = speech_tokenizer_encode(tokenizer, clip->samples, clip->count < 40000 ? clip->count : 40000,
-                                                 NAN, &job->units[task]);
+    job->results[task] = speech_encode(speech, clip->samples, clip->count < 40000 ? clip->count : 40000, NULL,
+                                       STREAMS_ALL, &job->units[task]);
 }
 
 /* The units of an utterance do not depend on what is encoded before or beside it. */
@@ -486,7 +525,7 @@ static void test_silence(void **state)
     enum { COUNT = 48000 };
     float *samples = calloc(COUNT, sizeof *samples);
     struct units units;
-    assert_ok(speech_tokenizer_encode(tokenizer, samples, COUNT, NAN, &units));
+    assert_ok(speech_encode(speech, samples, COUNT, NULL, STREAMS_ALL, &units));
     for (int64_t i = 1; i < units.count[STREAM_HUBERT]; i++)
         assert_int_equal(units.values[STREAM_HUBERT][i], units.values[STREAM_HUBERT][0]);
     struct contents contents;
@@ -501,7 +540,7 @@ static void test_silence(void **state)
     contents_close(&contents);
     units_free(&units);
     samples[777] = NAN;
-    assert_fails(speech_tokenizer_encode(tokenizer, samples, COUNT, NAN, &units), STATUS_CORRUPT,
+    assert_fails(speech_encode(speech, samples, COUNT, NULL, STREAMS_ALL, &units), STATUS_CORRUPT,
                  "sample 777 of 48000 is not a finite number");
     assert_true(units.count[STREAM_HUBERT] == 0 && !units.values[STREAM_HUBERT]);
     free(samples);
@@ -509,9 +548,9 @@ static void test_silence(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_units),  cmocka_unit_test(test_pitch),
-                                       cmocka_unit_test(test_style),  cmocka_unit_test(test_counts),
-                                       cmocka_unit_test(test_chunks), cmocka_unit_test(test_independence),
-                                       cmocka_unit_test(test_silence)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_units),        cmocka_unit_test(test_pitch),
+                                       cmocka_unit_test(test_style),        cmocka_unit_test(test_counts),
+                                       cmocka_unit_test(test_streams),      cmocka_unit_test(test_chunks),
+                                       cmocka_unit_test(test_independence), cmocka_unit_test(test_silence)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

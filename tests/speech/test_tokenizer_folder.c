@@ -1,6 +1,7 @@
 /* The tokenizer's folder: the same for any number of threads, refused when damaged, known by its fingerprints. */
 #include "io/atomic_file.h"
-#include "speech/embedded/speech_tokenizer.h"
+#include "package/speech_folder.h"
+#include "speech/embedded/fit.h"
 
 #include "support/speech_clips.h"
 #include "support/test_support.h"
@@ -12,8 +13,8 @@
 
 static struct speech_clip clips[SPEECH_CLIPS];
 static char folder[700];
-static struct speech_tokenizer *tokenizer;
-static const struct speech_tokenizer_options usual = {
+static struct speech *speech;
+static const struct speech_fit_options usual = {
     .units = 40, .pitch_codes = 64, .style_codes = 100, .iterations = 4, .seed = 5};
 
 /* Enough for 40 units and two styles. */
@@ -24,7 +25,7 @@ static int set_up(void **state)
     (void)state;
     speech_clips_load(clips);
     speech_clips_fit(clips, FIRST, END, &usual, 0, "tokenizer", folder);
-    assert_ok(speech_tokenizer_load(folder, &tokenizer));
+    assert_ok(speech_folder_open(folder, &speech));
     return 0;
 }
 
@@ -32,7 +33,7 @@ static int tear_down(void **state)
 {
     (void)state;
     speech_clips_free(clips);
-    speech_tokenizer_free(tokenizer);
+    speech_free(speech);
     return 0;
 }
 
@@ -53,7 +54,7 @@ static void test_fit_threads(void **state)
 {
     (void)state;
     static const char *const names[] = {"tokenizer.json", "tokenizer.safetensors", "MANIFEST"};
-    struct speech_tokenizer_options options = usual;
+    struct speech_fit_options options = usual;
     options.units = 17;
     options.iterations = 4;
     char path[3][700];
@@ -73,13 +74,12 @@ static void test_fit_threads(void **state)
     }
 }
 
-static struct speech_tokenizer *fit_and_load(const char *name, const struct speech_tokenizer_options *options,
-                                             int first, int end)
+static struct speech *fit_and_load(const char *name, const struct speech_fit_options *options, int first, int end)
 {
     char path[700];
-    struct speech_tokenizer *other;
+    struct speech *other;
     speech_clips_fit(clips, first, end, options, 0, name, path);
-    assert_ok(speech_tokenizer_load(path, &other));
+    assert_ok(speech_folder_open(path, &other));
     return other;
 }
 
@@ -92,51 +92,47 @@ static bool same_hash(struct sha256 a, struct sha256 b)
 static void test_fingerprints(void **state)
 {
     (void)state;
-    struct speech_tokenizer_options options = usual;
+    struct speech_fit_options options = usual;
     options.units = 17;
     options.iterations = 3;
     options.style_codes = 1;
-    struct speech_tokenizer *base = fit_and_load("base", &options, 6, 8);
-    struct speech_tokenizer *again = fit_and_load("again", &options, 6, 8);
+    struct speech *base = fit_and_load("base", &options, 6, 8);
+    struct speech *again = fit_and_load("again", &options, 6, 8);
     options.pitch_codes = 20;
-    struct speech_tokenizer *pitch = fit_and_load("pitch", &options, 6, 8);
+    struct speech *pitch = fit_and_load("pitch", &options, 6, 8);
     options.pitch_codes = usual.pitch_codes;
     options.units = 18;
-    struct speech_tokenizer *units = fit_and_load("units", &options, 6, 8);
+    struct speech *units = fit_and_load("units", &options, 6, 8);
     for (int stream = 0; stream < STREAM_COUNT; stream++) {
-        struct sha256 hash = speech_tokenizer_fingerprint(base, (enum unit_stream)stream);
-        assert_true(same_hash(hash, speech_tokenizer_fingerprint(again, (enum unit_stream)stream)));
-        assert_true(same_hash(hash, speech_tokenizer_fingerprint(pitch, (enum unit_stream)stream)) ==
-                    (stream != STREAM_PITCH));
-        assert_true(same_hash(hash, speech_tokenizer_fingerprint(units, (enum unit_stream)stream)) ==
-                    (stream == STREAM_PITCH));
+        struct sha256 hash = base->encoder[stream].fingerprint;
+        assert_true(same_hash(hash, again->encoder[stream].fingerprint));
+        assert_true(same_hash(hash, pitch->encoder[stream].fingerprint) == (stream != STREAM_PITCH));
+        assert_true(same_hash(hash, units->encoder[stream].fingerprint) == (stream == STREAM_PITCH));
     }
-    struct sha256 vocoder = speech_tokenizer_vocoder_fingerprint(base);
-    assert_true(same_hash(vocoder, speech_tokenizer_vocoder_fingerprint(again)));
-    assert_true(same_hash(vocoder, speech_tokenizer_vocoder_fingerprint(pitch)));
-    assert_false(same_hash(vocoder, speech_tokenizer_vocoder_fingerprint(units)));
-    speech_tokenizer_free(base);
-    speech_tokenizer_free(again);
-    speech_tokenizer_free(pitch);
-    speech_tokenizer_free(units);
+    struct sha256 vocoder = base->vocoder.fingerprint;
+    assert_true(same_hash(vocoder, again->vocoder.fingerprint));
+    assert_true(same_hash(vocoder, pitch->vocoder.fingerprint));
+    assert_false(same_hash(vocoder, units->vocoder.fingerprint));
+    speech_free(base);
+    speech_free(again);
+    speech_free(pitch);
+    speech_free(units);
 }
 
 /* Other style centroids on the same units: the unit, pitch and vocoder fingerprints stay. */
 static void test_style_fingerprint(void **state)
 {
     (void)state;
-    struct speech_tokenizer_options options = usual;
+    struct speech_fit_options options = usual;
     options.style_codes = 1;
-    struct speech_tokenizer *other = fit_and_load("style", &options, FIRST, END);
-    assert_int_equal(speech_tokenizer_size(other, STREAM_STYLE), 1);
-    assert_true(speech_tokenizer_size(tokenizer, STREAM_STYLE) > 1);
+    struct speech *other = fit_and_load("style", &options, FIRST, END);
+    assert_int_equal(other->encoder[STREAM_STYLE].size, 1);
+    assert_true(speech->encoder[STREAM_STYLE].size > 1);
     for (int stream = 0; stream < STREAM_COUNT; stream++)
-        assert_true(same_hash(speech_tokenizer_fingerprint(other, (enum unit_stream)stream),
-                              speech_tokenizer_fingerprint(tokenizer, (enum unit_stream)stream)) ==
+        assert_true(same_hash(other->encoder[stream].fingerprint, speech->encoder[stream].fingerprint) ==
                     (stream != STREAM_STYLE));
-    assert_true(
-        same_hash(speech_tokenizer_vocoder_fingerprint(other), speech_tokenizer_vocoder_fingerprint(tokenizer)));
-    speech_tokenizer_free(other);
+    assert_true(same_hash(other->vocoder.fingerprint, speech->vocoder.fingerprint));
+    speech_free(other);
 }
 
 static void copy_folder(const char *name, char *path, size_t size)
@@ -151,7 +147,7 @@ static void test_damage(void **state)
     (void)state;
     static const char *const names[] = {"tokenizer.json", "tokenizer.safetensors", "MANIFEST"};
     char path[700], text[1000];
-    struct speech_tokenizer *damaged;
+    struct speech *damaged;
     for (size_t f = 0; f < sizeof names / sizeof *names; f++)
         for (int kind = 0; kind < 3; kind++) {
             copy_folder("damaged", path, sizeof path);
@@ -160,11 +156,11 @@ static void test_damage(void **state)
             char command[900];
             snprintf(command, sizeof command, commands[kind], path, names[f]);
             assert_int_equal(run_command(text, sizeof text, "%s", command), 0);
-            assert_fails(speech_tokenizer_load(path, &damaged), STATUS_CORRUPT, names[f]);
+            assert_fails(speech_folder_open(path, &damaged), STATUS_CORRUPT, names[f]);
             assert_null(damaged);
         }
     snprintf(path, sizeof path, "%s/none", test_directory());
-    enum status status = speech_tokenizer_load(path, &damaged);
+    enum status status = speech_folder_open(path, &damaged);
     assert_true(status != STATUS_OK && strstr(status_text(), path));
 }
 
@@ -194,6 +190,10 @@ static void test_contents(void **state)
     } cases[] = {
         {"\"format\": \"spiritlm-speech-tokenizer\"", "\"format\": \"other\"", "format is \"other\""},
         {"\"version\": 1", "\"version\": 2", "version 2; this program reads version 1"},
+        {"\"kind\": \"embedded\"", "\"kind\": \"hubert\"", "kind is \"hubert\", expected \"embedded\""},
+        {"\"kind\": \"embedded\"", "\"kind\": \"embedde\"", "kind is \"embedde\", expected \"embedded\""},
+        {"\"kind\": \"embedded\"", "\"kind\": 1", "\"kind\" should be a string"},
+        {"\"kind\"", "\"sort\"", "\"kind\" is missing"},
         {"\"units\": 40", "\"units\": 41", "tensor unit.centroids is not f32 [41, 20]"},
         {"\"units\": 40", "\"units\": 1", "\"units\" is 1, expected 2 to 65535"},
         {"\"pitch_codes\": 64", "\"pitch_codes\": 63", "tensor pitch.codebook is not f32 [63]"},
@@ -214,27 +214,27 @@ static void test_contents(void **state)
     char *json = read_text(folder, "tokenizer.json", &json_size);
     char *tensors = read_text(folder, "tokenizer.safetensors", &tensor_size);
     char *edited = malloc((size_t)json_size + 100);
-    struct speech_tokenizer *other;
+    struct speech *other;
     snprintf(path, sizeof path, "%s/edited", test_directory());
     publish(path, json, tensors, tensor_size);
-    assert_ok(speech_tokenizer_load(path, &other));
-    speech_tokenizer_free(other);
+    assert_ok(speech_folder_open(path, &other));
+    speech_free(other);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         replace_text(json, cases[i].old, cases[i].new, edited, (size_t)json_size + 100);
         publish(path, edited, tensors, tensor_size);
-        assert_fails(speech_tokenizer_load(path, &other), STATUS_CORRUPT, cases[i].error);
-        assert_fails(speech_tokenizer_load(path, &other), STATUS_CORRUPT, "edited/tokenizer");
+        assert_fails(speech_folder_open(path, &other), STATUS_CORRUPT, cases[i].error);
+        assert_fails(speech_folder_open(path, &other), STATUS_CORRUPT, "edited/tokenizer");
     }
     /* The last bytes of the file belong to a tensor of the tokenizer: another value, another fingerprint; NaN is
      * refused. */
     float number = 1.25f;
     memcpy(tensors + tensor_size - 4, &number, sizeof number);
     publish(path, json, tensors, tensor_size);
-    assert_fails(speech_tokenizer_load(path, &other), STATUS_CORRUPT, "fingerprint of vocoder");
+    assert_fails(speech_folder_open(path, &other), STATUS_CORRUPT, "fingerprint of vocoder");
     number = NAN;
     memcpy(tensors + tensor_size - 4, &number, sizeof number);
     publish(path, json, tensors, tensor_size);
-    assert_fails(speech_tokenizer_load(path, &other), STATUS_CORRUPT,
+    assert_fails(speech_folder_open(path, &other), STATUS_CORRUPT,
                  "vocoder.run_lengths holds a value that is not finite");
     free(json);
     free(tensors);
@@ -245,7 +245,7 @@ static void test_fit_refusals(void **state)
 {
     (void)state;
     struct speech_fit *fit;
-    struct speech_tokenizer_options options = usual;
+    struct speech_fit_options options = usual;
     char path[700];
     snprintf(path, sizeof path, "%s/refused", test_directory());
     options.units = 1;

@@ -1,8 +1,9 @@
 /* Does resynthesised speech say the same units? The tokenizer is fitted on some of the real recordings of Debian's
  * asterisk-core-sounds-en-g722 and judged on others: encode, vocode, encode again, compare frame by frame. */
 #include "io/audio/audio.h"
+#include "package/speech_folder.h"
+#include "speech/embedded/fit.h"
 #include "speech/embedded/griffin_lim.h"
-#include "speech/embedded/speech_tokenizer.h"
 
 #include "support/test_support.h"
 
@@ -15,7 +16,7 @@
 static const char SOUNDS[] = "/usr/share/asterisk/sounds/en";
 enum { FIT_SECONDS = 240, HELD_OUT_CLIPS = 20 };
 
-static struct speech_tokenizer *tokenizer;
+static struct speech *speech;
 
 static int wanted(const struct dirent *entry)
 {
@@ -70,7 +71,7 @@ static void clips_close(struct clips *clips)
 static int fit_tokenizer(void **state)
 {
     (void)state;
-    struct speech_tokenizer_options options = {
+    struct speech_fit_options options = {
         .units = 100, .pitch_codes = 64, .style_codes = 10, .iterations = 20, .seed = 1};
     struct speech_fit *fit;
     struct clips clips;
@@ -89,14 +90,14 @@ static int fit_tokenizer(void **state)
     snprintf(path, sizeof path, "%s/tokenizer", test_directory());
     assert_ok(speech_fit_finish(fit, NULL, path, false));
     speech_fit_free(fit);
-    assert_ok(speech_tokenizer_load(path, &tokenizer));
+    assert_ok(speech_folder_open(path, &speech));
     return 0;
 }
 
 static int free_tokenizer(void **state)
 {
     (void)state;
-    speech_tokenizer_free(tokenizer);
+    speech_free(speech);
     return 0;
 }
 
@@ -112,9 +113,9 @@ static int64_t count_agreeing(const struct units *units, int shift)
         spoken[i] = (struct spoken_unit){(units->values[STREAM_HUBERT][i] + shift) % 100, -1, -1};
         durations[i] = 1;
     }
-    assert_ok(speech_tokenizer_vocode(tokenizer, spoken, durations, n, NULL, &samples, &count));
+    assert_ok(speech_synthesise(speech, spoken, durations, n, NULL, &samples, &count));
     assert_int_equal(count, n * 640);
-    assert_ok(speech_tokenizer_encode(tokenizer, samples, count, NAN, &again));
+    assert_ok(speech_encode(speech, samples, count, NULL, STREAMS_ALL, &again));
     assert_int_equal(again.count[STREAM_HUBERT], n);
     for (int64_t i = 0; i < n; i++)
         agree += again.values[STREAM_HUBERT][i] == units->values[STREAM_HUBERT][i];
@@ -135,7 +136,7 @@ static void test_agreement(void **state)
     clips_open(&clips);
     for (; clip < HELD_OUT_CLIPS && clips_next(&clips, true, &samples, &count); clip++) {
         struct units units;
-        assert_ok(speech_tokenizer_encode(tokenizer, samples, count, NAN, &units));
+        assert_ok(speech_encode(speech, samples, count, NULL, STREAMS_ALL, &units));
         int64_t n = units.count[STREAM_HUBERT];
         assert_int_equal(n, count / 640);
         for (int64_t i = 0; i < n; i++)
@@ -179,7 +180,7 @@ static void test_seam(void **state)
     int32_t duration = 520;
     float *samples;
     int64_t count;
-    assert_ok(speech_tokenizer_vocode(tokenizer, &spoken, &duration, 1, NULL, &samples, &count));
+    assert_ok(speech_synthesise(speech, &spoken, &duration, 1, NULL, &samples, &count));
     assert_int_equal(count, 520 * 640);
     double all = level(samples, count), seam = level(samples + 500 * 640 - 320, 640);
     printf("level %.2f dB, at the seam %.2f dB\n", all, seam);
@@ -202,12 +203,12 @@ static void test_durations_and_threads(void **state)
         durations[i] = 1 + (int32_t)rng_below(&rng, 2);
         total += durations[i];
     }
-    assert_ok(speech_tokenizer_vocode(tokenizer, spoken, durations, COUNT, NULL, &samples, &count));
+    assert_ok(speech_synthesise(speech, spoken, durations, COUNT, NULL, &samples, &count));
     assert_int_equal(count, 640 * total);
     for (int threads = 1; threads <= 3; threads += 2) {
         struct thread_pool *pool;
         assert_ok(thread_pool_create(threads, &pool));
-        assert_ok(speech_tokenizer_vocode(tokenizer, spoken, durations, COUNT, pool, &again, &again_count));
+        assert_ok(speech_synthesise(speech, spoken, durations, COUNT, pool, &again, &again_count));
         assert_int_equal(again_count, count);
         assert_memory_equal(again, samples, (size_t)count * sizeof *samples);
         free(again);
@@ -215,7 +216,7 @@ static void test_durations_and_threads(void **state)
     }
     struct units units;
     int64_t agree = 0, position = 0;
-    assert_ok(speech_tokenizer_encode(tokenizer, samples, count, NAN, &units));
+    assert_ok(speech_encode(speech, samples, count, NULL, STREAMS_ALL, &units));
     assert_int_equal(units.count[STREAM_HUBERT], total);
     for (int i = 0; i < COUNT; i++)
         for (int r = 0; r < durations[i]; r++, position++)
@@ -223,10 +224,10 @@ static void test_durations_and_threads(void **state)
     printf("random units that come back: %.1f %%\n", 100 * (double)agree / (double)total);
     units_free(&units);
     free(samples);
-    assert_ok(speech_tokenizer_vocode(tokenizer, spoken, NULL, 50, NULL, &samples, &count));
+    assert_ok(speech_synthesise(speech, spoken, NULL, 50, NULL, &samples, &count));
     assert_true(count % 640 == 0 && count >= 50 * 640);
     free(samples);
-    assert_ok(speech_tokenizer_vocode(tokenizer, spoken, NULL, 0, NULL, &samples, &count));
+    assert_ok(speech_synthesise(speech, spoken, NULL, 0, NULL, &samples, &count));
     assert_true(count == 0 && !samples);
 }
 
@@ -237,17 +238,17 @@ static void test_refusals(void **state)
     int32_t durations[2] = {1, 1};
     float *samples;
     int64_t count;
-    assert_fails(speech_tokenizer_vocode(tokenizer, spoken, durations, 2, NULL, &samples, &count), STATUS_USAGE,
+    assert_fails(speech_synthesise(speech, spoken, durations, 2, NULL, &samples, &count), STATUS_USAGE,
                  "unit 1 of 2 to speak is [Hu100]; the tokenizer has 100");
     spoken[1].hubert = -1;
-    assert_fails(speech_tokenizer_vocode(tokenizer, spoken, durations, 2, NULL, &samples, &count), STATUS_USAGE,
+    assert_fails(speech_synthesise(speech, spoken, durations, 2, NULL, &samples, &count), STATUS_USAGE,
                  "unit 1 of 2 to speak is [Hu-1]");
     spoken[1].hubert = 5;
     durations[0] = 0;
-    assert_fails(speech_tokenizer_vocode(tokenizer, spoken, durations, 2, NULL, &samples, &count), STATUS_USAGE,
+    assert_fails(speech_synthesise(speech, spoken, durations, 2, NULL, &samples, &count), STATUS_USAGE,
                  "unit 0 of 2 to speak lasts 0 times 40 ms");
     durations[0] = INT32_MAX;
-    assert_fails(speech_tokenizer_vocode(tokenizer, spoken, durations, 2, NULL, &samples, &count), STATUS_USAGE,
+    assert_fails(speech_synthesise(speech, spoken, durations, 2, NULL, &samples, &count), STATUS_USAGE,
                  "no more than 12 hours");
     assert_null(samples);
 }

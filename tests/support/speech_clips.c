@@ -35,8 +35,8 @@ void speech_clips_free(struct speech_clip clips[SPEECH_CLIPS])
         free(clips[c].samples);
 }
 
-void speech_clips_fit(const struct speech_clip *clips, int first, int end,
-                      const struct speech_tokenizer_options *options, int threads, const char *name, char *path)
+void speech_clips_fit(const struct speech_clip *clips, int first, int end, const struct speech_fit_options *options,
+                      int threads, const char *name, char *path)
 {
     struct speech_fit *fit;
     struct thread_pool *pool = NULL;

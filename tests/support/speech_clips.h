@@ -2,7 +2,7 @@
 #ifndef SPIRITLM_TESTS_SPEECH_CLIPS_H
 #define SPIRITLM_TESTS_SPEECH_CLIPS_H
 
-#include "speech/embedded/speech_tokenizer.h"
+#include "speech/embedded/fit.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -20,7 +20,7 @@ void speech_clips_free(struct speech_clip clips[SPEECH_CLIPS]);
 
 /* Fits a tokenizer on the clips first..end - 1 into test_directory()/name; that path into `path` [700]. threads 0: no
  * pool. */
-void speech_clips_fit(const struct speech_clip *clips, int first, int end,
-                      const struct speech_tokenizer_options *options, int threads, const char *name, char *path);
+void speech_clips_fit(const struct speech_clip *clips, int first, int end, const struct speech_fit_options *options,
+                      int threads, const char *name, char *path);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "core/thread_pool.h"
 #include "io/atomic_file.h"
+#include "package/speech_folder.h"
 #include "train/checkpoint.h"
 
 #include <stdio.h>
@@ -37,7 +38,7 @@ static void make_components(struct components **components)
 {
     struct tiny_corpus corpus;
     struct speech_clip clips[SPEECH_CLIPS];
-    const struct speech_tokenizer_options small = {
+    const struct speech_fit_options small = {
         .units = 8, .pitch_codes = 8, .style_codes = 1, .iterations = 2, .seed = 5};
     tiny_corpus_make(2, test_seed(), &corpus);
     speech_clips_load(clips);
@@ -171,18 +172,18 @@ static void a_damaged_tokenizer_is_never_used(void **state)
     static const char *const files[] = {"MANIFEST", "tokenizer.json", "tokenizer.safetensors", NULL};
     const int64_t trials = test_is_long() ? 200000 : 5000;
     struct damaged_folder folder;
-    struct speech_tokenizer *tokenizer;
+    struct speech *speech;
     struct rng rng = rng_make(test_seed(), RNG_TEST, 61, 0);
     damaged_folder_open(&folder, speech_folder, NULL, files);
     for (int64_t trial = 0; trial < trials; trial++) {
         damaged_folder_damage(&folder, &rng, true);
-        enum status status = speech_tokenizer_load(speech_folder, &tokenizer);
-        if (status != STATUS_CORRUPT || tokenizer || !damaged_folder_named(&folder, status_text()))
+        enum status status = speech_folder_open(speech_folder, &speech);
+        if (status != STATUS_CORRUPT || speech || !damaged_folder_named(&folder, status_text()))
             fail_msg("trial %lld, %s: status %d, \"%s\"", (long long)trial, folder.what, (int)status, status_text());
         damaged_folder_repair(&folder);
     }
-    assert_ok(speech_tokenizer_load(speech_folder, &tokenizer));
-    speech_tokenizer_free(tokenizer);
+    assert_ok(speech_folder_open(speech_folder, &speech));
+    speech_free(speech);
     damaged_folder_close(&folder);
 }
 

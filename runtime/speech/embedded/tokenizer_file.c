@@ -1,13 +1,14 @@
 /* The tokenizer's folder and its identity. One table lists the tensors, and writing, reading and fingerprints all go
  * through it, so that nothing can be stored without being part of the identity. A fingerprint covers what a component
  * computes (tensors, numbers, the algorithm's version), not the bytes of a file, which may be written in other ways. */
-#include "speech/embedded/speech_tokenizer_internal.h"
+#include "speech/embedded/embedded.h"
 
 #include "core/path.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
 #include "io/safetensors.h"
 #include "speech/embedded/griffin_lim.h"
+#include "speech/embedded/tokenizer.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -38,7 +39,7 @@ struct tensor {
 enum { TENSORS = 10 };
 
 /* unit means and deviations are arrays inside the struct: `inside` holds pointers to them for the table's sake. */
-static void list_tensors(struct speech_tokenizer *tokenizer, float *inside[5], struct tensor tensors[TENSORS])
+static void list_tensors(struct embedded_tokenizer *tokenizer, float *inside[5], struct tensor tensors[TENSORS])
 {
     struct unit_quantizer *units = &tokenizer->units;
     struct style_quantizer *styles = &tokenizer->styles;
@@ -82,7 +83,7 @@ static void add_number(struct sha256_stream *stream, const char *name, double va
     sha256_add(stream, &value, sizeof value);
 }
 
-static struct sha256_stream *begin_component(struct speech_tokenizer *tokenizer, enum component component)
+static struct sha256_stream *begin_component(struct embedded_tokenizer *tokenizer, enum component component)
 {
     struct sha256_stream *stream = sha256_start();
     add_text(stream, component_names[component]);
@@ -109,7 +110,7 @@ static struct sha256_stream *begin_component(struct speech_tokenizer *tokenizer,
     return stream;
 }
 
-void speech_tokenizer_seal(struct speech_tokenizer *tokenizer)
+void embedded_tokenizer_seal(struct embedded_tokenizer *tokenizer)
 {
     struct sha256_stream *stream = begin_component(tokenizer, UNIT);
     add_number(stream, "silence_level", tokenizer->units.silence_level);
@@ -134,17 +135,14 @@ void speech_tokenizer_seal(struct speech_tokenizer *tokenizer)
     tokenizer->vocoder_fingerprint = sha256_finish(stream);
 }
 
-static const struct sha256 *fingerprint_of(const struct speech_tokenizer *tokenizer, enum component component)
+static const struct sha256 *fingerprint_of(const struct embedded_tokenizer *tokenizer, enum component component)
 {
     return component == VOCODER ? &tokenizer->vocoder_fingerprint : &tokenizer->fingerprints[component];
 }
 
 /* ---- writing ---- */
 
-static const char FORMAT[] = "spiritlm-speech-tokenizer";
-enum { FORMAT_VERSION = 1 };
-
-static json_t *describe_speakers(const struct speech_tokenizer *tokenizer)
+static json_t *describe_speakers(const struct embedded_tokenizer *tokenizer)
 {
     json_t *speakers = json_array();
     for (int64_t s = 0; speakers && s < tokenizer->speaker_count; s++) {
@@ -159,7 +157,7 @@ static json_t *describe_speakers(const struct speech_tokenizer *tokenizer)
     return speakers;
 }
 
-static json_t *describe_fingerprints(const struct speech_tokenizer *tokenizer)
+static json_t *describe_fingerprints(const struct embedded_tokenizer *tokenizer)
 {
     json_t *fingerprints = json_object();
     for (int c = 0; fingerprints && c < COMPONENTS; c++)
@@ -185,14 +183,14 @@ static json_t *describe_rates(const struct unit_rates *rates)
 }
 
 /* tokenizer.json; NULL when out of memory or when a speaker's name is not UTF-8. */
-static json_t *describe(const struct speech_tokenizer *tokenizer)
+static json_t *describe(const struct embedded_tokenizer *tokenizer)
 {
     const struct fit_record *record = &tokenizer->record;
     return json_pack(
         "{s:s, s:i, s:s, s:i, s:{s:i, s:i, s:i}, s:I, s:I, s:I, s:f, s:f, s:{s:i, s:i, s:I}, s:{s:I, s:I, s:I, s:I}, "
         "s:o, s:o, s:o}",
-        "format", FORMAT, "version", FORMAT_VERSION, "kind", "embedded", "sample_rate", 16000, "mel", "bands",
-        UNIT_BANDS, "hop", LOG_MEL_HOP, "window", LOG_MEL_WINDOW, "units", (json_int_t)tokenizer->units.units,
+        "format", SPEECH_FORMAT, "version", SPEECH_FORMAT_VERSION, "kind", EMBEDDED_KIND, "sample_rate", 16000, "mel",
+        "bands", UNIT_BANDS, "hop", LOG_MEL_HOP, "window", LOG_MEL_WINDOW, "units", (json_int_t)tokenizer->units.units,
         "pitch_codes", (json_int_t)tokenizer->pitch_codes, "style_codes", (json_int_t)tokenizer->styles.styles,
         "silence_level", tokenizer->units.silence_level, "switch_cost", tokenizer->units.switch_cost, "vocoder",
         "iterations", tokenizer->vocoder_iterations, "hop", GRIFFIN_LIM_HOP, "seed",
@@ -202,14 +200,14 @@ static json_t *describe(const struct speech_tokenizer *tokenizer)
         describe_fingerprints(tokenizer), "speakers", describe_speakers(tokenizer));
 }
 
-static enum status write_tensors(const struct speech_tokenizer *tokenizer, struct atomic_directory *directory)
+static enum status write_tensors(const struct embedded_tokenizer *tokenizer, struct atomic_directory *directory)
 {
     struct tensor_info infos[TENSORS];
     const void *data[TENSORS];
     float *inside[5];
     struct tensor tensors[TENSORS];
     struct output_file *file = NULL;
-    struct speech_tokenizer copy = *tokenizer; /* the table wants a tokenizer that it could fill */
+    struct embedded_tokenizer copy = *tokenizer; /* the table wants a tokenizer that it could fill */
     list_tensors(&copy, inside, tensors);
     for (int t = 0; t < TENSORS; t++) {
         infos[t] = (struct tensor_info){.name = tensors[t].name, .type = DTYPE_F32, .rank = tensors[t].rank};
@@ -227,7 +225,7 @@ static enum status write_tensors(const struct speech_tokenizer *tokenizer, struc
     return result;
 }
 
-enum status speech_tokenizer_save(const struct speech_tokenizer *tokenizer, const char *path, bool replace)
+enum status embedded_tokenizer_save(const struct embedded_tokenizer *tokenizer, const char *path, bool replace)
 {
     enum status result = STATUS_OK;
     struct atomic_directory *directory = NULL;
@@ -252,18 +250,10 @@ fail:
 
 /* ---- reading ---- */
 
-static enum status read_numbers(const char *where, const json_t *root, struct speech_tokenizer *tokenizer)
+static enum status read_numbers(const char *where, const json_t *root, struct embedded_tokenizer *tokenizer)
 {
     enum status result = STATUS_OK;
-    const char *format;
-    int64_t version, iterations, seed;
-    TRY(jdoc_get_string(where, root, "format", &format));
-    if (strcmp(format, FORMAT) != 0)
-        FAIL(STATUS_CORRUPT, "%s: format is \"%s\", expected \"%s\"", where, format, FORMAT);
-    TRY(jdoc_get_int(where, root, "version", 1, INT32_MAX, &version));
-    if (version != FORMAT_VERSION)
-        FAIL(STATUS_CORRUPT, "%s: version %lld; this program reads version %d", where, (long long)version,
-             (int)FORMAT_VERSION);
+    int64_t iterations, seed;
     TRY(jdoc_get_int(where, root, "units", 2, 65535, &tokenizer->units.units));
     TRY(jdoc_get_int(where, root, "pitch_codes", 1, 65535, &tokenizer->pitch_codes));
     TRY(jdoc_get_int(where, root, "style_codes", 1, 65535, &tokenizer->styles.styles));
@@ -293,7 +283,7 @@ static enum status read_rates(const char *where, const json_t *root, const struc
     return STATUS_OK;
 }
 
-static enum status read_speakers(const char *where, const json_t *root, struct speech_tokenizer *tokenizer)
+static enum status read_speakers(const char *where, const json_t *root, struct embedded_tokenizer *tokenizer)
 {
     const json_t *list = json_object_get(root, "speakers");
     if (!json_is_array(list))
@@ -344,7 +334,7 @@ static enum status read_tensor(const char *where, const struct safetensors *file
     return STATUS_OK;
 }
 
-static enum status read_tensors(const char *where, struct speech_tokenizer *tokenizer)
+static enum status read_tensors(const char *where, struct embedded_tokenizer *tokenizer)
 {
     enum status result = STATUS_OK;
     struct safetensors *file = NULL;
@@ -369,7 +359,7 @@ fail:
 }
 
 /* The contents must have the fingerprints that the folder claims for them: this program's algorithms made them. */
-static enum status check_fingerprints(const char *where, const json_t *root, const struct speech_tokenizer *tokenizer)
+static enum status check_fingerprints(const char *where, const json_t *root, const struct embedded_tokenizer *tokenizer)
 {
     for (int c = 0; c < COMPONENTS; c++) {
         const char *claimed;
@@ -386,7 +376,7 @@ static enum status check_fingerprints(const char *where, const json_t *root, con
     return STATUS_OK;
 }
 
-static enum status prepare_vocoder(struct speech_tokenizer *tokenizer)
+static enum status prepare_vocoder(struct embedded_tokenizer *tokenizer)
 {
     int64_t units = tokenizer->units.units;
     tokenizer->log_magnitudes = malloc((size_t)units * LOG_MEL_BINS * sizeof *tokenizer->log_magnitudes);
@@ -401,29 +391,25 @@ static enum status prepare_vocoder(struct speech_tokenizer *tokenizer)
     return STATUS_OK;
 }
 
-enum status speech_tokenizer_load(const char *path, struct speech_tokenizer **out)
+enum status embedded_tokenizer_read(const char *folder, const json_t *description, struct embedded_tokenizer **out)
 {
     enum status result = STATUS_OK;
-    struct speech_tokenizer *tokenizer = NULL;
-    json_t *root = NULL;
-    char description[PATH_BYTES], tensors[PATH_BYTES];
+    struct embedded_tokenizer *tokenizer = NULL;
+    char where[PATH_BYTES], tensors[PATH_BYTES];
     *out = NULL;
-    TRY(path_format(description, "%s/tokenizer.json", path));
-    TRY(path_format(tensors, "%s/tokenizer.safetensors", path));
-    TRY(directory_verify(path, true));
-    TRY(jdoc_read(description, &root));
-    TRY(speech_tokenizer_allocate(&tokenizer));
-    TRY(read_numbers(description, root, tokenizer));
-    TRY(read_rates(description, root, &tokenizer->rates));
-    TRY(read_speakers(description, root, tokenizer));
+    TRY(path_format(where, "%s/tokenizer.json", folder));
+    TRY(path_format(tensors, "%s/tokenizer.safetensors", folder));
+    TRY(embedded_tokenizer_create(&tokenizer));
+    TRY(read_numbers(where, description, tokenizer));
+    TRY(read_rates(where, description, &tokenizer->rates));
+    TRY(read_speakers(where, description, tokenizer));
     TRY(read_tensors(tensors, tokenizer));
-    speech_tokenizer_seal(tokenizer);
-    TRY(check_fingerprints(description, root, tokenizer));
+    embedded_tokenizer_seal(tokenizer);
+    TRY(check_fingerprints(where, description, tokenizer));
     TRY(prepare_vocoder(tokenizer));
     *out = tokenizer;
     tokenizer = NULL;
 fail:
-    json_decref(root);
-    speech_tokenizer_free(tokenizer);
+    embedded_tokenizer_release(tokenizer);
     return result;
 }

@@ -1,7 +1,9 @@
 /* Utterances are kept as what was measured of them, not as sound, in the order in which they were given; the quantisers
  * are fitted when all are known. Units come before styles, whose last value counts changes of unit, and speakers before
  * pitch, which is relative to the speaker's mean. */
-#include "speech/embedded/speech_tokenizer_internal.h"
+#include "speech/embedded/fit.h"
+
+#include "speech/embedded/tokenizer.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -13,18 +15,18 @@
 static const double SWITCH_SHARE = 0.5;
 
 struct fit_utterance {
-    struct speech_features *features;
+    struct embedded_analysis *analysis;
     char *speaker; /* NULL: unknown */
 };
 
 struct speech_fit {
-    struct speech_tokenizer_options options;
-    struct speech_tokenizer *tokenizer; /* being made */
+    struct speech_fit_options options;
+    struct embedded_tokenizer *tokenizer; /* being made */
     struct fit_utterance *utterances;
     int64_t count, capacity, speaker_capacity;
 };
 
-static enum status check_options(const struct speech_tokenizer_options *options)
+static enum status check_options(const struct speech_fit_options *options)
 {
     const struct {
         const char *name;
@@ -40,7 +42,7 @@ static enum status check_options(const struct speech_tokenizer_options *options)
     return STATUS_OK;
 }
 
-enum status speech_fit_begin(const struct speech_tokenizer_options *options, struct speech_fit **out)
+enum status speech_fit_begin(const struct speech_fit_options *options, struct speech_fit **out)
 {
     enum status result = STATUS_OK;
     *out = NULL;
@@ -49,7 +51,7 @@ enum status speech_fit_begin(const struct speech_tokenizer_options *options, str
     if (!fit)
         return status_set(STATUS_INTERNAL, "no memory to fit a speech tokenizer");
     fit->options = *options;
-    if ((result = speech_tokenizer_allocate(&fit->tokenizer)) != STATUS_OK)
+    if ((result = embedded_tokenizer_create(&fit->tokenizer)) != STATUS_OK)
         speech_fit_free(fit);
     else
         *out = fit;
@@ -62,21 +64,31 @@ void speech_fit_free(struct speech_fit *fit)
     if (!fit)
         return;
     for (int64_t u = 0; u < fit->count; u++) {
-        speech_features_free(fit->utterances[u].features);
+        embedded_analysis_free(fit->utterances[u].analysis);
         free(fit->utterances[u].speaker);
     }
     free(fit->utterances);
-    speech_tokenizer_free(fit->tokenizer);
+    embedded_tokenizer_release(fit->tokenizer);
     free(fit);
 }
 
 enum status speech_fit_analyse(const struct speech_fit *fit, const float *samples, int64_t count,
-                               struct speech_features **features)
+                               struct embedded_analysis **out)
 {
-    return speech_features_make(fit->tokenizer->mel, samples, count, features);
+    enum status result = STATUS_OK;
+    struct embedded_analysis *analysis = NULL;
+    *out = NULL;
+    TRY(speech_check_samples(samples, count));
+    TRY(embedded_analysis_create(samples, count, &analysis));
+    TRY(embedded_analysis_complete(analysis, fit->tokenizer->mel));
+    *out = analysis;
+    return STATUS_OK;
+fail:
+    embedded_analysis_free(analysis);
+    return result;
 }
 
-enum status speech_fit_take(struct speech_fit *fit, struct speech_features *features, const char *speaker)
+enum status speech_fit_take(struct speech_fit *fit, struct embedded_analysis *analysis, const char *speaker)
 {
     enum status result = STATUS_OK;
     char *name = NULL;
@@ -90,18 +102,18 @@ enum status speech_fit_take(struct speech_fit *fit, struct speech_features *feat
     }
     if (speaker && *speaker && !(name = strdup(speaker)))
         FAIL(STATUS_INTERNAL, "no memory for a speaker's name");
-    fit->utterances[fit->count++] = (struct fit_utterance){features, name};
+    fit->utterances[fit->count++] = (struct fit_utterance){analysis, name};
     return STATUS_OK;
 fail:
-    speech_features_free(features);
+    embedded_analysis_free(analysis);
     return result;
 }
 
 enum status speech_fit_add(struct speech_fit *fit, const float *samples, int64_t count, const char *speaker)
 {
-    struct speech_features *features;
-    enum status result = speech_fit_analyse(fit, samples, count, &features);
-    return result == STATUS_OK ? speech_fit_take(fit, features, speaker) : result;
+    struct embedded_analysis *analysis;
+    enum status result = speech_fit_analyse(fit, samples, count, &analysis);
+    return result == STATUS_OK ? speech_fit_take(fit, analysis, speaker) : result;
 }
 
 static int compare_speakers(const void *left, const void *right)
@@ -112,7 +124,7 @@ static int compare_speakers(const void *left, const void *right)
 /* The table of speakers, in order of names, with the mean of each. */
 static enum status fit_speakers(struct speech_fit *fit)
 {
-    struct speech_tokenizer *tokenizer = fit->tokenizer;
+    struct embedded_tokenizer *tokenizer = fit->tokenizer;
     struct speaker *speakers = calloc((size_t)fit->count + 1, sizeof *speakers);
     int64_t count = 0, distinct = 0;
     if (!speakers)
@@ -131,11 +143,11 @@ static enum status fit_speakers(struct speech_fit *fit)
         tokenizer->speaker_count = s + 1; /* from here on the tokenizer owns that many names */
     }
     for (int64_t u = 0; u < fit->count; u++) {
-        struct speaker *speaker = speech_tokenizer_speaker(tokenizer, fit->utterances[u].speaker);
-        const struct speech_features *features = fit->utterances[u].features;
-        for (int64_t c = 0; speaker && c < features->count; c++) {
-            speaker->pitch.sum += features->chunks[c].voiced.sum;
-            speaker->pitch.frames += features->chunks[c].voiced.frames;
+        struct speaker *speaker = embedded_speaker(tokenizer, fit->utterances[u].speaker);
+        const struct embedded_analysis *analysis = fit->utterances[u].analysis;
+        for (int64_t c = 0; speaker && c < analysis->count; c++) {
+            speaker->pitch.sum += analysis->chunks[c].voiced.sum;
+            speaker->pitch.frames += analysis->chunks[c].voiced.frames;
         }
     }
     for (int64_t s = 0; s < distinct; s++)
@@ -148,7 +160,7 @@ static int64_t count_chunks(const struct speech_fit *fit)
 {
     int64_t chunks = 0;
     for (int64_t u = 0; u < fit->count; u++)
-        chunks += fit->utterances[u].features->count;
+        chunks += fit->utterances[u].analysis->count;
     return chunks;
 }
 
@@ -157,9 +169,9 @@ static enum status fit_units(struct speech_fit *fit, struct thread_pool *pool, s
 {
     int64_t at = 0;
     for (int64_t u = 0; u < fit->count; u++) {
-        struct speech_features *features = fit->utterances[u].features;
-        for (int64_t c = 0; c < features->count; c++, at++) {
-            struct speech_chunk *chunk = &features->chunks[c];
+        struct embedded_analysis *analysis = fit->utterances[u].analysis;
+        for (int64_t c = 0; c < analysis->count; c++, at++) {
+            struct embedded_chunk *chunk = &analysis->chunks[c];
             samples[at] = (struct unit_sample){.averages = chunk->averages, .count = chunk->units};
             samples[at].units = malloc((size_t)chunk->units * sizeof *samples[at].units);
             if (!samples[at].units)
@@ -173,28 +185,28 @@ static enum status fit_units(struct speech_fit *fit, struct thread_pool *pool, s
     enum status result = unit_quantizer_fit(samples, chunks, &options, pool, &fit->tokenizer->units);
     at = 0;
     for (int64_t u = 0; u < fit->count && result == STATUS_OK; u++)
-        for (int64_t c = 0; c < fit->utterances[u].features->count; c++, at++)
-            style_count_changes(samples[at].units, samples[at].count, fit->utterances[u].features->chunks[c].style);
+        for (int64_t c = 0; c < fit->utterances[u].analysis->count; c++, at++)
+            style_count_changes(samples[at].units, samples[at].count, fit->utterances[u].analysis->chunks[c].style);
     return result;
 }
 
 static enum status fit_pitch(struct speech_fit *fit, struct thread_pool *pool)
 {
     enum status result = STATUS_OK;
-    struct speech_tokenizer *tokenizer = fit->tokenizer;
+    struct embedded_tokenizer *tokenizer = fit->tokenizer;
     int64_t count = 0, at = 0, codes = fit->options.pitch_codes;
     for (int64_t u = 0; u < fit->count; u++)
-        for (int64_t c = 0; c < fit->utterances[u].features->count; c++)
-            count += fit->utterances[u].features->chunks[c].pitches;
+        for (int64_t c = 0; c < fit->utterances[u].analysis->count; c++)
+            count += fit->utterances[u].analysis->chunks[c].pitches;
     float *values = malloc((size_t)count * sizeof *values);
     tokenizer->codebook = malloc((size_t)codes * sizeof *tokenizer->codebook);
     tokenizer->pitch_codes = codes;
     if (!values || !tokenizer->codebook)
         FAIL(STATUS_INTERNAL, "no memory for %lld pitch values", (long long)count);
     for (int64_t u = 0; u < fit->count; u++) {
-        double speaker_mean = speech_tokenizer_speaker_mean(tokenizer, fit->utterances[u].speaker);
-        for (int64_t c = 0; c < fit->utterances[u].features->count; c++) {
-            const struct speech_chunk *chunk = &fit->utterances[u].features->chunks[c];
+        double speaker_mean = embedded_speaker_mean(tokenizer, fit->utterances[u].speaker);
+        for (int64_t c = 0; c < fit->utterances[u].analysis->count; c++) {
+            const struct embedded_chunk *chunk = &fit->utterances[u].analysis->chunks[c];
             double mean = isnan(speaker_mean) ? pitch_mean(chunk->voiced) : speaker_mean;
             for (int64_t i = 0; i < chunk->pitches; i++)
                 values[at++] = pitch_relative(chunk->pitch[i], mean);
@@ -211,14 +223,14 @@ static enum status fit_styles(struct speech_fit *fit, struct thread_pool *pool)
     enum status result = STATUS_OK;
     int64_t count = 0, at = 0;
     for (int64_t u = 0; u < fit->count; u++)
-        for (int64_t c = 0; c < fit->utterances[u].features->count; c++)
-            count += fit->utterances[u].features->chunks[c].styles;
+        for (int64_t c = 0; c < fit->utterances[u].analysis->count; c++)
+            count += fit->utterances[u].analysis->chunks[c].styles;
     float *values = malloc((size_t)count * STYLE_VALUES * sizeof *values);
     if (!values)
         return status_set(STATUS_INTERNAL, "no memory for %lld seconds of prosody", (long long)count);
     for (int64_t u = 0; u < fit->count; u++)
-        for (int64_t c = 0; c < fit->utterances[u].features->count; c++) {
-            const struct speech_chunk *chunk = &fit->utterances[u].features->chunks[c];
+        for (int64_t c = 0; c < fit->utterances[u].analysis->count; c++) {
+            const struct embedded_chunk *chunk = &fit->utterances[u].analysis->chunks[c];
             memcpy(values + at * STYLE_VALUES, chunk->style, (size_t)chunk->styles * STYLE_VALUES * sizeof *values);
             at += chunk->styles;
         }
@@ -232,7 +244,7 @@ fail:
 enum status speech_fit_finish(struct speech_fit *fit, struct thread_pool *pool, const char *path, bool replace)
 {
     enum status result = STATUS_OK;
-    struct speech_tokenizer *tokenizer = fit->tokenizer;
+    struct embedded_tokenizer *tokenizer = fit->tokenizer;
     struct unit_sample *samples = NULL;
     int64_t chunks = count_chunks(fit);
     if (chunks == 0)
@@ -243,15 +255,15 @@ enum status speech_fit_finish(struct speech_fit *fit, struct thread_pool *pool, 
     tokenizer->record =
         (struct fit_record){.seed = fit->options.seed, .passes = fit->options.iterations, .utterances = fit->count};
     for (int64_t u = 0; u < fit->count; u++)
-        tokenizer->record.samples += fit->utterances[u].features->samples;
+        tokenizer->record.samples += fit->utterances[u].analysis->samples;
     TRY(fit_speakers(fit));
     TRY(fit_units(fit, pool, samples, chunks));
     TRY(fit_pitch(fit, pool));
     TRY(fit_styles(fit, pool));
     tokenizer->vocoder_iterations = VOCODER_ITERATIONS;
     tokenizer->vocoder_seed = fit->options.seed;
-    speech_tokenizer_seal(tokenizer);
-    TRY(speech_tokenizer_save(tokenizer, path, replace));
+    embedded_tokenizer_seal(tokenizer);
+    TRY(embedded_tokenizer_save(tokenizer, path, replace));
 fail:
     for (int64_t s = 0; samples && s < chunks; s++)
         free(samples[s].units);

@@ -1,6 +1,6 @@
 /* From units to sound: each unit's mean spectrum for as long as the unit lasts, passing over into the next one's around
  * their border, and Griffin-Lim for the phases. Without that passage the spectrum would jump 25 times a second. */
-#include "speech/embedded/speech_tokenizer_internal.h"
+#include "speech/embedded/tokenizer.h"
 
 #include "speech/embedded/griffin_lim.h"
 
@@ -20,7 +20,7 @@ static const int64_t LONGEST = (int64_t)12 * 3600 * 25; /* units */
 static const double TRANSITION = 0.5;
 
 /* The log magnitudes of frame `frame` of a section that begins with units[0]. */
-static void frame_magnitudes(const struct speech_tokenizer *tokenizer, const int32_t *units, int64_t count,
+static void frame_magnitudes(const struct embedded_tokenizer *tokenizer, const int32_t *units, int64_t count,
                              int64_t frame, float *magnitudes)
 {
     double place = ((double)frame * GRIFFIN_LIM_HOP + 0.5 * GRIFFIN_LIM_HOP - 0.5 * UNIT_HOP) / UNIT_HOP;
@@ -34,7 +34,7 @@ static void frame_magnitudes(const struct speech_tokenizer *tokenizer, const int
 }
 
 /* Adds units [begin, end) of the whole, with their fades, to output. */
-static enum status add_section(const struct speech_tokenizer *tokenizer, const int32_t *units, int64_t count,
+static enum status add_section(const struct embedded_tokenizer *tokenizer, const int32_t *units, int64_t count,
                                int64_t section, struct thread_pool *pool, float *output)
 {
     enum status result = STATUS_OK;
@@ -65,7 +65,7 @@ fail:
 }
 
 /* The units, each as often as it lasts. */
-static enum status repeat_units(const struct speech_tokenizer *tokenizer, const struct spoken_unit *spoken,
+static enum status repeat_units(const struct embedded_tokenizer *tokenizer, const struct spoken_unit *spoken,
                                 const int32_t *durations, int64_t spoken_count, int32_t **units, int64_t *count)
 {
     int64_t total = 0;
@@ -96,9 +96,9 @@ static enum status repeat_units(const struct speech_tokenizer *tokenizer, const 
     return STATUS_OK;
 }
 
-enum status speech_tokenizer_vocode(const struct speech_tokenizer *tokenizer, const struct spoken_unit *spoken,
-                                    const int32_t *durations, int64_t spoken_count, struct thread_pool *pool,
-                                    float **samples, int64_t *count)
+enum status embedded_vocode(const struct embedded_tokenizer *tokenizer, const struct spoken_unit *spoken,
+                            const int32_t *durations, int64_t spoken_count, struct thread_pool *pool, float **samples,
+                            int64_t *count)
 {
     enum status result = STATUS_OK;
     int32_t *units = NULL;
