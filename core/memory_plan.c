@@ -3,6 +3,8 @@
  * around to something small. */
 #include "core/memory_plan.h"
 
+#include "core/array.h"
+
 #include <stdarg.h>
 #include <stdlib.h>
 
@@ -10,14 +12,8 @@ int64_t memory_plan_add(struct memory_plan *plan, int64_t bytes, const char *for
 {
     if (bytes < 0 || bytes > INT64_MAX - MEMORY_ALIGNMENT - plan->total)
         return -1;
-    if (plan->count == plan->capacity) {
-        int64_t capacity = plan->capacity ? 2 * plan->capacity : 16;
-        struct memory_entry *entries = realloc(plan->entries, (size_t)capacity * sizeof *entries);
-        if (!entries)
-            return -1;
-        plan->entries = entries;
-        plan->capacity = capacity;
-    }
+    if (array_grow(&plan->entries, &plan->capacity, plan->count + 1, "entries of a memory plan") != STATUS_OK)
+        return -1;
     struct memory_entry *entry = &plan->entries[plan->count++];
     va_list arguments;
     va_start(arguments, format);

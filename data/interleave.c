@@ -4,6 +4,7 @@
  * is lost or doubled. */
 #include "data/interleave.h"
 
+#include "core/array.h"
 #include "text/white_space.h"
 
 #include <stdlib.h>
@@ -64,16 +65,7 @@ enum status interleaver_check(const struct interleaver *interleaver)
 
 static enum status reserve(struct builder *builder, int64_t more)
 {
-    int64_t needed = builder->count + more;
-    if (needed <= builder->capacity)
-        return STATUS_OK;
-    int64_t capacity = needed + needed / 2 + 64;
-    int32_t *ids = realloc(builder->ids, (size_t)capacity * sizeof *ids);
-    if (!ids)
-        return status_set(STATUS_INTERNAL, "no memory for a document of %lld tokens", (long long)needed);
-    builder->ids = ids;
-    builder->capacity = capacity;
-    return STATUS_OK;
+    return array_grow(&builder->ids, &builder->capacity, builder->count + more, "tokens of a document");
 }
 
 static enum status push(struct builder *builder, int32_t id)

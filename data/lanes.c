@@ -5,6 +5,7 @@
  * than a document. */
 #include "data/lanes.h"
 
+#include "core/array.h"
 #include "data/lanes_internal.h"
 
 #include <math.h>
@@ -248,21 +249,15 @@ fail:
 /* Notes that the row draws from the lane's present document. */
 static enum status add_name(struct lane *lane)
 {
-    if (lane->name_count == lane->name_capacity) {
-        int64_t capacity = lane->name_capacity ? 2 * lane->name_capacity : 16;
-        struct lane_name *texts = realloc(lane->name_texts, (size_t)capacity * sizeof *texts);
-        if (texts)
-            lane->name_texts = texts;
-        const char **names = realloc(lane->names, (size_t)capacity * sizeof *names);
-        if (names)
-            lane->names = names;
-        if (!texts || !names)
-            return status_set(STATUS_INTERNAL, "lanes: out of memory");
-        lane->name_capacity = capacity;
-    }
+    enum status result = STATUS_OK;
+    int64_t texts = lane->name_capacity, names = lane->name_capacity;
+    TRY(array_grow(&lane->name_texts, &texts, lane->name_count + 1, "names of documents"));
+    TRY(array_grow(&lane->names, &names, lane->name_count + 1, "names of documents"));
+    lane->name_capacity = names;
     snprintf(lane->name_texts[lane->name_count++].text, sizeof lane->name_texts->text, "%lld:%lld",
              (long long)lane->place.dataset, (long long)lane->place.row);
-    return STATUS_OK;
+fail:
+    return result;
 }
 
 enum status lanes_next(struct lanes *lanes, int64_t number, int32_t *ids, int32_t *targets, int32_t *starts)

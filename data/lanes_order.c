@@ -3,6 +3,7 @@
  * and the rows of one window alone. */
 #include "data/lanes_order.h"
 
+#include "core/array.h"
 #include "core/rng.h"
 
 #include <assert.h>
@@ -11,13 +12,12 @@
 enum status row_list_add(struct row_list *list, int64_t number, const struct dataset *dataset)
 {
     int64_t count = dataset_shards(dataset);
-    struct shard_place *shards = realloc(list->shards, (size_t)(list->shard_count + count + 1) * sizeof *shards);
-    if (!shards)
-        return status_set(STATUS_INTERNAL, "no memory for a list of %lld shards", (long long)count);
-    list->shards = shards;
+    enum status result = array_grow(&list->shards, &list->shard_capacity, list->shard_count + count, "shards");
+    if (result != STATUS_OK)
+        return result;
     for (int64_t i = 0; i < count; i++) {
         int64_t begin = dataset_shard_begin(dataset, i), end = dataset_shard_begin(dataset, i + 1);
-        shards[list->shard_count++] = (struct shard_place){number, begin, end - begin};
+        list->shards[list->shard_count++] = (struct shard_place){number, begin, end - begin};
         list->rows += end - begin;
     }
     return STATUS_OK;

@@ -23,7 +23,7 @@ struct shard_place {
 /* All shards of one source, in the order of the datasets. */
 struct row_list {
     struct shard_place *shards;
-    int64_t shard_count, rows;
+    int64_t shard_count, shard_capacity, rows;
 };
 enum status row_list_add(struct row_list *list, int64_t number, const struct dataset *dataset);
 void row_list_free(struct row_list *list);

@@ -3,6 +3,7 @@
  * corpus is prepared for hours, and should not fail at its last row for what was visible in the manifest. */
 #include "data/manifest.h"
 
+#include "core/array.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
 
@@ -263,6 +264,7 @@ static bool blank(const char *line, int64_t length)
 
 static enum status parse_lines(struct manifest *manifest, const char *data, int64_t size)
 {
+    enum status result = STATUS_OK;
     int64_t capacity = 0, number = 0;
     for (int64_t position = 0; position < size;) {
         const char *line = data + position, *newline = memchr(line, '\n', (size_t)(size - position));
@@ -271,18 +273,11 @@ static enum status parse_lines(struct manifest *manifest, const char *data, int6
         number++;
         if (blank(line, length))
             continue;
-        if (manifest->count == capacity) {
-            capacity = capacity ? 2 * capacity : 1024;
-            struct manifest_row *rows = realloc(manifest->rows, (size_t)capacity * sizeof *rows);
-            if (!rows)
-                return out_of_memory(manifest->path);
-            manifest->rows = rows;
-        }
-        enum status result = parse_line(manifest, line, length, number);
-        if (result != STATUS_OK)
-            return result;
+        TRY(array_grow(&manifest->rows, &capacity, manifest->count + 1, "rows of a manifest"));
+        TRY(parse_line(manifest, line, length, number));
     }
-    return STATUS_OK;
+fail:
+    return result;
 }
 
 /* Open addressing over the rows' numbers. */

@@ -1,6 +1,7 @@
 /* Rows are appended to columns in memory, which become one file at the end: a shard is small enough for that, and a
  * file written in one go is whole or not there. A row is checked by the reader's own rule before it is taken, so that
  * nothing is written that would be refused when it is read. */
+#include "core/array.h"
 #include "data/shard_layout.h"
 #include "io/atomic_file.h"
 
@@ -8,8 +9,8 @@
 #include <string.h>
 
 struct shard_writer {
-    struct shard_columns columns;  /* offsets stand at [row + 1]; [0] is put there at creation */
-    size_t capacity[COLUMN_COUNT]; /* bytes */
+    struct shard_columns columns; /* offsets stand at [row + 1]; [0] is put there at creation */
+    int64_t capacity[COLUMN_COUNT];
     int64_t rows;
     bool speech;
 };
@@ -23,14 +24,10 @@ static enum status append(struct shard_writer *writer, enum shard_column column,
         return status_set(STATUS_USAGE, "column %s/%s of a shard would be larger than %d MiB",
                           shard_layout[column].group ? shard_layout[column].group : "", shard_layout[column].name,
                           SHARD_MAX_BYTES >> 20);
-    if (used + bytes > writer->capacity[column]) {
-        size_t capacity = 2 * (used + bytes) + 256;
-        void *larger = realloc(writer->columns.data[column], capacity);
-        if (!larger)
-            return status_set(STATUS_INTERNAL, "no memory for %zu bytes of a shard", capacity);
-        writer->columns.data[column] = larger;
-        writer->capacity[column] = capacity;
-    }
+    enum status result = array_grow_sized(&writer->columns.data[column], &writer->capacity[column],
+                                          writer->columns.count[column] + count, size, "values of a column");
+    if (result != STATUS_OK)
+        return result;
     if (bytes > 0)
         memcpy((char *)writer->columns.data[column] + used, data, bytes);
     writer->columns.count[column] += count;

@@ -3,6 +3,8 @@
  * give the same model to the bit. */
 #include "eval/kneser_ney.h"
 
+#include "core/array.h"
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -56,14 +58,9 @@ void kneser_ney_free(struct kneser_ney *model)
 
 enum status kneser_ney_add(struct kneser_ney *model, const int32_t *sequence, int64_t count)
 {
-    if (model->key_count + count > model->key_capacity) {
-        int64_t capacity = 2 * (model->key_count + count);
-        int64_t *keys = realloc(model->keys, (size_t)capacity * sizeof *keys);
-        if (!keys)
-            return status_set(STATUS_INTERNAL, "no memory for %lld pairs", (long long)capacity);
-        model->keys = keys;
-        model->key_capacity = capacity;
-    }
+    enum status result = array_grow(&model->keys, &model->key_capacity, model->key_count + count, "pairs of a bigram");
+    if (result != STATUS_OK)
+        return result;
     for (int64_t i = 0; i < count; i++) {
         int64_t context = i ? sequence[i - 1] : -1;
         if (sequence[i] < 0 || sequence[i] >= model->size)

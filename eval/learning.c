@@ -4,6 +4,7 @@
  * wrong, not that it has learned. */
 #include "eval/learning.h"
 
+#include "core/array.h"
 #include "eval/documents.h"
 #include "eval/shuffle.h"
 
@@ -54,14 +55,12 @@ static enum status bigram_of(const struct vocabulary *vocabulary, struct counted
     enum status result = STATUS_OK;
     struct kneser_ney *bigram = NULL;
     int32_t *symbols = NULL;
+    int64_t capacity = 0;
     *out = NULL;
     TRY(kneser_ney_create(what.size, &bigram));
     for (int64_t i = 0; i < list->count; i++) {
         const struct scored_sequence *sequence = &list->sequences[i];
-        int32_t *grown = realloc(symbols, (size_t)(sequence->count + 1) * sizeof *symbols);
-        if (!grown)
-            FAIL(STATUS_INTERNAL, "no memory for a document's symbols");
-        symbols = grown;
+        TRY(array_grow(&symbols, &capacity, sequence->count + 1, "symbols of a document"));
         TRY(kneser_ney_add(bigram, symbols, subsequence(vocabulary, what, sequence->ids, sequence->count, symbols)));
     }
     TRY(kneser_ney_finish(bigram));

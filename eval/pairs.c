@@ -3,6 +3,7 @@
  * a tie to the bit and not a matter of where the two lay in a batch. */
 #include "eval/pairs.h"
 
+#include "core/array.h"
 #include "core/path.h"
 #include "eval/scorer.h"
 #include "io/atomic_file.h"
@@ -130,14 +131,7 @@ static enum status add_line(const char *where, const char *folder, const struct 
 {
     enum status result = STATUS_OK;
     const char *id = NULL;
-    if (list->count == list->capacity) {
-        int64_t capacity = list->capacity ? 2 * list->capacity : 64;
-        struct pair *pairs = realloc(list->pairs, (size_t)capacity * sizeof *pairs);
-        if (!pairs)
-            FAIL(STATUS_INTERNAL, "no memory for %lld pairs", (long long)capacity);
-        list->pairs = pairs;
-        list->capacity = capacity;
-    }
+    TRY(array_grow(&list->pairs, &list->capacity, list->count + 1, "pairs"));
     struct pair *pair = &list->pairs[list->count++];
     *pair = (struct pair){0};
     TRY(jdoc_get_string(where, line, "id", &id));
@@ -284,11 +278,11 @@ enum status pairs_evaluate(struct llama *model, const struct components *compone
     TRY(read_pairs(path, components, &list, &out->file_hash));
     if (list.count < 1)
         FAIL(STATUS_CORRUPT, "%s has no pairs", path);
-    TRY(check_lengths(path, model->config.maximum_positions, &list));
-    TRY(score(model, &list));
-    wins = calloc((size_t)(2 * list.count), sizeof *wins);
+    wins = calloc((size_t)list.count, 2 * sizeof *wins); /* by sum, then by mean */
     if (!wins)
         FAIL(STATUS_INTERNAL, "no memory for %lld pairs", (long long)list.count);
+    TRY(check_lengths(path, model->config.maximum_positions, &list));
+    TRY(score(model, &list));
     for (int64_t i = 0; i < list.count; i++) {
         struct side_score scores[SIDES] = {score_side(&list.pairs[i], CORRECT), score_side(&list.pairs[i], INCORRECT)};
         wins[i] = win(scores[CORRECT].sum, scores[INCORRECT].sum, &out->ties_sum);

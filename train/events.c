@@ -1,5 +1,6 @@
 #include "train/events.h"
 
+#include "core/array.h"
 #include "core/hash.h"
 #include "core/path.h"
 #include "io/atomic_file.h"
@@ -19,7 +20,8 @@ struct events {
     char path[PATH_BYTES];
     int descriptor;
     uint8_t *pending; /* records not yet written */
-    size_t used, capacity;
+    size_t used;
+    int64_t capacity;
 };
 
 /* ---- protobuf, as far as these messages go ---- */
@@ -61,14 +63,10 @@ static enum status add_record(struct events *events, const struct message *messa
 {
     uint64_t length = message->size;
     uint32_t length_crc = masked_crc(&length, sizeof length), data_crc = masked_crc(message->bytes, message->size);
-    if (events->capacity - events->used < RECORD_FRAME + message->size) {
-        size_t capacity = 2 * (events->capacity + RECORD_FRAME + message->size);
-        uint8_t *pending = realloc(events->pending, capacity);
-        if (!pending)
-            return status_set(STATUS_INTERNAL, "no memory for events");
-        events->pending = pending;
-        events->capacity = capacity;
-    }
+    enum status result = array_grow(&events->pending, &events->capacity,
+                                    (int64_t)(events->used + RECORD_FRAME + message->size), "bytes of events");
+    if (result != STATUS_OK)
+        return result;
     uint8_t *at = events->pending + events->used;
     memcpy(at, &length, 8);
     memcpy(at + 8, &length_crc, 4);

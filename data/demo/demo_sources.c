@@ -3,6 +3,7 @@
  * and say less. */
 #include "data/demo/demo_sources.h"
 
+#include "core/array.h"
 #include "core/path.h"
 #include "io/atomic_file.h"
 
@@ -36,14 +37,9 @@ void demo_clips_free(struct demo_clips *clips)
 static enum status add_clip(struct demo_clips *clips, const char *id, const char *path, const char *text,
                             const char *speaker, const char *source)
 {
-    if (clips->count == clips->room) {
-        int64_t room = clips->room == 0 ? 256 : 2 * clips->room;
-        struct demo_clip *larger = realloc(clips->list, (size_t)room * sizeof *larger);
-        if (larger == NULL)
-            return status_set(STATUS_INTERNAL, "out of memory for %lld clips", (long long)room);
-        clips->list = larger;
-        clips->room = room;
-    }
+    enum status result = array_grow(&clips->list, &clips->room, clips->count + 1, "clips");
+    if (result != STATUS_OK)
+        return result;
     struct demo_clip *clip = &clips->list[clips->count];
     *clip = (struct demo_clip){strdup(id), strdup(path), strdup(text), speaker, source};
     clips->count++;

@@ -3,6 +3,7 @@
  * share it. One sort serves a corpus of any size, and no text has to be kept. */
 #include "data/demo/demo_split.h"
 
+#include "core/array.h"
 #include "core/hash.h"
 #include "text/english/spell.h"
 
@@ -104,33 +105,19 @@ static int64_t sentence_length(const char *text)
     return (int64_t)strlen(text);
 }
 
-static enum status reserve(void **array, int64_t *room, int64_t count, size_t size)
-{
-    if (count < *room)
-        return STATUS_OK;
-    int64_t more = *room == 0 ? 1024 : 2 * *room;
-    void *larger = realloc(*array, (size_t)more * size);
-    if (larger == NULL)
-        return status_set(STATUS_INTERNAL, "out of memory for the split of a corpus");
-    *array = larger;
-    *room = more;
-    return STATUS_OK;
-}
-
 enum status demo_split_add(struct demo_split *split, const char *text)
 {
     enum status result = STATUS_OK;
     uint64_t text_hash = 0;
     TRY(hash_form(text, (int64_t)strlen(text), split->seed, &text_hash));
-    TRY(reserve((void **)&split->documents, &split->document_room, split->document_count, sizeof *split->documents));
+    TRY(array_grow(&split->documents, &split->document_room, split->document_count + 1, "documents of a corpus"));
     int64_t document = split->document_count++;
     split->documents[document] = (struct split_document){.share = (double)(text_hash >> 11) * 0x1p-53};
     for (const char *at = text; *at != '\0';) {
         int64_t length = sentence_length(at);
         uint64_t hash = 0;
         TRY(hash_form(at, length, split->seed, &hash));
-        TRY(reserve((void **)&split->sentences, &split->sentence_room, split->sentence_count,
-                    sizeof *split->sentences));
+        TRY(array_grow(&split->sentences, &split->sentence_room, split->sentence_count + 1, "sentences of a corpus"));
         split->sentences[split->sentence_count++] = (struct sentence){hash, text_hash, document};
         at += length;
         at += strspn(at, " \n");

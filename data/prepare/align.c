@@ -2,6 +2,7 @@
  * pocketsphinx's grammar search; the words of the best path give the times. */
 #include "data/prepare/align.h"
 
+#include "core/array.h"
 #include "data/prepare/pronounce.h"
 #include "io/audio/audio.h"
 #include "text/english/spell.h"
@@ -262,14 +263,9 @@ struct segments {
 
 static enum status add_segment(struct segments *segments, ps_seg_t *from)
 {
-    if (segments->count == segments->room) {
-        int64_t room = segments->room == 0 ? 64 : 2 * segments->room;
-        struct segment *larger = realloc(segments->list, (size_t)room * sizeof *larger);
-        if (larger == NULL)
-            return status_set(STATUS_INTERNAL, "out of memory for %lld segments of an alignment", (long long)room);
-        segments->list = larger;
-        segments->room = room;
-    }
+    enum status result = array_grow(&segments->list, &segments->room, segments->count + 1, "segments of an alignment");
+    if (result != STATUS_OK)
+        return result;
     struct segment segment = {0};
     const char *word = ps_seg_word(from);
     if (word[0] == '(') /* a transition without a word: no time passes */
@@ -342,14 +338,9 @@ static enum status follow(const struct grammar *grammar, const struct segment *s
             known = grammar->arcs[steps->list[i].arc].to == arc->to;
         if (known)
             continue;
-        if (steps->count == steps->room) {
-            int64_t room = steps->room == 0 ? 256 : 2 * steps->room;
-            struct step *larger = realloc(steps->list, (size_t)room * sizeof *larger);
-            if (larger == NULL)
-                return status_set(STATUS_INTERNAL, "out of memory for %lld steps of an alignment", (long long)room);
-            steps->list = larger;
-            steps->room = room;
-        }
+        enum status result = array_grow(&steps->list, &steps->room, steps->count + 1, "steps of an alignment");
+        if (result != STATUS_OK)
+            return result;
         steps->list[steps->count++] = (struct step){.arc = a, .before = before};
     }
     return STATUS_OK;

@@ -3,6 +3,7 @@
  * they change, so those in force at its end are kept for the speech that follows. */
 #include "generate/prompt.h"
 
+#include "core/array.h"
 #include "io/audio/audio.h"
 #include "text/white_space.h"
 
@@ -11,12 +12,11 @@
 
 static enum status append(struct prompt *prompt, const int32_t *ids, int64_t count)
 {
-    int32_t *grown = realloc(prompt->ids, (size_t)(prompt->count + count + 1) * sizeof *grown);
-    if (!grown)
-        return status_set(STATUS_INTERNAL, "no memory for a prompt of %lld tokens", (long long)(prompt->count + count));
-    prompt->ids = grown;
+    enum status result = array_grow(&prompt->ids, &prompt->capacity, prompt->count + count, "tokens of a prompt");
+    if (result != STATUS_OK)
+        return result;
     if (count)
-        memcpy(grown + prompt->count, ids, (size_t)count * sizeof *ids);
+        memcpy(prompt->ids + prompt->count, ids, (size_t)count * sizeof *ids);
     prompt->count += count;
     return STATUS_OK;
 }

@@ -19,7 +19,7 @@ struct piece {
 
 struct prompt {
     int32_t *ids;
-    int64_t count;
+    int64_t count, capacity;
     bool in_speech;          /* the modality in force at the end */
     struct unit_state state; /* the pitch and style in force, which generated speech continues */
 };

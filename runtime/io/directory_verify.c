@@ -2,6 +2,7 @@
  * missing: nobody vouches for it, and a reader might take it for part of the folder. */
 #include "io/file_internal.h"
 
+#include "core/array.h"
 #include "io/atomic_file.h"
 
 #include <dirent.h>
@@ -33,22 +34,15 @@ enum status check_entry_name(const char *folder, const char *name)
 enum status file_list_add(struct file_list *list, const char *folder, const char *name, int64_t size,
                           const struct sha256 *hash)
 {
-    enum status result = check_entry_name(folder, name);
-    if (result != STATUS_OK)
-        return result;
-    if (list->count == list->capacity) {
-        int64_t capacity = list->capacity ? 2 * list->capacity : 16;
-        struct manifest_entry *entries = realloc(list->entries, (size_t)capacity * sizeof *entries);
-        if (!entries)
-            return status_set(STATUS_INTERNAL, "%s: out of memory", folder);
-        list->entries = entries;
-        list->capacity = capacity;
-    }
+    enum status result = STATUS_OK;
+    TRY(check_entry_name(folder, name));
+    TRY(array_grow(&list->entries, &list->capacity, list->count + 1, "files of a folder"));
     char *copy = strdup(name);
     if (!copy)
-        return status_set(STATUS_INTERNAL, "%s: out of memory", folder);
+        FAIL(STATUS_INTERNAL, "%s: out of memory", folder);
     list->entries[list->count++] = (struct manifest_entry){copy, size, *hash};
-    return STATUS_OK;
+fail:
+    return result;
 }
 
 void file_list_free(struct file_list *list)

@@ -1,4 +1,5 @@
 /* A model's folder: one safetensors file, or several with an index that says which tensor lies in which. */
+#include "core/array.h"
 #include "core/path.h"
 #include "io/safetensors.h"
 
@@ -18,24 +19,21 @@ struct safetensors_folder {
     char *path;
     struct safetensors **files;
     char **names; /* of the files, without the folder */
-    int64_t file_count;
+    int64_t file_count, file_capacity;
     struct place *places; /* sorted by name */
     int64_t count;
 };
 
 static enum status open_one(struct safetensors_folder *folder, const char *name)
 {
-    char path[PATH_BYTES];
-    struct safetensors **files = realloc(folder->files, (size_t)(folder->file_count + 1) * sizeof *folder->files);
-    if (files)
-        folder->files = files;
-    char **names = realloc(folder->names, (size_t)(folder->file_count + 1) * sizeof *folder->names);
-    if (names)
-        folder->names = names;
-    char *copy = strdup(name);
     enum status result = STATUS_OK;
-    if (!files || !names || !copy)
+    char path[PATH_BYTES], *copy = strdup(name);
+    int64_t files = folder->file_capacity, names = folder->file_capacity;
+    if (!copy)
         FAIL(STATUS_INTERNAL, "%s: out of memory", folder->path);
+    TRY(array_grow(&folder->files, &files, folder->file_count + 1, "files of a model"));
+    TRY(array_grow(&folder->names, &names, folder->file_count + 1, "files of a model"));
+    folder->file_capacity = names;
     TRY(path_format(path, "%s/%s", folder->path, name));
     TRY(safetensors_open(path, &folder->files[folder->file_count]));
     folder->names[folder->file_count++] = copy;

@@ -3,6 +3,7 @@
  * none of them, and each can make a file mean something else than it seems to. */
 #include "io/yaml_flat.h"
 
+#include "core/array.h"
 #include "io/atomic_file.h"
 
 #include <stdlib.h>
@@ -83,14 +84,9 @@ static enum status add_item(struct reader *reader, int64_t line, enum yaml_kind 
     }
     if (flat->count == YAML_MAX_KEYS)
         return status_set(STATUS_USAGE, "%s:%lld: more than %d keys", reader->path, (long long)line, YAML_MAX_KEYS);
-    if (flat->count == flat->capacity) {
-        int64_t capacity = flat->capacity ? 2 * flat->capacity : 64;
-        struct yaml_item *items = realloc(flat->items, (size_t)capacity * sizeof *items);
-        if (!items)
-            return status_set(STATUS_INTERNAL, "%s: out of memory", reader->path);
-        flat->items = items;
-        flat->capacity = capacity;
-    }
+    enum status result = array_grow(&flat->items, &flat->capacity, flat->count + 1, "keys");
+    if (result != STATUS_OK)
+        return result;
     char *key = strdup(reader->prefix);
     if (!key)
         return status_set(STATUS_INTERNAL, "%s: out of memory", reader->path);
@@ -106,12 +102,9 @@ static enum status add_value(struct reader *reader, struct yaml_item *item, cons
     if (plain && (!*text || strcmp(text, "~") == 0 || strcmp(text, "null") == 0))
         return status_set(STATUS_USAGE, "%s:%lld: %s has no value (write \"\" for an empty text)", reader->path,
                           line_of(&event->start_mark), item->key);
-    if ((item->count & (item->count - 1)) == 0) { /* the capacity is the next power of two */
-        char **values = realloc(item->values, (size_t)(item->count ? 2 * item->count : 1) * sizeof *values);
-        if (!values)
-            return status_set(STATUS_INTERNAL, "%s: out of memory", reader->path);
-        item->values = values;
-    }
+    enum status result = array_grow(&item->values, &item->capacity, item->count + 1, "values of a list");
+    if (result != STATUS_OK)
+        return result;
     char *copy = strdup(text);
     if (!copy)
         return status_set(STATUS_INTERNAL, "%s: out of memory", reader->path);

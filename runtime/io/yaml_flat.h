@@ -16,7 +16,7 @@ struct yaml_item {
     char *key;
     enum yaml_kind kind;
     char **values; /* one for YAML_VALUE */
-    int64_t count;
+    int64_t count, capacity;
     int64_t line; /* of the key, from 1 */
 };
 

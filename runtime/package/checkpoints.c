@@ -2,6 +2,7 @@
  * of its files agree with its MANIFEST. */
 #include "package/checkpoints.h"
 
+#include "core/array.h"
 #include "core/log.h"
 #include "core/path.h"
 #include "io/atomic_file.h"
@@ -38,44 +39,38 @@ static enum status checkpoint_path(const char *run, int64_t step, char path[PATH
 /* Steps of the folders named step_DIGITS, newest first. */
 static enum status list_steps(const char *run, int64_t **steps, int64_t *count)
 {
+    enum status result = STATUS_OK;
     char path[PATH_BYTES];
+    DIR *folder = NULL;
+    int64_t capacity = 0;
     *steps = NULL;
     *count = 0;
-    enum status fits = path_format(path, "%s/checkpoints", run);
-    if (fits != STATUS_OK)
-        return fits;
-    DIR *folder = opendir(path);
+    TRY(path_format(path, "%s/checkpoints", run));
+    folder = opendir(path);
     if (!folder)
         return errno == ENOENT ? STATUS_OK : status_set_errno(STATUS_IO, errno, "cannot list %s", path);
-    int64_t capacity = 0;
     for (struct dirent *entry; (errno = 0, entry = readdir(folder));) {
         int64_t step = checkpoint_step(entry->d_name);
         if (step < 0)
             continue;
-        if (*count == capacity) {
-            capacity = capacity ? 2 * capacity : 16;
-            int64_t *grown = realloc(*steps, (size_t)capacity * sizeof **steps);
-            if (!grown) {
-                free(*steps);
-                *steps = NULL;
-                closedir(folder);
-                return status_set(STATUS_INTERNAL, "no memory to list checkpoints");
-            }
-            *steps = grown;
-        }
+        TRY(array_grow(steps, &capacity, *count + 1, "checkpoints of a run"));
         (*steps)[(*count)++] = step;
     }
-    int error = errno; /* readdir's end and its failure look alike but for this */
-    closedir(folder);
-    if (error) {
-        free(*steps);
-        *steps = NULL;
-        *count = 0;
-        return status_set_errno(STATUS_IO, error, "cannot list %s", path);
+    if (errno) { /* readdir's end and its failure look alike but for this */
+        result = status_set_errno(STATUS_IO, errno, "cannot list %s", path);
+        goto fail;
     }
     if (*count > 0)
         qsort(*steps, (size_t)*count, sizeof **steps, compare_steps);
-    return STATUS_OK;
+fail:
+    if (folder)
+        closedir(folder);
+    if (result != STATUS_OK) {
+        free(*steps);
+        *steps = NULL;
+        *count = 0;
+    }
+    return result;
 }
 
 static enum status set_aside(const char *path)

@@ -1,6 +1,7 @@
 /* Text to ids. Three steps: the text is normalised (spaces become U+2581, broken UTF-8 becomes U+FFFD), cut into
  * characters and user-defined pieces, and neighbours are joined best score first (Sennrich et al. 2016; the priority
  * queue makes it O(n log n)). Leftmost wins among equal scores. */
+#include "core/array.h"
 #include "text/sentencepiece_internal.h"
 
 #include <inttypes.h>
@@ -30,7 +31,8 @@ struct encoder {
     struct symbol *symbols;
     int32_t symbol_count;
     struct candidate *heap;
-    size_t heap_count, heap_room;
+    size_t heap_count;
+    int64_t heap_room;
     int32_t *left_sizes; /* per piece: where an unused piece was joined last; NULL when there are none */
     int32_t *ids;
     int64_t id_count;
@@ -117,14 +119,10 @@ static bool better(const struct candidate *a, const struct candidate *b)
 
 static enum status heap_push(struct encoder *encoder, struct candidate candidate)
 {
-    if (encoder->heap_count == encoder->heap_room) {
-        size_t room = encoder->heap_room ? 2 * encoder->heap_room : 64;
-        struct candidate *grown = realloc(encoder->heap, room * sizeof *grown);
-        if (!grown)
-            return status_set(STATUS_INTERNAL, "no memory to encode a text of %d bytes", (int)encoder->size);
-        encoder->heap = grown;
-        encoder->heap_room = room;
-    }
+    enum status result =
+        array_grow(&encoder->heap, &encoder->heap_room, (int64_t)encoder->heap_count + 1, "pairs of symbols");
+    if (result != STATUS_OK)
+        return result;
     size_t at = encoder->heap_count++;
     while (at > 0 && better(&candidate, &encoder->heap[(at - 1) / 2])) {
         encoder->heap[at] = encoder->heap[(at - 1) / 2];

@@ -1,5 +1,6 @@
 /* CTM (NIST's time-marked conversation files): "utterance channel start duration word [confidence [type ...]]", times
  * in seconds, ";;" before comments. Silences and noises stand in <> or [] and are passed over. */
+#include "core/array.h"
 #include "data/prepare/import/import_files.h"
 #include "data/prepare/import/import_formats.h"
 #include "io/atomic_file.h"
@@ -56,16 +57,10 @@ static enum status parse_line(struct ctm *ctm, const char *path, int64_t number,
     word.utterance = fields[0];
     word.channel = fields[1];
     word.text = fields[4];
-    if (ctm->count == ctm->capacity) {
-        int64_t capacity = ctm->capacity ? 2 * ctm->capacity : 1024;
-        struct ctm_word *words = realloc(ctm->words, (size_t)capacity * sizeof *words);
-        if (!words)
-            return status_set(STATUS_INTERNAL, "%s: out of memory", path);
-        ctm->words = words;
-        ctm->capacity = capacity;
-    }
-    ctm->words[ctm->count++] = word;
-    return STATUS_OK;
+    enum status result = array_grow(&ctm->words, &ctm->capacity, ctm->count + 1, "words");
+    if (result == STATUS_OK)
+        ctm->words[ctm->count++] = word;
+    return result;
 }
 
 static enum status read_ctm(const char *path, struct ctm *ctm)

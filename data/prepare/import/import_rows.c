@@ -2,20 +2,16 @@
  * recognisers round times so that a word may begin before the one in front has ended. */
 #include "data/prepare/import/import_rows.h"
 
+#include "core/array.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct import_row *import_add(struct import *import)
 {
-    if (!import->rows || import->count == import->capacity) {
-        int64_t capacity = import->capacity ? 2 * import->capacity : 256;
-        struct import_row *rows = realloc(import->rows, (size_t)capacity * sizeof *rows);
-        if (!rows)
-            return NULL;
-        import->rows = rows;
-        import->capacity = capacity;
-    }
+    if (array_grow(&import->rows, &import->capacity, import->count + 1, "rows") != STATUS_OK)
+        return NULL;
     struct import_row *row = import->rows + import->count++;
     *row = (struct import_row){.channel = -1};
     return row;
@@ -34,16 +30,9 @@ enum status import_add_word(struct import_row *row, const char *text, double sta
 {
     if (!has_letter(text))
         return STATUS_OK;
-    if (row->word_count == row->word_capacity) {
-        int64_t capacity = row->word_capacity ? 2 * row->word_capacity : 32;
-        struct import_word *words = realloc(row->words, (size_t)capacity * sizeof *words);
-        if (!words)
-            return status_set(STATUS_INTERNAL, "out of memory");
-        row->words = words;
-        row->word_capacity = capacity;
-    }
-    if (!row->words)
-        return status_set(STATUS_INTERNAL, "out of memory");
+    enum status result = array_grow(&row->words, &row->word_capacity, row->word_count + 1, "words");
+    if (result != STATUS_OK)
+        return result;
     const struct import_word *last = row->word_count ? row->words + row->word_count - 1 : NULL;
     if (last && start < last->end)
         start = last->end;

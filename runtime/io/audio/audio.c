@@ -3,6 +3,7 @@
  * a truncated or crafted file is refused, not silently shortened or answered with gigabytes of memory. */
 #include "io/audio/audio.h"
 
+#include "core/array.h"
 #include "io/atomic_file.h"
 #include "io/file_internal.h"
 
@@ -230,17 +231,7 @@ static enum status make_room(const char *path, struct growing *out, int64_t extr
 {
     if (out->count + extra > longest + BLOCK_FRAMES)
         return status_set(STATUS_CORRUPT, "%s: longer than 12 hours", path);
-    if (out->count + extra <= out->room)
-        return STATUS_OK;
-    int64_t room = out->room + out->room / 2;
-    if (room < out->count + extra)
-        room = out->count + extra;
-    float *samples = realloc(out->samples, (size_t)room * sizeof *samples);
-    if (!samples)
-        return status_set(STATUS_INTERNAL, "%s: no memory for %lld samples", path, (long long)room);
-    out->samples = samples;
-    out->room = room;
-    return STATUS_OK;
+    return array_grow(&out->samples, &out->room, out->count + extra, "samples");
 }
 
 /* Feeds `count` samples (NULL: the end) through the resampler, or copies them when there is none. */

@@ -3,6 +3,7 @@
  * pitch, which is relative to the speaker's mean. */
 #include "speech/embedded/fit.h"
 
+#include "core/array.h"
 #include "speech/embedded/tokenizer.h"
 
 #include <math.h>
@@ -92,14 +93,7 @@ enum status speech_fit_take(struct speech_fit *fit, struct embedded_analysis *an
 {
     enum status result = STATUS_OK;
     char *name = NULL;
-    if (fit->count == fit->capacity) {
-        int64_t capacity = fit->capacity ? 2 * fit->capacity : 256;
-        struct fit_utterance *grown = realloc(fit->utterances, (size_t)capacity * sizeof *grown);
-        if (!grown)
-            FAIL(STATUS_INTERNAL, "no memory for %lld utterances", (long long)capacity);
-        fit->utterances = grown;
-        fit->capacity = capacity;
-    }
+    TRY(array_grow(&fit->utterances, &fit->capacity, fit->count + 1, "utterances"));
     if (speaker && *speaker && !(name = strdup(speaker)))
         FAIL(STATUS_INTERNAL, "no memory for a speaker's name");
     fit->utterances[fit->count++] = (struct fit_utterance){analysis, name};

@@ -2,6 +2,7 @@
  * looked up as a word; a sum of money and its scale ("$3 million") come before both, since they are read together. */
 #include "text/english/spell.h"
 
+#include "core/array.h"
 #include "text/english/spell_cut.h"
 #include "text/english/spell_fold.h"
 #include "text/english/spell_number.h"
@@ -15,33 +16,19 @@ struct spoken_room {
     int64_t tokens, readings, words;
 };
 
-static enum status reserve(void **array, int64_t *room, int64_t count, size_t size)
-{
-    if (count <= *room)
-        return STATUS_OK;
-    int64_t larger_room = count > 2 * *room ? count + 64 : 2 * *room;
-    void *larger = realloc(*array, (size_t)larger_room * size);
-    if (larger == NULL)
-        return status_set(STATUS_INTERNAL, "out of memory for the %lld words of a text", (long long)count);
-    *array = larger;
-    *room = larger_room;
-    return STATUS_OK;
-}
-
 static enum status append_token(struct spoken_text *spoken, struct spoken_room *room, int32_t begin, int32_t end,
                                 const struct readings *readings)
 {
     enum status result = STATUS_OK;
     if (readings->count == 0)
         return STATUS_OK;
-    TRY(reserve((void **)&spoken->tokens, &room->tokens, spoken->token_count + 1, sizeof *spoken->tokens));
-    TRY(reserve((void **)&spoken->readings, &room->readings, spoken->reading_count + readings->count,
-                sizeof *spoken->readings));
+    TRY(array_grow(&spoken->tokens, &room->tokens, spoken->token_count + 1, "tokens of a text"));
+    TRY(array_grow(&spoken->readings, &room->readings, spoken->reading_count + readings->count, "readings of a text"));
     spoken->tokens[spoken->token_count++] = (struct spoken_token){
         .text_begin = begin, .text_end = end, .first_reading = spoken->reading_count, .reading_count = readings->count};
     for (int i = 0; i < readings->count; i++) {
         const struct phrase *phrase = &readings->list[i];
-        TRY(reserve((void **)&spoken->words, &room->words, spoken->word_count + phrase->count, sizeof *spoken->words));
+        TRY(array_grow(&spoken->words, &room->words, spoken->word_count + phrase->count, "words of a text"));
         assert(spoken->words != NULL && spoken->readings != NULL);
         memcpy(spoken->words + spoken->word_count, phrase->words, (size_t)phrase->count * sizeof *spoken->words);
         spoken->readings[spoken->reading_count++] =

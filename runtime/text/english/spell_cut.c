@@ -2,6 +2,7 @@
  * off. Punctuation that changes how a number is read ("1,234.50", "-5", "$3", "10%", "12:30") stays with it. */
 #include "text/english/spell_cut.h"
 
+#include "core/array.h"
 #include "text/white_space.h"
 
 #include <stdlib.h>
@@ -86,14 +87,9 @@ static enum status add_token(struct token_list *list, const struct folded_text *
     trim(folded->bytes, &begin, &end);
     if (begin >= end)
         return STATUS_OK;
-    if (list->count == list->room) {
-        int64_t room = list->room == 0 ? 64 : 2 * list->room;
-        struct written_token *larger = realloc(list->tokens, (size_t)room * sizeof *larger);
-        if (larger == NULL)
-            return status_set(STATUS_INTERNAL, "out of memory for %lld tokens of a text", (long long)room);
-        list->tokens = larger;
-        list->room = room;
-    }
+    enum status result = array_grow(&list->tokens, &list->room, list->count + 1, "tokens of a text");
+    if (result != STATUS_OK)
+        return result;
     /* Longer tokens are no words; the readers need only their beginning to say so. */
     int64_t length = end - begin < 4096 ? end - begin : 4096;
     list->tokens[list->count++] = (struct written_token){.bytes = folded->bytes + begin,
