@@ -42,7 +42,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* The embedded set with a unit encoder of 50 units a second and a vocoder of its own. */
+/* The embedded set with a unit encoder of 50 units per second and a vocoder of its own. */
 static struct speech *open_swapped(void)
 {
     struct speech *speech;

@@ -291,7 +291,8 @@ static void test_pitch(void **state)
         check_pitch(&contents, &clips[speaker ? 5 : 1], NULL);
         check_pitch(&contents, &clips[speaker ? 5 : 1], "nobody");
     }
-    assert_true(fabs(stored_mean(&contents, "cards") - stored_mean(&contents, "reader")) > 0.1);
+    /* check_pitch tells means apart that differ by more than its tolerance. */
+    assert_true(fabs(stored_mean(&contents, "cards") - stored_mean(&contents, "reader")) > 0.01);
     assert_false(speech_knows_speaker(speech, "nobody"));
     assert_false(speech_knows_speaker(speech, ""));
     assert_false(speech_knows_speaker(speech, NULL));

@@ -12,7 +12,7 @@ struct scripted_family {
 
 /* What one component is to do, and what was asked of it. Not for several threads. */
 struct script {
-    int64_t hop;                    /* samples a unit: of n samples come n / hop units, the i-th of them i % size */
+    int64_t hop;                    /* samples per unit: n samples give n / hop units, the i-th of them i % size */
     int32_t size;                   /* of an encoder */
     uint8_t mark;                   /* every byte of the fingerprint */
     struct scripted_family *family; /* NULL: none */

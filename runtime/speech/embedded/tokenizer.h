@@ -17,7 +17,7 @@ struct speaker {
     double mean;            /* pitch.sum / pitch.frames, NAN without voiced frames: what the folder stores */
 };
 
-/* How and on what the fit was made: told, not used. */
+/* How and on what the fit was made: for the reader of tokenizer.json; nothing is computed from it. */
 struct fit_record {
     uint64_t seed;
     int64_t passes, utterances, samples;
