@@ -1,3 +1,5 @@
+/* Writes TensorBoard's records by hand: three protobuf fields do not justify a library in C++. Records are appended
+ * and flushed step by step, so that a run can be watched; on resume the file is cut to the checkpoint's step. */
 #include "train/events.h"
 
 #include "core/array.h"

@@ -1,3 +1,5 @@
+/* A step is judged by the median and the median absolute deviation of the accepted ones before it: unlike mean and
+ * variance, neither is moved by the very outliers that are to be found. Comparisons are written so that NaN fails. */
 #include "train/guard.h"
 
 #include "io/json.h"

@@ -1,3 +1,5 @@
+/* One HTML page with curves as SVG, written in C from metrics.jsonl. It is read once from end to end, and a curve keeps at
+ * most 2,048 means however long the run was, so the page costs the same memory after a million steps as after a hundred. */
 #include "train/report.h"
 
 #include "core/path.h"

@@ -1,3 +1,5 @@
+/* What one needs to repeat a run or to explain why its bits differ: the resolved configuration, and for every start the
+ * command, the commit, library versions, kernels, ranks and dtype. */
 #include "train/run_record.h"
 
 #include "core/path.h"

@@ -1,3 +1,4 @@
+/* The rate depends on the step alone, never on state that a resume would have to restore. */
 #include "train/schedule.h"
 
 #include <math.h>

@@ -1,3 +1,5 @@
+/* Handlers may do next to nothing safely, so they set a flag, which the run looks at between steps. The second signal is
+ * for somebody who does not want to wait for a save. */
 #include "train/signals.h"
 
 #include <signal.h>

@@ -1,3 +1,5 @@
+/* A thread with a deadline that every step moves. It ends the process with _exit: what hangs may hold any lock, so nothing
+ * that takes one may be called. */
 #include "train/watchdog.h"
 
 #include <errno.h>
