@@ -33,9 +33,8 @@ enum status import_add_word(struct import_row *row, const char *text, double sta
     enum status result = array_grow(&row->words, &row->word_capacity, row->word_count + 1, "words");
     if (result != STATUS_OK)
         return result;
-    const struct import_word *last = row->word_count ? row->words + row->word_count - 1 : NULL;
-    if (last && start < last->end)
-        start = last->end;
+    if (row->word_count > 0 && start < row->words[row->word_count - 1].end)
+        start = row->words[row->word_count - 1].end;
     if (end < start)
         end = start;
     char *copy = import_clean_text(text, (int64_t)strlen(text));
