@@ -110,7 +110,7 @@ static void measure(void *argument, int64_t task, int worker)
 static void batch_clear(struct fit_batch *batch)
 {
     for (int i = 0; i < BATCH; i++) {
-        embedded_analysis_free(batch->analyses[i]);
+        speech_fit_discard(batch->analyses[i]);
         free(batch->errors[i]);
         batch->analyses[i] = NULL;
         batch->errors[i] = NULL;

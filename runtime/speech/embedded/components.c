@@ -100,7 +100,9 @@ static enum status encode(const struct speech_encoder *self, struct speech_utter
     TRY(analysis_of(tokenizer, utterance, &analysis));
     for (int64_t c = 0; c < analysis->count; c++)
         total += chunk_codes(&analysis->chunks[c], self->stream);
-    if (total > 0 && !(*values = malloc((size_t)total * sizeof **values)))
+    if (total == 0)
+        return STATUS_OK;
+    if (!(*values = malloc((size_t)total * sizeof **values)))
         FAIL(STATUS_INTERNAL, "no memory for %lld units", (long long)total);
     for (int64_t c = 0; c < analysis->count; c++) {
         struct embedded_chunk *chunk = &analysis->chunks[c];

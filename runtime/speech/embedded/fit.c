@@ -89,6 +89,11 @@ fail:
     return result;
 }
 
+void speech_fit_discard(struct embedded_analysis *analysis)
+{
+    embedded_analysis_free(analysis);
+}
+
 enum status speech_fit_take(struct speech_fit *fit, struct embedded_analysis *analysis, const char *speaker)
 {
     enum status result = STATUS_OK;

@@ -28,7 +28,7 @@ struct embedded_analysis;
 enum status speech_fit_analyse(const struct speech_fit *fit, const float *samples, int64_t count,
                                struct embedded_analysis **analysis);
 enum status speech_fit_take(struct speech_fit *fit, struct embedded_analysis *analysis, const char *speaker);
-void embedded_analysis_free(struct embedded_analysis *analysis); /* NULL is fine */
+void speech_fit_discard(struct embedded_analysis *analysis); /* what was not taken; NULL is fine */
 
 /* Fits all three quantisers and writes the folder `path` atomically (replace: over an existing one). */
 enum status speech_fit_finish(struct speech_fit *fit, struct thread_pool *pool, const char *path, bool replace);
