@@ -236,6 +236,18 @@ void tensor_free(struct tensor *tensor)
     *tensor = (struct tensor){0};
 }
 
+void rope_tables(int64_t positions, int64_t size, struct tensor *cosine, struct tensor *sine)
+{
+    int64_t half = size / 2;
+    *cosine = tensor_make(DTYPE_F32, positions * half);
+    *sine = tensor_make(DTYPE_F32, positions * half);
+    for (int64_t i = 0; i < positions * half; i++) {
+        double angle = (double)(i / half) * pow(10000, -2.0 * (double)(i % half) / (double)size);
+        set_element(cosine, i, cos(angle));
+        set_element(sine, i, sin(angle));
+    }
+}
+
 void tensor_fill_gaps(struct tensor *tensor, int64_t columns, int64_t stride, double value)
 {
     for (int64_t i = 0; i < tensor->count; i++)

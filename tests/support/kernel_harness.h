@@ -46,6 +46,9 @@ void *tensor_device(struct tensor *tensor);
 const double *tensor_read(struct tensor *tensor);
 const void *tensor_host(struct tensor *tensor);
 
+/* Rotary tables of `positions` for heads of `size`, base 10,000, as f32. */
+void rope_tables(int64_t positions, int64_t size, struct tensor *cosine, struct tensor *sine);
+
 /* Rows of `columns` used elements `stride` apart: writes `value` between them (NaN there shows who reads a gap). */
 void tensor_fill_gaps(struct tensor *tensor, int64_t columns, int64_t stride, double value);
 /* Fails unless every gap still holds `value`. */
