@@ -443,6 +443,47 @@ static void nan_is_not_hidden(void **state)
         }
 }
 
+/* Starts that step back or lie before the first key, lengths outside: forward and backward alike. */
+static void wrong_indices_are_faults(void **state)
+{
+    (void)state;
+    struct rng rng = test_rng(11);
+    const struct {
+        int64_t place;
+        double value;
+        const char *text;
+    } wrong[] = {
+        {5, -1, "query 5 of row 0 starts at key -1, the one before it at 0"},
+        {9 + 3, 1, "query 3 of row 1 starts at key 1, the one before it at 2"},
+        {9, -2147483648.0, "query 0 of row 1 starts at key -2147483648, the one before it at 0"},
+    };
+    for (int i = 0; i < 3; i++) {
+        struct problem q = make_problem(&rng, (struct shape){2, 9, 9, 2, 1, 4}, DTYPE_F32, true, 1);
+        struct result r = run_once(&q, 1, true);
+        for (int64_t t = 0; t < 18; t++)
+            tensor_set(&q.starts, t, t < 9 + 2 ? 0 : 2);
+        tensor_set(&q.starts, wrong[i].place, wrong[i].value);
+        const struct attention_forward forward = describe(&q, &r.output, &r.log_sum_exp);
+        const struct attention_backward backward = {forward, tensor_device(&q.gradient), tensor_device(&r.grad_query),
+                                                    tensor_device(&r.grad_key), tensor_device(&r.grad_value)};
+        assert_faults(attention_forward, forward, (void)p, wrong[i].text);
+        assert_faults(attention_backward, backward, (void)p, wrong[i].text);
+        free_result(&r); /* whose bands are looked at */
+        free_problem(&q);
+    }
+    for (int i = 0; i < 2; i++) {
+        struct problem q = make_problem(&rng, (struct shape){2, 3, 9, 2, 1, 4}, DTYPE_F32, false, 1);
+        struct tensor output = tensor_zero(DTYPE_F32, q.query.count);
+        q.key_lengths = tensor_zero(DTYPE_I32, 2);
+        tensor_set(&q.key_lengths, 1, i ? 10 : -1);
+        const struct attention_forward forward = describe(&q, &output, NULL);
+        assert_faults(attention_forward, forward, (void)p,
+                      i ? "key length 1 of 2 is 10, outside 0..9" : "key length 1 of 2 is -1, outside 0..9");
+        tensor_free(&output);
+        free_problem(&q);
+    }
+}
+
 static void wrong_arguments_are_refused(void **state)
 {
     (void)state;
@@ -492,6 +533,7 @@ int main(void)
         cmocka_unit_test(cached_decoding),
         cmocka_unit_test(chunks_have_the_bits_of_the_whole),
         cmocka_unit_test(nan_is_not_hidden),
+        cmocka_unit_test(wrong_indices_are_faults),
         cmocka_unit_test(wrong_arguments_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

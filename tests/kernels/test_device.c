@@ -224,6 +224,38 @@ static void contexts_grow_and_end(void **state)
     assert_string_equal(kernels->name, test_kernels_closed() ? "closed" : "cpu");
 }
 
+/* The first fault stays, whatever follows; other contexts have none of it. */
+static void the_first_fault_stays(void **state)
+{
+    (void)state;
+    const struct kernels *kernels = test_kernels();
+    struct tensor ids = tensor_zero(DTYPE_I32, 2), x = tensor_zero(DTYPE_F32, 8), y = tensor_zero(DTYPE_F32, 8);
+    tensor_set(&ids, 1, 3);
+    struct embedding_forward p = {2, 4, 2, tensor_device(&ids), tensor_device(&x), tensor_device(&y), DTYPE_F32};
+    struct device_context context;
+    struct device_event *event;
+    test_open(&context, 0);
+    assert_ok(kernels->event_create(&context, &event));
+    assert_ok(kernels->synchronize(&context));
+    assert_ok(kernels->embedding_forward(&context, &p));
+    p.rows = 1; /* now the id 3 is outside 0..0 */
+    assert_ok(kernels->embedding_forward(&context, &p));
+    p.rows = 2;
+    p.tokens = 1;
+    assert_ok(kernels->embedding_forward(&context, &p));
+    assert_ok(kernels->event_record(&context, QUEUE_COMPUTE, event));
+    const char *text = "embedding_forward: id 1 of 2 is 3, outside 0..1";
+    assert_fails(kernels->event_wait(&context, event), STATUS_INTERNAL, text);
+    assert_fails(kernels->synchronize(&context), STATUS_INTERNAL, text);
+    assert_fails(kernels->synchronize(&context), STATUS_INTERNAL, text);
+    test_settle();
+    kernels->event_destroy(&context, event);
+    test_close(&context);
+    tensor_free(&ids);
+    tensor_free(&x);
+    tensor_free(&y);
+}
+
 static void conversion(void **state)
 {
     (void)state;
@@ -278,6 +310,7 @@ int main(void)
         cmocka_unit_test(wrong_calls_are_refused),
         cmocka_unit_test(queues_overlap_in_order),
         cmocka_unit_test(contexts_grow_and_end),
+        cmocka_unit_test(the_first_fault_stays),
         cmocka_unit_test(conversion),
         cmocka_unit_test(wrong_conversions_are_refused),
     };

@@ -312,6 +312,34 @@ static void rope_rotates_and_back(void **state)
     }
 }
 
+static void wrong_positions_are_faults(void **state)
+{
+    (void)state;
+    const double positions[] = {-1, 7};
+    for (int i = 0; i < 2; i++) {
+        struct rng rng = test_rng(6);
+        struct tensor x = tensor_normal(&rng, DTYPE_F32, 5 * 8, 1), before = tensor_copy(&x), cosine, sine;
+        struct tensor places = tensor_zero(DTYPE_I32, 5);
+        rope_tables(7, 8, &cosine, &sine);
+        tensor_set(&places, 4, positions[i]);
+        const struct rope rope = {.tokens = 5,
+                                  .heads = 1,
+                                  .head_size = 8,
+                                  .x = tensor_device(&x),
+                                  .row_stride = 8,
+                                  .positions = tensor_device(&places),
+                                  .cosine = tensor_device(&cosine),
+                                  .sine = tensor_device(&sine),
+                                  .table_positions = 7,
+                                  .direction = 1};
+        assert_faults(rope, rope, (void)p,
+                      i ? "rope: position 4 of 5 is 7, outside 0..6" : "rope: position 4 of 5 is -1, outside 0..6");
+        struct tensor *all[] = {&x, &before, &cosine, &sine, &places};
+        for (int t = 0; t < 5; t++)
+            tensor_free(all[t]);
+    }
+}
+
 static void wrong_arguments_are_refused(void **state)
 {
     (void)state;
@@ -370,7 +398,7 @@ int main(void)
         cmocka_unit_test(forward_equals_the_reference),     cmocka_unit_test(the_reference_has_the_right_gradient),
         cmocka_unit_test(backward_equals_the_reference),    cmocka_unit_test(backward_without_rows),
         cmocka_unit_test(rows_do_not_depend_on_each_other), cmocka_unit_test(rope_rotates_and_back),
-        cmocka_unit_test(wrong_arguments_are_refused),
+        cmocka_unit_test(wrong_positions_are_faults),       cmocka_unit_test(wrong_arguments_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

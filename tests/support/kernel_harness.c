@@ -3,6 +3,7 @@
 #include "support/kernel_harness.h"
 
 #include "core/thread_pool.h"
+#include "support/closed_kernels.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -28,6 +29,8 @@ const struct device_context *test_context(int threads, size_t scratch_bytes)
     static bool registered;
     if (!registered && atexit(free_contexts) != 0)
         fail_msg("cannot register what frees the contexts");
+    if (!registered && test_kernels_closed())
+        closed_watch_reads(true);
     registered = true;
     if (!contexts[threads].libraries) {
         assert_ok(thread_pool_create(threads, &pools[threads]));

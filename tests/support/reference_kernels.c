@@ -1,3 +1,5 @@
+/* The operations as their formulas are written, in double and in loops over everything: slow, and hard to get wrong. What
+ * has a gradient is itself held against finite differences by the tests. */
 #include "support/reference_kernels.h"
 
 #include <math.h>
