@@ -64,6 +64,9 @@ RUNNER(swiglu_backward)
 RUNNER(cross_entropy)
 RUNNER(squared_norm)
 RUNNER(adamw)
+RUNNER(rope_append)
+RUNNER(attention_decode)
+RUNNER(sample)
 
 static void bench_matmul(struct setting *s, const struct arrays *x, const char *name, int64_t m, int64_t n, int64_t k,
                          int form)
@@ -269,6 +272,127 @@ static void bench_optimizer(struct setting *s, const struct arrays *x, int64_t p
                (28.0 + (double)dtype_size(s->type)) * (double)parameters);
 }
 
+enum { SEQUENCES = 16 }; /* of a step of generation */
+
+/* Against a cache of a row's tokens, half full on average. */
+static void bench_cache(struct setting *s, const struct arrays *x)
+{
+    int64_t size = s->hidden / s->heads, width = 2 * s->hidden;
+    double bytes = (double)dtype_size(s->type), keys = 0;
+    const struct key_value_cache cache = {x->wide, SEQUENCES, s->length, s->length * width};
+    int32_t rows[SEQUENCES], lengths[SEQUENCES], positions[SEQUENCES];
+    for (int n = 0; n < SEQUENCES; n++) {
+        rows[n] = n;
+        lengths[n] = (int32_t)(s->length * (n + 1) / SEQUENCES);
+        positions[n] = lengths[n] - 1;
+        keys += lengths[n];
+    }
+    char shape[64];
+    snprintf(shape, sizeof shape, "%d of %lld tokens", (int)SEQUENCES, (long long)s->length);
+    struct run_rope_append append = {s,
+                                     {.tokens = SEQUENCES,
+                                      .heads = s->heads,
+                                      .kv_heads = s->heads,
+                                      .head_size = size,
+                                      .query = x->narrow,
+                                      .key_value = x->wide2,
+                                      .query_row_stride = s->hidden,
+                                      .key_value_row_stride = width,
+                                      .cache = cache,
+                                      .rows = rows,
+                                      .positions = positions,
+                                      .cosine = x->gradient,
+                                      .sine = x->gradient,
+                                      .table_positions = s->length,
+                                      .type = s->type}};
+    memory_row(s, "rope and append", shape, measure(run_rope_append, &append, s->budget),
+               SEQUENCES * 6.0 * (double)s->hidden * bytes);
+    struct run_attention_decode decode = {s,
+                                          {.tokens = SEQUENCES,
+                                           .heads = s->heads,
+                                           .kv_heads = s->heads,
+                                           .head_size = size,
+                                           .query = x->narrow,
+                                           .output = x->narrow2,
+                                           .query_row_stride = s->hidden,
+                                           .output_row_stride = s->hidden,
+                                           .cache = cache,
+                                           .rows = rows,
+                                           .lengths = lengths,
+                                           .scale = 1 / sqrtf((float)size),
+                                           .type = s->type}};
+    memory_row(s, "attention decode", shape, measure(run_attention_decode, &decode, s->budget),
+               keys * (double)width * bytes);
+}
+
+static void bench_sample(struct setting *s, const struct arrays *x)
+{
+    enum { IDS = 32768 };
+    int32_t masks[SEQUENCES] = {0}, ids[SEQUENCES];
+    double uniforms[SEQUENCES];
+    uint8_t *mask = must_allocate(IDS);
+    memset(mask, 1, IDS);
+    for (int n = 0; n < SEQUENCES; n++)
+        uniforms[n] = (double)n / SEQUENCES;
+    for (int way = 0; way < 2; way++) {
+        struct run_sample sample = {s,
+                                    {.rows = SEQUENCES,
+                                     .columns = IDS,
+                                     .logits = x->gradient,
+                                     .row_stride = IDS,
+                                     .masks = mask,
+                                     .mask_rows = masks,
+                                     .mask_count = 1,
+                                     .uniforms = uniforms,
+                                     .temperature = 1,
+                                     .top_k = way ? 0 : 50,
+                                     .top_p = way ? 0.9 : 1,
+                                     .ids = ids}};
+        must(device_context_reserve(s->kernels, &s->context, s->kernels->sample_scratch_size(&sample.p)));
+        char shape[64];
+        snprintf(shape, sizeof shape, "%d of %d, %s", (int)SEQUENCES, (int)IDS, way ? "top-p 0.9" : "top-k 50");
+        memory_row(s, "sample", shape, measure(run_sample, &sample, s->budget), SEQUENCES * 5.0 * IDS);
+    }
+    free(mask);
+}
+
+static struct arrays make_arrays(const struct setting *s, int64_t parameters)
+{
+    int64_t tokens = s->rows * s->length, largest = tokens * 3 * s->inner;
+    largest = largest > 2304 * 4096 ? largest : 2304 * 4096;
+    largest = largest > parameters ? largest : parameters;
+    /* floats or bf16 alike: the bit patterns of floats are harmless pairs of bf16 when halves are read as such */
+    struct arrays x = {.wide = some_floats(largest, 1),
+                       .wide2 = some_floats(largest, 1),
+                       .narrow = some_floats(tokens * s->hidden, 1),
+                       .narrow2 = some_floats(tokens * s->hidden, 1),
+                       .narrow3 = some_floats(tokens * s->hidden, 1),
+                       .weight = some_floats(2304 * 4096, 0.05f),
+                       .logits = some_floats(largest, 1),
+                       .small = some_floats(tokens * s->heads, 1),
+                       .gradient = some_floats(largest, 1),
+                       .moments = some_floats(parameters, 1e-3f),
+                       .moments2 = some_floats(parameters, 1e-3f),
+                       .ids = must_allocate((size_t)tokens * sizeof(int32_t)),
+                       .order = must_allocate((size_t)tokens * sizeof(int32_t))};
+    if (s->type == DTYPE_BF16) {
+        void *all[] = {x.wide, x.wide2, x.narrow, x.narrow2, x.narrow3, x.weight, x.logits};
+        const int64_t narrow = tokens * s->hidden;
+        const int64_t counts[] = {largest, largest, narrow, narrow, narrow, 2304 * 4096, largest};
+        for (int i = 0; i < 7; i++)
+            dtype_from_float(all[i], DTYPE_BF16, all[i], counts[i]);
+    }
+    for (int64_t i = 0; i < tokens; i++)
+        x.ids[i] = (int32_t)(i * 7919 % s->vocabulary);
+    for (int64_t id = 0, next = 0; id < s->vocabulary; id++)
+        for (int64_t i = 0; i < tokens; i++)
+            if (x.ids[i] == id)
+                x.order[next++] = (int32_t)i;
+    for (int64_t i = 0; i < parameters; i++)
+        x.moments2[i] = x.moments2[i] * x.moments2[i];
+    return x;
+}
+
 int main(int count, char **arguments)
 {
     struct setting s = {.type = count > 1 && strcmp(arguments[1], "bf16") == 0 ? DTYPE_BF16 : DTYPE_F32,
@@ -288,39 +412,8 @@ int main(int count, char **arguments)
     must(thread_pool_create(0, &pool));
     must(device_context_create(s.kernels, pool, 0, &s.context));
     s.gemm = gemm_ceiling(pool);
-    int64_t tokens = s.rows * s.length, parameters = 8 * 12 * s.hidden * s.hidden;
-    int64_t largest = tokens * 3 * s.inner;
-    largest = largest > 2304 * 4096 ? largest : 2304 * 4096;
-    largest = largest > parameters ? largest : parameters;
-    /* floats or bf16 alike: the bit patterns of floats are harmless pairs of bf16 when halves are read as such */
-    struct arrays x = {some_floats(largest, 1),
-                       some_floats(largest, 1),
-                       some_floats(tokens * s.hidden, 1),
-                       some_floats(tokens * s.hidden, 1),
-                       some_floats(tokens * s.hidden, 1),
-                       some_floats(2304 * 4096, 0.05f),
-                       some_floats(largest, 1),
-                       some_floats(tokens * s.heads, 1),
-                       some_floats(largest, 1),
-                       some_floats(parameters, 1e-3f),
-                       some_floats(parameters, 1e-3f),
-                       must_allocate((size_t)tokens * sizeof(int32_t)),
-                       must_allocate((size_t)tokens * sizeof(int32_t))};
-    if (s.type == DTYPE_BF16) {
-        void *all[] = {x.wide, x.wide2, x.narrow, x.narrow2, x.narrow3, x.weight, x.logits};
-        const int64_t counts[] = {largest,     largest, tokens * s.hidden, tokens * s.hidden, tokens * s.hidden,
-                                  2304 * 4096, largest};
-        for (int i = 0; i < 7; i++)
-            dtype_from_float(all[i], DTYPE_BF16, all[i], counts[i]);
-    }
-    for (int64_t i = 0; i < tokens; i++)
-        x.ids[i] = (int32_t)(i * 7919 % s.vocabulary);
-    for (int64_t id = 0, next = 0; id < s.vocabulary; id++)
-        for (int64_t i = 0; i < tokens; i++)
-            if (x.ids[i] == id)
-                x.order[next++] = (int32_t)i;
-    for (int64_t i = 0; i < parameters; i++)
-        x.moments2[i] = x.moments2[i] * x.moments2[i];
+    int64_t parameters = 8 * 12 * s.hidden * s.hidden;
+    struct arrays x = make_arrays(&s, parameters);
     printf("%s, %d threads, %s\n", dtype_name(s.type), thread_pool_threads(pool), s.kernels->describe(&s.context));
     printf("%-22s %-26s %9s %9s %16s %8s %7s %7s\n", "operation", "shape", "best ms", "median", "rate", "ceiling",
            "clock", "work");
@@ -330,6 +423,8 @@ int main(int count, char **arguments)
     bench_rows(&s, &x);
     bench_pointwise(&s, &x);
     bench_optimizer(&s, &x, parameters);
+    bench_cache(&s, &x);
+    bench_sample(&s, &x);
     device_context_destroy(s.kernels, &s.context);
     thread_pool_destroy(pool);
     return 0;

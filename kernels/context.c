@@ -1,4 +1,4 @@
-/* Making, growing and freeing a context is the same for every backend: what differs is behind open and close. */
+/* The life of a device context, on the table's open, allocate and close alone, so that backends share it. */
 #include "kernels/kernels.h"
 
 enum status device_context_create(const struct kernels *kernels, struct thread_pool *pool, size_t scratch_bytes,

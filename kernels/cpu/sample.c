@@ -1,9 +1,11 @@
 /* One id per row of logits. The candidates that top-k leaves are found by selection rather than by sorting the whole
- * vocabulary; their order, and so the id that a uniform number picks, is that of a full sort. */
+ * vocabulary; without top-k all are sorted, by digits of their bits, because comparing 32,768 takes several times as long as
+ * their exponentials. Either way the order, and so the id that a uniform number picks, is that of a full sort. */
 #include "kernels/cpu/cpu.h"
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct candidate {
     float logit;
@@ -13,8 +15,9 @@ struct candidate {
 /* A row's part of the scratch. */
 struct room {
     struct candidate *candidates; /* [V] */
-    double *weights;              /* [V] */
+    double *weights;              /* [V]; while candidates are sorted, as many of them */
 };
+_Static_assert(sizeof(struct candidate) == sizeof(double), "candidates fit where the weights will lie");
 
 size_t cpu_sample_scratch_size(const struct sample *p)
 {
@@ -49,9 +52,50 @@ static void sink(struct candidate *heap, int64_t count, int64_t at)
     }
 }
 
-/* The first `kept` candidates of the order, sorted, at the front. */
-static void select_first(struct candidate *candidates, int64_t count, int64_t kept)
+enum { DIGIT_BITS = 11, DIGITS = 1 << DIGIT_BITS, PASSES = 3, FEW = 512 };
+
+/* Digit `pass` of a number that grows as the logit falls. */
+static uint32_t digit_of(float logit, int pass)
 {
+    uint32_t bits;
+    logit += 0.0f; /* both zeros are one */
+    memcpy(&bits, &logit, sizeof bits);
+    uint32_t falling = bits >> 31 ? bits : ~bits & 0x7fffffffu;
+    return falling >> (pass * DIGIT_BITS) & (DIGITS - 1);
+}
+
+/* Sorts candidates that stand in the order of their ids, digit by digit from the lowest; each pass keeps the order of
+ * equal ones. The passes go to and fro between the two arrays, and end in `other`. */
+static void sort_by_digits(struct candidate *candidates, struct candidate *other, int64_t count)
+{
+    struct candidate *from = candidates, *to = other;
+    for (int pass = 0; pass < PASSES; pass++) {
+        int32_t places[DIGITS] = {0};
+        for (int64_t i = 0; i < count; i++)
+            places[digit_of(from[i].logit, pass)]++;
+        for (int32_t digit = 0, next = 0; digit < DIGITS; digit++) {
+            int32_t here = places[digit];
+            places[digit] = next;
+            next += here;
+        }
+        for (int64_t i = 0; i < count; i++)
+            to[places[digit_of(from[i].logit, pass)]++] = from[i];
+        struct candidate *swap = from;
+        from = to;
+        to = swap;
+    }
+}
+
+/* The first `kept` of the candidates, which stand in the order of their ids, sorted, at the front. */
+static void select_first(const struct room *room, int64_t count, int64_t kept)
+{
+    struct candidate *candidates = room->candidates;
+    if (kept == count && count > FEW) {
+        struct candidate *other = (struct candidate *)(void *)room->weights;
+        sort_by_digits(candidates, other, count);
+        memcpy(candidates, other, (size_t)count * sizeof *candidates);
+        return;
+    }
     if (kept < count) {
         for (int64_t i = kept / 2 - 1; i >= 0; i--)
             sink(candidates, kept, i);
@@ -109,7 +153,7 @@ static int32_t pick(const struct sample *p, int64_t r, const struct room *room)
         if (allowed[id] && !isinf(logits[id]))
             room->candidates[count++] = (struct candidate){logits[id], (int32_t)id};
     int64_t kept = p->top_k > 0 && p->top_k < count ? p->top_k : count;
-    select_first(room->candidates, count, kept);
+    select_first(room, count, kept);
     double total = 0;
     kept = truncate_candidates(p, room, kept, &total);
     double point = p->uniforms[r] * total;

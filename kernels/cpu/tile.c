@@ -1,3 +1,6 @@
+/* Products and copies of tiles that lie in a core's caches: what attention and our own matrix product are made of. A block
+ * of C stays in registers through all of k, and each of its elements is one chain of additions, so that bits depend on
+ * an element's own row and column alone. */
 #include "kernels/cpu/tile.h"
 
 #include "kernels/cpu/cpu.h"

@@ -1,3 +1,5 @@
+/* The operations as their formulas are written, in double and in loops over everything: slow, and hard to get wrong. What
+ * has a gradient is itself held against finite differences by the tests. */
 #include "support/reference_kernels.h"
 
 #include <math.h>
@@ -103,7 +105,8 @@ double reference_cross_entropy(int64_t columns, const double *logits, int64_t ta
 static int64_t keys_of(const struct reference_attention *p, int64_t b, int64_t i, int64_t *start)
 {
     *start = p->starts ? p->starts[b * p->query_length + i] : 0;
-    return i + (p->key_lengths ? p->key_lengths[b] : p->key_length) - p->query_length + 1;
+    int64_t keys = p->key_lengths ? p->key_lengths[b] : p->key_length;
+    return p->bidirectional ? keys : i + keys - p->query_length + 1;
 }
 
 static double dot(const double *a, const double *b, int64_t count)
