@@ -1,4 +1,3 @@
-#include "models/llama/llama.h"
 #include "models/llama/llama_internal.h"
 
 #include <inttypes.h>
