@@ -45,8 +45,7 @@ struct device_memory {
 
 struct kernels {
     const char *name; /* "cpu" */
-    /* How much a caller who may choose should compute at a time: enough to occupy the device. On the cpu these are part of
-     * what decides the bits. */
+    /* How much a caller who may choose should compute at a time, so that the device is occupied; 0: no wish. */
     int64_t block_rows;     /* of a product */
     int64_t block_elements; /* of a large intermediate matrix */
 

@@ -118,8 +118,6 @@ static enum status event_wait(const struct device_context *context, struct devic
 
 static const struct kernels table = {
     .name = "cpu",
-    .block_rows = 128,
-    .block_elements = 1 << 24,
     .open = cpu_open,
     .close = cpu_close,
     .allocate = cpu_allocate,

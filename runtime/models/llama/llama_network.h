@@ -55,6 +55,17 @@ static inline int64_t llama_layer_start(const struct llama_network *network, int
     return network->offsets.first_layer + layer * network->offsets.layer_stride;
 }
 
+/* What the kernels wish for, or else rows of a product and elements of a large matrix (64 MiB of f32) that suit a cpu.
+ * There they are part of what decides the bits. */
+static inline int64_t llama_block_rows(const struct kernels *kernels)
+{
+    return kernels->block_rows > 0 ? kernels->block_rows : 128;
+}
+static inline int64_t llama_block_elements(const struct kernels *kernels)
+{
+    return kernels->block_elements > 0 ? kernels->block_elements : 1 << 24;
+}
+
 /* The factor of attention's scores. */
 float llama_attention_scale(const struct llama_config *config);
 

@@ -28,7 +28,7 @@ static enum status check_options(const struct llama_config *config, const struct
 static void set_sizes(struct llama_session *session, const struct kernels *kernels,
                       const struct llama_session_options *options)
 {
-    int64_t block = options->prefill_tokens > 0 ? options->prefill_tokens : kernels->block_rows;
+    int64_t block = options->prefill_tokens > 0 ? options->prefill_tokens : llama_block_rows(kernels);
     session->rows = options->rows;
     session->capacity = options->capacity;
     session->block = block < options->capacity ? block : options->capacity;
