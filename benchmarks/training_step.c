@@ -22,7 +22,6 @@ struct step {
     struct llama_workspace *workspace;
     struct optimizer *optimizer;
     struct llama_batch batch;
-    float *losses;
     int64_t number;
 };
 
@@ -31,8 +30,9 @@ static void take_step(void *argument)
     struct step *s = argument;
     struct step_norm norm;
     must(optimizer_zero_gradients(s->optimizer));
-    must(llama_forward_backward(s->model, s->workspace, &s->batch, 1.0f / TOKENS, s->optimizer->gradients, s->losses,
-                                NULL));
+    must(llama_forward_backward(
+        s->model, s->workspace, &s->batch,
+        &(struct llama_step){.loss_scale = 1.0f / TOKENS, .gradients = s->optimizer->gradients}));
     must(optimizer_reduce(s->optimizer, &norm));
     must(optimizer_update(s->optimizer, 1e-4, ++s->number));
 }
@@ -49,6 +49,12 @@ static int find(const char *const *names, int count, const char *name)
     exit(2);
 }
 
+static struct llama_workspace_options workspace_options(enum recomputation recomputation)
+{
+    return (struct llama_workspace_options){
+        .rows = ROWS, .length = LENGTH, .recomputation = recomputation, .backward = true};
+}
+
 /* Bytes that the plan of `train --dry-run` gives the same step. */
 static double planned_bytes(const struct llama_config *config, enum dtype type, enum recomputation recomputation)
 {
@@ -57,7 +63,8 @@ static double planned_bytes(const struct llama_config *config, enum dtype type, 
                        activations = {.name = "activations"};
     must(parameter_layout_create(config, &layout));
     must(optimizer_plan(&layout, type, 1, &gradients, &states));
-    must(llama_plan_workspace(config, type, ROWS, LENGTH, recomputation, true, &activations));
+    const struct llama_workspace_options workspace = workspace_options(recomputation);
+    must(llama_plan_workspace(kernels_cpu(), config, type, &workspace, &activations));
     double bytes = (double)layout.elements * (double)dtype_size(type) +
                    (double)(gradients.total + states.total + activations.total);
     memory_plan_free(&gradients);
@@ -76,12 +83,12 @@ static void open_step(struct step *s, const struct llama_config *config, enum dt
     float *masters = must_allocate((size_t)s->model->layout.elements * sizeof(float));
     must(llama_initialize(s->model, 1, 0.02, masters));
     must(optimizer_create(s->model, s->comm, &settings, &masters, &s->optimizer));
-    must(llama_workspace_create(s->model, ROWS, LENGTH, recomputation, true, &s->workspace));
-    s->losses = must_allocate(TOKENS * sizeof(float));
+    const struct llama_workspace_options workspace = workspace_options(recomputation);
+    must(llama_workspace_create(s->model, &workspace, &s->workspace));
     int32_t *ids = must_allocate(TOKENS * sizeof *ids);
     for (int64_t i = 0; i < TOKENS; i++)
         ids[i] = (int32_t)((i * 7919 + i / 17) % VOCABULARY);
-    s->batch = (struct llama_batch){ROWS, LENGTH, ids, ids, NULL};
+    s->batch = (struct llama_batch){.rows = ROWS, .length = LENGTH, .ids = ids, .targets = ids};
 }
 
 static void report_memory(double planned, double grown)
