@@ -35,9 +35,6 @@ static inline void *llama_at(const void *arena, enum dtype type, int64_t offset)
     return (unsigned char *)(uintptr_t)arena + (size_t)offset * dtype_size(type);
 }
 
-/* Host f32 values to `count` weights from element `offset` on, rounded to the model's type. */
-enum status llama_store_weights(struct llama *model, int64_t offset, const float *values, int64_t count);
-
 /* ---- llama_operations.c: each reserves the scratch it needs ---- */
 
 /* output[rows][out] = x[rows][in] weight[out][in]^T (+ addend, laid out like output). output_type is the model's, or
