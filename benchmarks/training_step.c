@@ -80,9 +80,9 @@ static void open_step(struct step *s, const struct llama_config *config, enum dt
     const struct optimizer_settings settings = {0.9, 0.95, 1e-8, 0.1, 1.0};
     s->kernels = profile_wrap(kernels_cpu());
     must(llama_create(config, type, &s->kernels, &s->context, &s->model));
-    float *masters = must_allocate((size_t)s->model->layout.elements * sizeof(float));
-    must(llama_initialize(s->model, 1, 0.02, masters));
-    must(optimizer_create(s->model, s->comm, &settings, &masters, &s->optimizer));
+    must(optimizer_create(s->model, s->comm, &settings, &s->optimizer));
+    struct weight_sink masters = optimizer_master_sink(s->optimizer);
+    must(llama_initialize(s->model, 1, 0.02, &masters));
     const struct llama_workspace_options workspace = workspace_options(recomputation);
     must(llama_workspace_create(s->model, &workspace, &s->workspace));
     int32_t *ids = must_allocate(TOKENS * sizeof *ids);

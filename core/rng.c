@@ -55,6 +55,22 @@ uint32_t rng_u32(struct rng *rng)
     return rng->block[rng->used++];
 }
 
+void rng_skip(struct rng *rng, uint64_t words)
+{
+    uint64_t left = 4 - rng->used; /* of the block in use */
+    if (words <= left) {
+        rng->used += (uint32_t)words;
+        return;
+    }
+    words -= left;
+    uint64_t block = (rng->counter[0] | (uint64_t)rng->counter[1] << 32) + words / 4;
+    rng->counter[0] = (uint32_t)block;
+    rng->counter[1] = (uint32_t)(block >> 32);
+    rng->used = 4;
+    for (uint64_t i = 0; i < words % 4; i++)
+        (void)rng_u32(rng);
+}
+
 uint64_t rng_u64(struct rng *rng)
 {
     uint64_t low = rng_u32(rng);

@@ -34,8 +34,12 @@ uint32_t rng_u32(struct rng *rng);
 uint64_t rng_u64(struct rng *rng);
 double rng_uniform(struct rng *rng);                 /* [0, 1), 53 bits */
 uint64_t rng_below(struct rng *rng, uint64_t bound); /* uniform over 0..bound-1 without bias; bound > 0 */
-double rng_normal(struct rng *rng);                  /* mean 0, deviation 1 (Box-Muller, two words a number) */
+double rng_normal(struct rng *rng);                  /* mean 0, deviation 1 (Box-Muller, two rng_u64 per number) */
 void rng_permutation(struct rng *rng, int64_t *order, int64_t count); /* a uniform permutation of 0..count-1 */
+
+/* Passes over the next `words` numbers of rng_u32, of which rng_normal takes four, in constant time: whoever makes a
+ * part of a sequence need not make what lies before it. */
+void rng_skip(struct rng *rng, uint64_t words);
 
 /* One block of the bare generator, for the published test vectors. */
 void philox4x32(const uint32_t key[2], const uint32_t counter[4], uint32_t output[4]);

@@ -15,8 +15,9 @@
 enum status checkpoint_save(const char *run, int64_t step, const struct components *components,
                             struct optimizer *optimizer, const json_t *state);
 
-/* Host memory beside the arenas while rank 0 writes a checkpoint, or while a rank reads one: a state as a whole. */
-int64_t checkpoint_host_bytes(const struct parameter_layout *layout);
+/* Pinned host memory that a rank needs beside its arenas to start, to save and to load: a few pieces, whatever the size of
+ * the model. */
+int64_t checkpoint_host_bytes(enum dtype dtype);
 
 /* Weights, masters and moments. The model must have the same shapes; the types may differ (f32 masters are stored
  * where they differ from the weights). */

@@ -45,20 +45,6 @@ static enum status allocate(const struct optimizer *optimizer, int64_t bytes, vo
     return result;
 }
 
-static enum status take_masters(struct optimizer *optimizer, float **host_masters)
-{
-    enum status result = STATUS_OK;
-    if (optimizer->model->dtype != DTYPE_F32) {
-        TRY(allocate(optimizer, optimizer->slice_elements * 4, &optimizer->masters));
-        if (*host_masters)
-            TRY(optimizer_scatter(optimizer, 2, *host_masters));
-    }
-fail:
-    free(*host_masters);
-    *host_masters = NULL;
-    return result;
-}
-
 static enum status allocate_states(struct optimizer *optimizer)
 {
     enum status result = STATUS_OK;
@@ -66,6 +52,8 @@ static enum status allocate_states(struct optimizer *optimizer)
     TRY(allocate(optimizer, optimizer->model->layout.elements * 4, &optimizer->gradients));
     TRY(allocate(optimizer, optimizer->slice_elements * 4, &optimizer->first_moment));
     TRY(allocate(optimizer, optimizer->slice_elements * 4, &optimizer->second_moment));
+    if (optimizer->model->dtype != DTYPE_F32)
+        TRY(allocate(optimizer, optimizer->slice_elements * 4, &optimizer->masters));
     if (ranks > 1)
         TRY(allocate(optimizer, exchange_elements(&optimizer->model->layout, ranks) * 4, &optimizer->exchange));
     TRY(allocate(optimizer, sizeof(double), &optimizer->squared_norm));
@@ -118,7 +106,7 @@ fail:
 }
 
 enum status optimizer_create(struct llama *model, struct comm *comm, const struct optimizer_settings *settings,
-                             float **host_masters, struct optimizer **out)
+                             struct optimizer **out)
 {
     enum status result = STATUS_OK;
     *out = NULL;
@@ -140,7 +128,6 @@ enum status optimizer_create(struct llama *model, struct comm *comm, const struc
         optimizer->slice_elements += optimizer->slice_counts[b];
     }
     TRY(make_segments(optimizer));
-    TRY(take_masters(optimizer, host_masters));
     TRY(allocate_states(optimizer));
     struct squared_norm norm = {.count = layout->elements};
     TRY(device_context_reserve(model->kernels, model->context, model->kernels->squared_norm_scratch_size(&norm)));

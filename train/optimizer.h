@@ -41,10 +41,10 @@ struct optimizer {
 enum status optimizer_plan(const struct parameter_layout *layout, enum dtype dtype, int ranks,
                            struct memory_plan *gradients, struct memory_plan *states);
 
-/* Moments start at zero. In bf16 *host_masters (f32, layout.elements, of malloc; NULL: zeros) fills the masters. It is
- * freed and set to NULL before the other states take their memory: with it they would exceed the plan. */
+/* All states start at zero. Make the optimizer before the weights are filled: with optimizer_master_sink it takes its
+ * masters on their way. */
 enum status optimizer_create(struct llama *model, struct comm *comm, const struct optimizer_settings *settings,
-                             float **host_masters, struct optimizer **optimizer);
+                             struct optimizer **optimizer);
 void optimizer_destroy(struct optimizer *optimizer);
 
 enum status optimizer_zero_gradients(struct optimizer *optimizer);
@@ -55,17 +55,24 @@ enum status optimizer_reduce(struct optimizer *optimizer, struct step_norm *norm
 /* Applies the reduced gradients; `step` counts updates from 1. */
 enum status optimizer_update(struct optimizer *optimizer, double learning_rate, int64_t step);
 
-/* The states as whole arenas (host f32, layout.elements) for a checkpoint, gathered from all ranks; and back. `which`:
- * 0 first moment, 1 second moment, 2 masters. All ranks must call; NULL on ranks that do not want the result. */
+/* ---- states, for a start and for checkpoints (optimizer_state.c) ---- */
+
+/* `which`: 0 first moment, 1 second moment, 2 masters. */
 enum { OPTIMIZER_STATES = 3 };
 
 /* Elements [offset, offset + count) of a state, by their place in the whole arena; padding between tensors included.
- * put takes the part that lies in this rank's slices from `values` (host; untouched until the next synchronize), and is no
- * collective. get is one: all ranks call with the same range and a buffer for it, and all receive it. */
+ * put takes the part that lies in this rank's slices from `values` (host; untouched until the next synchronize, or until
+ * an event behind the call in the compute queue), and is no collective. get is one: all ranks call with the same range and
+ * a buffer for it, and all receive it. A rank whose part cannot be had takes part all the same, so that nobody waits for
+ * it; the others learn of it by comm_agree. */
 enum status optimizer_put(struct optimizer *optimizer, int which, int64_t offset, const float *values, int64_t count);
 enum status optimizer_get(struct optimizer *optimizer, int which, int64_t offset, int64_t count, float *values);
 
-enum status optimizer_gather(struct optimizer *optimizer, int which, float *arena);
-enum status optimizer_scatter(struct optimizer *optimizer, int which, const float *arena);
+/* The part of a range within one bucket that lies in this rank's slice: elements [*from, *to). False: none. */
+bool optimizer_own_part(const struct optimizer *optimizer, int64_t offset, int64_t count, int64_t *from, int64_t *to);
+
+/* Takes weights as they are made or read into the masters of whichever rank has them. In f32, where the weights are their
+ * own masters, it takes nothing. */
+struct weight_sink optimizer_master_sink(struct optimizer *optimizer);
 
 #endif

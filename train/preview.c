@@ -119,8 +119,8 @@ enum status run_print_plan(const struct kernels *kernels, const struct data_sett
         total += plans[i]->total;
     }
     fprintf(file, "  %-16s %10.1f MiB\n", "total", (double)total / 1048576.0);
-    fprintf(file, "and %.1f MiB of host memory while rank 0 writes a checkpoint or a rank reads one\n",
-            (double)checkpoint_host_bytes(&layout) / 1048576.0);
+    fprintf(file, "and %.1f MiB of host memory while a rank starts, or reads or writes a checkpoint\n",
+            (double)checkpoint_host_bytes(dtype) / 1048576.0);
 fail:
     memory_plan_free(&parameters);
     memory_plan_free(&gradients);

@@ -49,23 +49,24 @@ fail:
 
 /* ---- creation ---- */
 
-static enum status fill_weights(struct trainer *trainer, float *masters)
+/* Random values, or those of a text model and random ones for the rows that it lacks. */
+static enum status fill_weights(struct trainer *trainer)
 {
     enum status result = STATUS_OK;
     const struct model_settings *settings = trainer->setup.model;
     const struct vocabulary *vocabulary = &trainer->setup.components->vocabulary;
     uint64_t seed = (uint64_t)trainer->setup.train->seed;
+    struct weight_sink masters = optimizer_master_sink(trainer->optimizer);
     int64_t rows = 0;
-    TRY(llama_initialize(trainer->model, seed, settings->initializer_deviation, masters));
     if (!*settings->initialize_from)
-        return STATUS_OK;
-    TRY(llama_read_weights(trainer->model, settings->initialize_from, masters, &rows));
+        return llama_initialize(trainer->model, seed, settings->initializer_deviation, &masters);
+    TRY(llama_read_weights(trainer->model, settings->initialize_from, &masters, &rows));
     if (rows != vocabulary->text_size && rows != vocabulary->padded_size)
         FAIL(STATUS_USAGE,
              "%s has %lld vocabulary rows; the text model has %d pieces and the padded vocabulary %d rows",
              settings->initialize_from, (long long)rows, (int)vocabulary->text_size, (int)vocabulary->padded_size);
     if (rows < vocabulary->padded_size)
-        TRY(llama_initialize_rows(trainer->model, seed, settings->initializer_deviation, rows, masters));
+        TRY(llama_initialize_rows(trainer->model, seed, settings->initializer_deviation, rows, &masters));
 fail:
     return result;
 }
@@ -75,18 +76,13 @@ static enum status create_model(struct trainer *trainer, bool empty)
     enum status result = STATUS_OK;
     const struct trainer_setup *setup = &trainer->setup;
     const struct train_settings *train = setup->train;
-    float *masters = NULL;
     struct llama_config config;
     struct optimizer_settings settings = {train->beta1, train->beta2, train->epsilon, train->weight_decay, train->clip};
     TRY(trainer_model_config(setup->data, setup->model, setup->components->vocabulary.padded_size, &config));
     TRY(llama_create(&config, (enum dtype)train->dtype, setup->kernels, setup->context, &trainer->model));
-    if (!empty) {
-        masters = calloc((size_t)trainer->model->layout.elements, sizeof(float));
-        if (!masters)
-            FAIL(STATUS_INTERNAL, "no memory for %lld weights", (long long)trainer->model->layout.elements);
-        TRY(fill_weights(trainer, masters));
-    }
-    TRY(optimizer_create(trainer->model, setup->comm, &settings, &masters, &trainer->optimizer));
+    TRY(optimizer_create(trainer->model, setup->comm, &settings, &trainer->optimizer));
+    if (!empty)
+        TRY(fill_weights(trainer));
     struct llama_workspace_options options = {.rows = trainer->micro_batch,
                                               .length = setup->data->sequence_length,
                                               .recomputation = (enum recomputation)train->recomputation,
@@ -96,7 +92,6 @@ static enum status create_model(struct trainer *trainer, bool empty)
     TRY(setup->kernels->allocate(setup->context, LLAMA_LOSS_GROUPS * sizeof(double), &memory));
     trainer->group_sums = memory;
 fail:
-    free(masters);
     return result;
 }
 

@@ -49,11 +49,10 @@ static enum status check_finite(const char *path, const struct tensor_info *info
     enum { BLOCK = 4096 };
     if (info->type > DTYPE_F64)
         return STATUS_OK;
-    size_t size = dtype_size(info->type);
     float values[BLOCK];
     for (int64_t begin = 0, total = elements_of(info); begin < total; begin += BLOCK) {
         int64_t count = total - begin < BLOCK ? total - begin : BLOCK;
-        dtype_to_float(values, (const char *)data + (size_t)begin * size, info->type, count);
+        tensor_to_float(info, data, begin, count, values);
         for (int64_t i = 0; i < count; i++)
             if (!isfinite(values[i]))
                 return status_set(STATUS_CORRUPT, "%s: tensor %s has %g at %lld", path, info->name, (double)values[i],
@@ -145,6 +144,7 @@ static enum status print_weights(const char *folder, const struct inspect_option
         bytes += info->bytes;
         if (options->verify && safetensors_folder_find(weights, info->name, &data))
             TRY(check_finite(folder, info, data));
+        safetensors_folder_forget(weights, info);
     }
     print_sum(safetensors_folder_count(weights), elements, bytes);
 fail:

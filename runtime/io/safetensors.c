@@ -1,6 +1,6 @@
-/* The file is mapped rather than read: looking at its header costs nothing, and weights are copied once, to where they
- * are used. Since files come from anywhere, the tensors must cover the data without gap or overlap, which is also the
- * simplest proof that every one of them lies inside it. */
+/* The safetensors format. A file is mapped, not read: its tensors may be larger than memory, and what the page cache holds
+ * is shared by all ranks of a machine. Since anyone may have written it, nothing of the header is believed before it has
+ * been checked. Writing goes from the header on in one direction, so that a file needs no more memory than its pieces. */
 #include "io/safetensors.h"
 
 #include "io/file_internal.h"
@@ -176,7 +176,7 @@ static enum status parse_header(struct safetensors *file)
         return result;
     if (file->count > 1)
         qsort(file->entries, (size_t)file->count, sizeof *file->entries, compare_names);
-    return align_entries(file);
+    return STATUS_OK;
 }
 
 static enum status map_file(const char *path, struct safetensors *file)
@@ -201,12 +201,13 @@ static enum status map_file(const char *path, struct safetensors *file)
         goto fail;
     }
     file->bytes = bytes;
+    (void)madvise(bytes, (size_t)file->size, MADV_SEQUENTIAL); /* a hint: tensors are read from their beginning on */
 fail:
     close(descriptor);
     return result;
 }
 
-enum status safetensors_open(const char *path, struct safetensors **out)
+enum status safetensors_open_in_place(const char *path, struct safetensors **out)
 {
     enum status result = STATUS_OK;
     struct safetensors *file = calloc(1, sizeof *file);
@@ -230,6 +231,16 @@ enum status safetensors_open(const char *path, struct safetensors **out)
     return STATUS_OK;
 fail:
     safetensors_close(file);
+    return result;
+}
+
+enum status safetensors_open(const char *path, struct safetensors **file)
+{
+    enum status result = safetensors_open_in_place(path, file);
+    if (result == STATUS_OK && (result = align_entries(*file)) != STATUS_OK) {
+        safetensors_close(*file);
+        *file = NULL;
+    }
     return result;
 }
 
@@ -270,6 +281,29 @@ const void *safetensors_data(const struct safetensors *file, const struct tensor
 {
     const struct entry *entry = (const struct entry *)info; /* its first member */
     return entry->copy ? entry->copy : file->data + entry->begin;
+}
+
+/* Only pages that belong to the tensor as a whole. They are clean and of a file, so nothing is lost. */
+void safetensors_forget(const struct safetensors *file, const struct tensor_info *info)
+{
+    const struct entry *entry = (const struct entry *)info;
+    int64_t page = sysconf(_SC_PAGESIZE), before = file->data - file->bytes;
+    int64_t begin = (before + entry->begin + page - 1) / page * page, end = (before + entry->end) / page * page;
+    if (!entry->copy && begin < end)
+        (void)madvise(file->bytes + begin, (size_t)(end - begin), MADV_DONTNEED);
+}
+
+void tensor_to_float(const struct tensor_info *info, const void *data, int64_t first, int64_t count, float *values)
+{
+    enum { PIECE = 1 << 12 };
+    _Alignas(double) unsigned char aligned[PIECE];
+    size_t size = dtype_size(info->type);
+    const unsigned char *bytes = (const unsigned char *)data + (size_t)first * size;
+    for (int64_t done = 0, step; done < count; done += step) {
+        step = count - done < (int64_t)(PIECE / size) ? count - done : (int64_t)(PIECE / size);
+        memcpy(aligned, bytes + (size_t)done * size, (size_t)step * size);
+        dtype_to_float(values + done, aligned, info->type, step);
+    }
 }
 
 const char *safetensors_metadata(const struct safetensors *file, const char *key)
@@ -331,12 +365,12 @@ fail:
     return result;
 }
 
-enum status safetensors_write(struct output_file *file, const struct tensor_info *info, const void *const *data,
-                              int64_t count, const char *const *metadata, int64_t metadata_count)
+enum status safetensors_begin(struct output_file *file, const struct tensor_info *info, int64_t count,
+                              const char *const *metadata, int64_t metadata_count, struct safetensors_writer *writer)
 {
     char *header;
-    int64_t bytes;
-    enum status result = make_header(info, count, metadata, metadata_count, &header, &bytes);
+    *writer = (struct safetensors_writer){.file = file};
+    enum status result = make_header(info, count, metadata, metadata_count, &header, &writer->left);
     if (result != STATUS_OK)
         return result;
     uint64_t length = strlen(header);
@@ -345,11 +379,35 @@ enum status safetensors_write(struct output_file *file, const struct tensor_info
         prefix[i] = (unsigned char)(length >> (8 * i));
     TRY(output_write(file, prefix, sizeof prefix));
     TRY(output_write(file, header, (int64_t)length));
-    for (int64_t i = 0; i < count; i++)
-        TRY(output_write(file, data[i], info[i].bytes));
 fail:
     free(header);
     return result;
+}
+
+enum status safetensors_append(struct safetensors_writer *writer, const void *data, int64_t bytes)
+{
+    if (bytes < 0 || bytes > writer->left)
+        return status_set(STATUS_INTERNAL, "safetensors: %lld more bytes, the header expects %lld", (long long)bytes,
+                          (long long)writer->left);
+    writer->left -= bytes;
+    return output_write(writer->file, data, bytes);
+}
+
+enum status safetensors_end(const struct safetensors_writer *writer)
+{
+    return writer->left == 0 ? STATUS_OK
+                             : status_set(STATUS_INTERNAL, "safetensors: %lld bytes of tensors were never written",
+                                          (long long)writer->left);
+}
+
+enum status safetensors_write(struct output_file *file, const struct tensor_info *info, const void *const *data,
+                              int64_t count, const char *const *metadata, int64_t metadata_count)
+{
+    struct safetensors_writer writer;
+    enum status result = safetensors_begin(file, info, count, metadata, metadata_count, &writer);
+    for (int64_t i = 0; result == STATUS_OK && i < count; i++)
+        result = safetensors_append(&writer, data[i], info[i].bytes);
+    return result == STATUS_OK ? safetensors_end(&writer) : result;
 }
 
 enum status safetensors_file_bytes(const struct tensor_info *info, int64_t count, const char *const *metadata,

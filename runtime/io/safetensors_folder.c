@@ -35,7 +35,7 @@ static enum status open_one(struct safetensors_folder *folder, const char *name)
     TRY(array_grow(&folder->names, &names, folder->file_count + 1, "files of a model"));
     folder->file_capacity = names;
     TRY(path_format(path, "%s/%s", folder->path, name));
-    TRY(safetensors_open(path, &folder->files[folder->file_count]));
+    TRY(safetensors_open_in_place(path, &folder->files[folder->file_count]));
     folder->names[folder->file_count++] = copy;
     copy = NULL;
 fail:
@@ -186,4 +186,11 @@ const struct tensor_info *safetensors_folder_find(const struct safetensors_folde
         return NULL;
     *data = safetensors_data(place->file, place->info);
     return place->info;
+}
+
+void safetensors_folder_forget(const struct safetensors_folder *folder, const struct tensor_info *info)
+{
+    const struct place *place = find_place(folder, info->name);
+    if (place)
+        safetensors_forget(place->file, place->info);
 }

@@ -68,6 +68,28 @@ static void streams_differ_and_repeat(void **state)
     }
 }
 
+/* Against drawing one after the other, from every place in a block, and across the carry of the block counter. */
+static void skipped_numbers_are_passed_over(void **state)
+{
+    (void)state;
+    for (int begun = 0; begun < 5; begun++)
+        for (uint64_t words = 0; words < 23; words++) {
+            struct rng drawn = rng_make(3, RNG_TEST, 1, 2), skipped = drawn;
+            for (int i = 0; i < begun; i++)
+                assert_int_equal(rng_u32(&drawn), rng_u32(&skipped));
+            for (uint64_t i = 0; i < words; i++)
+                (void)rng_u32(&drawn);
+            rng_skip(&skipped, words);
+            for (int i = 0; i < 9; i++)
+                assert_int_equal(rng_u32(&drawn), rng_u32(&skipped));
+        }
+    struct rng far = rng_make(3, RNG_TEST, 1, 2);
+    uint32_t counter[4] = {2, 1, far.counter[2], far.counter[3]}, block[4];
+    philox4x32(far.key, counter, block);
+    rng_skip(&far, 4 * ((UINT64_C(1) << 32) + 2) + 3);
+    assert_int_equal(rng_u32(&far), block[3]);
+}
+
 /* FIPS 180-2 ("abc"), and RFC 3720 B.4 for CRC32C. */
 static void hashes_match_published_vectors(void **state)
 {
@@ -205,10 +227,15 @@ static void status_keeps_one_line(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(philox_matches_published_vectors), cmocka_unit_test(streams_differ_and_repeat),
-        cmocka_unit_test(hashes_match_published_vectors),   cmocka_unit_test(bf16_rounds_to_nearest_even),
-        cmocka_unit_test(fft_equals_the_plain_sum),         cmocka_unit_test(pool_runs_every_task_once),
-        cmocka_unit_test(plan_aligns_and_refuses_overflow), cmocka_unit_test(status_keeps_one_line),
+        cmocka_unit_test(philox_matches_published_vectors),
+        cmocka_unit_test(streams_differ_and_repeat),
+        cmocka_unit_test(skipped_numbers_are_passed_over),
+        cmocka_unit_test(hashes_match_published_vectors),
+        cmocka_unit_test(bf16_rounds_to_nearest_even),
+        cmocka_unit_test(fft_equals_the_plain_sum),
+        cmocka_unit_test(pool_runs_every_task_once),
+        cmocka_unit_test(plan_aligns_and_refuses_overflow),
+        cmocka_unit_test(status_keeps_one_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

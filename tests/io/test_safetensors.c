@@ -117,6 +117,36 @@ static void writes_the_library_s_bytes(void **state)
     free(theirs);
 }
 
+/* The tensors' bytes may come in any pieces, but exactly as many as the header says; the file is the same to the byte. */
+static void writes_in_any_pieces(void **state)
+{
+    (void)state;
+    static const struct tensor_info info[2] = {{"a", DTYPE_F32, 2, {3, 5}, 60}, {"b", DTYPE_BF16, 1, {7}, 14}};
+    unsigned char bytes[75];
+    for (int i = 0; i < 75; i++)
+        bytes[i] = (unsigned char)(i * 11);
+    const void *const whole[2] = {bytes, bytes + 60};
+    assert_ok(write_file(test_path("whole"), "x", info, whole, 2, NULL, 0));
+    for (int64_t step = 1; step <= 74; step += 1 + step / 4) {
+        struct atomic_directory *directory;
+        struct output_file *file;
+        struct safetensors_writer writer;
+        assert_ok(atomic_directory_begin(test_path("pieces"), true, &directory));
+        assert_ok(atomic_directory_create(directory, "x", 0, &file));
+        assert_ok(safetensors_begin(file, info, 2, NULL, 0, &writer));
+        for (int64_t at = 0; at < 74; at += step) {
+            assert_fails(safetensors_end(&writer), STATUS_INTERNAL, "were never written");
+            assert_fails(safetensors_append(&writer, bytes, 75 - at), STATUS_INTERNAL, "the header expects");
+            assert_ok(safetensors_append(&writer, bytes + at, 74 - at < step ? 74 - at : step));
+        }
+        assert_fails(safetensors_append(&writer, bytes, 1), STATUS_INTERNAL, "1 more bytes, the header expects 0");
+        assert_ok(safetensors_end(&writer));
+        assert_ok(output_close(file));
+        assert_ok(atomic_directory_commit(directory));
+        assert_true(same_file(test_path("whole/x"), test_path("pieces/x")));
+    }
+}
+
 static void refuses_to_write_nonsense(void **state)
 {
     (void)state;
@@ -227,6 +257,39 @@ static void refuses_hostile_headers(void **state)
     /* headers of odd length put the numbers at odd addresses */
     assert_ok(open_header("{" ENTRY("a", "U8", "[3]", "0", "3") "," ENTRY("b", "F64", "[2]", "3", "19") "} ", 19));
     assert_ok(open_header("{" ENTRY("a", "U8", "[3]", "0", "3") "," ENTRY("b", "F64", "[2]", "3", "19") "}", 19));
+}
+
+/* Numbers at an odd address are read where they lie, in any pieces, also after their pages were given back. */
+static void reads_in_place(void **state)
+{
+    (void)state;
+    enum { COUNT = 3000 };
+    static unsigned char bytes[8 + 200 + COUNT * 8];
+    static float values[COUNT];
+    const char *header = "{" ENTRY("b", "U8", "[3]", "0", "3") "," ENTRY("d", "F64", "[3000]", "3", "24003") "}";
+    size_t length = strlen(header), size = 8 + length + 3 + COUNT * 8;
+    assert_true(size <= sizeof bytes && length < 256 && (length + 3) % 8 != 0);
+    bytes[0] = (unsigned char)length;
+    memcpy(bytes + 8, header, length);
+    for (int i = 0; i < COUNT; i++) {
+        double value = i * 0.5 - 7;
+        memcpy(bytes + 8 + length + 3 + i * 8, &value, 8);
+    }
+    write_plainly(test_path("odd.safetensors"), bytes, (int64_t)size);
+    struct safetensors *file;
+    assert_ok(safetensors_open_in_place(test_path("odd.safetensors"), &file));
+    const struct tensor_info *info = safetensors_find(file, "d");
+    assert_non_null(info);
+    const void *data = safetensors_data(file, info);
+    assert_int_equal((uintptr_t)data % 8, (8 + length + 3) % 8); /* where it lies in the file */
+    for (int64_t first = 0, count = 1; first < COUNT; first += count, count = count * 2 + 1) {
+        count = count < COUNT - first ? count : COUNT - first;
+        tensor_to_float(info, data, first, count, values);
+        safetensors_forget(file, info);
+        for (int64_t i = 0; i < count; i++)
+            assert_true((double)values[i] == (double)(first + i) * 0.5 - 7);
+    }
+    safetensors_close(file);
 }
 
 static void refuses_hostile_lengths(void **state)
@@ -377,6 +440,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_the_library_s_files), cmocka_unit_test(writes_the_library_s_bytes),
+        cmocka_unit_test(writes_in_any_pieces),      cmocka_unit_test(reads_in_place),
         cmocka_unit_test(refuses_to_write_nonsense), cmocka_unit_test(refuses_hostile_headers),
         cmocka_unit_test(refuses_hostile_lengths),   cmocka_unit_test(agrees_with_the_library_on_mutants),
         cmocka_unit_test(survives_flipped_bits),     cmocka_unit_test(opens_folders_with_an_index),

@@ -1,6 +1,9 @@
 /* Sizes, the table of parameters, the plan of activations and the first values of the weights. */
 #include "support/llama_support.h"
 #include "support/test_support.h"
+#include "support/weights.h"
+
+#include "core/hash.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -223,7 +226,9 @@ static void first_values_have_their_deviation(void **state)
     llama_fixture_create(&fixture, &config, DTYPE_BF16, 3);
     const struct parameter_layout *layout = &fixture.model->layout;
     float *masters = guarded_allocate((size_t)layout->elements * sizeof *masters);
-    assert_ok(llama_initialize(fixture.model, test_seed(), 0.02, masters));
+    memset(masters, 0, (size_t)layout->elements * sizeof *masters);
+    struct weight_sink sink = weights_into(masters);
+    assert_ok(llama_initialize(fixture.model, test_seed(), 0.02, &sink));
     for (int64_t i = 0; i < layout->count; i++) {
         const struct parameter_view *view = &layout->views[i];
         const float *values = masters + view->offset;
@@ -237,10 +242,10 @@ static void first_values_have_their_deviation(void **state)
         double ratio = deviation(values, view->count) / expected;
         assert_true(fabs(ratio - 1) < 6 / sqrt(2 * (double)view->count));
     }
-    bf16 *weights = llama_fixture_copy_weights(&fixture);
+    bf16 *weights = weights_of(fixture.model);
     for (int64_t i = 0; i < layout->elements; i++)
         assert_int_equal(weights[i], bf16_from_float(masters[i])); /* the padding too: zero */
-    guarded_free(weights);
+    free(weights);
     guarded_free(masters);
     llama_fixture_destroy(&fixture);
 }
@@ -249,14 +254,67 @@ static float *initialized(const struct llama_config *config, int threads, struct
 {
     struct llama_fixture fixture;
     llama_fixture_create(&fixture, config, DTYPE_F32, threads);
-    float *masters = guarded_allocate((size_t)fixture.model->layout.elements * sizeof *masters);
-    assert_ok(llama_initialize(fixture.model, 5, 0.02, masters));
-    float *weights = llama_fixture_copy_weights(&fixture);
-    assert_memory_equal(masters, weights, (size_t)fixture.model->layout.elements * sizeof *masters);
-    guarded_free(weights);
+    size_t bytes = (size_t)fixture.model->layout.elements * sizeof(float);
+    float *masters = guarded_allocate(bytes), *weights;
+    memset(masters, 0, bytes);
+    struct weight_sink sink = weights_into(masters);
+    assert_ok(llama_initialize(fixture.model, 5, 0.02, &sink));
+    weights = weights_of(fixture.model);
+    assert_memory_equal(masters, weights, bytes);
+    free(weights);
     assert_ok(parameter_layout_create(config, layout));
     llama_fixture_destroy(&fixture);
     return masters;
+}
+
+/* Against the streams drawn from end to end: rows longer than a piece, rows across two pieces, and a sink that is given
+ * pieces of tensors and no padding. */
+static const struct parameter_layout *expected_layout;
+
+static enum status check_piece(void *argument, int64_t offset, const float *values, int64_t count)
+{
+    int64_t *seen = argument, view = 0;
+    (void)values;
+    assert_in_range(count, 1, WEIGHT_PIECE);
+    while (offset >= expected_layout->views[view].offset + expected_layout->views[view].count)
+        view++;
+    assert_true(offset >= expected_layout->views[view].offset);
+    assert_true(offset + count <= expected_layout->views[view].offset + expected_layout->views[view].count);
+    *seen += count;
+    return STATUS_OK;
+}
+
+static void first_values_do_not_depend_on_pieces(void **state)
+{
+    (void)state;
+    const int64_t wide = WEIGHT_PIECE + 12345;
+    struct llama_config config = {3, 2, wide, 1, 1, 1, 2, 8, 10000, 1e-5, true};
+    struct llama_fixture fixture;
+    llama_fixture_create(&fixture, &config, DTYPE_F32, 2);
+    int64_t seen = 0;
+    struct weight_sink sink = {check_piece, &seen};
+    expected_layout = &fixture.model->layout;
+    assert_ok(llama_initialize(fixture.model, 5, 0.02, &sink));
+    assert_int_equal(seen, llama_parameter_count(&config));
+    float *weights = weights_of(fixture.model);
+    static const char *const names[] = {"model.layers.0.mlp.up_proj.weight", "model.layers.0.mlp.down_proj.weight"};
+    for (int i = 0; i < 2; i++) {
+        const struct parameter_view *view = parameter_layout_find(&fixture.model->layout, names[i]);
+        struct sha256 hash = sha256_of(names[i], strlen(names[i]));
+        uint64_t name = 0;
+        for (int b = 7; b >= 0; b--)
+            name = name << 8 | hash.bytes[b];
+        double std = i == 0 ? 0.02 : 0.02 / sqrt(2.0);
+        for (int64_t row = 0; row < view->shape[0]; row++) {
+            struct rng rng = rng_make(5, RNG_INITIALIZE, name, (uint64_t)row);
+            const float *values = weights + view->offset + row * view->shape[1];
+            for (int64_t j = 0; j < view->shape[1]; j++)
+                if (values[j] != (float)(rng_normal(&rng) * std))
+                    fail_msg("%s: row %" PRId64 ", column %" PRId64, names[i], row, j);
+        }
+    }
+    free(weights);
+    llama_fixture_destroy(&fixture);
 }
 
 /* More layers, more rows of vocabulary or another number of threads leave what was there as it was. */
@@ -299,11 +357,12 @@ static void new_rows_are_filled_alone(void **state)
         float *masters = guarded_allocate((size_t)layout.elements * sizeof *masters);
         for (int64_t i = 0; i < layout.elements; i++)
             masters[i] = 7;
-        llama_fixture_write(&fixture, fixture.model->weights, masters, (size_t)layout.elements * sizeof *masters);
-        assert_ok(llama_initialize_rows(fixture.model, 5, 0.02, 50, masters));
-        float *weights = llama_fixture_copy_weights(&fixture);
+        weights_overwrite(fixture.model, 0, masters, layout.elements);
+        struct weight_sink sink = weights_into(masters);
+        assert_ok(llama_initialize_rows(fixture.model, 5, 0.02, 50, &sink));
+        float *weights = weights_of(fixture.model);
         assert_memory_equal(masters, weights, (size_t)layout.elements * sizeof *masters);
-        guarded_free(weights);
+        free(weights);
         int64_t head = parameter_layout_find(&layout, "lm_head.weight")->offset;
         for (int64_t i = 0; i < layout.elements; i++) {
             int64_t columns = config.hidden_size, rows = config.vocabulary_size;
@@ -311,7 +370,7 @@ static void new_rows_are_filled_alone(void **state)
                 (i >= 50 * columns && i < rows * columns) || (i >= head + 50 * columns && i < head + rows * columns);
             assert_true(masters[i] == (filled ? fresh[i] : 7));
         }
-        assert_fails(llama_initialize_rows(fixture.model, 5, 0.02, 62, masters), STATUS_INTERNAL, "62");
+        assert_fails(llama_initialize_rows(fixture.model, 5, 0.02, 62, NULL), STATUS_INTERNAL, "62");
         guarded_free(fresh);
         guarded_free(masters);
         parameter_layout_free(&layout);
@@ -329,6 +388,7 @@ int main(void)
         cmocka_unit_test(the_plan_is_what_is_allocated),
         cmocka_unit_test(recomputation_saves_memory),
         cmocka_unit_test(first_values_have_their_deviation),
+        cmocka_unit_test(first_values_do_not_depend_on_pieces),
         cmocka_unit_test(first_values_depend_on_names_alone),
         cmocka_unit_test(new_rows_are_filled_alone),
     };

@@ -5,6 +5,7 @@
 #include "support/files.h"
 #include "support/llama_support.h"
 #include "support/test_support.h"
+#include "support/weights.h"
 
 #include "core/hash.h"
 #include "io/atomic_file.h"
@@ -181,15 +182,20 @@ static void folders_round_trip(void **state)
         size_t elements = (size_t)from.model->layout.elements;
         float *masters = guarded_allocate(elements * sizeof *masters);
         memset(masters, 0, elements * sizeof *masters);
-        assert_ok(llama_read_weights(same.model, test_path("%s", written->name), masters, &rows));
+        struct weight_sink sink = weights_into(masters);
+        assert_ok(llama_read_weights(same.model, test_path("%s", written->name), &sink, &rows));
         assert_int_equal(rows, config.vocabulary_size);
-        assert_memory_equal(same.model->weights, from.model->weights, elements * dtype_size(written->dtype));
         assert_ok(llama_read_weights(wide.model, test_path("%s", written->name), NULL, NULL));
-        assert_memory_equal(wide.model->weights, masters, elements * sizeof *masters);
+        void *original = weights_of(from.model), *back = weights_of(same.model), *widened = weights_of(wide.model);
+        assert_memory_equal(back, original, elements * dtype_size(written->dtype));
+        assert_memory_equal(widened, masters, elements * sizeof *masters);
         float *converted = malloc(elements * sizeof *converted);
         assert_non_null(converted);
-        dtype_to_float(converted, from.model->weights, written->dtype, (int64_t)elements);
+        dtype_to_float(converted, original, written->dtype, (int64_t)elements);
         assert_memory_equal(masters, converted, elements * sizeof *masters);
+        free(original);
+        free(back);
+        free(widened);
         free(converted);
         guarded_free(masters);
         llama_fixture_destroy(&from);
@@ -229,15 +235,19 @@ static void a_foreign_folder_is_read(void **state)
     config.vocabulary_size = 27;
     llama_fixture_create(&fixture, &config, DTYPE_F32, 1);
     assert_fails(llama_read_weights(fixture.model, path, NULL, NULL), STATUS_CORRUPT, "20 rows of vocabulary");
-    float *weights = fixture.model->weights;
     int64_t head = parameter_layout_find(&fixture.model->layout, "lm_head.weight")->offset, rows;
+    float *weights = weights_of(fixture.model);
     for (int64_t i = 20 * 16; i < 27 * 16; i++)
         weights[i] = weights[head + i] = 5;
+    weights_overwrite(fixture.model, 0, weights, fixture.model->layout.elements);
+    free(weights);
     assert_ok(llama_read_weights(fixture.model, path, NULL, &rows));
     assert_int_equal(rows, 20);
+    weights = weights_of(fixture.model);
     for (int64_t i = 0; i < 27 * 16; i++)
         assert_true(i < 20 * 16 ? weights[i] != 5 && weights[head + i] != 5
                                 : weights[i] == 5 && weights[head + i] == 5);
+    free(weights);
     llama_fixture_destroy(&fixture);
     config.vocabulary_size = 19;
     llama_fixture_create(&fixture, &config, DTYPE_F32, 1);
@@ -342,12 +352,11 @@ struct change {
 enum { DROPPED, RENAMED, TRANSPOSED, SHORT, NOT_FINITE, WRONG_TYPE, UNTIED, TIED_COPY, ROTARY };
 
 /* The folder is never published: what is read lies under atomic_directory_path. */
-static struct atomic_directory *write_changed(const struct llama_fixture *fixture, const struct change *change,
-                                              const char *folder)
+static struct atomic_directory *write_changed(const struct llama_fixture *fixture, const float *weights,
+                                              const struct change *change, const char *folder)
 {
     enum { MOST = 40 };
     const struct parameter_layout *layout = &fixture->model->layout;
-    const float *weights = fixture->model->weights;
     struct tensor_info infos[MOST];
     const void *data[MOST];
     int64_t count = 0;
@@ -425,10 +434,11 @@ static void tensors_are_refused_by_name(void **state)
         llama_fixture_create(&fixture, &config, DTYPE_F32, 1);
         llama_fixture_create(&reader, &config, DTYPE_BF16, 1);
         llama_fixture_weights(&fixture, SEED, 0.1);
+        float *weights = weights_of(fixture.model);
         const struct change *changes = is_tied ? tied : plain;
         size_t count = is_tied ? sizeof tied / sizeof *tied : sizeof plain / sizeof *plain;
         for (size_t i = 0; i < count; i++) {
-            struct atomic_directory *directory = write_changed(&fixture, &changes[i], test_path("changed"));
+            struct atomic_directory *directory = write_changed(&fixture, weights, &changes[i], test_path("changed"));
             const char *folder = atomic_directory_path(directory);
             if (!changes[i].text) {
                 assert_ok(llama_read_weights(reader.model, folder, NULL, NULL));
@@ -438,6 +448,7 @@ static void tensors_are_refused_by_name(void **state)
             }
             atomic_directory_abandon(directory);
         }
+        free(weights);
         llama_fixture_destroy(&fixture);
         llama_fixture_destroy(&reader);
     }

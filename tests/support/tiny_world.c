@@ -2,8 +2,6 @@
 
 #include "support/test_support.h"
 
-#include <stdlib.h>
-
 void tiny_world_open(int64_t rows, int64_t positions, struct tiny_world *world)
 {
     const struct llama_config config = {512, 32, 48, 2, 4, 2, 8, positions, 10000, 1e-5, false};
@@ -12,10 +10,7 @@ void tiny_world_open(int64_t rows, int64_t positions, struct tiny_world *world)
     assert_ok(tiny_corpus_components(&world->corpus, &world->components));
     assert_ok(device_context_create(kernels, NULL, 0, &world->context));
     assert_ok(llama_create(&config, DTYPE_F32, kernels, &world->context, &world->model));
-    float *masters = calloc((size_t)world->model->layout.elements, sizeof(float));
-    assert_non_null(masters);
-    assert_ok(llama_initialize(world->model, 5, 0.3, masters));
-    free(masters);
+    assert_ok(llama_initialize(world->model, 5, 0.3, NULL));
 }
 
 void tiny_world_close(struct tiny_world *world)

@@ -1,8 +1,10 @@
 /* A checkpoint that disks, memories or hands have damaged: always noticed, the file named, the one before it taken. */
 #include "support/damage.h"
 #include "support/speech_clips.h"
+#include "support/test_kernels.h"
 #include "support/test_support.h"
 #include "support/tiny_corpus.h"
+#include "support/weights.h"
 
 #include "core/thread_pool.h"
 #include "io/atomic_file.h"
@@ -55,9 +57,11 @@ static void save(int64_t step, const struct components *components, struct optim
     float *arena = calloc((size_t)model->layout.elements, sizeof *arena);
     json_t *state = json_pack("{s:I, s:f}", "step", (json_int_t)step, "loss", 1.0 / (double)step);
     assert_true(arena && state);
-    assert_ok(llama_initialize(model, (uint64_t)step, 0.1, arena));
+    struct weight_sink sink = weights_into(arena);
+    assert_ok(llama_initialize(model, (uint64_t)step, 0.1, &sink));
     for (int which = 0; which < OPTIMIZER_STATES; which++) /* any numbers do, as long as the steps differ */
-        assert_ok(optimizer_scatter(optimizer, which, arena));
+        assert_ok(optimizer_put(optimizer, which, 0, arena, model->layout.elements));
+    assert_ok(model->kernels->synchronize(model->context));
     assert_ok(checkpoint_save(run, step, components, optimizer, state));
     json_decref(state);
     free(arena);
@@ -79,17 +83,15 @@ static int make_checkpoints(void **state)
     make_components(&components);
     assert_ok(comm_create_single(&comm));
     assert_ok(thread_pool_create(1, &pool));
-    assert_ok(device_context_create(kernels_cpu(), pool, 0, &context));
+    assert_ok(device_context_create(test_kernels(), pool, 0, &context));
     struct llama_config config = {components->vocabulary.padded_size, 8, 8, 1, 2, 1, 4, 64, 10000, 1e-5, true};
-    assert_ok(llama_create(&config, DTYPE_BF16, kernels_cpu(), &context, &model));
-    float *masters = calloc((size_t)model->layout.elements, sizeof *masters);
-    assert_non_null(masters);
-    assert_ok(optimizer_create(model, comm, &settings, &masters, &optimizer));
+    assert_ok(llama_create(&config, DTYPE_BF16, test_kernels(), &context, &model));
+    assert_ok(optimizer_create(model, comm, &settings, &optimizer));
     save(1, components, optimizer);
     save(2, components, optimizer);
     optimizer_destroy(optimizer);
     llama_destroy(model);
-    device_context_destroy(kernels_cpu(), &context);
+    device_context_destroy(test_kernels(), &context);
     thread_pool_destroy(pool);
     comm_destroy(comm);
     components_free(components);

@@ -2,6 +2,7 @@
 #include "support/ranks.h"
 #include "support/test_support.h"
 #include "support/training_bench.h"
+#include "support/weights.h"
 
 #include "io/atomic_file.h"
 
@@ -162,7 +163,9 @@ static void training_continues_from_a_text_model(void **state)
     struct llama *text_model;
     assert_ok(llama_create(&config, DTYPE_F32, &bench.kernels, &bench.context, &text_model));
     float *masters = calloc((size_t)text_model->layout.elements, sizeof(float));
-    assert_ok(llama_initialize(text_model, 99, 0.1, masters));
+    assert_non_null(masters);
+    struct weight_sink sink = weights_into(masters);
+    assert_ok(llama_initialize(text_model, 99, 0.1, &sink));
     struct atomic_directory *directory;
     assert_ok(atomic_directory_begin(folder, false, &directory));
     assert_ok(llama_write_folder(text_model, directory, 1, 2));

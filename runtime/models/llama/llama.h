@@ -9,6 +9,7 @@
 
 #include "core/memory_plan.h"
 #include "kernels/kernels.h"
+#include "models/llama/weight_sink.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -68,12 +69,14 @@ enum status llama_create(const struct llama_config *config, enum dtype dtype, co
 void llama_destroy(struct llama *model);
 
 /* Normal(0, std) for matrices (o and down scaled by 1/sqrt(2 layers)), ones for norms; each tensor from its own
- * stream rng(seed, INITIALIZE, hash of its name), so values do not depend on other shapes. Fills f32 master values
- * (host, layout.elements) and, from them, the model's weights. */
-enum status llama_initialize(struct llama *model, uint64_t seed, double std, float *masters);
+ * stream rng(seed, INITIALIZE, hash of its name), so values do not depend on other shapes. They are made in f32, given to
+ * `sink` (NULL: to nobody), and rounded into the model's weights, piece by piece through llama_fill_bytes() of host
+ * memory. */
+enum status llama_initialize(struct llama *model, uint64_t seed, double std, const struct weight_sink *sink);
 
 /* The same normal numbers for rows [first_row, end) of embedding and head alone: new tokens of a continued model. */
-enum status llama_initialize_rows(struct llama *model, uint64_t seed, double std, int64_t first_row, float *masters);
+enum status llama_initialize_rows(struct llama *model, uint64_t seed, double std, int64_t first_row,
+                                  const struct weight_sink *sink);
 
 /* ---- Hugging Face folders (llama_folder.c) ---- */
 
@@ -81,15 +84,21 @@ enum status llama_initialize_rows(struct llama *model, uint64_t seed, double std
  * another hidden_act...). */
 enum status llama_read_config(const char *folder, struct llama_config *config);
 
-/* Reads the weights (f32, bf16 or f16) into masters (host f32; NULL to skip) and the model. vocabulary rows: the file
- * may have fewer than the model; the missing rows are left untouched and their first index returned in *rows_read
- * (NULL: all rows are expected). A missing, surplus, misshapen or non-finite tensor is refused by name, and then the
- * model holds a mixture: discard it. */
-enum status llama_read_weights(struct llama *model, const char *folder, float *masters, int64_t *rows_read);
+/* The type in which a model with this folder's weights runs: bf16 where all its tensors are bf16. Else f32, which holds
+ * f16 exactly; f16 itself is only read. */
+enum status llama_read_dtype(const char *folder, enum dtype *dtype);
+
+/* Reads the weights (f32, bf16 or f16) into the model, and in f32 into `sink` (NULL: no), piece by piece as
+ * llama_initialize. Vocabulary rows: the file may have fewer than the model; the missing rows are left untouched and their
+ * first index returned in *rows_read (NULL: all rows are expected). A missing, surplus, misshapen or non-finite tensor is
+ * refused by name, and then the model holds a mixture: discard it. */
+enum status llama_read_weights(struct llama *model, const char *folder, const struct weight_sink *sink,
+                               int64_t *rows_read);
 
 struct atomic_directory;
 /* Writes config.json, generation_config.json, safetensors shards of at most 4 GiB (model.safetensors alone when one
- * suffices, else with index) in the model's dtype, as LlamaForCausalLM.from_pretrained reads them. */
+ * suffices, else with index) in the model's dtype, as LlamaForCausalLM.from_pretrained reads them. The weights come from
+ * the device in pieces of WEIGHT_PIECE elements. */
 enum status llama_write_folder(const struct llama *model, struct atomic_directory *directory, int32_t bos_id,
                                int32_t eos_id);
 

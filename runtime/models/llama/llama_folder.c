@@ -1,7 +1,10 @@
-/* The weights of a Hugging Face folder: one safetensors file, or shards with an index. */
+/* The weights of a Hugging Face folder: one safetensors file, or shards with an index. Files may be larger than the host's
+ * memory: they are mapped to be read, written in a stream, and what is on its way between file and device is a piece. */
 #include "models/llama/llama_folder.h"
+#include "core/thread_pool.h"
 #include "io/json.h"
 #include "io/safetensors.h"
+#include "models/llama/llama_fill.h"
 #include "models/llama/llama_internal.h"
 
 #include <inttypes.h>
@@ -16,13 +19,9 @@ struct reader {
     struct llama *model;
     const char *path;
     struct safetensors_folder *folder;
-    float *masters; /* NULL: not wanted */
-    float *values;  /* [STEP] */
-    void *raw;      /* [STEP] of up to 4 bytes: a file may place a tensor at any address */
-    int64_t rows;   /* of embedding and head; -1 until the first is seen */
+    struct llama_fill fill;
+    int64_t rows; /* of embedding and head; -1 until the first is seen */
 };
-
-enum { STEP = 1 << 20 };
 
 static void describe_shape(int rank, const int64_t *shape, char *text, size_t size)
 {
@@ -65,27 +64,48 @@ static enum status check_shape(struct reader *reader, const struct parameter_vie
     return STATUS_OK;
 }
 
-static enum status read_values(struct reader *reader, const struct parameter_view *view, const struct tensor_info *info,
-                               const unsigned char *data)
+/* One piece of a tensor. */
+struct conversion {
+    const struct tensor_info *info;
+    const void *data;
+    int64_t first, count;
+    float *values;
+    int64_t bad[WEIGHT_PIECE / FILL_BLOCK]; /* the first element of each block that is not finite; -1: none */
+};
+
+static void convert_block(void *argument, int64_t task, int worker)
 {
-    size_t size = dtype_size(info->type);
-    int64_t count = info->bytes / (int64_t)size;
-    for (int64_t done = 0; done < count; done += STEP) {
-        int64_t step = count - done < STEP ? count - done : STEP;
-        float *values = reader->masters ? reader->masters + view->offset + done : reader->values;
-        memcpy(reader->raw, data + (size_t)done * size, (size_t)step * size);
-        dtype_to_float(values, reader->raw, info->type, step);
-        for (int64_t i = 0; i < step; i++)
-            if (!isfinite(values[i]))
-                return status_set(STATUS_CORRUPT, "%s: %s holds %g at element %" PRId64, reader->path, view->name,
-                                  (double)values[i], done + i);
-        enum status result = llama_store_weights(reader->model, view->offset + done, values, step);
-        if (result == STATUS_OK) /* the buffer is used again */
-            result = reader->model->kernels->synchronize(reader->model->context);
-        if (result != STATUS_OK)
-            return result;
+    (void)worker;
+    struct conversion *piece = argument;
+    int64_t begin = task * FILL_BLOCK, end = begin + FILL_BLOCK < piece->count ? begin + FILL_BLOCK : piece->count;
+    tensor_to_float(piece->info, piece->data, piece->first + begin, end - begin, piece->values + begin);
+    piece->bad[task] = -1;
+    for (int64_t i = end - 1; i >= begin; i--)
+        if (!isfinite(piece->values[i]))
+            piece->bad[task] = i;
+}
+
+static enum status read_values(struct reader *reader, const struct parameter_view *view, const struct tensor_info *info,
+                               const void *data)
+{
+    enum status result = STATUS_OK;
+    struct conversion piece = {.info = info, .data = data};
+    int64_t count = info->bytes / (int64_t)dtype_size(info->type);
+    for (; piece.first < count; piece.first += piece.count) {
+        TRY(llama_fill_next(&reader->fill));
+        piece.values = reader->fill.values;
+        piece.count = count - piece.first < WEIGHT_PIECE ? count - piece.first : WEIGHT_PIECE;
+        int64_t blocks = (piece.count + FILL_BLOCK - 1) / FILL_BLOCK;
+        thread_pool_run(reader->model->context->pool, blocks, convert_block, &piece);
+        for (int64_t b = 0; b < blocks; b++)
+            if (piece.bad[b] >= 0)
+                FAIL(STATUS_CORRUPT, "%s: %s holds %g at element %" PRId64, reader->path, view->name,
+                     (double)piece.values[piece.bad[b]], piece.first + piece.bad[b]);
+        TRY(llama_fill_send(&reader->fill, view->offset + piece.first, piece.count));
     }
-    return STATUS_OK;
+    safetensors_folder_forget(reader->folder, info);
+fail:
+    return result;
 }
 
 static enum status read_view(struct reader *reader, const struct parameter_view *view)
@@ -106,6 +126,8 @@ static enum status read_view(struct reader *reader, const struct parameter_view 
     if (tied->type != info->type || tied->bytes != info->bytes || memcmp(embedding, data, (size_t)info->bytes) != 0)
         FAIL(STATUS_CORRUPT, "%s: tie_word_embeddings is true, but %s differs from %s", reader->path, view->name,
              tied->name);
+    safetensors_folder_forget(reader->folder, tied);
+    safetensors_folder_forget(reader->folder, info);
 fail:
     return result;
 }
@@ -129,16 +151,14 @@ static enum status refuse_surplus(const struct reader *reader)
     return STATUS_OK;
 }
 
-enum status llama_read_weights(struct llama *model, const char *path, float *masters, int64_t *rows_read)
+enum status llama_read_weights(struct llama *model, const char *path, const struct weight_sink *sink,
+                               int64_t *rows_read)
 {
     enum status result = STATUS_OK;
-    struct reader reader = {.model = model, .path = path, .masters = masters, .rows = -1};
-    reader.values = malloc(STEP * sizeof *reader.values);
-    reader.raw = malloc(STEP * sizeof(float));
-    if (!reader.values || !reader.raw)
-        FAIL(STATUS_INTERNAL, "no memory to read weights");
+    struct reader reader = {.model = model, .path = path, .rows = -1};
     TRY(safetensors_folder_open(path, &reader.folder));
     TRY(refuse_surplus(&reader));
+    TRY(llama_fill_open(model, sink, &reader.fill));
     for (int64_t i = 0; i < model->layout.count; i++)
         TRY(read_view(&reader, &model->layout.views[i]));
     if (rows_read)
@@ -148,9 +168,23 @@ enum status llama_read_weights(struct llama *model, const char *path, float *mas
              model->config.vocabulary_size);
 fail:
     safetensors_folder_close(reader.folder);
-    free(reader.values);
-    free(reader.raw);
-    return result;
+    return llama_fill_close(&reader.fill, result);
+}
+
+enum status llama_read_dtype(const char *path, enum dtype *dtype)
+{
+    struct safetensors_folder *folder;
+    enum status result = safetensors_folder_open(path, &folder);
+    if (result != STATUS_OK)
+        return result;
+    *dtype = DTYPE_BF16;
+    for (int64_t i = 0; i < safetensors_folder_count(folder); i++) {
+        const struct tensor_info *info = safetensors_folder_info(folder, i);
+        if (info->type != DTYPE_BF16 && !is_rotary_table(info->name))
+            *dtype = DTYPE_F32;
+    }
+    safetensors_folder_close(folder);
+    return STATUS_OK;
 }
 
 /* ---- writing ---- */
@@ -189,41 +223,58 @@ static int64_t cut_shards(const struct llama *model, int64_t shard_bytes, struct
     return count;
 }
 
-static enum status write_shard(const struct llama *model, struct atomic_directory *directory,
-                               const struct weight_shard *shard)
+static int64_t list_tensors(const struct llama *model, const struct weight_shard *shard, struct tensor_info *infos)
 {
-    static const char *const metadata[] = {"format", "pt"};
-    enum status result = STATUS_OK;
-    struct output_file *file = NULL;
-    struct tensor_info *infos = calloc((size_t)shard->tensors, sizeof *infos);
-    const void **data = calloc((size_t)shard->tensors, sizeof *data);
-    unsigned char *bytes = malloc((size_t)shard->bytes), *end = bytes;
-    if (!infos || !data || !bytes)
-        FAIL(STATUS_INTERNAL, "no memory for the %" PRId64 " MiB of %s", shard->bytes >> 20, shard->name);
     int64_t count = 0;
     for (int64_t i = shard->first; i < shard->end; i++) {
         const struct parameter_view *view = &model->layout.views[i];
         if (view->alias)
             continue;
-        struct tensor_info *info = &infos[count];
-        *info = (struct tensor_info){
+        infos[count] = (struct tensor_info){
             .name = view->name, .type = model->dtype, .rank = view->rank, .bytes = view_bytes(model, view)};
-        memcpy(info->shape, view->shape, sizeof view->shape);
-        data[count++] = end;
-        TRY(model->kernels->copy_to_host(model->context, QUEUE_COMPUTE, end,
-                                         llama_at(model->weights, model->dtype, view->offset), (size_t)info->bytes));
-        end += info->bytes;
+        memcpy(infos[count++].shape, view->shape, sizeof view->shape);
     }
-    TRY(model->kernels->synchronize(model->context));
+    return count;
+}
+
+/* Through `piece`, pinned memory for WEIGHT_PIECE elements. */
+static enum status write_view(const struct llama *model, const struct parameter_view *view, void *piece,
+                              struct safetensors_writer *writer)
+{
+    enum status result = STATUS_OK;
+    const struct kernels *kernels = model->kernels;
+    int64_t size = (int64_t)dtype_size(model->dtype);
+    for (int64_t done = 0; done < view->count && !view->alias; done += WEIGHT_PIECE) {
+        int64_t count = view->count - done < WEIGHT_PIECE ? view->count - done : WEIGHT_PIECE;
+        TRY(kernels->copy_to_host(model->context, QUEUE_COMPUTE, piece,
+                                  llama_at(model->weights, model->dtype, view->offset + done), (size_t)(count * size)));
+        TRY(kernels->synchronize(model->context));
+        TRY(safetensors_append(writer, piece, count * size));
+    }
+fail:
+    return result;
+}
+
+static enum status write_shard(const struct llama *model, struct atomic_directory *directory,
+                               const struct weight_shard *shard, void *piece)
+{
+    static const char *const metadata[] = {"format", "pt"};
+    enum status result = STATUS_OK;
+    struct output_file *file = NULL;
+    struct safetensors_writer writer;
+    struct tensor_info *infos = calloc((size_t)shard->tensors, sizeof *infos);
+    if (!infos)
+        FAIL(STATUS_INTERNAL, "no memory for a list of tensors");
     TRY(atomic_directory_create(directory, shard->name, shard->bytes, &file));
-    TRY(safetensors_write(file, infos, data, count, metadata, 1));
+    TRY(safetensors_begin(file, infos, list_tensors(model, shard, infos), metadata, 1, &writer));
+    for (int64_t i = shard->first; i < shard->end; i++)
+        TRY(write_view(model, &model->layout.views[i], piece, &writer));
+    TRY(safetensors_end(&writer));
     result = output_close(file);
     file = NULL;
 fail:
     output_abandon(file);
     free(infos);
-    free(data);
-    free(bytes);
     return result;
 }
 
@@ -258,15 +309,20 @@ fail:
 enum status llama_write_weights(const struct llama *model, struct atomic_directory *directory, int64_t shard_bytes)
 {
     enum status result = STATUS_OK;
+    void *piece = NULL;
     struct weight_shard *shards = calloc((size_t)model->layout.count, sizeof *shards);
     if (!shards)
-        return status_set(STATUS_INTERNAL, "no memory for a list of shards");
+        FAIL(STATUS_INTERNAL, "no memory for a list of shards");
+    TRY(model->kernels->allocate_host(model->context, WEIGHT_PIECE * dtype_size(model->dtype), &piece));
     int64_t count = cut_shards(model, shard_bytes, shards);
     for (int64_t i = 0; i < count; i++)
-        TRY(write_shard(model, directory, &shards[i]));
+        TRY(write_shard(model, directory, &shards[i], piece));
     if (count > 1)
         TRY(write_index(model, directory, shards, count));
 fail:
+    if (result != STATUS_OK && piece) /* the last copy may still be going on */
+        (void)model->kernels->synchronize(model->context);
+    model->kernels->release_host(model->context, piece);
     free(shards);
     return result;
 }

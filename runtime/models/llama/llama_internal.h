@@ -12,8 +12,6 @@ static inline void *llama_at(const void *arena, enum dtype type, int64_t offset)
     return element_at(arena, type, offset);
 }
 
-/* Host f32 values to `count` weights from element `offset` on, rounded to the model's type. */
-enum status llama_store_weights(struct llama *model, int64_t offset, const float *values, int64_t count);
 
 /* ---- llama_workspace.c ---- */
 
