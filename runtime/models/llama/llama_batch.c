@@ -105,7 +105,9 @@ static enum status derive(struct llama_run *run, struct llama_batch *batch)
     enum status result = STATUS_OK;
     const struct compute *compute = &run->network.compute;
     struct llama_workspace *workspace = run->workspace;
-    TRY(compute->kernels->event_wait(compute->context, workspace->staged));
+    if (workspace->in_flight)
+        TRY(compute->kernels->event_wait(compute->context, workspace->staged));
+    workspace->in_flight = true;
     TRY(llama_batch_derive(run->network.config, batch, workspace->positions, workspace->order));
     batch->positions = workspace->positions;
     batch->order = workspace->order;
@@ -153,6 +155,10 @@ enum status llama_run_begin(struct llama *model, struct llama_workspace *workspa
     TRY(upload_all(run, &batch));
     if (!derived)
         TRY(model->kernels->event_record(model->context, QUEUE_COMPUTE, workspace->staged));
+    return STATUS_OK;
 fail:
+    if (workspace->in_flight)
+        (void)model->kernels->synchronize(model->context); /* nothing else marks the end of copies that were begun */
+    workspace->in_flight = false;
     return result;
 }

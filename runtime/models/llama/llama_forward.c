@@ -191,6 +191,15 @@ fail:
 
 /* ---- forward alone ---- */
 
+static enum status run_wait(struct llama_run *run)
+{
+    const struct compute *compute = &run->network.compute;
+    enum status result = compute->kernels->synchronize(compute->context);
+    if (result == STATUS_OK)
+        run->workspace->in_flight = false;
+    return result;
+}
+
 static enum status forward_alone(struct llama *model, struct llama_workspace *workspace,
                                  const struct llama_batch *batch, double *group_sums, struct llama_run *run)
 {
@@ -213,7 +222,7 @@ enum status llama_losses(struct llama *model, struct llama_workspace *workspace,
     TRY(model->kernels->copy_to_host(model->context, QUEUE_COMPUTE, losses,
                                      llama_buffer(workspace, &workspace->activations.losses, 0),
                                      (size_t)run.tokens * sizeof *losses));
-    TRY(model->kernels->synchronize(model->context));
+    TRY(run_wait(&run));
 fail:
     return result;
 }
@@ -242,7 +251,7 @@ enum status llama_logits(struct llama *model, struct llama_workspace *workspace,
                                          llama_buffer(workspace, &workspace->activations.logits, 0),
                                          (size_t)(rows * vocabulary) * sizeof *logits));
     }
-    TRY(model->kernels->synchronize(model->context));
+    TRY(run_wait(&run));
 fail:
     return result;
 }

@@ -47,6 +47,7 @@ struct llama_workspace {
     void *memory;                /* device */
     int32_t *positions, *order;  /* pinned, [tokens] each: of a batch that comes without */
     struct device_event *staged; /* when the last copies out of them are over */
+    bool in_flight;              /* nobody has waited for those yet */
 };
 
 static inline void *llama_buffer(const struct llama_workspace *workspace, const struct llama_buffer *buffer,

@@ -153,7 +153,7 @@ static enum status make_staging(struct llama_session *session)
     session->telling = tables_at(session->staging, session->rows);
     session->prompt = element_at(session->staging, DTYPE_U8, tables);
     session->drawn = session->prompt + session->capacity;
-    TRY(model->kernels->event_create(model->context, &session->staged));
+    TRY(model->kernels->event_create(model->context, &session->sent));
 fail:
     return result;
 }
@@ -165,12 +165,14 @@ static enum status send_constants(struct llama_session *session, const uint8_t *
     const struct llama *model = session->model;
     for (int64_t i = 0; i < session->capacity; i++)
         session->prompt[i] = (int32_t)i;
+    session->step_in_flight = true;
     TRY(model->kernels->copy_to_device(model->context, QUEUE_COMPUTE, session_at(session, session->places.positions),
                                        session->prompt, (size_t)session->capacity * sizeof *session->prompt));
     if (masks)
         TRY(model->kernels->copy_to_device(model->context, QUEUE_COMPUTE, session_at(session, session->places.masks),
                                            masks, (size_t)(session->mask_count * model->config.vocabulary_size)));
     TRY(model->kernels->synchronize(model->context));
+    session->step_in_flight = false;
 fail:
     return result;
 }
@@ -225,11 +227,11 @@ void llama_session_destroy(struct llama_session *session)
     if (!session)
         return;
     const struct llama *model = session->model;
-    if (session->in_flight)
-        (void)model->kernels->event_wait(model->context, session->staged);
+    if (session->prompt_in_flight || session->step_in_flight)
+        (void)model->kernels->synchronize(model->context);
     model->kernels->release(model->context, session->memory);
     model->kernels->release_host(model->context, session->staging);
-    model->kernels->event_destroy(model->context, session->staged);
+    model->kernels->event_destroy(model->context, session->sent);
     free(session->lengths);
     free(session->listed);
     free(session->drawn_rows);

@@ -42,12 +42,13 @@ struct llama_session {
     void *memory;               /* device */
     struct session_tables told; /* the tables on the device */
 
-    /* Pinned: what is sent and what comes back. `in_flight`: copies out of it may not be over, `staged` marks their end. */
+    /* Pinned: what is sent and what comes back. */
     void *staging;
     struct session_tables telling; /* the tables in the staging */
     int32_t *prompt, *drawn;       /* [capacity], [rows] */
-    struct device_event *staged;
-    bool in_flight;
+    struct device_event *sent;     /* when the latest prompt has left the staging */
+    bool prompt_in_flight;         /* nobody has waited for that yet */
+    bool step_in_flight;           /* a step has not come to its end: its copies may not be over */
 
     /* Which ids the device's table holds: drawn[i] for drawn_rows[i]. */
     int64_t *drawn_rows;

@@ -64,34 +64,27 @@ fail:
 
 /* ---- to the device and back ---- */
 
-/* Before the staging is written: copies of a step that failed, or of a prompt, may still read it. */
-static enum status free_staging(struct llama_session *session)
-{
-    const struct llama *model = session->model;
-    enum status result = session->in_flight ? model->kernels->event_wait(model->context, session->staged) : STATUS_OK;
-    if (result == STATUS_OK)
-        session->in_flight = false;
-    return result;
-}
-
-static enum status send_staged(struct llama_session *session, void *device, const void *staging, int64_t bytes)
-{
-    enum status result = STATUS_OK;
-    const struct llama *model = session->model;
-    session->in_flight = true;
-    TRY(model->kernels->copy_to_device(model->context, QUEUE_COMPUTE, device, staging, (size_t)bytes));
-    TRY(model->kernels->event_record(model->context, QUEUE_COMPUTE, session->staged));
-fail:
-    return result;
-}
-
 static enum status wait_for_device(struct llama_session *session)
 {
     const struct llama *model = session->model;
     enum status result = model->kernels->synchronize(model->context);
     if (result == STATUS_OK)
-        session->in_flight = false;
+        session->prompt_in_flight = session->step_in_flight = false;
     return result;
+}
+
+/* Before the staging is written: what a step that failed has left in the queue may still use it. */
+static enum status begin_step(struct llama_session *session)
+{
+    enum status result = session->step_in_flight ? wait_for_device(session) : STATUS_OK;
+    session->step_in_flight = true;
+    return result;
+}
+
+static enum status copy_out(struct llama_session *session, void *device, const void *staging, int64_t bytes)
+{
+    const struct llama *model = session->model;
+    return model->kernels->copy_to_device(model->context, QUEUE_COMPUTE, device, staging, (size_t)bytes);
 }
 
 /* Whether the device's table begins with these ids for these rows. */
@@ -108,11 +101,9 @@ static bool device_has_ids(const struct llama_session *session, const int64_t *r
 /* The tables of a step; `ids` NULL: the device needs none. */
 static enum status send_tables(struct llama_session *session, const struct llama_draw *draw, const int32_t *ids)
 {
-    enum status result = STATUS_OK;
     struct session_tables *telling = &session->telling;
     bool fresh = ids && !device_has_ids(session, draw->rows, ids, draw->count);
     session->drawn_count = 0;
-    TRY(free_staging(session));
     for (int64_t i = 0; i < draw->count; i++) {
         telling->rows[i] = (int32_t)draw->rows[i];
         telling->positions[i] = (int32_t)session->lengths[draw->rows[i]];
@@ -122,9 +113,7 @@ static enum status send_tables(struct llama_session *session, const struct llama
         if (fresh)
             telling->ids[i] = ids[i];
     }
-    TRY(send_staged(session, session->told.uniforms, session->staging, session_tables_bytes(session->rows, fresh)));
-fail:
-    return result;
+    return copy_out(session, session->told.uniforms, session->staging, session_tables_bytes(session->rows, fresh));
 }
 
 /* Brings the drawn ids and remembers that the device has them. */
@@ -161,6 +150,7 @@ enum status llama_session_prefill(struct llama_session *session, int64_t row, co
                                   float *logits)
 {
     enum status result = STATUS_OK;
+    const struct llama *model = session->model;
     const int64_t size = sizeof *ids;
     void *prompt = session_at(session, session->places.prompt);
     TRY(check_row(session, row));
@@ -168,9 +158,13 @@ enum status llama_session_prefill(struct llama_session *session, int64_t row, co
         FAIL(STATUS_INTERNAL, "a prompt of %" PRId64 " tokens", count);
     TRY(check_room(session, row, count));
     TRY(check_ids(session, ids, count));
-    TRY(free_staging(session));
+    TRY(begin_step(session));
+    if (session->prompt_in_flight)
+        TRY(model->kernels->event_wait(model->context, session->sent));
+    session->prompt_in_flight = true;
     memcpy(session->prompt, ids, (size_t)(count * size));
-    TRY(send_staged(session, prompt, session->prompt, count * size));
+    TRY(copy_out(session, prompt, session->prompt, count * size));
+    TRY(model->kernels->event_record(model->context, QUEUE_COMPUTE, session->sent));
     session->prompt_end = -1;
     for (int64_t done = 0, tokens; done < count; done += tokens) {
         tokens = count - done < session->block ? count - done : session->block;
@@ -186,6 +180,7 @@ enum status llama_session_prefill(struct llama_session *session, int64_t row, co
         TRY(wait_for_device(session));
     }
     session->lengths[row] += count;
+    session->step_in_flight = false; /* of the prompt there is a mark */
 fail:
     return result;
 }
@@ -195,10 +190,12 @@ static enum status decode(struct llama_session *session, const struct llama_draw
                           float *logits)
 {
     enum status result = STATUS_OK;
+    const struct llama *model = session->model;
     if (draw->count == 0)
         return STATUS_OK;
     TRY(check_ids(session, ids, draw->count));
     session->prompt_end = -1;
+    TRY(begin_step(session));
     TRY(send_tables(session, draw, ids));
     for (int64_t done = 0, tokens; done < draw->count; done += tokens) {
         tokens = group_rows(draw->count, done);
@@ -208,7 +205,7 @@ static enum status decode(struct llama_session *session, const struct llama_draw
                                                              .first = done}));
         TRY(session_make_logits(session, 0, tokens));
         if (logits)
-            TRY(bring_logits(session, tokens, logits + done * session->model->config.vocabulary_size));
+            TRY(bring_logits(session, tokens, logits + done * model->config.vocabulary_size));
         else
             TRY(session_sample(session, done, tokens, draw));
     }
@@ -249,6 +246,7 @@ enum status llama_session_draw_first(struct llama_session *session, const struct
     TRY(check_draw(session, draw, 0));
     if (draw->count == 0)
         return STATUS_OK;
+    TRY(begin_step(session));
     TRY(send_tables(session, draw, NULL));
     TRY(session_make_logits(session, session->prompt_end, 1));
     for (int64_t i = 1; i < copies; i++)

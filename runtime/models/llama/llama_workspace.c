@@ -223,7 +223,7 @@ void llama_workspace_destroy(struct llama_workspace *workspace)
     if (!workspace)
         return;
     const struct llama *model = workspace->model;
-    if (workspace->staged)
+    if (workspace->in_flight)
         (void)model->kernels->event_wait(model->context, workspace->staged);
     model->kernels->release(model->context, workspace->memory);
     model->kernels->release_host(model->context, workspace->positions);
