@@ -180,7 +180,8 @@ static void start_and_save(struct comm *comm, void *unused)
     assert_ok(trainer_create(&bench.setup, false, &trainer));
     assert_true(lap(comm, "start") <= limit);
     assert_ok(trainer_save(trainer, run));
-    assert_true(lap(comm, "save") <= limit / 2); /* rank 0 alone writes the weights: a copy of these in bf16 is small */
+    /* The pieces are smaller, and rank 0 alone writes the weights: one copy of these is 69 MiB in bf16. */
+    assert_true(lap(comm, "save") <= RANKS * 12 * (int64_t)MIB);
     trainer_destroy(trainer);
     training_bench_close(&bench);
 }
