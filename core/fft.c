@@ -13,7 +13,7 @@
 
 struct fft {
     int64_t length;
-    double *twiddle; /* of one pass after the other: cos, sin of 1, 2 and 3 times the angle, six arrays per pass */
+    double *twiddle; /* of all passes in turn: cos, sin of 1, 2 and 3 times the angle, six arrays per pass */
     double *split;   /* cos, sin of 2 pi k / length, k <= length / 4: two arrays */
 };
 

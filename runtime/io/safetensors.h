@@ -40,13 +40,13 @@ const struct tensor_info *safetensors_folder_info(const struct safetensors_folde
 const struct tensor_info *safetensors_folder_find(const struct safetensors_folder *folder, const char *name,
                                                   const void **data);
 
-/* Writes the tensors (any order of names; they are stored one after the other in the order given, from a multiple of 8
- * bytes on) with metadata pairs key, value, key, value... (`metadata_count` pairs) into an open output file.
+/* Writes the tensors (any order of names; they are stored one after the other in the order given, starting at a
+ * multiple of 8 bytes) with metadata pairs key, value, key, value... (`metadata_count` pairs) into an open output file.
  * `data[i]` is info[i].bytes long. */
 enum status safetensors_write(struct output_file *file, const struct tensor_info *info, const void *const *data,
                               int64_t count, const char *const *metadata, int64_t metadata_count);
 
-/* Bytes of the file that safetensors_write would write: to ask for the space first. */
+/* Bytes of the file that safetensors_write would write, for reserving the space first. */
 enum status safetensors_file_bytes(const struct tensor_info *info, int64_t count, const char *const *metadata,
                                    int64_t metadata_count, int64_t *bytes);
 
