@@ -1,5 +1,5 @@
 /* Arguments are parsed by a table of each program's options rather than by getopt: the order of options matters (the
- * pieces of a prompt), key=value stands among them, --help is made from the same table, and an unknown option is
+ * pieces of a prompt), key=value may stand between them, --help is made from the same table, and an unknown option is
  * answered with the nearest one. Standard output is flushed and checked here, since losing results on a full disk is a
  * failure. */
 #include "programs/common/program.h"

@@ -1,5 +1,5 @@
 /* Does resynthesised speech have the same units? The tokenizer is fitted on some of the real recordings of Debian's
- * asterisk-core-sounds-en-g722 and judged on others: encode, vocode, encode again, compare frame by frame. */
+ * asterisk-core-sounds-en-g722 and evaluated on others: encode, vocode, encode again, compare frame by frame. */
 #include "io/audio/audio.h"
 #include "package/speech_folder.h"
 #include "speech/embedded/fit.h"

@@ -1,6 +1,6 @@
 /* The embedded default for style units: one per second, k-means over seven plain statistics of prosody. Second s covers
- * the units 25 s .. 25 s + 24 (the last second what is left) and the samples, spectra and F0 frames that these stand
- * for:
+ * the units 25 s .. 25 s + 24 (in the last second, what is left) and the samples, spectra and F0 frames that these
+ * stand for:
  *
  *   0, 1  mean and population deviation of ln F0 over voiced frames with a pitch; where there are none, the
  *         values are missing (NAN) and count as the average, 0, after normalisation
