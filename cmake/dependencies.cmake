@@ -5,7 +5,7 @@ pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto)
 pkg_check_modules(OPENBLAS REQUIRED IMPORTED_TARGET openblas)
 pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
-# "hdf5" may be the OpenMPI flavour where both are installed.
+# "hdf5" may be the OpenMPI variant where both are installed.
 pkg_check_modules(HDF5 REQUIRED IMPORTED_TARGET hdf5-serial)
 if(SPIRITLM_PREPARE)
   pkg_check_modules(SNDFILE REQUIRED IMPORTED_TARGET sndfile)
@@ -33,7 +33,7 @@ if(SPIRITLM_PREPARE)
 endif()
 
 set(SPIRITLM_ONEDNN_TARGET "")
-# Debian's own dnnl-config.cmake wants OpenCL's headers, which the CPU does not need: look for the files themselves.
+# Debian's own dnnl-config.cmake requires OpenCL's headers, which the CPU does not need: look for the files themselves.
 if(SPIRITLM_ONEDNN)
   find_library(DNNL_LIBRARY dnnl)
   find_path(DNNL_INCLUDE oneapi/dnnl/dnnl_version.h)

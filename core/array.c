@@ -1,10 +1,11 @@
-/* One checked way to enlarge an array. The arithmetic of sizes is where such code goes wrong, so it is done here alone. */
+/* One checked way to enlarge an array. Such code goes wrong in the arithmetic of sizes, so that is done in this one
+ * place. */
 #include "core/array.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { FEWEST = 4 }; /* few: an array that is asked for too little room shows it in a small test already */
+enum { FEWEST = 4 }; /* few, so that even a small test shows when too little room was asked for */
 
 enum status array_grow_sized(void *array, int64_t *capacity, int64_t needed, size_t element_size, const char *what)
 {
@@ -16,7 +17,7 @@ enum status array_grow_sized(void *array, int64_t *capacity, int64_t needed, siz
         larger = needed;
     if (larger < FEWEST)
         larger = FEWEST;
-    /* Copied, not cast: a pointer to any type may not be read as a void *. */
+    /* Copied, not cast: C does not allow a pointer to another type to be read as a void *. */
     void *present = NULL, *grown = NULL;
     memcpy(&present, array, sizeof present);
     if (needed > 0 && !__builtin_mul_overflow(larger, element_size, &bytes) && bytes <= PTRDIFF_MAX)

@@ -1,6 +1,6 @@
 /* Conversions between element types. A float holds every value of bf16 and f16 exactly, so reading these loses nothing,
- * and only f64 is rounded. f16 is taken apart by arithmetic rather than by the processor's instruction: it occurs in
- * files of weights alone, which are read once. */
+ * and only f64 is rounded. f16 is taken apart by arithmetic rather than by the processor's instruction: it occurs only
+ * in weight files, which are read once. */
 #include "core/dtype.h"
 
 #include <assert.h>

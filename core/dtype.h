@@ -8,7 +8,7 @@
 
 enum dtype { DTYPE_F32, DTYPE_BF16, DTYPE_F16, DTYPE_F64, DTYPE_I32, DTYPE_I64, DTYPE_U8, DTYPE_U16, DTYPE_COUNT };
 
-/* Bytes an element. Inline: addresses are computed with it in the innermost loops. */
+/* Bytes per element. Inline: addresses are computed with it in the innermost loops. */
 static inline size_t dtype_size(enum dtype type)
 {
     switch (type) {
@@ -29,7 +29,7 @@ static inline size_t dtype_size(enum dtype type)
     return 1;
 }
 
-const char *dtype_name(enum dtype type); /* "f32", "bf16": as the configuration writes it */
+const char *dtype_name(enum dtype type); /* "f32", "bf16": as in the configuration */
 
 typedef uint16_t bf16;
 

@@ -1,5 +1,5 @@
-/* Levenshtein's distance by dynamic programming over one row: row[j] is the distance between the bytes of a read so far
- * and the first j bytes of b. Names of options and keys are short, so the row lies on the stack. */
+/* The Levenshtein distance by dynamic programming over one row: row[j] is the distance between the bytes of a read so
+ * far and the first j bytes of b. Names of options and keys are short, so the row lies on the stack. */
 #include "core/edit_distance.h"
 
 #include <string.h>

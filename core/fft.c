@@ -1,8 +1,8 @@
 /* Real transforms by complex ones. A real transform of n samples is a complex one of n / 2 (even samples real, odd ones
- * imaginary) and one pass that takes the two apart. The complex one is Stockham's, radix 4 with a last radix 2 where
- * the length asks for it: it goes from one buffer to the other, so that no bits are reversed, and keeps real and
- * imaginary parts apart, so that neighbours fill vectors. Sines and cosines are taken of angles of at most an eighth of
- * a turn, where both are accurate to the last bit or so, once for each length. */
+ * imaginary) and one pass that takes the two apart. The complex one is Stockham's, radix 4 with a last pass of radix 2
+ * where the length needs it: it goes from one buffer to the other, so that no bit reversal is needed, and keeps real
+ * and imaginary parts apart, so that neighbouring numbers fill vector registers. Sines and cosines are computed once
+ * per length, from angles of at most an eighth of a turn, where both are accurate to about the last bit. */
 #include "core/fft.h"
 
 #include "core/double4.h"
@@ -13,8 +13,8 @@
 
 struct fft {
     int64_t length;
-    double *twiddle; /* of the passes one after the other: cos, sin of 1, 2 and 3 times the angle, six runs a pass */
-    double *split;   /* cos, sin of 2 pi k / length, k <= length / 4: two runs */
+    double *twiddle; /* of all passes in turn: cos, sin of 1, 2 and 3 times the angle, six arrays per pass */
+    double *split;   /* cos, sin of 2 pi k / length, k <= length / 4: two arrays */
 };
 
 /* cos and sin of 2 pi k / n, 0 <= k < n, from an angle of at most an eighth of a turn. */
@@ -64,7 +64,8 @@ void fft_destroy(struct fft *fft)
     free(fft);
 }
 
-/* The first pass: neighbours have their own twiddle factors, and their results go into every fourth place. */
+/* The first pass: neighbours have their own twiddle factors, and each of their four results goes into every fourth
+ * place. */
 static void first_pass(int64_t quarter, const double *restrict w, const double *restrict xr, const double *restrict xi,
                        double *restrict yr, double *restrict yi)
 {
@@ -164,7 +165,7 @@ void fft_real(const struct fft *fft, const double *input, double complex *output
     }
     const double *zr = transform(fft, half, data, data + 2 * half, false), *zi = zr + half;
     const double *cosine = fft->split, *sine = fft->split + kept;
-    double *out = (double *)output; /* a complex number is its two parts, in C11 too */
+    double *out = (double *)output; /* C11 stores a complex number as its two parts */
     output[0] = zr[0] + zi[0];
     output[half] = zr[0] - zi[0];
     /* X(k) = E(k) + exp(-2 pi i k / n) O(k), where E, O are the transforms of the even and odd samples: the parts of Z

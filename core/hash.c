@@ -86,7 +86,7 @@ uint32_t crc32c(uint32_t crc, const void *data, size_t size)
     return ~(uint32_t)value;
 }
 #else
-/* The reflected polynomial, one table lookup a byte. */
+/* The reflected polynomial, one table lookup per byte. */
 static uint32_t crc_table[256];
 
 __attribute__((constructor)) static void fill_crc_table(void)

@@ -1,5 +1,5 @@
-/* Lines on standard error: "warning: ..." and plain information. The level comes from SPIRITLM_LOG
- * (quiet, info, debug; info unless set). Standard output is for results alone. Thread-safe, one write a line. */
+/* Lines on standard error: "warning: ..." and plain information. The level comes from SPIRITLM_LOG (quiet, info, debug;
+ * default info). Standard output is for results alone. Thread-safe, one write per line. */
 #ifndef SPIRITLM_CORE_LOG_H
 #define SPIRITLM_CORE_LOG_H
 
@@ -17,7 +17,7 @@ struct progress {
     const char *what; /* "aligning", "step" */
     const char *unit; /* "clips", "steps" */
     int64_t total;    /* 0 when unknown */
-    int64_t first;    /* done before this start; set it after progress_start when work goes on */
+    int64_t first;    /* units done earlier; set it after progress_start when work is continued */
     double started, last_shown;
     int64_t shown_at;
     bool terminal;

@@ -1,5 +1,5 @@
-/* A list of what memory is for, made from shapes before anything is allocated, and the arenas that are then laid out
- * by it: one allocation a category, every entry at a multiple of 256 bytes. */
+/* A list of what memory is needed for, made from shapes before anything is allocated, and the layout of the arenas that
+ * hold it: one allocation per category, every entry at a multiple of 256 bytes. */
 #ifndef SPIRITLM_CORE_MEMORY_PLAN_H
 #define SPIRITLM_CORE_MEMORY_PLAN_H
 
@@ -13,7 +13,7 @@ enum { MEMORY_ALIGNMENT = 256 };
 struct memory_entry {
     char name[48];
     int64_t offset; /* bytes from the category's start, a multiple of MEMORY_ALIGNMENT */
-    int64_t bytes;  /* as asked for */
+    int64_t bytes;  /* as requested */
 };
 
 /* One category ("parameters", "gradients", "activations"). Zero-initialise with the name set; free with
@@ -29,7 +29,7 @@ struct memory_plan {
 int64_t memory_plan_add(struct memory_plan *plan, int64_t bytes, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* A line a category: its name, bytes in MiB, number of entries, and its three largest entries. */
+/* One line per category: its name, bytes in MiB, number of entries, and its three largest entries. */
 void memory_plan_print(const struct memory_plan *plan, FILE *file);
 void memory_plan_free(struct memory_plan *plan);
 

@@ -84,7 +84,7 @@ double rng_uniform(struct rng *rng)
 
 uint64_t rng_below(struct rng *rng, uint64_t bound)
 {
-    uint64_t reject = (0 - bound) % bound; /* 2^64 mod bound: the values below it would be one too many */
+    uint64_t reject = (0 - bound) % bound; /* 2^64 mod bound: values below it would favour some results */
     uint64_t value;
     do
         value = rng_u64(rng);

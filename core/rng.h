@@ -10,11 +10,11 @@ struct rng {
     uint32_t key[2];
     uint32_t counter[4]; /* [0..1] counts blocks, [2..3] name the stream */
     uint32_t block[4];   /* the block in use */
-    uint32_t used;       /* words of it already given out, 0..4; 4 = none left */
+    uint32_t used;       /* words of the block already handed out, 0..4; 4 = none left */
 };
 
-/* What a stream is for: the first number of its name, so that two uses never share numbers. A value decides the
- * numbers: it never changes, and none is given out twice (7 had an owner once). */
+/* What a stream is for: the first number of its name, so that two uses never share numbers. The numbers depend on the
+ * value, so it never changes, and none is reused (7 belonged to a purpose that is gone). */
 enum rng_purpose {
     RNG_TEST = 1,
     RNG_INITIALIZE = 2,

@@ -8,7 +8,7 @@
 
 static _Thread_local char text[1024];
 
-/* The arguments of a caller's status_set may look at errno after this. */
+/* Leaves errno alone: a caller's status_set may compute its code from errno after this. */
 static void format_text(const char *format, va_list arguments, const char *after)
 {
     int error = errno;

@@ -11,9 +11,9 @@ enum status {
     STATUS_UNMET = 1,        /* a check that was asked for does not hold */
     STATUS_USAGE = 2,        /* a wrong option, configuration key or value; a file that the user named is missing */
     STATUS_CORRUPT = 65,     /* an input file is damaged or not what it should be; the text names it */
-    STATUS_INTERNAL = 70,    /* a broken promise inside the program, or out of memory */
+    STATUS_INTERNAL = 70,    /* a broken invariant inside the program, or out of memory */
     STATUS_IO = 74,          /* a read or write failed, no permission, disk full */
-    STATUS_REQUEUE = 75,     /* stopped by a signal, state saved: start me again */
+    STATUS_REQUEUE = 75,     /* stopped by a signal with the state saved: to be started again */
     STATUS_HANG = 76,        /* a rank no longer makes progress */
     STATUS_NO_PROGRESS = 77, /* three restarts in a row without a new checkpoint */
 };
@@ -31,7 +31,7 @@ enum status {
  *   enum status status_prefix(enum status code, const char *format, ...); */
 #define status_prefix(code, ...) status_value((code), status_record_prefix(__VA_ARGS__))
 
-/* What the three are made of: they set the text, leave errno alone and return 0. */
+/* The functions behind the three macros: they set the text, leave errno alone and return 0. */
 int status_record(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int status_record_errno(int error_number, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int status_record_prefix(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -44,8 +44,8 @@ static inline enum status status_value(enum status code, int recorded)
 /* This thread's text; "" when nothing was set. Valid until the next status_set of the thread. */
 const char *status_text(void);
 
-/* For functions with one exit path: they declare `enum status result = STATUS_OK;` and a label `fail:` (which success
- * reaches too, or which success returns before) that frees. */
+/* For functions with one exit path: they declare `enum status result = STATUS_OK;` and a label `fail:` that frees
+ * (success reaches it too, unless the function returns before it). */
 #define TRY(call)                                                                                                      \
     do {                                                                                                               \
         if ((result = (call)) != STATUS_OK)                                                                            \

@@ -1,4 +1,4 @@
-/* Workers wait for a call, take task numbers from one atomic counter until none is left, and say that they are done;
+/* Workers wait for a call, take task numbers from one atomic counter until none is left, and report that they are done;
  * the calling thread works with them as worker 0. Which thread runs which task is a race on purpose: tasks are cut so
  * that their results do not depend on it, and whoever is free takes the next one. */
 #include "core/thread_pool.h"
@@ -41,8 +41,8 @@ static void run_tasks(struct thread_pool *pool, int worker)
     }
 }
 
-/* Operations follow each other within microseconds, and to sleep and be woken takes longer than many of them: who waits
- * looks for some 20 us before it sleeps. */
+/* Operations follow each other within microseconds, and sleeping and being woken takes longer than many of them, so a
+ * waiting thread polls for about 20 us before it sleeps. */
 enum { LOOKS = 500 };
 
 static void pause_between_looks(void)
@@ -52,7 +52,7 @@ static void pause_between_looks(void)
 #endif
 }
 
-/* The call after `seen`, or, when the pool stops, `seen` again. */
+/* The number of the call after `seen` or, when the pool stops, `seen` itself. */
 static uint64_t await_call(struct thread_pool *pool, uint64_t seen)
 {
     for (int look = 0; look < LOOKS; look++) {
@@ -76,7 +76,7 @@ static void *worker_main(void *pointer)
     for (uint64_t seen = 0, next; (next = await_call(pool, seen)) != seen; seen = next) {
         run_tasks(pool, worker->index);
         if (atomic_fetch_sub(&pool->busy, 1) == 1) {
-            pthread_mutex_lock(&pool->lock); /* the caller is either before its look at `busy` or asleep */
+            pthread_mutex_lock(&pool->lock); /* the caller either has not read `busy` yet or is asleep */
             pthread_cond_signal(&pool->work_done);
             pthread_mutex_unlock(&pool->lock);
         }
@@ -105,7 +105,7 @@ int thread_pool_default_threads(void)
     if (wanted > 0 && wanted <= 1024 && *end == 0)
         return (int)wanted;
     if (text && (*text == 0 || *end != 0 || wanted != 0))
-        log_warning("SPIRITLM_THREADS is \"%s\", not a number from 1 to 1024: all processors are taken", text);
+        log_warning("SPIRITLM_THREADS: expected a number from 1 to 1024, found \"%s\"; using all processors", text);
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
         return CPU_COUNT(&set);

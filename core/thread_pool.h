@@ -13,12 +13,12 @@ struct thread_pool;
  * call thread_pool_run on the same pool. */
 typedef void (*thread_pool_task)(void *argument, int64_t task, int worker);
 
-/* `threads` <= 0 takes SPIRITLM_THREADS, else the number of processors this process may use. The caller's thread is
- * one of them. The pool must be destroyed by its creator. */
+/* `threads` <= 0 stands for SPIRITLM_THREADS, or else the number of processors this process may use. The caller's
+ * thread is one of them. The pool must be destroyed by its creator. */
 enum status thread_pool_create(int threads, struct thread_pool **pool);
 void thread_pool_destroy(struct thread_pool *pool); /* NULL is fine */
 
-/* What `threads` <= 0 takes. A SPIRITLM_THREADS that is no such number is warned of and passed over. */
+/* What `threads` <= 0 stands for. A SPIRITLM_THREADS that is not a number from 1 to 1024 is ignored with a warning. */
 int thread_pool_default_threads(void);
 
 int thread_pool_threads(const struct thread_pool *pool);

@@ -1,4 +1,5 @@
-/* Text of unknown origin, made safe to print and to put into JSON: files hold what a terminal might obey. */
+/* Text of unknown origin, made safe to print and to put into JSON: a file may contain control characters that a
+ * terminal would obey. */
 #include "core/utf8.h"
 
 #include <stdio.h>
@@ -7,7 +8,7 @@
 
 #define REPLACEMENT "\xEF\xBF\xBD" /* U+FFFD */
 
-/* C0, DEL and, of two bytes, C1: what a terminal might obey. */
+/* The control characters that a terminal might obey: C0, DEL and C1, which has two bytes. */
 static bool is_control(const unsigned char *character, size_t length)
 {
     return (length == 1 && (character[0] < 0x20 || character[0] == 0x7F)) ||

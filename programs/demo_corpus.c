@@ -8,9 +8,9 @@
 #include <stdlib.h>
 
 static const struct program_option options[] = {
-    {"--output", "DIR", "folder of the corpus; one that stands there and verifies is used again", false},
-    {"--synthetic-minutes", "N", "of flite's speech (default 40)", false},
-    {"--seed", "N", "of splits and choices (default 1)", false},
+    {"--output", "DIR", "folder of the corpus; an existing one that verifies is reused", false},
+    {"--synthetic-minutes", "N", "minutes of speech by flite (default 40)", false},
+    {"--seed", "N", "seed of splits and choices (default 1)", false},
 };
 
 static const struct program program = {
@@ -18,7 +18,7 @@ static const struct program program = {
     .usage = "--output DIR [--synthetic-minutes N] [--seed N]",
     .summary =
         "Makes the demo's corpus: recorded prompts and test sentences, passages of the Bible spoken by flite with "
-        "its word times, and texts, split so that no sentence lies on both sides.",
+        "its word times, and texts, split so that no sentence is on both sides.",
     .example = "demo_corpus --output out/demo/corpus",
     .options = options,
     .option_count = sizeof options / sizeof *options,
@@ -42,7 +42,7 @@ static enum status run(const struct program_arguments *arguments)
     double all = held_out + totals.real_minutes[0] + totals.synthetic_minutes[0];
     log_info("%s %s: %.1f minutes of real and %.1f of synthetic speech, %.1f %% held out; %lld words of text, %.1f %% "
              "held out",
-             folder, reused ? "verified and used again" : "made", totals.real_minutes[0] + totals.real_minutes[1],
+             folder, reused ? "verified and reused" : "made", totals.real_minutes[0] + totals.real_minutes[1],
              totals.synthetic_minutes[0] + totals.synthetic_minutes[1], 100 * held_out / all,
              (long long)(totals.words[0] + totals.words[1]),
              100 * (double)totals.words[1] / (double)(totals.words[0] + totals.words[1]));

@@ -21,10 +21,10 @@ static const struct program_option options[] = {
 static const struct program program = {
     .name = "evaluate",
     .usage = "--config FILE TASK [ARGUMENT ...] [--model M] [--out DIR] [--require] [key=value ...]",
-    .summary = "Tasks: `pairs FILE.jsonl` (which of two continuations is likelier), `learning` (held-out nats a token "
-               "against a Kneser-Ney bigram, with the units shuffled too; leaves pairs_shuffled.jsonl for `pairs`), "
-               "`generation` (the bigram's nats a unit of 20 "
-               "generated samples beside held-out speech).",
+    .summary =
+        "Tasks: `pairs FILE.jsonl` (which of two continuations is likelier), `learning` (held-out nats per token "
+        "against a Kneser-Ney bigram, with the units shuffled too; leaves pairs_shuffled.jsonl for `pairs`), "
+        "`generation` (the bigram's nats per unit of 20 generated samples beside held-out speech).",
     .example = "evaluate --config configs/demo.yaml learning",
     .options = options,
     .option_count = sizeof options / sizeof *options,
@@ -105,8 +105,8 @@ fail:
 
 static const struct choice {
     const char *name;
-    enum status (*of_file)(const struct task *task, const char *path); /* it takes a file, else NULL */
-    data_task *of_data;                                                /* it takes the configured datasets */
+    enum status (*of_file)(const struct task *task, const char *path); /* for a task that takes a file, else NULL */
+    data_task *of_data;                                                /* for one that takes the configured datasets */
 } choices[] = {{"pairs", task_pairs, NULL}, {"learning", NULL, task_learning}, {"generation", NULL, task_generation}};
 
 static const struct choice *find_choice(const char *name)
@@ -166,12 +166,12 @@ static enum status run(const struct program_arguments *arguments)
     const char *name = plain_argument(arguments, 0);
     const struct choice *choice = find_choice(name);
     if (!choice)
-        FAIL(STATUS_USAGE, "the task is pairs, learning or generation, not \"%s\"", name ? name : "");
+        FAIL(STATUS_USAGE, "expected a task (pairs, learning or generation), found \"%s\"", name ? name : "");
     const char *file = plain_argument(arguments, 1), *surplus = plain_argument(arguments, choice->of_file ? 2 : 1);
     if (choice->of_file && !file)
-        FAIL(STATUS_USAGE, "%s needs a file of JSON lines", name);
+        FAIL(STATUS_USAGE, "%s needs a JSON Lines file", name);
     if (surplus)
-        FAIL(STATUS_USAGE, "%s does not know what to do with \"%s\"", name, surplus);
+        FAIL(STATUS_USAGE, "%s: unexpected argument \"%s\"", name, surplus);
     TRY(settings_load(arguments, SETTINGS_DATA, &evaluation->settings));
     TRY(set_out(arguments, evaluation));
     const char *model_name = program_value(arguments, "--model", evaluation->settings.train.run);

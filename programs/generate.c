@@ -16,24 +16,24 @@
 static const struct program_option options[] = {
     {"--model", "RUN_OR_CHECKPOINT", "a run's folder (its newest checkpoint) or a checkpoint", false},
     {"--text", "TEXT", "a piece of the prompt", true},
-    {"--speech", "FILE", "a piece of the prompt: a sound file of any rate", true},
+    {"--speech", "FILE", "a piece of the prompt: a sound file of any sample rate", true},
     {"--units", "STRING", "a piece of the prompt: units such as [St3][Pi9][Hu12]", true},
     {"--output", "text|speech|any", "what to continue in (default any)", false},
-    {"--out", "DIR", "folder for the wav files and samples.json (default: only what is printed)", false},
-    {"--samples", "N", "continuations (default 1)", false},
-    {"--max-new-tokens", "N", "longest continuation (default 200)", false},
-    {"--temperature", "X", "0 is greedy (default 0.9)", false},
-    {"--top-k", "N", "0 is all (default 50)", false},
-    {"--top-p", "X", "1 is all (default 0.95)", false},
-    {"--seed", "N", "of the sampling (default 1)", false},
+    {"--out", "DIR", "folder for the wav files and samples.json (default: none, print only)", false},
+    {"--samples", "N", "number of continuations (default 1)", false},
+    {"--max-new-tokens", "N", "longest continuation, in tokens (default 200)", false},
+    {"--temperature", "X", "0 means greedy (default 0.9)", false},
+    {"--top-k", "N", "0 means all (default 50)", false},
+    {"--top-p", "X", "1 means all (default 0.95)", false},
+    {"--seed", "N", "seed of the sampling (default 1)", false},
 };
 
 static const struct program program = {
     .name = "generate",
     .usage =
         "--model RUN_OR_CHECKPOINT [--text T] [--speech FILE] [--units S] ... --output text|speech|any [--out DIR]",
-    .summary = "Continues a prompt of text and speech pieces, taken in the order given, in text, speech or what the "
-               "model chooses.",
+    .summary = "Continues a prompt of text and speech pieces, taken in the order given, in text, in speech or in what "
+               "the model chooses.",
     .example = "generate --model out/demo/run --text \"the king said\" --output speech --out out/samples",
     .options = options,
     .option_count = sizeof options / sizeof *options,
@@ -49,7 +49,7 @@ static enum status read_number(const struct program_arguments *arguments, const 
         return STATUS_OK;
     *value = strtod(text, &end);
     if (end == text || *end)
-        return status_set(STATUS_USAGE, "%s needs a number, not \"%s\"", option, text);
+        return status_set(STATUS_USAGE, "%s: expected a number, found \"%s\"", option, text);
     return STATUS_OK;
 }
 
@@ -63,7 +63,7 @@ static enum status read_options(const struct program_arguments *arguments, struc
     while (mode < 3 && strcmp(outputs[mode], output) != 0)
         mode++;
     if (mode == 3)
-        FAIL(STATUS_USAGE, "--output is text, speech or any, not \"%s\"", output);
+        FAIL(STATUS_USAGE, "--output: expected text, speech or any, found \"%s\"", output);
     generation->output = (enum output_modality)mode;
     TRY(program_integer(arguments, "--samples", 1, 4096, 1, &generation->samples));
     TRY(program_integer(arguments, "--max-new-tokens", 1, 1 << 20, 200, &generation->max_new_tokens));

@@ -1,4 +1,4 @@
-/* import: what other tools leave beside audio becomes a manifest for prepare (docs/prepare.md). */
+/* import: makes a manifest for prepare from what other tools leave beside audio (docs/prepare.md). */
 #include "data/prepare/import/import.h"
 
 #include "programs/common/program.h"
@@ -8,11 +8,11 @@
 
 static const struct program_option options[] = {
     {"--output", "FILE.jsonl", "the manifest to write", false},
-    {"--audio", "FOLDER", "where the audio of CTM, TextGrid or whisper files lies; beside them unless given", false},
-    {"--tier", "NAME", "TextGrid: the tier of words; \"words\", or the only interval tier, unless given", false},
+    {"--audio", "FOLDER", "folder of the audio of CTM, TextGrid or whisper files (default: beside them)", false},
+    {"--tier", "NAME", "TextGrid: the tier of words (default: \"words\", or the only interval tier)", false},
     {"--speaker", "NAME", "the speaker of all rows", false},
     {"--speaker-folders", NULL, "folder: the first folder below SOURCE names the speaker", false},
-    {"--lowercase", NULL, "texts in lower case (ASCII)", false},
+    {"--lowercase", NULL, "convert texts to lower case (ASCII)", false},
 };
 
 static const struct program program = {
@@ -37,22 +37,22 @@ static enum status parse_kind(const char *text, enum import_kind *kind)
             *kind = (enum import_kind)i;
             return STATUS_OK;
         }
-    return status_set(STATUS_USAGE, "%s: needed is folder, librispeech, ctm, textgrid or whisper", text);
+    return status_set(STATUS_USAGE, "KIND: expected folder, librispeech, ctm, textgrid or whisper, found \"%s\"", text);
 }
 
-/* An option that would change nothing is a misunderstanding. */
+/* An option that would have no effect is refused as a misunderstanding. */
 static enum status check_options(const struct import_options *import)
 {
     bool apart = import->kind != IMPORT_FOLDER && import->kind != IMPORT_LIBRISPEECH;
     if (import->tier && import->kind != IMPORT_TEXTGRID)
-        return status_set(STATUS_USAGE, "--tier is for the kind textgrid");
+        return status_set(STATUS_USAGE, "--tier is only for the kind textgrid");
     if (import->audio && !apart)
-        return status_set(STATUS_USAGE, "--audio is for ctm, textgrid and whisper: the audio of %s lies in SOURCE",
+        return status_set(STATUS_USAGE, "--audio is only for ctm, textgrid and whisper: the audio of %s lies in SOURCE",
                           import_kind_name(import->kind));
     if (import->speaker_folders && import->kind != IMPORT_FOLDER)
-        return status_set(STATUS_USAGE, "--speaker-folders is for the kind folder");
+        return status_set(STATUS_USAGE, "--speaker-folders is only for the kind folder");
     if (import->speaker_folders && import->speaker)
-        return status_set(STATUS_USAGE, "--speaker and --speaker-folders: one at a time");
+        return status_set(STATUS_USAGE, "--speaker and --speaker-folders cannot be given together");
     return STATUS_OK;
 }
 
@@ -79,7 +79,7 @@ static enum status run(const struct program_arguments *arguments)
         .output = program_value(arguments, "--output", NULL),
     };
     if (count < 2 || !import.output)
-        FAIL(STATUS_USAGE, "needed are a kind, a source and --output (import --help)");
+        FAIL(STATUS_USAGE, "expected KIND, SOURCE and --output (import --help)");
     TRY(parse_kind(plain[0], &import.kind));
     TRY(check_options(&import));
     TRY(import_run(&import, &counts));
@@ -88,7 +88,7 @@ static enum status run(const struct program_arguments *arguments)
     if (counts.without_text)
         printf("; %lld have no text", (long long)counts.without_text);
     if (counts.without_audio)
-        printf("; %lld passed over, their audio is missing", (long long)counts.without_audio);
+        printf("; %lld skipped because their audio is missing", (long long)counts.without_audio);
     printf("\n");
 fail:
     return result;

@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 static const struct program_option options[] = {
-    {"--row", "N", "of a shard, dataset or manifest: print row N whole, counted from 0", false},
-    {"--get", "KEY.PATH", "of a JSON file: print the one value at KEY.PATH, for scripts", false},
+    {"--row", "N", "print row N of a shard, dataset or manifest in full, counted from 0", false},
+    {"--get", "KEY.PATH", "print the value at KEY.PATH of a JSON file, for scripts", false},
     {"--verify", NULL, "read everything: every shard of a dataset, every number of weights", false},
 };
 
@@ -29,7 +29,7 @@ static const struct program program = {
 
 typedef enum status (*inspector)(const char *path, const struct inspect_options *options);
 
-/* A folder is known by what lies in it. */
+/* A folder is recognised by what it contains. */
 static inspector folder_inspector(const char *folder)
 {
     static const struct {
@@ -54,7 +54,7 @@ static bool ends_with(const char *text, const char *end)
     return length >= tail && strcmp(text + length - tail, end) == 0;
 }
 
-/* A file by its first bytes, where these decide, else by its name. */
+/* A file is recognised by its first bytes where these decide, otherwise by its name. */
 static enum status file_inspector(const char *path, inspector *inspect)
 {
     unsigned char head[9] = {0};
@@ -68,7 +68,7 @@ static enum status file_inspector(const char *path, inspector *inspect)
     bool failed = ferror(file);
     fclose(file);
     if (failed)
-        return status_set(STATUS_IO, "%s: cannot be read", path);
+        return status_set(STATUS_IO, "%s: cannot read", path);
     if ((size >= 8 && memcmp(head, "\211HDF\r\n\032\n", 8) == 0) || ends_with(path, ".h5"))
         *inspect = inspect_shard;
     else if (ends_with(path, ".safetensors") || (size == 9 && head[8] == '{' && head[4] == 0 && head[7] == 0))
@@ -105,7 +105,7 @@ static enum status inspect_path(const char *path, const struct inspect_options *
     }
     if (inspect_options->row >= 0 && inspect != inspect_shard && inspect != inspect_dataset &&
         inspect != inspect_manifest)
-        return status_set(STATUS_USAGE, "%s: --row is for shards, datasets and manifests", path);
+        return status_set(STATUS_USAGE, "%s: --row is only for shards, datasets and manifests", path);
     return inspect(path, inspect_options);
 }
 
@@ -116,7 +116,7 @@ static enum status run(const struct program_arguments *arguments)
     int64_t paths = 0;
     const char *key = program_value(arguments, "--get", NULL);
     if (key && (inspect_options.verify || program_flag(arguments, "--row")))
-        FAIL(STATUS_USAGE, "--get stands alone: it prints one value of a JSON file");
+        FAIL(STATUS_USAGE, "--get cannot be combined with --row or --verify: it prints one value of a JSON file");
     TRY(program_integer(arguments, "--row", 0, INT64_MAX, -1, &inspect_options.row));
     for (int64_t i = 0; i < arguments->count; i++)
         if (!arguments->items[i].option) {
@@ -125,7 +125,7 @@ static enum status run(const struct program_arguments *arguments)
             paths++;
         }
     if (paths == 0)
-        FAIL(STATUS_USAGE, "no file is named (inspect --help)");
+        FAIL(STATUS_USAGE, "no file is given (inspect --help)");
 fail:
     return result;
 }

@@ -1,4 +1,4 @@
-/* prepare: audio, transcripts and texts into verified HDF5 shards (docs/prepare.md). */
+/* prepare: turns audio, transcripts and texts into verified HDF5 shards (docs/prepare.md). */
 #include "data/prepare/prepare.h"
 
 #include "programs/common/settings.h"
@@ -8,7 +8,7 @@
 #include <string.h>
 
 static const struct program_option options[] = {
-    {"--stage", "fit|shards|index|all", "what to do; all unless given", false},
+    {"--stage", "fit|shards|index|all", "what to do (default all)", false},
     {"--part", "I/N", "with --stage shards: make every Nth shard, counted from the Ith", false},
 };
 
@@ -18,7 +18,7 @@ static const struct program program = {
     .summary =
         "Turns each manifest NAME.jsonl of prepare.manifests into the dataset folder NAME below prepare.output:\n"
         "fits the speech tokenizer once, writes units, words and texts into shards, verifies and indexes them.\n"
-        "What stands there and is current is verified and kept.",
+        "Existing files that are up to date are verified and kept.",
     .example = "prepare --config configs/demo.yaml prepare.threads=2",
     .options = options,
     .option_count = sizeof options / sizeof *options,
@@ -36,7 +36,7 @@ static enum status parse_stage(const char *text, unsigned *stages)
             *stages = names[i].stages;
             return STATUS_OK;
         }
-    return status_set(STATUS_USAGE, "--stage %s: needed is fit, shards, index or all", text);
+    return status_set(STATUS_USAGE, "--stage: expected fit, shards, index or all, found \"%s\"", text);
 }
 
 static enum status parse_part(const char *text, struct prepare_options *prepare)
@@ -50,7 +50,7 @@ static enum status parse_part(const char *text, struct prepare_options *prepare)
             prepare->parts <= 1000000)
             return STATUS_OK;
     }
-    return status_set(STATUS_USAGE, "--part %s: needed is I/N with 1 <= I <= N, as in 2/3", text);
+    return status_set(STATUS_USAGE, "--part: expected I/N with 1 <= I <= N, such as 2/3, found \"%s\"", text);
 }
 
 static enum status run(const struct program_arguments *arguments)

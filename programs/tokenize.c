@@ -1,4 +1,4 @@
-/* tokenize: audio to units and a unit string, and back to audio (docs/tokenize.md). */
+/* tokenize: turns audio into units and a unit string, and back into audio (docs/tokenize.md). */
 #include "core/path.h"
 #include "core/thread_pool.h"
 #include "io/audio/audio.h"
@@ -13,20 +13,19 @@
 #include <strings.h>
 
 static const struct program_option options[] = {
-    {"--streams", "hubert|all",
-     "units of the unit string: hubert alone (Base) or pitch and style too; all unless given", false},
-    {"--speaker", "NAME", "takes this speaker's mean pitch from the fit instead of the utterance's own", false},
-    {"--channel", "N", "takes this channel instead of the mean of all", false},
-    {"--decode", NULL, "the reverse: arguments are unit strings, or - for lines of standard input", false},
+    {"--streams", "hubert|all", "units of the unit string: hubert alone (Base) or pitch and style too (default all)",
+     false},
+    {"--speaker", "NAME", "use this speaker's mean pitch from the fit instead of the utterance's own", false},
+    {"--channel", "N", "use this channel instead of the mean of all", false},
+    {"--decode", NULL, "do the reverse: the arguments are unit strings, or - for lines of standard input", false},
     {"--output", "FILE", "with --decode: the wav file; %d in it is replaced by 1, 2, ...", false},
 };
 
 static const struct program program = {
     .name = "tokenize",
     .usage = "--config FILE AUDIO ...\n       tokenize --config FILE --decode --output FILE.wav UNITS|-",
-    .summary =
-        "Prints a JSON line an audio file: id, seconds, the units of each stream and the unit string. The lines are a\n"
-        "manifest of ready units. With --decode a unit string, or such a line, becomes speech.",
+    .summary = "Prints one JSON line per audio file: id, seconds, the units of each stream and the unit string. The\n"
+               "lines are a manifest of ready units. With --decode a unit string, or such a line, becomes speech.",
     .example = "tokenize --config configs/demo.yaml hello.wav | tokenize --config configs/demo.yaml --decode --output "
                "again.wav -",
     .options = options,
@@ -38,7 +37,7 @@ static const struct program program = {
 struct tools {
     struct settings settings;
     struct speech *speech;
-    struct vocabulary vocabulary; /* of units alone: the text part is nominal */
+    struct vocabulary vocabulary; /* only its units are used; its text part is a placeholder */
     struct thread_pool *pool;
 };
 
@@ -49,8 +48,8 @@ static enum status tools_open(const struct program_arguments *arguments, struct 
     TRY(settings_load(arguments, SETTINGS_TOKENIZER, &tools->settings));
     TRY(thread_pool_create((int)tools->settings.prepare.threads, &tools->pool));
     result = speech_folder_open(tools->settings.tokenizer.folder, &tools->speech);
-    if (result == STATUS_USAGE) /* nothing is there */
-        status_prefix(result, "tokenizer.folder (--config FILE names it, prepare --stage fit makes it)");
+    if (result == STATUS_USAGE) /* the folder does not exist */
+        status_prefix(result, "tokenizer.folder (--config FILE names it, prepare --stage fit creates it)");
     TRY(result);
     const struct speech_encoder *encoder = tools->speech->encoder;
     TRY(vocabulary_create(3, 1, 2, 0, encoder[STREAM_HUBERT].size, encoder[STREAM_PITCH].size,
@@ -115,7 +114,7 @@ static enum status encode_file(const struct tools *tools, const char *path, int 
         goto fail;
     }
     if (units.count[STREAM_HUBERT] == 0)
-        FAIL(STATUS_CORRUPT, "%s: %.3f s of audio are too short for a unit", path, (double)count / AUDIO_RATE);
+        FAIL(STATUS_CORRUPT, "%s: %.3f s of audio is too short for a unit", path, (double)count / AUDIO_RATE);
     rates = speech_rates(tools->speech);
     TRY(units_merge(&units, &rates, 0, -1, streams, &merged, &merged_count));
     TRY(merged_to_string(merged, merged_count, &string));
@@ -136,7 +135,7 @@ static enum status encode_all(const struct program_arguments *arguments, const s
     bool base = strcmp(streams, "hubert") == 0;
     int64_t channel, files = 0;
     if (!base && strcmp(streams, "all") != 0)
-        FAIL(STATUS_USAGE, "--streams %s: needed is hubert or all", streams);
+        FAIL(STATUS_USAGE, "--streams: expected hubert or all, found \"%s\"", streams);
     if (speaker && !speech_knows_speaker(tools->speech, speaker))
         FAIL(STATUS_USAGE, "--speaker %s: the tokenizer was not fitted on a speaker of this name", speaker);
     if (program_value(arguments, "--output", NULL))
@@ -149,17 +148,17 @@ static enum status encode_all(const struct program_arguments *arguments, const s
             files++;
         }
     if (files == 0)
-        FAIL(STATUS_USAGE, "no audio file is named (tokenize --help)");
+        FAIL(STATUS_USAGE, "no audio file is given (tokenize --help)");
 fail:
     return result;
 }
 
 /* ---- units to audio ---- */
 
-/* What is to be said. */
+/* What is to be synthesised. */
 struct sentence {
     struct spoken_unit *units;
-    int32_t *durations; /* NULL: as long as the vocoder finds right */
+    int32_t *durations; /* NULL: the vocoder chooses */
     int64_t count;
 };
 
@@ -211,7 +210,7 @@ static enum status decode(const struct tools *tools, const char *text, const cha
     TRY(text[strspn(text, " \t")] == '{' ? sentence_from_json(tools, text, &sentence)
                                          : sentence_from_string(tools, text, &sentence));
     if (sentence.count == 0)
-        FAIL(STATUS_USAGE, "the unit string has no [Hu...]: there is nothing to say");
+        FAIL(STATUS_USAGE, "the unit string has no [Hu...], so there is nothing to synthesise");
     TRY(speech_synthesise(tools->speech, sentence.units, sentence.durations, sentence.count, tools->pool, &samples,
                           &count));
     TRY(wav_write(path, samples, count));
@@ -223,14 +222,15 @@ fail:
     return result;
 }
 
-/* A name that will not do is refused before the first file is written. */
+/* An unusable name is refused before the first file is written. */
 static enum status check_output(const char *pattern, int64_t strings)
 {
     size_t length = strlen(pattern);
     if (length < 5 || strcasecmp(pattern + length - 4, ".wav") != 0)
-        return status_set(STATUS_USAGE, "--output %s: what is written is a .wav file", pattern);
+        return status_set(STATUS_USAGE, "--output: expected the name of a .wav file, found \"%s\"", pattern);
     if (strings > 1 && !strstr(pattern, "%d"))
-        return status_set(STATUS_USAGE, "--output %s: several unit strings need a %%d in the name", pattern);
+        return status_set(STATUS_USAGE, "--output: expected %%d in the name for several unit strings, found \"%s\"",
+                          pattern);
     return STATUS_OK;
 }
 
@@ -239,7 +239,8 @@ static enum status output_path(const char *pattern, int64_t number, char path[PA
 {
     const char *place = strstr(pattern, "%d");
     if (!place && number > 1)
-        return status_set(STATUS_USAGE, "--output %s: several unit strings need a %%d in the name", pattern);
+        return status_set(STATUS_USAGE, "--output: expected %%d in the name for several unit strings, found \"%s\"",
+                          pattern);
     return place ? path_format(path, "%.*s%lld%s", (int)(place - pattern), pattern, (long long)number, place + 2)
                  : path_format(path, "%s", pattern);
 }
@@ -251,7 +252,7 @@ static enum status decode_numbered(const struct tools *tools, const char *patter
     return result == STATUS_OK ? decode(tools, text, path) : result;
 }
 
-/* What is typed on the command line is the user's, not a damaged file's. */
+/* A mistake on the command line is the user's, not that of a damaged file. */
 static enum status decode_argument(const struct tools *tools, const char *pattern, const char *text, int64_t *number)
 {
     enum status result = decode_numbered(tools, pattern, text, number);
@@ -269,7 +270,7 @@ static enum status decode_input(const struct tools *tools, const char *pattern, 
             TRY(decode_numbered(tools, pattern, line, number));
     }
     if (ferror(stdin))
-        result = status_set_errno(STATUS_IO, errno, "standard input cannot be read");
+        result = status_set_errno(STATUS_IO, errno, "cannot read standard input");
 fail:
     free(line);
     return result;
@@ -283,7 +284,7 @@ static enum status decode_all(const struct program_arguments *arguments, const s
     static const char *const others[] = {"--streams", "--speaker", "--channel"};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (program_value(arguments, others[i], NULL))
-            FAIL(STATUS_USAGE, "%s is for sound files, not for --decode", others[i]);
+            FAIL(STATUS_USAGE, "%s is only for sound files, not for --decode", others[i]);
     if (!pattern)
         FAIL(STATUS_USAGE, "--decode needs --output FILE.wav");
     for (int64_t i = 0; i < arguments->count; i++)

@@ -1,7 +1,7 @@
 /* Arguments are parsed by a table of each program's options rather than by getopt: the order of options matters (the
- * pieces of a prompt), key=value stands among them, --help is made from the same table, and an unknown option is
- * answered with the nearest one. Standard output is flushed and checked here, since results that do not reach a full
- * disk are a failure. */
+ * pieces of a prompt), key=value may stand between them, --help is made from the same table, and an unknown option is
+ * answered with the nearest one. Standard output is flushed and checked here, since losing results on a full disk is a
+ * failure. */
 #include "programs/common/program.h"
 
 #include "core/edit_distance.h"
@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct program_option help_option = {"--help", NULL, "this text", true};
+static const struct program_option help_option = {"--help", NULL, "print this text", true};
 static const struct program_option config_option = {"--config", "FILE", "configuration in YAML", false};
 
 static const struct program_option *find_option(const struct program *program, const char *name, size_t length)
@@ -143,8 +143,8 @@ enum status program_integer(const struct program_arguments *arguments, const cha
     errno = 0;
     long long number = strtoll(text, &end, 10);
     if (errno || end == text || *end || number < minimum || number > maximum)
-        return status_set(STATUS_USAGE, "%s %s: needed is an integer between %lld and %lld", option, text,
-                          (long long)minimum, (long long)maximum);
+        return status_set(STATUS_USAGE, "%s: expected an integer between %lld and %lld, found \"%s\"", option,
+                          (long long)minimum, (long long)maximum, text);
     *value = number;
     return STATUS_OK;
 }
@@ -175,7 +175,7 @@ int program_main(const struct program *program, int argc, char **argv,
                  enum status (*run)(const struct program_arguments *arguments))
 {
     struct program_arguments arguments;
-    signal(SIGXFSZ, SIG_IGN); /* a file beyond `ulimit -f` is an error of that write, which is named and cleaned up */
+    signal(SIGXFSZ, SIG_IGN); /* so that a write beyond `ulimit -f` fails and is reported and cleaned up */
     enum status result = program_parse(program, argc, argv, &arguments);
     if (result == STATUS_OK && arguments.help)
         print_help(program);
@@ -184,7 +184,7 @@ int program_main(const struct program *program, int argc, char **argv,
     if (fflush(stdout) != 0 || ferror(stdout)) {
         int error = errno;
         if (result == STATUS_OK)
-            result = status_set_errno(STATUS_IO, error, "standard output cannot be written");
+            result = status_set_errno(STATUS_IO, error, "cannot write to standard output");
     }
     if (result != STATUS_OK)
         log_error("%s", status_text());

@@ -11,9 +11,9 @@
 
 struct program_option {
     const char *name;  /* "--stage" */
-    const char *value; /* what stands for the value in --help ("fit|shards|index|all"); NULL: a flag without one */
+    const char *value; /* the placeholder of the value in --help ("fit|shards|index|all"); NULL: a flag without one */
     const char *help;  /* one line */
-    bool repeatable;   /* else a second one is an error */
+    bool repeatable;   /* otherwise a second one is an error */
 };
 
 struct program {
@@ -50,7 +50,7 @@ void program_arguments_free(struct program_arguments *arguments);
 /* The value of an option; `fallback` when it was not given. A flag has the value "". */
 const char *program_value(const struct program_arguments *arguments, const char *option, const char *fallback);
 bool program_flag(const struct program_arguments *arguments, const char *option);
-/* An integer option in minimum..maximum, all of its text; STATUS_USAGE else. */
+/* An integer option in minimum..maximum, which must be all of its text; otherwise STATUS_USAGE. */
 enum status program_integer(const struct program_arguments *arguments, const char *option, int64_t minimum,
                             int64_t maximum, int64_t fallback, int64_t *value);
 

@@ -1,6 +1,6 @@
 /* One table of all sections, which points into one struct. A program that uses only some of them loads them all the
  * same, so that a misspelled key is found by the first program that reads the file; it just does not insist on the
- * required keys of sections that it leaves alone. */
+ * required keys of sections that it does not use. */
 #include "programs/common/settings.h"
 
 #include <string.h>

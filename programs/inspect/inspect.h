@@ -1,5 +1,5 @@
-/* What `inspect` prints, one function a kind of file (docs/inspect.md). All refuse what is damaged or something else
- * with the status and text of the module that reads it. */
+/* What `inspect` prints, one function per kind of file (docs/inspect.md). A file that is damaged or of another kind is
+ * refused with the status and text of the module that reads it. */
 #ifndef SPIRITLM_PROGRAMS_INSPECT_H
 #define SPIRITLM_PROGRAMS_INSPECT_H
 
@@ -22,8 +22,8 @@ enum status inspect_tokenizer(const char *folder, const struct inspect_options *
 enum status inspect_model(const char *folder, const struct inspect_options *options); /* checkpoint or HF folder */
 enum status inspect_run(const char *folder, const struct inspect_options *options);
 
-/* Prints the value of a JSON file at "KEY.PATH" ("a.b", of lists "a.0") in one line: a string as its text, else JSON; "" is
- * the whole. STATUS_USAGE when there is none there, naming what there is. */
+/* Prints the value of a JSON file at "KEY.PATH" ("a.b"; "a.0" in a list) on one line: a string as its text, anything
+ * else as JSON; "" is the whole document. STATUS_USAGE when there is no such value; the error names what there is. */
 enum status inspect_value(const char *file, const char *path);
 
 #endif

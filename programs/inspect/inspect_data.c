@@ -1,5 +1,5 @@
 /* Shards, datasets and manifests as text. They are opened by the readers that prepare and train use, so that what
- * inspect calls whole is whole for them too. */
+ * inspect accepts, they accept too. */
 #include "core/utf8.h"
 #include "data/manifest.h"
 #include "data/shard_index.h"
@@ -37,7 +37,7 @@ static void print_totals(const struct shard_totals *totals)
                    (long long)totals->units[stream], (long long)totals->codes[stream] - 1);
 }
 
-/* Bytes of a file on a terminal. */
+/* Prints bytes of a file so that no terminal obeys them. */
 static void print_text(const char *name, const char *text, int64_t length)
 {
     char *printable = NULL;
@@ -90,7 +90,7 @@ enum status inspect_shard(const char *path, const struct inspect_options *option
     struct shard_row row;
     TRY(shard_open(path, NULL, &shard));
     if (options->row >= shard_rows(shard))
-        FAIL(STATUS_USAGE, "%s: row %lld of %lld (they count from 0)", path, (long long)options->row,
+        FAIL(STATUS_USAGE, "%s: no row %lld: it has %lld rows, counted from 0", path, (long long)options->row,
              (long long)shard_rows(shard));
     shard_count(shard, &totals);
     printf("%s: shard, every row's CRC32C agrees\n", path);
@@ -135,7 +135,7 @@ enum status inspect_dataset(const char *folder, const struct inspect_options *op
     if (options->verify)
         TRY(verify_dataset(dataset));
     if (options->row >= dataset_rows(dataset))
-        FAIL(STATUS_USAGE, "%s: row %lld of %lld (they count from 0)", folder, (long long)options->row,
+        FAIL(STATUS_USAGE, "%s: no row %lld: it has %lld rows, counted from 0", folder, (long long)options->row,
              (long long)dataset_rows(dataset));
     if (options->row >= 0) {
         TRY(dataset_row(dataset, options->row, &row));
@@ -162,7 +162,7 @@ enum status inspect_manifest(const char *path, const struct inspect_options *opt
     printf("%s: manifest of %lld rows: %lld with audio, %lld with text, %lld with ready units, %lld with words\n", path,
            (long long)manifest.count, (long long)audio, (long long)text, (long long)ready, (long long)words);
     if (options->row >= manifest.count)
-        FAIL(STATUS_USAGE, "%s: row %lld of %lld (they count from 0)", path, (long long)options->row,
+        FAIL(STATUS_USAGE, "%s: no row %lld: it has %lld rows, counted from 0", path, (long long)options->row,
              (long long)manifest.count);
     if (options->row >= 0) {
         const struct manifest_row *row = manifest.rows + options->row;

@@ -1,6 +1,6 @@
-/* One value of a JSON file, for scripts: reports and results are JSON, and a shell that cuts them apart with sed breaks
- * when a key moves or a name holds what sed takes for a pattern. A key may itself hold dots, so at every level the longest
- * beginning of the path that is a key is taken. */
+/* One value of a JSON file, for scripts: reports and results are JSON, and a shell script that takes them apart with
+ * sed breaks when a key moves or a name contains what sed takes for a pattern. A key may itself contain dots, so at
+ * every level the longest beginning of the path that is a key is used. */
 #include "core/utf8.h"
 #include "io/json.h"
 #include "programs/inspect/inspect.h"
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The member of an object that the path begins with; *length is what of the path names it. NULL: none. */
+/* The member of an object whose key the path begins with; *length is the key's length. NULL: none. */
 static const json_t *find_member(const json_t *object, const char *path, size_t *length)
 {
     const char *key;
@@ -49,13 +49,13 @@ static void list_keys(const json_t *object, char *names, size_t size)
     }
 }
 
-/* `rest` is what of the path could not be followed, `value` what was reached before it. */
+/* `rest` is the part of the path that could not be followed, `value` what the part before it led to. */
 static enum status refuse(const char *file, const char *path, const char *rest, const json_t *value)
 {
     char found[400] = "a single value";
     int followed = (int)(rest - path) - 1; /* without the dot */
     if (json_is_array(value))
-        snprintf(found, sizeof found, "a list of %zu, counted from 0", json_array_size(value));
+        snprintf(found, sizeof found, "a list of %zu values, counted from 0", json_array_size(value));
     else if (json_is_object(value))
         list_keys(value, found, sizeof found);
     if (followed < 0)
@@ -67,7 +67,7 @@ static enum status print_value(const char *file, const json_t *value)
 {
     enum status result = STATUS_OK;
     char *text = NULL;
-    if (json_is_string(value)) { /* in one line, whatever it holds */
+    if (json_is_string(value)) { /* on one line, whatever it contains */
         TRY(utf8_printable(json_string_value(value), (int64_t)json_string_length(value), &text));
         printf("%s\n", text);
     } else {

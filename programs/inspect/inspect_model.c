@@ -1,5 +1,5 @@
-/* Tokenizers, weights and checkpoints as text. They are opened and verified as generate and train do it, so that what
- * inspect calls whole is whole for them too. */
+/* Tokenizers, weights and checkpoints as text. They are opened and verified as in generate and train, so that what
+ * inspect accepts, they accept too. */
 #include "core/path.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
@@ -43,7 +43,7 @@ static int64_t elements_of(const struct tensor_info *info)
     return info->bytes / (int64_t)dtype_size(info->type);
 }
 
-/* Floating-point tensors must be finite: said once with the first that is not. */
+/* Floating-point tensors must be finite: the error names the first number that is not. */
 static enum status check_finite(const char *path, const struct tensor_info *info, const void *data)
 {
     enum { BLOCK = 4096 };
@@ -55,8 +55,8 @@ static enum status check_finite(const char *path, const struct tensor_info *info
         tensor_to_float(info, data, begin, count, values);
         for (int64_t i = 0; i < count; i++)
             if (!isfinite(values[i]))
-                return status_set(STATUS_CORRUPT, "%s: tensor %s has %g at %lld", path, info->name, (double)values[i],
-                                  (long long)begin + (long long)i);
+                return status_set(STATUS_CORRUPT, "%s: tensor %s: expected finite numbers, found %g at %lld", path,
+                                  info->name, (double)values[i], (long long)begin + (long long)i);
     }
     return STATUS_OK;
 }
@@ -120,7 +120,7 @@ enum status inspect_tokenizer(const char *folder, const struct inspect_options *
         const struct speech_encoder *encoder = &speech->encoder[s];
         if (!encoder->encode)
             continue;
-        printf("  %-10s %d codes, %.6g a second\n", unit_stream_name(encoder->stream), (int)encoder->size,
+        printf("  %-10s %d codes, %.6g per second\n", unit_stream_name(encoder->stream), (int)encoder->size,
                (double)encoder->rate.numerator / (double)encoder->rate.denominator);
         print_hash("", &encoder->fingerprint);
     }
@@ -179,7 +179,7 @@ static enum status print_state(const char *folder)
     return result;
 }
 
-/* A checkpoint of ours is verified whole; a plain Hugging Face folder has no MANIFEST to verify. */
+/* A checkpoint of ours is verified in full; a plain Hugging Face folder has no MANIFEST to verify. */
 enum status inspect_model(const char *folder, const struct inspect_options *options)
 {
     enum status result = STATUS_OK;
@@ -206,7 +206,7 @@ static int is_checkpoint(const struct dirent *entry)
     return checkpoint_step(entry->d_name) >= 0;
 }
 
-/* Every checkpoint with what verification says of it; the first damaged one decides the exit code. */
+/* Prints every checkpoint with the result of its verification; the first damaged one decides the exit code. */
 enum status inspect_run(const char *folder, const struct inspect_options *options)
 {
     enum status result = STATUS_OK, found = STATUS_OK;
@@ -216,7 +216,7 @@ enum status inspect_run(const char *folder, const struct inspect_options *option
     TRY(path_format(checkpoints, "%s/checkpoints", folder));
     count = scandir(checkpoints, &entries, is_checkpoint, by_name);
     if (count < 0)
-        FAIL(STATUS_IO, "%s: cannot be listed: %s", checkpoints, strerror(errno));
+        FAIL(STATUS_IO, "%s: cannot list the folder: %s", checkpoints, strerror(errno));
     printf("%s: run with %d checkpoints\n", folder, count);
     for (int i = 0; i < count; i++) {
         TRY(path_format(path, "%s/%s", checkpoints, entries[i]->d_name));

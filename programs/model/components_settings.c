@@ -1,4 +1,4 @@
-/* The components of a model that is to be made, as the configuration names them. */
+/* The components of a new model, as the configuration names them. */
 #include "programs/model/components_settings.h"
 
 #include <stdlib.h>

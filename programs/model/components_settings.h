@@ -1,4 +1,4 @@
-/* The components of a model that is to be made, from the settings. */
+/* The components of a new model, from the settings. */
 #ifndef SPIRITLM_PROGRAMS_COMPONENTS_SETTINGS_H
 #define SPIRITLM_PROGRAMS_COMPONENTS_SETTINGS_H
 

@@ -1,5 +1,5 @@
-/* JSON holds UTF-8 alone, but a model with byte pieces may generate any bytes. So the text is given twice where it must
- * be: readable, with the malformed bytes replaced, and exact, in hexadecimal. */
+/* JSON can hold only UTF-8, but a model with byte pieces may generate any bytes. So text that is not UTF-8 is given
+ * twice: readable, with the malformed bytes replaced, and exact, in hexadecimal. */
 #include "generate/describe.h"
 
 #include "core/utf8.h"

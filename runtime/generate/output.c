@@ -1,5 +1,5 @@
-/* What generated ids say: runs of text and of speech. A piece ends where the kind of its tokens does, tag or no tag: a
- * model may forget a tag, and nothing that it generated is dropped. */
+/* Splits generated ids into runs of text and of speech. A piece ends where the kind of its tokens changes, with or
+ * without a tag: a model may omit a tag, and nothing that it generated is dropped. */
 #include "generate/generator.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* The ids that training would have shown the model for the same pieces, made by the same functions: text is trimmed and
- * encoded piece by piece, speech is measured, merged and deduplicated. A unit string names pitch and style only where
+ * encoded piece by piece, speech is encoded, merged and deduplicated. A unit string names pitch and style only where
  * they change, so those in force at its end are kept for the speech that follows. */
 #include "generate/prompt.h"
 
@@ -73,7 +73,7 @@ static enum status append_audio(const struct components *components, const char 
     struct merged_unit *merged = NULL;
     unsigned streams = components->vocabulary.pitch_count ? STREAMS_ALL : STREAMS_BASE;
     if (!components->speech)
-        FAIL(STATUS_USAGE, "%s: this model has no speech tokenizer, so it cannot hear; pass units instead", path);
+        FAIL(STATUS_USAGE, "%s: this model has no speech tokenizer, so it cannot read audio; pass units instead", path);
     TRY(audio_read(path, -1, &samples, &sample_count));
     TRY(speech_encode(components->speech, samples, sample_count, NULL, streams, &units));
     if (units.count[STREAM_HUBERT] == 0)
@@ -126,7 +126,7 @@ enum status prompt_create(const struct components *components, const struct piec
     enum status result = STATUS_OK;
     bool tagged = false;
     *prompt = (struct prompt){.state = {-1, -1}};
-    if (components->vocabulary.bos >= 0) /* as in training, where the text model has one */
+    if (components->vocabulary.bos >= 0) /* as in training, if the text model has one */
         TRY(append(prompt, &components->vocabulary.bos, 1));
     for (int64_t i = 0; i < count; i++) {
         bool speech = pieces[i].kind != PIECE_TEXT;

@@ -24,15 +24,16 @@ struct prompt {
     struct unit_state state; /* the pitch and style in force, which generated speech continues */
 };
 
-/* Text of white space alone gives no token, which is how training sees it. */
+/* Text of white space alone gives no tokens, as in training. */
 bool piece_is_blank(const struct piece *piece);
 
-/* Blank pieces are passed over, tag and all. No pieces at all: BOS and the output's tag, with OUTPUT_ANY BOS alone.
- * STATUS_USAGE for audio without a speech tokenizer, audio too short for a unit, units that the vocabulary has not. */
+/* Blank pieces are skipped together with their tags. No pieces at all: BOS and the output's tag; with OUTPUT_ANY, BOS
+ * alone. STATUS_USAGE for audio without a speech tokenizer, audio too short for a unit, units that the vocabulary does
+ * not have. */
 enum status prompt_create(const struct components *components, const struct piece *pieces, int64_t count,
                           enum output_modality output, struct prompt *prompt);
 
-/* Ids of one piece without BOS and tags, appended to a prompt: also for scoring. */
+/* Appends the ids of one piece, without BOS and tags, to a prompt: also for scoring. */
 enum status prompt_append_piece(const struct components *components, const struct piece *piece, struct prompt *prompt);
 void prompt_free(struct prompt *prompt);
 

@@ -1,5 +1,5 @@
 /* Folders that appear whole or not at all, by the protocol of io/atomic_file.h. Files are hashed while they are
- * written, so that MANIFEST says what was meant to be in them and not what came back from the disk. */
+ * written, so that MANIFEST records what was meant to be in them and not what came back from the disk. */
 #include "io/atomic_file.h"
 
 #include "core/log.h"
@@ -58,7 +58,7 @@ enum status atomic_directory_begin(const char *path, bool replace, struct atomic
         FAIL(STATUS_INTERNAL, "%s: out of memory", path);
     TRY(temporary_path(directory->path, directory->temporary));
     if (lstat(directory->path, &info) == 0 && (!replace || !S_ISDIR(info.st_mode)))
-        FAIL(STATUS_USAGE, "%s: exists already", path);
+        FAIL(STATUS_USAGE, "%s: already exists", path);
     TRY(make_directories(directory->parent));
     const char *slash = strrchr(directory->path, '/');
     TRY(remove_leftovers_of(directory->parent, slash ? slash + 1 : directory->path));
@@ -135,7 +135,8 @@ enum status atomic_directory_create(struct atomic_directory *directory, const ch
         result = status_set_errno(STATUS_IO, errno, "%s: cannot create", file->path);
         goto fail;
     }
-    /* A full disk is found now, not after an hour of writing. File systems that cannot promise space say so. */
+    /* A full disk is found now, not after an hour of writing. A file system that cannot reserve space says so and is
+     * left alone. */
     int reserved = 0;
     do
         reserved = expected_size > 0 ? fallocate(file->descriptor, FALLOC_FL_KEEP_SIZE, 0, expected_size) : 0;
@@ -167,7 +168,7 @@ enum status output_write(struct output_file *file, const void *data, int64_t siz
 {
     enum status result = STATUS_OK;
     if (size < 0 || __builtin_add_overflow(file->size, size, &file->size))
-        FAIL(STATUS_INTERNAL, "%s: a piece of %lld bytes", file->path, (long long)size);
+        FAIL(STATUS_INTERNAL, "%s: cannot write a piece of %lld bytes", file->path, (long long)size);
     sha256_add(file->hash, data, (size_t)size);
     if (size > BUFFER - file->used)
         TRY(output_flush(file));
@@ -188,9 +189,9 @@ enum status output_close(struct output_file *file)
     enum status result = STATUS_OK;
     struct atomic_directory *directory = file->directory;
     if (directory->failed)
-        FAIL(STATUS_IO, "%s: not written whole", file->path);
+        FAIL(STATUS_IO, "%s: not written completely", file->path);
     TRY(output_flush(file));
-    /* Space asked for beyond the end is given back. */
+    /* Space reserved beyond the end is given back. */
     if (file->expected_size > file->size && ftruncate(file->descriptor, file->size) != 0) {
         result = status_set_errno(STATUS_IO, errno, "%s: cannot give back unused space", file->path);
         goto fail;
@@ -262,15 +263,15 @@ fail:
     return result;
 }
 
-/* Gives the temporary folder its name. An existing folder and it change places in one step; where the file system
- * cannot do that, the old one is moved aside for an instant. The old one is then the temporary folder. */
+/* Gives the temporary folder its final name. It is exchanged with an existing folder in one step; where the file system
+ * cannot do that, the old one is moved aside for an instant. Afterwards the old one has the temporary name. */
 static enum status publish(struct atomic_directory *directory)
 {
     const char *from = directory->temporary, *to = directory->path;
     struct stat info;
     bool exists = lstat(to, &info) == 0;
     if (exists && !directory->replace)
-        return status_set(STATUS_USAGE, "%s: exists already", to);
+        return status_set(STATUS_USAGE, "%s: already exists", to);
     int failed = renameat2(AT_FDCWD, from, AT_FDCWD, to, exists ? RENAME_EXCHANGE : RENAME_NOREPLACE) ? errno : 0;
     if (failed == EINVAL || failed == ENOSYS) {
         failed = 0;
@@ -314,7 +315,7 @@ static enum status write_manifest(struct atomic_directory *directory)
         result = status_set_errno(STATUS_IO, failed, "%s: cannot fsync", path);
         goto fail;
     }
-    for (int64_t i = 0; i < directory->files.count; i++) { /* sorted: a subfolder's files stand together */
+    for (int64_t i = 0; i < directory->files.count; i++) { /* sorted, so a subfolder's files are adjacent */
         const char *name = directory->files.entries[i].name, *slash = strchr(name, '/');
         const char *before = i ? directory->files.entries[i - 1].name : "";
         if (!slash || strncmp(before, name, (size_t)(slash - name) + 1) == 0)
@@ -336,7 +337,7 @@ enum status atomic_directory_commit(struct atomic_directory *directory)
     enum status result = STATUS_OK;
     if (directory->open_files || directory->failed)
         FAIL(directory->failed ? STATUS_IO : STATUS_INTERNAL, "%s: not published: %s", directory->path,
-             directory->failed ? "a file of it could not be written" : "a file of it is still open");
+             directory->failed ? "one of its files could not be written" : "one of its files is still open");
     TRY(write_manifest(directory));
     TRY(publish(directory));
     result = sync_folder(directory->parent);
@@ -359,7 +360,7 @@ void atomic_directory_abandon(struct atomic_directory *directory)
     if (!directory)
         return;
     char kept[1024];
-    snprintf(kept, sizeof kept, "%s", status_text()); /* the reason for giving up outlives a failed removal */
+    snprintf(kept, sizeof kept, "%s", status_text()); /* kept in case the removal fails and sets another text */
     if (remove_tree(directory->temporary) != STATUS_OK)
         log_warning("%s", status_text());
     status_set(STATUS_OK, "%s", kept);

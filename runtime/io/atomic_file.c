@@ -1,7 +1,7 @@
 /* Single files: read whole, replaced whole, appended to whole (folders: atomic_directory.c). A new version is written
  * beside the old one, fsync'd and renamed over it, because a rename is the one replacement that no crash can interrupt
- * half way. Temporary names carry process and host, so that what the dead left behind can be told from what the living
- * are writing. */
+ * halfway. Temporary names carry process and host, so that what dead processes left behind can be told from what live
+ * ones are writing. */
 #include "io/atomic_file.h"
 
 #include "io/file_internal.h"
@@ -67,8 +67,8 @@ enum status file_read(const char *path, int64_t limit, void **data, int64_t *siz
     if (!S_ISREG(info.st_mode))
         FAIL(STATUS_USAGE, "%s: expected a file, found a %s", path, S_ISDIR(info.st_mode) ? "folder" : "device");
     if (info.st_size > limit)
-        FAIL(STATUS_CORRUPT, "%s: %lld bytes, at most %lld are accepted", path, (long long)info.st_size,
-             (long long)limit);
+        FAIL(STATUS_CORRUPT, "%s: expected at most %lld bytes, found %lld", path, (long long)limit,
+             (long long)info.st_size);
     bytes = malloc((size_t)info.st_size + 1);
     if (!bytes)
         FAIL(STATUS_INTERNAL, "%s: no memory for %lld bytes", path, (long long)info.st_size);
@@ -105,7 +105,7 @@ enum status file_open_to_read(const char *path, FILE **file)
         return errno == ENOENT ? STATUS_OK : status_set_errno(code_of_open(errno), errno, "%s: cannot open", path);
     if (fstat(descriptor, &info) != 0 || !S_ISREG(info.st_mode)) {
         close(descriptor);
-        return status_set(STATUS_USAGE, "%s: expected a file", path);
+        return status_set(STATUS_USAGE, "%s: expected a regular file", path);
     }
     *file = fdopen(descriptor, "r");
     if (*file)
@@ -121,7 +121,7 @@ enum status file_truncate(const char *path, int64_t size)
         return status_set_errno(code_of_open(errno), errno, "%s: cannot open", path);
     int failed = ftruncate(descriptor, size) != 0 || fsync(descriptor) != 0 ? errno : 0;
     close(descriptor);
-    return failed ? status_set_errno(STATUS_IO, failed, "%s: cannot cut it to %lld bytes", path, (long long)size)
+    return failed ? status_set_errno(STATUS_IO, failed, "%s: cannot truncate it to %lld bytes", path, (long long)size)
                   : STATUS_OK;
 }
 
@@ -147,7 +147,7 @@ enum status append_whole(int descriptor, const char *path, const void *data, int
         return status_set_errno(STATUS_IO, errno, "%s: cannot read its size", path);
     enum status result = write_all(descriptor, path, data, size);
     if (result != STATUS_OK && ftruncate(descriptor, info.st_size) != 0)
-        result = status_prefix(result, "%s keeps half a piece", path);
+        result = status_prefix(result, "%s now ends in an incomplete piece", path);
     return result;
 }
 
@@ -156,7 +156,7 @@ enum status sync_folder(const char *path)
     int descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (descriptor < 0)
         return status_set_errno(STATUS_IO, errno, "%s: cannot open the folder", path);
-    /* EINVAL: a file system that keeps no such promise and says so. */
+    /* EINVAL: a file system that cannot fsync a folder. */
     int failed = fsync(descriptor) != 0 && errno != EINVAL ? errno : 0;
     close(descriptor);
     return failed ? status_set_errno(STATUS_IO, failed, "%s: cannot fsync the folder", path) : STATUS_OK;
@@ -280,7 +280,7 @@ enum status atomic_remove(const char *path)
             result = status_set_errno(STATUS_IO, errno, "%s: cannot remove", path);
         goto fail;
     }
-    result = sync_folder(folder); /* else a power failure might bring the name back, and not what is removed below */
+    result = sync_folder(folder); /* otherwise a power failure might bring back the name without its contents */
     if (result == STATUS_OK)
         result = remove_tree(temporary);
     else
@@ -290,8 +290,8 @@ fail:
     return result;
 }
 
-/* What `entry` is when it is NAME.tmp-PID-HOST, or that and "+old", of a process of this host that no longer runs, or
- * of this process itself, which in a container often has the number of the one that was killed. */
+/* A leftover is NAME.tmp-PID-HOST, or that with "+old" appended, of a process of this host that no longer runs, or of
+ * this process itself, which in a container often has the number of the one that was killed. */
 enum leftover { LEFTOVER_NONE, LEFTOVER_NEW, LEFTOVER_OLD };
 
 static enum leftover leftover_kind(const char *entry, const char *name, const char *host, size_t *name_length)
@@ -314,7 +314,7 @@ static enum leftover leftover_kind(const char *entry, const char *name, const ch
     return old ? LEFTOVER_OLD : LEFTOVER_NEW;
 }
 
-/* Removes a leftover; but what was moved aside for one that never came gets its name back. */
+/* Removes a leftover; but a folder that was moved aside for a new one that never came gets its name back. */
 static enum status settle_leftover(const char *folder, const char *entry, enum leftover kind, size_t name_length)
 {
     enum status result = STATUS_OK;
@@ -344,7 +344,7 @@ enum status remove_leftovers_of(const char *folder, const char *name)
         enum leftover kind = leftover_kind(entry->d_name, name, host, &length);
         if (kind == LEFTOVER_NONE)
             continue;
-        /* It may be the old one of an exchange that is not durable yet: then it is what a power failure would leave. */
+        /* It may be the old folder of an exchange that is not durable yet, which a power failure would bring back. */
         if (!synced)
             result = sync_folder(folder);
         synced = true;

@@ -1,12 +1,12 @@
 /* Files and folders that appear whole or not at all.
  *
- * A folder: everything is written into NAME.tmp-PID-HOST, each file is fsync'd, MANIFEST (size and SHA-256 a file, its
- * own hash last) is written, the folder is fsync'd, renamed to NAME, and the parent is fsync'd. Whoever opens a folder
- * verifies it against MANIFEST first. A failed fsync fails the whole write and is not retried.
+ * A folder: everything is written into NAME.tmp-PID-HOST, each file is fsync'd, MANIFEST (size and SHA-256 of each
+ * file, its own hash last) is written, the folder is fsync'd, renamed to NAME, and the parent is fsync'd. Whoever opens
+ * a folder verifies it against MANIFEST first. A failed fsync fails the whole write and is not retried.
  *
  * MANIFEST is text, sorted by name (bytes), one space between the fields:
  *   spiritlm-manifest 1
- *   SHA-256-in-hex SIZE NAME          a line for every file, subfolders as "trainer/state.json"
+ *   SHA-256-in-hex SIZE NAME          one line per file, in subfolders as "trainer/state.json"
  *   SHA-256-in-hex                    of all bytes before this line */
 #ifndef SPIRITLM_IO_ATOMIC_FILE_H
 #define SPIRITLM_IO_ATOMIC_FILE_H
@@ -23,11 +23,11 @@
  * is refused. Missing file: STATUS_USAGE; other failures STATUS_IO. */
 enum status file_read(const char *path, int64_t limit, void **data, int64_t *size);
 
-/* Opens a file to be read from its beginning to its end, where it is too long for memory. *file is NULL when there is
- * none. Anything else than a file is refused (STATUS_USAGE). */
+/* Opens a file that is too long for memory, to be read from beginning to end. *file is NULL when there is none.
+ * Anything other than a regular file is refused (STATUS_USAGE). */
 enum status file_open_to_read(const char *path, FILE **file);
 
-/* Cuts a file that is only ever appended to after its first `size` bytes, durably. */
+/* Durably truncates a file that is only ever appended to, to its first `size` bytes. */
 enum status file_truncate(const char *path, int64_t size);
 
 /* Writes path.tmp-PID-HOST, fsyncs, renames over `path`, fsyncs the folder. Nothing is left behind on failure. */
@@ -54,12 +54,12 @@ struct output_file;
 
 struct atomic_directory; /* a folder being made */
 
-/* Removes what processes of this host that were killed left half-written in the folder (NAME.tmp-PID-HOST), and gives
- * its name back to what they had moved aside. Call it before this process writes there. */
+/* Removes what killed processes of this host left half-written in the folder (NAME.tmp-PID-HOST), and gives what they
+ * had moved aside its name back. Call it before this process writes there. */
 enum status remove_leftovers(const char *folder);
 
-/* `path` is the final name; its parents are made. It must not exist unless `replace`, in which case the two change
- * places in one step and the old one is removed afterwards. Old NAME.tmp-* of dead processes are removed. The handle
+/* `path` is the final name; its parents are made. It must not exist unless `replace`, in which case the two are
+ * exchanged in one step and the old one is removed afterwards. Old NAME.tmp-* of dead processes are removed. The handle
  * belongs to one thread. */
 enum status atomic_directory_begin(const char *path, bool replace, struct atomic_directory **directory);
 
@@ -69,18 +69,18 @@ enum status atomic_directory_create(struct atomic_directory *directory, const ch
                                     struct output_file **file);
 enum status output_write(struct output_file *file, const void *data, int64_t size);
 enum status output_close(struct output_file *file); /* fsync and close; frees `file` whatever happens */
-void output_abandon(struct output_file *file);      /* close without any promise; NULL is fine */
+void output_abandon(struct output_file *file); /* close it unfinished: the folder cannot be committed; NULL is fine */
 
-/* A whole small file in one call. */
+/* Adds a whole small file in one call. */
 enum status atomic_directory_add(struct atomic_directory *directory, const char *name, const void *data, int64_t size);
 
-/* A file that the caller wrote himself into atomic_directory_path(): it is fsync'd and hashed here. */
+/* Adds a file that the caller wrote into atomic_directory_path(): it is fsync'd and hashed here. */
 enum status atomic_directory_adopt(struct atomic_directory *directory, const char *name);
 const char *atomic_directory_path(const struct atomic_directory *directory); /* of the temporary folder */
 
 /* Publishes the folder and frees the handle. On failure the temporary folder is gone; only when the parent cannot be
- * fsync'd after the renaming do both remain, the new one under the name, since nobody knows which a power failure would
- * leave. */
+ * fsync'd after the renaming do both remain, the new one under the name, since it is unknown which of them would
+ * survive a power failure. */
 enum status atomic_directory_commit(struct atomic_directory *directory);
 void atomic_directory_abandon(struct atomic_directory *directory); /* removes the temporary folder; NULL is fine */
 

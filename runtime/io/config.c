@@ -59,7 +59,7 @@ static enum status slot_set(struct config_slot *slot, char *const *values, int64
     return STATUS_OK;
 }
 
-/* A value as one text: lists are cut at commas. */
+/* A value as one text: lists are split at commas. */
 static enum status slot_set_text(struct config_slot *slot, const char *text, const char *origin)
 {
     enum status result = STATUS_OK;
@@ -91,7 +91,7 @@ static enum status unknown_key(const struct config *config, const char *origin, 
                    : status_set(STATUS_USAGE, "%s: unknown key %s", origin, key);
 }
 
-/* Whether `key` names a group of keys: some key begins with "key.". */
+/* The first known key that begins with "key.", which makes `key` the name of a group; NULL: none. */
 static const char *first_key_below(const struct config *config, const char *key)
 {
     size_t length = strlen(key);
@@ -118,21 +118,21 @@ static enum status apply_item(struct config *config, const char *path, const str
     if (item->kind == YAML_EMPTY)
         FAIL(STATUS_USAGE, "%s: %s has no value (write \"\" for an empty text)", origin, item->key);
     if (item->kind == YAML_LIST && !is_list(slot->field->type))
-        FAIL(STATUS_USAGE, "%s: %s takes one value, found a list", origin, item->key);
+        FAIL(STATUS_USAGE, "%s: %s: expected one value, found a list", origin, item->key);
     TRY(slot_set(slot, item->values, item->count, origin));
 fail:
     free(origin);
     return result;
 }
 
-/* The file that `extends` names, relative to the one that says so. */
+/* The file that `extends` names, relative to the file that contains it. */
 static enum status sibling(const char *path, const char *name, char joined[PATH_BYTES])
 {
     const char *slash = *name == '/' ? NULL : strrchr(path, '/');
     return path_format(joined, "%.*s%s", slash ? (int)(slash - path) + 1 : 0, path, name);
 }
 
-/* One that is not was not at fault itself, but whoever named it. */
+/* When the extended file cannot even be read, the error names the line that extends it. */
 static bool is_readable_file(const char *path)
 {
     struct stat information;
@@ -149,9 +149,9 @@ static enum status apply_file(struct config *config, const char *path, int depth
         if (strcmp(item->key, "extends") != 0)
             continue;
         if (item->kind != YAML_VALUE || !*item->values[0])
-            FAIL(STATUS_USAGE, "%s:%lld: extends takes the name of one file", path, (long long)item->line);
+            FAIL(STATUS_USAGE, "%s:%lld: extends: expected the name of one file", path, (long long)item->line);
         if (depth == MAX_EXTENDS)
-            FAIL(STATUS_USAGE, "%s:%lld: extends: more than %d files deep (does one extend itself?)", path,
+            FAIL(STATUS_USAGE, "%s:%lld: extends: more than %d files deep (does a file extend itself?)", path,
                  (long long)item->line, MAX_EXTENDS);
         char base[PATH_BYTES];
         result = sibling(path, item->values[0], base);

@@ -1,7 +1,8 @@
 /* Configuration: YAML (mappings of mappings, scalars, lists of scalars) against a table of keys that the modules
- * declare. `extends: other.yaml` (relative to the file) is read first; `key.sub=value` overrides come last.
- * An unknown key, a value of the wrong type or out of range: one line with file, line, key and the nearest known key.
- * Nothing of YAML beyond that is accepted: no tags, no anchors, no duplicate keys; nesting <= 16, file <= 1 MiB. */
+ * declare. `extends: other.yaml` (relative to the file) is read first; `key.sub=value` overrides come last. An unknown
+ * key or a value of the wrong type or out of range is an error of one line that names file, line, key and, for an
+ * unknown key, the nearest known one. Nothing of YAML beyond that is accepted: no tags, no anchors, no duplicate keys;
+ * nesting <= 16, file <= 1 MiB. */
 #ifndef SPIRITLM_IO_CONFIG_H
 #define SPIRITLM_IO_CONFIG_H
 
@@ -13,7 +14,7 @@
 #include <stdio.h>
 
 enum config_type {
-    CONFIG_INT,         /* int64_t; 1_000 and 64k/4M (binary multiples) are not accepted, plain digits are */
+    CONFIG_INT,         /* int64_t; plain digits only, not 1_000, 64k or 4M */
     CONFIG_NUMBER,      /* double, finite */
     CONFIG_BOOL,        /* bool; true or false */
     CONFIG_STRING,      /* const char *, owned by the struct config */
@@ -60,7 +61,7 @@ enum status config_write(const struct config *config, FILE *file);
 /* Prints every key with its default and help, for --help. */
 void config_print_keys(const struct config_section *sections, int64_t section_count, FILE *file);
 
-/* "FILE:LINE" of where a key got its value ("default" or "command line" else): for errors that only the module can
+/* "FILE:LINE" of where a key got its value ("default" or "command line" otherwise): for errors that only the module can
  * find. Valid while config lives. */
 const char *config_origin(const struct config *config, const char *full_key);
 

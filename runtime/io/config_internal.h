@@ -25,13 +25,13 @@ struct config {
 struct config_slot *config_find_slot(const struct config *config, const char *key); /* NULL: none */
 
 /* Whether one text is a value of the field's type and range. ${NAME} is left for config_fill, so that a value that is
- * replaced later needs no environment. */
+ * overridden later needs no environment variable. */
 enum status config_check_value(const struct config_slot *slot, const char *text, const char *origin);
 
 /* Writes the slot's value into the section's struct. */
 enum status config_fill(struct config_slot *slot);
 
-/* The known key that is fewest edits away; NULL when there is none at all. */
+/* The known key that is the fewest edits away; NULL when there is none at all. */
 const char *config_nearest_key(const struct config *config, const char *key);
 
 #endif

@@ -1,5 +1,5 @@
-/* Texts to values: types, ranges, ${NAME}, and the nearest known key of a wrong one. Numbers are parsed by our own rule
- * of what they look like, since strtod would also take "nan", "0x1p3" and leading space. */
+/* Turns texts into values: types, ranges, ${NAME}, and the nearest known key to an unknown one. Numbers are parsed by
+ * our own rules, since strtod would also take "nan", "0x1p3" and leading space. */
 #include "io/config_internal.h"
 
 #include "core/edit_distance.h"
@@ -208,7 +208,7 @@ const char *config_nearest_key(const struct config *config, const char *key)
     for (int64_t i = 0; i < config->count; i++) {
         const char *known = config->slots[i].key, *known_dot = strrchr(known, '.');
         int64_t distance = edit_distance(key, known);
-        /* The right word in the wrong section, or without one, is nearer than any misspelling. */
+        /* The right word in the wrong section, or without a section, counts as nearer than any misspelling. */
         if (strcmp(last, known_dot ? known_dot + 1 : known) == 0 && distance > 1)
             distance = 1;
         if (distance < least) {

@@ -1,5 +1,5 @@
 /* The resolved configuration as YAML, and the list of all keys for --help. A number is written as the text that was
- * given and not printed anew from its value, so that reading it back gives the same bits. */
+ * given and not formatted from its value, so that reading it back gives the same bits. */
 #include "io/config_internal.h"
 
 #include "core/utf8.h"
@@ -14,7 +14,7 @@ static void write_quoted(FILE *file, const char *text, bool path)
     for (size_t length; *text; text += length) {
         uint32_t code = 0;
         length = utf8_decode(text, SIZE_MAX, &code);
-        if (length == 0) /* cannot be: config_load refuses such texts */
+        if (length == 0) /* cannot happen: config_load refuses such texts */
             break;
         if (path && text[0] == '$' && text[1] == '{')
             fputs("$$", file); /* config_load would take it for an environment variable */

@@ -1,5 +1,5 @@
-/* MANIFEST: its text, and whether a folder is what it says. A file that is not listed is refused as well as one that is
- * missing: nobody vouches for it, and a reader might take it for part of the folder. */
+/* Writes and parses MANIFEST, and checks that a folder is what its MANIFEST says. An unlisted file is refused like a
+ * missing one: nothing vouches for it, and a reader might take it for part of the folder. */
 #include "io/file_internal.h"
 
 #include "core/array.h"
@@ -111,7 +111,7 @@ static enum status parse_manifest(const char *folder, char *text, int64_t size, 
     const int64_t first = (int64_t)strlen(FIRST_LINE);
     if (size < first + HEX + 1 || memcmp(text, FIRST_LINE, (size_t)first) != 0 || text[size - 1] != '\n' ||
         text[size - HEX - 2] != '\n' || memchr(text, 0, (size_t)size))
-        return status_set(STATUS_CORRUPT, "%s/%s: damaged (not a whole manifest)", folder, MANIFEST_NAME);
+        return status_set(STATUS_CORRUPT, "%s/%s: damaged (not a complete manifest)", folder, MANIFEST_NAME);
     struct sha256 stated, found = sha256_of(text, (size_t)(size - HEX - 1));
     if (!sha256_from_hex(text + size - HEX - 1, &stated) || memcmp(&stated, &found, sizeof found) != 0)
         return status_set(STATUS_CORRUPT, "%s/%s: damaged (its own SHA-256 differs)", folder, MANIFEST_NAME);
@@ -154,7 +154,7 @@ static enum status check_folder(const char *folder, const char *inside, const st
         else if (result == STATUS_OK && (is_folder || !is_listed(list, name)))
             result = status_set(code, "%s: holds %s, which %s does not list", folder, name, MANIFEST_NAME);
     }
-    if (result == STATUS_OK && errno != 0) /* not the end of the folder but a failure to read on */
+    if (result == STATUS_OK && errno != 0) /* not the end of the folder but a failure to read further */
         result = status_set_errno(STATUS_IO, errno, "%s: cannot list the folder", path);
     closedir(entries);
     return result;
@@ -209,8 +209,8 @@ static enum status verify_entry(const char *folder, const struct manifest_entry 
     } else if (!S_ISREG(info.st_mode)) {
         result = status_set(STATUS_CORRUPT, "%s: not a file, though %s lists one", path, MANIFEST_NAME);
     } else if (info.st_size != entry->size) {
-        result = status_set(STATUS_CORRUPT, "%s: %lld bytes, %s says %lld", path, (long long)info.st_size,
-                            MANIFEST_NAME, (long long)entry->size);
+        result = status_set(STATUS_CORRUPT, "%s: expected %lld bytes as %s says, found %lld", path,
+                            (long long)entry->size, MANIFEST_NAME, (long long)info.st_size);
     } else if (hashes) {
         struct sha256 hash;
         int64_t size;
@@ -219,8 +219,8 @@ static enum status verify_entry(const char *folder, const struct manifest_entry 
             char expected[HEX + 1], found[HEX + 1];
             sha256_hex(&entry->hash, expected);
             sha256_hex(&hash, found);
-            result = status_set(STATUS_CORRUPT, "%s: damaged: SHA-256 %.16s..., %s says %.16s...", path, found,
-                                MANIFEST_NAME, expected);
+            result = status_set(STATUS_CORRUPT, "%s: damaged: expected SHA-256 %.16s... as %s says, found %.16s...",
+                                path, expected, MANIFEST_NAME, found);
         }
     }
     return result;
@@ -243,7 +243,7 @@ enum status directory_verify(const char *path, bool hashes)
     if (!S_ISDIR(info.st_mode))
         FAIL(STATUS_USAGE, "%s: expected a folder, found a file", path);
     if (stat(manifest, &info) != 0 && errno == ENOENT)
-        FAIL(STATUS_CORRUPT, "%s: not a whole folder of ours: it has no %s", path, MANIFEST_NAME);
+        FAIL(STATUS_CORRUPT, "%s: not a complete folder of this toolkit: it has no %s", path, MANIFEST_NAME);
     TRY(file_read(manifest, MANIFEST_MAX_BYTES, &text, &size));
     TRY(parse_manifest(path, text, size, &list));
     TRY(check_no_extra(path, &list, STATUS_CORRUPT));

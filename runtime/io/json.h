@@ -13,11 +13,11 @@
 /* Parses a file of at most 256 MiB. The caller decrefs. Errors name file, line and column. */
 enum status jdoc_read(const char *path, json_t **root);
 
-/* Parses one text; `where` ("rows.jsonl:17") stands in the error. */
+/* Parses one text; `where` ("rows.jsonl:17") appears in the error. */
 enum status jdoc_parse(const char *where, const char *text, int64_t length, json_t **root);
 
-/* Members of an object. `where` stands before the key in errors. A missing key is an error,
- * and so is the wrong type. Strings are borrowed from the object. */
+/* Members of an object. `where` precedes the key in errors. A missing key is an error, and so is the wrong type.
+ * Strings are borrowed from the object. */
 enum status jdoc_get_string(const char *where, const json_t *object, const char *key, const char **value);
 enum status jdoc_get_int(const char *where, const json_t *object, const char *key, int64_t minimum, int64_t maximum,
                          int64_t *value);
@@ -26,7 +26,7 @@ enum status jdoc_get_bool(const char *where, const json_t *object, const char *k
 enum status jdoc_get_hash(const char *where, const json_t *object, const char *key, struct sha256 *hash);
 bool jdoc_has(const json_t *object, const char *key); /* present and not null */
 
-/* A number; null when it is NaN or infinite, for which JSON has no word. NULL when out of memory. */
+/* A number; null when it is NaN or infinite, which JSON cannot express. NULL when out of memory. */
 json_t *jdoc_number(double value);
 
 /* The 64 hexadecimal digits of a hash, as jdoc_get_hash reads them. NULL when out of memory. */

@@ -22,7 +22,7 @@ enum { LENGTH_BYTES = 8, HEADER_MAX_BYTES = 100000000 };
 struct entry {
     struct tensor_info info;
     int64_t begin, end; /* in the data after the header */
-    void *copy;         /* of a tensor that does not lie at a multiple of its element; NULL: none */
+    void *copy;         /* of a tensor that does not lie at a multiple of its element size; NULL: none */
 };
 
 struct safetensors {
@@ -57,7 +57,7 @@ static enum status parse_shape(const char *where, const json_t *value, struct te
     for (int i = 0; i < info->rank; i++) {
         const json_t *dimension = json_array_get(value, (size_t)i);
         if (!json_is_integer(dimension) || json_integer_value(dimension) < 0)
-            return status_set(STATUS_CORRUPT, "%s: \"shape\" holds something else than sizes", where);
+            return status_set(STATUS_CORRUPT, "%s: \"shape\" should hold only sizes", where);
         info->shape[i] = json_integer_value(dimension);
     }
     return STATUS_OK;
@@ -91,11 +91,11 @@ static enum status parse_entry(const struct safetensors *file, const char *name,
     entry->end = json_integer_value(end);
     int64_t available = file->size - (file->data - file->bytes);
     if (entry->begin < 0 || entry->end < entry->begin || entry->end > available)
-        return status_set(STATUS_CORRUPT, "%s: bytes %lld to %lld of %lld", where, (long long)entry->begin,
-                          (long long)entry->end, (long long)available);
+        return status_set(STATUS_CORRUPT, "%s: expected bytes within the %lld bytes of data, found bytes %lld to %lld",
+                          where, (long long)available, (long long)entry->begin, (long long)entry->end);
     if (entry->info.bytes != entry->end - entry->begin)
-        return status_set(STATUS_CORRUPT, "%s: %lld bytes, its shape needs %lld", where,
-                          (long long)(entry->end - entry->begin), (long long)entry->info.bytes);
+        return status_set(STATUS_CORRUPT, "%s: expected %lld bytes for its shape, found %lld", where,
+                          (long long)entry->info.bytes, (long long)(entry->end - entry->begin));
     return STATUS_OK;
 }
 
@@ -112,7 +112,7 @@ static int compare_places(const void *a, const void *b)
     return left->end < right->end ? -1 : left->end > right->end;
 }
 
-/* The tensors must fill the data without gap or overlap: what no tensor covers would be a place to hide things. */
+/* The tensors must fill the data without gap or overlap: bytes that no tensor covers could hide anything. */
 static enum status check_places(const struct safetensors *file)
 {
     int64_t at = 0, available = file->size - (file->data - file->bytes);
@@ -120,15 +120,17 @@ static enum status check_places(const struct safetensors *file)
         qsort(file->entries, (size_t)file->count, sizeof *file->entries, compare_places);
     for (int64_t i = 0; i < file->count; at = file->entries[i++].end)
         if (file->entries[i].begin != at)
-            return status_set(STATUS_CORRUPT, "%s: tensor %.200s begins at byte %lld, the one before ends at %lld",
-                              file->path, file->entries[i].info.name, (long long)file->entries[i].begin, (long long)at);
+            return status_set(
+                STATUS_CORRUPT,
+                "%s: tensor %.200s: expected to begin at byte %lld, where the one before ends, found %lld", file->path,
+                file->entries[i].info.name, (long long)at, (long long)file->entries[i].begin);
     if (at != available)
-        return status_set(STATUS_CORRUPT, "%s: %lld bytes of data, its tensors cover %lld", file->path,
-                          (long long)available, (long long)at);
+        return status_set(STATUS_CORRUPT, "%s: expected %lld bytes of data for its tensors, found %lld", file->path,
+                          (long long)at, (long long)available);
     return STATUS_OK;
 }
 
-/* Writers that do not pad the header leave tensors at odd addresses: those are copied. */
+/* Writers that do not pad the header leave tensors at unaligned addresses: those are copied. */
 static enum status align_entries(struct safetensors *file)
 {
     for (int64_t i = 0; i < file->count; i++) {
@@ -164,7 +166,7 @@ static enum status parse_header(struct safetensors *file)
             json_object_foreach(value, key, text)
             {
                 if (!json_is_string(text))
-                    return status_set(STATUS_CORRUPT, "%s: __metadata__ \"%.200s\" is not a text", file->path, key);
+                    return status_set(STATUS_CORRUPT, "%s: __metadata__ \"%.200s\" is not a string", file->path, key);
             }
             continue;
         }
@@ -197,7 +199,7 @@ static enum status map_file(const char *path, struct safetensors *file)
         FAIL(STATUS_CORRUPT, "%s: %lld bytes are too few for a safetensors file", path, (long long)file->size);
     void *bytes = mmap(NULL, (size_t)file->size, PROT_READ, MAP_PRIVATE, descriptor, 0);
     if (bytes == MAP_FAILED) {
-        result = status_set_errno(STATUS_IO, errno, "%s: cannot map", path);
+        result = status_set_errno(STATUS_IO, errno, "%s: cannot map into memory", path);
         goto fail;
     }
     file->bytes = bytes;
@@ -220,8 +222,8 @@ enum status safetensors_open_in_place(const char *path, struct safetensors **out
     for (int i = 0; i < LENGTH_BYTES; i++)
         length |= (uint64_t)file->bytes[i] << (8 * i);
     if (length > HEADER_MAX_BYTES || (int64_t)length > file->size - LENGTH_BYTES)
-        FAIL(STATUS_CORRUPT, "%s: a header of %llu bytes in a file of %lld", path, (unsigned long long)length,
-             (long long)file->size);
+        FAIL(STATUS_CORRUPT, "%s: a header of %llu bytes is impossible in a file of %lld bytes", path,
+             (unsigned long long)length, (long long)file->size);
     if (file->bytes[LENGTH_BYTES] != '{')
         FAIL(STATUS_CORRUPT, "%s: not a safetensors file: its header does not begin with {", path);
     file->data = file->bytes + LENGTH_BYTES + length;
@@ -323,27 +325,27 @@ static enum status make_header(const struct tensor_info *info, int64_t count, co
         FAIL(STATUS_INTERNAL, "safetensors: out of memory");
     for (int64_t i = 0; i < metadata_count; i++)
         if (json_object_set_new(texts, metadata[2 * i], json_string(metadata[2 * i + 1])) != 0)
-            FAIL(STATUS_INTERNAL, "safetensors: metadata \"%s\" cannot be written", metadata[2 * i]);
+            FAIL(STATUS_INTERNAL, "safetensors: cannot write metadata \"%s\"", metadata[2 * i]);
     if (texts && json_object_set(header, "__metadata__", texts) != 0)
         FAIL(STATUS_INTERNAL, "safetensors: out of memory");
     for (int64_t i = 0; i < count; i++) {
         int64_t begin = at, bytes = tensor_bytes(info[i].type, info[i].rank, info[i].shape);
         if ((unsigned)info[i].type >= DTYPE_COUNT || bytes < 0 || bytes != info[i].bytes ||
             __builtin_add_overflow(at, bytes, &at))
-            FAIL(STATUS_INTERNAL, "safetensors: tensor %s: %lld bytes, its shape needs %lld", info[i].name,
-                 (long long)info[i].bytes, (long long)bytes);
+            FAIL(STATUS_INTERNAL, "safetensors: tensor %s: expected %lld bytes for its shape, found %lld", info[i].name,
+                 (long long)bytes, (long long)info[i].bytes);
         if (json_object_get(header, info[i].name) || strcmp(info[i].name, "__metadata__") == 0)
             FAIL(STATUS_INTERNAL, "safetensors: tensor %s is written twice", info[i].name);
         json_t *shape = json_array();
         for (int d = 0; shape && d < info[i].rank; d++)
             if (json_array_append_new(shape, json_integer(info[i].shape[d])) != 0) {
                 json_decref(shape);
-                shape = NULL; /* json_pack and with it the line below then fail */
+                shape = NULL; /* json_pack and the call below it then fail */
             }
         json_t *entry = json_pack("{s:s, s:o, s:[I, I]}", "dtype", type_names[info[i].type], "shape", shape,
                                   "data_offsets", (json_int_t)begin, (json_int_t)at);
         if (json_object_set_new(header, info[i].name, entry) != 0)
-            FAIL(STATUS_INTERNAL, "safetensors: the name of tensor %lld is not UTF-8, or memory is out", (long long)i);
+            FAIL(STATUS_INTERNAL, "safetensors: the name of tensor %lld is not UTF-8, or out of memory", (long long)i);
     }
     text = json_dumps(header, JSON_COMPACT);
     size_t length = text ? strlen(text) : 0, padded = (length + 7) / 8 * 8;
@@ -356,7 +358,7 @@ static enum status make_header(const struct tensor_info *info, int64_t count, co
     *data_bytes = at;
     if (padded > HEADER_MAX_BYTES) {
         free(*out);
-        FAIL(STATUS_INTERNAL, "safetensors: a header of %zu bytes", padded);
+        FAIL(STATUS_INTERNAL, "safetensors: a header of %zu bytes is too large", padded);
     }
 fail:
     free(text);

@@ -51,8 +51,8 @@ void safetensors_folder_forget(const struct safetensors_folder *folder, const st
  * F32, BF16, F16 or F64. */
 void tensor_to_float(const struct tensor_info *info, const void *data, int64_t first, int64_t count, float *values);
 
-/* Writes the tensors (any order of names; they are stored one after the other in the order given, from a multiple of 8
- * bytes on) with metadata pairs key, value, key, value... (`metadata_count` pairs) into an open output file.
+/* Writes the tensors (any order of names; they are stored one after the other in the order given, starting at a
+ * multiple of 8 bytes) with metadata pairs key, value, key, value... (`metadata_count` pairs) into an open output file.
  * `data[i]` is info[i].bytes long. */
 enum status safetensors_write(struct output_file *file, const struct tensor_info *info, const void *const *data,
                               int64_t count, const char *const *metadata, int64_t metadata_count);
@@ -68,7 +68,7 @@ enum status safetensors_begin(struct output_file *file, const struct tensor_info
 enum status safetensors_append(struct safetensors_writer *writer, const void *data, int64_t bytes);
 enum status safetensors_end(const struct safetensors_writer *writer);
 
-/* Bytes of the file that safetensors_write would write: to ask for the space first. */
+/* Bytes of the file that safetensors_write would write, for reserving the space first. */
 enum status safetensors_file_bytes(const struct tensor_info *info, int64_t count, const char *const *metadata,
                                    int64_t metadata_count, int64_t *bytes);
 

@@ -1,4 +1,4 @@
-/* A model's folder: one safetensors file, or several with an index that says which tensor lies in which. */
+/* A model's folder: one safetensors file, or several with an index that says which file holds which tensor. */
 #include "core/array.h"
 #include "core/path.h"
 #include "io/safetensors.h"
@@ -64,7 +64,7 @@ static enum status collect(struct safetensors_folder *folder)
         qsort(folder->places, (size_t)folder->count, sizeof *folder->places, compare_places);
     for (int64_t i = 0; i + 1 < folder->count; i++)
         if (strcmp(folder->places[i].info->name, folder->places[i + 1].info->name) == 0)
-            return status_set(STATUS_CORRUPT, "%s: tensor %.200s stands in two files", folder->path,
+            return status_set(STATUS_CORRUPT, "%s: tensor %.200s is in two files", folder->path,
                               folder->places[i].info->name);
     return STATUS_OK;
 }

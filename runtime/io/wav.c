@@ -1,5 +1,5 @@
-/* RIFF/WAVE by hand: one PCM channel of 16 bits needs 44 bytes of header, and a program that only speaks then links no
- * sound library. */
+/* RIFF/WAVE by hand: one PCM channel of 16 bits needs only a header of 44 bytes, and a program that only writes sound
+ * then links no sound library. */
 #include "io/wav.h"
 
 #include "io/atomic_file.h"
@@ -38,16 +38,17 @@ static unsigned char *put_wav_header(unsigned char *to, uint32_t data_bytes)
     to = put_little_endian(to, 1, 2); /* PCM */
     to = put_little_endian(to, 1, 2); /* channels */
     to = put_little_endian(to, AUDIO_RATE, 4);
-    to = put_little_endian(to, AUDIO_RATE * 2, 4); /* bytes a second */
-    to = put_little_endian(to, 2, 2);              /* bytes a frame */
-    to = put_little_endian(to, 16, 2);             /* bits a sample */
+    to = put_little_endian(to, AUDIO_RATE * 2, 4); /* bytes per second */
+    to = put_little_endian(to, 2, 2);              /* bytes per frame */
+    to = put_little_endian(to, 16, 2);             /* bits per sample */
     return put_little_endian(put_tag(to, "data"), data_bytes, 4);
 }
 
 enum status wav_write(const char *path, const float *samples, int64_t count)
 {
     if (count < 0 || count > longest)
-        return status_set(STATUS_INTERNAL, "%s: %lld samples to write; at most 12 hours", path, (long long)count);
+        return status_set(STATUS_INTERNAL, "%s: expected at most 12 hours of samples, found %lld samples", path,
+                          (long long)count);
     unsigned char *bytes = malloc(WAV_HEADER + 2 * (size_t)count);
     if (!bytes)
         return status_set(STATUS_INTERNAL, "%s: no memory for %lld samples", path, (long long)count);

@@ -1,4 +1,4 @@
-/* Sound files out. Reading them is io/audio/audio.h's business. */
+/* Writes sound files; io/audio/audio.h reads them. */
 #ifndef SPIRITLM_IO_WAV_H
 #define SPIRITLM_IO_WAV_H
 

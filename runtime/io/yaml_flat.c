@@ -1,6 +1,6 @@
 /* libyaml's events, flattened to dotted keys as they come. A value stays text here; the table of keys knows its type
- * (io/config.h). YAML's own rules for types, its anchors and its tags are refused or left aside: a configuration needs
- * none of them, and each can make a file mean something else than it seems to. */
+ * (io/config.h). YAML's own rules for types, its anchors and its tags are refused or ignored: a configuration needs
+ * none of them, and each can make a file mean something other than it seems to. */
 #include "io/yaml_flat.h"
 
 #include "core/array.h"
@@ -30,7 +30,7 @@ static enum status next_event(struct reader *reader, yaml_event_t *event)
     if (parser->error == YAML_MEMORY_ERROR)
         return status_set(STATUS_INTERNAL, "%s: out of memory", reader->path);
     long long line = line_of(&parser->problem_mark);
-    if (parser->error == YAML_READER_ERROR) { /* bytes that are no text; the reader knows the place, not the line */
+    if (parser->error == YAML_READER_ERROR) { /* bytes that are not text; libyaml knows their offset, not their line */
         const unsigned char *bytes = parser->input.string.start;
         line = 1;
         for (size_t i = 0; i < parser->problem_offset && bytes + i < parser->input.string.end; i++)
@@ -79,8 +79,8 @@ static enum status add_item(struct reader *reader, int64_t line, enum yaml_kind 
     struct yaml_flat *flat = reader->flat;
     for (int64_t i = 0; i < flat->count; i++) {
         if (strcmp(flat->items[i].key, reader->prefix) == 0)
-            return status_set(STATUS_USAGE, "%s:%lld: key %s stands on line %lld already", reader->path,
-                              (long long)line, reader->prefix, (long long)flat->items[i].line);
+            return status_set(STATUS_USAGE, "%s:%lld: key %s is already on line %lld", reader->path, (long long)line,
+                              reader->prefix, (long long)flat->items[i].line);
     }
     if (flat->count == YAML_MAX_KEYS)
         return status_set(STATUS_USAGE, "%s:%lld: more than %d keys", reader->path, (long long)line, YAML_MAX_KEYS);
@@ -125,7 +125,7 @@ static enum status read_list(struct reader *reader, struct yaml_item *item)
         else if (result == STATUS_OK && event.type == YAML_SEQUENCE_END_EVENT)
             done = true;
         else if (result == STATUS_OK)
-            result = status_set(STATUS_USAGE, "%s:%lld: the list %s may hold plain values alone", reader->path,
+            result = status_set(STATUS_USAGE, "%s:%lld: the list %s may hold only plain values", reader->path,
                                 line_of(&event.start_mark), item->key);
         yaml_event_delete(&event);
         if (result != STATUS_OK)
@@ -136,7 +136,7 @@ static enum status read_list(struct reader *reader, struct yaml_item *item)
 
 static enum status read_mapping(struct reader *reader, int depth);
 
-/* The value of the key in reader->prefix, which stands on `line`. */
+/* The value of the key in reader->prefix, which is on `line`. */
 static enum status read_value(struct reader *reader, int64_t line, int depth)
 {
     yaml_event_t event;
@@ -154,7 +154,7 @@ static enum status read_value(struct reader *reader, int64_t line, int depth)
         TRY(add_item(reader, line, YAML_LIST, &item));
         TRY(read_list(reader, item));
     } else if (event.type == YAML_MAPPING_START_EVENT) {
-        TRY(add_item(reader, line, YAML_EMPTY, &item)); /* a doubled section is a doubled key */
+        TRY(add_item(reader, line, YAML_EMPTY, &item)); /* so that a duplicate section is refused as a duplicate key */
         TRY(read_mapping(reader, depth + 1));
     } else {
         result = status_set(STATUS_USAGE, "%s:%lld: %s has no value", reader->path, (long long)line, reader->prefix);
@@ -188,8 +188,8 @@ static enum status read_mapping(struct reader *reader, int depth)
         if (result != STATUS_OK || done)
             break;
         if (depth > YAML_MAX_DEPTH) {
-            result =
-                status_set(STATUS_USAGE, "%s:%lld: more than %d levels", reader->path, (long long)line, YAML_MAX_DEPTH);
+            result = status_set(STATUS_USAGE, "%s:%lld: more than %d nested levels", reader->path, (long long)line,
+                                YAML_MAX_DEPTH);
             break;
         }
         if ((result = read_value(reader, line, depth)) != STATUS_OK)
@@ -219,7 +219,8 @@ static enum status read_stream(struct reader *reader)
         switch (type) {
         case YAML_DOCUMENT_START_EVENT:
             if (documents++)
-                result = status_set(STATUS_USAGE, "%s:%lld: a second document", reader->path, line);
+                result =
+                    status_set(STATUS_USAGE, "%s:%lld: expected one document, found a second one", reader->path, line);
             break;
         case YAML_MAPPING_START_EVENT:
             result = read_mapping(reader, 1);

@@ -1,5 +1,5 @@
-/* The part of YAML that a configuration may hold, flattened: one item a leaf, "a.b.c" for nested mappings. Internal to
- * io/config.c. */
+/* The part of YAML that a configuration may hold, flattened: one item per leaf, "a.b.c" for nested mappings. Internal
+ * to io/config.c. */
 #ifndef SPIRITLM_IO_YAML_FLAT_H
 #define SPIRITLM_IO_YAML_FLAT_H
 

@@ -56,7 +56,7 @@ static enum status list_steps(const char *run, int64_t **steps, int64_t *count)
         TRY(array_grow(steps, &capacity, *count + 1, "checkpoints of a run"));
         (*steps)[(*count)++] = step;
     }
-    if (errno) { /* readdir's end and its failure look alike but for this */
+    if (errno) { /* only errno tells a failure of readdir from the end */
         result = status_set_errno(STATUS_IO, errno, "cannot list %s", path);
         goto fail;
     }
@@ -91,8 +91,9 @@ static enum status set_aside(const char *path)
     return status_set(STATUS_IO, "too many damaged copies of %s", path);
 }
 
-/* The place in the list of the newest that verifies; `count` when none does. Damage of any kind, unreadable sectors
- * included, makes a folder one to pass over, loudly; that memory ran out says nothing about the folder. */
+/* *whole is the place in the list of the newest checkpoint that verifies; `count` when none does. A folder with damage
+ * of any kind, unreadable sectors included, is skipped with a warning; running out of memory says nothing about the
+ * folder. */
 static enum status find_whole(const char *run, const int64_t *steps, int64_t count, int64_t *whole)
 {
     for (*whole = 0; *whole < count; ++*whole) {
@@ -117,7 +118,8 @@ enum status checkpoint_newest(const char *run, bool repair, char **out)
     TRY(list_steps(run, &steps, &count));
     TRY(find_whole(run, steps, count, &whole));
     if (count > 0 && whole == count)
-        FAIL(STATUS_CORRUPT, "none of the %lld checkpoints of %s verifies; move %s/checkpoints away to start anew",
+        FAIL(STATUS_CORRUPT,
+             "none of the %lld checkpoints of %s verifies; move %s/checkpoints away to start from scratch",
              (long long)count, run, run);
     for (int64_t i = 0; i < whole && repair; i++) {
         TRY(checkpoint_path(run, steps[i], path));

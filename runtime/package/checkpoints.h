@@ -12,16 +12,16 @@
 /* N of a folder called step_N by checkpoint_save; -1 for any other name (step_00000006.damaged-1, a temporary one). */
 int64_t checkpoint_step(const char *name);
 
-/* Removes the oldest until `keep` are left, `saved_step` (just saved) the newest of them; folders of later steps are of
- * another history and neither count nor go. */
+/* Removes the oldest checkpoints until `keep` are left, the newest of them `saved_step` (just saved). Folders of later
+ * steps belong to another history: they are neither counted nor removed. */
 enum status checkpoint_prune(const char *run, int64_t saved_step, int64_t keep);
 
-/* The newest checkpoint of the run that verifies whole. Damaged ones newer than it are passed over with a warning, and
- * with `repair` renamed step_N.damaged-k. *path is allocated for the caller, NULL when there are no checkpoints;
- * STATUS_CORRUPT when there are and none verifies: starting anew is the user's decision. */
+/* The newest checkpoint of the run that verifies completely. Damaged ones newer than it are skipped with a warning and,
+ * with `repair`, renamed step_N.damaged-k. *path is allocated for the caller, NULL when there are no checkpoints;
+ * STATUS_CORRUPT when there are and none verifies: starting from scratch is the user's decision. */
 enum status checkpoint_newest(const char *run, bool repair, char **path);
 
-/* RUN or a checkpoint folder itself, as a user names a model: *path is a verified checkpoint folder. */
+/* `name` is a run's folder or a checkpoint folder, as a user names a model: *path is a verified checkpoint folder. */
 enum status checkpoint_resolve(const char *name, char **path);
 
 /* trainer/state.json of a folder. The caller decrefs. */

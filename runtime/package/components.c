@@ -1,6 +1,6 @@
-/* Fingerprints are computed from the parts themselves; those that a file claims are only compared with them (of units
+/* Fingerprints are computed from the parts themselves; those that a file claims are only compared with them (for units
  * that were made elsewhere, the claim is all there is). The bytes of the parts' files are kept as they were loaded, so
- * that every checkpoint of a run holds what the run began with, even when the files have changed since. */
+ * that every checkpoint of a run holds what the run began with, even if the files have changed since. */
 #include "package/components.h"
 
 #include "core/path.h"
@@ -33,9 +33,10 @@ enum status components_match(enum component component, const struct sha256 *a, c
     char a_text[65], b_text[65];
     sha256_hex(a, a_text);
     sha256_hex(b, b_text);
-    return status_set(STATUS_USAGE,
-                      "the %s tokenizers differ: %.16s in %s, %.16s in %s; prepare the data again or use its own",
-                      component_name(component), a_text, a_source, b_text, b_source);
+    return status_set(
+        STATUS_USAGE,
+        "the %s tokenizers differ: %.16s in %s, %.16s in %s; prepare the data again or use the tokenizer that made it",
+        component_name(component), a_text, a_source, b_text, b_source);
 }
 
 /* Units that are made elsewhere: the options say what they are. */
@@ -197,7 +198,7 @@ static enum status read_options(const char *where, const json_t *root, struct co
         options->codes[s] = (int32_t)codes;
         if (!json_is_integer(upper) || !json_is_integer(lower) || json_integer_value(upper) < 0 ||
             json_integer_value(upper) > 1 << 20 || json_integer_value(lower) < 1 || json_integer_value(lower) > 1 << 20)
-            FAIL(STATUS_CORRUPT, "%s: the rate of \"%s\" is not two positive integers", where,
+            FAIL(STATUS_CORRUPT, "%s: the rate of \"%s\" should be two positive integers", where,
                  unit_stream_name((enum unit_stream)s));
         options->rates.rate[s] = (struct rational){json_integer_value(upper), json_integer_value(lower)};
     }
@@ -205,7 +206,7 @@ fail:
     return result;
 }
 
-/* null: the component is absent, which is all zeros. */
+/* null means that the component is absent, which is all zeros. */
 static enum status parse_fingerprint(const char *where, const json_t *root, enum component component,
                                      struct sha256 *hash)
 {

@@ -1,6 +1,6 @@
 /* What a language model needs around its weights: the text model, the id map, and the speech tokenizer with its
- * vocoder. Training loads them from the configuration and puts them into every checkpoint, so that a checkpoint
- * speaks by itself; each part has a fingerprint, and parts that do not belong together are refused. */
+ * vocoder. Training loads them from the configuration and puts them into every checkpoint, so that a checkpoint is
+ * complete by itself; each part has a fingerprint, and parts that do not belong together are refused. */
 #ifndef SPIRITLM_PACKAGE_COMPONENTS_H
 #define SPIRITLM_PACKAGE_COMPONENTS_H
 
@@ -25,7 +25,7 @@ const char *component_name(enum component component); /* "text", "hubert", "pitc
 
 struct components_options {
     const char *text_model;            /* a SentencePiece .model file */
-    const char *speech_folder;         /* NULL or "": units are made elsewhere and nothing can be spoken */
+    const char *speech_folder;         /* NULL or "": units are made elsewhere, no speech can be made */
     struct speech *speech;             /* a set that is open already, to be taken over; NULL: speech_folder is opened */
     bool expressive;                   /* pitch and style in the vocabulary */
     bool task_tags;                    /* [ASR] and [TTS] */
@@ -42,7 +42,7 @@ struct components {
     struct sha256 fingerprints[COMPONENT_COUNT]; /* zero: absent */
     void *text_file;                             /* the .model file's bytes */
     int64_t text_file_size;
-    char *speech_folder; /* where `speech` comes from; NULL: nowhere that has a name */
+    char *speech_folder; /* where `speech` comes from; NULL: not from a folder */
 };
 
 /* options->speech belongs to the components from the call on, also when it fails. */
@@ -58,7 +58,7 @@ json_t *components_fingerprints_json(const struct components *components);
 /* Puts tokenizer.model, speech_tokenizer/ and spiritlm.json into a checkpoint that is being made. */
 enum status components_write(const struct components *components, struct atomic_directory *directory);
 
-/* STATUS_USAGE when the checkpoint was trained with other components than these: its ids would mean something else. */
+/* STATUS_USAGE when the checkpoint was trained with components other than these: its ids would mean something else. */
 enum status components_match_checkpoint(const struct components *components, const char *folder);
 
 /* STATUS_USAGE naming the component, both values and both sources when they differ and neither is absent. */

@@ -1,5 +1,5 @@
 /* From a folder to a set of speech components. The folder is verified and its kind is read here, once for all kinds;
- * what is in it is the kind's own affair. */
+ * its contents are read by the kind. */
 #include "package/speech_folder.h"
 
 #include "io/atomic_file.h"
@@ -31,8 +31,8 @@ static enum status find_kind(const char *where, const json_t *description, const
         FAIL(STATUS_CORRUPT, "%s: format is \"%s\", expected \"%s\"", where, format, SPEECH_FORMAT);
     TRY(jdoc_get_int(where, description, "version", 1, INT32_MAX, &version));
     if (version != SPEECH_FORMAT_VERSION)
-        FAIL(STATUS_CORRUPT, "%s: version %lld; this program reads version %d", where, (long long)version,
-             (int)SPEECH_FORMAT_VERSION);
+        FAIL(STATUS_CORRUPT, "%s: expected version %d, found version %lld", where, (int)SPEECH_FORMAT_VERSION,
+             (long long)version);
     TRY(jdoc_get_string(where, description, "kind", &name));
     for (size_t k = 0; k < KINDS; k++) {
         size_t used = strlen(known);

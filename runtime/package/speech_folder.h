@@ -1,4 +1,4 @@
-/* The one place that opens a speech tokenizer's folder and knows the kinds there are: everyone else sees a set of
+/* The one place that opens a speech tokenizer's folder and knows which kinds exist: everyone else sees a set of
  * components (speech/component.h). */
 #ifndef SPIRITLM_PACKAGE_SPEECH_FOLDER_H
 #define SPIRITLM_PACKAGE_SPEECH_FOLDER_H

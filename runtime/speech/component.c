@@ -1,5 +1,5 @@
-/* A set of speech components: what all kinds of them have in common. The components compute; here their places, their
- * life times and the promises that callers rely on are looked after, so that no component has to. */
+/* A set of speech components: what all kinds of them have in common. The components compute; their places, their
+ * lifetimes and the guarantees that callers rely on are handled here, so that no component has to. */
 #include "speech/component.h"
 
 #include "io/atomic_file.h"
@@ -100,7 +100,8 @@ enum status speech_check(const struct speech *speech)
             return status_set(STATUS_INTERNAL, "the encoder in the place of %s is for %s", name,
                               unit_stream_name(encoder->stream));
         if (encoder->rate.numerator < 1 || encoder->rate.denominator < 1)
-            return status_set(STATUS_INTERNAL, "the %s encoder gives %lld/%lld units per second", name,
+            return status_set(STATUS_INTERNAL,
+                              "the %s encoder: expected a positive rate, found %lld/%lld units per second", name,
                               (long long)encoder->rate.numerator, (long long)encoder->rate.denominator);
         if (encoder->size < 1 || encoder->size > UINT16_MAX + 1)
             return status_set(STATUS_INTERNAL, "the %s encoder has %d units, expected 1 to %d", name,
@@ -114,8 +115,8 @@ enum status speech_check(const struct speech *speech)
     sha256_hex(&speech->vocoder.units, wanted);
     sha256_hex(&units->fingerprint, found);
     return status_set(STATUS_USAGE,
-                      "the vocoder speaks the hubert units of encoder %.16s, but the units come from encoder %.16s",
-                      wanted, found);
+                      "the vocoder expects the hubert units of encoder %.16s, found units of encoder %.16s", wanted,
+                      found);
 }
 
 struct unit_rates speech_rates(const struct speech *speech)
@@ -145,13 +146,13 @@ enum status speech_check_samples(const float *samples, int64_t count)
     return STATUS_OK;
 }
 
-/* A unit that its vocabulary lacks would become the id of something else, so it is stopped where it was made. */
+/* A unit that its vocabulary lacks would become the id of something else, so it is refused where it was made. */
 static enum status check_values(const struct speech_encoder *encoder, const uint16_t *values, int64_t count)
 {
     for (int64_t i = 0; i < count; i++)
         if (values[i] >= encoder->size)
-            return status_set(STATUS_INTERNAL, "the %s encoder gave unit %d, but has %d units",
-                              unit_stream_name(encoder->stream), (int)values[i], (int)encoder->size);
+            return status_set(STATUS_INTERNAL, "the %s encoder: expected a unit below %d, found %d",
+                              unit_stream_name(encoder->stream), (int)encoder->size, (int)values[i]);
     return STATUS_OK;
 }
 
@@ -162,7 +163,7 @@ enum status speech_encode(const struct speech *speech, const float *samples, int
     struct speech_utterance utterance = {.samples = samples, .count = count, .speaker = speaker};
     *units = (struct units){0};
     if (streams & STREAMS_BASE && !speech->encoder[STREAM_HUBERT].encode)
-        FAIL(STATUS_USAGE, "this speech tokenizer has no encoder of hubert units, so it cannot hear");
+        FAIL(STATUS_USAGE, "this speech tokenizer has no encoder of hubert units, so it cannot encode audio");
     TRY(speech_check_samples(samples, count));
     for (int stream = 0; stream < STREAM_COUNT; stream++) {
         const struct speech_encoder *encoder = &speech->encoder[stream];
@@ -184,6 +185,6 @@ enum status speech_synthesise(const struct speech *speech, const struct spoken_u
     *samples = NULL;
     *count = 0;
     if (!speech->vocoder.synthesise)
-        return status_set(STATUS_USAGE, "this speech tokenizer has no vocoder, so it cannot speak");
+        return status_set(STATUS_USAGE, "this speech tokenizer has no vocoder, so it cannot synthesise speech");
     return speech->vocoder.synthesise(&speech->vocoder, spoken, durations, spoken_count, pool, samples, count);
 }

@@ -1,9 +1,9 @@
 /* What turns sound into units and back, as the rest of the toolkit sees it: an encoder for each stream and a vocoder,
- * each known by its fingerprint, none of which says how it works. The embedded components (speech/embedded/) need no
- * weights; neural ones take their places one by one.
+ * each identified by its fingerprint and hiding how it works. The embedded components (speech/embedded/) need no
+ * weights; neural ones can replace them one by one.
  *
- * A component is a plain struct of what must be known about it, what it computes, and a state of its own. A set
- * (struct speech) holds them by value: another component takes a place by assignment. */
+ * A component is a plain struct of what must be known about it, what it computes, and a state of its own. A set (struct
+ * speech) holds them by value: a component is replaced by assignment. */
 #ifndef SPIRITLM_SPEECH_COMPONENT_H
 #define SPIRITLM_SPEECH_COMPONENT_H
 
@@ -28,8 +28,8 @@ struct speech_analysis {
 
 /* The streams are encoded one after the other in the order of enum unit_stream. An encoder depends on samples and
  * speaker alone, never on what another stream's encoder gave: so that any of them can be replaced, and the fingerprint
- * of each says all about its units. What it needs of its own family's earlier work (style: the embedded units) it finds
- * in the family's analysis, or computes there. */
+ * of each determines its units. What it needs of its own family's earlier work (style: the embedded units) it finds in
+ * the family's analysis, or computes there. */
 struct speech_utterance {
     const float *samples; /* 16 kHz mono, finite */
     int64_t count;
@@ -37,7 +37,7 @@ struct speech_utterance {
     struct speech_analysis *analyses;
 };
 
-/* The analysis that `owner` has kept; NULL: none yet. */
+/* The analysis that `owner` has kept; NULL when there is none yet. */
 struct speech_analysis *speech_utterance_find(const struct speech_utterance *utterance, const void *owner);
 
 /* Keeps an analysis, which the utterance destroys when all of its streams are encoded. */
@@ -45,36 +45,36 @@ void speech_utterance_keep(struct speech_utterance *utterance, struct speech_ana
 
 /* ---- components ---- */
 
-/* Samples to the units of one stream. All zero: absent. */
+/* Turns samples into the units of one stream. All zero: absent. */
 struct speech_encoder {
     enum unit_stream stream;
     struct rational rate;      /* units per second */
     int32_t size;              /* units are 0 .. size - 1; at most 65536 */
-    struct sha256 fingerprint; /* over all that its units depend on but samples and speaker */
+    struct sha256 fingerprint; /* over all that its units depend on except samples and speaker */
     void *state;
 
     /* *values [*count], not deduplicated, is allocated for the caller, who frees it after a failure too; NULL when
-     * *count is 0. How long audio is cut into chunks, and how short is too short for a unit, is the encoder's affair.
+     * *count is 0. How long audio is cut into chunks, and how short is too short for a unit, is up to the encoder.
      * Thread-safe: one encoder serves many utterances at once. */
     enum status (*encode)(const struct speech_encoder *self, struct speech_utterance *utterance, uint16_t **values,
                           int64_t *count);
 
-    /* Whether it knows something about the speaker (a mean pitch) that its units depend on. NULL: about nobody. */
+    /* Whether it knows something about the speaker (a mean pitch) that its units depend on. NULL: it knows nobody. */
     bool (*knows_speaker)(const struct speech_encoder *self, const char *speaker);
 
     void (*destroy)(void *state); /* NULL: nothing to free */
 };
 
-/* Units to samples. All zero: absent. */
+/* Turns units into samples. All zero: absent. */
 struct speech_vocoder {
     struct sha256 fingerprint;
     struct sha256 units; /* fingerprint of the unit encoder whose units it speaks; zero: not known, so not checked */
     void *state;
 
-    /* Unit i of `spoken` lasts durations[i] >= 1 units of the unit encoder's rate; durations NULL: as long as the
-     * vocoder finds right. *samples, 16 kHz mono, is allocated for the caller; NULL when *count is 0 and after a
-     * failure. STATUS_USAGE: a unit that it does not have, an impossible duration. The same bits for any number of
-     * threads; pool may be NULL. Thread-safe. */
+    /* Unit i of `spoken` lasts durations[i] >= 1 units of the unit encoder's rate; durations NULL: the vocoder chooses
+     * them. *samples, 16 kHz mono, is allocated for the caller; NULL when *count is 0 and after a failure.
+     * STATUS_USAGE: a unit that it does not have, an impossible duration. The same bits for any number of threads; pool
+     * may be NULL. Thread-safe. */
     enum status (*synthesise)(const struct speech_vocoder *self, const struct spoken_unit *spoken,
                               const int32_t *durations, int64_t spoken_count, struct thread_pool *pool, float **samples,
                               int64_t *count);
@@ -84,7 +84,7 @@ struct speech_vocoder {
 
 /* ---- a set of them ---- */
 
-/* A file that a checkpoint must hold so that it hears and speaks by itself. */
+/* A file that a checkpoint must hold so that it can encode and synthesise speech by itself. */
 struct speech_file {
     char *name; /* below the tokenizer's folder */
     void *data;
@@ -116,7 +116,8 @@ void speech_vocoder_remove(struct speech_vocoder *vocoder);
 enum status speech_add_file(struct speech *speech, const char *folder, const char *name);
 
 /* Whether the components fit together: each encoder in the place of its stream, with a positive rate and size, and the
- * vocoder made for the units of this unit encoder. STATUS_USAGE names both fingerprints when it was made for others. */
+ * vocoder made for the units of this unit encoder. STATUS_USAGE names both fingerprints when it was made for those of
+ * another. */
 enum status speech_check(const struct speech *speech);
 
 struct unit_rates speech_rates(const struct speech *speech); /* 0/1 for a stream that is absent */
@@ -128,8 +129,9 @@ bool speech_knows_speaker(const struct speech *speech, const char *speaker);
 enum status speech_check_samples(const float *samples, int64_t count);
 
 /* Units of the streams in `streams` (bits 1 << unit_stream) that the set has, for units_free; the others are empty. The
- * result depends on samples and speaker alone: a stream's units are the same whatever else is asked for.
- * STATUS_CORRUPT: a sample that is not finite. STATUS_USAGE: hubert units are asked for and have no encoder. */
+ * result depends on samples and speaker alone: a stream's units are the same whatever other streams are requested.
+ * STATUS_CORRUPT: a sample that is not finite. STATUS_USAGE: hubert units are requested, but there is no encoder for
+ * them. */
 enum status speech_encode(const struct speech *speech, const float *samples, int64_t count, const char *speaker,
                           unsigned streams, struct units *units);
 

@@ -1,5 +1,5 @@
-/* The streams that speech is written in, and the rate of each: what manifests, shards, vocabularies and tokenizers agree
- * on before any of them knows a unit. */
+/* The streams that speech is written in, and the rate of each: what manifests, shards, vocabularies and tokenizers
+ * agree on before any of them knows about units. */
 #ifndef SPIRITLM_SPEECH_STREAMS_H
 #define SPIRITLM_SPEECH_STREAMS_H
 

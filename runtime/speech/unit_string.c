@@ -1,4 +1,4 @@
-/* The written form of merged units, and the way back from merged units to one triple a hubert unit. */
+/* The written form of merged units, and the way back from merged units to one triple per hubert unit. */
 #include "speech/units.h"
 
 #include <inttypes.h>
@@ -24,7 +24,7 @@ enum status merged_to_string(const struct merged_unit *merged, int64_t count, ch
     return STATUS_OK;
 }
 
-/* Up to 12 bytes of text for an error message, what cannot be printed as '?'. */
+/* Up to 12 bytes of text for an error message, with '?' for what cannot be printed. */
 static const char *excerpt(const char *text, char buffer[16])
 {
     size_t i = 0;
@@ -65,7 +65,7 @@ enum status merged_from_string(const char *text, const struct vocabulary *vocabu
     *count = 0;
     const int32_t sizes[STREAM_COUNT] = {vocabulary->hubert_count, vocabulary->pitch_count, vocabulary->style_count};
     char found[16];
-    struct merged_unit *list = calloc(strlen(text) / 5 + 1, sizeof *list); /* "[Hu0]": 5 bytes a unit at least */
+    struct merged_unit *list = calloc(strlen(text) / 5 + 1, sizeof *list); /* "[Hu0]": at least 5 bytes per unit */
     if (!list)
         FAIL(STATUS_INTERNAL, "no memory for the units of a string of %zu bytes", strlen(text));
     int64_t made = 0;

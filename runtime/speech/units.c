@@ -1,6 +1,6 @@
 /* Streams are merged by the time at which units start. Rates are fractions and times are compared as fractions, in
- * 128-bit integers: units that start at the same instant must tie exactly, at the hundredth hour too, which floating
- * point could not promise. */
+ * 128-bit integers: units that start at the same instant must tie exactly, even at the hundredth hour, which floating
+ * point could not guarantee. */
 #include "speech/units.h"
 
 #include <inttypes.h>
@@ -22,7 +22,7 @@ void units_free(struct units *units)
     *units = (struct units){0};
 }
 
-/* Where one stream stands while the streams are merged. */
+/* The position in one stream while the streams are merged. */
 struct cursor {
     const uint16_t *values;
     struct rational rate;
@@ -100,7 +100,8 @@ enum status units_merge(const struct units *units, const struct unit_rates *rate
     *merged = NULL;
     *count = 0;
     if (begin < 0)
-        return status_set(STATUS_USAGE, "units: a cut that begins at sample %" PRId64, begin);
+        return status_set(STATUS_USAGE, "units: expected a cut that begins at sample 0 or later, found sample %" PRId64,
+                          begin);
     if (streams_mask & ~(unsigned)STREAMS_ALL)
         return status_set(STATUS_USAGE, "units: stream mask %#x, expected bits below %#x", streams_mask,
                           (unsigned)STREAMS_ALL);

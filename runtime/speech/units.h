@@ -9,7 +9,8 @@
 
 #include <stdint.h>
 
-/* The style of a piece that has none. The release draws among several; one fixed gives the same sound every time. */
+/* The style of a piece that has none. Spirit LM's own code draws one of several; a fixed one gives the same sound every
+ * time. */
 enum { DEFAULT_STYLE = 0 };
 
 /* Not deduplicated; index i of a stream covers [i, i+1) / rate seconds. Owned by whoever filled it: units_free. */
@@ -42,15 +43,15 @@ enum status merged_to_ids(const struct vocabulary *vocabulary, const struct merg
 /* "[St71][Pi39][Hu99]": NUL-terminated, allocated for the caller. */
 enum status merged_to_string(const struct merged_unit *merged, int64_t count, char **text);
 
-/* Parses a unit string; anything else than [HuN], [PiN], [StN] with N below the given counts is refused with its
- * byte position (STATUS_CORRUPT). index and run of the results are 0 and 1. */
+/* Parses a unit string; anything other than [HuN], [PiN], [StN] with N below the given counts is refused with its byte
+ * position (STATUS_CORRUPT). index and run of the results are 0 and 1. */
 enum status merged_from_string(const char *text, const struct vocabulary *vocabulary, struct merged_unit **merged,
                                int64_t *count);
 
-/* Back from a merged sequence to one (hubert, pitch, style) triple a hubert unit: every Hu takes the latest Pi and St
- * seen; Hu before the first take the first that follows, or the carried state. -1 in a slot means none (Base).
- * `state` (may be NULL) carries the pitch and style in force across pieces: -1, -1 to start. When there are Pi but no
- * St at all and none carried, `default_style` is taken, and carried on. Every Hu is kept. */
+/* Back from a merged sequence to one (hubert, pitch, style) triple per hubert unit: every Hu takes the latest Pi and St
+ * seen; Hu before the first take the first that follows, or the carried state. -1 in a slot means none (Base). `state`
+ * (may be NULL) carries the pitch and style in force across pieces: -1, -1 to start. When there are Pi but no St at all
+ * and none carried, `default_style` is used and carried on. Every Hu is kept. */
 struct unit_state {
     int32_t pitch, style;
 };

@@ -14,7 +14,7 @@ static enum status read_varint(struct protobuf *message, uint64_t *value)
             return status_set(STATUS_CORRUPT, "%s: byte %zu: a number runs past the end of its message", message->name,
                               message->base + start);
         uint8_t byte = message->data[message->at++];
-        /* The tenth byte has room for one bit alone. */
+        /* The tenth byte has room for only one bit. */
         if (shift == 63 && byte > 1)
             break;
         result |= (uint64_t)(byte & 0x7f) << shift;
@@ -30,7 +30,7 @@ static enum status read_varint(struct protobuf *message, uint64_t *value)
 static enum status read_fixed(struct protobuf *message, size_t bytes, uint64_t *value)
 {
     if (message->size - message->at < bytes)
-        return status_set(STATUS_CORRUPT, "%s: byte %zu: a value of %zu bytes in the last %zu of its message",
+        return status_set(STATUS_CORRUPT, "%s: byte %zu: expected a value of %zu bytes, found %zu left in its message",
                           message->name, message->base + message->at, bytes, message->size - message->at);
     *value = 0;
     for (size_t i = 0; i < bytes; i++)

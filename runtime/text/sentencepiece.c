@@ -1,6 +1,6 @@
-/* What a loaded model tells about itself, and its fingerprint: of what decides the ids of a text (pieces, their kinds
- * and scores, the flags), not of the file's bytes, which another version of the trainer writes otherwise for the same
- * model. */
+/* The properties of a loaded model, and its fingerprint, which covers what decides the ids of a text (pieces, their
+ * kinds and scores, the flags), not the file's bytes, which another version of the trainer writes differently for the
+ * same model. */
 #include "text/sentencepiece_internal.h"
 
 #include <string.h>
@@ -67,7 +67,7 @@ struct sha256 sentencepiece_fingerprint(const struct sentencepiece *model)
     add_u32(stream, (uint32_t)model->count);
     for (int32_t id = 0; id < model->count; id++) {
         const struct piece *piece = &model->pieces[id];
-        float score = piece->score == 0 ? 0 : piece->score; /* -0 orders as 0 does */
+        float score = piece->score == 0 ? 0 : piece->score; /* -0 sorts like 0 */
         uint32_t bits;
         memcpy(&bits, &score, sizeof bits);
         add_u32(stream, piece->type);

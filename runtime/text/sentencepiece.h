@@ -1,6 +1,6 @@
-/* SentencePiece BPE models (.model files): our own reader, encoder and decoder. The file is validated whole at load;
- * normaliser "identity" (with or without the dummy prefix and whitespace escaping) is supported, another one is
- * refused by name. Read-only after loading: threads may share it. */
+/* SentencePiece BPE models (.model files): our own reader, encoder and decoder. The whole file is validated at load;
+ * normaliser "identity" (with or without the dummy prefix and whitespace escaping) is supported, any other is refused
+ * by name. Read-only after loading: threads may share it. */
 #ifndef SPIRITLM_TEXT_SENTENCEPIECE_H
 #define SPIRITLM_TEXT_SENTENCEPIECE_H
 
@@ -17,23 +17,23 @@ enum status sentencepiece_load_memory(const char *name, const void *data, int64_
 void sentencepiece_free(struct sentencepiece *model);
 
 int32_t sentencepiece_size(const struct sentencepiece *model); /* pieces */
-int32_t sentencepiece_unk(const struct sentencepiece *model);  /* -1 where the model has none, also below */
+int32_t sentencepiece_unk(const struct sentencepiece *model);  /* -1 where the model has none; the same below */
 int32_t sentencepiece_bos(const struct sentencepiece *model);
 int32_t sentencepiece_eos(const struct sentencepiece *model);
 const char *sentencepiece_piece(const struct sentencepiece *model, int32_t id, int64_t *length);
 int32_t sentencepiece_find(const struct sentencepiece *model, const char *piece); /* -1: none */
 
-/* The ids of `size` bytes of text (malformed UTF-8 as the library takes it). No BOS or EOS. `dummy_prefix` false leaves
- * out the space that the model would put before the text. *ids is allocated for the caller. O(n log n). */
+/* The ids of `size` bytes of text (malformed UTF-8 is treated as in the library). No BOS or EOS. `dummy_prefix` false
+ * leaves out the space that the model would put before the text. *ids is allocated for the caller. O(n log n). */
 enum status sentencepiece_encode(const struct sentencepiece *model, const char *text, int64_t size, bool dummy_prefix,
                                  int32_t **ids, int64_t *count);
 
-/* The bytes of ids (bytes pieces joined, control pieces dropped as the library does). NUL-terminated, for the caller.
- * `strip_prefix` removes the leading space that the dummy prefix had put there. */
+/* The bytes of ids (byte pieces joined, control pieces dropped as in the library). NUL-terminated, allocated for the
+ * caller. `strip_prefix` removes the leading space that the dummy prefix had put there. */
 enum status sentencepiece_decode(const struct sentencepiece *model, const int32_t *ids, int64_t count,
                                  bool strip_prefix, char **text, int64_t *size);
 
-/* SHA-256 over pieces, scores, types and flags: equal for equal behaviour, whatever else the file holds. */
+/* SHA-256 over pieces, scores, types and flags: equal for equal behaviour, whatever else the file contains. */
 struct sha256 sentencepiece_fingerprint(const struct sentencepiece *model);
 
 #endif

@@ -1,5 +1,5 @@
 /* Ids to text: the bytes of the pieces with U+2581 as a space; runs of byte pieces give the UTF-8 characters that they
- * spell, and U+FFFD for each byte that spells none. Control pieces give nothing. */
+ * spell, and U+FFFD for each byte that is part of none. Control pieces give nothing. */
 #include "text/sentencepiece_internal.h"
 
 #include <inttypes.h>
@@ -92,7 +92,9 @@ enum status sentencepiece_decode(const struct sentencepiece *model, const int32_
     *size = 0;
     for (int64_t i = 0; i < count; i++)
         if (ids[i] < 0 || ids[i] >= model->count)
-            return status_set(STATUS_USAGE, "id %" PRId32 " at %" PRId64 " is no text piece: the model has %" PRId32,
+            return status_set(STATUS_USAGE,
+                              "id %" PRId32 " at position %" PRId64 " is not a text piece: the model has %" PRId32
+                              " pieces",
                               ids[i], i, model->count);
     struct decoder decoder = {.model = model};
     decode(&decoder, ids, count, strip_prefix);

@@ -21,7 +21,7 @@ struct symbol {
 struct candidate {
     float score;
     int32_t left, right;
-    int32_t size; /* of both: differs from theirs when one of them has changed since */
+    int32_t size; /* of both: differs from their sum when one of them has changed since */
 };
 
 struct encoder {
@@ -149,7 +149,7 @@ static struct candidate heap_pop(struct encoder *encoder)
 
 /* ---- joining ---- */
 
-/* Room for a symbol a character. */
+/* Cuts the text into one symbol per character or user-defined piece. */
 static enum status cut_symbols(struct encoder *encoder)
 {
     static const uint8_t lengths[16] = {1, 1, 1, 1, 1, 1, 1, 1,
@@ -280,13 +280,13 @@ enum status sentencepiece_encode(const struct sentencepiece *model, const char *
     *ids = NULL;
     *count = 0;
     if (size < 0 || size > text_size_limit)
-        FAIL(STATUS_USAGE, "a text of %" PRId64 " bytes, expected at most %" PRId64, size, text_size_limit);
+        FAIL(STATUS_USAGE, "expected a text of at most %" PRId64 " bytes, found %" PRId64, text_size_limit, size);
     /* A byte becomes at most three, and the dummy space has three. */
     encoder.text = malloc((size_t)size * SPACE_SYMBOL_SIZE + SPACE_SYMBOL_SIZE);
     if (!encoder.text)
         FAIL(STATUS_INTERNAL, "no memory to encode a text of %" PRId64 " bytes", size);
     normalize(&encoder, text, (size_t)size, dummy_prefix);
-    encoder.ids = malloc(((size_t)encoder.size + 1) * sizeof *encoder.ids); /* at most one a byte */
+    encoder.ids = malloc(((size_t)encoder.size + 1) * sizeof *encoder.ids); /* at most one per byte */
     if (model->unused_count > 0)
         encoder.left_sizes = calloc((size_t)model->count, sizeof *encoder.left_sizes);
     if (!encoder.ids || (model->unused_count > 0 && !encoder.left_sizes))

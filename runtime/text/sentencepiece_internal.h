@@ -1,4 +1,4 @@
-/* What a loaded model is, shared by the loader, the encoder and the decoder alone. */
+/* What a loaded model is, shared only by the loader, the encoder and the decoder. */
 #ifndef SPIRITLM_TEXT_SENTENCEPIECE_INTERNAL_H
 #define SPIRITLM_TEXT_SENTENCEPIECE_INTERNAL_H
 
@@ -7,8 +7,8 @@
 
 #include <stddef.h>
 
-#define SPACE_SYMBOL "\xE2\x96\x81" /* U+2581: what stands for a space in pieces */
-#define REPLACEMENT "\xEF\xBF\xBD"  /* U+FFFD: what stands for a byte that is no UTF-8 */
+#define SPACE_SYMBOL "\xE2\x96\x81" /* U+2581: represents a space in pieces */
+#define REPLACEMENT "\xEF\xBF\xBD"  /* U+FFFD: replaces a byte that is not valid UTF-8 */
 enum { SPACE_SYMBOL_SIZE = 3, REPLACEMENT_SIZE = 3 };
 
 enum piece_type { /* the file's numbers */
@@ -21,7 +21,7 @@ enum piece_type { /* the file's numbers */
 };
 
 enum {
-    PIECE_SIZE_LIMIT = 8000, /* bytes of a piece: as newer versions of the library have it; bounds recursion */
+    PIECE_SIZE_LIMIT = 8000, /* bytes of a piece, as in newer versions of the library; bounds recursion */
     PIECE_COUNT_LIMIT = 1 << 24
 };
 
@@ -41,7 +41,7 @@ struct sentencepiece {
     uint32_t table_mask;
     int32_t longest;      /* bytes of the longest piece that merging can make */
     int32_t unused_count; /* pieces of type UNUSED */
-    bool words_apart;     /* no piece has a space symbol behind anything but space symbols, and none is unused */
+    bool words_apart;     /* no piece has a space symbol after anything but space symbols, and none is unused */
     int32_t *user;        /* ids of the user-defined pieces, sorted by their bytes */
     int32_t user_count;
     bool user_first[256]; /* first bytes of user-defined pieces */

@@ -5,8 +5,8 @@
  *                   47 eos_piece
  *   NormalizerSpec  1 name, 2 precompiled_charsmap, 3 add_dummy_prefix, 4 remove_extra_whitespaces,
  *                   5 escape_whitespaces
- * Other fields do not change what the encoder does and are skipped. A message that occurs twice is read twice over, as
- * protocol buffers merge. */
+ * Other fields do not change what the encoder does and are skipped. A message that occurs twice is read twice, which
+ * merges the two as protocol buffers require. */
 #include "io/atomic_file.h"
 #include "text/protobuf.h"
 #include "text/sentencepiece_internal.h"
@@ -84,7 +84,8 @@ static enum status read_piece(struct reading *reading, struct protobuf message)
     if (memchr(text.bytes, 0, text.size))
         FAIL(STATUS_CORRUPT, "%s: piece %" PRId32 " holds a NUL byte", message.name, id);
     if (!isfinite(score))
-        FAIL(STATUS_CORRUPT, "%s: the score of piece %" PRId32 " is %f", message.name, id, (double)score);
+        FAIL(STATUS_CORRUPT, "%s: expected a finite score of piece %" PRId32 ", found %f", message.name, id,
+             (double)score);
     if (type < PIECE_NORMAL || type > PIECE_BYTE)
         FAIL(STATUS_CORRUPT, "%s: piece %" PRId32 " has type %" PRIu64 ", expected 1 to 6", message.name, id, type);
 
@@ -195,10 +196,10 @@ static enum status read_normalizer(struct reading *reading, struct protobuf mess
     }
     struct span name = reading->normalizer_name;
     if (name.size > 0 && !(name.size == 8 && memcmp(name.bytes, "identity", 8) == 0))
-        FAIL(STATUS_CORRUPT, "%s: the model normalises its text by \"%.*s\"; only \"identity\" is supported",
+        FAIL(STATUS_CORRUPT, "%s: the model normalises its text with \"%.*s\"; only \"identity\" is supported",
              message.name, (int)(name.size < 40 ? name.size : 40), (const char *)name.bytes);
     if (map.size > 0)
-        FAIL(STATUS_CORRUPT, "%s: a normalizer with a character map of %zu bytes; only \"identity\" is supported",
+        FAIL(STATUS_CORRUPT, "%s: the normalizer has a character map of %zu bytes; only \"identity\" is supported",
              message.name, map.size);
 fail:
     return result;
@@ -213,7 +214,7 @@ static enum status refuse_denormalizer(struct protobuf message)
         if (!found)
             break;
         if (field.number == 2 && field.size > 0)
-            FAIL(STATUS_CORRUPT, "%s: a denormalizer with a character map, which is not supported", message.name);
+            FAIL(STATUS_CORRUPT, "%s: the denormalizer has a character map, which is not supported", message.name);
     }
 fail:
     return result;
@@ -247,12 +248,12 @@ static enum status read_model(struct reading *reading, struct protobuf message)
             break;
         }
     }
-    static const char *const types[] = {"of no type", "unigram", "bpe", "word", "char"};
+    static const char *const types[] = {"none", "unigram", "bpe", "word", "char"};
     if (reading->model_type != 2) {
         if (reading->model_type < sizeof types / sizeof *types)
-            FAIL(STATUS_CORRUPT, "%s: a model of type %s; only bpe is supported", message.name,
+            FAIL(STATUS_CORRUPT, "%s: expected a model of type bpe, found type %s", message.name,
                  types[reading->model_type]);
-        FAIL(STATUS_CORRUPT, "%s: a model of type %" PRIu64 "; only bpe (2) is supported", message.name,
+        FAIL(STATUS_CORRUPT, "%s: expected a model of type 2 (bpe), found type %" PRIu64, message.name,
              reading->model_type);
     }
 fail:
@@ -301,7 +302,7 @@ static enum status check_unknown(struct sentencepiece *model, const char *name)
     return model->unk >= 0 ? STATUS_OK : status_set(STATUS_CORRUPT, "%s: no unknown piece", name);
 }
 
-/* The id of a control piece by the name that the trainer noted, else by its usual name; -1: none. */
+/* The id of a control piece by the name that the trainer recorded, or else by its usual name; -1: none. */
 static int32_t find_control(const struct sentencepiece *model, struct span noted, const char *usual)
 {
     int32_t id = noted.size > 0 ? piece_lookup(model, (const char *)noted.bytes, noted.size)
@@ -324,7 +325,7 @@ enum status sentencepiece_load_memory(const char *name, const void *data, int64_
     *model = NULL;
     struct sentencepiece *made = calloc(1, sizeof *made);
     if (!made)
-        FAIL(STATUS_INTERNAL, "%s: no memory", name);
+        FAIL(STATUS_INTERNAL, "%s: out of memory", name);
     if (size < 0 || size > file_size_limit)
         FAIL(STATUS_CORRUPT, "%s: %" PRId64 " bytes, expected at most %" PRId64, name, size, file_size_limit);
     made->add_dummy_prefix = made->remove_extra_whitespaces = made->escape_whitespaces = true;
@@ -337,7 +338,7 @@ enum status sentencepiece_load_memory(const char *name, const void *data, int64_
     made->eos = find_control(made, reading.eos_piece, "</s>");
     made->unk_surface = copy_surface(&reading);
     if (!made->unk_surface)
-        FAIL(STATUS_INTERNAL, "%s: no memory", name);
+        FAIL(STATUS_INTERNAL, "%s: out of memory", name);
     *model = made;
     return STATUS_OK;
 fail:

@@ -37,7 +37,7 @@ size_t user_piece_match(const struct sentencepiece *model, const char *text, siz
 {
     if (model->user_count == 0 || size == 0 || !model->user_first[(unsigned char)text[0]])
         return 0;
-    /* [low, high) are the pieces that share the first `depth` bytes with text; the shortest of them stands first. */
+    /* [low, high) are the pieces that share the first `depth` bytes with text; the shortest of them comes first. */
     int32_t low = 0, high = model->user_count;
     size_t best = 0;
     for (size_t depth = 0; low < high; depth++) {
@@ -71,7 +71,7 @@ size_t user_piece_match(const struct sentencepiece *model, const char *text, siz
     return best;
 }
 
-/* qsort hands its comparison no model, so pointers to pieces are sorted instead of ids. */
+/* qsort does not pass the model to its comparison, so pointers to pieces are sorted instead of ids. */
 static int by_bytes(const void *a, const void *b)
 {
     const struct piece *x = *(const struct piece *const *)a, *y = *(const struct piece *const *)b;

@@ -1,6 +1,6 @@
 /* Ids are laid out by adding up counts in a fixed order, so that the kind of an id follows from comparing it with the
- * ends of a few blocks. The fingerprint is that of a text which spells out the layout: whoever doubts it can write the
- * text by hand. */
+ * ends of a few blocks. The fingerprint is that of a text which spells out the layout, so it can be verified by
+ * hand. */
 #include "text/vocabulary.h"
 
 #include <inttypes.h>

@@ -8,7 +8,7 @@
 /* The six of ASCII: space, \t, \n, \v, \f, \r, whatever the locale. */
 bool is_white_space(char c);
 
-/* Narrows text[*begin, *end) to what stands between the white space at its ends; *begin == *end: nothing does. */
+/* Narrows text[*begin, *end) to what lies between the white space at its ends; *begin == *end when nothing does. */
 void trim_white_space(const char *text, int64_t *begin, int64_t *end);
 
 #endif

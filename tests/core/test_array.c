@@ -1,4 +1,4 @@
-/* Arrays that grow: what was in them stays, the room doubles, and a size that no memory has is refused. */
+/* Arrays that grow: their contents stay, the room doubles, and a size beyond all memory is refused. */
 #include "support/test_support.h"
 
 #include "core/array.h"
@@ -39,7 +39,7 @@ static void many_at_once_get_room(void **state)
     int32_t *ids = NULL;
     int64_t capacity = 0;
     assert_int_equal(array_grow(&ids, &capacity, 0, "ids"), STATUS_OK);
-    assert_null(ids); /* none are needed, none are allocated */
+    assert_null(ids); /* none is needed, so none is allocated */
     assert_int_equal(array_grow(&ids, &capacity, 12345, "ids"), STATUS_OK);
     assert_true(capacity >= 12345);
     memset(ids, 0x5a, 12345 * sizeof *ids);
@@ -83,7 +83,7 @@ static void a_size_that_overflows_is_refused(void **state)
     free(list);
 }
 
-/* Twice a capacity that itself is out of reach must not wrap around to a small one. */
+/* Doubling a capacity that is itself out of reach must not wrap around to a small one. */
 static void a_doubling_that_overflows_is_refused(void **state)
 {
     (void)state;

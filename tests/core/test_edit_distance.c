@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-/* By definition, without a table: exponential, so for short texts alone. */
+/* By definition, without a table: exponential, so only for short texts. */
 static int64_t by_definition(const char *a, const char *b)
 {
     if (!*a || !*b)

@@ -43,8 +43,8 @@ static void long_transforms_equal_the_plain_sum(void **state)
         fft_real_inverse(fft, y, back, work);
         for (int64_t i = 0; i < n; i++)
             if (!(fabs(back[i] - x[i]) <= 1e-14))
-                fail_msg("length %lld: sample %lld came back as %.17g, not %.17g", (long long)n, (long long)i, back[i],
-                         x[i]);
+                fail_msg("length %lld: sample %lld came back as %.17g, expected %.17g", (long long)n, (long long)i,
+                         back[i], x[i]);
         printf("length %6lld: worst error %.2g of the norm\n", (long long)n, worst);
         guarded_free(x);
         guarded_free(back);

@@ -18,7 +18,7 @@ static void parts_are_joined(void **state)
     assert_string_equal(path, "");
 }
 
-/* Folders of these many letters, joined with "/b". */
+/* Folders of this many letters, joined with "/b". */
 static enum status join_long(size_t letters, char path[PATH_BYTES])
 {
     static char folder[2 * PATH_BYTES];

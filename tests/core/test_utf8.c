@@ -1,4 +1,4 @@
-/* UTF-8 against an encoder that knows nothing of the decoder's table. */
+/* UTF-8 against an encoder that does not use the decoder's table. */
 #include "support/test_support.h"
 
 #include "core/utf8.h"
@@ -30,7 +30,7 @@ static void every_code_point_comes_back(void **state)
     }
 }
 
-/* Whatever the bytes: what is read must be the one way to write it. */
+/* Whatever the bytes, a character that is read must be written in the only valid way. */
 static void nothing_else_is_a_character(void **state)
 {
     (void)state;

@@ -44,7 +44,7 @@ static void reads_whole_files_and_refuses_others(void **state)
     write_plainly(test_path("empty"), "", 0);
     assert_content(test_path("small"), "abc", 3);
     assert_content(test_path("empty"), "", 0);
-    assert_fails(file_read(test_path("small"), 2, &data, &size), STATUS_CORRUPT, "3 bytes, at most 2");
+    assert_fails(file_read(test_path("small"), 2, &data, &size), STATUS_CORRUPT, "expected at most 2 bytes, found 3");
     assert_fails(file_read(test_path("none"), 9, &data, &size), STATUS_USAGE, "No such file");
     assert_fails(file_read(test_path("small/none"), 9, &data, &size), STATUS_USAGE, "Not a directory");
     assert_fails(file_read(test_directory(), 9, &data, &size), STATUS_USAGE, "found a folder");
@@ -84,10 +84,10 @@ static void makes_and_removes_trees(void **state)
     assert_ok(atomic_remove(test_path("trees/a")));
     assert_ok(atomic_remove(test_path("trees/a")));
     assert_int_equal(entries_of(test_path("trees")), 0);
-    assert_int_equal(access("/usr/bin", F_OK), 0); /* the link went, not what it pointed to */
+    assert_int_equal(access("/usr/bin", F_OK), 0); /* the link is gone, not what it pointed to */
 }
 
-/* Runs `body` as a user without rights when this is root, whom permissions do not stop. */
+/* Runs `body` as an unprivileged user when this is root, whom permissions do not stop. */
 static void as_plain_user(void (*body)(void))
 {
     fflush(NULL);
@@ -103,7 +103,7 @@ static void as_plain_user(void (*body)(void))
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFEXITED(status));
     if (WEXITSTATUS(status) == 3) {
-        print_message("left out: root here cannot become a user without rights\n");
+        print_message("skipped: root cannot become an unprivileged user here\n");
         skip();
     }
     assert_int_equal(WEXITSTATUS(status), 0);
@@ -112,7 +112,7 @@ static void as_plain_user(void (*body)(void))
 static void require(bool condition, const char *what)
 {
     if (!condition) {
-        fprintf(stderr, "not so: %s (\"%s\")\n", what, status_text());
+        fprintf(stderr, "expected: %s; the error text is \"%s\"\n", what, status_text());
         _exit(1);
     }
 }
@@ -202,9 +202,9 @@ static void publishes_a_folder(void **state)
     assert_content(test_path("publish/deeper/one/trainer/state.json"), "{}", 2);
     struct stat info;
     assert_int_equal(stat(test_path("publish/deeper/one/large.bin"), &info), 0);
-    assert_in_range(info.st_blocks * 512, LARGE, LARGE + 1000000); /* the space asked for too much is given back */
+    assert_in_range(info.st_blocks * 512, LARGE, LARGE + 1000000); /* the excess space reserved is given back */
 
-    assert_fails(make_folder(path, false, "{}"), STATUS_USAGE, "exists already");
+    assert_fails(make_folder(path, false, "{}"), STATUS_USAGE, "already exists");
     assert_ok(make_folder(path, true, "{\"new\": 1}"));
     assert_ok(directory_verify(path, true));
     assert_content(test_path("publish/deeper/one/trainer/state.json"), "{\"new\": 1}", 10);
@@ -264,7 +264,7 @@ static void failures_leave_nothing(void **state)
     assert_int_equal(entries_of(parent), 0);
 }
 
-/* What a killed process left goes; what a living one is writing stays. */
+/* What a killed process left is removed; what a live one is writing stays. */
 static void removes_leftovers_of_the_dead(void **state)
 {
     (void)state;
@@ -277,7 +277,7 @@ static void removes_leftovers_of_the_dead(void **state)
     assert_int_equal(waitpid(dead, NULL, 0), dead);
     snprintf(name, sizeof name, "left/x.tmp-%ld-%s", (long)dead, host);
     assert_ok(make_directories(test_path("%s", name)));
-    snprintf(name, sizeof name, "left/x.tmp-1-%s", host); /* init lives */
+    snprintf(name, sizeof name, "left/x.tmp-1-%s", host); /* init is alive */
     assert_ok(make_directories(test_path("%s", name)));
     assert_ok(make_directories(test_path("left/x.tmp-1-elsewhere")));
     snprintf(name, sizeof name, "left/y.tmp-%ld-%s", (long)dead, host);
@@ -291,7 +291,8 @@ static void removes_leftovers_of_the_dead(void **state)
     assert_int_equal(entries_of(test_path("left")), 2);
 }
 
-/* Every byte of every file of a small folder, flipped in one bit; every length cut; every file away; one too many. */
+/* In a small folder: every byte of every file with one bit flipped, every shorter length, every file missing, one too
+ * many. */
 static void finds_any_damage(void **state)
 {
     (void)state;

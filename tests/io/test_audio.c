@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* libsndfile 1.2.0 does not give back a Vorbis decoder whose headers turned out damaged. */
+/* libsndfile 1.2.0 does not free a Vorbis decoder whose headers turned out to be damaged. */
 const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void)
 {
@@ -165,7 +165,7 @@ static void every_length_has_its_count(void **state)
 static void g722_holds_two_samples_a_byte(void **state)
 {
     (void)state;
-    /* A clip of Debian's: 8512 bytes at 8000 bytes a second, and somebody speaks in it. */
+    /* A clip of Debian's: 8512 bytes at 8000 bytes per second, with speech in it. */
     const char *clip = "/usr/share/asterisk/sounds/en_US_f_Allison/activated.g722";
     if (access(clip, R_OK) != 0)
         clip = "/usr/share/asterisk/sounds/en/activated.g722";
@@ -297,7 +297,8 @@ static void bad_samples_are_named(void **state)
     free(samples);
 }
 
-/* A header that leads into zeros, as a lost sector leaves them: refused at once, not read chunk by empty chunk. */
+/* A header that leads into zeros, as a lost sector leaves them: refused at once rather than read as one empty chunk
+ * after another. */
 static void endless_headers_are_refused(void **state)
 {
     (void)state;
@@ -315,7 +316,7 @@ static void endless_headers_are_refused(void **state)
     /* A block that announces more than the file has. */
     static const unsigned char greedy[] = "fLaC\x04\xff\xff\xff ";
     write_plainly(test_path("greedy.flac"), greedy, sizeof greedy - 1);
-    check_refused("greedy.flac", -1, STATUS_CORRUPT, "a block of 16777215 bytes announced, 1 found");
+    check_refused("greedy.flac", -1, STATUS_CORRUPT, "expected a block of 16777215 bytes, found 1");
 }
 
 static void cut_files_are_refused(void **state)
@@ -331,7 +332,7 @@ static void cut_files_are_refused(void **state)
     }
     write_plainly(test_path("cut.wav"), bytes, size - 1);
     check_refused("cut.wav", -1, STATUS_CORRUPT, "truncated");
-    /* A program that wrote into a pipe could not know the length: it is then the rest of the file. */
+    /* A program that wrote into a pipe could not know the length: the samples are then the rest of the file. */
     size_t at = 12;
     while (memcmp(bytes + at, "data", 4) != 0)
         at += 8 + bytes[at + 4];

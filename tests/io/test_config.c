@@ -203,14 +203,15 @@ static void wrong_files_get_one_clear_line(void **state)
         {"train:\n  cosine: yes\n", "bad.yaml:2: train.cosine is \"yes\", expected true or false"},
         {"train:\n  recompute: heavy\n",
          "bad.yaml:2: train.recompute is \"heavy\", expected one of none, light, block"},
-        {"train:\n  steps: [1]\n", "bad.yaml:2: train.steps takes one value, found a list"},
-        {"train:\n  names: [a, [b]]\n", "bad.yaml:2: the list train.names may hold plain values alone"},
-        {"train:\n  names:\n    - a\n    - b: 1\n", "bad.yaml:4: the list train.names may hold plain values alone"},
+        {"train:\n  steps: [1]\n", "bad.yaml:2: train.steps: expected one value, found a list"},
+        {"train:\n  names: [a, [b]]\n", "bad.yaml:2: the list train.names may hold only plain values"},
+        {"train:\n  names:\n    - a\n    - b: 1\n", "bad.yaml:4: the list train.names may hold only plain values"},
         {"train:\n  names: [a, ~]\n", "bad.yaml:2: train.names has no value"},
-        {"train:\n  steps: 1\n  note: x\n  steps: 2\n", "bad.yaml:4: key train.steps stands on line 2 already"},
-        {"train:\n  steps: 1\ntrain:\n  note: x\n", "bad.yaml:3: key train stands on line 1 already"},
-        {"train:\n  weights.text: 1\n  weights: {text: 2}\n", "bad.yaml:3: key train.weights.text stands on line 2"},
-        {"extends: a\nextends: b\n", "bad.yaml:2: key extends stands on line 1 already"},
+        {"train:\n  steps: 1\n  note: x\n  steps: 2\n", "bad.yaml:4: key train.steps is already on line 2"},
+        {"train:\n  steps: 1\ntrain:\n  note: x\n", "bad.yaml:3: key train is already on line 1"},
+        {"train:\n  weights.text: 1\n  weights: {text: 2}\n",
+         "bad.yaml:3: key train.weights.text is already on line 2"},
+        {"extends: a\nextends: b\n", "bad.yaml:2: key extends is already on line 1"},
         {"train:\n  note: &x y\n", "bad.yaml:2: anchors and aliases (&x) are not accepted"},
         {"train: &x\n  note: y\n", "bad.yaml:1: anchors"},
         {"train:\n  names: [*x]\n", "bad.yaml:2: anchors"},
@@ -223,7 +224,7 @@ static void wrong_files_get_one_clear_line(void **state)
         {"'': 3\n", "bad.yaml:1: a key is empty or too long"},
         {"- a\n- b\n", "bad.yaml:1: expected keys and values"},
         {"just words\n", "bad.yaml:1: expected keys and values"},
-        {"train: {}\n---\ntrain: {}\n", "bad.yaml:2: a second document"},
+        {"train: {}\n---\ntrain: {}\n", "bad.yaml:2: expected one document, found a second one"},
         {"train:\n  note: \"open\n", "bad.yaml:3: not valid YAML: found unexpected end of stream"},
         {"train:\n\tsteps: 1\n", "bad.yaml:2: not valid YAML: found character that cannot start any token"},
         {"train:\n  note: a\n note: b\n", "bad.yaml:3: not valid YAML"},
@@ -231,9 +232,9 @@ static void wrong_files_get_one_clear_line(void **state)
         {"train:\n  steps: 3\n  note: \xff\xfe\n", "bad.yaml:3: not valid YAML: invalid leading UTF-8 octet"},
         {"train:\n  note: a\x01z\n", "bad.yaml:2: not valid YAML: control characters are not allowed"},
         {"extends: none.yaml\n", "bad.yaml:1: extends: "},
-        {"extends: bad.yaml\n", "bad.yaml:1: extends: more than 8 files deep (does one extend itself?)"},
-        {"extends: [a, b]\n", "bad.yaml:1: extends takes the name of one file"},
-        {"extends: ''\n", "bad.yaml:1: extends takes the name of one file"},
+        {"extends: bad.yaml\n", "bad.yaml:1: extends: more than 8 files deep (does a file extend itself?)"},
+        {"extends: [a, b]\n", "bad.yaml:1: extends: expected the name of one file"},
+        {"extends: ''\n", "bad.yaml:1: extends: expected the name of one file"},
         {"train:\n  data: ${CONFIG_TEST_UNSET}/x\n",
          "bad.yaml:2: train.data: the environment variable CONFIG_TEST_UNSET is not set"},
     };
@@ -261,7 +262,8 @@ static void sizes_are_bounded(void **state)
     sprintf(end, "%*sz: 1\n", 15, "");
     assert_fails(load(put("deep.yaml", text), NULL, 0, &config), STATUS_USAGE, "deep.yaml:1: unknown key a;");
     sprintf(end, "%*sy:\n%*sz: 1\n", 15, "", 16, "");
-    assert_fails(load(put("deep.yaml", text), NULL, 0, &config), STATUS_USAGE, "deep.yaml:17: more than 16 levels");
+    assert_fails(load(put("deep.yaml", text), NULL, 0, &config), STATUS_USAGE,
+                 "deep.yaml:17: more than 16 nested levels");
     memset(text, '[', 200000);
     text[200000] = 0;
     assert_fails(load(put("deep.yaml", text), NULL, 0, &config), STATUS_USAGE, "deep.yaml:1: ");
@@ -273,7 +275,8 @@ static void sizes_are_bounded(void **state)
     assert_fails(load(put("many.yaml", text), NULL, 0, &config), STATUS_USAGE, "many.yaml:4097: more than 4096 keys");
     memset(text, '#', (1 << 20) + 1);
     text[(1 << 20) + 1] = 0;
-    assert_fails(load(put("large.yaml", text), NULL, 0, &config), STATUS_USAGE, "1048577 bytes, at most 1048576");
+    assert_fails(load(put("large.yaml", text), NULL, 0, &config), STATUS_USAGE,
+                 "expected at most 1048576 bytes, found 1048577");
     sprintf(text, "%01500d: 1\n", 1);
     assert_fails(load(put("long.yaml", text), NULL, 0, &config), STATUS_USAGE, "long.yaml:1: ");
     free(text);

@@ -85,7 +85,7 @@ fail:
     return result;
 }
 
-/* Given the library's order, our writer makes the library's file to the byte: so the library reads what we write. */
+/* Given the library's order, our writer makes the library's file to the byte, so the library can read what we write. */
 static void writes_the_library_s_bytes(void **state)
 {
     (void)state;
@@ -160,7 +160,8 @@ static void refuses_to_write_nonsense(void **state)
     info[1].name = "\xff";
     assert_fails(write_file(test_path("bad"), "x", info, data, 2, NULL, 0), STATUS_INTERNAL, "not UTF-8");
     info[1] = (struct tensor_info){"b", DTYPE_F32, 1, {2}, 7};
-    assert_fails(write_file(test_path("bad"), "x", info, data, 2, NULL, 0), STATUS_INTERNAL, "its shape needs 8");
+    assert_fails(write_file(test_path("bad"), "x", info, data, 2, NULL, 0), STATUS_INTERNAL,
+                 "expected 8 bytes for its shape");
     void *nothing;
     int64_t size;
     assert_fails(file_read(test_path("bad"), 1, &nothing, &size), STATUS_USAGE, "No such file");
@@ -209,23 +210,28 @@ static void refuses_hostile_headers(void **state)
         int64_t data_bytes;
         const char *part;
     } cases[] = {
-        {"{" ENTRY("a", "F32", "[2]", "0", "8") "," ENTRY("b", "F32", "[2]", "4", "12") "}", 12, "tensor b begins at"},
-        {"{" ENTRY("a", "F32", "[2]", "0", "8") "," ENTRY("b", "F32", "[2]", "0", "8") "}", 8, "begins at byte 0"},
-        {"{" ENTRY("a", "F32", "[2]", "0", "8") "," ENTRY("b", "F32", "[2]", "12", "20") "}", 20, "begins at byte 12"},
-        {"{" ENTRY("a", "F32", "[2]", "4", "12") "}", 12, "begins at byte 4"},
-        {"{" ENTRY("a", "F32", "[2]", "0", "8") "}", 9, "9 bytes of data, its tensors cover 8"},
-        {"{}", 1, "1 bytes of data, its tensors cover 0"},
-        {"{" ENTRY("a", "F32", "[2]", "0", "8") "}", 7, "bytes 0 to 8 of 7"},
+        {"{" ENTRY("a", "F32", "[2]", "0", "8") "," ENTRY("b", "F32", "[2]", "4", "12") "}", 12,
+         "tensor b: expected to begin at byte 8"},
+        {"{" ENTRY("a", "F32", "[2]", "0", "8") "," ENTRY("b", "F32", "[2]", "0", "8") "}", 8,
+         "where the one before ends, found 0"},
+        {"{" ENTRY("a", "F32", "[2]", "0", "8") "," ENTRY("b", "F32", "[2]", "12", "20") "}", 20,
+         "expected to begin at byte 8, where the one before ends, found 12"},
+        {"{" ENTRY("a", "F32", "[2]", "4", "12") "}", 12,
+         "expected to begin at byte 0, where the one before ends, found 4"},
+        {"{" ENTRY("a", "F32", "[2]", "0", "8") "}", 9, "expected 8 bytes of data for its tensors, found 9"},
+        {"{}", 1, "expected 0 bytes of data for its tensors, found 1"},
+        {"{" ENTRY("a", "F32", "[2]", "0", "8") "}", 7, "within the 7 bytes of data, found bytes 0 to 8"},
         {"{" ENTRY("a", "F32", "[2]", "8", "0") "}", 8, "bytes 8 to 0"},
         {"{" ENTRY("a", "F32", "[2]", "-8", "0") "}", 8, "bytes -8 to 0"},
-        {"{" ENTRY("a", "F32", "[2]", "0", "9223372036854775807") "}", 8, "bytes 0 to 9223372036854775807 of 8"},
+        {"{" ENTRY("a", "F32", "[2]", "0", "9223372036854775807") "}", 8,
+         "within the 8 bytes of data, found bytes 0 to 9223372036854775807"},
         {"{" ENTRY("a", "F32", "[2]", "0", "18446744073709551616") "}", 8, "too big integer"},
-        {"{" ENTRY("a", "F32", "[3]", "0", "8") "}", 8, "8 bytes, its shape needs 12"},
-        {"{" ENTRY("a", "F32", "[4611686018427387904]", "0", "0") "}", 0, "its shape needs -1"},
-        {"{" ENTRY("a", "F64", "[4294967296,4294967296]", "0", "0") "}", 0, "its shape needs -1"},
-        {"{" ENTRY("a", "F32", "[-2]", "0", "8") "}", 8, "something else than sizes"},
-        {"{" ENTRY("a", "F32", "[2.0]", "0", "8") "}", 8, "something else than sizes"},
-        {"{" ENTRY("a", "F32", "[\"2\"]", "0", "8") "}", 8, "something else than sizes"},
+        {"{" ENTRY("a", "F32", "[3]", "0", "8") "}", 8, "expected 12 bytes for its shape, found 8"},
+        {"{" ENTRY("a", "F32", "[4611686018427387904]", "0", "0") "}", 0, "expected -1 bytes for its shape"},
+        {"{" ENTRY("a", "F64", "[4294967296,4294967296]", "0", "0") "}", 0, "expected -1 bytes for its shape"},
+        {"{" ENTRY("a", "F32", "[-2]", "0", "8") "}", 8, "should hold only sizes"},
+        {"{" ENTRY("a", "F32", "[2.0]", "0", "8") "}", 8, "should hold only sizes"},
+        {"{" ENTRY("a", "F32", "[\"2\"]", "0", "8") "}", 8, "should hold only sizes"},
         {"{" ENTRY("a", "F32", "2", "0", "8") "}", 8, "\"shape\" should be a list"},
         {"{" ENTRY("a", "F32", "[1,1,1,1,1,1,1,1,2]", "0", "8") "}", 8, "a list of at most 8"},
         {"{" ENTRY("a", "F8_E4M3", "[8]", "0", "8") "}", 8, "tensor a: type \"F8_E4M3\" is not supported"},
@@ -241,7 +247,7 @@ static void refuses_hostile_headers(void **state)
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":null}}", 8, "\"data_offsets\" should be"},
         {"{\"a\":[]}", 0, "expected an object"},
         {"{\"__metadata__\":[]}", 0, "__metadata__ is not an object"},
-        {"{\"__metadata__\":{\"k\":1}}", 0, "__metadata__ \"k\" is not a text"},
+        {"{\"__metadata__\":{\"k\":1}}", 0, "__metadata__ \"k\" is not a string"},
         {"{\"\xff\":1}", 0, "not valid JSON: unable to decode byte 0xff"},
         {"{\"\xed\xa0\x80\":1}", 0, "not valid JSON"},
         {"{\"a\\u0000\":1}", 0, "not valid JSON"},
@@ -254,7 +260,7 @@ static void refuses_hostile_headers(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_fails(open_header(cases[i].header, cases[i].data_bytes), STATUS_CORRUPT, cases[i].part);
     assert_ok(open_header("{" ENTRY("b", "F32", "[2]", "8", "16") "," ENTRY("a", "F32", "[2]", "0", "8") "}", 16));
-    /* headers of odd length put the numbers at odd addresses */
+    /* headers of odd length put the numbers at unaligned addresses */
     assert_ok(open_header("{" ENTRY("a", "U8", "[3]", "0", "3") "," ENTRY("b", "F64", "[2]", "3", "19") "} ", 19));
     assert_ok(open_header("{" ENTRY("a", "U8", "[3]", "0", "3") "," ENTRY("b", "F64", "[2]", "3", "19") "}", 19));
 }
@@ -312,8 +318,8 @@ static void refuses_hostile_lengths(void **state)
     assert_fails(safetensors_open(test_directory(), &file), STATUS_USAGE, "found a folder");
 }
 
-/* 600 mutants with the library's verdict. Ours accepts nothing that the library refuses. It may refuse more: names
- * that stand twice, and numbers that are right by accident in another type. */
+/* 600 mutants with the library's verdict. Ours accepts nothing that the library refuses. It may refuse more: duplicate
+ * names, and numbers of another type that happen to be right. */
 static void agrees_with_the_library_on_mutants(void **state)
 {
     (void)state;
@@ -326,7 +332,7 @@ static void agrees_with_the_library_on_mutants(void **state)
         uint32_t length = (uint32_t)at[1] | (uint32_t)at[2] << 8 | (uint32_t)at[3] << 16 | (uint32_t)at[4] << 24;
         enum status status = open_bytes(at + 5, length);
         if (status == STATUS_OK && !library_accepts)
-            fail_msg("mutant %lld is accepted, the library refuses it", (long long)mutants);
+            fail_msg("mutant %lld: expected refusal as by the library, found it accepted", (long long)mutants);
         assert_true(status == STATUS_OK || status == STATUS_CORRUPT);
         accepted += library_accepts;
         accepted_by_both += library_accepts && status == STATUS_OK;
@@ -340,7 +346,7 @@ static void agrees_with_the_library_on_mutants(void **state)
     free(data);
 }
 
-/* Every single bit of the golden file's header flipped: no crash, and what opens stays inside the file. */
+/* Every single bit of the golden file's header is flipped: no crash, and what opens stays inside the file. */
 static void survives_flipped_bits(void **state)
 {
     (void)state;
@@ -415,8 +421,7 @@ static void opens_folders_with_an_index(void **state)
     assert_ok(atomic_write(test_path("sharded/three.safetensors"), bytes, size));
     free(bytes);
     write_text(test_path("%s", index), "{\"weight_map\":{\"b\":\"one.safetensors\",\"a\":\"three.safetensors\"}}");
-    assert_fails(safetensors_folder_open(test_path("sharded"), &folder), STATUS_CORRUPT,
-                 "tensor b stands in two files");
+    assert_fails(safetensors_folder_open(test_path("sharded"), &folder), STATUS_CORRUPT, "tensor b is in two files");
     write_text(test_path("%s", index), "{\"weight_map\":{}}");
     assert_ok(safetensors_folder_open(test_path("sharded"), &folder));
     safetensors_folder_close(folder);

@@ -1,7 +1,7 @@
-/* What a user can get wrong, one row a case: each program must answer with its one clear line and exit code, and leave
- * nothing behind. In commands $B is the programs' folder and $D a folder with a tiny corpus, a trained run, a fitted
- * speech tokenizer and damaged copies of everything. `$FULL 'COMMAND'` runs it with a disk of two pages at $D/disk,
- * `$ASUSER COMMAND` without root's right to pass over permissions. */
+/* What a user can get wrong, one row per case: each program must answer with one clear line and its exit code, and
+ * leave nothing behind. In commands $B is the programs' folder and $D a folder with a tiny corpus, a trained run, a
+ * fitted speech tokenizer and damaged copies of everything. `$FULL 'COMMAND'` runs it with a disk of two pages at
+ * $D/disk, `$ASUSER COMMAND` without root's right to ignore permissions. */
 #include "support/files.h"
 #include "support/test_support.h"
 #include "support/tiny_corpus.h"
@@ -15,7 +15,7 @@
 static const struct bad_case {
     const char *command;
     int code;
-    const char *text; /* must stand in the error line */
+    const char *text; /* must be in the error line */
 } cases[] = {
     /* ---- every program: options ---- */
     {"$B/train --confg x.yaml", 2, "--config"},
@@ -131,7 +131,7 @@ static const struct bad_case {
     {"$B/prepare --config $D/prepare.yaml --stage index prepare.output=$D/nowhere", 2, "nowhere"},
     {"$B/prepare --config $D/prepare.yaml prepare.output=$D/empty", 2, "empty"},
     {"$B/prepare --config $D/prepare.yaml prepare.output=/proc/none", 74, "/proc/none"},
-    /* A manifest of which not one row can be used; what each row suffers from stands in the line or the list. */
+    /* A manifest of which not one row can be used; what is wrong with each row is in the line or the list. */
     {"$B/prepare --config $D/prepare.yaml --stage fit tokenizer.folder=$D/new prepare.manifests=$D/nan.jsonl", 65,
      "nan"},
     {"$B/prepare --config $D/prepare.yaml --stage fit tokenizer.folder=$D/new prepare.manifests=$D/silent.jsonl", 65,
@@ -195,14 +195,14 @@ static const struct bad_case {
     {"$B/inspect --get totals.rows.0 $D/corpus/speech/index.json", 2, "a single value"},
     {"$B/inspect --get totals --verify $D/corpus/speech/index.json", 2, "--get"},
     /* ---- import ---- */
-    {"$B/import", 2, "kind"},
+    {"$B/import", 2, "KIND"},
     {"$B/import folder $D/other", 2, "--output"},
     {"$B/import kaldi $D/other --output $D/new.jsonl", 2, "kaldi"},
     {"$B/import folder $D/other $D/other --output $D/new.jsonl", 2, "unexpected"},
     {"$B/import folder $D/other --tier words --output $D/new.jsonl", 2, "--tier"},
     {"$B/import folder $D/other --audio $D --output $D/new.jsonl", 2, "--audio"},
     {"$B/import ctm $D/bad.ctm --speaker-folders --output $D/new.jsonl", 2, "--speaker-folders"},
-    {"$B/import folder $D/other --speaker-folders --speaker a --output $D/new.jsonl", 2, "one at a time"},
+    {"$B/import folder $D/other --speaker-folders --speaker a --output $D/new.jsonl", 2, "cannot be given together"},
     {"$B/import folder $D/nowhere --output $D/new.jsonl", 2, "nowhere"},
     {"$B/import folder $D/empty_folder --output $D/new.jsonl", 2, "empty_folder"},
     {"$B/import librispeech $D/empty_folder --output $D/new.jsonl", 2, "empty_folder"},
@@ -298,7 +298,7 @@ static void write_sounds(void)
     write_sound("short.wav", PCM, 100, 0);
 }
 
-/* One row a manifest but for the good one. */
+/* One row per manifest except the good one. */
 static void write_manifests(void)
 {
     static char units[1 << 14];
@@ -511,7 +511,7 @@ static void every_mistake_gets_its_line_and_code(void **state)
             bad += !run_case(&cases[i]);
         else
             left_out++;
-    print_message("%d cases; %d left out because this machine cannot mount or drop capabilities\n", count, left_out);
+    print_message("%d cases; %d skipped because this machine cannot mount or drop capabilities\n", count, left_out);
     assert_int_equal(bad, 0);
 }
 

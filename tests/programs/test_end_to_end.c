@@ -1,6 +1,6 @@
-/* The whole way in small, as a user walks it: ten recorded clips of Debian's pocketsphinx-testdata are prepared, a
- * model is trained for some steps, speaks, writes and is judged. What it learned does not matter here; that every piece
- * arrives does. */
+/* The whole pipeline in small, as a user runs it: ten recorded clips of Debian's pocketsphinx-testdata are prepared, a
+ * model is trained for some steps, generates speech and text, and is evaluated. What it learned does not matter here;
+ * that every stage delivers does. */
 #include "support/files.h"
 #include "support/test_support.h"
 #include "support/tiny_corpus.h"
@@ -129,7 +129,7 @@ static void train(void)
     assert_non_null(strstr(expect(0, "$B/train --config $D/small.yaml --show-samples 6"), "[Speech]"));
     assert_non_null(strstr(expect(0, "$B/train --config $D/small.yaml --dry-run --gpus 2"), "activations"));
     expect(0, "$B/train --config $D/small.yaml train.steps=3");
-    expect(0, "$B/train --config $D/small.yaml"); /* goes on from step 3 */
+    expect(0, "$B/train --config $D/small.yaml"); /* continues from step 3 */
     expect(0, "test $(grep -c '\"loss\"' $D/run/metrics.jsonl) -eq 6");
     expect(0, "grep -q polyline $D/run/report.html");
 }

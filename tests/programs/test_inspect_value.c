@@ -1,4 +1,4 @@
-/* inspect --get: the value at a path of a JSON file, as a shell takes it. */
+/* inspect --get: the value at a path of a JSON file, as a shell reads it. */
 #include "support/files.h"
 #include "support/test_support.h"
 
@@ -37,7 +37,7 @@ static void values_are_printed_as_a_shell_takes_them(void **state)
         snprintf(expected, sizeof expected, "%s\n", cases[i].value);
         assert_string_equal(text, expected);
     }
-    /* ...so what only the shorter one has is not found; and with several files, one line each. */
+    /* ...so what only the shorter one has is not found; and several files give one line each. */
     assert_int_equal(run_command(text, sizeof text, "'%s/inspect' --get report.a.b.d '%s/a.json'",
                                  TEST_PROGRAM_DIRECTORY, test_directory()),
                      2);

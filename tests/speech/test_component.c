@@ -1,4 +1,4 @@
-/* A set of speech components: what it promises whatever its components are, with components that do as they are told. */
+/* A set of speech components: what it guarantees whatever its components are, tested with scripted components. */
 #include "support/scripted_speech.h"
 #include "support/test_support.h"
 
@@ -124,7 +124,7 @@ static void failures_leave_nothing_behind(void **state)
     cast.pitch.failure = STATUS_OK;
     cast.pitch.lies = true;
     assert_fails(speech_encode(speech, samples, COUNT, NULL, STREAMS_ALL, &units), STATUS_INTERNAL,
-                 "the pitch encoder gave unit 2, but has 2 units");
+                 "the pitch encoder: expected a unit below 2, found 2");
     expect_counting(&units, STREAM_HUBERT, 0, 7);
     speech_free(speech);
 }
@@ -167,7 +167,8 @@ static void components_that_do_not_fit_are_refused(void **state)
     assert_fails(speech_check(speech), STATUS_INTERNAL, "the encoder in the place of hubert is for style");
     units->stream = STREAM_HUBERT;
     units->rate.numerator = 0;
-    assert_fails(speech_check(speech), STATUS_INTERNAL, "the hubert encoder gives 0/1 units per second");
+    assert_fails(speech_check(speech), STATUS_INTERNAL,
+                 "the hubert encoder: expected a positive rate, found 0/1 units per second");
     units->rate = (struct rational){50, 0};
     assert_fails(speech_check(speech), STATUS_INTERNAL, "50/0 units per second");
     units->rate = (struct rational){50, 1};
@@ -179,8 +180,8 @@ static void components_that_do_not_fit_are_refused(void **state)
     assert_ok(speech_check(speech));
     speech->vocoder.units = scripted_fingerprint(0xab);
     assert_fails(speech_check(speech), STATUS_USAGE,
-                 "encoder abababababababab, but the units come from encoder 0101010101010101");
-    speech->vocoder.units = scripted_fingerprint(0); /* nobody knows for whose units it was made */
+                 "encoder abababababababab, found units of encoder 0101010101010101");
+    speech->vocoder.units = scripted_fingerprint(0); /* it is not known for whose units it was made */
     assert_ok(speech_check(speech));
     speech_free(speech);
 }

@@ -1,5 +1,5 @@
-/* An embedded tokenizer whose unit encoder and vocoder others have replaced: package, prepare and generate take what is
- * in the set, rates, sizes, fingerprints, units, sound and files, while pitch and style go on as before. */
+/* An embedded tokenizer whose unit encoder and vocoder have been replaced: package, prepare and generate use what is in
+ * the set (rates, sizes, fingerprints, units, sound and files), while pitch and style work as before. */
 #include "support/files.h"
 #include "support/scripted_speech.h"
 #include "support/speech_clips.h"
@@ -103,7 +103,7 @@ static void the_vocoder_of_other_units_is_refused(void **state)
     speech_encoder_remove(&speech->encoder[STREAM_HUBERT]);
     units_script = (struct script){.hop = HOP, .size = SIZE, .mark = 1};
     speech->encoder[STREAM_HUBERT] = scripted_encoder(STREAM_HUBERT, &units_script);
-    snprintf(message, sizeof message, "encoder %.16s, but the units come from encoder 0101010101010101", embedded);
+    snprintf(message, sizeof message, "encoder %.16s, found units of encoder 0101010101010101", embedded);
     assert_fails(speech_check(speech), STATUS_USAGE, message);
     struct components_options options = {.text_model = corpus.text_model, .speech = speech, .expressive = true};
     struct components *components = NULL;
@@ -227,7 +227,7 @@ static void prompts_hear_through_the_set(void **state)
         const struct vocabulary *vocabulary = &components->vocabulary;
         struct script unused = {.hop = 1000, .size = CODES};
         struct prompt prompt;
-        if (!expressive) { /* a Base model does not pay for pitch */
+        if (!expressive) { /* a Base model computes no pitch */
             speech_encoder_remove(&components->speech->encoder[STREAM_PITCH]);
             components->speech->encoder[STREAM_PITCH] = scripted_encoder(STREAM_PITCH, &unused);
         }

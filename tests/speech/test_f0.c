@@ -143,9 +143,9 @@ static void add(struct tally *sum, const struct tally *tally)
     sum->line_moved += tally->line_moved;
 }
 
-/* The bounds that were asked for, and the nearer ones that hold. What moves are frames where several paths have the
- * same cost and the last bit of a sum decides: scaling its input by 1 + 1e-12 moves such frames in the reference too.
- */
+/* The required bounds, and the tighter ones that hold. The frames that differ are those where several paths have the
+ * same cost and the last bit of a sum decides: scaling its input by 1 + 1e-12 moves such frames in the reference
+ * too. */
 static void check(const char *what, const struct tally *t)
 {
     printf("%s: %lld frames; energy voicing differs in %lld, F0 > 0 differs in %lld; of %lld frames voiced in both "
@@ -256,7 +256,7 @@ static void silence_has_no_pitch(void **state)
     }
 }
 
-/* The reference cannot do fewer than four frames; here they give something finite and in range. */
+/* The reference fails on fewer than four frames; here they give something finite and in range. */
 static void short_sounds_are_handled(void **state)
 {
     (void)state;

@@ -61,7 +61,7 @@ static double spectral_distance(const float *samples, int64_t count, const float
     return sqrt(difference / norm);
 }
 
-/* The magnitudes of a signal come back, nearer with more rounds. */
+/* The magnitudes of a signal come back, closer with more rounds. */
 static void test_convergence(void **state)
 {
     (void)state;
@@ -116,7 +116,7 @@ static void test_threads_and_sizes(void **state)
     free(signal);
 }
 
-/* Bands of smooth spectra, which a speech tokenizer's centroids are, are met. */
+/* The bands of smooth spectra, as a speech tokenizer's centroids are, are reproduced. */
 static void test_mel_inverse(void **state)
 {
     (void)state;
@@ -143,7 +143,7 @@ static void test_mel_inverse(void **state)
             for (int i = 0; i < band.length; i++)
                 sum += band.weights[i] * (double)magnitudes[band.first + i];
             if (!(fabs(log(sum) - (double)target[b]) <= 0.02))
-                fail_msg("shape %d, band %d: %.4f, wanted %.4f", shape, b, log(sum), (double)target[b]);
+                fail_msg("shape %d, band %d: %.4f, expected %.4f", shape, b, log(sum), (double)target[b]);
         }
         guarded_free(magnitudes);
     }

@@ -1,4 +1,5 @@
-/* k-means against a plain reference in double, planted clusters, and its promises about threads and empty clusters. */
+/* k-means against a plain reference in double, planted clusters, and its guarantees about threads and empty
+ * clusters. */
 #include "speech/embedded/kmeans.h"
 
 #include "support/test_support.h"
@@ -54,7 +55,8 @@ static void test_lloyd_step(void **state)
             assert_true(labels[i] >= 0 && labels[i] < k);
             double taken = squared_distance(points + i * d, centroids + labels[i] * d, d);
             if (!(taken <= least * (1 + 1e-5)))
-                fail_msg("point %lld went %.9g far, the nearest centroid is %.9g away", (long long)i, taken, least);
+                fail_msg("point %lld went to a centroid %.9g away, the nearest is %.9g away", (long long)i, taken,
+                         least);
             assert_true(distances[i] == matrix[i * k + labels[i]]);
             expected_members[labels[i]]++;
             for (int64_t j = 0; j < d; j++)
@@ -190,8 +192,8 @@ static void test_planted(void **state)
     guarded_free(centroids);
 }
 
-/* From a start where all centroids are one, the lowest index takes every point and the others are empty: they go to the
- * points farthest from it, in order. Run on, every cluster ends in use. */
+/* From a start where all centroids are equal, the lowest index takes every point and the others are empty: they go to
+ * the points farthest from it, in order. Run on, every cluster ends in use. */
 static void test_empty_clusters(void **state)
 {
     (void)state;
@@ -282,7 +284,7 @@ static void test_refusals(void **state)
     float points[4] = {0, 1, 2, 3}, centroids[8];
     struct kmeans_options options = {.clusters = 5, .passes = 1};
     assert_fails(kmeans_fit(points, 4, 1, &options, NULL, centroids, NULL), STATUS_USAGE,
-                 "5 clusters needs as many points; there are 4");
+                 "5 clusters needs at least as many points, found 4");
     options.clusters = 0;
     assert_fails(kmeans_fit(points, 4, 1, &options, NULL, centroids, NULL), STATUS_INTERNAL, "0 clusters");
     options.clusters = 4;

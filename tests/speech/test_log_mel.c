@@ -93,8 +93,8 @@ static void test_limits(void **state)
 {
     (void)state;
     struct log_mel *mel;
-    assert_fails(log_mel_create(0, &mel), STATUS_INTERNAL, "0 mel bands");
-    assert_fails(log_mel_create(257, &mel), STATUS_INTERNAL, "257 mel bands");
+    assert_fails(log_mel_create(0, &mel), STATUS_INTERNAL, "mel bands, found 0");
+    assert_fails(log_mel_create(257, &mel), STATUS_INTERNAL, "mel bands, found 257");
     assert_ok(log_mel_create(1, &mel));
     float nothing = 7;
     assert_ok(log_mel_compute(mel, &nothing, 1, &nothing));

@@ -1,5 +1,5 @@
 /* The speech tokenizer against plain recomputation from what its folder holds, on real recordings
- * (pocketsphinx-testdata), and its promises about counts and independence. */
+ * (pocketsphinx-testdata), and its guarantees about counts and independence. */
 #include "io/json.h"
 #include "io/safetensors.h"
 #include "package/speech_folder.h"
@@ -196,7 +196,7 @@ static void test_units(void **state)
         free(distances);
         units_free(&units);
     }
-    printf("%lld frames of 40 ms, %.2f units a second after deduplication\n", (long long)total,
+    printf("%lld frames of 40 ms, %.2f units per second after deduplication\n", (long long)total,
            25.0 * (double)changes / (double)total);
     const float *stored = tensor(&contents, "vocoder.spectra", UNITS * BANDS);
     const float *lengths = tensor(&contents, "vocoder.run_lengths", UNITS);
@@ -235,7 +235,7 @@ static double stored_mean(const struct contents *contents, const char *speaker)
     return (double)NAN;
 }
 
-/* speaker: NULL or one that nobody knows for the clip's own mean. */
+/* speaker: NULL or an unknown one for the clip's own mean. */
 static void check_pitch(const struct contents *contents, const struct speech_clip *clip, const char *speaker)
 {
     const float *codebook = tensor(contents, "pitch.codebook", CODES);
@@ -287,7 +287,7 @@ static void test_pitch(void **state)
             fail_msg("speaker %d: mean %.9g, expected %.9g", speaker, mean, sum / (double)frames);
         assert_true(speech_knows_speaker(speech, names[speaker]));
         check_pitch(&contents, &clips[speaker ? 5 : 1], names[speaker]);
-        check_pitch(&contents, &clips[speaker ? 5 : 1], names[1 - speaker]); /* another mean, other codes */
+        check_pitch(&contents, &clips[speaker ? 5 : 1], names[1 - speaker]); /* a different mean, different codes */
         check_pitch(&contents, &clips[speaker ? 5 : 1], NULL);
         check_pitch(&contents, &clips[speaker ? 5 : 1], "nobody");
     }
@@ -434,7 +434,7 @@ static void test_counts(void **state)
     assert_int_equal(speech->encoder[STREAM_PITCH].size, CODES);
 }
 
-/* The encoders share what they measure, in whatever order they need it: nobody sees who else was asked. */
+/* The encoders share what they measure, in whatever order they need it: none is affected by which others run. */
 static void test_streams(void **state)
 {
     (void)state;
@@ -455,7 +455,7 @@ static void test_streams(void **state)
     units_free(&all);
 }
 
-/* Chunks of 100 s do not see each other, and a rest too short for one belongs to the chunk before. */
+/* Chunks of 100 s do not see each other, and a remainder too short for one belongs to the chunk before it. */
 static void test_chunks(void **state)
 {
     (void)state;

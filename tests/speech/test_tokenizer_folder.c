@@ -1,4 +1,4 @@
-/* The tokenizer's folder: the same for any number of threads, refused when damaged, known by its fingerprints. */
+/* The tokenizer's folder: the same for any number of threads, refused when damaged, identified by its fingerprints. */
 #include "io/atomic_file.h"
 #include "package/speech_folder.h"
 #include "speech/embedded/fit.h"
@@ -189,24 +189,24 @@ static void test_contents(void **state)
         const char *old, *new, *error;
     } cases[] = {
         {"\"format\": \"spiritlm-speech-tokenizer\"", "\"format\": \"other\"", "format is \"other\""},
-        {"\"version\": 1", "\"version\": 2", "version 2; this program reads version 1"},
+        {"\"version\": 1", "\"version\": 2", "expected version 1, found version 2"},
         {"\"kind\": \"embedded\"", "\"kind\": \"hubert\"", "kind is \"hubert\", expected \"embedded\""},
         {"\"kind\": \"embedded\"", "\"kind\": \"embedde\"", "kind is \"embedde\", expected \"embedded\""},
         {"\"kind\": \"embedded\"", "\"kind\": 1", "\"kind\" should be a string"},
         {"\"kind\"", "\"sort\"", "\"kind\" is missing"},
-        {"\"units\": 40", "\"units\": 41", "tensor unit.centroids is not f32 [41, 20]"},
+        {"\"units\": 40", "\"units\": 41", "tensor unit.centroids should be f32 [41, 20]"},
         {"\"units\": 40", "\"units\": 1", "\"units\" is 1, expected 2 to 65535"},
-        {"\"pitch_codes\": 64", "\"pitch_codes\": 63", "tensor pitch.codebook is not f32 [63]"},
+        {"\"pitch_codes\": 64", "\"pitch_codes\": 63", "tensor pitch.codebook should be f32 [63]"},
         {"\"silence_level\": -", "\"silence_level\": -1", "fingerprint of hubert"},
         {"\"switch_cost\": ", "\"switch_cost\": -", "expected at least 0"},
         {"\"switch_cost\": ", "\"switch_cost\": 1", "fingerprint of hubert"},
         {"\"iterations\": 32", "\"iterations\": 33", "fingerprint of vocoder"},
         {"\"name\": \"cards\"", "\"name\": \"curds\"", "fingerprint of pitch"},
-        {"\"name\": \"cards\"", "\"name\": \"zero\"", "speaker \"reader\" is not in order"},
+        {"\"name\": \"cards\"", "\"name\": \"zero\"", "speaker \"reader\" is out of order"},
         {"\"name\": \"cards\"", "\"name\": 3", "\"name\" should be a string"},
         {"\"speakers\"", "\"people\"", "\"speakers\" should be a list"},
         {"\"style\": \"", "\"style\": \"0", "fingerprint of style"},
-        {"\"rates\"", "\"speeds\"", "rate of hubert is not 25 / 1"},
+        {"\"rates\"", "\"speeds\"", "rate of hubert should be 25 / 1"},
         {"\"sample_rate\"", "sample_rate", "not valid JSON"},
     };
     char path[700];

@@ -34,7 +34,8 @@ static void check_string(struct units *units, const struct unit_rates *rates, in
     free(text);
 }
 
-/* Two seconds of ten-a-second toy rates would hide the 2:1 grid, so: 25, 12.5 and 1 a second over 0.4 s and 1.04 s. */
+/* Toy rates of ten per second over two seconds would hide the 2:1 grid, so: 25, 12.5 and 1 per second over 0.4 s and
+ * 1.04 s. */
 static void merges_by_hand(void **state)
 {
     (void)state;
@@ -298,7 +299,7 @@ static void unmerges_by_hand(void **state)
     check_spoken("[Hu1]", 68, &carried, (struct spoken_unit[]){{1, 4, 5}}, 1);
     struct unit_state pitch_only = {6, -1};
     check_spoken("[Hu1]", 98, &pitch_only, (struct spoken_unit[]){{1, 6, 98}}, 1);
-    assert_int_equal(pitch_only.style, 98); /* the style that was taken stays */
+    assert_int_equal(pitch_only.style, 98); /* the style that was used stays */
     struct unit_state empty = {-1, -1};
     check_spoken("[Hu1]", 98, &empty, (struct spoken_unit[]){{1, -1, -1}}, 1);
     assert_int_equal(empty.style, -1);

@@ -1,5 +1,5 @@
-/* Does resynthesised speech say the same units? The tokenizer is fitted on some of the real recordings of Debian's
- * asterisk-core-sounds-en-g722 and judged on others: encode, vocode, encode again, compare frame by frame. */
+/* Does resynthesised speech have the same units? The tokenizer is fitted on some of the real recordings of Debian's
+ * asterisk-core-sounds-en-g722 and evaluated on others: encode, vocode, encode again, compare frame by frame. */
 #include "io/audio/audio.h"
 #include "package/speech_folder.h"
 #include "speech/embedded/fit.h"
@@ -144,7 +144,7 @@ static void test_agreement(void **state)
         agree += count_agreeing(&units, 0);
         frames += n;
         if (clip < 4) {
-            broken += count_agreeing(&units, 1); /* a vocoder that speaks other units than it is given */
+            broken += count_agreeing(&units, 1); /* a vocoder that synthesises other units than it is given */
             broken_frames += n;
         }
         units_free(&units);
@@ -156,8 +156,8 @@ static void test_agreement(void **state)
     for (int u = 0; u < 100; u++)
         distinct += used[u] > 0;
     double share = (double)agree / (double)frames, broken_share = (double)broken / (double)broken_frames;
-    printf("units that agree after resynthesis: %.1f %% of %lld held-out frames (%d units in use); of a vocoder that "
-           "speaks wrong units: %.1f %%\n",
+    printf("units that agree after resynthesis: %.1f %% of %lld held-out frames (%d units in use); of a vocoder with "
+           "wrong units: %.1f %%\n",
            100 * share, (long long)frames, distinct, 100 * broken_share);
     assert_true(distinct >= 50); /* few units would agree easily */
     assert_true(share >= 0.70);
@@ -239,17 +239,16 @@ static void test_refusals(void **state)
     float *samples;
     int64_t count;
     assert_fails(speech_synthesise(speech, spoken, durations, 2, NULL, &samples, &count), STATUS_USAGE,
-                 "unit 1 of 2 to speak is [Hu100]; the tokenizer has 100");
+                 "unit 1 of 2 to synthesise: expected a unit below 100, found [Hu100]");
     spoken[1].hubert = -1;
-    assert_fails(speech_synthesise(speech, spoken, durations, 2, NULL, &samples, &count), STATUS_USAGE,
-                 "unit 1 of 2 to speak is [Hu-1]");
+    assert_fails(speech_synthesise(speech, spoken, durations, 2, NULL, &samples, &count), STATUS_USAGE, "found [Hu-1]");
     spoken[1].hubert = 5;
     durations[0] = 0;
     assert_fails(speech_synthesise(speech, spoken, durations, 2, NULL, &samples, &count), STATUS_USAGE,
-                 "unit 0 of 2 to speak lasts 0 times 40 ms");
+                 "found 0 times 40 ms");
     durations[0] = INT32_MAX;
     assert_fails(speech_synthesise(speech, spoken, durations, 2, NULL, &samples, &count), STATUS_USAGE,
-                 "no more than 12 hours");
+                 "at most 12 hours");
     assert_null(samples);
 }
 

@@ -42,7 +42,7 @@ size_t put_utf8(char *text, uint32_t code)
     return length;
 }
 
-/* Words of random letters from many scripts, so that pieces of two to four bytes a letter are merged too. */
+/* Words of random letters from many scripts, so that pieces of two to four bytes per letter are merged too. */
 static void write_scripts(const char *path)
 {
     static const uint32_t starts[] = {0xE0,   0x3B1,  0x430,  0x5D0,   0x627,  0x905,

@@ -10,10 +10,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-extern struct bytes corpus; /* the Bible, a verse a line; filled by make_models, for bytes_free */
+extern struct bytes corpus; /* the Bible, one verse per line; filled by make_models, for bytes_free */
 
-/* Trains what is not there yet: "small" (2,000 pieces), "large" (32,000, with many scripts), "user" (2,000, with
- * user-defined and control pieces and other names), "plain" (no bytes, extra spaces removed), "suffix". */
+/* Trains the models that do not exist yet: "small" (2,000 pieces), "large" (32,000, with many scripts), "user" (2,000,
+ * with user-defined and control pieces and other names), "plain" (no bytes, extra spaces removed), "suffix". */
 void make_models(void);
 
 /* The same file in the library and in ours. */
@@ -29,7 +29,7 @@ void close_fixture(struct fixture *fixture);
 /* What a variant changes in a model. -1 keeps a flag. */
 struct variant {
     int add_dummy_prefix, remove_extra_whitespaces, escape_whitespaces, suffix;
-    int unused_percent; /* of the normal pieces become UNUSED */
+    int unused_percent; /* of the normal pieces that become UNUSED */
     const char *unk_surface;
 };
 

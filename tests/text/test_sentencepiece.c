@@ -214,7 +214,7 @@ static bool well_formed(const char *text, size_t size)
     return true;
 }
 
-/* Returns whether the text was one that must come back as it was. */
+/* Returns whether the text is one that must come back unchanged. */
 static bool check_text(struct fixture *fixture, const char *text, size_t size)
 {
     const int *expected;
@@ -348,7 +348,7 @@ static void runs_of_spaces_equal_the_library(void **state)
     check_fixture("spaces", 4000, true);
 }
 
-/* dummy_prefix and strip_prefix off are the model whose file says so. */
+/* Passing false for dummy_prefix and strip_prefix is the same as a model whose file turns them off. */
 static void prefixes_can_be_left_out(void **state)
 {
     (void)state;
@@ -380,8 +380,9 @@ static void prefixes_can_be_left_out(void **state)
     close_fixture(&without);
 }
 
-/* One letter a million times: pieces double, so a search for the best pair that looked at all of them anew each time
- * would take hours. Without spaces two letters and a run of spaces do the same to words. The library's ids, too. */
+/* One letter a million times: pieces double, so a search for the best pair that looked at all of them again each time
+ * would take hours. Two letters without spaces and a run of spaces do the same to words. The ids must be the library's,
+ * too. */
 static void a_million_letters_encode(void **state)
 {
     (void)state;

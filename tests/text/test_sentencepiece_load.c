@@ -1,5 +1,5 @@
-/* Models by hand: what small ones do, worked out on paper; what is refused, with its text; and damaged files, which
- * load or are refused but never harm. */
+/* Models made by hand: what small ones do, worked out on paper; what is refused, with its error text; and damaged
+ * files, which load or are refused but never do harm. */
 #include "support/sentencepiece_builder.h"
 #include "support/test_support.h"
 
@@ -78,8 +78,10 @@ static void merges_follow_the_scores(void **state)
     check_text(model, NULL, 0, true, "");
     char *text;
     int64_t size;
-    assert_fails(sentencepiece_decode(model, (int32_t[]){5, 34}, 2, true, &text, &size), STATUS_USAGE, "id 34 at 1");
-    assert_fails(sentencepiece_decode(model, (int32_t[]){-1}, 1, true, &text, &size), STATUS_USAGE, "id -1 at 0");
+    assert_fails(sentencepiece_decode(model, (int32_t[]){5, 34}, 2, true, &text, &size), STATUS_USAGE,
+                 "id 34 at position 1");
+    assert_fails(sentencepiece_decode(model, (int32_t[]){-1}, 1, true, &text, &size), STATUS_USAGE,
+                 "id -1 at position 0");
     assert_null(text);
     sentencepiece_free(model);
     bytes_free(&file);
@@ -107,7 +109,7 @@ static void bytes_stand_for_the_unknown(void **state)
     assert_int_equal(ids[1], 3);
     free(ids);
     assert_fails(sentencepiece_encode(model, "", INT64_MAX, true, &ids, &count), STATUS_USAGE, "bytes");
-    assert_fails(sentencepiece_encode(model, "", -1, true, &ids, &count), STATUS_USAGE, "-1 bytes");
+    assert_fails(sentencepiece_encode(model, "", -1, true, &ids, &count), STATUS_USAGE, "found -1");
     sentencepiece_free(model);
     bytes_free(&file);
 }
@@ -135,7 +137,7 @@ static struct bytes good_and(const char *bytes, size_t size)
     return file;
 }
 
-/* A good model with one more message `field` whose content is given. */
+/* A good model with one more message in `field`, of the given content. */
 static struct bytes good_with(unsigned field, struct bytes content)
 {
     struct bytes file = good(0);
@@ -174,7 +176,7 @@ static void wrong_models_are_refused_by_name(void **state)
     expect_refusal((file = good_with(2, number_in(3, 4)), &file), "type char");
     expect_refusal((file = good_with(2, number_in(3, 99)), &file), "type 99");
     expect_refusal((file = good_with(2, number_in(3, UINT64_MAX)), &file), "type 18446744073709551615");
-    expect_refusal((file = good_with(3, text_in(1, "nmt_nfkc")), &file), "normalises its text by \"nmt_nfkc\"");
+    expect_refusal((file = good_with(3, text_in(1, "nmt_nfkc")), &file), "normalises its text with \"nmt_nfkc\"");
     expect_refusal((file = good_with(3, text_in(1, "nfkc_cf")), &file), "\"nfkc_cf\"");
     expect_refusal((file = good_with(3, text_in(1, "Identity")), &file), "\"Identity\"");
     expect_refusal((file = good_with(3, text_in(2, "map")), &file), "character map of 3 bytes");
@@ -245,8 +247,8 @@ static void broken_wire_format_is_refused_by_position(void **state)
     expect_refusal((file = good_and("\x0f", 1), &file), "wire type 7");
     expect_refusal((file = good_and("\x08\x01", 2), &file), "wire type 0, expected 2"); /* a piece as a number */
     expect_refusal((file = good_and("\x15\x01\x02\x03\x04", 5), &file), "wire type 5, expected 2");
-    expect_refusal((file = good_and("\x9d\x06\x01\x02", 4), &file), "a value of 4 bytes in the last 2");
-    expect_refusal((file = good_and("\x99\x06\x01\x02", 4), &file), "a value of 8 bytes in the last 2");
+    expect_refusal((file = good_and("\x9d\x06\x01\x02", 4), &file), "a value of 4 bytes, found 2 left");
+    expect_refusal((file = good_and("\x99\x06\x01\x02", 4), &file), "a value of 8 bytes, found 2 left");
     expect_refusal((file = good_and("\x0a\x02\x0a\x01", 4), &file), "claims 1 bytes, its message has 0 left");
     expect_refusal((file = good_with(1, number_in(1, 5)), &file), "the bytes of a piece has wire type 0");
     expect_refusal((file = good_with(1, text_in(2, "score")), &file), "the score of a piece has wire type 2");
@@ -285,7 +287,7 @@ static void unknown_fields_are_skipped(void **state)
     put_bytes(&more, 2, extra.data, extra.size);
     put_bytes(&more, 3, extra.data, extra.size);
     put_bytes(&more, 5, extra.data, extra.size);
-    put_bytes(&more, 4, "\xff\xff", 2); /* self_test_data is not looked into */
+    put_bytes(&more, 4, "\xff\xff", 2); /* self_test_data is not parsed */
     bytes_add(&more, file.data, file.size);
     struct sentencepiece *plain, *with_more;
     assert_ok(load(&file, &plain));
@@ -331,7 +333,8 @@ static void fingerprints_tell_behaviour_apart(void **state)
     for (int i = 0; i < count; i++)
         for (int j = 0; j < i; j++)
             assert_memory_not_equal(&hashes[i], &hashes[j], sizeof *hashes);
-    /* Equal behaviour, other bytes: a type that is named or left out, -0, and flags that repeat what holds. */
+    /* Equal behaviour, different bytes: a type that is named or left out, -0, and flags that repeat the current
+     * value. */
     struct sha256 same[] = {
         fingerprint_of(good_with(3, number_in(3, 1))), fingerprint_of(good_with(2, number_in(24, 0))),
         fingerprint_of(good_with(2, text_in(44, " \xE2\x81\x87 "))), fingerprint_of(good_with(2, text_in(46, "<s>"))),
@@ -345,7 +348,7 @@ static void fingerprints_tell_behaviour_apart(void **state)
 
 /* ---- damaged files ---- */
 
-/* Loads a damaged file from memory with nothing behind it, and uses it when it loads. */
+/* Loads a damaged file from memory that ends with it, and uses it when it loads. */
 static bool survive(const uint8_t *data, size_t size)
 {
     uint8_t *copy = malloc(size ? size : 1);
@@ -445,8 +448,8 @@ static void mutate(struct rng *rng, struct bytes *file)
             memmove(file->data + at, file->data + at + length, file->size - at - length);
             file->size -= length;
             break;
-        case 4:                                  /* double a piece */
-            bytes_add(file, file->data, length); /* room, then moved into place */
+        case 4:                                  /* duplicate a piece */
+            bytes_add(file, file->data, length); /* makes room; then moved into place */
             memmove(file->data + at + length, file->data + at, file->size - length - at);
             break;
         case 5: /* copy one place over another */
@@ -463,7 +466,7 @@ static void mutated_files_never_harm(void **state)
     (void)state;
     struct bytes files[] = {varied_model(), good(0)};
     struct rng rng = rng_make(test_seed(), RNG_TEST, 40, 0);
-    const char *rounds_text = getenv("TEST_MUTATIONS"); /* more of them by hand: TEST_MUTATIONS=10000000 */
+    const char *rounds_text = getenv("TEST_MUTATIONS"); /* set it by hand for more: TEST_MUTATIONS=10000000 */
     long rounds = rounds_text ? atol(rounds_text) : 20000, loaded = 0;
     for (long round = 0; round < rounds; round++) {
         struct bytes file = {0};

@@ -11,7 +11,7 @@ extern "C" {
 
 struct oracle;
 
-struct oracle *oracle_load(const char *path, char *error, size_t error_size); /* NULL: refused, with the reason */
+struct oracle *oracle_load(const char *path, char *error, size_t error_size); /* NULL: refused, `error` says why */
 void oracle_free(struct oracle *oracle);
 
 int oracle_size(const struct oracle *oracle);

@@ -1,4 +1,4 @@
-/* Written to spoken words. The expected readings are written by hand, from how an American reads them aloud. */
+/* From written to spoken words. The expected readings are written by hand, from how an American reads them aloud. */
 #include "support/test_support.h"
 #include "text/english/spell.h"
 
@@ -233,7 +233,8 @@ static void ranges_are_the_written_tokens(void **state)
     free(words);
 }
 
-/* What holds for every text: ranges in order and inside, words short, not empty, without capitals or spaces. */
+/* What holds for every text: ranges are in order and inside the text, words are short, not empty, without capitals or
+ * spaces. */
 static void check_invariants(const char *text)
 {
     struct spoken_text spoken;

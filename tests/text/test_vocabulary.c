@@ -92,7 +92,7 @@ static void kinds_and_names_cover_every_id(void **state)
     assert_string_equal(token_kind_name(TOKEN_PADDING), "padding");
 }
 
-/* A Base-type vocabulary has no pitch or style ids, although the blocks have a place. */
+/* A Base-type vocabulary has no pitch or style ids, although the blocks have a position. */
 static void empty_blocks_hold_nothing(void **state)
 {
     (void)state;

@@ -29,7 +29,7 @@ static void ends_are_trimmed_and_nothing_else(void **state)
         assert_int_equal(begin, cases[i].begin);
         assert_int_equal(end, cases[i].end);
     }
-    int64_t begin = 2, end = 5; /* a part: what stands outside is not touched */
+    int64_t begin = 2, end = 5; /* a part: what lies outside is not touched */
     trim_white_space("ab c de", &begin, &end);
     assert_int_equal(begin, 3);
     assert_int_equal(end, 4);

@@ -1,6 +1,6 @@
 /* Sound is read in blocks, each mixed to one channel and resampled at once, so that memory holds the result and not the
  * file. The decoders believe the lengths that headers announce; these are compared with the file's size first, so that
- * a truncated or crafted file is refused, not silently shortened or answered with gigabytes of memory. */
+ * a truncated or crafted file is refused, rather than silently shortened or allowed to allocate gigabytes. */
 #include "io/audio/audio.h"
 
 #include "core/array.h"
@@ -26,7 +26,7 @@ enum {
     HIGHEST_RATE = 1000000,
     G722_BITS_PER_SECOND = 64000,
     G722_RATE = 16000,
-    CHUNKS_LIMIT = 4096, /* of a file's header */
+    CHUNKS_LIMIT = 4096, /* in a file's header */
 };
 
 static const float LOUDEST = 1e10f;
@@ -39,11 +39,11 @@ struct source {
     SNDFILE *sound; /* NULL for G.722 */
     g722_decode_state_t *g722;
     int rate, channels;
-    int64_t frames_said; /* by the header */
+    int64_t frames_said; /* according to the header */
     int64_t frames_read;
 };
 
-/* Samples as they grow. */
+/* Samples that grow as they are read. */
 struct growing {
     float *samples;
     int64_t count, room;
@@ -60,9 +60,9 @@ static uint32_t little_endian_32(const unsigned char *bytes)
     return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
 }
 
-/* libsndfile shortens a cut WAV without a word, so the declared size of its data is compared with the file here. Sizes
- * of 0 and from 0x7ffff000 up are what programs write that stream into a pipe and cannot go back: these mean "to the
- * end". */
+/* libsndfile silently shortens a truncated WAV, so the declared size of its data is compared with the file here.
+ * Programs that stream into a pipe cannot go back to correct the size; they write 0 or a size from 0x7ffff000 up, which
+ * means "to the end". */
 static enum status check_wav_length(const char *path, int descriptor, int64_t file_size)
 {
     unsigned char bytes[12];
@@ -73,11 +73,11 @@ static enum status check_wav_length(const char *path, int descriptor, int64_t fi
         int64_t size = little_endian_32(bytes + 4), left = file_size - offset - 8;
         if (memcmp(bytes, "data", 4) == 0) {
             if (size > left && size < 0x7ffff000)
-                return status_set(STATUS_CORRUPT, "%s: truncated: %lld bytes of samples announced, %lld found", path,
+                return status_set(STATUS_CORRUPT, "%s: truncated: expected %lld bytes of samples, found %lld", path,
                                   (long long)size, (long long)left);
             return STATUS_OK;
         }
-        if (chunk == CHUNKS_LIMIT) /* zeros are chunks of no bytes: a gigabyte of them would take a minute */
+        if (chunk == CHUNKS_LIMIT) /* a gigabyte of zeros is read as empty chunks for a minute */
             return status_set(STATUS_CORRUPT, "%s: damaged: more than %d chunks before the samples", path,
                               (int)CHUNKS_LIMIT);
         offset += 8 + size + (size & 1);
@@ -85,7 +85,7 @@ static enum status check_wav_length(const char *path, int descriptor, int64_t fi
     return STATUS_OK;
 }
 
-/* libFLAC takes the memory that a block of metadata announces before it looks whether the file has so much. */
+/* libFLAC allocates the memory that a block of metadata announces before it checks whether the file has that much. */
 static enum status check_flac_blocks(const char *path, int descriptor, int64_t file_size)
 {
     unsigned char bytes[4];
@@ -95,7 +95,7 @@ static enum status check_flac_blocks(const char *path, int descriptor, int64_t f
     for (int block = 0; pread(descriptor, bytes, 4, offset) == 4; block++) {
         int64_t size = (int64_t)bytes[1] << 16 | bytes[2] << 8 | bytes[3], left = file_size - offset - 4;
         if (size > left)
-            return status_set(STATUS_CORRUPT, "%s: truncated: a block of %lld bytes announced, %lld found", path,
+            return status_set(STATUS_CORRUPT, "%s: truncated: expected a block of %lld bytes, found %lld", path,
                               (long long)size, (long long)left);
         if (bytes[0] & 0x80) /* the last */
             return STATUS_OK;
@@ -136,10 +136,10 @@ static enum status open_sound(struct source *source, int64_t file_size)
     source->channels = info.channels;
     source->frames_said = info.frames;
     if (info.samplerate < LOWEST_RATE || info.samplerate > HIGHEST_RATE)
-        return status_set(STATUS_CORRUPT, "%s: a sample rate of %d Hz; expected %d to %d", path, info.samplerate,
-                          (int)LOWEST_RATE, (int)HIGHEST_RATE);
+        return status_set(STATUS_CORRUPT, "%s: expected a sample rate of %d to %d Hz, found %d", path, (int)LOWEST_RATE,
+                          (int)HIGHEST_RATE, info.samplerate);
     if (info.channels < 1)
-        return status_set(STATUS_CORRUPT, "%s: %d channels", path, info.channels);
+        return status_set(STATUS_CORRUPT, "%s: expected at least one channel, found %d", path, info.channels);
     return STATUS_OK;
 }
 
@@ -153,7 +153,7 @@ static enum status source_open(const char *path, struct source *source)
     if (fstat(source->descriptor, &about) != 0)
         return status_set_errno(STATUS_IO, errno, "%s", path);
     if (!S_ISREG(about.st_mode))
-        return status_set(STATUS_CORRUPT, "%s: %s, not a sound file", path,
+        return status_set(STATUS_CORRUPT, "%s: expected a sound file, found %s", path,
                           S_ISDIR(about.st_mode) ? "a folder" : "a pipe or device");
     if (about.st_size == 0)
         return status_set(STATUS_CORRUPT, "%s: empty file, no samples", path);
@@ -190,7 +190,7 @@ static enum status source_read(struct source *source, float *frames, int64_t *co
     return STATUS_OK;
 }
 
-/* Floats may be anything: what is far above full scale (even of 32-bit integers stored as floats) is damage, and would
+/* Floats may be anything: a value far above full scale (even of 32-bit integers stored as floats) is damage, and would
  * overflow to infinities and NaN in the resampler. */
 static enum status check_samples(const struct source *source, const float *frames, int64_t count)
 {
@@ -283,7 +283,7 @@ static enum status read_all(struct source *source, int channel, soxr_t resampler
     if (source->frames_read == 0)
         FAIL(STATUS_CORRUPT, "%s: no samples", source->path);
     if (source->sound && source->frames_said < SF_COUNT_MAX && source->frames_read < source->frames_said)
-        FAIL(STATUS_CORRUPT, "%s: truncated: %lld frames announced, %lld found", source->path,
+        FAIL(STATUS_CORRUPT, "%s: truncated: expected %lld frames, found %lld", source->path,
              (long long)source->frames_said, (long long)source->frames_read);
     if (resampler)
         TRY(append(source->path, resampler, NULL, 0, out));
@@ -334,7 +334,7 @@ enum status audio_read(const char *path, int channel, float **samples, int64_t *
     TRY(source_open(path, &source));
     assert(source.channels > 0);
     if (channel >= source.channels)
-        FAIL(STATUS_USAGE, "%s: no channel %d, the file has %d", path, channel, source.channels);
+        FAIL(STATUS_USAGE, "%s: no channel %d; the file has %d, counted from 0", path, channel, source.channels);
     if (source.rate != AUDIO_RATE) {
         soxr_error_t error = NULL;
         soxr_quality_spec_t quality = soxr_quality_spec(SOXR_HQ, 0);

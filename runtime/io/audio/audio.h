@@ -1,4 +1,4 @@
-/* Sound files in; io/wav.h writes them. */
+/* Reads sound files; io/wav.h writes them. */
 #ifndef SPIRITLM_IO_AUDIO_H
 #define SPIRITLM_IO_AUDIO_H
 

@@ -1,5 +1,5 @@
-/* Chunks of an utterance and what is measured of them: log-mel averages, pitch, prosody. Log-mel and F0 are nearly all
- * of the time that encoding takes, which is why each is computed at most once. */
+/* Chunks of an utterance and what is measured in them: log-mel averages, pitch, prosody. Log-mel and F0 take nearly all
+ * of the encoding time, which is why each is computed at most once. */
 #include "speech/embedded/analysis.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* What can be measured of an utterance before anything is fitted: each quantity is computed when it is first asked for
- * and kept, so that encoders which share it do not compute it twice, and one that is not asked for costs nothing. */
+/* What can be measured in an utterance before anything is fitted: each quantity is computed when it is first needed and
+ * kept, so that encoders which share it do not compute it twice, and one that is never needed costs nothing. */
 #ifndef SPIRITLM_SPEECH_EMBEDDED_ANALYSIS_H
 #define SPIRITLM_SPEECH_EMBEDDED_ANALYSIS_H
 
@@ -11,10 +11,10 @@
 
 enum {
     EMBEDDED_CHUNK = 1600000, /* samples: 100 s, whole units of every stream */
-    EMBEDDED_SHORTEST = 1280  /* fewer give nothing; such a rest belongs to the chunk before it */
+    EMBEDDED_SHORTEST = 1280  /* fewer give no units; such a remainder belongs to the chunk before it */
 };
 
-/* One chunk of an utterance. The arrays are NULL until they are asked for. */
+/* One chunk of an utterance. The arrays are NULL until they are needed. */
 struct embedded_chunk {
     const float *samples; /* [count], the caller's */
     int64_t count, units, pitches, styles;
@@ -41,8 +41,8 @@ enum status embedded_chunk_averages(struct embedded_chunk *chunk, const struct l
 enum status embedded_chunk_pitch(struct embedded_chunk *chunk); /* and voiced and track */
 enum status embedded_chunk_style(struct embedded_chunk *chunk, const struct log_mel *mel);
 
-/* Computes averages, pitch and style of all chunks, then lets go of samples and F0 tracks: what a fit keeps of many
- * hours. */
+/* Computes averages, pitch and style of all chunks, then drops samples and F0 tracks, so that a fit can keep the rest
+ * for many hours. */
 enum status embedded_analysis_complete(struct embedded_analysis *analysis, const struct log_mel *mel);
 
 #endif

@@ -1,6 +1,6 @@
 /* The embedded components behind the common interface. The four share one fitted tokenizer, which lives as long as the
  * last of them, and the three encoders one analysis per utterance, in which the spectra, the F0 track and the units are
- * made when the first of them asks. */
+ * computed when the first of them needs them. */
 #include "speech/embedded/embedded.h"
 
 #include "speech/embedded/tokenizer.h"

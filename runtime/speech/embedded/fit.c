@@ -1,6 +1,6 @@
-/* Utterances are kept as what was measured of them, not as sound, in the order in which they were given; the quantisers
- * are fitted when all are known. Units come before styles, whose last value counts changes of unit, and speakers before
- * pitch, which is relative to the speaker's mean. */
+/* What is kept of an utterance is its measurements, not its samples, in the order in which they were given; the
+ * quantisers are fitted when all are known. Units come before styles, whose last value counts changes of unit, and
+ * speakers before pitch, which is relative to the speaker's mean. */
 #include "speech/embedded/fit.h"
 
 #include "core/array.h"
@@ -11,8 +11,8 @@
 #include <string.h>
 
 /* The cost of a change of unit, as a share of a frame's mean squared distance to its centroid. Chosen by measurement on
- * 64 minutes of prompts and synthetic speech: 0 gives 20.6 units a second after deduplication, 0.5 gives 18.0 (the
- * published HuBERT units: 17.1 to 17.5) and tells more of the phones; 2 gives 12.6 and tells less. */
+ * 64 minutes of prompts and synthetic speech: 0 gives 20.6 units per second after deduplication, 0.5 gives 18.0 (the
+ * published HuBERT units: 17.1 to 17.5) and says more about the phones; 2 gives 12.6 and says less. */
 static const double SWITCH_SHARE = 0.5;
 
 struct fit_utterance {

@@ -1,7 +1,6 @@
 /* A round goes from spectra to a signal and back: only phases that some signal can have survive it, while the
- * magnitudes are set to the wanted ones again. Each of its three passes is cut into tiles of frames that write to
- * places of their own, and overlapping frames are added in order, so the samples do not depend on the number of
- * threads. */
+ * magnitudes are reset to the wanted ones. Each of its three passes is cut into tiles of frames that write to places of
+ * their own, and overlapping frames are added in order, so the samples do not depend on the number of threads. */
 #include "speech/embedded/griffin_lim.h"
 
 #include "core/fft.h"
@@ -15,9 +14,9 @@ enum {
     WINDOW = LOG_MEL_WINDOW,
     HOP = GRIFFIN_LIM_HOP,
     BINS = GRIFFIN_LIM_BINS,
-    SIDE = (WINDOW - HOP) / 2, /* frame 0 starts so many samples before sample 0 */
+    SIDE = (WINDOW - HOP) / 2, /* frame 0 starts this many samples before sample 0 */
     OVERLAP = WINDOW / HOP,
-    TILE = 16 /* frames a task */
+    TILE = 16 /* frames per task */
 };
 
 static const double MOMENTUM = 0.99, PI = 3.14159265358979323846;
@@ -36,7 +35,7 @@ struct synthesis {
     int round;
 };
 
-/* C11's CMPLX is missing where clang meets glibc's header. */
+/* C11's CMPLX is missing from glibc's header when clang compiles it. */
 static void set_complex(double complex *number, double real, double imaginary)
 {
     ((double *)number)[0] = real;

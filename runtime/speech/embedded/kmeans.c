@@ -14,8 +14,8 @@
 enum { LANES = 32, TILE = 512, CLUSTER_TILE = 8 };
 
 /* Centroids in blocks of LANES clusters, [block][dimension][lane]: distances to a whole block are computed side by
- * side, each still summed over the dimensions in order. Lanes past the last cluster repeat cluster 0 and are not looked
- * at. */
+ * side, each still summed over the dimensions in order. Lanes past the last cluster repeat cluster 0 and are
+ * ignored. */
 static enum status pack_centroids(const float *centroids, int64_t clusters, int64_t dimensions, float **packed)
 {
     int64_t blocks = (clusters + LANES - 1) / LANES, size;
@@ -262,7 +262,8 @@ fail:
     return result;
 }
 
-/* Moves each cluster without members onto the point farthest from its centroid; that point then counts as 0 away. */
+/* Moves each cluster without members onto the point farthest from its centroid; that point then counts as at distance
+ * 0. */
 static int64_t reseed_empty(const struct update_job *job, const int64_t *members, float *distances)
 {
     int64_t moved = 0;
@@ -388,11 +389,13 @@ enum status kmeans_fit(const float *points, int64_t count, int64_t dimensions, c
     report = report ? report : &ignored;
     *report = (struct kmeans_report){0};
     if (dimensions < 1 || k < 1 || k > INT32_MAX)
-        return status_set(STATUS_INTERNAL, "k-means of %lld clusters in %lld dimensions", (long long)k,
-                          (long long)dimensions);
+        return status_set(
+            STATUS_INTERNAL,
+            "k-means: expected at least 1 cluster and 1 dimension, found %lld clusters and %lld dimensions",
+            (long long)k, (long long)dimensions);
     if (count < k)
-        return status_set(STATUS_USAGE, "k-means of %lld clusters needs as many points; there are %lld", (long long)k,
-                          (long long)count);
+        return status_set(STATUS_USAGE, "k-means of %lld clusters needs at least as many points, found %lld",
+                          (long long)k, (long long)count);
     struct rng rng = rng_make(options->seed, RNG_KMEANS, options->purpose, 0);
     bool batch = options->batch > 0 && options->batch < count;
     struct update_job job = {.points = points,

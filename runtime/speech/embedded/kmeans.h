@@ -12,16 +12,16 @@
 
 struct kmeans_options {
     int64_t clusters;
-    int64_t passes; /* at most so many over the points; Lloyd ends earlier when no point changes its cluster */
+    int64_t passes; /* the most passes over the points; Lloyd ends earlier when no point changes its cluster */
     int64_t batch;  /* points of a mini-batch; 0, or no fewer than the points: Lloyd over all of them */
     uint64_t seed;
-    uint64_t purpose; /* second name of the random stream (RNG_KMEANS is the first): fits of one run differ in it */
+    uint64_t purpose; /* part of the random stream's name, after RNG_KMEANS: differs between the fits of one run */
     bool given_start; /* start from what `centroids` holds instead of k-means++ */
 };
 
 struct kmeans_report {
     double inertia;   /* mean squared distance of a point to its centroid, in the end */
-    int64_t passes;   /* that were made */
+    int64_t passes;   /* made */
     int64_t reseeded; /* empty clusters that were given a new point, over all passes */
 };
 

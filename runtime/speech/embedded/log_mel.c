@@ -1,6 +1,6 @@
 /* The tables of window and bands are made once and shared by all threads; of a band only the bins under its triangle
  * are visited. Everything is computed in double and rounded once at the end, so that a result differs from another
- * implementation's by a rounding and not by the sum of many. */
+ * implementation's by one rounding and not by an accumulation of many. */
 #include "speech/embedded/log_mel.h"
 
 #include "core/fft.h"
@@ -54,7 +54,7 @@ enum status log_mel_create(int bands, struct log_mel **out)
     enum status result = STATUS_OK;
     *out = NULL;
     if (bands < 1 || bands > MAX_BANDS)
-        return status_set(STATUS_INTERNAL, "%d mel bands; 1 to %d are possible", bands, MAX_BANDS);
+        return status_set(STATUS_INTERNAL, "expected 1 to %d mel bands, found %d", MAX_BANDS, bands);
     struct log_mel *mel = calloc(1, sizeof *mel);
     if (!mel)
         return status_set(STATUS_INTERNAL, "no memory for a mel filter bank");

@@ -1,9 +1,9 @@
-/* Log-mel spectra of 16 kHz audio, as neural vocoders and pitch extractors of the field take them.
+/* Log-mel spectra of 16 kHz audio, as neural vocoders and pitch extractors usually take them.
  *
- *   frames     floor(samples / 160): 100 a second. Frame t looks at the 1024 samples from 160 t - 432 on, so it is
+ *   frames     floor(samples / 160): 100 per second. Frame t looks at the 1024 samples from 160 t - 432 on, so it is
  *              centred on the middle of the 160 samples that it stands for.
  *   edges      432 samples before the start and after the end are the signal mirrored without repeating its end
- *              (x[-1] = x[1]); a signal of 432 samples or fewer is followed and preceded by zeros instead.
+ *              (x[-1] = x[1]); a signal of 432 samples or fewer is preceded and followed by zeros instead.
  *   spectrum   periodic Hann window of 1024 (0.5 - 0.5 cos(2 pi i / 1024)), DFT, sqrt(re^2 + im^2 + 1e-9), bins 0..512.
  *   bands      Slaney's mel scale (Auditory Toolbox, 1998): 3 f / 200 below 1 kHz, 15 + 27 ln(f / 1000) / ln 6.4 above;
  *              bands + 2 edges equally spaced in mel from 0 to 8000 Hz; triangles of area 1 (height 2 / (right -

@@ -1,6 +1,6 @@
-/* Pitch is heard on a logarithmic scale, and speakers differ mostly by a factor, so the logarithm less the speaker's
- * mean is what is quantised: codes then describe the melody and not the person. The codebook is kept in ascending
- * order, in which a code is found by bisection and a higher code is a higher pitch. */
+/* Pitch is heard on a logarithmic scale, and speakers differ mostly by a factor, so what is quantised is the logarithm
+ * minus the speaker's mean: codes then describe the melody and not the person. The codebook is kept in ascending order,
+ * in which a code is found by bisection and a higher code is a higher pitch. */
 #include "speech/embedded/pitch.h"
 
 #include "speech/embedded/kmeans.h"
@@ -68,7 +68,8 @@ enum status pitch_fit(const float *values, int64_t count, int64_t codes, int64_t
                       struct thread_pool *pool, float *codebook)
 {
     if (count < codes)
-        return status_set(STATUS_USAGE, "fitting %lld pitch codes needs as many values, one each 80 ms; there are %lld",
+        return status_set(STATUS_USAGE,
+                          "fitting %lld pitch codes needs at least as many values (one per 80 ms), found %lld",
                           (long long)codes, (long long)count);
     struct kmeans_options options = {.clusters = codes, .passes = passes, .seed = seed, .purpose = 1};
     enum status result = kmeans_fit(values, count, 1, &options, pool, codebook, NULL);

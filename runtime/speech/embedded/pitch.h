@@ -1,6 +1,6 @@
-/* The embedded default for pitch units: 12.5 a second. The F0 track (200 frames a second, unvoiced parts interpolated)
- * is taken as ln F0, less the speaker's mean over voiced frames; each 16 frames (1280 samples, 80 ms) are averaged; the
- * nearest of the codebook's values is the code. Codes are in ascending order of pitch. */
+/* The embedded default for pitch units: 12.5 per second. The F0 track (200 frames per second, unvoiced parts
+ * interpolated) is taken as ln F0, minus the speaker's mean over voiced frames; every 16 frames (1280 samples, 80 ms)
+ * are averaged; the nearest of the codebook's values is the code. Codes are in ascending order of pitch. */
 #ifndef SPIRITLM_SPEECH_EMBEDDED_PITCH_H
 #define SPIRITLM_SPEECH_EMBEDDED_PITCH_H
 
@@ -24,7 +24,7 @@ double pitch_mean(struct pitch_sum voiced); /* NAN without frames */
  * voiced frame with a pitch. */
 void pitch_values(const struct f0_track *track, float *values, int64_t count);
 
-/* What is quantised: a value less the mean; 0 for NAN. */
+/* What is quantised: a value minus the mean; 0 for NAN. */
 float pitch_relative(float value, double mean);
 
 /* The code whose value is nearest, the lower one among equals; codebook [codes] ascending. */

@@ -1,5 +1,5 @@
 /* Seven plain statistics of every second, each scaled so that none outweighs the others in a distance, then the nearest
- * centroid. What a second cannot tell, such as the pitch of one without voice, counts as average. */
+ * centroid. What a second does not have, such as the pitch of one without voice, counts as average. */
 #include "speech/embedded/style.h"
 
 #include "speech/embedded/kmeans.h"
@@ -120,7 +120,7 @@ fail:
     return result;
 }
 
-/* A value that never varies tells nothing: its deviation becomes 1. */
+/* A value that never varies carries no information: its deviation becomes 1. */
 static void fit_normalisation(const float *values, int64_t count, struct style_quantizer *quantizer)
 {
     for (int64_t v = 0; v < STYLE_VALUES; v++) {

@@ -1,4 +1,4 @@
-/* What a fit gives and the embedded components share: inside speech/embedded/ only. */
+/* What a fit produces and the embedded components share; for speech/embedded/ only. */
 #ifndef SPIRITLM_SPEECH_EMBEDDED_TOKENIZER_H
 #define SPIRITLM_SPEECH_EMBEDDED_TOKENIZER_H
 
@@ -17,7 +17,7 @@ struct speaker {
     double mean;            /* pitch.sum / pitch.frames, NAN without voiced frames: what the folder stores */
 };
 
-/* How and on what the fit was made: for the reader of tokenizer.json; nothing is computed from it. */
+/* How and on what the fit was made: for the human reader of tokenizer.json; nothing is computed from it. */
 struct fit_record {
     uint64_t seed;
     int64_t passes, utterances, samples;
@@ -37,7 +37,7 @@ struct embedded_tokenizer {
     uint64_t vocoder_seed;
     struct sha256 fingerprints[STREAM_COUNT], vocoder_fingerprint;
     struct log_mel *mel;
-    float *log_magnitudes; /* [units][LOG_MEL_BINS]: the units' spectra as the vocoder wants them */
+    float *log_magnitudes; /* [units][LOG_MEL_BINS]: the units' spectra as the vocoder needs them */
 };
 
 /* The default of the embedded vocoder. */
@@ -45,7 +45,7 @@ enum { VOCODER_ITERATIONS = 32 };
 
 enum status embedded_tokenizer_create(struct embedded_tokenizer **tokenizer); /* empty, with rates and mel tables */
 
-/* Another owner of the same; the last one to release it frees it. Sets are made and freed on one thread. */
+/* Adds an owner; the last one to release the tokenizer frees it. Sets are made and freed on one thread. */
 struct embedded_tokenizer *embedded_tokenizer_share(struct embedded_tokenizer *tokenizer);
 void embedded_tokenizer_release(struct embedded_tokenizer *tokenizer); /* NULL is fine */
 

@@ -20,7 +20,7 @@
 enum component { UNIT, PITCH, STYLE, VOCODER, COMPONENTS };
 static const char *const component_names[COMPONENTS] = {"hubert", "pitch", "style", "vocoder"};
 
-/* The version of what each component computes from its tensors and numbers: raise it with the algorithm. */
+/* The version of what each component computes from its tensors and numbers: raise it when the algorithm changes. */
 static const char *const algorithms[COMPONENTS] = {
     "log-mel 1024/160/80, mean of 4, neutral 6/50, DCT 20, least path: 1",
     "pYAAPT, 80 ms means of ln F0 less speaker's or chunk's voiced mean, nearest: 1",
@@ -207,7 +207,7 @@ static enum status write_tensors(const struct embedded_tokenizer *tokenizer, str
     float *inside[5];
     struct tensor tensors[TENSORS];
     struct output_file *file = NULL;
-    struct embedded_tokenizer copy = *tokenizer; /* the table wants a tokenizer that it could fill */
+    struct embedded_tokenizer copy = *tokenizer; /* the table needs a tokenizer that it could fill */
     list_tensors(&copy, inside, tensors);
     for (int t = 0; t < TENSORS; t++) {
         infos[t] = (struct tensor_info){.name = tensors[t].name, .type = DTYPE_F32, .rank = tensors[t].rank};
@@ -277,8 +277,8 @@ static enum status read_rates(const char *where, const json_t *root, const struc
         const struct rational *wanted = &expected->rate[stream];
         if (json_integer_value(json_array_get(rate, 0)) != wanted->numerator ||
             json_integer_value(json_array_get(rate, 1)) != wanted->denominator)
-            return status_set(STATUS_CORRUPT, "%s: the rate of %s is not %lld / %lld", where, component_names[stream],
-                              (long long)wanted->numerator, (long long)wanted->denominator);
+            return status_set(STATUS_CORRUPT, "%s: the rate of %s should be %lld / %lld", where,
+                              component_names[stream], (long long)wanted->numerator, (long long)wanted->denominator);
     }
     return STATUS_OK;
 }
@@ -303,7 +303,7 @@ static enum status read_speakers(const char *where, const json_t *root, struct e
             (result = jdoc_get_number(where, entry, "mean_log_f0", &speaker->mean)) != STATUS_OK)
             return result;
         if (s > 0 && strcmp(speaker[-1].name, name) >= 0)
-            return status_set(STATUS_CORRUPT, "%s: speaker \"%s\" is not in order", where, name);
+            return status_set(STATUS_CORRUPT, "%s: speaker \"%s\" is out of order", where, name);
         if (!(speaker->name = strdup(name)))
             return status_set(STATUS_INTERNAL, "%s: no memory for a speaker's name", where);
         tokenizer->speaker_count = (int64_t)s + 1;
@@ -320,10 +320,10 @@ static enum status read_tensor(const char *where, const struct safetensors *file
     for (int d = 0; same && d < tensor->rank; d++)
         same = info->shape[d] == tensor->shape[d];
     if (!same && tensor->rank == 1)
-        return status_set(STATUS_CORRUPT, "%s: tensor %s is not f32 [%lld]", where, tensor->name,
+        return status_set(STATUS_CORRUPT, "%s: tensor %s should be f32 [%lld]", where, tensor->name,
                           (long long)tensor->shape[0]);
     if (!same)
-        return status_set(STATUS_CORRUPT, "%s: tensor %s is not f32 [%lld, %lld]", where, tensor->name,
+        return status_set(STATUS_CORRUPT, "%s: tensor %s should be f32 [%lld, %lld]", where, tensor->name,
                           (long long)tensor->shape[0], (long long)tensor->shape[1]);
     if (!*tensor->data && !(*tensor->data = malloc((size_t)info->bytes)))
         return status_set(STATUS_INTERNAL, "%s: no memory for tensor %s", where, tensor->name);
@@ -370,8 +370,8 @@ static enum status check_fingerprints(const char *where, const json_t *root, con
             return result;
         sha256_hex(fingerprint_of(tokenizer, (enum component)c), found);
         if (strcmp(claimed, found) != 0)
-            return status_set(STATUS_CORRUPT, "%s: fingerprint of %s is %s, the contents have %s", where,
-                              component_names[c], claimed, found);
+            return status_set(STATUS_CORRUPT, "%s: the fingerprint of %s is given as %s, but its contents have %s",
+                              where, component_names[c], claimed, found);
     }
     return STATUS_OK;
 }

@@ -1,5 +1,5 @@
-/* The steps of the header as they are numbered there, and their fit. The cost of switching units is derived from the
- * fitted centroids' own distances, since a fixed number would mean something else for every number of units. */
+/* Implements the steps that are numbered in the header, and their fit. The cost of switching units is derived from the
+ * fitted centroids' own distances, since a fixed number would mean something different for every number of units. */
 #include "speech/embedded/unit_quantizer.h"
 
 #include "speech/embedded/kmeans.h"
@@ -12,10 +12,10 @@
 
 static const double SPEECH_RANGE = 6.0, PRIOR_FRAMES = 50.0, PI = 3.14159265358979323846;
 
-/* The fit sets silence_level so far below the mean of the utterances' highest levels, in nats. */
+/* The fit sets silence_level this far below the mean of the utterances' highest levels, in nats. */
 static const double SILENCE_RANGE = 9.0;
 
-/* More frames than this (2.3 hours) are fitted by mini-batches of so many. */
+/* More frames than this (2.3 hours) are fitted by mini-batches of this many. */
 enum { LLOYD_FRAMES = 200000 };
 
 enum status unit_quantizer_allocate(struct unit_quantizer *quantizer, int64_t units)
@@ -65,7 +65,7 @@ static double highest_level(const float *averages, int64_t count)
     return highest;
 }
 
-/* Adds the speech frames of an utterance to sum [UNIT_BANDS]; their number. */
+/* Adds the speech frames of an utterance to sum [UNIT_BANDS] and returns their number. */
 static int64_t sum_speech(const float *averages, int64_t count, double silence_level, double *sum)
 {
     double threshold = fmax(highest_level(averages, count) - SPEECH_RANGE, silence_level);
@@ -208,7 +208,7 @@ static void fit_bands(const float *neutral, int64_t frames, struct unit_quantize
 struct encode_job {
     const struct unit_quantizer *quantizer;
     struct unit_sample *samples;
-    enum status *results; /* one a sample */
+    enum status *results; /* one per sample */
 };
 
 static void encode_sample(void *argument, int64_t task, int worker)
@@ -279,7 +279,7 @@ enum status unit_quantizer_fit(struct unit_sample *samples, int64_t sample_count
     for (int64_t s = 0; s < sample_count; s++)
         frames += samples[s].count;
     if (frames < options->units)
-        FAIL(STATUS_USAGE, "fitting %lld units needs at least %lld frames of 40 ms; the sample has %lld",
+        FAIL(STATUS_USAGE, "fitting %lld units needs at least %lld frames of 40 ms, found %lld in the sample",
              (long long)options->units, (long long)options->units, (long long)frames);
     neutral = malloc((size_t)frames * UNIT_BANDS * sizeof *neutral);
     features = malloc((size_t)frames * UNIT_FEATURES * sizeof *features);

@@ -1,11 +1,11 @@
-/* The embedded default for speech units: 25 a second, k-means over log-mel spectra (the baseline of Lakhotia et al.,
+/* The embedded default for speech units: 25 per second, k-means over log-mel spectra (the baseline of Lakhotia et al.,
  * "On generative spoken language modeling from raw audio", TACL 2021), made steadier in four documented steps.
  *
  *   1. a[i] = mean of the log-mel frames 4i .. 4i + 3: unit i stands for the samples 640 i .. 640 i + 639.
  *   2. The recording's colour is taken out: level(i) = mean of a[i] over the bands; i is speech where level(i) is above
  *      both the utterance's highest level - 6 and silence_level; with n such frames,
  *      neutral[i] = a[i] - sum over speech frames of (a - speech_mean) / (n + 50).
- *      The 50 frames (2 s) of prior belief keep short utterances near where they are.
+ *      The prior of 50 frames (2 s) keeps short utterances close to where they were.
  *   3. z = (neutral - mean) / deviation in each band; feature q = the orthonormal DCT-II of z over the bands, q < 20:
  *      the shape of the spectrum without its harmonics.
  *   4. The units are the path with the least sum of squared distances to its centroids plus switch_cost for each change
@@ -34,8 +34,8 @@ struct unit_quantizer {
     float *run_lengths; /* [units] mean length of a run, in units */
 };
 
-enum status unit_quantizer_allocate(struct unit_quantizer *quantizer, int64_t units); /* the arrays, zero */
-void unit_quantizer_free(struct unit_quantizer *quantizer);                           /* the arrays */
+enum status unit_quantizer_allocate(struct unit_quantizer *quantizer, int64_t units); /* zeroed arrays */
+void unit_quantizer_free(struct unit_quantizer *quantizer);                           /* frees the arrays */
 
 /* Step 1: mel [4 count][UNIT_BANDS] to averages [count][UNIT_BANDS]. */
 void unit_average(const float *mel, int64_t count, float *averages);

@@ -1,5 +1,5 @@
-/* From units to sound: each unit's mean spectrum for as long as the unit lasts, passing over into the next one's around
- * their border, and Griffin-Lim for the phases. Without that passage the spectrum would jump 25 times a second. */
+/* From units to sound: each unit's mean spectrum for as long as the unit lasts, blending into the next one's around
+ * their border, and Griffin-Lim for the phases. Without that transition the spectrum would jump 25 times per second. */
 #include "speech/embedded/tokenizer.h"
 
 #include "speech/embedded/griffin_lim.h"
@@ -64,7 +64,7 @@ fail:
     return result;
 }
 
-/* The units, each as often as it lasts. */
+/* The units, each repeated for as long as it lasts. */
 static enum status repeat_units(const struct embedded_tokenizer *tokenizer, const struct spoken_unit *spoken,
                                 const int32_t *durations, int64_t spoken_count, int32_t **units, int64_t *count)
 {
@@ -76,13 +76,14 @@ static enum status repeat_units(const struct embedded_tokenizer *tokenizer, cons
         for (int64_t i = 0; i < spoken_count; i++) {
             int32_t unit = spoken[i].hubert;
             if (unit < 0 || unit >= tokenizer->units.units)
-                return status_set(STATUS_USAGE, "unit %lld of %lld to speak is [Hu%d]; the tokenizer has %lld",
-                                  (long long)i, (long long)spoken_count, (int)unit, (long long)tokenizer->units.units);
+                return status_set(STATUS_USAGE,
+                                  "unit %lld of %lld to synthesise: expected a unit below %lld, found [Hu%d]",
+                                  (long long)i, (long long)spoken_count, (long long)tokenizer->units.units, (int)unit);
             int64_t lasts = durations ? durations[i] : lround(fmax((double)tokenizer->units.run_lengths[unit], 1));
             if (lasts < 1 || lasts > LONGEST - total)
                 return status_set(STATUS_USAGE,
-                                  "unit %lld of %lld to speak lasts %lld times 40 ms; expected at least 1, and no more "
-                                  "than 12 hours in all",
+                                  "unit %lld of %lld to synthesise: expected a duration of at least 1 and at most 12 "
+                                  "hours in total, found %lld times 40 ms",
                                   (long long)i, (long long)spoken_count, (long long)lasts);
             assert(pass == 0 || *units);
             for (int64_t r = 0; pass == 1 && r < lasts; r++)
@@ -90,7 +91,7 @@ static enum status repeat_units(const struct embedded_tokenizer *tokenizer, cons
             total += lasts;
         }
         if (pass == 0 && total > 0 && !(*units = malloc((size_t)total * sizeof **units)))
-            return status_set(STATUS_INTERNAL, "no memory to speak %lld units", (long long)total);
+            return status_set(STATUS_INTERNAL, "no memory to synthesise %lld units of speech", (long long)total);
     }
     *count = total;
     return STATUS_OK;
@@ -110,7 +111,7 @@ enum status embedded_vocode(const struct embedded_tokenizer *tokenizer, const st
     if (total == 0)
         return STATUS_OK;
     if (!(output = calloc((size_t)(total * UNIT_HOP), sizeof *output)))
-        FAIL(STATUS_INTERNAL, "no memory to speak %lld units", (long long)total);
+        FAIL(STATUS_INTERNAL, "no memory to synthesise %lld units of speech", (long long)total);
     for (int64_t section = 0; section * SECTION < total; section++)
         TRY(add_section(tokenizer, units, total, section, pool, output));
     *samples = output;

@@ -1,5 +1,5 @@
-/* pYAAPT from samples to track: the stages of f0_stages.h in their order. Frames whose NCCF cannot change the result
- * are found beforehand and left out; the rest of a stage is computed as if they were there. */
+/* pYAAPT from samples to track: the stages of f0_stages.h in order. Frames whose NCCF cannot change the result are
+ * found beforehand and left out; the rest of a stage is computed as if they were there. */
 #include "speech/f0/f0.h"
 
 #include "speech/f0/f0_stages.h"
@@ -66,7 +66,7 @@ static enum status work_allocate(struct work *work, int64_t frames)
     return f0_harmonics_create(transform, &work->harmonics);
 }
 
-/* Scales to a peak of 0.95, pads, filters. False: not a finite number at *bad. */
+/* Scales to a peak of 0.95, pads, filters. False: samples[*bad] is not a finite number. */
 static bool filter_input(struct work *work, const float *samples, int64_t *bad)
 {
     int64_t count = work->frames * F0_HOP;
@@ -96,8 +96,8 @@ static void find_harmonics(struct work *work, const uint8_t *voiced)
             f0_harmonics_find(work->harmonics, work->squared + f * F0_HOP, work->harmonic + f * F0_SHC_CANDIDATES);
 }
 
-/* A frame of hardly any energy ends up without pitch candidates whatever its NCCF shows; that counts only in the median
- * around frames that are voiced. */
+/* A frame of hardly any energy ends up without pitch candidates whatever its NCCF shows; its NCCF matters only to the
+ * medians around voiced frames. */
 static void mark_needed(struct work *work, const uint8_t *voiced)
 {
     const int64_t reach = F0_REFINE_MEDIAN / 2;
@@ -118,7 +118,7 @@ static enum status extract(struct work *work, const float *samples, uint8_t *voi
     int64_t frames = work->frames, bad = 0;
     double deviation;
     if (!filter_input(work, samples, &bad))
-        FAIL(STATUS_CORRUPT, "pitch of sound whose sample %lld is not a finite number", (long long)bad);
+        FAIL(STATUS_CORRUPT, "cannot extract pitch: sample %lld is not a finite number", (long long)bad);
     if (!f0_energy(work->signal, frames, work->energy))
         return STATUS_OK; /* silence: no pitch, nothing voiced */
     for (int64_t f = 0; f < frames; f++)

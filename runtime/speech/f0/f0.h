@@ -7,12 +7,12 @@
 
 #include <stdint.h>
 
-enum { F0_HOP = 80 }; /* samples at 16 kHz between frames: 200 frames a second */
+enum { F0_HOP = 80 }; /* samples at 16 kHz between frames: 200 frames per second */
 
 struct f0_track {
     float *f0;           /* Hz; 0 where no pitch was found */
     float *interpolated; /* Hz; zeros replaced linearly between neighbours, ends held; all 0 with < 2 pitched frames */
-    uint8_t *voiced; /* 1 where the frame's low-frequency energy says voiced (NLFER > 0.75): not the same as f0 > 0 */
+    uint8_t *voiced; /* 1 where the frame's low-frequency energy means voiced (NLFER > 0.75): not the same as f0 > 0 */
     int64_t count;   /* floor(samples / F0_HOP) */
 };
 

@@ -1,4 +1,4 @@
-/* The band-pass in front of every other stage: a voice's fundamental and the harmonics that tell of it lie between 50
+/* The band-pass in front of every other stage: a voice's fundamental and the harmonics that reveal it lie between 50
  * and 1500 Hz. It is computed as a sum over its taps and not by an FFT, whose rounding would leave a trace of sound in
  * digital silence, and silence is recognised by being exactly 0. */
 #include "speech/f0/f0_stages.h"

@@ -15,7 +15,7 @@ enum {
     LAST = 256, /* bin of 500 Hz */
     COUNT = LAST - FIRST + 1,
     COUNT_PADDED = (COUNT + 3) / 4 * 4,
-    BINS = HARMONICS * LAST + REACH + 1, /* spectrum bins that are looked at */
+    BINS = HARMONICS * LAST + REACH + 1, /* spectrum bins that are used */
     PLACES = LAST + 2 * REACH + 8,       /* whole vectors may be read past the last; what lies there is 0 */
     SHIFTS = 3,                          /* by 1 to 3 bins, see find_magnitudes */
     PEAK_REACH = 13,                     /* a peak is the highest within 25 Hz */
@@ -23,9 +23,9 @@ enum {
     PEAK_HIGH = 217,
 };
 
-static const double mean_limit = 1 / 5.0;     /* a flatter correlation holds no pitch */
-static const double peak_over_mean = 1.25;    /* of any peak */
-static const double best_over_mean = 5.0;     /* of the best one */
+static const double mean_limit = 1 / 5.0;     /* a flatter correlation has no pitch */
+static const double peak_over_mean = 1.25;    /* least height of a peak */
+static const double best_over_mean = 5.0;     /* least height of the best peak */
 static const double smallest_maximum = 1e-14; /* below this nothing is scaled */
 
 static double window[F0_SHC_FRAME];                                       /* Kaiser, beta 1/2 */
@@ -36,7 +36,7 @@ struct f0_harmonics {
     double frame[F0_SHC_FFT];
     double complex spectrum[F0_SHC_FFT / 2 + 1];
     double complex work[F0_SHC_FFT];
-    double magnitude[REACH + F0_SHC_FFT]; /* |Q| from bin -REACH on; only BINS of them are true */
+    double magnitude[REACH + F0_SHC_FFT]; /* |Q| from bin -REACH on; only BINS of them are valid */
     /* spread[h - 1][r][i] = |Q[h i + r - REACH]|: for harmonic h all reads of neighbouring k lie side by side. */
     double spread[HARMONICS][HARMONICS][PLACES];
 };
@@ -79,7 +79,7 @@ void f0_harmonics_destroy(struct f0_harmonics *harmonics)
     free(harmonics);
 }
 
-/* The frame, windowed, less its mean. */
+/* The frame, windowed, minus its mean. */
 static void window_frame(struct f0_harmonics *harmonics, const double *squared)
 {
     double *frame = harmonics->frame;
@@ -161,7 +161,7 @@ static void no_candidates(struct f0_candidate found[F0_SHC_CANDIDATES])
         found[i] = (struct f0_candidate){.pitch = 0, .merit = 1};
 }
 
-/* Scales to a maximum of 1, and finds one to three peaks that stand out. More of them are taken for noise. */
+/* Scales to a maximum of 1, and finds one to three peaks that stand out. More than three are taken for noise. */
 static void find_peaks(double data[LAST], struct f0_candidate found[F0_SHC_CANDIDATES])
 {
     no_candidates(found);

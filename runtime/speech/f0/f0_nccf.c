@@ -1,5 +1,5 @@
 /* Normalised cross-correlation of a frame with itself, shifted: it is near 1 where the shift is a period, however loud
- * the frame is. Only lags around the spectral track are looked at, which keeps out double and half periods and saves
+ * the frame is. Only lags around the spectral track are computed, which keeps out double and half periods and saves
  * most of the work; products and energies are summed for many of them at a time. */
 #include "speech/f0/f0_stages.h"
 
@@ -38,12 +38,12 @@ static void slide_energy(double squares[ROOM], int count, int first, int end, do
     }
 }
 
-/* product[l] = sum over j < count of x[j] x[j + l], first <= l < end and some further on. x is 0 for LAGS_AT_ONCE
- * places past the frame. */
+/* product[l] = sum over j < count of x[j] x[j + l], first <= l < end and a few beyond. x is 0 for LAGS_AT_ONCE places
+ * past the frame. */
 static void correlate(const double x[ROOM], int count, int first, int end, double *product)
 {
     for (int lag = first; lag < end; lag += LAGS_AT_ONCE) {
-        double4 a = {0}, b = a, c = a, d = a, e = a, f = a, g = a, h = a; /* as many as hide an addition's latency */
+        double4 a = {0}, b = a, c = a, d = a, e = a, f = a, g = a, h = a; /* enough to hide an addition's latency */
         int j = 0;
         for (; j + 1 < count; j += 2) {
             const double4_at *even = (const double4_at *)(x + j + lag), *odd = (const double4_at *)(x + j + lag + 1);

@@ -45,8 +45,8 @@ void f0_median(const double *input, int64_t count, int length, double *output)
     }
 }
 
-/* Index of the smallest, the highest of equals. Not a number counts as smallest, as it does for NumPy's argmin: with no
- * voiced frame at all the transition costs are such, and the path must still be the same. */
+/* Index of the smallest, the highest of equals. NaN counts as smallest, as in NumPy's argmin: with no voiced frame at
+ * all the transition costs are NaN, and the path must still be the reference's. */
 static int cheapest(const double *cost, int count)
 {
     int best = count - 1;

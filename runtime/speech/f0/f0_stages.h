@@ -1,4 +1,4 @@
-/* The stages of f0.h's pYAAPT, shared by the f0_*.c files alone. The algorithm: K. Kasi and S. Zahorian, "Yet another
+/* The stages of f0.h's pYAAPT, shared only by the f0_*.c files. The algorithm: K. Kasi and S. Zahorian, "Yet another
  * algorithm for pitch tracking", ICASSP 2002; S. Zahorian and H. Hu, "A spectral/temporal method for robust fundamental
  * frequency tracking", JASA 123(6), 2008. Constants and quirks are those of AMFM_decompy 1.0.12, called with frames of
  * 20 ms every 5 ms, NCCF frames of 25 ms, NCCF threshold 0.25. Frame f looks at the padded signal from 80 f on. */
@@ -34,7 +34,7 @@ enum {
 #define F0_HIGHEST 400.0 /* Hz */
 #define F0_BIN ((double)F0_RATE / F0_FFT)
 #define F0_VOICED_ENERGY 0.75 /* NLFER above which a frame counts as voiced */
-#define F0_SILENT_ENERGY 0.1  /* NLFER up to which a frame has no pitch whatever is found */
+#define F0_SILENT_ENERGY 0.1  /* NLFER up to which a frame has no pitch, whatever is found */
 
 /* A candidate; pitch 0 stands for "unvoiced". */
 struct f0_candidate {
@@ -42,12 +42,12 @@ struct f0_candidate {
     double merit;
 };
 
-/* Fills the tables of the stages below; once, before any of them. */
+/* Fill the tables of the stages below: call each once, before any stage. */
 void f0_filter_prepare(void);
 void f0_energy_prepare(void);
 void f0_harmonics_prepare(void);
 
-/* The causal 150th-order FIR band-pass 50-1500 Hz of zero initial state. output != input. */
+/* The causal 150th-order FIR band-pass 50-1500 Hz with zero initial state. output != input. */
 void f0_filter(const double *input, int64_t count, double *output);
 
 /* Normalised low-frequency energy of every frame of the filtered signal: its spectrum's magnitudes summed from 117 to
@@ -71,9 +71,10 @@ enum status f0_spectral_track(struct f0_candidate *candidates, int64_t frames, d
  * every frame. The first and last frame must have values. */
 enum status f0_pchip(double *values, int64_t frames);
 
-/* Normalised cross-correlation candidates of every frame near the track, best first, F0_NCCF_CANDIDATES a frame, at
+/* Normalised cross-correlation candidates of every frame near the track, best first, F0_NCCF_CANDIDATES per frame, at
  * candidates[frame * F0_ROWS]. `signal` (80 (frames - 1) + F0_NCCF_FRAME samples) is changed: each frame's mean is
- * taken out of it, where the next frames see it. Frames with needed[frame] == 0 get no candidates. */
+ * subtracted in place, so the next frames, which overlap it, see it. Frames with needed[frame] == 0 get no
+ * candidates. */
 void f0_nccf_track(double *signal, const double *track, double deviation, int64_t frames, const uint8_t *needed,
                    struct f0_candidate *candidates);
 

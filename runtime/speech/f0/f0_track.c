@@ -31,8 +31,8 @@ static double track_transition(const void *context, int64_t frame, double from, 
     return *weight * (0.05 * step + step * step);
 }
 
-/* In each frame the candidate nearest to 0.8 of the mean, weighted by 3 - merit; its pitch gives way to the median of
- * those of the frames around. `work` holds 2 * count numbers. */
+/* In each frame the candidate nearest to 0.8 of the mean, weighted by 3 - merit; its pitch is replaced by the median of
+ * those of the frames around it. `work` holds 2 * count numbers. */
 static enum status smooth_low_candidates(struct f0_candidate *voiced, int64_t count, double mean, double *work)
 {
     uint8_t *chosen = malloc((size_t)count);
@@ -74,7 +74,7 @@ fail:
 }
 
 /* Each frame's value becomes the mean of it and the two before; the first two frames, which have fewer, copy later
- * ones. Below four frames there is nothing to copy and nothing is smoothed (the reference cannot do these). */
+ * ones. Below four frames there is nothing to copy and nothing is smoothed (the reference fails on these). */
 static void smooth_track(double *track, int64_t frames)
 {
     if (frames < 4)

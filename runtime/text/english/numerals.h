@@ -14,7 +14,7 @@ struct phrase {
     char words[PHRASE_WORDS][SPOKEN_WORD_BYTES];
 };
 
-void phrase_clear(struct phrase *phrase); /* every phrase begins with this: zeroing all its room would cost more */
+void phrase_clear(struct phrase *phrase); /* every phrase begins with this: zeroing all of it would cost more */
 /* Appends one word; longer ones are cut to SPOKEN_WORD_BYTES - 1 bytes at a character boundary. */
 void phrase_add(struct phrase *phrase, const char *word);
 void phrase_add_bytes(struct phrase *phrase, const char *bytes, int64_t length);
@@ -24,7 +24,7 @@ bool phrase_equal(const struct phrase *a, const struct phrase *b);
 void phrase_pluralize(struct phrase *phrase);
 void phrase_make_ordinal(struct phrase *phrase);
 
-/* `joined`: with "and" after the hundreds ("one hundred and five"), as the British say. */
+/* `joined`: with "and" after the hundreds ("one hundred and five"), as in British English. */
 void say_cardinal(struct phrase *phrase, uint64_t value, bool joined);
 void say_year(struct phrase *phrase, int year);                                 /* 1000..9999 */
 void say_digits(struct phrase *phrase, const char *digits, int count, bool oh); /* 0 as "oh" or "zero" */

@@ -1,5 +1,5 @@
-/* Cutting: at white space, then at punctuation between letters, and what stands around a word and is not spoken is taken
- * off. Punctuation that changes how a number is read ("1,234.50", "-5", "$3", "10%", "12:30") stays with it. */
+/* Cuts a text at white space, then at punctuation between letters, and strips what surrounds a word and is not spoken.
+ * Punctuation that changes how a number is read ("1,234.50", "-5", "$3", "10%", "12:30") stays with it. */
 #include "text/english/spell_cut.h"
 
 #include "core/array.h"
@@ -90,7 +90,7 @@ static enum status add_token(struct token_list *list, const struct folded_text *
     enum status result = array_grow(&list->tokens, &list->room, list->count + 1, "tokens of a text");
     if (result != STATUS_OK)
         return result;
-    /* Longer tokens are no words; the readers need only their beginning to say so. */
+    /* Longer tokens are not words; the readers can tell from their beginning alone. */
     int64_t length = end - begin < 4096 ? end - begin : 4096;
     list->tokens[list->count++] = (struct written_token){.bytes = folded->bytes + begin,
                                                          .length = (int)length,

@@ -1,7 +1,7 @@
-/* Folding: every character becomes ASCII where it has an equal there (an accent is dropped, a typographic quotation mark
- * becomes a plain one), a control character below 8 where it is a symbol that is spoken (FOLDED_POUND ...), or keeps its
- * bytes where it is a letter of another script. The readers then look at bytes, and each byte knows the characters of
- * the original it comes from, so that word times lead back into the text as it was written. */
+/* Folding: every character becomes ASCII where it has an equivalent there (an accent is dropped, a typographic
+ * quotation mark becomes a plain one), a control character below 8 where it is a symbol that is spoken (FOLDED_POUND
+ * ...), or keeps its bytes where it is a letter of another script. The readers then look at bytes, and each byte knows
+ * the characters of the original it comes from, so that word times lead back into the text as it was written. */
 #include "text/english/spell_fold.h"
 
 #include "core/utf8.h"
@@ -11,7 +11,7 @@
 #include <string.h>
 
 /* The letters under the accent, for Latin-1 and Latin Extended-A (Unicode's canonical decompositions, and the usual
- * spelling of the letters that have none); NULL for what is no such letter. `one` holds the text of single letters. */
+ * spelling of the letters that have none); NULL for any other code. `one` holds the text of single letters. */
 static const char *latin_letters(uint32_t code, char one[2])
 {
     static const char latin_1[] = "AAAAAAACEEEEIIIIDNOOOOO.OUUUUYTsaaaaaaaceeeeiiiidnooooo.ouuuuyty";
@@ -76,9 +76,8 @@ enum status fold_text(const char *text, struct folded_text *folded)
     *folded = (struct folded_text){.all_capitals = true};
     size_t length = strlen(text);
     if (length > INT32_MAX)
-        return status_set(STATUS_USAGE, "a text of %zu bytes is longer than the 2147483647 that can be spelled",
-                          length);
-    size_t room = 3 * length + 1; /* an ellipsis or a dash grows at most from 3 bytes to 3; a letter from 2 to 2 */
+        return status_set(STATUS_USAGE, "expected a text of at most 2147483647 bytes, found %zu", length);
+    size_t room = 3 * length + 1; /* ample: no character grows; an ellipsis keeps its 3 bytes */
     folded->bytes = malloc(room);
     folded->begin = malloc(room * sizeof *folded->begin);
     folded->end = malloc(room * sizeof *folded->end);

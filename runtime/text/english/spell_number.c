@@ -9,7 +9,7 @@
 /* ---- reading one number ---- */
 
 struct number {
-    const char *digits; /* of the whole part, commas taken out; NULL-free, count may be 0 (".5") */
+    const char *digits; /* of the whole part without commas; never NULL; count may be 0 (".5") */
     int count;
     const char *fraction;
     int fraction_count;
@@ -252,7 +252,7 @@ static bool read_money(const struct written_token *token, struct readings *readi
 
 struct unit {
     const char *written;
-    const char *one, *many; /* words; several separated by a space are said one by one */
+    const char *one, *many; /* words; several are separated by spaces and added one by one */
     bool stands_alone;      /* also as a token of its own after a number */
 };
 

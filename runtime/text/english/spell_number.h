@@ -1,4 +1,4 @@
-/* Tokens with digits, but for those of several groups of digits. */
+/* Tokens with digits, except those of several groups of digits. */
 #ifndef SPIRITLM_TEXT_ENGLISH_SPELL_NUMBER_H
 #define SPIRITLM_TEXT_ENGLISH_SPELL_NUMBER_H
 

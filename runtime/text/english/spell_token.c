@@ -1,5 +1,5 @@
-/* What one asks of a written token, and how its readings are collected. It is ASCII's letters and digits by hand, not
- * <ctype.h>: what a text is read as must not depend on the locale. */
+/* Questions about a written token, and how its readings are collected. ASCII letters and digits are recognised by hand,
+ * not by <ctype.h>: how a text is read must not depend on the locale. */
 #include "text/english/spell_token.h"
 
 bool is_digit(char c)

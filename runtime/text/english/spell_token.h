@@ -1,4 +1,4 @@
-/* A written token and its readings: what those share that read tokens of one kind (spell_number.h, spell_groups.h,
+/* A written token and its readings, shared by the readers of each kind of token (spell_number.h, spell_groups.h,
  * spell_word.h). */
 #ifndef SPIRITLM_TEXT_ENGLISH_SPELL_TOKEN_H
 #define SPIRITLM_TEXT_ENGLISH_SPELL_TOKEN_H
@@ -6,7 +6,7 @@
 #include "text/english/numerals.h"
 #include "text/english/spell.h"
 
-/* A token after folding: ASCII but for letters of other scripts. */
+/* A token after folding: ASCII except for letters of other scripts. */
 enum { FOLDED_POUND = 1, FOLDED_EURO, FOLDED_YEN, FOLDED_DEGREE, FOLDED_HALF, FOLDED_QUARTER, FOLDED_THREE_QUARTERS };
 
 struct written_token {
@@ -31,8 +31,8 @@ void readings_put_after(struct readings *readings, const char *word);
 bool is_digit(char c);
 bool is_letter(char c); /* ASCII letters and every byte of another script */
 bool is_capital(char c);
-bool token_is(const struct written_token *token, const char *lower_case); /* equal but for case */
-void say_word(struct phrase *phrase, const char *bytes, int length);      /* as it stands, in small letters */
+bool token_is(const struct written_token *token, const char *lower_case); /* equal except for case */
+void say_word(struct phrase *phrase, const char *bytes, int length);      /* as written, in lower case */
 
 uint64_t digits_value(const char *digits, int count); /* count <= 18 */
 /* "am", "p.m": *letter is 'a' or 'p'. */

@@ -7,7 +7,7 @@
 
 struct abbreviation {
     const char *written;
-    bool needs_full_stop;       /* else it is an abbreviation with or without one */
+    bool needs_full_stop;       /* false: it is an abbreviation with or without one */
     const char *first, *second; /* readings; words separated by spaces; NULL: none */
 };
 
@@ -64,7 +64,7 @@ static const struct symbol *find_symbol(char byte)
 
 /* ---- helpers ---- */
 
-/* Appends the words of a text that has them separated by single spaces. */
+/* Appends the words of a text in which single spaces separate them. */
 static void say_words(struct phrase *phrase, const char *words)
 {
     while (*words != '\0') {
@@ -108,7 +108,7 @@ static bool all_letters(const char *bytes, int length)
     return length > 0;
 }
 
-/* Short words that stand in capitals for emphasis; without them USB and YOU would look alike. */
+/* Short words that are capitalised for emphasis; without this list USB and YOU would look alike. */
 static bool is_common_short_word(const struct written_token *token)
 {
     static const char *const common[] = {
@@ -124,7 +124,7 @@ static bool is_common_short_word(const struct written_token *token)
     return false;
 }
 
-/* Value of a Roman numeral in capitals, 2..3999, in its one correct spelling; 0 when it is none. */
+/* Value of a Roman numeral in capitals, 2..3999, in its one correct spelling; 0 for anything else. */
 static int roman_value(const char *bytes, int length)
 {
     static const struct {

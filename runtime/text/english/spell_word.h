@@ -4,7 +4,7 @@
 
 #include "text/english/spell_token.h"
 
-/* Adds the readings of the token, which may be any without a digit; always true, for there is always one. */
+/* Adds the readings of the token, which may be any without a digit. Always true: there is always a reading. */
 bool read_word_token(const struct written_token *token, struct readings *readings);
 
 #endif

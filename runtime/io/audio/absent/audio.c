@@ -1,5 +1,5 @@
-/* In place of audio.c where the build was configured without the sound libraries (-DSPIRITLM_PREPARE=OFF): cluster nodes
- * that train have no use for them. */
+/* Replaces audio.c in a build without the sound libraries (-DSPIRITLM_PREPARE=OFF): cluster nodes that only train do
+ * not need them. */
 #include "io/audio/audio.h"
 
 #include <stddef.h>
@@ -10,7 +10,7 @@ enum status audio_read(const char *path, int channel, float **samples, int64_t *
     *samples = NULL;
     *count = 0;
     return status_set(STATUS_USAGE,
-                      "%s: this build reads no sound files: it was configured with -DSPIRITLM_PREPARE=OFF; "
+                      "%s: this build cannot read sound files, because it was configured with -DSPIRITLM_PREPARE=OFF; "
                       "pass units instead",
                       path);
 }
