@@ -17,6 +17,7 @@ struct step {
     struct thread_pool *pool;
     struct device_context context;
     struct comm *comm;
+    struct device_comm *device_comm;
     struct kernels kernels; /* the cpu's table, profiled */
     struct llama *model;
     struct llama_workspace *workspace;
@@ -75,7 +76,10 @@ static void open_step(struct step *s, const struct llama_config *config, enum dt
     must(llama_create(config, type, &s->kernels, &s->context, &s->model));
     float *masters = must_allocate((size_t)s->model->layout.elements * sizeof(float));
     must(llama_initialize(s->model, 1, 0.02, masters));
-    must(optimizer_create(s->model, s->comm, &settings, &masters, &s->optimizer));
+    must(optimizer_create(s->model, s->comm, s->device_comm, &settings, &s->optimizer));
+    if (s->optimizer->masters)
+        must(optimizer_put(s->optimizer, 2, 0, masters, s->model->layout.elements));
+    free(masters);
     must(llama_workspace_create(s->model, ROWS, LENGTH, recomputation, true, &s->workspace));
     s->losses = must_allocate(TOKENS * sizeof(float));
     int32_t *ids = must_allocate(TOKENS * sizeof *ids);
@@ -103,6 +107,7 @@ int main(int count, char **arguments)
     must(thread_pool_create(0, &s.pool));
     must(device_context_create(kernels_cpu(), s.pool, 0, &s.context));
     must(comm_create_single(&s.comm));
+    must(device_comm_create_single(&s.device_comm));
     if (engine)
         cpu_set_engine(&s.context, (enum cpu_engine)(engine - 1));
     int64_t before = peak_memory_bytes();

@@ -102,6 +102,7 @@ static enum status run(const struct program_arguments *arguments)
     struct machine machine = {0};
     struct components *components = NULL;
     struct comm *comm = NULL;
+    struct device_comm *device_comm = NULL;
     int64_t samples = 0;
     TRY(settings_load(arguments, SETTINGS_DATA | SETTINGS_MODEL | SETTINGS_TRAIN, &settings));
     if (!program_flag(arguments, "--dry-run") && program_value(arguments, "--gpus", NULL))
@@ -116,11 +117,13 @@ static enum status run(const struct program_arguments *arguments)
     TRY(machine_create(settings.train.threads, &machine));
     TRY(components_from_settings(&settings, &components));
     TRY(comm_create_single(&comm));
+    TRY(device_comm_create_single(&device_comm));
     struct trainer_setup setup = {.data = &settings.data,
                                   .model = &settings.model,
                                   .train = &settings.train,
                                   .components = components,
                                   .comm = comm,
+                                  .device_comm = device_comm,
                                   .kernels = machine.kernels,
                                   .context = &machine.context};
     struct run_options run_options = read_resume(arguments, &settings);
@@ -129,6 +132,7 @@ static enum status run(const struct program_arguments *arguments)
     else
         TRY(run_train(&setup, &run_options));
 fail:
+    device_comm_destroy(device_comm);
     comm_destroy(comm);
     components_free(components);
     machine_destroy(&machine);

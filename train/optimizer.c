@@ -45,20 +45,6 @@ static enum status allocate(const struct optimizer *optimizer, int64_t bytes, vo
     return result;
 }
 
-static enum status take_masters(struct optimizer *optimizer, float **host_masters)
-{
-    enum status result = STATUS_OK;
-    if (optimizer->model->dtype != DTYPE_F32) {
-        TRY(allocate(optimizer, optimizer->slice_elements * 4, &optimizer->masters));
-        if (*host_masters)
-            TRY(optimizer_scatter(optimizer, 2, *host_masters));
-    }
-fail:
-    free(*host_masters);
-    *host_masters = NULL;
-    return result;
-}
-
 static enum status allocate_states(struct optimizer *optimizer)
 {
     enum status result = STATUS_OK;
@@ -66,6 +52,8 @@ static enum status allocate_states(struct optimizer *optimizer)
     TRY(allocate(optimizer, optimizer->model->layout.elements * 4, &optimizer->gradients));
     TRY(allocate(optimizer, optimizer->slice_elements * 4, &optimizer->first_moment));
     TRY(allocate(optimizer, optimizer->slice_elements * 4, &optimizer->second_moment));
+    if (optimizer->model->dtype != DTYPE_F32)
+        TRY(allocate(optimizer, optimizer->slice_elements * 4, &optimizer->masters));
     if (ranks > 1)
         TRY(allocate(optimizer, exchange_elements(&optimizer->model->layout, ranks) * 4, &optimizer->exchange));
     TRY(allocate(optimizer, sizeof(double), &optimizer->squared_norm));
@@ -117,8 +105,8 @@ fail:
     return result;
 }
 
-enum status optimizer_create(struct llama *model, struct comm *comm, const struct optimizer_settings *settings,
-                             float **host_masters, struct optimizer **out)
+enum status optimizer_create(struct llama *model, struct comm *comm, struct device_comm *device_comm,
+                             const struct optimizer_settings *settings, struct optimizer **out)
 {
     enum status result = STATUS_OK;
     *out = NULL;
@@ -128,6 +116,7 @@ enum status optimizer_create(struct llama *model, struct comm *comm, const struc
         return status_set(STATUS_INTERNAL, "no memory for the optimizer");
     optimizer->model = model;
     optimizer->comm = comm;
+    optimizer->device_comm = device_comm;
     optimizer->settings = *settings;
     optimizer->slice_counts = calloc((size_t)layout->bucket_count, sizeof(int64_t));
     optimizer->slice_starts = calloc((size_t)layout->bucket_count, sizeof(int64_t));
@@ -140,7 +129,6 @@ enum status optimizer_create(struct llama *model, struct comm *comm, const struc
         optimizer->slice_elements += optimizer->slice_counts[b];
     }
     TRY(make_segments(optimizer));
-    TRY(take_masters(optimizer, host_masters));
     TRY(allocate_states(optimizer));
     struct squared_norm norm = {.count = layout->elements};
     TRY(device_context_reserve(model->kernels, model->context, model->kernels->squared_norm_scratch_size(&norm)));
@@ -187,8 +175,9 @@ static enum status reduce_bucket(struct optimizer *optimizer, int64_t bucket)
     float *bucket_gradients = optimizer->gradients + model->layout.bucket_offsets[bucket];
     TRY(kernels->fill_zero(model->context, optimizer->exchange, (size_t)(count * ranks) * 4));
     TRY(kernels->copy(model->context, optimizer->exchange, bucket_gradients, bytes));
-    TRY(kernels->synchronize(model->context));
-    TRY(comm_reduce_scatter(optimizer->comm, optimizer->exchange, count, DTYPE_F32));
+    int64_t ticket;
+    TRY(device_comm_start_reduce_scatter(optimizer->device_comm, optimizer->exchange, count, &ticket));
+    TRY(device_comm_wait(optimizer->device_comm, ticket));
     TRY(kernels->copy(model->context, optimizer->gradients + slice_begin(optimizer, bucket, rank),
                       optimizer->exchange + rank * count, (size_t)slice_length(optimizer, bucket, rank) * 4));
 fail:
@@ -213,9 +202,11 @@ enum status optimizer_reduce(struct optimizer *optimizer, struct step_norm *norm
         if (sum.count > 0)
             TRY(kernels->squared_norm(model->context, &sum));
     }
-    TRY(kernels->synchronize(model->context));
-    TRY(comm_all_reduce(optimizer->comm, optimizer->squared_norm, 1, DTYPE_F64, COMM_SUM));
-    TRY(comm_all_reduce(optimizer->comm, optimizer->nonfinite, 1, DTYPE_I32, COMM_MAX));
+    int64_t sum, flag;
+    TRY(device_comm_start_all_reduce(optimizer->device_comm, optimizer->squared_norm, 1, DTYPE_F64, COMM_SUM, &sum));
+    TRY(device_comm_start_all_reduce(optimizer->device_comm, optimizer->nonfinite, 1, DTYPE_I32, COMM_MAX, &flag));
+    TRY(device_comm_wait(optimizer->device_comm, sum));
+    TRY(device_comm_wait(optimizer->device_comm, flag));
     struct clip_scale clip = {.squared_norm = optimizer->squared_norm,
                               .maximum = (float)optimizer->settings.clip,
                               .scale = optimizer->clip_scale,
@@ -276,8 +267,9 @@ static enum status gather_weights(struct optimizer *optimizer, int64_t bucket)
     TRY(kernels->copy(model->context, exchange + (size_t)(rank * count) * size,
                       weights_at(model, slice_begin(optimizer, bucket, rank)),
                       (size_t)slice_length(optimizer, bucket, rank) * size));
-    TRY(kernels->synchronize(model->context));
-    TRY(comm_all_gather(optimizer->comm, exchange, count, model->dtype));
+    int64_t ticket;
+    TRY(device_comm_start_all_gather(optimizer->device_comm, exchange, count, model->dtype, &ticket));
+    TRY(device_comm_wait(optimizer->device_comm, ticket));
     for (int r = 0; r < ranks; r++)
         TRY(kernels->copy(model->context, weights_at(model, slice_begin(optimizer, bucket, r)),
                           exchange + (size_t)(r * count) * size, (size_t)slice_length(optimizer, bucket, r) * size));

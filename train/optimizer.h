@@ -5,6 +5,7 @@
 #define SPIRITLM_TRAIN_OPTIMIZER_H
 
 #include "comm/comm.h"
+#include "comm/device_comm.h"
 #include "core/memory_plan.h"
 #include "models/llama/llama.h"
 
@@ -20,9 +21,10 @@ struct step_norm {
 };
 
 struct optimizer {
-    struct llama *model;   /* borrowed */
-    struct comm *comm;     /* borrowed */
-    float *gradients;      /* device, layout.elements: what the backward pass adds to */
+    struct llama *model;             /* borrowed */
+    struct comm *comm;               /* borrowed; host values */
+    struct device_comm *device_comm; /* borrowed; gradients and weights */
+    float *gradients;                /* device, layout.elements: what the backward pass adds to */
     int64_t *slice_counts; /* [bucket_count]: elements of a rank's slice, the last ranks' cut at the bucket's end */
     int64_t *slice_starts; /* [bucket_count]: where the bucket's slice lies in the slice arenas */
     int64_t slice_elements;
@@ -41,10 +43,10 @@ struct optimizer {
 enum status optimizer_plan(const struct parameter_layout *layout, enum dtype dtype, int ranks,
                            struct memory_plan *gradients, struct memory_plan *states);
 
-/* Moments start at zero. In bf16 *host_masters (f32, layout.elements, of malloc; NULL: zeros) fills the masters. It is
- * freed and set to NULL before the other states take their memory: with it they would exceed the plan. */
-enum status optimizer_create(struct llama *model, struct comm *comm, const struct optimizer_settings *settings,
-                             float **host_masters, struct optimizer **optimizer);
+/* All states start at zero: in bf16 the caller then fills the masters, from which the weights are made in every update, by
+ * optimizer_put. */
+enum status optimizer_create(struct llama *model, struct comm *comm, struct device_comm *device_comm,
+                             const struct optimizer_settings *settings, struct optimizer **optimizer);
 void optimizer_destroy(struct optimizer *optimizer);
 
 enum status optimizer_zero_gradients(struct optimizer *optimizer);

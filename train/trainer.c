@@ -86,7 +86,11 @@ static enum status create_model(struct trainer *trainer, bool empty)
             FAIL(STATUS_INTERNAL, "no memory for %lld weights", (long long)trainer->model->layout.elements);
         TRY(fill_weights(trainer, masters));
     }
-    TRY(optimizer_create(trainer->model, setup->comm, &settings, &masters, &trainer->optimizer));
+    TRY(optimizer_create(trainer->model, setup->comm, setup->device_comm, &settings, &trainer->optimizer));
+    if (masters && trainer->optimizer->masters) {
+        TRY(optimizer_put(trainer->optimizer, 2, 0, masters, trainer->model->layout.elements));
+        TRY(setup->kernels->synchronize(setup->context));
+    }
     TRY(llama_workspace_create(trainer->model, trainer->micro_batch, setup->data->sequence_length,
                                (enum recomputation)train->recomputation, true, &trainer->workspace));
 fail:

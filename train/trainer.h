@@ -18,6 +18,7 @@ struct trainer_setup {
     const struct train_settings *train;
     const struct components *components;
     struct comm *comm;
+    struct device_comm *device_comm;
     const struct kernels *kernels;
     struct device_context *context;
 };

@@ -64,12 +64,23 @@ void training_bench_open(struct training_bench *bench, const struct tiny_corpus 
     assert_ok(tiny_corpus_components(corpus, &bench->components));
     assert_ok(thread_pool_create(threads, &bench->pool));
     assert_ok(device_context_create(&bench->kernels, bench->pool, 0, &bench->context));
-    bench->setup = (struct trainer_setup){&bench->data, &bench->model,   &bench->train,  bench->components,
-                                          bench->comm,  &bench->kernels, &bench->context};
+    if (comm)
+        assert_ok(device_comm_create_in_process(comm, &bench->kernels, &bench->context, &bench->device_comm));
+    else
+        assert_ok(device_comm_create_single(&bench->device_comm));
+    bench->setup = (struct trainer_setup){.data = &bench->data,
+                                          .model = &bench->model,
+                                          .train = &bench->train,
+                                          .components = bench->components,
+                                          .comm = bench->comm,
+                                          .device_comm = bench->device_comm,
+                                          .kernels = &bench->kernels,
+                                          .context = &bench->context};
 }
 
 void training_bench_close(struct training_bench *bench)
 {
+    device_comm_destroy(bench->device_comm);
     device_context_destroy(&bench->kernels, &bench->context);
     thread_pool_destroy(bench->pool);
     components_free(bench->components);

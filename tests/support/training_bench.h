@@ -17,6 +17,7 @@ struct training_bench {
     struct device_context context;
     struct thread_pool *pool;
     struct comm *comm;
+    struct device_comm *device_comm;
     bool owns_comm;
     struct trainer_setup setup;
     const char *folders[2];
