@@ -18,7 +18,7 @@ struct setting {
 struct arrays {
     void *wide, *wide2, *narrow, *narrow2, *narrow3, *weight, *logits;
     float *small, *gradient, *moments, *moments2;
-    int32_t *ids;
+    int32_t *ids, *order; /* of one step's tokens; the tokens sorted by id */
 };
 
 /* `work` in 10^9 of the unit. */
@@ -170,8 +170,8 @@ static void bench_rows(struct setting *s, const struct arrays *x)
     snprintf(shape, sizeof shape, "%lld x %lld", (long long)tokens, (long long)hidden);
     struct run_embedding_forward lookup = {s, {tokens, hidden, s->vocabulary, x->ids, x->weight, x->narrow, s->type}};
     memory_row(s, "embedding forward", shape, measure(run_embedding_forward, &lookup, s->budget), 2 * elements * size);
-    struct run_embedding_backward gather = {s,
-                                            {tokens, hidden, s->vocabulary, x->ids, x->narrow, x->gradient, s->type}};
+    struct run_embedding_backward gather = {
+        s, {tokens, hidden, s->vocabulary, x->ids, x->order, x->narrow, x->gradient, s->type}};
     memory_row(s, "embedding backward", shape, measure(run_embedding_backward, &gather, s->budget),
                elements * (size + 8));
     struct run_rmsnorm_forward norm = {s,
@@ -221,7 +221,16 @@ static void bench_pointwise(const struct setting *s, const struct arrays *x)
     memory_row(s, "swiglu forward", shape, measure(run_swiglu_forward, &forward, s->budget), 3 * elements * size);
     struct run_swiglu_backward backward = {s, {tokens, s->inner, x->wide, x->logits, x->wide2, s->type}};
     memory_row(s, "swiglu backward", shape, measure(run_swiglu_backward, &backward, s->budget), 5 * elements * size);
-    struct run_cross_entropy entropy = {s, {512, s->vocabulary, x->logits, x->ids, x->small, true, 1e-3f, s->type}};
+    struct run_cross_entropy entropy = {s,
+                                        {.rows = 512,
+                                         .columns = s->vocabulary,
+                                         .logits = x->logits,
+                                         .targets = x->ids,
+                                         .losses = x->small,
+                                         .grad = x->logits,
+                                         .grad_scale = 1e-3f,
+                                         .type = s->type,
+                                         .grad_type = s->type}};
     snprintf(shape, sizeof shape, "512 x %lld", (long long)s->vocabulary);
     memory_row(s, "cross entropy", shape, measure(run_cross_entropy, &entropy, s->budget),
                2.0 * 512 * (double)s->vocabulary * size);
@@ -235,6 +244,7 @@ static void bench_optimizer(struct setting *s, const struct arrays *x, int64_t p
     int32_t nonfinite = 0;
     const int32_t skip = 0;
     const float scale = 1;
+    const struct adamw_segment segment = {0, parameters, 0.1f};
     struct run_squared_norm norm = {s, {parameters, x->gradient, &result, &nonfinite, false}};
     must(device_context_reserve(s->kernels, &s->context, s->kernels->squared_norm_scratch_size(&norm.p)));
     memory_row(s, "squared norm", shape, measure(run_squared_norm, &norm, s->budget), 4.0 * (double)parameters);
@@ -246,11 +256,12 @@ static void bench_optimizer(struct setting *s, const struct arrays *x, int64_t p
                                .gradient = x->gradient,
                                .weights = x->wide,
                                .weights_type = s->type,
+                               .segments = &segment,
+                               .segment_count = 1,
                                .learning_rate = 1e-3f,
                                .beta1 = 0.9f,
                                .beta2 = 0.95f,
                                .epsilon = 1e-8f,
-                               .weight_decay = 0.1f,
                                .step = 10,
                                .scale = &scale,
                                .skip = &skip}};
@@ -282,12 +293,19 @@ int main(int count, char **arguments)
     largest = largest > 2304 * 4096 ? largest : 2304 * 4096;
     largest = largest > parameters ? largest : parameters;
     /* floats or bf16 alike: the bit patterns of floats are harmless pairs of bf16 when halves are read as such */
-    struct arrays x = {some_floats(largest, 1),           some_floats(largest, 1),
-                       some_floats(tokens * s.hidden, 1), some_floats(tokens * s.hidden, 1),
-                       some_floats(tokens * s.hidden, 1), some_floats(2304 * 4096, 0.05f),
-                       some_floats(largest, 1),           some_floats(tokens * s.heads, 1),
-                       some_floats(largest, 1),           some_floats(parameters, 1e-3f),
-                       some_floats(parameters, 1e-3f),    must_allocate((size_t)tokens * sizeof(int32_t))};
+    struct arrays x = {some_floats(largest, 1),
+                       some_floats(largest, 1),
+                       some_floats(tokens * s.hidden, 1),
+                       some_floats(tokens * s.hidden, 1),
+                       some_floats(tokens * s.hidden, 1),
+                       some_floats(2304 * 4096, 0.05f),
+                       some_floats(largest, 1),
+                       some_floats(tokens * s.heads, 1),
+                       some_floats(largest, 1),
+                       some_floats(parameters, 1e-3f),
+                       some_floats(parameters, 1e-3f),
+                       must_allocate((size_t)tokens * sizeof(int32_t)),
+                       must_allocate((size_t)tokens * sizeof(int32_t))};
     if (s.type == DTYPE_BF16) {
         void *all[] = {x.wide, x.wide2, x.narrow, x.narrow2, x.narrow3, x.weight, x.logits};
         const int64_t counts[] = {largest,     largest, tokens * s.hidden, tokens * s.hidden, tokens * s.hidden,
@@ -297,6 +315,10 @@ int main(int count, char **arguments)
     }
     for (int64_t i = 0; i < tokens; i++)
         x.ids[i] = (int32_t)(i * 7919 % s.vocabulary);
+    for (int64_t id = 0, next = 0; id < s.vocabulary; id++)
+        for (int64_t i = 0; i < tokens; i++)
+            if (x.ids[i] == id)
+                x.order[next++] = (int32_t)i;
     for (int64_t i = 0; i < parameters; i++)
         x.moments2[i] = x.moments2[i] * x.moments2[i];
     printf("%s, %d threads, %s\n", dtype_name(s.type), thread_pool_threads(pool), s.kernels->describe(&s.context));

@@ -17,7 +17,13 @@ struct profile_product {
     double seconds; /* in the step */
 };
 
-enum { PROFILE_OPERATIONS = 15, PROFILE_PRODUCTS = 64 };
+enum profile_operation {
+#define PROFILE_NUMBER(name) PROFILE_##name,
+    KERNEL_OPERATIONS(PROFILE_NUMBER)
+#undef PROFILE_NUMBER
+        PROFILE_OPERATIONS
+};
+enum { PROFILE_PRODUCTS = 64 };
 
 static struct profile {
     const struct kernels *inner;
@@ -32,7 +38,7 @@ static inline void profile_product_add(const struct matmul *p, double seconds)
     struct profile_product *at = profile.products, *end = at + profile.product_count;
     while (at < end && !(at->p.m == p->m && at->p.n == p->n && at->p.k == p->k && at->p.beta == p->beta &&
                          at->p.a_transposed == p->a_transposed && at->p.b_transposed == p->b_transposed &&
-                         at->p.c_type == p->c_type && !at->p.addend == !p->addend))
+                         at->p.c_type == p->c_type && !at->p.addend == !p->addend && !at->p.bias == !p->bias))
         at++;
     if (at == end) {
         if (profile.product_count == PROFILE_PRODUCTS)
@@ -45,67 +51,36 @@ static inline void profile_product_add(const struct matmul *p, double seconds)
     at->seconds += seconds;
 }
 
-#define PROFILED(number, operation)                                                                                    \
+static inline void profile_note(enum profile_operation operation, const char *name, double seconds, const void *p)
+{
+    if (!profile.on)
+        return;
+    struct profile_entry *entry = &profile.entries[operation];
+    entry->name = name;
+    entry->seconds += seconds;
+    entry->calls++;
+    if (operation == PROFILE_matmul)
+        profile_product_add(p, seconds);
+}
+
+#define PROFILED(operation)                                                                                            \
     static enum status profile_##operation(const struct device_context *context, const struct operation *p)            \
     {                                                                                                                  \
         double before = seconds_now();                                                                                 \
         enum status result = profile.inner->operation(context, p);                                                     \
-        if (profile.on) {                                                                                              \
-            struct profile_entry *entry = &profile.entries[number];                                                    \
-            entry->name = #operation;                                                                                  \
-            entry->seconds += seconds_now() - before;                                                                  \
-            entry->calls++;                                                                                            \
-        }                                                                                                              \
+        profile_note(PROFILE_##operation, #operation, seconds_now() - before, p);                                      \
         return result;                                                                                                 \
     }
-PROFILED(1, embedding_forward)
-PROFILED(2, embedding_backward)
-PROFILED(3, rmsnorm_forward)
-PROFILED(4, rmsnorm_backward)
-PROFILED(5, rope)
-PROFILED(6, attention_forward)
-PROFILED(7, attention_backward)
-PROFILED(8, swiglu_forward)
-PROFILED(9, swiglu_backward)
-PROFILED(10, cross_entropy)
-PROFILED(11, convert)
-PROFILED(12, squared_norm)
-PROFILED(13, clip_scale)
-PROFILED(14, adamw)
-
-static enum status profile_matmul(const struct device_context *context, const struct matmul *p)
-{
-    double before = seconds_now();
-    enum status result = profile.inner->matmul(context, p);
-    double seconds = seconds_now() - before;
-    if (profile.on) {
-        profile.entries[0].name = "matmul";
-        profile.entries[0].seconds += seconds;
-        profile.entries[0].calls++;
-        profile_product_add(p, seconds);
-    }
-    return result;
-}
+KERNEL_OPERATIONS(PROFILED)
+#undef PROFILED
 
 static inline struct kernels profile_wrap(const struct kernels *inner)
 {
     struct kernels wrapped = *inner;
     profile.inner = inner;
-    wrapped.matmul = profile_matmul;
-    wrapped.embedding_forward = profile_embedding_forward;
-    wrapped.embedding_backward = profile_embedding_backward;
-    wrapped.rmsnorm_forward = profile_rmsnorm_forward;
-    wrapped.rmsnorm_backward = profile_rmsnorm_backward;
-    wrapped.rope = profile_rope;
-    wrapped.attention_forward = profile_attention_forward;
-    wrapped.attention_backward = profile_attention_backward;
-    wrapped.swiglu_forward = profile_swiglu_forward;
-    wrapped.swiglu_backward = profile_swiglu_backward;
-    wrapped.cross_entropy = profile_cross_entropy;
-    wrapped.convert = profile_convert;
-    wrapped.squared_norm = profile_squared_norm;
-    wrapped.clip_scale = profile_clip_scale;
-    wrapped.adamw = profile_adamw;
+#define PROFILE_MEMBER(operation) wrapped.operation = profile_##operation;
+    KERNEL_OPERATIONS(PROFILE_MEMBER)
+#undef PROFILE_MEMBER
     return wrapped;
 }
 

@@ -28,7 +28,7 @@ static void memory_is_zeroed_and_aligned(void **state)
             assert_ok(kernels->fill_zero(context, device, sizes[s]));
             for (size_t i = 0; i < sizes[s]; i++)
                 assert_int_equal(device[i], 0);
-            assert_ok(kernels->copy_to_host(context, device, memory, sizes[s]));
+            assert_ok(kernels->copy_to_host(context, QUEUE_COMPUTE, device, memory, sizes[s]));
             assert_ok(kernels->synchronize(context));
             assert_memory_equal(device, host, sizes[s]);
             guarded_free(host);

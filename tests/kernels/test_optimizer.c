@@ -28,9 +28,12 @@ static void plain_step(struct plain *q, int64_t count, const double *gradient, d
     }
 }
 
+static struct adamw_segment whole; /* one segment over all elements */
+
 static struct adamw describe(struct optimizer *o, const struct tensor *gradient, int64_t step, const float *scale,
                              const int32_t *skip)
 {
+    whole = (struct adamw_segment){0, o->master.count, 0.1f};
     return (struct adamw){.count = o->master.count,
                           .master = o->master.data,
                           .first_moment = o->first.data,
@@ -38,11 +41,12 @@ static struct adamw describe(struct optimizer *o, const struct tensor *gradient,
                           .gradient = gradient->data,
                           .weights = o->weights.data,
                           .weights_type = o->weights.type,
+                          .segments = &whole,
+                          .segment_count = 1,
                           .learning_rate = 0.01f,
                           .beta1 = 0.9f,
                           .beta2 = 0.95f,
                           .epsilon = 1e-8f,
-                          .weight_decay = 0.1f,
                           .step = step,
                           .scale = scale,
                           .skip = skip};

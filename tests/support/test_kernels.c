@@ -1,0 +1,24 @@
+/* The choice of the table that a test runs on: by the environment, so that one test program serves all backends. */
+#include "support/test_kernels.h"
+
+#include "support/closed_kernels.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const struct kernels *test_kernels(void)
+{
+    const char *name = getenv("SPIRITLM_TEST_BACKEND");
+    if (!name || strcmp(name, "cpu") == 0)
+        return kernels_cpu();
+    if (strcmp(name, "closed") == 0)
+        return kernels_closed();
+    fprintf(stderr, "SPIRITLM_TEST_BACKEND is \"%s\"; expected cpu or closed\n", name);
+    exit(2);
+}
+
+bool test_kernels_closed(void)
+{
+    return test_kernels() == kernels_closed();
+}
