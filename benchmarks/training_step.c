@@ -23,7 +23,6 @@ struct step {
     struct llama_workspace *workspace;
     struct optimizer *optimizer;
     struct llama_batch batch;
-    float *losses;
     int64_t number;
 };
 
@@ -32,8 +31,9 @@ static void take_step(void *argument)
     struct step *s = argument;
     struct step_norm norm;
     must(optimizer_zero_gradients(s->optimizer));
-    must(llama_forward_backward(s->model, s->workspace, &s->batch, 1.0f / TOKENS, s->optimizer->gradients, s->losses,
-                                NULL));
+    must(llama_forward_backward(
+        s->model, s->workspace, &s->batch,
+        &(struct llama_step){.loss_scale = 1.0f / TOKENS, .gradients = s->optimizer->gradients}));
     must(optimizer_reduce(s->optimizer, &norm));
     must(optimizer_update(s->optimizer, 1e-4, ++s->number));
 }
@@ -50,6 +50,12 @@ static int find(const char *const *names, int count, const char *name)
     exit(2);
 }
 
+static struct llama_workspace_options workspace_options(enum recomputation recomputation)
+{
+    return (struct llama_workspace_options){
+        .rows = ROWS, .length = LENGTH, .recomputation = recomputation, .backward = true};
+}
+
 /* Bytes that the plan of `train --dry-run` gives the same step. */
 static double planned_bytes(const struct llama_config *config, enum dtype type, enum recomputation recomputation)
 {
@@ -58,7 +64,8 @@ static double planned_bytes(const struct llama_config *config, enum dtype type, 
                        activations = {.name = "activations"};
     must(parameter_layout_create(config, &layout));
     must(optimizer_plan(&layout, type, 1, &gradients, &states));
-    must(llama_plan_workspace(config, type, ROWS, LENGTH, recomputation, true, &activations));
+    const struct llama_workspace_options workspace = workspace_options(recomputation);
+    must(llama_plan_workspace(kernels_cpu(), config, type, &workspace, &activations));
     double bytes = (double)layout.elements * (double)dtype_size(type) +
                    (double)(gradients.total + states.total + activations.total);
     memory_plan_free(&gradients);
@@ -80,12 +87,12 @@ static void open_step(struct step *s, const struct llama_config *config, enum dt
     if (s->optimizer->masters)
         must(optimizer_put(s->optimizer, 2, 0, masters, s->model->layout.elements));
     free(masters);
-    must(llama_workspace_create(s->model, ROWS, LENGTH, recomputation, true, &s->workspace));
-    s->losses = must_allocate(TOKENS * sizeof(float));
+    const struct llama_workspace_options workspace = workspace_options(recomputation);
+    must(llama_workspace_create(s->model, &workspace, &s->workspace));
     int32_t *ids = must_allocate(TOKENS * sizeof *ids);
     for (int64_t i = 0; i < TOKENS; i++)
         ids[i] = (int32_t)((i * 7919 + i / 17) % VOCABULARY);
-    s->batch = (struct llama_batch){ROWS, LENGTH, ids, ids, NULL};
+    s->batch = (struct llama_batch){.rows = ROWS, .length = LENGTH, .ids = ids, .targets = ids};
 }
 
 static void report_memory(double planned, double grown)

@@ -23,7 +23,11 @@ static enum status flush(struct packer *packer)
     int64_t cells = packer->rows * packer->length;
     if (packer->used == 0)
         return STATUS_OK;
-    struct llama_batch batch = {packer->rows, packer->length, packer->ids, packer->targets, packer->starts};
+    struct llama_batch batch = {.rows = packer->rows,
+                                .length = packer->length,
+                                .ids = packer->ids,
+                                .targets = packer->targets,
+                                .starts = packer->starts};
     TRY(llama_losses(packer->model, packer->workspace, &batch, packer->losses));
     for (int64_t i = 0; i < cells; i++)
         if (packer->destinations[i]) {
@@ -93,7 +97,8 @@ static enum status packer_create(struct llama *model, int64_t rows, int64_t leng
     memset(packer->targets, 0xff, cells * sizeof(int32_t));
     for (size_t i = 0; i < cells; i++)
         packer->starts[i] = (int32_t)((int64_t)i % length);
-    return llama_workspace_create(model, rows, length, RECOMPUTATION_NONE, false, &packer->workspace);
+    return llama_workspace_create(model, &(struct llama_workspace_options){.rows = rows, .length = length},
+                                  &packer->workspace);
 }
 
 static void packer_destroy(struct packer *packer)

@@ -81,7 +81,7 @@ static enum status dry_run(const struct program_arguments *arguments, const stru
     int32_t rows = 0;
     TRY(program_integer(arguments, "--gpus", 1, 1 << 20, 1, &ranks));
     TRY(vocabulary_rows(settings, &rows));
-    TRY(run_print_plan(&settings->data, &settings->model, &settings->train, rows, (int)ranks, stdout));
+    TRY(run_print_plan(kernels_cpu(), &settings->data, &settings->model, &settings->train, rows, (int)ranks, stdout));
 fail:
     return result;
 }

@@ -71,8 +71,9 @@ fail:
     return result;
 }
 
-enum status run_print_plan(const struct data_settings *data, const struct model_settings *model,
-                           const struct train_settings *train, int32_t vocabulary_rows, int ranks, FILE *file)
+enum status run_print_plan(const struct kernels *kernels, const struct data_settings *data,
+                           const struct model_settings *model, const struct train_settings *train,
+                           int32_t vocabulary_rows, int ranks, FILE *file)
 {
     enum status result = STATUS_OK;
     struct llama_config config;
@@ -98,8 +99,11 @@ enum status run_print_plan(const struct data_settings *data, const struct model_
     if (memory_plan_add(&parameters, layout.elements * (int64_t)dtype_size(dtype), "weights") < 0)
         FAIL(STATUS_INTERNAL, "the weights' size overflows");
     TRY(optimizer_plan(&layout, dtype, ranks, &gradients, &states));
-    TRY(llama_plan_workspace(&config, dtype, micro, data->sequence_length, (enum recomputation)train->recomputation,
-                             true, &activations));
+    const struct llama_workspace_options workspace = {.rows = micro,
+                                                      .length = data->sequence_length,
+                                                      .recomputation = (enum recomputation)train->recomputation,
+                                                      .backward = true};
+    TRY(llama_plan_workspace(kernels, &config, dtype, &workspace, &activations));
     fprintf(file, "model: %lld parameters, %lld layers of %lld, %lld vocabulary rows, %s\n",
             (long long)llama_parameter_count(&config), (long long)config.layers, (long long)config.hidden_size,
             (long long)config.vocabulary_size, dtype_name(dtype));

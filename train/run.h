@@ -27,7 +27,8 @@ enum status run_train(const struct trainer_setup *setup, const struct run_option
 enum status run_show_samples(const struct trainer_setup *setup, int64_t count, FILE *file);
 
 /* The memory plan of one of `ranks` ranks, the batch and the steps, without weights or data. */
-enum status run_print_plan(const struct data_settings *data, const struct model_settings *model,
-                           const struct train_settings *train, int32_t vocabulary_rows, int ranks, FILE *file);
+enum status run_print_plan(const struct kernels *kernels, const struct data_settings *data,
+                           const struct model_settings *model, const struct train_settings *train,
+                           int32_t vocabulary_rows, int ranks, FILE *file);
 
 #endif

@@ -91,8 +91,14 @@ static enum status create_model(struct trainer *trainer, bool empty)
         TRY(optimizer_put(trainer->optimizer, 2, 0, masters, trainer->model->layout.elements));
         TRY(setup->kernels->synchronize(setup->context));
     }
-    TRY(llama_workspace_create(trainer->model, trainer->micro_batch, setup->data->sequence_length,
-                               (enum recomputation)train->recomputation, true, &trainer->workspace));
+    struct llama_workspace_options options = {.rows = trainer->micro_batch,
+                                              .length = setup->data->sequence_length,
+                                              .recomputation = (enum recomputation)train->recomputation,
+                                              .backward = true};
+    TRY(llama_workspace_create(trainer->model, &options, &trainer->workspace));
+    void *memory;
+    TRY(setup->kernels->allocate(setup->context, LLAMA_LOSS_GROUPS * sizeof(double), &memory));
+    trainer->group_sums = memory;
 fail:
     free(masters);
     return result;
@@ -143,6 +149,7 @@ void trainer_destroy(struct trainer *trainer)
     if (!trainer)
         return;
     llama_workspace_destroy(trainer->workspace);
+    trainer->setup.kernels->release(trainer->setup.context, trainer->group_sums);
     optimizer_destroy(trainer->optimizer);
     llama_destroy(trainer->model);
     lanes_destroy(trainer->lanes);
@@ -156,17 +163,36 @@ void trainer_destroy(struct trainer *trainer)
 
 /* ---- a step ---- */
 
-/* Adds each position's loss to the kind of the token that it predicts. */
-static void tally(const struct trainer *trainer, const int32_t *targets, const float *losses, int64_t count,
-                  struct token_losses *sums)
+_Static_assert((int)TOKEN_KINDS <= (int)LLAMA_LOSS_GROUPS, "a group for every kind of token");
+
+/* Counts the tokens that positions predict, by kind, and names the kind of each as its loss's group. */
+static void count_kinds(const struct trainer *trainer, const struct llama_batch *batch, uint8_t *groups,
+                        struct token_losses *sums)
 {
-    for (int64_t i = 0; i < count; i++) {
-        if (targets[i] < 0)
+    for (int64_t i = 0; i < batch->rows * batch->length; i++) {
+        if (batch->targets[i] < 0)
             continue;
-        enum token_kind kind = vocabulary_kind(&trainer->setup.components->vocabulary, targets[i]);
-        sums->sum[kind] += (double)losses[i];
+        enum token_kind kind = vocabulary_kind(&trainer->setup.components->vocabulary, batch->targets[i]);
+        groups[i] = (uint8_t)kind;
         sums->count[kind] += 1;
     }
+}
+
+static enum status zero_sums(const struct trainer *trainer)
+{
+    return trainer->setup.kernels->fill_zero(trainer->setup.context, trainer->group_sums,
+                                             LLAMA_LOSS_GROUPS * sizeof(double));
+}
+
+static enum status read_sums(const struct trainer *trainer, struct token_losses *losses)
+{
+    enum status result = STATUS_OK;
+    const struct trainer_setup *setup = &trainer->setup;
+    TRY(setup->kernels->copy_to_host(setup->context, QUEUE_COMPUTE, losses->sum, trainer->group_sums,
+                                     sizeof losses->sum));
+    TRY(setup->kernels->synchronize(setup->context));
+fail:
+    return result;
 }
 
 static enum status sum_over_ranks(const struct trainer *trainer, struct token_losses *losses)
@@ -201,7 +227,8 @@ static struct llama_batch batch_of(const struct rows *rows, int64_t first, int64
                                 .length = length,
                                 .ids = rows->ids + first * length,
                                 .targets = rows->targets + first * length,
-                                .starts = rows->starts + first * length};
+                                .starts = rows->starts + first * length,
+                                .groups = rows->groups + first * length};
 }
 
 static enum status accumulate(struct trainer *trainer, int64_t counted, struct token_losses *losses)
@@ -211,15 +238,17 @@ static enum status accumulate(struct trainer *trainer, int64_t counted, struct t
     struct rows *rows = &trainer->rows;
     float scale = counted > 0 ? (float)(1.0 / (double)counted) : 0.0f;
     TRY(optimizer_zero_gradients(trainer->optimizer));
+    TRY(zero_sums(trainer));
     for (int64_t first = 0; first < trainer->own_lanes; first += trainer->micro_batch) {
         int64_t left = trainer->own_lanes - first;
         struct llama_batch batch =
             batch_of(rows, first, left < trainer->micro_batch ? left : trainer->micro_batch, length);
-        float *batch_losses = rows->losses + first * length;
-        TRY(llama_forward_backward(trainer->model, trainer->workspace, &batch, scale, trainer->optimizer->gradients,
-                                   batch_losses, NULL));
-        tally(trainer, batch.targets, batch_losses, batch.rows * length, losses);
+        struct llama_step step = {
+            .loss_scale = scale, .gradients = trainer->optimizer->gradients, .group_sums = trainer->group_sums};
+        count_kinds(trainer, &batch, rows->groups + first * length, losses);
+        TRY(llama_forward_backward(trainer->model, trainer->workspace, &batch, &step));
     }
+    TRY(read_sums(trainer, losses));
     TRY(sum_over_ranks(trainer, losses));
 fail:
     return result;
@@ -258,15 +287,17 @@ enum status trainer_validate(struct trainer *trainer, enum source_kind source, s
     int64_t length = trainer->setup.data->sequence_length;
     int rank = comm_rank(trainer->setup.comm), ranks = comm_size(trainer->setup.comm);
     *losses = (struct token_losses){0};
+    TRY(zero_sums(trainer));
     /* Each rank has its run of the rows, whatever its micro-batch. */
     int64_t end = rows->count * (rank + 1) / ranks;
     for (int64_t first = rows->count * rank / ranks; first < end; first += trainer->micro_batch) {
         int64_t left = end - first;
         struct llama_batch batch =
             batch_of(rows, first, left < trainer->micro_batch ? left : trainer->micro_batch, length);
-        TRY(llama_losses(trainer->model, trainer->workspace, &batch, rows->losses + first * length));
-        tally(trainer, batch.targets, rows->losses + first * length, batch.rows * length, losses);
+        count_kinds(trainer, &batch, rows->groups + first * length, losses);
+        TRY(llama_add_losses(trainer->model, trainer->workspace, &batch, trainer->group_sums));
     }
+    TRY(read_sums(trainer, losses));
     TRY(sum_over_ranks(trainer, losses));
 fail:
     return result;

@@ -13,8 +13,8 @@ enum status rows_allocate(struct rows *rows, int64_t count, int64_t length)
                           .ids = calloc(cells, sizeof(int32_t)),
                           .targets = calloc(cells, sizeof(int32_t)),
                           .starts = calloc(cells, sizeof(int32_t)),
-                          .losses = calloc(cells, sizeof(float))};
-    if (rows->ids && rows->targets && rows->starts && rows->losses)
+                          .groups = calloc(cells, sizeof(uint8_t))};
+    if (rows->ids && rows->targets && rows->starts && rows->groups)
         return STATUS_OK;
     rows_free(rows);
     return status_set(STATUS_INTERNAL, "no memory for %lld rows of %lld tokens", (long long)count, (long long)length);
@@ -25,7 +25,7 @@ void rows_free(struct rows *rows)
     free(rows->ids);
     free(rows->targets);
     free(rows->starts);
-    free(rows->losses);
+    free(rows->groups);
     *rows = (struct rows){0};
 }
 

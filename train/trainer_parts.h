@@ -8,7 +8,7 @@
 struct rows {
     int64_t count;
     int32_t *ids, *targets, *starts;
-    float *losses;
+    uint8_t *groups; /* the kind of each target: whose sum its loss is added to */
 };
 
 struct trainer {
@@ -20,6 +20,7 @@ struct trainer {
     struct dataset **datasets;
     struct lanes *lanes;
     struct guard *guard;
+    double *group_sums; /* device, [LLAMA_LOSS_GROUPS] */
     int64_t own_lanes, micro_batch;
     struct rows rows;                     /* of this rank's lanes */
     struct rows validation[SOURCE_KINDS]; /* count 0: no such data is held out */

@@ -17,7 +17,7 @@ static inline void oracle_losses(struct llama *model, const int32_t *ids, int64_
     float *logits = malloc((size_t)(count * vocabulary) * sizeof *logits);
     struct llama_batch batch = {.rows = 1, .length = count, .ids = ids};
     assert_non_null(logits);
-    assert_ok(llama_workspace_create(model, 1, count, RECOMPUTATION_NONE, false, &workspace));
+    assert_ok(llama_workspace_create(model, &(struct llama_workspace_options){.rows = 1, .length = count}, &workspace));
     assert_ok(llama_logits(model, workspace, &batch, logits));
     losses[0] = 0;
     for (int64_t i = 1; i < count; i++) {

@@ -37,12 +37,16 @@ static void spoil_losses(const struct cross_entropy *p)
     static const float values[POISON_KINDS] = {
         [POISON_LOSS_NAN] = NAN, [POISON_LOSS_INFINITE] = INFINITY, [POISON_LOSS_MINUS_INFINITE] = -INFINITY};
     for (int64_t r = 0; r < p->rows; r++) {
+        float loss = p->losses[r];
         if (poison.kind == POISON_LOSS_SPIKE) {
-            p->losses[r] *= 10;
+            loss *= 10;
         } else if (values[poison.kind] != 0 && p->targets[r] >= 0 && !poison.loss_done) {
-            p->losses[r] = values[poison.kind];
+            loss = values[poison.kind];
             poison.loss_done = true;
         }
+        if (p->group_sums)
+            p->group_sums[p->groups[r]] += (double)loss - (double)p->losses[r];
+        p->losses[r] = loss;
     }
 }
 

@@ -16,7 +16,7 @@ enum status llama_config_check(const struct llama_config *config)
         const char *name;
         int64_t value, maximum;
     } sizes[] = {
-        {"vocab_size", config->vocabulary_size, 1 << 24},
+        {"vocab_size", config->vocabulary_size, LLAMA_MAXIMUM_VOCABULARY},
         {"hidden_size", config->hidden_size, 1 << 20},
         {"intermediate_size", config->intermediate_size, 1 << 22},
         {"num_hidden_layers", config->layers, 1 << 12},

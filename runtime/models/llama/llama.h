@@ -97,45 +97,79 @@ enum status llama_write_folder(const struct llama *model, struct atomic_director
 
 enum recomputation { RECOMPUTATION_NONE, RECOMPUTATION_LIGHT, RECOMPUTATION_BLOCK }; /* equal to the bit */
 
-/* Rows of packed tokens. All pointers are host memory. */
+enum { LLAMA_LOSS_GROUPS = 16 };
+
+/* Rows of packed tokens. All pointers are host memory, pinned where the caller can, which stays untouched until the next
+ * synchronize. A batch must fit its workspace in rows * length, and no document may be longer than maximum_positions. */
 struct llama_batch {
     int64_t rows, length;   /* B, T */
     const int32_t *ids;     /* [B][T] */
     const int32_t *targets; /* [B][T]; -1: not counted. The target of position t is usually ids[t + 1]. */
     const int32_t *starts;  /* [B][T]: index in the row of the first token that position t attends to, which also
                                restarts its rotary position (t - start); NULL: whole row */
+    const uint8_t *groups;  /* [B][T]: the group, below LLAMA_LOSS_GROUPS, to whose sum a position's loss is added;
+                               NULL: no sums */
+    /* What llama_batch_derive fills, for a caller who prepares batches while the device works on others. Positions that
+     * are NULL (or an order that is NULL where a backward pass needs it) are derived when the batch is used. */
+    const int32_t *positions; /* [B][T] rotary positions */
+    const int32_t *order;     /* [B*T] the tokens sorted by id, those of one id in their own order */
 };
 
-struct llama_workspace; /* activations for up to a given B x T */
+/* Checks ids, targets and starts, and fills positions [B][T] and, unless it is NULL, order [B*T]. Reads nothing else of
+ * the batch and allocates nothing. STATUS_INTERNAL names what is outside its range, STATUS_USAGE a document that is longer
+ * than the model's positions. */
+enum status llama_batch_derive(const struct llama_config *config, const struct llama_batch *batch, int32_t *positions,
+                               int32_t *order);
 
-/* Adds what a workspace of this shape needs to `plan` (category "activations"): the very allocation of
- * llama_workspace_create. The context's scratch is not in it. */
-enum status llama_plan_workspace(const struct llama_config *config, enum dtype dtype, int64_t rows, int64_t length,
-                                 enum recomputation recomputation, bool backward, struct memory_plan *plan);
-enum status llama_workspace_create(struct llama *model, int64_t rows, int64_t length, enum recomputation recomputation,
-                                   bool backward, struct llama_workspace **workspace);
+struct llama_workspace; /* activations for batches of up to a given size */
+
+/* What a workspace is for. */
+struct llama_workspace_options {
+    int64_t rows, length; /* B, T of the largest batch */
+    enum recomputation recomputation;
+    bool backward;     /* false: forward alone */
+    int64_t head_rows; /* rows of the head computed at a time; 0: as many as suit the kernels */
+};
+
+/* Adds what such a workspace needs to `plan` (category "activations"): the very allocation of llama_workspace_create. The
+ * context's scratch is not in it. */
+enum status llama_plan_workspace(const struct kernels *kernels, const struct llama_config *config, enum dtype dtype,
+                                 const struct llama_workspace_options *options, struct memory_plan *plan);
+enum status llama_workspace_create(struct llama *model, const struct llama_workspace_options *options,
+                                   struct llama_workspace **workspace);
 void llama_workspace_destroy(struct llama_workspace *workspace);
 
-/* Called in backward when the gradients of a bucket are complete (highest bucket first; with tied embeddings bucket 0
- * last). */
+/* Called in backward when the work that completes the gradients of a bucket is in the compute queue (highest bucket first;
+ * bucket 0 last). */
 struct llama_bucket_hook {
     enum status (*done)(void *argument, int64_t bucket);
     void *argument;
 };
 
-/* A batch must fit the workspace in rows * length, no document may be longer than maximum_positions.
- *
- * Forward and backward: losses[B*T] (host f32, 0 where not counted) and gradients (device f32 arena) +=
- * d(loss_scale * sum of losses). hook may be NULL. */
-enum status llama_forward_backward(struct llama *model, struct llama_workspace *workspace,
-                                   const struct llama_batch *batch, float loss_scale, float *gradients, float *losses,
-                                   const struct llama_bucket_hook *hook);
+/* What a pass of forward and backward is to leave behind. Pointers are device memory. */
+struct llama_step {
+    float loss_scale; /* gradients are those of loss_scale * sum of losses */
+    float *gradients; /* f32 arena of the parameters' layout */
+    bool overwrite;   /* false: gradients are added to; true: written, padding between tensors as zeros, and what was
+                           there before is never read */
+    double
+        *group_sums; /* [LLAMA_LOSS_GROUPS], added to in order of the positions; or NULL. Needs the batch's groups. */
+    const struct llama_bucket_hook *hook; /* or NULL */
+};
 
-/* Forward alone: the same losses. */
+/* Puts forward and backward into the compute queue and returns without waiting for them. */
+enum status llama_forward_backward(struct llama *model, struct llama_workspace *workspace,
+                                   const struct llama_batch *batch, const struct llama_step *step);
+
+/* Forward alone, for evaluation: losses[B*T] (host f32, 0 where not counted). Synchronizes once. */
 enum status llama_losses(struct llama *model, struct llama_workspace *workspace, const struct llama_batch *batch,
                          float *losses);
 
-/* Logits of every position, [B][T][V] f32 on the host: for tests and small inputs. */
+/* Forward alone: adds the losses to group_sums as a step does, and returns without waiting. */
+enum status llama_add_losses(struct llama *model, struct llama_workspace *workspace, const struct llama_batch *batch,
+                             double *group_sums);
+
+/* Logits of every position, [B][T][V] f32 on the host: for tests and small inputs. Synchronizes once. */
 enum status llama_logits(struct llama *model, struct llama_workspace *workspace, const struct llama_batch *batch,
                          float *logits);
 

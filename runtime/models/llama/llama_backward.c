@@ -17,6 +17,7 @@ static enum status norm_backward(struct llama_run *run, const struct llama_buffe
                                     .rstd = rstd,
                                     .grad_sum = grad_x,
                                     .grad_weight = run->gradients + weight_offset,
+                                    .overwrite = run->overwrite,
                                     .type = model->dtype};
     TRY(device_context_reserve(model->kernels, model->context, model->kernels->rmsnorm_backward_scratch_size(&norm)));
     TRY(model->kernels->rmsnorm_backward(model->context, &norm));
@@ -36,7 +37,8 @@ static enum status linear_backward(struct llama_run *run, const void *x, int64_t
                                                .weight = llama_at(model->weights, model->dtype, weight_offset),
                                                .grad_output = grad_output,
                                                .grad_x = grad_x,
-                                               .grad_weight = run->gradients + weight_offset});
+                                               .grad_weight = run->gradients + weight_offset,
+                                               .overwrite = run->overwrite});
 }
 
 /* x -> norm -> gate|up -> swiglu -> down, + x */
@@ -122,6 +124,35 @@ fail:
     return result;
 }
 
+static enum status zero_gradients(struct llama_run *run, int64_t first, int64_t end)
+{
+    const struct llama *model = run->model;
+    return first == end ? STATUS_OK
+                        : model->kernels->fill_zero(model->context, run->gradients + first,
+                                                    (size_t)(end - first) * sizeof *run->gradients);
+}
+
+/* What a pass that overwrites does not write: the padding behind every tensor, and the embedding's gradient, which is
+ * added to token by token. A tied head has written that before. */
+static enum status zero_the_rest(struct llama_run *run)
+{
+    enum status result = STATUS_OK;
+    const struct parameter_layout *layout = &run->model->layout;
+    int64_t end = 0;
+    for (int64_t i = 0; i < layout->count; i++) {
+        const struct parameter_view *view = &layout->views[i];
+        if (view->alias)
+            continue;
+        TRY(zero_gradients(run, end, view->offset));
+        end = view->offset + view->count;
+        if (i == 0 && !run->model->config.tie_embeddings)
+            TRY(zero_gradients(run, view->offset, end));
+    }
+    TRY(zero_gradients(run, end, layout->elements));
+fail:
+    return result;
+}
+
 static enum status bucket_done(const struct llama_bucket_hook *hook, int64_t bucket)
 {
     return hook && hook->done ? hook->done(hook->argument, bucket) : STATUS_OK;
@@ -160,22 +191,27 @@ fail:
 }
 
 enum status llama_forward_backward(struct llama *model, struct llama_workspace *workspace,
-                                   const struct llama_batch *batch, float loss_scale, float *gradients, float *losses,
-                                   const struct llama_bucket_hook *hook)
+                                   const struct llama_batch *batch, const struct llama_step *step)
 {
     enum status result = STATUS_OK;
     struct llama_run run;
     if (!workspace->backward)
         FAIL(STATUS_INTERNAL, "gradients asked of a workspace that was made for forward alone");
-    if (!batch->targets || !gradients)
-        FAIL(STATUS_INTERNAL, "gradients of a batch without %s", gradients ? "targets" : "an arena for them");
+    if (!batch->targets || !step->gradients)
+        FAIL(STATUS_INTERNAL, "gradients of a batch without %s", step->gradients ? "targets" : "an arena for them");
+    if (step->group_sums && !batch->groups)
+        FAIL(STATUS_INTERNAL, "sums of losses of a batch without groups");
     TRY(llama_run_begin(model, workspace, batch, &run));
-    run.gradients = gradients;
-    run.loss_scale = loss_scale;
+    run.backward = true;
+    run.group_sums = step->group_sums;
+    run.loss_scale = step->loss_scale;
+    run.gradients = step->gradients;
+    run.overwrite = step->overwrite;
     TRY(llama_run_layers(&run));
     TRY(llama_run_head(&run));
-    TRY(run_backward(&run, hook));
-    TRY(llama_run_losses(&run, losses));
+    if (step->overwrite)
+        TRY(zero_the_rest(&run));
+    TRY(run_backward(&run, step->hook));
 fail:
     return result;
 }

@@ -2,112 +2,7 @@
 #include "models/llama/llama.h"
 #include "models/llama/llama_internal.h"
 
-#include <inttypes.h>
 #include <math.h>
-#include <stdlib.h>
-
-/* ---- the batch ---- */
-
-/* Documents lie one after the other: each position starts a new one or belongs to the one before. */
-static enum status check_starts(const struct llama_batch *batch, int64_t row, int32_t *positions,
-                                int64_t maximum_positions)
-{
-    const int32_t *starts = batch->starts ? batch->starts + row * batch->length : NULL;
-    for (int64_t t = 0; t < batch->length; t++) {
-        int64_t start = starts ? starts[t] : 0;
-        if (start != t && (start < 0 || start > t || (starts && start != starts[t - 1])))
-            return status_set(STATUS_INTERNAL,
-                              "row %" PRId64 ": position %" PRId64 " starts at %" PRId64
-                              ", which is neither itself nor its predecessor's start",
-                              row, t, start);
-        if (t - start >= maximum_positions)
-            return status_set(STATUS_USAGE,
-                              "row %" PRId64 " holds a document of more than the model's %" PRId64 " positions", row,
-                              maximum_positions);
-        positions[row * batch->length + t] = (int32_t)(t - start);
-    }
-    return STATUS_OK;
-}
-
-static enum status check_batch(const struct llama *model, const struct llama_workspace *workspace,
-                               const struct llama_batch *batch)
-{
-    int64_t tokens, vocabulary = model->config.vocabulary_size;
-    if (batch->rows < 1 || batch->length < 1 || __builtin_mul_overflow(batch->rows, batch->length, &tokens) ||
-        tokens > workspace->tokens)
-        return status_set(STATUS_INTERNAL, "batch of %" PRId64 " x %" PRId64 " tokens in a workspace for %" PRId64,
-                          batch->rows, batch->length, workspace->tokens);
-    for (int64_t i = 0; i < tokens; i++) {
-        if (batch->ids[i] < 0 || batch->ids[i] >= vocabulary)
-            return status_set(STATUS_INTERNAL,
-                              "token id %" PRId32 " at row %" PRId64 ", position %" PRId64
-                              " is outside the model's %" PRId64 " rows",
-                              batch->ids[i], i / batch->length, i % batch->length, vocabulary);
-        if (batch->targets && (batch->targets[i] < -1 || batch->targets[i] >= vocabulary))
-            return status_set(STATUS_INTERNAL,
-                              "target %" PRId32 " at row %" PRId64 ", position %" PRId64
-                              " is outside the model's %" PRId64 " rows",
-                              batch->targets[i], i / batch->length, i % batch->length, vocabulary);
-    }
-    for (int64_t row = 0; row < batch->rows; row++) {
-        enum status result = check_starts(batch, row, workspace->positions, model->config.maximum_positions);
-        if (result != STATUS_OK)
-            return result;
-    }
-    return STATUS_OK;
-}
-
-/* The tokens sorted by id, those of one id in their own order: a counting sort. */
-static enum status sort_tokens(const struct llama_batch *batch, int64_t vocabulary, int32_t *order)
-{
-    int64_t tokens = batch->rows * batch->length;
-    int32_t *places = calloc((size_t)vocabulary + 1, sizeof *places);
-    if (!places)
-        return status_set(STATUS_INTERNAL, "no memory to sort %" PRId64 " tokens", tokens);
-    for (int64_t i = 0; i < tokens; i++)
-        places[batch->ids[i] + 1]++;
-    for (int64_t id = 0; id < vocabulary; id++)
-        places[id + 1] += places[id];
-    for (int64_t i = 0; i < tokens; i++)
-        order[places[batch->ids[i]]++] = (int32_t)i;
-    free(places);
-    return STATUS_OK;
-}
-
-static enum status upload(struct llama_run *run, const struct llama_buffer *buffer, const int32_t *host,
-                          const int32_t **device)
-{
-    *device = NULL;
-    if (!host)
-        return STATUS_OK;
-    void *memory = llama_buffer(run->workspace, buffer, 0);
-    *device = memory;
-    return run->model->kernels->copy_to_device(run->model->context, QUEUE_COMPUTE, memory, host,
-                                               (size_t)run->tokens * sizeof *host);
-}
-
-enum status llama_run_begin(struct llama *model, struct llama_workspace *workspace, const struct llama_batch *batch,
-                            struct llama_run *run)
-{
-    enum status result = STATUS_OK;
-    const struct llama_activations *plan = &workspace->activations;
-    *run = (struct llama_run){.model = model, .workspace = workspace, .rows = batch->rows, .length = batch->length};
-    if (workspace->model != model)
-        FAIL(STATUS_INTERNAL, "the workspace belongs to another model");
-    TRY(check_batch(model, workspace, batch));
-    llama_find_offsets(&model->config, &run->offsets);
-    run->tokens = batch->rows * batch->length;
-    TRY(upload(run, &plan->ids, batch->ids, &run->ids));
-    TRY(upload(run, &plan->targets, batch->targets, &run->targets));
-    TRY(upload(run, &plan->starts, batch->starts, &run->starts));
-    TRY(upload(run, &plan->positions, workspace->positions, &run->positions));
-    if (workspace->backward) {
-        TRY(sort_tokens(batch, model->config.vocabulary_size, workspace->order));
-        TRY(upload(run, &plan->order, workspace->order, &run->order));
-    }
-fail:
-    return result;
-}
 
 /* ---- the layers ---- */
 
@@ -268,7 +163,8 @@ static enum status chunk_backward(struct llama_run *run, int64_t first, int64_t 
                    .weight = llama_at(model->weights, model->dtype, run->offsets.head),
                    .grad_output = grad_logits,
                    .grad_x = llama_at(llama_buffer(workspace, &plan->grad_x, 0), model->dtype, first * hidden),
-                   .grad_weight = run->gradients + run->offsets.head}));
+                   .grad_weight = run->gradients + run->offsets.head,
+                   .overwrite = run->overwrite && first == 0}));
 fail:
     return result;
 }
@@ -290,25 +186,31 @@ enum status llama_run_head(struct llama_run *run)
                                     .logits = llama_buffer(workspace, &plan->logits, 0),
                                     .targets = run->targets + first,
                                     .losses = losses + first,
-                                    .grad = run->gradients ? llama_buffer(workspace, &plan->grad_logits, 0) : NULL,
+                                    .groups = run->group_sums ? run->groups + first : NULL,
+                                    .group_sums = run->group_sums,
+                                    .group_count = LLAMA_LOSS_GROUPS,
+                                    .grad = run->backward ? llama_buffer(workspace, &plan->grad_logits, 0) : NULL,
                                     .grad_scale = run->loss_scale,
                                     .type = DTYPE_F32,
-                                    .grad_type = run->gradients ? model->dtype : DTYPE_F32}));
-        if (run->gradients)
+                                    .grad_type = run->backward ? model->dtype : DTYPE_F32}));
+        if (run->backward)
             TRY(chunk_backward(run, first, rows));
     }
 fail:
     return result;
 }
 
-enum status llama_run_losses(struct llama_run *run, float *losses)
+/* Losses of all positions into the workspace and, unless it is NULL, group_sums. */
+static enum status run_forward(struct llama *model, struct llama_workspace *workspace, const struct llama_batch *batch,
+                               double *group_sums, struct llama_run *run)
 {
     enum status result = STATUS_OK;
-    struct llama *model = run->model;
-    TRY(model->kernels->copy_to_host(model->context, QUEUE_COMPUTE, losses,
-                                     llama_buffer(run->workspace, &run->workspace->activations.losses, 0),
-                                     (size_t)run->tokens * sizeof *losses));
-    TRY(model->kernels->synchronize(model->context));
+    if (!batch->targets || (group_sums && !batch->groups))
+        FAIL(STATUS_INTERNAL, "losses of a batch without %s", batch->targets ? "groups" : "targets");
+    TRY(llama_run_begin(model, workspace, batch, run));
+    run->group_sums = group_sums;
+    TRY(llama_run_layers(run));
+    TRY(llama_run_head(run));
 fail:
     return result;
 }
@@ -318,14 +220,22 @@ enum status llama_losses(struct llama *model, struct llama_workspace *workspace,
 {
     enum status result = STATUS_OK;
     struct llama_run run;
-    if (!batch->targets)
-        FAIL(STATUS_INTERNAL, "losses of a batch without targets");
-    TRY(llama_run_begin(model, workspace, batch, &run));
-    TRY(llama_run_layers(&run));
-    TRY(llama_run_head(&run));
-    TRY(llama_run_losses(&run, losses));
+    TRY(run_forward(model, workspace, batch, NULL, &run));
+    TRY(model->kernels->copy_to_host(model->context, QUEUE_COMPUTE, losses,
+                                     llama_buffer(workspace, &workspace->activations.losses, 0),
+                                     (size_t)run.tokens * sizeof *losses));
+    TRY(model->kernels->synchronize(model->context));
 fail:
     return result;
+}
+
+enum status llama_add_losses(struct llama *model, struct llama_workspace *workspace, const struct llama_batch *batch,
+                             double *group_sums)
+{
+    struct llama_run run;
+    if (!group_sums)
+        return status_set(STATUS_INTERNAL, "losses are to be added to no sums");
+    return run_forward(model, workspace, batch, group_sums, &run);
 }
 
 enum status llama_logits(struct llama *model, struct llama_workspace *workspace, const struct llama_batch *batch,

@@ -5,6 +5,8 @@
 
 #include "models/llama/llama.h"
 
+enum { LLAMA_MAXIMUM_VOCABULARY = 1 << 24 };
+
 /* Elements from the arena's start; within a layer from the layer's start. All layers are alike. */
 struct llama_offsets {
     int64_t embedding, first_layer, layer_stride;
@@ -56,6 +58,7 @@ struct llama_linear_backward {
     const void *x, *weight, *grad_output;
     void *grad_x;
     float *grad_weight;
+    bool overwrite; /* grad_weight = */
 };
 enum status llama_linear_backward(struct llama *model, const struct llama_linear_backward *linear);
 
@@ -87,7 +90,7 @@ struct llama_activations {
     struct llama_buffer logits, grad_logits; /* [chunk][V] f32 and, where the model's type is not F32, in that type */
     struct llama_buffer grad_x, grad_input;  /* [N][C] */
     struct llama_buffer grad_wide;           /* [N][max(I, (H+2G)D + HD)] */
-    struct llama_buffer ids, targets, starts, positions, order, losses; /* [N] */
+    struct llama_buffer ids, targets, starts, groups, positions, order, losses; /* [N] */
     int64_t chunk; /* rows of the head that are computed at a time */
 };
 
@@ -97,9 +100,9 @@ struct llama_workspace {
     enum recomputation recomputation;
     bool backward;
     struct llama_activations activations;
-    unsigned char *memory; /* device */
-    int32_t *positions;    /* host, [tokens] */
-    int32_t *order;        /* host, [tokens] */
+    unsigned char *memory;       /* device */
+    int32_t *positions, *order;  /* pinned, [tokens] each: of a batch that comes without */
+    struct device_event *staged; /* when the last copies out of them are over */
 };
 
 static inline void *llama_buffer(const struct llama_workspace *workspace, const struct llama_buffer *buffer,
@@ -108,7 +111,7 @@ static inline void *llama_buffer(const struct llama_workspace *workspace, const 
     return workspace->memory + buffer->offset + layer * buffer->stride;
 }
 
-/* ---- llama_forward.c ---- */
+/* ---- llama_batch.c, llama_forward.c ---- */
 
 /* One call of forward or forward-backward. */
 struct llama_run {
@@ -117,20 +120,23 @@ struct llama_run {
     struct llama_offsets offsets;
     int64_t rows, length, tokens;
     const int32_t *ids, *targets, *starts, *positions, *order; /* device; starts NULL: whole rows */
-    float *gradients;                                          /* NULL: forward alone */
+    const uint8_t *groups;                                     /* device */
+    double *group_sums;                                        /* device; NULL: none */
+    bool backward;                                             /* the rest matters to it alone */
     float loss_scale;
+    float *gradients;
+    bool overwrite;
 };
 
-/* Checks the batch and copies it to the device. */
+/* Derives what the batch lacks and copies it to the device. */
 enum status llama_run_begin(struct llama *model, struct llama_workspace *workspace, const struct llama_batch *batch,
                             struct llama_run *run);
 /* Embedding, all layers, final norm. */
 enum status llama_run_layers(struct llama_run *run);
 /* One layer; without `last_step` the down projection is left out: what backward needs is there already. */
 enum status llama_run_layer(struct llama_run *run, int64_t layer, bool last_step);
-/* Losses of all positions in chunks of rows, and with gradients the head's and (into grad_x) its input's. */
+/* Losses of all positions in chunks of rows, and in backward the head's gradient and (into grad_x) its input's. */
 enum status llama_run_head(struct llama_run *run);
-enum status llama_run_losses(struct llama_run *run, float *losses);
 /* The attention of a layer as both directions describe it. */
 struct attention_forward llama_run_attention(const struct llama_run *run, int64_t layer);
 

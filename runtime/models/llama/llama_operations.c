@@ -45,7 +45,7 @@ enum status llama_linear_backward(struct llama *model, const struct llama_linear
                             .c_row_stride = linear->in,
                             .a_transposed = true,
                             .alpha = 1,
-                            .beta = 1};
+                            .beta = linear->overwrite ? 0 : 1};
     struct matmul input = {.m = linear->rows,
                            .n = linear->in,
                            .k = linear->out,

@@ -40,17 +40,22 @@ static struct llama_buffer plan_buffer(struct planner *planner, const char *name
 }
 
 /* The head is computed for as many rows at a time as give 64 MiB of f32 logits, at most 1024, a multiple of 16. */
-static int64_t head_chunk(const struct llama_config *config, int64_t tokens)
+static int64_t head_chunk(const struct llama_config *config, const struct llama_workspace_options *options)
 {
     enum { ELEMENTS = 1 << 24, LEAST = 16, MOST = 1024 };
-    int64_t rows = ELEMENTS / config->vocabulary_size / LEAST * LEAST;
-    rows = rows < LEAST ? LEAST : rows > MOST ? MOST : rows;
+    int64_t tokens = options->rows * options->length, rows = options->head_rows;
+    if (rows <= 0) {
+        rows = ELEMENTS / config->vocabulary_size / LEAST * LEAST;
+        rows = rows < LEAST ? LEAST : rows > MOST ? MOST : rows;
+    }
     return rows < tokens ? rows : tokens;
 }
 
 static void plan_layers(struct planner *planner, const struct llama_config *config, size_t size,
-                        enum recomputation recomputation, bool backward, struct llama_activations *plan)
+                        const struct llama_workspace_options *options, struct llama_activations *plan)
 {
+    enum recomputation recomputation = options->recomputation;
+    bool backward = options->backward;
     int64_t tokens = planner->tokens, hidden = config->hidden_size, layers = config->layers;
     int64_t cheap = backward && recomputation == RECOMPUTATION_NONE ? layers : 1;
     int64_t dear = backward && recomputation != RECOMPUTATION_BLOCK ? layers : 1;
@@ -72,8 +77,8 @@ static void plan_layers(struct planner *planner, const struct llama_config *conf
     }
 }
 
-static enum status plan_activations(const struct llama_config *config, enum dtype dtype, int64_t rows, int64_t length,
-                                    enum recomputation recomputation, bool backward, struct memory_plan *memory,
+static enum status plan_activations(const struct llama_config *config, enum dtype dtype,
+                                    const struct llama_workspace_options *options, struct memory_plan *memory,
                                     struct llama_activations *plan)
 {
     *plan = (struct llama_activations){0};
@@ -81,16 +86,18 @@ static enum status plan_activations(const struct llama_config *config, enum dtyp
     if (result != STATUS_OK)
         return result;
     int64_t tokens;
-    if (rows < 1 || length < 1 || __builtin_mul_overflow(rows, length, &tokens) || tokens > INT32_MAX)
-        return status_set(STATUS_USAGE, "activations: a batch of %" PRId64 " x %" PRId64 " tokens", rows, length);
+    if (options->rows < 1 || options->length < 1 || __builtin_mul_overflow(options->rows, options->length, &tokens) ||
+        tokens > INT32_MAX)
+        return status_set(STATUS_USAGE, "activations: a batch of %" PRId64 " x %" PRId64 " tokens", options->rows,
+                          options->length);
     struct planner planner = {.plan = memory, .tokens = tokens, .result = STATUS_OK};
     size_t size = dtype_size(dtype);
     int64_t hidden = config->hidden_size, vocabulary = config->vocabulary_size;
-    plan_layers(&planner, config, size, recomputation, backward, plan);
+    plan_layers(&planner, config, size, options, plan);
     plan->final = plan_buffer(&planner, "final norm", tokens, hidden, size, 1);
-    plan->chunk = head_chunk(config, tokens);
+    plan->chunk = head_chunk(config, options);
     plan->logits = plan_buffer(&planner, "logits of a chunk", plan->chunk, vocabulary, sizeof(float), 1);
-    if (backward) {
+    if (options->backward) {
         plan->final_rstd = plan_buffer(&planner, "final norm's rstd", tokens, 1, sizeof(float), 1);
         plan->grad_logits = plan->logits;
         if (dtype != DTYPE_F32)
@@ -103,21 +110,41 @@ static enum status plan_activations(const struct llama_config *config, enum dtyp
     }
     struct llama_buffer *integers[] = {&plan->ids, &plan->targets, &plan->starts, &plan->positions, &plan->order};
     static const char *const names[] = {"ids", "targets", "starts", "positions", "order"};
-    for (int i = 0; i < (backward ? 5 : 4); i++)
+    for (int i = 0; i < (options->backward ? 5 : 4); i++)
         *integers[i] = plan_buffer(&planner, names[i], tokens, 1, sizeof(int32_t), 1);
+    plan->groups = plan_buffer(&planner, "groups", tokens, 1, sizeof(uint8_t), 1);
     plan->losses = plan_buffer(&planner, "losses", tokens, 1, sizeof(float), 1);
     return planner.result;
 }
 
-enum status llama_plan_workspace(const struct llama_config *config, enum dtype dtype, int64_t rows, int64_t length,
-                                 enum recomputation recomputation, bool backward, struct memory_plan *plan)
+enum status llama_plan_workspace(const struct kernels *kernels, const struct llama_config *config, enum dtype dtype,
+                                 const struct llama_workspace_options *options, struct memory_plan *plan)
 {
     struct llama_activations activations;
-    return plan_activations(config, dtype, rows, length, recomputation, backward, plan, &activations);
+    (void)kernels;
+    return plan_activations(config, dtype, options, plan, &activations);
 }
 
-enum status llama_workspace_create(struct llama *model, int64_t rows, int64_t length, enum recomputation recomputation,
-                                   bool backward, struct llama_workspace **out)
+/* Pinned memory for positions and order of a batch that comes without. */
+static enum status make_staging(struct llama_workspace *workspace)
+{
+    enum status result = STATUS_OK;
+    const struct llama *model = workspace->model;
+    size_t bytes = (size_t)workspace->tokens * sizeof(int32_t);
+    void *memory;
+    TRY(model->kernels->allocate_host(model->context, bytes, &memory));
+    workspace->positions = memory;
+    if (workspace->backward) {
+        TRY(model->kernels->allocate_host(model->context, bytes, &memory));
+        workspace->order = memory;
+    }
+    TRY(model->kernels->event_create(model->context, &workspace->staged));
+fail:
+    return result;
+}
+
+enum status llama_workspace_create(struct llama *model, const struct llama_workspace_options *options,
+                                   struct llama_workspace **out)
 {
     *out = NULL;
     enum status result = STATUS_OK;
@@ -126,15 +153,11 @@ enum status llama_workspace_create(struct llama *model, int64_t rows, int64_t le
     if (!workspace)
         return status_set(STATUS_INTERNAL, "no memory for a workspace");
     workspace->model = model;
-    workspace->recomputation = recomputation;
-    workspace->backward = backward;
-    TRY(plan_activations(&model->config, model->dtype, rows, length, recomputation, backward, &plan,
-                         &workspace->activations));
-    workspace->tokens = rows * length;
-    workspace->positions = malloc((size_t)workspace->tokens * sizeof *workspace->positions);
-    workspace->order = malloc((size_t)workspace->tokens * sizeof *workspace->order);
-    if (!workspace->positions || !workspace->order)
-        FAIL(STATUS_INTERNAL, "no memory for the positions of %" PRId64 " tokens", workspace->tokens);
+    workspace->recomputation = options->recomputation;
+    workspace->backward = options->backward;
+    TRY(plan_activations(&model->config, model->dtype, options, &plan, &workspace->activations));
+    workspace->tokens = options->rows * options->length;
+    TRY(make_staging(workspace));
     void *memory;
     TRY(model->kernels->allocate(model->context, (size_t)plan.total, &memory));
     workspace->memory = memory;
@@ -150,9 +173,12 @@ void llama_workspace_destroy(struct llama_workspace *workspace)
 {
     if (!workspace)
         return;
-    if (workspace->memory)
-        workspace->model->kernels->release(workspace->model->context, workspace->memory);
-    free(workspace->positions);
-    free(workspace->order);
+    const struct llama *model = workspace->model;
+    if (workspace->staged)
+        (void)model->kernels->event_wait(model->context, workspace->staged);
+    model->kernels->release(model->context, workspace->memory);
+    model->kernels->release_host(model->context, workspace->positions);
+    model->kernels->release_host(model->context, workspace->order);
+    model->kernels->event_destroy(model->context, workspace->staged);
     free(workspace);
 }
