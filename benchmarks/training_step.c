@@ -29,12 +29,13 @@ struct step {
 static void take_step(void *argument)
 {
     struct step *s = argument;
-    struct step_norm norm;
-    must(optimizer_zero_gradients(s->optimizer));
-    must(llama_forward_backward(
-        s->model, s->workspace, &s->batch,
-        &(struct llama_step){.loss_scale = 1.0f / TOKENS, .gradients = s->optimizer->gradients}));
-    must(optimizer_reduce(s->optimizer, &norm));
+    const struct llama_bucket_hook hook = optimizer_hook(s->optimizer);
+    const struct llama_step step = {
+        .loss_scale = 1.0f / TOKENS, .gradients = s->optimizer->gradients, .overwrite = true, .hook = &hook};
+    must(optimizer_finish_update(s->optimizer));
+    must(llama_forward_backward(s->model, s->workspace, &s->batch, &step));
+    must(optimizer_measure(s->optimizer));
+    must(s->kernels.synchronize(&s->context));
     must(optimizer_update(s->optimizer, 1e-4, ++s->number));
 }
 
@@ -86,6 +87,7 @@ static void open_step(struct step *s, const struct llama_config *config, enum dt
     must(optimizer_create(s->model, s->comm, s->device_comm, &settings, &s->optimizer));
     if (s->optimizer->masters)
         must(optimizer_put(s->optimizer, 2, 0, masters, s->model->layout.elements));
+    must(s->kernels.synchronize(&s->context));
     free(masters);
     const struct llama_workspace_options workspace = workspace_options(recomputation);
     must(llama_workspace_create(s->model, &workspace, &s->workspace));
