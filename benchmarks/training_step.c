@@ -9,7 +9,6 @@
 #include "kernels/cpu/cpu.h"
 #include "models/llama/llama.h"
 #include "train/optimizer.h"
-#include "train/peak.h"
 
 enum { ROWS = 4, LENGTH = 1024, TOKENS = ROWS * LENGTH };
 
@@ -97,6 +96,20 @@ static void open_step(struct step *s, const struct llama_config *config, enum dt
     s->batch = (struct llama_batch){.rows = ROWS, .length = LENGTH, .ids = ids, .targets = ids};
 }
 
+/* The process's largest resident size so far, in bytes. */
+static int64_t resident_peak_bytes(void)
+{
+    FILE *file = fopen("/proc/self/status", "re");
+    char line[256];
+    long long kilobytes = 0;
+    while (file && fgets(line, sizeof line, file))
+        if (sscanf(line, "VmHWM: %lld kB", &kilobytes) == 1)
+            break;
+    if (file)
+        fclose(file);
+    return kilobytes * 1024;
+}
+
 static void report_memory(double planned, double grown)
 {
     printf("memory: planned %.0f MiB, resident memory grew by %.0f MiB (%+.1f %%)\n", planned / 1048576,
@@ -119,14 +132,14 @@ int main(int count, char **arguments)
     must(device_comm_create_single(&s.device_comm));
     if (engine)
         cpu_set_engine(&s.context, (enum cpu_engine)(engine - 1));
-    int64_t before = peak_memory_bytes();
+    int64_t before = resident_peak_bytes();
     open_step(&s, &config, type, recomputation);
     double flops = TOKENS * llama_flops_per_token(&config, LENGTH);
     printf("%s: %.1f M parameters, %s, recomputation %s, %d x %d tokens, %d threads\n%s\n", size,
            1e-6 * (double)llama_parameter_count(&config), dtype_name(type), recomputations[recomputation], ROWS, LENGTH,
            thread_pool_threads(s.pool), kernels_cpu()->describe(&s.context));
     take_step(&s);
-    report_memory(planned_bytes(&config, type, recomputation), (double)(peak_memory_bytes() - before));
+    report_memory(planned_bytes(&config, type, recomputation), (double)(resident_peak_bytes() - before));
     struct measurement step = measure(take_step, &s, 20);
     struct ceiling ceiling = gemm_ceiling(s.pool);
     double products = profile_step(take_step, &s, &s.context, s.pool);
