@@ -1,3 +1,4 @@
+/* Sequences of any length packed into batches of a fixed number of positions, each window its own document. */
 #include "eval/scorer.h"
 
 #include "core/log.h"
@@ -13,6 +14,7 @@ struct packer {
     struct llama *model;
     struct llama_workspace *workspace;
     int64_t rows, length, used; /* positions filled of rows * length, rows being filled one after the other */
+    void *pinned;               /* what the device reads and writes: ids, targets, starts, losses */
     int32_t *ids, *targets, *starts;
     float *losses, **destinations;
 };
@@ -85,29 +87,31 @@ fail:
 
 static enum status packer_create(struct llama *model, int64_t rows, int64_t length, struct packer *packer)
 {
+    enum status result = STATUS_OK;
     size_t cells = (size_t)(rows * length);
     *packer = (struct packer){.model = model, .rows = rows, .length = length};
-    packer->ids = calloc(cells, sizeof(int32_t));
-    packer->targets = calloc(cells, sizeof(int32_t));
-    packer->starts = calloc(cells, sizeof(int32_t));
-    packer->losses = calloc(cells, sizeof(float));
+    TRY(model->kernels->allocate_host(model->context, cells * (3 * sizeof(int32_t) + sizeof(float)), &packer->pinned));
+    packer->ids = packer->pinned;
+    packer->targets = packer->ids + cells;
+    packer->starts = packer->targets + cells;
+    packer->losses = (float *)(void *)(packer->starts + cells);
     packer->destinations = calloc(cells, sizeof(float *));
-    if (!packer->ids || !packer->targets || !packer->starts || !packer->losses || !packer->destinations)
-        return status_set(STATUS_INTERNAL, "no memory to score sequences of %lld tokens", (long long)length);
+    if (!packer->destinations)
+        FAIL(STATUS_INTERNAL, "no memory to score sequences of %lld tokens", (long long)length);
     memset(packer->targets, 0xff, cells * sizeof(int32_t));
     for (size_t i = 0; i < cells; i++)
         packer->starts[i] = (int32_t)((int64_t)i % length);
-    return llama_workspace_create(model, &(struct llama_workspace_options){.rows = rows, .length = length},
-                                  &packer->workspace);
+    TRY(llama_workspace_create(model, &(struct llama_workspace_options){.rows = rows, .length = length},
+                               &packer->workspace));
+fail:
+    return result;
 }
 
 static void packer_destroy(struct packer *packer)
 {
     llama_workspace_destroy(packer->workspace);
-    free(packer->ids);
-    free(packer->targets);
-    free(packer->starts);
-    free(packer->losses);
+    if (packer->model)
+        packer->model->kernels->release_host(packer->model->context, packer->pinned);
     free(packer->destinations);
 }
 

@@ -67,6 +67,7 @@ enum status check_rmsnorm_backward(const struct rmsnorm_backward *p)
     CHECK(is_compute_type(p->type), "rmsnorm_backward: type %d", (int)p->type);
     CHECK(p->rows == 0 || (p->sum && p->weight && p->grad_output && p->rstd && p->grad_sum && p->grad_weight),
           "rmsnorm_backward: a null array");
+    CHECK(!p->overwrite || p->grad_weight, "rmsnorm_backward: a null array to overwrite");
     return STATUS_OK;
 }
 

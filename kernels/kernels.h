@@ -45,6 +45,9 @@ struct device_memory {
 
 struct kernels {
     const char *name; /* "cpu" */
+    /* How much a caller who may choose should compute at a time, so that the device is occupied; 0: no wish. */
+    int64_t block_rows;     /* of a product */
+    int64_t block_elements; /* of a large intermediate matrix */
 
     /* Fills context->libraries from context->pool, and the reverse: device_context_create and _destroy call them. */
     enum status (*open)(struct device_context *);

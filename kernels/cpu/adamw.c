@@ -66,9 +66,9 @@ static bool segments_fit(const struct device_context *context, const struct adam
         const struct adamw_segment *segment = &p->segments[s];
         bool fits = segment->begin >= end && segment->count >= 0 && segment->count <= p->count - segment->begin;
         if (!fits)
-            return cpu_fault(context, "adamw: segment %lld of %lld is %lld..%lld of %lld elements", (long long)s,
-                             (long long)p->segment_count, (long long)segment->begin,
-                             (long long)(segment->begin + segment->count), (long long)p->count);
+            return cpu_fault(context, "adamw: segment %lld of %lld has %lld elements from %lld on; %lld..%lld are free",
+                             (long long)s, (long long)p->segment_count, (long long)segment->count,
+                             (long long)segment->begin, (long long)end, (long long)p->count - 1);
         end = segment->begin + segment->count;
     }
     return true;

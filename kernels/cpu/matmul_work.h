@@ -26,7 +26,7 @@ void matmul_run_tiles(struct matmul_work *work, thread_pool_task task);
 const void *matmul_a(const struct matmul *p, int64_t batch, int64_t row, int64_t depth);
 const void *matmul_b(const struct matmul *p, int64_t batch, int64_t depth, int64_t column);
 
-/* C's tile = alpha * sum + beta * C + addend for a tile of sums with row stride `stride`, in C's type. */
+/* C's tile = alpha * sum + beta * C + addend + bias for a tile of sums with row stride `stride`, in C's type. */
 void matmul_finish(const struct matmul *p, const struct matmul_tile *tile, const float *sum, int64_t stride);
 
 #endif

@@ -58,14 +58,14 @@ static void release_host(const struct device_context *context, void *memory)
 static enum status copy_to_device(const struct device_context *context, enum device_queue queue, void *device,
                                   const void *host, size_t bytes)
 {
-    (void)queue;
+    CHECK(queue < QUEUE_COUNT, "copy_to_device: queue %d", (int)queue);
     return cpu_copy(context, device, host, bytes);
 }
 
 static enum status copy_to_host(const struct device_context *context, enum device_queue queue, void *host,
                                 const void *device, size_t bytes)
 {
-    (void)queue;
+    CHECK(queue < QUEUE_COUNT, "copy_to_host: queue %d", (int)queue);
     return cpu_copy(context, host, device, bytes);
 }
 
@@ -87,9 +87,16 @@ static void event_destroy(const struct device_context *context, struct device_ev
     free(event);
 }
 
-static enum status mark_queue(const struct device_context *context, enum device_queue queue, struct device_event *event)
+static enum status event_record(const struct device_context *context, enum device_queue queue,
+                                struct device_event *event)
 {
-    CHECK(context && event && queue < QUEUE_COUNT, "event: a null pointer or an unknown queue");
+    CHECK(context && event && queue < QUEUE_COUNT, "event_record: a null pointer, or queue %d", (int)queue);
+    return STATUS_OK;
+}
+
+static enum status queue_wait(const struct device_context *context, enum device_queue queue, struct device_event *event)
+{
+    CHECK(context && event && queue < QUEUE_COUNT, "queue_wait: a null pointer, or queue %d", (int)queue);
     return STATUS_OK;
 }
 
@@ -124,8 +131,8 @@ static const struct kernels table = {
     .fill_zero = cpu_fill_zero,
     .event_create = event_create,
     .event_destroy = event_destroy,
-    .event_record = mark_queue,
-    .queue_wait = mark_queue,
+    .event_record = event_record,
+    .queue_wait = queue_wait,
     .event_wait = event_wait,
     .synchronize = synchronize,
 #define MEMBER(name) .name = run_##name, .name##_scratch_size = cpu_##name##_scratch_size,

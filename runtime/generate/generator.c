@@ -1,6 +1,10 @@
+/* Samples of one prompt, decoded together: the prompt goes through the model once, each sample has a row of the cache, and
+ * a step draws an id for every sample that has not ended. Logits stay on the device; the host sees ids alone, because it
+ * must know which samples end. */
 #include "generate/generator.h"
 
 #include "core/log.h"
+#include "core/rng.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,16 +12,15 @@
 /* ---- decoding ---- */
 
 struct decoding {
-    struct llama *model;
     struct llama_session *session;
-    struct sampler *sampler;
     const struct generation_options *options;
     struct generated *generated;
     struct rng *rngs;
-    bool *allowed;
-    float *logits;   /* [samples][rows]: of the active samples, packed */
-    int64_t *active; /* samples that have not ended */
-    int32_t *next;   /* their tokens */
+    uint8_t *allowed;
+    /* Of the samples that have not ended, packed: which they are, their uniform numbers, their latest ids. */
+    int64_t *active;
+    double *uniforms;
+    int32_t *ids;
     int64_t active_count;
     int32_t eos;
 };
@@ -28,11 +31,11 @@ static enum status allocate(struct decoding *decoding, int64_t rows, int64_t cap
     decoding->generated = calloc((size_t)samples, sizeof *decoding->generated);
     decoding->rngs = calloc((size_t)samples, sizeof *decoding->rngs);
     decoding->allowed = calloc((size_t)rows, sizeof *decoding->allowed);
-    decoding->logits = calloc((size_t)(samples * rows), sizeof *decoding->logits);
     decoding->active = calloc((size_t)samples, sizeof *decoding->active);
-    decoding->next = calloc((size_t)samples, sizeof *decoding->next);
-    if (!decoding->generated || !decoding->rngs || !decoding->allowed || !decoding->logits || !decoding->active ||
-        !decoding->next)
+    decoding->uniforms = calloc((size_t)samples, sizeof *decoding->uniforms);
+    decoding->ids = calloc((size_t)samples, sizeof *decoding->ids);
+    if (!decoding->generated || !decoding->rngs || !decoding->allowed || !decoding->active || !decoding->uniforms ||
+        !decoding->ids)
         return status_set(STATUS_INTERNAL, "no memory to decode %lld samples", (long long)samples);
     for (int64_t i = 0; i < samples; i++) {
         decoding->generated[i].ids = calloc((size_t)capacity + 1, sizeof(int32_t));
@@ -42,15 +45,29 @@ static enum status allocate(struct decoding *decoding, int64_t rows, int64_t cap
     return STATUS_OK;
 }
 
-/* Samples a token for each active row from its logits; rows that end leave the list. */
-static enum status pick_tokens(struct decoding *decoding, int64_t rows)
+/* The draw of the active samples' next ids. */
+static struct llama_draw next_draw(struct decoding *decoding)
+{
+    const struct sampling *sampling = &decoding->options->sampling;
+    for (int64_t i = 0; i < decoding->active_count && sampling->temperature > 0; i++)
+        decoding->uniforms[i] = rng_uniform(&decoding->rngs[decoding->active[i]]);
+    return (struct llama_draw){.count = decoding->active_count,
+                               .rows = decoding->active,
+                               .uniforms = decoding->uniforms,
+                               .temperature = sampling->temperature,
+                               .top_k = sampling->top_k,
+                               .top_p = sampling->top_p,
+                               .ids = decoding->ids};
+}
+
+/* Notes what was drawn; samples that end leave the list. */
+static enum status take_ids(struct decoding *decoding)
 {
     int64_t kept = 0;
     for (int64_t i = 0; i < decoding->active_count; i++) {
         int64_t sample = decoding->active[i];
         struct generated *generated = &decoding->generated[sample];
-        int32_t id = sampler_pick(decoding->sampler, &decoding->options->sampling, decoding->logits + i * rows,
-                                  decoding->allowed, &decoding->rngs[sample]);
+        int32_t id = decoding->ids[i];
         if (id < 0)
             return status_set(STATUS_CORRUPT, "the model's logits are not finite: its weights are damaged or diverged");
         if (id == decoding->eos) {
@@ -59,7 +76,7 @@ static enum status pick_tokens(struct decoding *decoding, int64_t rows)
         }
         generated->ids[generated->count++] = id;
         decoding->active[kept] = sample;
-        decoding->next[kept++] = id;
+        decoding->ids[kept++] = id;
     }
     decoding->active_count = kept;
     return STATUS_OK;
@@ -68,28 +85,22 @@ static enum status pick_tokens(struct decoding *decoding, int64_t rows)
 static enum status decode(struct decoding *decoding, const struct prompt *prompt, int64_t limit)
 {
     enum status result = STATUS_OK;
-    int64_t rows = decoding->model->config.vocabulary_size, samples = decoding->options->samples;
+    int64_t samples = decoding->options->samples, step = 0;
     struct progress progress;
     progress_start(&progress, "generating", "tokens", limit);
-    TRY(llama_session_prefill(decoding->session, 0, prompt->ids, prompt->count, decoding->logits));
+    TRY(llama_session_prefill(decoding->session, 0, prompt->ids, prompt->count, NULL));
     for (int64_t i = 0; i < samples; i++) {
         decoding->rngs[i] = rng_make(decoding->options->seed, RNG_GENERATE, (uint64_t)i, 0);
         decoding->active[i] = i;
-        if (i > 0) {
-            TRY(llama_session_copy_row(decoding->session, i, 0));
-            memcpy(decoding->logits + i * rows, decoding->logits, (size_t)rows * sizeof(float));
-        }
+        TRY(llama_session_copy_row(decoding->session, i, 0));
     }
     decoding->active_count = samples;
-    int64_t step = 0;
-    while (step < limit) {
-        TRY(pick_tokens(decoding, rows));
-        step++;
-        progress_update(&progress, step, "");
-        if (step == limit || decoding->active_count == 0)
-            break;
-        TRY(llama_session_decode(decoding->session, decoding->active, decoding->next, decoding->active_count,
-                                 decoding->logits));
+    while (step < limit && decoding->active_count > 0) {
+        const struct llama_draw draw = next_draw(decoding);
+        TRY(step == 0 ? llama_session_draw_first(decoding->session, &draw)
+                      : llama_session_draw(decoding->session, &draw));
+        TRY(take_ids(decoding));
+        progress_update(&progress, ++step, "");
     }
     progress_finish(&progress, step, "");
 fail:
@@ -100,7 +111,7 @@ enum status generate_tokens(struct llama *model, const struct vocabulary *vocabu
                             const struct generation_options *options, struct generated **generated)
 {
     enum status result = STATUS_OK;
-    struct decoding decoding = {.model = model, .options = options, .eos = vocabulary->eos};
+    struct decoding decoding = {.options = options, .eos = vocabulary->eos};
     int64_t context = model->config.maximum_positions, rows = model->config.vocabulary_size;
     *generated = NULL;
     TRY(sampling_check(&options->sampling));
@@ -117,20 +128,20 @@ enum status generate_tokens(struct llama *model, const struct vocabulary *vocabu
         options->max_new_tokens < context - prompt->count ? options->max_new_tokens : context - prompt->count;
     TRY(allocate(&decoding, rows > vocabulary->padded_size ? rows : vocabulary->padded_size, limit));
     output_mask(vocabulary, options->output, decoding.allowed);
-    TRY(sampler_create(rows, &decoding.sampler));
-    TRY(llama_session_create(model, options->samples, prompt->count + limit, &decoding.session));
+    const struct llama_session_options session = {
+        .rows = options->samples, .capacity = prompt->count + limit, .masks = decoding.allowed, .mask_count = 1};
+    TRY(llama_session_create(model, &session, &decoding.session));
     TRY(decode(&decoding, prompt, limit));
     *generated = decoding.generated;
     decoding.generated = NULL;
 fail:
     llama_session_destroy(decoding.session);
-    sampler_destroy(decoding.sampler);
     generated_free(decoding.generated, options->samples);
     free(decoding.rngs);
     free(decoding.allowed);
-    free(decoding.logits);
     free(decoding.active);
-    free(decoding.next);
+    free(decoding.uniforms);
+    free(decoding.ids);
     return result;
 }
 

@@ -15,16 +15,20 @@ struct compute {
     size_t *measure;                      /* NULL: run; else raised to the scratch of each call, in bytes */
 };
 
-/* Runs an operation of the table, or measures it: compute_run(compute, rope, &p). */
-#define compute_run(compute, name, p)                                                                                  \
-    ((compute)->measure ? compute_measure(compute, (compute)->kernels->name##_scratch_size(p))                         \
-                        : (compute)->kernels->name((compute)->context, p))
+/* Runs an operation of the table, or measures it: compute_run(compute, rope, &(struct rope){.tokens = ...}). */
+#define compute_run(compute, name, ...)                                                                                \
+    ((compute)->measure ? compute_measure(compute, (compute)->kernels->name##_scratch_size(__VA_ARGS__))               \
+                        : (compute)->kernels->name((compute)->context, __VA_ARGS__))
 enum status compute_measure(const struct compute *compute, size_t scratch);
 
-/* Element `offset` of an array of `type`. */
+/* Where arrays lie while measuring: nowhere, but not at NULL, which may mean something to an operation. */
+#define COMPUTE_NOWHERE ((void *)(uintptr_t)256)
+
+/* The address of element `offset` of an array of `type`. It may be nowhere, and then the sum is one of integers: there is
+ * no array in which a pointer could move. */
 static inline void *element_at(const void *array, enum dtype type, int64_t offset)
 {
-    return (unsigned char *)(uintptr_t)array + (size_t)offset * dtype_size(type);
+    return (void *)((uintptr_t)array + (uintptr_t)offset * dtype_size(type));
 }
 
 /* output[rows][out] = x[rows][in] weight[out][in]^T (+ addend, laid out like output) (+ bias[out]). output_type is the

@@ -1,4 +1,5 @@
 /* Prompts to the token, samples that repeat and do not depend on their neighbours, and outputs that lose nothing. */
+#include "support/reference_sampler.h"
 #include "support/test_support.h"
 #include "support/tiny_world.h"
 
@@ -7,6 +8,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+
+enum { SAMPLES_AT_MOST = 20 };
 
 static struct tiny_world world;
 
@@ -110,6 +113,102 @@ static void seeds_repeat_and_samples_do_not_see_each_other(void **state)
     generated_free(again, 1);
     generated_free(other, 1);
     generated_free(many, 20);
+}
+
+/* ---- the host's own algorithm ---- */
+
+struct reference {
+    struct llama_session *session;
+    uint8_t *allowed;
+    float *logits; /* [samples][rows]: of the active samples, packed */
+    int64_t active[SAMPLES_AT_MOST], active_count;
+    int32_t next[SAMPLES_AT_MOST];
+    struct rng rngs[SAMPLES_AT_MOST];
+};
+
+/* A sample's next id from its logits; samples that end leave the list. */
+static void reference_pick(struct reference *reference, const struct sampling *sampling, struct generated *generated)
+{
+    int64_t kept = 0, rows = world.model->config.vocabulary_size;
+    for (int64_t i = 0; i < reference->active_count; i++) {
+        int64_t sample = reference->active[i];
+        int32_t id = reference_sample(sampling, reference->logits + i * rows, reference->allowed, rows,
+                                      &reference->rngs[sample]);
+        generated[sample].ended = id == world.components->vocabulary.eos;
+        if (generated[sample].ended)
+            continue;
+        generated[sample].ids[generated[sample].count++] = id;
+        reference->active[kept] = sample;
+        reference->next[kept++] = id;
+    }
+    reference->active_count = kept;
+}
+
+/* As generate_tokens promises, but every step brings the logits to the host, where the ids are drawn. */
+static struct generated *reference_generate(const struct prompt *prompt, const struct generation_options *options)
+{
+    int64_t rows = world.model->config.vocabulary_size, samples = options->samples;
+    struct generated *generated = calloc((size_t)samples, sizeof *generated);
+    struct reference reference = {.allowed = calloc((size_t)rows, 1), .active_count = samples};
+    reference.logits = calloc((size_t)(samples * rows), sizeof *reference.logits);
+    assert_true(generated && reference.allowed && reference.logits && samples <= SAMPLES_AT_MOST);
+    output_mask(&world.components->vocabulary, options->output, reference.allowed);
+    assert_ok(llama_session_create(
+        world.model,
+        &(struct llama_session_options){.rows = samples, .capacity = prompt->count + options->max_new_tokens},
+        &reference.session));
+    assert_ok(llama_session_prefill(reference.session, 0, prompt->ids, prompt->count, reference.logits));
+    for (int64_t i = 0; i < samples; i++) {
+        generated[i].ids = calloc((size_t)options->max_new_tokens, sizeof(int32_t));
+        assert_non_null(generated[i].ids);
+        reference.rngs[i] = rng_make(options->seed, RNG_GENERATE, (uint64_t)i, 0);
+        reference.active[i] = i;
+        assert_ok(llama_session_copy_row(reference.session, i, 0));
+        memcpy(reference.logits + i * rows, reference.logits, (size_t)rows * sizeof(float));
+    }
+    reference_pick(&reference, &options->sampling, generated);
+    for (int64_t step = 1; step < options->max_new_tokens && reference.active_count > 0; step++) {
+        assert_ok(llama_session_decode(reference.session, reference.active, reference.next, reference.active_count,
+                                       reference.logits));
+        reference_pick(&reference, &options->sampling, generated);
+    }
+    llama_session_destroy(reference.session);
+    free(reference.allowed);
+    free(reference.logits);
+    return generated;
+}
+
+/* Ids drawn on the device are those drawn on the host, whatever the settings, in groups of rows and while rows end. */
+static void tokens_are_those_drawn_on_the_host(void **state)
+{
+    (void)state;
+    static const struct sampling samplings[] = {{0, 0, 1}, {1, 0, 1}, {0.9, 50, 0.95}, {2, 3, 1}, {0.5, 0, 0.7}};
+    static const int64_t samples[] = {1, 5, SAMPLES_AT_MOST};
+    int64_t tokens = 0, ended = 0;
+    for (uint64_t seed = test_seed(); seed < test_seed() + 3; seed++)
+        for (size_t s = 0; s < sizeof samplings / sizeof *samplings; s++) {
+            const struct piece piece = {PIECE_TEXT, "abc"};
+            struct generation_options options = {.output = (enum output_modality)(s % 3),
+                                                 .sampling = samplings[s],
+                                                 .max_new_tokens = 60,
+                                                 .samples = samples[seed % 3],
+                                                 .seed = seed};
+            struct prompt prompt;
+            struct generated *found, *expected;
+            assert_ok(prompt_create(world.components, &piece, 1, options.output, &prompt));
+            assert_ok(generate_tokens(world.model, &world.components->vocabulary, &prompt, &options, &found));
+            expected = reference_generate(&prompt, &options);
+            for (int64_t i = 0; i < options.samples; i++) {
+                assert_same(&found[i], &expected[i]);
+                tokens += found[i].count;
+                ended += found[i].ended;
+            }
+            generated_free(found, options.samples);
+            generated_free(expected, options.samples);
+            prompt_free(&prompt);
+        }
+    print_message("%lld tokens alike, %lld samples ended\n", (long long)tokens, (long long)ended);
+    assert_true(tokens > 1000 && ended > 0);
 }
 
 /* The model's own logits, ten thousand tokens a mode. */
@@ -222,6 +321,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(prompts_have_tags_where_the_modality_changes),
         cmocka_unit_test(seeds_repeat_and_samples_do_not_see_each_other),
+        cmocka_unit_test(tokens_are_those_drawn_on_the_host),
         cmocka_unit_test(modes_hold_for_ten_thousand_tokens),
         cmocka_unit_test(limits_are_kept),
         cmocka_unit_test(outputs_are_split_and_nothing_is_dropped),

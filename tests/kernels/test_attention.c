@@ -1,5 +1,5 @@
-/* Attention: forward and backward against a plain double computation of the whole T x T scores, with grouped heads,
- * packed documents, gaps, cached decoding, odd sizes. */
+/* Attention: forward and backward against a plain double computation of the whole T x T scores, causal and bidirectional,
+ * with grouped heads, packed documents, gaps, cached decoding, odd sizes. */
 #include "support/kernel_harness.h"
 #include "support/reference_kernels.h"
 
@@ -17,9 +17,10 @@ struct problem {
     struct shape s;
     enum dtype type;
     double scale;
+    bool bidirectional;
     struct tensor query, key, value, gradient;
-    int32_t *starts, *key_lengths;
-    int64_t width, kv_width; /* H * D, G * D */
+    struct tensor starts, key_lengths; /* I32; empty: none */
+    int64_t width, kv_width;           /* H * D, G * D */
 };
 
 static struct problem make_problem(struct rng *rng, struct shape s, enum dtype type, bool documents, double deviation)
@@ -35,14 +36,13 @@ static struct problem make_problem(struct rng *rng, struct shape s, enum dtype t
     tensor_fill_gaps(&q.key, q.kv_width, q.kv_width + GAP, NAN);
     tensor_fill_gaps(&q.value, q.kv_width, q.kv_width + GAP, NAN);
     if (documents) {
-        q.starts = calloc((size_t)(s.batch * s.query_length), sizeof *q.starts);
-        assert_non_null(q.starts);
+        q.starts = tensor_zero(DTYPE_I32, s.batch * s.query_length);
         for (int64_t b = 0; b < s.batch; b++)
             for (int64_t i = 0, start = 0; i < s.query_length; i++) {
                 int64_t key = i + s.key_length - s.query_length;
                 if (rng_below(rng, 40) == 0)
                     start = key;
-                q.starts[b * s.query_length + i] = (int32_t)start;
+                tensor_set(&q.starts, b * s.query_length + i, (double)start);
             }
     }
     return q;
@@ -54,8 +54,8 @@ static void free_problem(struct problem *q)
     tensor_free(&q->key);
     tensor_free(&q->value);
     tensor_free(&q->gradient);
-    free(q->starts);
-    free(q->key_lengths);
+    tensor_free(&q->starts);
+    tensor_free(&q->key_lengths);
 }
 
 /* Rows of `width` without the gaps. */
@@ -68,7 +68,12 @@ static double *dense(const struct tensor *tensor, int64_t width)
     return result;
 }
 
-static struct attention_forward describe(const struct problem *q, void *output, float *log_sum_exp)
+static const int32_t *indices(struct tensor *tensor)
+{
+    return tensor->memory ? tensor_device(tensor) : NULL;
+}
+
+static struct attention_forward describe(struct problem *q, struct tensor *output, struct tensor *log_sum_exp)
 {
     int64_t row = q->width + GAP, kv_row = q->kv_width + GAP;
     return (struct attention_forward){
@@ -78,9 +83,9 @@ static struct attention_forward describe(const struct problem *q, void *output, 
         .heads = q->s.heads,
         .kv_heads = q->s.kv_heads,
         .head_size = q->s.head_size,
-        .query = q->query.data,
-        .key = q->key.data,
-        .value = q->value.data,
+        .query = tensor_device(&q->query),
+        .key = tensor_device(&q->key),
+        .value = tensor_device(&q->value),
         .query_row_stride = row,
         .key_row_stride = kv_row,
         .value_row_stride = kv_row,
@@ -89,10 +94,11 @@ static struct attention_forward describe(const struct problem *q, void *output, 
         .key_batch_stride = q->s.key_length * kv_row,
         .value_batch_stride = q->s.key_length * kv_row,
         .output_batch_stride = q->s.query_length * row,
-        .output = output,
-        .log_sum_exp = log_sum_exp,
-        .starts = q->starts,
-        .key_lengths = q->key_lengths,
+        .output = tensor_device(output),
+        .log_sum_exp = log_sum_exp ? tensor_device(log_sum_exp) : NULL,
+        .starts = indices(&q->starts),
+        .key_lengths = indices(&q->key_lengths),
+        .bidirectional = q->bidirectional,
         .scale = (float)q->scale,
         .type = q->type,
     };
@@ -107,8 +113,8 @@ static struct result run_once(struct problem *q, int threads, bool backward)
     struct result r = {.output = tensor_make(q->type, q->query.count),
                        .log_sum_exp = tensor_make(DTYPE_F32, q->s.batch * q->s.heads * q->s.query_length)};
     tensor_fill_gaps(&r.output, q->width, q->width + GAP, 7);
-    struct attention_forward f = describe(q, r.output.data, r.log_sum_exp.data);
-    const struct kernels *kernels = kernels_cpu();
+    struct attention_forward f = describe(q, &r.output, &r.log_sum_exp);
+    const struct kernels *kernels = test_kernels();
     assert_ok(kernels->attention_forward(test_context(threads, kernels->attention_forward_scratch_size(&f)), &f));
     tensor_check_gaps("output", &r.output, q->width, q->width + GAP, 7);
     if (!backward)
@@ -120,7 +126,9 @@ static struct result run_once(struct problem *q, int threads, bool backward)
     tensor_fill_gaps(&r.grad_query, q->width, q->width + GAP, 7);
     tensor_fill_gaps(&r.grad_key, q->kv_width, q->kv_width + GAP, 7);
     tensor_fill_gaps(&r.grad_value, q->kv_width, q->kv_width + GAP, 7);
-    struct attention_backward p = {f, q->gradient.data, r.grad_query.data, r.grad_key.data, r.grad_value.data};
+    f.output = tensor_device(&r.output);
+    struct attention_backward p = {f, tensor_device(&q->gradient), tensor_device(&r.grad_query),
+                                   tensor_device(&r.grad_key), tensor_device(&r.grad_value)};
     assert_ok(kernels->attention_backward(test_context(threads, kernels->attention_backward_scratch_size(&p)), &p));
     tensor_check_gaps("grad_query", &r.grad_query, q->width, q->width + GAP, 7);
     tensor_check_gaps("grad_key", &r.grad_key, q->kv_width, q->kv_width + GAP, 7);
@@ -180,6 +188,25 @@ static void compare(const char *what, struct tensor *actual, int64_t width, cons
                  relative, tolerance, worst, size);
 }
 
+/* The same problem for the double computation, on dense arrays. */
+static struct reference_attention reference_of(struct problem *q, const double *query, const double *key,
+                                               const double *value)
+{
+    return (struct reference_attention){.batch = q->s.batch,
+                                        .query_length = q->s.query_length,
+                                        .key_length = q->s.key_length,
+                                        .heads = q->s.heads,
+                                        .kv_heads = q->s.kv_heads,
+                                        .head_size = q->s.head_size,
+                                        .query = query,
+                                        .key = key,
+                                        .value = value,
+                                        .starts = q->starts.memory ? tensor_host(&q->starts) : NULL,
+                                        .key_lengths = q->key_lengths.memory ? tensor_host(&q->key_lengths) : NULL,
+                                        .bidirectional = q->bidirectional,
+                                        .scale = q->scale};
+}
+
 static void check(struct problem *q, bool backward, double tolerance)
 {
     struct shape s = q->s;
@@ -189,9 +216,7 @@ static void check(struct problem *q, bool backward, double tolerance)
     double *expected = doubles(2 * queries + 2 * keys + s.batch * s.heads * s.query_length);
     double *grad_query = expected + queries, *grad_key = grad_query + queries, *grad_value = grad_key + keys;
     double *log_sum_exp = grad_value + keys;
-    struct reference_attention p = {s.batch,    s.query_length, s.key_length,   s.heads,
-                                    s.kv_heads, s.head_size,    query,          key,
-                                    value,      q->starts,      q->key_lengths, q->scale};
+    struct reference_attention p = reference_of(q, query, key, value);
     reference_attention(&p, expected, log_sum_exp);
     struct result r = run(q, backward);
     compare("output", &r.output, q->width, expected, tolerance);
@@ -228,6 +253,45 @@ static void f32_equals_the_reference(void **state)
         }
 }
 
+/* Queries that see keys behind them, as an encoder's do, over whole rows and over documents that only begin. */
+static void bidirectional_equals_the_reference(void **state)
+{
+    (void)state;
+    struct rng rng = test_rng(9);
+    for (int s = 0; s < 2 * TRAINING; s++)
+        for (int documents = 0; documents < 2; documents++) {
+            enum dtype type = s % 2 ? DTYPE_BF16 : DTYPE_F32;
+            struct problem q = make_problem(&rng, training[s / 2], type, documents, 1);
+            q.bidirectional = true;
+            check(&q, true, type == DTYPE_F32 ? 1e-6 : BF16_ROUNDING);
+            free_problem(&q);
+        }
+}
+
+/* As many keys as each row says, also none, also fewer or more than queries. */
+static void rows_have_their_own_keys(void **state)
+{
+    (void)state;
+    struct rng rng = test_rng(10);
+    const struct shape shapes[] = {{4, 9, 140, 4, 2, 16}, {4, 150, 33, 2, 1, 8}};
+    for (int s = 0; s < 8; s++) {
+        enum dtype type = s % 2 ? DTYPE_BF16 : DTYPE_F32;
+        struct problem q = make_problem(&rng, shapes[s / 4], type, false, 1);
+        const int64_t lengths[4] = {q.s.key_length, 0, 1, q.s.key_length / 2}, row = q.kv_width + GAP;
+        q.bidirectional = s & 2;
+        q.key_lengths = tensor_zero(DTYPE_I32, 4);
+        for (int64_t b = 0; b < 4; b++) {
+            tensor_set(&q.key_lengths, b, (double)lengths[b]);
+            for (int64_t i = lengths[b] * row; i < q.s.key_length * row; i++) {
+                tensor_set(&q.key, b * q.s.key_length * row + i, NAN);
+                tensor_set(&q.value, b * q.s.key_length * row + i, NAN);
+            }
+        }
+        check(&q, false, type == DTYPE_F32 ? 1e-6 : BF16_ROUNDING);
+        free_problem(&q);
+    }
+}
+
 /* Scores of size 100: one key takes nearly everything. */
 static void peaked_scores(void **state)
 {
@@ -262,14 +326,14 @@ static void cached_decoding(void **state)
             for (int lengths = 0; lengths < 2; lengths++) {
                 struct problem q = make_problem(&rng, shapes[s], (enum dtype)type, false, 1);
                 if (lengths) {
-                    q.key_lengths = calloc((size_t)shapes[s].batch, sizeof *q.key_lengths);
-                    assert_non_null(q.key_lengths);
+                    q.key_lengths = tensor_zero(DTYPE_I32, shapes[s].batch);
                     for (int64_t b = 0; b < shapes[s].batch; b++) {
                         uint64_t room = (uint64_t)(shapes[s].key_length - shapes[s].query_length + 1);
-                        q.key_lengths[b] = (int32_t)(shapes[s].query_length + (int64_t)rng_below(&rng, room));
+                        int64_t length = shapes[s].query_length + (int64_t)rng_below(&rng, room);
+                        tensor_set(&q.key_lengths, b, (double)length);
                         /* what lies behind a row's keys is not read */
                         int64_t row = q.kv_width + GAP;
-                        for (int64_t i = q.key_lengths[b] * row; i < shapes[s].key_length * row; i++) {
+                        for (int64_t i = length * row; i < shapes[s].key_length * row; i++) {
                             tensor_set(&q.key, b * shapes[s].key_length * row + i, NAN);
                             tensor_set(&q.value, b * shapes[s].key_length * row + i, NAN);
                         }
@@ -291,15 +355,18 @@ static void chunks_have_the_bits_of_the_whole(void **state)
         for (int64_t step = 1; step <= 150; step += 48)
             for (int64_t first = 0; first + step <= 150; first += step) {
                 struct tensor output = tensor_copy(&whole.output);
-                struct attention_forward f = describe(&q, output.data, NULL);
-                size_t size = dtype_size(q.type), offset = (size_t)(first * f.query_row_stride) * size;
-                memset((char *)output.data + offset, 0xCD, (size_t)(step * f.output_row_stride - GAP) * size);
+                int64_t row = q.width + GAP;
+                for (int64_t i = first * row; i < (first + step) * row - GAP; i++)
+                    if (i % row < q.width)
+                        tensor_set(&output, i, NAN);
+                struct attention_forward f = describe(&q, &output, NULL);
+                size_t offset = (size_t)(first * row) * dtype_size(q.type);
                 f.query_length = step;
                 f.key_length = first + step;
                 f.query = (const char *)f.query + offset;
                 f.output = (char *)f.output + offset;
                 f.batch = 1;
-                assert_ok(kernels_cpu()->attention_forward(test_context(2, 0), &f));
+                assert_ok(test_kernels()->attention_forward(test_context(2, 0), &f));
                 tensor_fill_gaps(&output, q.width, q.width + GAP, 7);
                 assert_same_bits("a chunk", &whole.output, &output);
                 tensor_free(&output);
@@ -323,18 +390,17 @@ static double loss(void *argument)
     return dot_product(l->output, l->gradient, l->count);
 }
 
-static void the_reference_has_the_right_gradient(void **state)
+static void check_reference(bool bidirectional)
 {
-    (void)state;
     struct rng rng = test_rng(6);
     struct problem q = make_problem(&rng, (struct shape){2, 13, 13, 4, 2, 6}, DTYPE_F32, true, 1);
+    q.bidirectional = bidirectional;
     int64_t queries = q.s.batch * q.s.query_length * q.width, keys = q.s.batch * q.s.key_length * q.kv_width;
     double *query = dense(&q.query, q.width), *key = dense(&q.key, q.kv_width), *value = dense(&q.value, q.kv_width);
     double *gradient = dense(&q.gradient, q.width);
     double *memory = doubles(3 * queries + 2 * keys);
     double *grad_query = memory + 2 * queries, *grad_key = grad_query + queries, *grad_value = grad_key + keys;
-    struct loss l = {
-        {2, 13, 13, 4, 2, 6, query, key, value, q.starts, NULL, q.scale}, gradient, memory, memory + queries, queries};
+    struct loss l = {reference_of(&q, query, key, value), gradient, memory, memory + queries, queries};
     reference_attention_backward(&l.p, gradient, grad_query, grad_key, grad_value);
     check_gradient("query", loss, &l, query, grad_query, queries, &rng);
     check_gradient("key", loss, &l, key, grad_key, keys, &rng);
@@ -345,6 +411,13 @@ static void the_reference_has_the_right_gradient(void **state)
     free(gradient);
     free(memory);
     free_problem(&q);
+}
+
+static void the_reference_has_the_right_gradient(void **state)
+{
+    (void)state;
+    check_reference(false);
+    check_reference(true);
 }
 
 static void nan_is_not_hidden(void **state)
@@ -376,7 +449,7 @@ static void wrong_arguments_are_refused(void **state)
     struct rng rng = test_rng(8);
     struct problem q = make_problem(&rng, (struct shape){1, 2, 4, 2, 1, 4}, DTYPE_F32, false, 1);
     struct tensor output = tensor_make(DTYPE_F32, q.query.count);
-    const struct attention_forward good = describe(&q, output.data, NULL);
+    const struct attention_forward good = describe(&q, &output, NULL);
     const struct device_context *context = test_context(1, 0);
     assert_refused(attention_forward, good, p.batch = -1, "batch -1");
     assert_refused(attention_forward, good, p.kv_heads = 3, "2 heads over 3");
@@ -387,15 +460,22 @@ static void wrong_arguments_are_refused(void **state)
     assert_refused(attention_forward, good, p.value = NULL, "null");
     assert_refused(attention_forward, good, p.type = DTYPE_I32, "type");
     assert_refused(attention_forward, good, p.key_row_stride = 3, "stride");
-    struct attention_backward b = {good, q.gradient.data, output.data, q.key.data, q.value.data};
-    assert_fails(kernels_cpu()->attention_backward(context, &b), STATUS_INTERNAL, "2 queries but 4 keys");
+    struct attention_backward b = {good, tensor_device(&q.gradient), tensor_device(&output), tensor_device(&q.key),
+                                   tensor_device(&q.value)};
+    assert_refused(attention_backward, b, (void)p, "attention_backward: 2 queries but 4 keys");
     b.forward.key_length = 2;
-    assert_fails(kernels_cpu()->attention_backward(context, &b), STATUS_INTERNAL, "null");
-    float log_sum_exp[4];
-    b.forward.log_sum_exp = log_sum_exp;
+    assert_refused(attention_backward, b, (void)p, "null");
+    struct tensor log_sum_exp = tensor_make(DTYPE_F32, 4), lengths = tensor_zero(DTYPE_I32, 1);
+    b.forward.log_sum_exp = tensor_device(&log_sum_exp);
+    assert_refused(attention_backward, b, p.grad_value = NULL, "null");
+    assert_refused(attention_backward, b, p.grad_output = NULL, "null");
+    assert_refused(attention_backward, b, p.forward.heads = 0, "attention_backward: 0 heads");
+    assert_refused(attention_backward, b, p.forward.key_lengths = tensor_device(&lengths), "queries but");
     struct device_context small = *context;
     small.scratch_bytes = 8;
-    assert_fails(kernels_cpu()->attention_backward(&small, &b), STATUS_INTERNAL, "scratch");
+    assert_fails(test_kernels()->attention_backward(&small, &b), STATUS_INTERNAL, "scratch");
+    tensor_free(&log_sum_exp);
+    tensor_free(&lengths);
     tensor_free(&output);
     free_problem(&q);
 }
@@ -405,6 +485,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_reference_has_the_right_gradient),
         cmocka_unit_test(f32_equals_the_reference),
+        cmocka_unit_test(bidirectional_equals_the_reference),
+        cmocka_unit_test(rows_have_their_own_keys),
         cmocka_unit_test(peaked_scores),
         cmocka_unit_test(bf16_rounds_once),
         cmocka_unit_test(cached_decoding),

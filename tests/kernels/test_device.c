@@ -1,4 +1,4 @@
-/* Memory, contexts, conversion. */
+/* Memory, queues, events, contexts, conversion: what the table promises beside its operations. */
 #include "support/kernel_harness.h"
 
 #include <math.h>
@@ -7,35 +7,110 @@
 
 static const int thread_counts[] = {1, 2, 3};
 
+static unsigned char pattern(size_t i)
+{
+    return (unsigned char)(i * 31 + i / 257);
+}
+
+/* Host to device, device to device, zeros, and back, of one size. */
+static void check_memory(const struct device_context *context, size_t bytes)
+{
+    const struct kernels *kernels = test_kernels();
+    char *a, *b;
+    assert_ok(kernels->allocate(context, bytes, (void **)&a));
+    assert_ok(kernels->allocate(context, bytes, (void **)&b));
+    assert_true(a && b && (uintptr_t)a % 256 == 0 && (uintptr_t)b % 256 == 0);
+    unsigned char *host = guarded_allocate(bytes), *fresh = guarded_allocate(bytes), *back = guarded_allocate(bytes);
+    unsigned char *zeros = guarded_allocate(bytes);
+    for (size_t i = 0; i < bytes; i++)
+        host[i] = pattern(i);
+    assert_ok(kernels->copy_to_host(context, QUEUE_COMPUTE, fresh, a, bytes));
+    assert_ok(kernels->copy_to_device(context, QUEUE_COMPUTE, b, host, bytes));
+    assert_ok(kernels->copy(context, a, b, bytes));
+    assert_ok(kernels->fill_zero(context, b, bytes));
+    assert_ok(kernels->copy_to_host(context, QUEUE_COMPUTE, back, a, bytes));
+    assert_ok(kernels->copy_to_host(context, QUEUE_COMPUTE, zeros, b, bytes));
+    assert_ok(kernels->synchronize(context));
+    assert_memory_equal(back, host, bytes);
+    for (size_t i = 0; i < bytes; i++)
+        assert_true(fresh[i] == 0 && zeros[i] == 0);
+    guarded_free(host);
+    guarded_free(fresh);
+    guarded_free(back);
+    guarded_free(zeros);
+    kernels->release(context, a);
+    kernels->release(context, b);
+}
+
 static void memory_is_zeroed_and_aligned(void **state)
 {
     (void)state;
     const size_t sizes[] = {0, 1, 255, 256, 257, (1u << 20) + 3, (5u << 20) - 1};
-    const struct kernels *kernels = kernels_cpu();
     for (int t = 0; t < 3; t++)
-        for (int s = 0; s < 7; s++) {
-            const struct device_context *context = test_context(thread_counts[t], 0);
-            unsigned char *memory;
-            assert_ok(kernels->allocate(context, sizes[s], (void **)&memory));
-            assert_true(memory && (uintptr_t)memory % 256 == 0);
-            for (size_t i = 0; i < sizes[s]; i++)
-                assert_int_equal(memory[i], 0);
-            unsigned char *host = guarded_allocate(sizes[s]), *device = guarded_allocate(sizes[s]);
-            for (size_t i = 0; i < sizes[s]; i++)
-                host[i] = (unsigned char)(i * 31 + i / 257);
-            assert_ok(kernels->copy_to_device(context, QUEUE_COMPUTE, device, host, sizes[s]));
-            assert_ok(kernels->copy(context, memory, device, sizes[s]));
-            assert_ok(kernels->fill_zero(context, device, sizes[s]));
-            for (size_t i = 0; i < sizes[s]; i++)
-                assert_int_equal(device[i], 0);
-            assert_ok(kernels->copy_to_host(context, QUEUE_COMPUTE, device, memory, sizes[s]));
-            assert_ok(kernels->synchronize(context));
-            assert_memory_equal(device, host, sizes[s]);
-            guarded_free(host);
-            guarded_free(device);
-            kernels->release(context, memory);
+        for (int s = 0; s < 7; s++)
+            check_memory(test_context(thread_counts[t], 0), sizes[s]);
+    test_kernels()->release(test_context(1, 0), NULL);
+    test_kernels()->release_host(test_context(1, 0), NULL);
+}
+
+/* Memory that was written to and released does not come back with what it held. */
+static void reused_memory_is_zeroed(void **state)
+{
+    (void)state;
+    const struct device_context *context = test_context(1, 0);
+    enum { BYTES = 5000 };
+    unsigned char host[BYTES];
+    for (int i = 0; i < 20; i++) {
+        void *memory;
+        assert_ok(test_kernels()->allocate(context, BYTES, &memory));
+        assert_ok(test_kernels()->copy_to_host(context, QUEUE_COMPUTE, host, memory, BYTES));
+        assert_ok(test_kernels()->synchronize(context));
+        for (int b = 0; b < BYTES; b++)
+            assert_int_equal(host[b], 0);
+        memset(host, 0xEE, BYTES);
+        assert_ok(test_kernels()->copy_to_device(context, QUEUE_COMPUTE, memory, host, BYTES));
+        assert_ok(test_kernels()->synchronize(context));
+        test_kernels()->release(context, memory);
+    }
+}
+
+static void memory_is_counted(void **state)
+{
+    (void)state;
+    struct device_context context;
+    test_open(&context, 0);
+    const struct kernels *kernels = test_kernels();
+    void *a, *b;
+    assert_int_equal(kernels->memory(&context).allocated, 0);
+    assert_ok(kernels->allocate(&context, 1000, &a));
+    assert_ok(kernels->allocate(&context, 24, &b));
+    kernels->release(&context, a);
+    assert_int_equal(kernels->memory(&context).allocated, 24);
+    assert_int_equal(kernels->memory(&context).peak, 1024);
+    assert_ok(kernels->allocate(&context, 2000, &a));
+    assert_int_equal(kernels->memory(&context).peak, 2024);
+    assert_ok(device_context_reserve(kernels, &context, 100));
+    assert_int_equal(kernels->memory(&context).allocated, 2124);
+    kernels->release(&context, a);
+    kernels->release(&context, b);
+    test_close(&context);
+}
+
+static void pinned_memory_is_zeroed(void **state)
+{
+    (void)state;
+    const struct device_context *context = test_context(1, 0);
+    const size_t sizes[] = {0, 1, 100, 70000};
+    for (int s = 0; s < 4; s++) {
+        unsigned char *memory;
+        assert_ok(test_kernels()->allocate_host(context, sizes[s], (void **)&memory));
+        assert_non_null(memory);
+        for (size_t i = 0; i < sizes[s]; i++) {
+            assert_int_equal(memory[i], 0);
+            memory[i] = 1;
         }
-    kernels->release(test_context(1, 0), NULL);
+        test_kernels()->release_host(context, memory);
+    }
 }
 
 static void too_much_memory_is_an_error(void **state)
@@ -43,30 +118,110 @@ static void too_much_memory_is_an_error(void **state)
     (void)state;
     void *memory = &memory;
     const struct device_context *context = test_context(1, 0);
-    assert_fails(kernels_cpu()->allocate(context, SIZE_MAX, &memory), STATUS_INTERNAL, "18446744073709551615 bytes");
+    const struct kernels *kernels = test_kernels();
+    assert_fails(kernels->allocate(context, SIZE_MAX, &memory), STATUS_INTERNAL, "18446744073709551615 bytes");
     assert_null(memory);
-    assert_fails(kernels_cpu()->copy(context, NULL, &memory, 8), STATUS_INTERNAL, "null");
-    assert_fails(kernels_cpu()->fill_zero(context, NULL, 8), STATUS_INTERNAL, "null");
+}
+
+static void wrong_calls_are_refused(void **state)
+{
+    (void)state;
+    const struct device_context *context = test_context(1, 0);
+    const struct kernels *kernels = test_kernels();
+    struct tensor x = tensor_zero(DTYPE_F32, 4);
+    char host[16] = {0};
+    const enum device_queue none = QUEUE_COUNT;
+    struct device_event *event;
+    assert_fails(kernels->allocate(context, 8, NULL), STATUS_INTERNAL, "allocate");
+    assert_fails(kernels->allocate_host(context, 8, NULL), STATUS_INTERNAL, "allocate_host");
+    assert_fails(kernels->copy(context, NULL, tensor_device(&x), 8), STATUS_INTERNAL, "null");
+    assert_fails(kernels->copy(context, tensor_device(&x), NULL, 8), STATUS_INTERNAL, "null");
+    assert_fails(kernels->fill_zero(context, NULL, 8), STATUS_INTERNAL, "null");
+    assert_fails(kernels->copy_to_host(context, QUEUE_COPY, NULL, tensor_device(&x), 8), STATUS_INTERNAL, "null");
+    assert_fails(kernels->copy_to_device(context, QUEUE_COPY, NULL, host, 8), STATUS_INTERNAL, "null");
+    assert_fails(kernels->copy_to_device(context, none, tensor_device(&x), host, 8), STATUS_INTERNAL, "queue");
+    assert_fails(kernels->copy_to_host(context, none, host, tensor_device(&x), 8), STATUS_INTERNAL, "queue");
+    assert_ok(kernels->copy_to_host(context, QUEUE_COPY, NULL, NULL, 0));
+    assert_fails(kernels->event_create(context, NULL), STATUS_INTERNAL, "event_create");
+    assert_ok(kernels->event_create(context, &event));
+    assert_fails(kernels->event_record(context, none, event), STATUS_INTERNAL, "event_record");
+    assert_fails(kernels->event_record(context, QUEUE_COPY, NULL), STATUS_INTERNAL, "event_record");
+    assert_fails(kernels->queue_wait(context, none, event), STATUS_INTERNAL, "queue_wait");
+    assert_fails(kernels->queue_wait(context, QUEUE_COPY, NULL), STATUS_INTERNAL, "queue_wait");
+    assert_fails(kernels->event_wait(context, NULL), STATUS_INTERNAL, "event_wait");
+    kernels->event_destroy(context, event);
+    kernels->event_destroy(context, NULL);
+    struct device_context bare = {0};
+    assert_fails(kernels->synchronize(&bare), STATUS_INTERNAL, "device_context_create");
+    tensor_free(&x);
+}
+
+/* Values travel by one queue, are added to by the other, and come back, step after step with two buffers. */
+static void queues_overlap_in_order(void **state)
+{
+    (void)state;
+    enum { COUNT = 1000, STEPS = 7 };
+    struct device_context context;
+    test_open(&context, 0);
+    const struct kernels *kernels = test_kernels();
+    float *pinned[2], *device[2], *sum, *result;
+    struct device_event *arrived[2], *used[2];
+    for (int i = 0; i < 2; i++) {
+        assert_ok(kernels->allocate_host(&context, COUNT * sizeof(float), (void **)&pinned[i]));
+        assert_ok(kernels->allocate(&context, COUNT * sizeof(float), (void **)&device[i]));
+        assert_ok(kernels->event_create(&context, &arrived[i]));
+        assert_ok(kernels->event_create(&context, &used[i]));
+    }
+    assert_ok(kernels->allocate(&context, COUNT * sizeof(float), (void **)&sum));
+    assert_ok(kernels->allocate_host(&context, COUNT * sizeof(float), (void **)&result));
+    for (int step = 0; step < STEPS; step++) {
+        int i = step % 2;
+        assert_ok(kernels->event_wait(&context, arrived[i])); /* the copy of two steps ago has left the host */
+        for (int j = 0; j < COUNT; j++)
+            pinned[i][j] = (float)(step + j);
+        assert_ok(kernels->queue_wait(&context, QUEUE_COPY, used[i]));
+        assert_ok(kernels->copy_to_device(&context, QUEUE_COPY, device[i], pinned[i], COUNT * sizeof(float)));
+        assert_ok(kernels->event_record(&context, QUEUE_COPY, arrived[i]));
+        assert_ok(kernels->queue_wait(&context, QUEUE_COMPUTE, arrived[i]));
+        struct convert p = {COUNT, device[i], sum, DTYPE_F32, DTYPE_F32, true};
+        assert_ok(kernels->convert(&context, &p));
+        memset(&p, 0, sizeof p); /* a parameter struct is free at once */
+        assert_ok(kernels->event_record(&context, QUEUE_COMPUTE, used[i]));
+    }
+    assert_ok(kernels->copy_to_host(&context, QUEUE_COMPUTE, result, sum, COUNT * sizeof(float)));
+    kernels->release(&context, sum); /* so is device memory */
+    assert_ok(kernels->synchronize(&context));
+    for (int j = 0; j < COUNT; j++)
+        assert_true(result[j] == (float)(STEPS * j + STEPS * (STEPS - 1) / 2));
+    for (int i = 0; i < 2; i++) {
+        kernels->release_host(&context, pinned[i]);
+        kernels->release(&context, device[i]);
+        kernels->event_destroy(&context, arrived[i]);
+        kernels->event_destroy(&context, used[i]);
+    }
+    kernels->release_host(&context, result);
+    test_close(&context);
 }
 
 static void contexts_grow_and_end(void **state)
 {
     (void)state;
     struct device_context context;
-    assert_ok(device_context_create(kernels_cpu(), NULL, 0, &context));
+    const struct kernels *kernels = test_kernels();
+    assert_ok(device_context_create(kernels, NULL, 0, &context));
     assert_true(context.scratch_bytes == 0 && !context.scratch);
-    assert_ok(device_context_reserve(kernels_cpu(), &context, 1000));
+    assert_ok(device_context_reserve(kernels, &context, 1000));
     void *scratch = context.scratch;
-    assert_ok(device_context_reserve(kernels_cpu(), &context, 10));
+    assert_ok(device_context_reserve(kernels, &context, 10));
     assert_true(context.scratch == scratch && context.scratch_bytes == 1000);
-    const char *text = kernels_cpu()->describe(&context);
+    const char *text = kernels->describe(&context);
     assert_true(strstr(text, "kernels") && strstr(text, "f32") && strstr(text, "bf16"));
     print_message("%s\n", text);
-    device_context_destroy(kernels_cpu(), &context);
+    device_context_destroy(kernels, &context);
     assert_true(!context.scratch && !context.libraries);
-    device_context_destroy(kernels_cpu(), &context);
-    device_context_destroy(kernels_cpu(), NULL);
-    assert_string_equal(kernels_cpu()->name, "cpu");
+    device_context_destroy(kernels, &context);
+    device_context_destroy(kernels, NULL);
+    assert_string_equal(kernels->name, test_kernels_closed() ? "closed" : "cpu");
 }
 
 static void conversion(void **state)
@@ -83,11 +238,11 @@ static void conversion(void **state)
                         struct tensor y = tensor_normal(&rng, (enum dtype)to, counts[s], 1);
                         if (counts[s] > 30)
                             tensor_set(&x, 30, NAN);
-                        struct convert p = {counts[s], x.data, y.data, x.type, y.type, add};
+                        struct convert p = {counts[s], tensor_device(&x), tensor_device(&y), x.type, y.type, add};
                         double *expected = doubles(counts[s]);
                         for (int64_t i = 0; i < counts[s]; i++)
                             expected[i] = round_to(y.type, x.values[i] + (add ? y.values[i] : 0));
-                        assert_ok(kernels_cpu()->convert(test_context(thread_counts[t], 0), &p));
+                        assert_ok(test_kernels()->convert(test_context(thread_counts[t], 0), &p));
                         tensor_read(&y);
                         for (int64_t i = 0; i < counts[s]; i++)
                             assert_true(i == 30 ? isnan(y.values[i]) : y.values[i] == expected[i]);
@@ -95,25 +250,36 @@ static void conversion(void **state)
                         tensor_free(&x);
                         tensor_free(&y);
                     }
-    float x[2] = {0};
+}
+
+static void wrong_conversions_are_refused(void **state)
+{
+    (void)state;
     const struct device_context *context = test_context(1, 0);
-    struct convert p = {2, x, x, DTYPE_F32, DTYPE_BF16, true};
-    assert_fails(kernels_cpu()->convert(context, &p), STATUS_INTERNAL, "one type");
-    p = (struct convert){2, x, x, DTYPE_F32, DTYPE_F16, false};
-    assert_fails(kernels_cpu()->convert(context, &p), STATUS_INTERNAL, "types");
-    p = (struct convert){2, NULL, x, DTYPE_F32, DTYPE_F32, false};
-    assert_fails(kernels_cpu()->convert(context, &p), STATUS_INTERNAL, "null");
-    p = (struct convert){-2, x, x, DTYPE_F32, DTYPE_F32, false};
-    assert_fails(kernels_cpu()->convert(context, &p), STATUS_INTERNAL, "-2 elements");
+    struct tensor x = tensor_zero(DTYPE_F32, 2), y = tensor_zero(DTYPE_F32, 2);
+    const struct convert good = {2, tensor_device(&x), tensor_device(&y), DTYPE_F32, DTYPE_F32, true};
+    assert_refused(convert, good, p.destination_type = DTYPE_BF16, "one type");
+    assert_refused(convert, good, p.add = false; p.destination_type = DTYPE_F16, "convert: types");
+    assert_refused(convert, good, p.source = NULL, "null");
+    assert_refused(convert, good, p.destination = NULL, "null");
+    assert_refused(convert, good, p.count = -2, "-2 elements");
+    tensor_free(&x);
+    tensor_free(&y);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_is_zeroed_and_aligned),
+        cmocka_unit_test(reused_memory_is_zeroed),
+        cmocka_unit_test(memory_is_counted),
+        cmocka_unit_test(pinned_memory_is_zeroed),
         cmocka_unit_test(too_much_memory_is_an_error),
+        cmocka_unit_test(wrong_calls_are_refused),
+        cmocka_unit_test(queues_overlap_in_order),
         cmocka_unit_test(contexts_grow_and_end),
         cmocka_unit_test(conversion),
+        cmocka_unit_test(wrong_conversions_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,4 @@
-/* matmul: small integers exactly, normal numbers against double, strides with gaps, batches, few rows, threads. */
-#include "kernels/cpu/cpu.h"
+/* matmul: small integers exactly, normal numbers against double, strides with gaps, batches, few rows, biases, threads. */
 #include "support/kernel_harness.h"
 #include "support/reference_kernels.h"
 
@@ -16,10 +15,10 @@ struct problem {
     bool a_transposed, b_transposed;
     enum dtype type, c_type;
     float alpha, beta;
-    bool addend;
+    bool addend, bias;
     int64_t gap; /* unused columns after each row of A, B and C */
     int64_t a_columns, b_columns, a_rows, b_rows;
-    struct tensor a, b, c, add;
+    struct tensor a, b, c, add, row; /* row: the bias */
     double *expected;
 };
 
@@ -30,10 +29,11 @@ static struct matmul describe(struct problem *q, struct tensor *c)
         .n = q->shape.n,
         .k = q->shape.k,
         .batch = q->shape.batch,
-        .a = q->a.data,
-        .b = q->b.data,
-        .c = c->data,
-        .addend = q->addend ? q->add.data : NULL,
+        .a = tensor_device(&q->a),
+        .b = tensor_device(&q->b),
+        .c = tensor_device(c),
+        .addend = q->addend ? tensor_device(&q->add) : NULL,
+        .bias = q->bias ? tensor_device(&q->row) : NULL,
         .a_type = q->type,
         .b_type = q->type,
         .c_type = q->c_type,
@@ -74,7 +74,7 @@ static void expect(struct problem *q)
             continue;
         }
         q->expected[i] = (double)q->alpha * q->expected[i] + (q->beta != 0 ? q->c.values[i] : 0) +
-                         (q->addend ? q->add.values[i] : 0);
+                         (q->addend ? q->add.values[i] : 0) + (q->bias ? q->row.values[i % c_stride] : 0);
     }
 }
 
@@ -88,6 +88,7 @@ static struct problem make_problem(struct rng *rng, struct shape shape, int opti
                         .addend = options & 8,
                         .gap = options & 16 ? 5 : 0,
                         .alpha = options & 32 ? -2.0f : 1.0f,
+                        .bias = options & 64,
                         .type = type,
                         .c_type = c_type};
     q.a_rows = q.a_transposed ? shape.k : shape.m;
@@ -98,6 +99,7 @@ static struct problem make_problem(struct rng *rng, struct shape shape, int opti
     q.b = operand(rng, type, q.b_rows * shape.batch, q.b_columns, q.gap, integers, NAN);
     q.c = operand(rng, c_type, shape.m * shape.batch, shape.n, q.gap, integers, 7);
     q.add = operand(rng, c_type, shape.m * shape.batch, shape.n, q.gap, integers, 7);
+    q.row = operand(rng, c_type, 1, shape.n, 0, integers, 0);
     if (!(options & 4)) /* beta 0 must not read C */
         for (int64_t i = 0; i < q.c.count; i++)
             if (i % (shape.n + q.gap) < shape.n)
@@ -112,6 +114,7 @@ static void free_problem(struct problem *q)
     tensor_free(&q->b);
     tensor_free(&q->c);
     tensor_free(&q->add);
+    tensor_free(&q->row);
     free(q->expected);
 }
 
@@ -125,9 +128,9 @@ static struct tensor run(struct problem *q)
     for (int i = 0; i < 4; i++) {
         struct tensor c = tensor_copy(&q->c);
         struct matmul p = describe(q, &c);
-        struct device_context context = *test_context(threads[i], kernels_cpu()->matmul_scratch_size(&p));
-        cpu_set_engine(&context, engine);
-        assert_ok(kernels_cpu()->matmul(&context, &p));
+        const struct device_context *context = test_context(threads[i], test_kernels()->matmul_scratch_size(&p));
+        test_set_engine(context, engine);
+        assert_ok(test_kernels()->matmul(context, &p));
         tensor_check_gaps("C", &c, q->shape.n, q->shape.n + q->gap, 7);
         if (i == 0) {
             first = c;
@@ -168,7 +171,7 @@ static void integers_are_exact(void **state)
     (void)state;
     struct rng rng = test_rng(1);
     for (int s = 0; s < SHAPES; s++)
-        for (int options = 0; options < 64; options += engine == CPU_ENGINE_BLOCKED ? 3 : 7) {
+        for (int options = 0; options < 128; options += engine == CPU_ENGINE_BLOCKED ? 5 : 13) {
             const enum dtype *type = types[(s + options) % 3];
             struct problem q = make_problem(&rng, shapes[s], options, type[0], type[1], true);
             struct tensor c = run(&q);
@@ -187,10 +190,12 @@ static void normal_numbers_are_close(void **state)
     for (int s = 0; s < SHAPES; s++)
         for (int t = 0; t < 12; t += engine == CPU_ENGINE_BLOCKED ? 1 : 2) {
             const enum dtype *type = types[t % 3];
-            struct problem q = make_problem(&rng, shapes[s], (t / 3) | 16, type[0], type[1], false);
+            struct problem q =
+                make_problem(&rng, shapes[s], (t / 3) | 16 | (t / 2 % 2 ? 64 : 0), type[0], type[1], false);
             struct tensor c = run(&q);
-            /* k roundings of sums of size sqrt(k) walk to about 2.4e-8 k; the largest of 1e5 lies 4.5 times higher */
-            assert_tensor("C", &c, q.expected, 2.5e-7 * (4 + (double)shapes[s].k), 1.0);
+            /* k roundings of sums of size sqrt(k) walk to about 2.4e-8 k; the largest sum of 1e5 is 4.5 times that
+             * size, and so is its rounding, which may lie 3 times above its own deviation */
+            assert_tensor("C", &c, q.expected, 3.3e-7 * (4 + (double)shapes[s].k), 1.0);
             tensor_free(&c);
             free_problem(&q);
         }
@@ -202,20 +207,21 @@ static void check_stable_rows(int64_t least, int64_t most)
     struct rng rng = test_rng(3);
     for (int t = 0; t < 6; t++) {
         const enum dtype *type = types[t % 3];
-        struct problem q =
-            make_problem(&rng, (struct shape){most, 131, 699, 1}, t >= 3 ? 2 : 0, type[0], type[1], false);
+        struct problem q = make_problem(&rng, (struct shape){most, 131, 699, 1}, (t >= 3 ? 2 : 0) | (t % 2 ? 64 : 0),
+                                        type[0], type[1], false);
         struct tensor all = run(&q);
         for (int64_t m = least; m < most; m += m < 24 ? 1 : 97) {
             struct tensor c = tensor_make(q.c_type, m * 131);
             struct matmul p = describe(&q, &c);
             p.m = m;
             int64_t first = most - m; /* other rows beside it, at other places */
-            p.a = (const char *)q.a.data + (size_t)(first * p.a_row_stride) * dtype_size(q.type);
-            struct device_context context = *test_context(2, kernels_cpu()->matmul_scratch_size(&p));
-            cpu_set_engine(&context, engine);
-            assert_ok(kernels_cpu()->matmul(&context, &p));
+            p.a = (const char *)p.a + (size_t)(first * p.a_row_stride) * dtype_size(q.type);
+            const struct device_context *context = test_context(2, test_kernels()->matmul_scratch_size(&p));
+            test_set_engine(context, engine);
+            assert_ok(test_kernels()->matmul(context, &p));
             size_t skip = (size_t)(first * 131) * dtype_size(q.c_type);
-            assert_memory_equal(c.data, (char *)all.data + skip, (size_t)c.count * dtype_size(q.c_type));
+            assert_memory_equal(tensor_host(&c), (const char *)tensor_host(&all) + skip,
+                                (size_t)c.count * dtype_size(q.c_type));
             tensor_free(&c);
         }
         tensor_free(&all);
@@ -258,7 +264,7 @@ static void k_of_zero(void **state)
     const int64_t rows[] = {2, 40};
     for (int s = 0; s < 2; s++)
         for (int t = 0; t < 3; t++)
-            for (int options = 0; options < 16; options += 4) {
+            for (int options = 0; options < 128; options += options == 12 ? 52 : 4) {
                 struct problem q =
                     make_problem(&rng, (struct shape){rows[s], 9, 0, 1}, options, types[t][0], types[t][1], true);
                 struct tensor c = run(&q);
@@ -274,19 +280,19 @@ static void wrong_arguments_are_refused(void **state)
 {
     (void)state;
     const struct device_context *context = test_context(1, 0);
-    float a[6] = {0}, b[6] = {0}, c[4] = {0};
+    struct tensor a = tensor_zero(DTYPE_F32, 6), b = tensor_zero(DTYPE_F32, 6), c = tensor_zero(DTYPE_F32, 4);
     const struct matmul good = {.m = 2,
                                 .n = 2,
                                 .k = 3,
                                 .batch = 1,
-                                .a = a,
-                                .b = b,
-                                .c = c,
+                                .a = tensor_device(&a),
+                                .b = tensor_device(&b),
+                                .c = tensor_device(&c),
                                 .a_row_stride = 3,
                                 .b_row_stride = 2,
                                 .c_row_stride = 2,
                                 .alpha = 1};
-    assert_ok(kernels_cpu()->matmul(context, &good));
+    assert_ok(test_kernels()->matmul(context, &good));
     assert_refused(matmul, good, p.m = -1, "m -1");
     assert_refused(matmul, good, p.batch = 0, "batch 0");
     assert_refused(matmul, good, p.a = NULL, "null");
@@ -298,14 +304,17 @@ static void wrong_arguments_are_refused(void **state)
     assert_refused(matmul, good, p.a_type = p.b_type = p.c_type = DTYPE_F64, "types");
     assert_refused(matmul, good, p.beta = 0.5f, "beta");
     assert_refused(matmul, good, p.n = p.b_row_stride = p.c_row_stride = INT64_C(1) << 31, "2^31");
-    assert_fails(kernels_cpu()->matmul(NULL, &good), STATUS_INTERNAL, "null");
-    assert_fails(kernels_cpu()->matmul(context, NULL), STATUS_INTERNAL, "null");
+    assert_fails(test_kernels()->matmul(NULL, &good), STATUS_INTERNAL, "null");
+    assert_fails(test_kernels()->matmul(context, NULL), STATUS_INTERNAL, "null");
     struct device_context bare = {0};
-    assert_fails(kernels_cpu()->matmul(&bare, &good), STATUS_INTERNAL, "device_context_create");
+    assert_fails(test_kernels()->matmul(&bare, &good), STATUS_INTERNAL, "device_context_create");
     struct matmul empty = good;
     empty.m = 0;
     empty.c = NULL;
-    assert_ok(kernels_cpu()->matmul(context, &empty));
+    assert_ok(test_kernels()->matmul(context, &empty));
+    tensor_free(&a);
+    tensor_free(&b);
+    tensor_free(&c);
 }
 
 static int with_own_tiles(void **state)

@@ -24,15 +24,15 @@ static struct forward run_forward(int64_t rows, int64_t channels, struct tensor 
                                tensor_make(DTYPE_F32, rows)};
         struct rmsnorm_forward p = {.rows = rows,
                                     .channels = channels,
-                                    .x = x->data,
-                                    .residual = residual ? residual->data : NULL,
-                                    .weight = weight->data,
-                                    .sum = residual ? next.sum.data : NULL,
-                                    .output = next.output.data,
-                                    .rstd = next.rstd.data,
+                                    .x = tensor_device(x),
+                                    .residual = residual ? tensor_device(residual) : NULL,
+                                    .weight = tensor_device(weight),
+                                    .sum = residual ? tensor_device(&next.sum) : NULL,
+                                    .output = tensor_device(&next.output),
+                                    .rstd = tensor_device(&next.rstd),
                                     .epsilon = (float)epsilon,
                                     .type = x->type};
-        assert_ok(kernels_cpu()->rmsnorm_forward(test_context(thread_counts[i], 0), &p));
+        assert_ok(test_kernels()->rmsnorm_forward(test_context(thread_counts[i], 0), &p));
         if (i == 0) {
             first = next;
             continue;
@@ -93,7 +93,7 @@ struct backward {
 
 static struct backward run_backward(int64_t rows, int64_t channels, struct tensor *x, struct tensor *weight,
                                     struct tensor *gradient, struct tensor *residual, struct tensor *rstd,
-                                    struct tensor *grad_weight)
+                                    struct tensor *grad_weight, bool overwrite)
 {
     struct backward first = {0};
     for (int i = 0; i < 5; i++) {
@@ -102,16 +102,17 @@ static struct backward run_backward(int64_t rows, int64_t channels, struct tenso
         bool in_place = i >= 3; /* over grad_output, then over grad_residual */
         struct rmsnorm_backward p = {.rows = rows,
                                      .channels = channels,
-                                     .sum = x->data,
-                                     .weight = weight->data,
-                                     .grad_output = in_place && i == 3 ? next.grad_sum.data : gradient->data,
-                                     .grad_residual = residual ? other.data : NULL,
-                                     .rstd = rstd->data,
-                                     .grad_sum = i == 4 && residual ? other.data : next.grad_sum.data,
-                                     .grad_weight = next.grad_weight.data,
+                                     .sum = tensor_device(x),
+                                     .weight = tensor_device(weight),
+                                     .grad_output = tensor_device(in_place && i == 3 ? &next.grad_sum : gradient),
+                                     .grad_residual = residual ? tensor_device(&other) : NULL,
+                                     .rstd = tensor_device(rstd),
+                                     .grad_sum = tensor_device(i == 4 && residual ? &other : &next.grad_sum),
+                                     .grad_weight = tensor_device(&next.grad_weight),
+                                     .overwrite = overwrite,
                                      .type = x->type};
-        size_t scratch = kernels_cpu()->rmsnorm_backward_scratch_size(&p);
-        assert_ok(kernels_cpu()->rmsnorm_backward(test_context(thread_counts[i % 4], scratch), &p));
+        size_t scratch = test_kernels()->rmsnorm_backward_scratch_size(&p);
+        assert_ok(test_kernels()->rmsnorm_backward(test_context(thread_counts[i % 4], scratch), &p));
         if (i == 4 && residual) {
             tensor_free(&next.grad_sum);
             next.grad_sum = other;
@@ -130,9 +131,9 @@ static struct backward run_backward(int64_t rows, int64_t channels, struct tenso
     return first;
 }
 
-static void backward_equals_the_reference(void **state)
+/* `overwrite`: the weight's gradient is written over NaN; otherwise it is added to what is there. */
+static void check_backward(bool overwrite)
 {
-    (void)state;
     struct rng rng = test_rng(2);
     for (int s = 0; s < 4 * SHAPES; s++) {
         int64_t rows = shapes[s / 4][0], channels = shapes[s / 4][1], count = rows * channels;
@@ -141,11 +142,14 @@ static void backward_equals_the_reference(void **state)
         struct tensor x = tensor_normal(&rng, type, count, 2), weight = tensor_normal(&rng, type, channels, 1);
         struct tensor gradient = tensor_normal(&rng, type, count, 1), residual = tensor_normal(&rng, type, count, 1);
         struct tensor before = tensor_normal(&rng, DTYPE_F32, channels, 1);
+        for (int64_t c = 0; overwrite && c < channels; c++)
+            tensor_set(&before, c, NAN);
         struct forward f = run_forward(rows, channels, &x, NULL, &weight);
         struct backward b =
-            run_backward(rows, channels, &x, &weight, &gradient, with ? &residual : NULL, &f.rstd, &before);
+            run_backward(rows, channels, &x, &weight, &gradient, with ? &residual : NULL, &f.rstd, &before, overwrite);
         double *grad_x = doubles(count), *grad_weight = doubles(channels);
-        memcpy(grad_weight, before.values, (size_t)channels * sizeof(double));
+        for (int64_t c = 0; c < channels; c++)
+            grad_weight[c] = overwrite ? 0 : before.values[c];
         reference_rmsnorm_backward(rows, channels, x.values, weight.values, epsilon, gradient.values, grad_x,
                                    grad_weight);
         for (int64_t i = 0; with && i < count; i++)
@@ -164,6 +168,31 @@ static void backward_equals_the_reference(void **state)
         tensor_free(&gradient);
         tensor_free(&residual);
         tensor_free(&before);
+    }
+}
+
+static void backward_equals_the_reference(void **state)
+{
+    (void)state;
+    check_backward(false);
+    check_backward(true);
+}
+
+/* Without rows there is nothing to add, and zeros are what is written. */
+static void backward_without_rows(void **state)
+{
+    (void)state;
+    for (int overwrite = 0; overwrite < 2; overwrite++) {
+        struct tensor grad_weight = tensor_zero(DTYPE_F32, 300);
+        for (int64_t c = 0; c < 300; c++)
+            tensor_set(&grad_weight, c, NAN);
+        struct rmsnorm_backward p = {
+            .channels = 300, .grad_weight = tensor_device(&grad_weight), .overwrite = overwrite};
+        assert_ok(test_kernels()->rmsnorm_backward(test_context(2, 0), &p));
+        tensor_read(&grad_weight);
+        for (int64_t c = 0; c < 300; c++)
+            assert_true(overwrite ? grad_weight.values[c] == 0 : isnan(grad_weight.values[c]));
+        tensor_free(&grad_weight);
     }
 }
 
@@ -208,10 +237,11 @@ static void rows_do_not_depend_on_each_other(void **state)
         struct forward all = run_forward(40, 1000, &x, NULL, &weight);
         size_t row_bytes = 1000 * dtype_size((enum dtype)type);
         for (int64_t n = 0; n < 40; n++) {
-            struct tensor one = tensor_make((enum dtype)type, 1000);
-            memcpy(one.data, (char *)x.data + (size_t)n * row_bytes, row_bytes);
+            struct tensor one =
+                tensor_from((enum dtype)type, 1000, (const char *)tensor_host(&x) + (size_t)n * row_bytes);
             struct forward alone = run_forward(1, 1000, &one, NULL, &weight);
-            assert_memory_equal(alone.output.data, (char *)all.output.data + (size_t)n * row_bytes, row_bytes);
+            assert_memory_equal(tensor_host(&alone.output),
+                                (const char *)tensor_host(&all.output) + (size_t)n * row_bytes, row_bytes);
             bool finite = true;
             for (int64_t c = 0; c < 1000; c++)
                 finite = finite && isfinite(tensor_read(&alone.output)[c]);
@@ -233,30 +263,34 @@ static void rope_rotates_and_back(void **state)
     struct rng rng = test_rng(5);
     const int64_t cases[][3] = {{1, 1, 2}, {31, 3, 6}, {113, 4, 64}, {257, 2, 34}, {40, 5, 128}};
     for (int s = 0; s < 10; s++) {
-        int64_t tokens = cases[s / 2][0], heads = cases[s / 2][1], size = cases[s / 2][2], half = size / 2;
+        int64_t tokens = cases[s / 2][0], heads = cases[s / 2][1], size = cases[s / 2][2];
         int64_t stride = heads * size + 5, table = 500;
         enum dtype type = s % 2 ? DTYPE_BF16 : DTYPE_F32;
         struct tensor x = tensor_normal(&rng, type, tokens * stride, 1);
         tensor_fill_gaps(&x, heads * size, stride, 7);
         double *expected = doubles(x.count);
-        float *cosine = calloc((size_t)(2 * table * half), sizeof(float)), *sine = cosine + table * half;
-        int32_t *positions = calloc((size_t)tokens, sizeof *positions);
-        assert_true(cosine && positions);
-        for (int64_t i = 0; i < table * half; i++) {
-            double angle = (double)(i / half) * pow(10000, -2.0 * (double)(i % half) / (double)size);
-            cosine[i] = (float)cos(angle);
-            sine[i] = (float)sin(angle);
-        }
+        struct tensor cosine, sine, positions = tensor_zero(DTYPE_I32, tokens);
+        rope_tables(table, size, &cosine, &sine);
         memcpy(expected, x.values, (size_t)x.count * sizeof(double));
         for (int64_t n = 0; n < tokens; n++) {
-            positions[n] = (int32_t)rng_below(&rng, (uint64_t)table);
-            reference_rope(heads, size, expected + n * stride, positions[n], 10000);
+            tensor_set(&positions, n, (double)rng_below(&rng, (uint64_t)table));
+            reference_rope(heads, size, expected + n * stride, positions.values[n], 10000);
         }
         struct tensor first = {0};
         for (int i = 0; i < 4; i++) {
             struct tensor y = tensor_copy(&x);
-            struct rope p = {tokens, heads, size, y.data, stride, positions, cosine, sine, table, 1, type};
-            assert_ok(kernels_cpu()->rope(test_context(thread_counts[i], 0), &p));
+            struct rope p = {.tokens = tokens,
+                             .heads = heads,
+                             .head_size = size,
+                             .x = tensor_device(&y),
+                             .row_stride = stride,
+                             .positions = tensor_device(&positions),
+                             .cosine = tensor_device(&cosine),
+                             .sine = tensor_device(&sine),
+                             .table_positions = table,
+                             .direction = 1,
+                             .type = type};
+            assert_ok(test_kernels()->rope(test_context(thread_counts[i], 0), &p));
             assert_tensor("rope", &y, expected, 1e-6, 1.01);
             if (i == 0) {
                 first = tensor_copy(&y);
@@ -264,7 +298,7 @@ static void rope_rotates_and_back(void **state)
                 assert_same_bits("rope", &first, &y);
             }
             p.direction = -1;
-            assert_ok(kernels_cpu()->rope(test_context(thread_counts[i], 0), &p));
+            assert_ok(test_kernels()->rope(test_context(thread_counts[i], 0), &p));
             assert_tensor("rope and back", &y, x.values, type == DTYPE_F32 ? 1e-6 : 4 * 4 * BF16_ROUNDING, 1.01);
             tensor_check_gaps("x", &y, heads * size, stride, 7);
             tensor_free(&y);
@@ -272,8 +306,9 @@ static void rope_rotates_and_back(void **state)
         tensor_free(&first);
         tensor_free(&x);
         free(expected);
-        free(cosine);
-        free(positions);
+        tensor_free(&cosine);
+        tensor_free(&sine);
+        tensor_free(&positions);
     }
 }
 
@@ -281,41 +316,61 @@ static void wrong_arguments_are_refused(void **state)
 {
     (void)state;
     const struct device_context *context = test_context(1, 0);
-    float x[8] = {0}, w[4] = {0}, y[8], rstd[2] = {1, 1};
-    const struct rmsnorm_forward forward = {.rows = 2, .channels = 4, .x = x, .weight = w, .output = y};
+    struct tensor x = tensor_zero(DTYPE_F32, 8), w = tensor_zero(DTYPE_F32, 4), y = tensor_zero(DTYPE_F32, 8);
+    struct tensor positions = tensor_zero(DTYPE_I32, 2);
+    const struct rmsnorm_forward forward = {
+        .rows = 2, .channels = 4, .x = tensor_device(&x), .weight = tensor_device(&w), .output = tensor_device(&y)};
     assert_refused(rmsnorm_forward, forward, p.rows = -1, "-1 rows");
     assert_refused(rmsnorm_forward, forward, p.channels = 0, "rows of 0");
     assert_refused(rmsnorm_forward, forward, p.weight = NULL, "null");
-    assert_refused(rmsnorm_forward, forward, p.residual = x, "residual and sum");
+    assert_refused(rmsnorm_forward, forward, p.sum = p.output, "residual and sum");
+    assert_refused(rmsnorm_forward, forward, p.residual = p.x, "residual and sum");
     assert_refused(rmsnorm_forward, forward, p.type = DTYPE_F16, "type");
     assert_refused(rmsnorm_forward, forward, p.epsilon = NAN, "epsilon");
     const struct rmsnorm_backward backward = {.rows = 2,
                                               .channels = 4,
-                                              .sum = x,
-                                              .weight = w,
-                                              .grad_output = x,
-                                              .rstd = rstd,
-                                              .grad_sum = y,
-                                              .grad_weight = w};
+                                              .sum = tensor_device(&x),
+                                              .weight = tensor_device(&w),
+                                              .grad_output = tensor_device(&x),
+                                              .rstd = tensor_device(&w),
+                                              .grad_sum = tensor_device(&y),
+                                              .grad_weight = tensor_device(&w)};
     assert_refused(rmsnorm_backward, backward, p.rstd = NULL, "null");
     assert_refused(rmsnorm_backward, backward, p.channels = -4, "rows of -4");
     struct device_context small = *context;
     small.scratch_bytes = 4;
-    assert_fails(kernels_cpu()->rmsnorm_backward(&small, &backward), STATUS_INTERNAL, "scratch");
-    const int32_t positions[2] = {0, 9};
-    const struct rope rope = {2, 1, 4, x, 4, positions, w, w, 2, 1, DTYPE_F32};
+    assert_fails(test_kernels()->rmsnorm_backward(&small, &backward), STATUS_INTERNAL, "scratch");
+    assert_refused(rmsnorm_backward, backward, p.type = DTYPE_U8, "type");
+    assert_refused(rmsnorm_backward, backward, p.rows = 0; p.overwrite = true; p.grad_weight = NULL, "to overwrite");
+    const struct rope rope = {.tokens = 2,
+                              .heads = 1,
+                              .head_size = 4,
+                              .x = tensor_device(&x),
+                              .row_stride = 4,
+                              .positions = tensor_device(&positions),
+                              .cosine = tensor_device(&w),
+                              .sine = tensor_device(&w),
+                              .table_positions = 2,
+                              .direction = 1};
     assert_refused(rope, rope, p.head_size = 3, "heads of 3");
     assert_refused(rope, rope, p.row_stride = 3, "stride");
     assert_refused(rope, rope, p.direction = 0, "direction");
     assert_refused(rope, rope, p.cosine = NULL, "null");
+    assert_refused(rope, rope, p.type = DTYPE_F64, "type");
+    assert_refused(rope, rope, p.tokens = -1, "-1 tokens");
+    tensor_free(&x);
+    tensor_free(&w);
+    tensor_free(&y);
+    tensor_free(&positions);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(forward_equals_the_reference),  cmocka_unit_test(the_reference_has_the_right_gradient),
-        cmocka_unit_test(backward_equals_the_reference), cmocka_unit_test(rows_do_not_depend_on_each_other),
-        cmocka_unit_test(rope_rotates_and_back),         cmocka_unit_test(wrong_arguments_are_refused),
+        cmocka_unit_test(forward_equals_the_reference),     cmocka_unit_test(the_reference_has_the_right_gradient),
+        cmocka_unit_test(backward_equals_the_reference),    cmocka_unit_test(backward_without_rows),
+        cmocka_unit_test(rows_do_not_depend_on_each_other), cmocka_unit_test(rope_rotates_and_back),
+        cmocka_unit_test(wrong_arguments_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,34 +28,66 @@ static void plain_step(struct plain *q, int64_t count, const double *gradient, d
     }
 }
 
-static struct adamw_segment whole; /* one segment over all elements */
+/* What a step is given beside the arrays. */
+struct step {
+    struct tensor scale, skip, segments; /* F32, I32; segments as bytes */
+    int64_t segment_count;
+};
 
-static struct adamw describe(struct optimizer *o, const struct tensor *gradient, int64_t step, const float *scale,
-                             const int32_t *skip)
+static struct step make_step(double scale, int32_t skip, const struct adamw_segment *segments, int64_t count)
 {
-    whole = (struct adamw_segment){0, o->master.count, 0.1f};
+    struct step step = {tensor_zero(DTYPE_F32, 1), tensor_zero(DTYPE_I32, 1),
+                        tensor_from(DTYPE_U8, count * (int64_t)sizeof *segments, segments), count};
+    tensor_set(&step.scale, 0, scale);
+    tensor_set(&step.skip, 0, skip);
+    return step;
+}
+
+static void free_step(struct step *step)
+{
+    tensor_free(&step->scale);
+    tensor_free(&step->skip);
+    tensor_free(&step->segments);
+}
+
+static struct adamw describe(struct optimizer *o, struct tensor *gradient, int64_t number, struct step *step)
+{
     return (struct adamw){.count = o->master.count,
-                          .master = o->master.data,
-                          .first_moment = o->first.data,
-                          .second_moment = o->second.data,
-                          .gradient = gradient->data,
-                          .weights = o->weights.data,
+                          .master = tensor_device(&o->master),
+                          .first_moment = tensor_device(&o->first),
+                          .second_moment = tensor_device(&o->second),
+                          .gradient = tensor_device(gradient),
+                          .weights = tensor_device(&o->weights),
                           .weights_type = o->weights.type,
-                          .segments = &whole,
-                          .segment_count = 1,
+                          .segments = tensor_device(&step->segments),
+                          .segment_count = step->segment_count,
                           .learning_rate = 0.01f,
                           .beta1 = 0.9f,
                           .beta2 = 0.95f,
                           .epsilon = 1e-8f,
-                          .step = step,
-                          .scale = scale,
-                          .skip = skip};
+                          .step = number,
+                          .scale = tensor_device(&step->scale),
+                          .skip = tensor_device(&step->skip)};
 }
 
-static struct optimizer make_optimizer(const struct tensor *start, enum dtype weights)
+static struct optimizer make_optimizer(struct tensor *start, enum dtype weights)
 {
     return (struct optimizer){tensor_copy(start), tensor_zero(DTYPE_F32, start->count),
                               tensor_zero(DTYPE_F32, start->count), tensor_make(weights, start->count)};
+}
+
+static struct optimizer copy_optimizer(struct optimizer *o)
+{
+    return (struct optimizer){tensor_copy(&o->master), tensor_copy(&o->first), tensor_copy(&o->second),
+                              tensor_copy(&o->weights)};
+}
+
+static void assert_same_optimizer(struct optimizer *a, struct optimizer *b)
+{
+    assert_same_bits("master", &a->master, &b->master);
+    assert_same_bits("first moment", &a->first, &b->first);
+    assert_same_bits("second moment", &a->second, &b->second);
+    assert_same_bits("weights", &a->weights, &b->weights);
 }
 
 static void free_optimizer(struct optimizer *o)
@@ -66,15 +98,44 @@ static void free_optimizer(struct optimizer *o)
     tensor_free(&o->weights);
 }
 
+/* Five steps, each of them then once more but skipped. */
+static struct optimizer run_steps(struct tensor *start, enum dtype weights, struct tensor gradients[5], int threads,
+                                  struct step *go, struct step *stop)
+{
+    struct optimizer o = make_optimizer(start, weights);
+    for (int t = 0; t < 5; t++) {
+        struct adamw p = describe(&o, &gradients[t], t + 1, go);
+        assert_ok(test_kernels()->adamw(test_context(threads, 0), &p));
+        struct optimizer before = copy_optimizer(&o);
+        p.skip = tensor_device(&stop->skip);
+        assert_ok(test_kernels()->adamw(test_context(threads, 0), &p));
+        assert_same_optimizer(&before, &o);
+        free_optimizer(&before);
+    }
+    return o;
+}
+
+static void check_against_the_paper(struct optimizer *o, const struct plain *plain)
+{
+    assert_tensor("master", &o->master, plain->master, 2e-6, 0);
+    assert_tensor("first moment", &o->first, plain->first, 1e-6, 0);
+    assert_tensor("second moment", &o->second, plain->second, 1e-6, 0);
+    double *rounded = doubles(o->master.count);
+    for (int64_t j = 0; j < o->master.count; j++)
+        rounded[j] = round_to(o->weights.type, o->master.values[j]);
+    assert_tensor("weights", &o->weights, rounded, 0, 0);
+    free(rounded);
+}
+
 static void adamw_equals_the_paper(void **state)
 {
     (void)state;
     struct rng rng = test_rng(1);
     const int64_t counts[] = {1, 31, 40001};
-    const float scale = 0.5f;
-    const int32_t go = 0, stop = 1;
     for (int s = 0; s < 6; s++) {
         int64_t count = counts[s / 2];
+        const struct adamw_segment whole = {0, count, 0.1f};
+        struct step go = make_step(0.5, 0, &whole, 1), stop = make_step(0.5, 1, &whole, 1);
         struct tensor start = tensor_normal(&rng, DTYPE_F32, count, 1), gradients[5];
         for (int t = 0; t < 5; t++)
             gradients[t] = tensor_normal(&rng, DTYPE_F32, count, t == 3 ? 1e-6 : 1);
@@ -84,42 +145,22 @@ static void adamw_equals_the_paper(void **state)
             plain_step(&plain, count, gradients[t].values, (double)0.01f, (double)0.1f, 0.5, t + 1);
         struct optimizer kept = {0};
         for (int i = 0; i < 4; i++) {
-            struct optimizer o = make_optimizer(&start, s % 2 ? DTYPE_BF16 : DTYPE_F32);
-            for (int t = 0; t < 5; t++) {
-                struct adamw p = describe(&o, &gradients[t], t + 1, &scale, &go);
-                assert_ok(kernels_cpu()->adamw(test_context(thread_counts[i], 0), &p));
-                struct optimizer before = {tensor_copy(&o.master), tensor_copy(&o.first), tensor_copy(&o.second),
-                                           tensor_copy(&o.weights)};
-                p.skip = &stop;
-                assert_ok(kernels_cpu()->adamw(test_context(thread_counts[i], 0), &p));
-                assert_same_bits("skipped master", &before.master, &o.master);
-                assert_same_bits("skipped moment", &before.first, &o.first);
-                assert_same_bits("skipped moment", &before.second, &o.second);
-                assert_same_bits("skipped weights", &before.weights, &o.weights);
-                free_optimizer(&before);
-            }
-            assert_tensor("master", &o.master, plain.master, 2e-6, 0);
-            assert_tensor("first moment", &o.first, plain.first, 1e-6, 0);
-            assert_tensor("second moment", &o.second, plain.second, 1e-6, 0);
-            tensor_read(&o.master);
-            double *rounded = doubles(count);
-            for (int64_t j = 0; j < count; j++)
-                rounded[j] = round_to(o.weights.type, o.master.values[j]);
-            assert_tensor("weights", &o.weights, rounded, 0, 0);
-            free(rounded);
+            struct optimizer o =
+                run_steps(&start, s % 2 ? DTYPE_BF16 : DTYPE_F32, gradients, thread_counts[i], &go, &stop);
+            check_against_the_paper(&o, &plain);
             if (i == 0) {
                 kept = o;
                 continue;
             }
-            assert_same_bits("master", &kept.master, &o.master);
-            assert_same_bits("first moment", &kept.first, &o.first);
-            assert_same_bits("second moment", &kept.second, &o.second);
+            assert_same_optimizer(&kept, &o);
             free_optimizer(&o);
         }
         free_optimizer(&kept);
         for (int t = 0; t < 5; t++)
             tensor_free(&gradients[t]);
         tensor_free(&start);
+        free_step(&go);
+        free_step(&stop);
         free(plain.master);
         free(plain.first);
         free(plain.second);
@@ -133,40 +174,175 @@ static void adamw_without_a_compute_copy(void **state)
     struct tensor start = tensor_normal(&rng, DTYPE_F32, 100, 1), gradient = tensor_normal(&rng, DTYPE_F32, 100, 1);
     tensor_set(&gradient, 50, NAN);
     struct optimizer o = make_optimizer(&start, DTYPE_F32);
-    const float scale = 1;
-    const int32_t go = 0;
-    struct adamw p = describe(&o, &gradient, 1, &scale, &go);
+    const struct adamw_segment whole = {0, 100, 0.1f};
+    struct step step = make_step(1, 0, &whole, 1);
+    struct adamw p = describe(&o, &gradient, 1, &step);
     p.weights = NULL;
-    assert_ok(kernels_cpu()->adamw(test_context(1, 0), &p));
+    assert_ok(test_kernels()->adamw(test_context(1, 0), &p));
+    tensor_read(&o.master);
     for (int64_t i = 0; i < 100; i++)
-        assert_true(isnan(tensor_read(&o.master)[i]) == (i == 50));
+        assert_true(isnan(o.master.values[i]) == (i == 50));
     free_optimizer(&o);
     tensor_free(&start);
     tensor_free(&gradient);
+    free_step(&step);
+}
+
+/* ---- segments ---- */
+
+static const struct adamw_segment segments[] = {
+    {0, 1, 0.1f},      {3, 5, 0},     {8, 7, 0.3f},          {20, 0, 1},
+    {40, 16384, 0.1f}, {16424, 3, 0}, {16500, 33001, 0.05f}, {49501, 499, 0.1f},
+};
+enum { SEGMENTS = sizeof segments / sizeof *segments, ELEMENTS = 50003 };
+
+/* What no segment covers: NaN everywhere, so that who touches it shows. */
+static void spoil_gaps(struct optimizer *o, struct tensor *gradient)
+{
+    int64_t end = 0;
+    for (int s = 0; s <= SEGMENTS; s++) {
+        int64_t begin = s < SEGMENTS ? segments[s].begin : ELEMENTS;
+        for (int64_t i = end; i < begin; i++) {
+            tensor_set(&o->master, i, NAN);
+            tensor_set(&o->second, i, NAN);
+            tensor_set(&o->weights, i, NAN);
+            tensor_set(gradient, i, NAN);
+        }
+        end = s < SEGMENTS ? begin + segments[s].count : end;
+    }
+}
+
+/* One call with a table has the bits of a call for each segment, and leaves what lies between alone. */
+static void segments_are_tensors(void **state)
+{
+    (void)state;
+    struct rng rng = test_rng(5);
+    for (int weights = DTYPE_F32; weights <= DTYPE_BF16; weights++)
+        for (int t = 1; t <= 3; t++) {
+            struct tensor start = tensor_normal(&rng, DTYPE_F32, ELEMENTS, 1);
+            struct tensor gradient = tensor_normal(&rng, DTYPE_F32, ELEMENTS, 1);
+            struct optimizer together = make_optimizer(&start, (enum dtype)weights);
+            spoil_gaps(&together, &gradient);
+            struct optimizer alone = copy_optimizer(&together);
+            struct step step = make_step(0.25, 0, segments, SEGMENTS);
+            struct adamw p = describe(&together, &gradient, 3, &step);
+            assert_ok(test_kernels()->adamw(test_context(t, 0), &p));
+            for (int s = 0; s < SEGMENTS; s++) {
+                const struct adamw_segment one = {0, segments[s].count, segments[s].weight_decay};
+                struct step single = make_step(0.25, 0, &one, 1);
+                p = describe(&alone, &gradient, 3, &single);
+                p.count = one.count;
+                p.master += segments[s].begin;
+                p.first_moment += segments[s].begin;
+                p.second_moment += segments[s].begin;
+                p.gradient += segments[s].begin;
+                p.weights = (char *)p.weights + (size_t)segments[s].begin * dtype_size(p.weights_type);
+                assert_ok(test_kernels()->adamw(test_context(1, 0), &p));
+                test_settle();
+                free_step(&single);
+            }
+            assert_same_optimizer(&alone, &together);
+            tensor_read(&together.master);
+            for (int s = 0; s < SEGMENTS; s++) /* and something was done */
+                for (int64_t i = segments[s].begin; i < segments[s].begin + segments[s].count; i++)
+                    assert_true(isfinite(together.master.values[i]) && together.master.values[i] != start.values[i]);
+            free_step(&step);
+            free_optimizer(&alone);
+            free_optimizer(&together);
+            tensor_free(&start);
+            tensor_free(&gradient);
+        }
+}
+
+static void no_segments_change_nothing(void **state)
+{
+    (void)state;
+    struct rng rng = test_rng(6);
+    struct tensor start = tensor_normal(&rng, DTYPE_F32, 10, 1), gradient = tensor_normal(&rng, DTYPE_F32, 10, 1);
+    struct optimizer o = make_optimizer(&start, DTYPE_F32), before = copy_optimizer(&o);
+    struct step step = make_step(1, 0, segments, 0);
+    struct adamw p = describe(&o, &gradient, 1, &step);
+    assert_ok(test_kernels()->adamw(test_context(1, 0), &p));
+    p.segments = NULL;
+    assert_ok(test_kernels()->adamw(test_context(1, 0), &p));
+    assert_same_optimizer(&before, &o);
+    free_optimizer(&o);
+    free_optimizer(&before);
+    tensor_free(&start);
+    tensor_free(&gradient);
+    free_step(&step);
+}
+
+/* A table that lies is a fault, and nothing is updated. */
+static void wrong_segments_are_faults(void **state)
+{
+    (void)state;
+    const struct {
+        struct adamw_segment table[3];
+        const char *text;
+    } wrong[] = {
+        {{{0, 4, 0}, {INT64_MAX, 2, 0}, {8, 1, 0}}, "adamw: segment 1 of 3 has 2 elements from 9223372036854775807 on"},
+        {{{0, 4, 0}, {3, 2, 0}, {8, 1, 0}}, "adamw: segment 1 of 3 has 2 elements from 3 on; 4..9 are free"},
+        {{{0, 4, 0}, {5, 2, 0}, {4, 1, 0}}, "adamw: segment 2 of 3 has 1 elements from 4 on; 7..9 are free"},
+        {{{0, 4, 0}, {5, 6, 0}, {11, 1, 0}}, "adamw: segment 1 of 3 has 6 elements from 5 on; 4..9 are free"},
+        {{{-1, 4, 0}, {5, 2, 0}, {8, 1, 0}}, "adamw: segment 0 of 3 has 4 elements from -1 on; 0..9 are free"},
+        {{{0, 4, 0}, {5, -2, 0}, {8, 1, 0}}, "adamw: segment 1 of 3 has -2 elements from 5 on; 4..9 are free"},
+    };
+    struct rng rng = test_rng(7);
+    struct tensor start = tensor_normal(&rng, DTYPE_F32, 10, 1), gradient = tensor_normal(&rng, DTYPE_F32, 10, 1);
+    for (int i = 0; i < 6; i++) {
+        struct optimizer o = make_optimizer(&start, DTYPE_F32), before = copy_optimizer(&o);
+        struct step step = make_step(1, 0, wrong[i].table, 3);
+        const struct adamw good = describe(&o, &gradient, 1, &step);
+        assert_faults(adamw, good, (void)p, wrong[i].text);
+        assert_same_optimizer(&before, &o);
+        free_optimizer(&o);
+        free_optimizer(&before);
+        free_step(&step);
+    }
+    tensor_free(&start);
+    tensor_free(&gradient);
+}
+
+/* ---- norms ---- */
+
+/* A tensor of one number. */
+static struct tensor number(enum dtype type, double value)
+{
+    struct tensor tensor = tensor_zero(type, 1);
+    tensor_set(&tensor, 0, value);
+    return tensor;
 }
 
 static void norms_are_summed_in_double(void **state)
 {
     (void)state;
     struct rng rng = test_rng(3);
-    const int64_t counts[] = {1, 31, 65535, 65536, 65537, 300001};
-    for (int s = 0; s < 6; s++) {
+    const int64_t counts[] = {0, 1, 31, 65535, 65536, 65537, 300001};
+    for (int s = 0; s < 7; s++) {
         struct tensor x = tensor_normal(&rng, DTYPE_F32, counts[s], 1);
-        tensor_set(&x, 0, 1e30); /* would be infinite in f32 */
-        double expected = dot_product(x.values, x.values, x.count), results[4];
+        if (counts[s] > 0)
+            tensor_set(&x, 0, 1e30); /* would be infinite in f32 */
+        double expected = dot_product(x.values, x.values, x.count), first = 0;
         for (int i = 0; i < 4; i++) {
-            int32_t nonfinite = 0;
-            results[i] = NAN;
-            struct squared_norm p = {x.count, x.data, &results[i], &nonfinite, false};
-            size_t scratch = kernels_cpu()->squared_norm_scratch_size(&p);
-            assert_ok(kernels_cpu()->squared_norm(test_context(thread_counts[i], scratch), &p));
-            assert_true(nonfinite == 0 && memcmp(&results[i], &results[0], sizeof(double)) == 0);
-            assert_true(fabs(results[i] - expected) <= 1e-13 * expected);
+            struct tensor result = number(DTYPE_F64, NAN), nonfinite = number(DTYPE_I32, 0);
+            struct squared_norm p = {x.count, tensor_device(&x), tensor_device(&result), tensor_device(&nonfinite),
+                                     false};
+            size_t scratch = test_kernels()->squared_norm_scratch_size(&p);
+            assert_ok(test_kernels()->squared_norm(test_context(thread_counts[i], scratch), &p));
+            double sum = *tensor_read(&result);
+            assert_true(fabs(sum - expected) <= 1e-13 * expected && *tensor_read(&nonfinite) == 0);
+            if (i == 0)
+                first = sum;
+            assert_true(memcmp(&sum, &first, sizeof sum) == 0);
+            tensor_set(&result, 0, 5e59);
             p.accumulate = true;
-            results[i] = 5e59;
-            assert_ok(kernels_cpu()->squared_norm(test_context(thread_counts[i], scratch), &p));
-            assert_true(fabs(results[i] - expected - 5e59) <= 1e-13 * results[i]);
-            results[i] = expected;
+            p.result = tensor_device(&result);
+            assert_ok(test_kernels()->squared_norm(test_context(thread_counts[i], scratch), &p));
+            sum = *tensor_read(&result);
+            assert_true(fabs(sum - expected - 5e59) <= 1e-13 * sum);
+            tensor_free(&result);
+            tensor_free(&nonfinite);
         }
         tensor_free(&x);
     }
@@ -181,16 +357,20 @@ static void nonfinite_values_are_seen(void **state)
     struct tensor x = tensor_normal(&rng, DTYPE_F32, 70013, 1);
     for (int v = 0; v < 3; v++)
         for (int i = 0; i < 5; i++) {
-            double kept = x.values[places[i]], result = 0;
-            int32_t nonfinite = 0;
-            struct squared_norm p = {x.count, x.data, &result, &nonfinite, false};
-            size_t scratch = kernels_cpu()->squared_norm_scratch_size(&p);
+            struct tensor result = number(DTYPE_F64, 0), nonfinite = number(DTYPE_I32, 0);
+            double kept = tensor_read(&x)[places[i]];
             tensor_set(&x, places[i], bad[v]);
-            assert_ok(kernels_cpu()->squared_norm(test_context(2, scratch), &p));
-            assert_int_equal(nonfinite, 1);
+            struct squared_norm p = {x.count, tensor_device(&x), tensor_device(&result), tensor_device(&nonfinite),
+                                     false};
+            size_t scratch = test_kernels()->squared_norm_scratch_size(&p);
+            assert_ok(test_kernels()->squared_norm(test_context(2, scratch), &p));
+            assert_true(*tensor_read(&nonfinite) == 1);
             tensor_set(&x, places[i], kept);
-            assert_ok(kernels_cpu()->squared_norm(test_context(2, scratch), &p));
-            assert_true(nonfinite == 1 && isfinite(result)); /* never cleared here */
+            p.x = tensor_device(&x);
+            assert_ok(test_kernels()->squared_norm(test_context(2, scratch), &p));
+            assert_true(*tensor_read(&nonfinite) == 1 && isfinite(*tensor_read(&result))); /* never cleared here */
+            tensor_free(&result);
+            tensor_free(&nonfinite);
         }
     tensor_free(&x);
 }
@@ -200,63 +380,79 @@ static void clipping(void **state)
     (void)state;
     const struct {
         double squared;
-        float maximum, scale, norm;
-    } cases[] = {{25, 10, 1, 5}, {25, 1, 0.2f, 5}, {0, 1, 1, 0},
-                 {25, 0, 1, 5},  {25, -1, 1, 5},   {INFINITY, 1, 0, INFINITY}};
-    for (int i = 0; i < 6; i++) {
-        float scale = -1, norm = -1;
-        struct clip_scale p = {&cases[i].squared, cases[i].maximum, &scale, &norm};
-        assert_ok(kernels_cpu()->clip_scale(test_context(1, 0), &p));
-        assert_true(fabsf(scale - cases[i].scale) <= 1e-6f && norm == cases[i].norm);
+        float maximum;
+        double scale, norm;
+    } cases[] = {{25, 10, 1, 5},    {25, 1, 0.2, 5}, {0, 1, 1, 0},
+                 {25, 0, 1, 5},     {25, -1, 1, 5},  {INFINITY, 1, 0, INFINITY},
+                 {NAN, 1, NAN, NAN}};
+    for (int i = 0; i < 7; i++) {
+        struct tensor squared = number(DTYPE_F64, cases[i].squared);
+        struct tensor scale = number(DTYPE_F32, -1), norm = number(DTYPE_F32, -1);
+        struct clip_scale p = {tensor_device(&squared), cases[i].maximum, tensor_device(&scale), tensor_device(&norm)};
+        assert_ok(test_kernels()->clip_scale(test_context(1, 0), &p));
+        double got = *tensor_read(&scale), size = *tensor_read(&norm);
+        if (isnan(cases[i].squared))
+            assert_true(isnan(got) && isnan(size));
+        else
+            assert_true(fabs(got - cases[i].scale) <= 1e-6 && size == cases[i].norm);
+        tensor_free(&squared);
+        tensor_free(&scale);
+        tensor_free(&norm);
     }
-    double squared = NAN;
-    float scale, norm;
-    struct clip_scale p = {&squared, 1, &scale, &norm};
-    assert_ok(kernels_cpu()->clip_scale(test_context(1, 0), &p));
-    assert_true(isnan(scale) && isnan(norm));
 }
 
 static void wrong_arguments_are_refused(void **state)
 {
     (void)state;
     const struct device_context *context = test_context(1, 64);
-    float x[4] = {0}, scale = 1;
-    int32_t skip = 0;
-    double result;
+    struct tensor x = tensor_zero(DTYPE_F32, 4), scale = number(DTYPE_F32, 1), skip = number(DTYPE_I32, 0);
+    struct tensor result = number(DTYPE_F64, 0);
     const struct adamw adamw = {.count = 4,
-                                .master = x,
-                                .first_moment = x,
-                                .second_moment = x,
-                                .gradient = x,
+                                .master = tensor_device(&x),
+                                .first_moment = tensor_device(&x),
+                                .second_moment = tensor_device(&x),
+                                .gradient = tensor_device(&x),
                                 .beta1 = 0.9f,
                                 .beta2 = 0.99f,
                                 .step = 1,
-                                .scale = &scale,
-                                .skip = &skip};
+                                .scale = tensor_device(&scale),
+                                .skip = tensor_device(&skip)};
     assert_refused(adamw, adamw, p.count = -1, "-1 elements");
+    assert_refused(adamw, adamw, p.segment_count = -1, "in -1 segments");
+    assert_refused(adamw, adamw, p.segment_count = 1, "a null table of segments");
     assert_refused(adamw, adamw, p.step = 0, "step 0");
     assert_refused(adamw, adamw, p.beta2 = 1, "betas");
+    assert_refused(adamw, adamw, p.beta1 = NAN, "betas");
     assert_refused(adamw, adamw, p.master = NULL, "null");
+    assert_refused(adamw, adamw, p.gradient = NULL, "null");
     assert_refused(adamw, adamw, p.skip = NULL, "skip");
-    assert_refused(adamw, adamw, p.weights = x; p.weights_type = DTYPE_F64, "type");
-    const struct squared_norm norm = {4, x, &result, &skip, false};
+    assert_refused(adamw, adamw, p.scale = NULL, "scale");
+    assert_refused(adamw, adamw, p.weights = p.master; p.weights_type = DTYPE_F64, "type");
+    const struct squared_norm norm = {4, tensor_device(&x), tensor_device(&result), tensor_device(&skip), false};
     assert_refused(squared_norm, norm, p.count = -1, "-1 values");
     assert_refused(squared_norm, norm, p.x = NULL, "null");
+    assert_refused(squared_norm, norm, p.result = NULL, "null");
+    assert_refused(squared_norm, norm, p.nonfinite = NULL, "null");
     struct device_context small = *context;
     small.scratch_bytes = 0;
-    assert_fails(kernels_cpu()->squared_norm(&small, &norm), STATUS_INTERNAL, "needs 8 bytes of scratch");
-    const struct clip_scale clip = {&result, 1, &scale, x};
+    assert_fails(test_kernels()->squared_norm(&small, &norm), STATUS_INTERNAL, "needs 8 bytes of scratch");
+    const struct clip_scale clip = {tensor_device(&result), 1, tensor_device(&scale), tensor_device(&x)};
     assert_refused(clip_scale, clip, p.scale = NULL, "null");
+    assert_refused(clip_scale, clip, p.norm = NULL, "null");
+    assert_refused(clip_scale, clip, p.squared_norm = NULL, "null");
+    tensor_free(&x);
+    tensor_free(&scale);
+    tensor_free(&skip);
+    tensor_free(&result);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(adamw_equals_the_paper),
-        cmocka_unit_test(adamw_without_a_compute_copy),
-        cmocka_unit_test(norms_are_summed_in_double),
-        cmocka_unit_test(nonfinite_values_are_seen),
-        cmocka_unit_test(clipping),
+        cmocka_unit_test(adamw_equals_the_paper),      cmocka_unit_test(adamw_without_a_compute_copy),
+        cmocka_unit_test(segments_are_tensors),        cmocka_unit_test(no_segments_change_nothing),
+        cmocka_unit_test(wrong_segments_are_faults),   cmocka_unit_test(norms_are_summed_in_double),
+        cmocka_unit_test(nonfinite_values_are_seen),   cmocka_unit_test(clipping),
         cmocka_unit_test(wrong_arguments_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -137,21 +137,12 @@ static void tensors_lie_as_promised(void **state)
 
 /* ---- the plan of activations ---- */
 
-static size_t allocated;
-static int allocations;
-
-static enum status counting_allocate(const struct device_context *context, size_t bytes, void **memory)
-{
-    allocated += bytes;
-    allocations++;
-    return kernels_cpu()->allocate(context, bytes, memory);
-}
-
 static int64_t planned_bytes(const struct llama_config *config, enum dtype dtype, int64_t rows, int64_t length,
                              enum recomputation recomputation, bool backward)
 {
     struct memory_plan plan = {.name = "activations"};
-    assert_ok(llama_plan_workspace(config, dtype, rows, length, recomputation, backward, &plan));
+    const struct llama_workspace_options options = {rows, length, recomputation, backward, 0};
+    assert_ok(llama_plan_workspace(test_kernels(), config, dtype, &options, &plan));
     int64_t total = plan.total;
     memory_plan_free(&plan);
     return total;
@@ -161,26 +152,25 @@ static void the_plan_is_what_is_allocated(void **state)
 {
     (void)state;
     struct llama_config config = llama_small_config();
-    for (int dtype = DTYPE_F32; dtype <= DTYPE_BF16; dtype++) {
-        struct llama_fixture fixture;
-        llama_fixture_create(&fixture, &config, (enum dtype)dtype, 1);
-        struct kernels counting = *kernels_cpu();
-        counting.allocate = counting_allocate;
-        fixture.model->kernels = &counting;
+    for (int dtype = DTYPE_F32; dtype <= DTYPE_BF16; dtype++)
         for (int recomputation = RECOMPUTATION_NONE; recomputation <= RECOMPUTATION_BLOCK; recomputation++)
             for (int backward = 0; backward <= 1; backward++) {
+                struct llama_fixture fixture;
                 struct llama_workspace *workspace;
-                allocated = 0;
-                allocations = 0;
-                assert_ok(llama_workspace_create(fixture.model, 3, 37, (enum recomputation)recomputation, backward,
-                                                 &workspace));
-                assert_int_equal(allocated, planned_bytes(&config, (enum dtype)dtype, 3, 37,
-                                                          (enum recomputation)recomputation, backward));
-                assert_int_equal(allocations, 1);
+                const struct llama_workspace_options options = {3, 37, (enum recomputation)recomputation, backward, 0};
+                size_t scratch;
+                llama_fixture_create(&fixture, &config, (enum dtype)dtype, 1);
+                int64_t before = test_kernels()->memory(&fixture.context).allocated;
+                assert_ok(llama_plan_scratch(test_kernels(), &config, (enum dtype)dtype, &options, &scratch));
+                assert_ok(llama_workspace_create(fixture.model, &options, &workspace));
+                assert_int_equal(
+                    test_kernels()->memory(&fixture.context).allocated - before - (int64_t)scratch,
+                    planned_bytes(&config, (enum dtype)dtype, 3, 37, (enum recomputation)recomputation, backward));
+                assert_int_equal(fixture.context.scratch_bytes, scratch);
                 llama_workspace_destroy(workspace);
+                assert_int_equal(test_kernels()->memory(&fixture.context).allocated - before, scratch);
+                llama_fixture_destroy(&fixture);
             }
-        llama_fixture_destroy(&fixture);
-    }
 }
 
 /* What a layer must keep at least, by hand, for 7B in bf16 and 4096 tokens; and that the modes keep their order. */
@@ -202,9 +192,11 @@ static void recomputation_saves_memory(void **state)
                   (long long)(none >> 20), (long long)(light >> 20), (long long)(block >> 20),
                   (long long)(forward >> 20));
     struct memory_plan plan = {.name = "activations"};
-    assert_fails(llama_plan_workspace(&llama2_7b, DTYPE_F32, INT64_MAX / 2, 4, RECOMPUTATION_NONE, true, &plan),
-                 STATUS_USAGE, "activations");
-    assert_fails(llama_plan_workspace(&llama2_7b, DTYPE_F32, 0, 4, RECOMPUTATION_NONE, true, &plan), STATUS_USAGE,
+    struct llama_workspace_options options = {.rows = INT64_MAX / 2, .length = 4, .backward = true};
+    assert_fails(llama_plan_workspace(test_kernels(), &llama2_7b, DTYPE_F32, &options, &plan), STATUS_USAGE,
+                 "activations");
+    options.rows = 0;
+    assert_fails(llama_plan_workspace(test_kernels(), &llama2_7b, DTYPE_F32, &options, &plan), STATUS_USAGE,
                  "activations");
     memory_plan_free(&plan);
 }
@@ -245,9 +237,10 @@ static void first_values_have_their_deviation(void **state)
         double ratio = deviation(values, view->count) / expected;
         assert_true(fabs(ratio - 1) < 6 / sqrt(2 * (double)view->count));
     }
-    const bf16 *weights = fixture.model->weights;
+    bf16 *weights = llama_fixture_copy_weights(&fixture);
     for (int64_t i = 0; i < layout->elements; i++)
         assert_int_equal(weights[i], bf16_from_float(masters[i])); /* the padding too: zero */
+    guarded_free(weights);
     guarded_free(masters);
     llama_fixture_destroy(&fixture);
 }
@@ -258,7 +251,9 @@ static float *initialized(const struct llama_config *config, int threads, struct
     llama_fixture_create(&fixture, config, DTYPE_F32, threads);
     float *masters = guarded_allocate((size_t)fixture.model->layout.elements * sizeof *masters);
     assert_ok(llama_initialize(fixture.model, 5, 0.02, masters));
-    assert_memory_equal(masters, fixture.model->weights, (size_t)fixture.model->layout.elements * sizeof *masters);
+    float *weights = llama_fixture_copy_weights(&fixture);
+    assert_memory_equal(masters, weights, (size_t)fixture.model->layout.elements * sizeof *masters);
+    guarded_free(weights);
     assert_ok(parameter_layout_create(config, layout));
     llama_fixture_destroy(&fixture);
     return masters;
@@ -303,9 +298,12 @@ static void new_rows_are_filled_alone(void **state)
         llama_fixture_create(&fixture, &config, DTYPE_F32, 1);
         float *masters = guarded_allocate((size_t)layout.elements * sizeof *masters);
         for (int64_t i = 0; i < layout.elements; i++)
-            masters[i] = ((float *)fixture.model->weights)[i] = 7;
+            masters[i] = 7;
+        llama_fixture_write(&fixture, fixture.model->weights, masters, (size_t)layout.elements * sizeof *masters);
         assert_ok(llama_initialize_rows(fixture.model, 5, 0.02, 50, masters));
-        assert_memory_equal(masters, fixture.model->weights, (size_t)layout.elements * sizeof *masters);
+        float *weights = llama_fixture_copy_weights(&fixture);
+        assert_memory_equal(masters, weights, (size_t)layout.elements * sizeof *masters);
+        guarded_free(weights);
         int64_t head = parameter_layout_find(&layout, "lm_head.weight")->offset;
         for (int64_t i = 0; i < layout.elements; i++) {
             int64_t columns = config.hidden_size, rows = config.vocabulary_size;

@@ -17,55 +17,44 @@ static bool fails_now(void)
     return countdown >= 0 && countdown-- == 0;
 }
 
+/* Every call that may fail, with its parameters and arguments behind the context. */
+#define CALLS(X)                                                                                                       \
+    X(allocate, (const struct device_context *context, size_t bytes, void **memory), (context, bytes, memory))         \
+    X(allocate_host, (const struct device_context *context, size_t bytes, void **memory), (context, bytes, memory))    \
+    X(copy_to_device,                                                                                                  \
+      (const struct device_context *context, enum device_queue queue, void *to, const void *from, size_t bytes),       \
+      (context, queue, to, from, bytes))                                                                               \
+    X(copy_to_host,                                                                                                    \
+      (const struct device_context *context, enum device_queue queue, void *to, const void *from, size_t bytes),       \
+      (context, queue, to, from, bytes))                                                                               \
+    X(copy, (const struct device_context *context, void *to, const void *from, size_t bytes),                          \
+      (context, to, from, bytes))                                                                                      \
+    X(fill_zero, (const struct device_context *context, void *memory, size_t bytes), (context, memory, bytes))         \
+    X(event_create, (const struct device_context *context, struct device_event **event), (context, event))             \
+    X(event_record, (const struct device_context *context, enum device_queue queue, struct device_event *event),       \
+      (context, queue, event))                                                                                         \
+    X(queue_wait, (const struct device_context *context, enum device_queue queue, struct device_event *event),         \
+      (context, queue, event))                                                                                         \
+    X(event_wait, (const struct device_context *context, struct device_event *event), (context, event))                \
+    X(synchronize, (const struct device_context *context), (context))
+
 #define FAULTY(name, parameters, arguments)                                                                            \
     static enum status faulty_##name parameters                                                                        \
     {                                                                                                                  \
-        if (fails_now())                                                                                               \
-            return status_set(STATUS_IO, "injected: %s", #name);                                                       \
-        return kernels_cpu()->name arguments;                                                                          \
+        return fails_now() ? status_set(STATUS_IO, "injected: %s", #name) : test_kernels()->name arguments;            \
     }
+CALLS(FAULTY)
 
-FAULTY(allocate, (const struct device_context *context, size_t bytes, void **memory), (context, bytes, memory))
-FAULTY(copy_to_device, (const struct device_context *context, void *device, const void *host, size_t bytes),
-       (context, device, host, bytes))
-FAULTY(copy_to_host, (const struct device_context *context, void *host, const void *device, size_t bytes),
-       (context, host, device, bytes))
-FAULTY(copy, (const struct device_context *context, void *to, const void *from, size_t bytes),
-       (context, to, from, bytes))
-FAULTY(synchronize, (const struct device_context *context), (context))
-FAULTY(matmul, (const struct device_context *context, const struct matmul *p), (context, p))
-FAULTY(embedding_forward, (const struct device_context *context, const struct embedding_forward *p), (context, p))
-FAULTY(embedding_backward, (const struct device_context *context, const struct embedding_backward *p), (context, p))
-FAULTY(rmsnorm_forward, (const struct device_context *context, const struct rmsnorm_forward *p), (context, p))
-FAULTY(rmsnorm_backward, (const struct device_context *context, const struct rmsnorm_backward *p), (context, p))
-FAULTY(rope, (const struct device_context *context, const struct rope *p), (context, p))
-FAULTY(attention_forward, (const struct device_context *context, const struct attention_forward *p), (context, p))
-FAULTY(attention_backward, (const struct device_context *context, const struct attention_backward *p), (context, p))
-FAULTY(swiglu_forward, (const struct device_context *context, const struct swiglu_forward *p), (context, p))
-FAULTY(swiglu_backward, (const struct device_context *context, const struct swiglu_backward *p), (context, p))
-FAULTY(cross_entropy, (const struct device_context *context, const struct cross_entropy *p), (context, p))
-FAULTY(convert, (const struct device_context *context, const struct convert *p), (context, p))
+#define FAULTY_OPERATION(name) FAULTY(name, (const struct device_context *context, const struct name *p), (context, p))
+KERNEL_OPERATIONS(FAULTY_OPERATION)
 
 static struct kernels faulty_kernels(void)
 {
-    struct kernels kernels = *kernels_cpu();
-    kernels.allocate = faulty_allocate;
-    kernels.copy_to_device = faulty_copy_to_device;
-    kernels.copy_to_host = faulty_copy_to_host;
-    kernels.copy = faulty_copy;
-    kernels.synchronize = faulty_synchronize;
-    kernels.matmul = faulty_matmul;
-    kernels.embedding_forward = faulty_embedding_forward;
-    kernels.embedding_backward = faulty_embedding_backward;
-    kernels.rmsnorm_forward = faulty_rmsnorm_forward;
-    kernels.rmsnorm_backward = faulty_rmsnorm_backward;
-    kernels.rope = faulty_rope;
-    kernels.attention_forward = faulty_attention_forward;
-    kernels.attention_backward = faulty_attention_backward;
-    kernels.swiglu_forward = faulty_swiglu_forward;
-    kernels.swiglu_backward = faulty_swiglu_backward;
-    kernels.cross_entropy = faulty_cross_entropy;
-    kernels.convert = faulty_convert;
+    struct kernels kernels = *test_kernels();
+#define REPLACE(name, ...) kernels.name = faulty_##name;
+    CALLS(REPLACE)
+    KERNEL_OPERATIONS(REPLACE)
+#undef REPLACE
     return kernels;
 }
 
@@ -84,6 +73,12 @@ static void subject_create(struct subject *subject)
     llama_fixture_weights(&subject->fixture, 1, 0.1);
     subject->kernels = faulty_kernels();
     subject->fixture.model->kernels = &subject->kernels;
+}
+
+static void subject_destroy(struct subject *subject)
+{
+    subject->fixture.model->kernels = test_kernels();
+    llama_fixture_destroy(&subject->fixture);
 }
 
 /* Runs `action` with its k-th call failing for k = 0, 1... until it succeeds; returns how many calls could fail. */
@@ -105,15 +100,17 @@ static int64_t fail_everywhere(enum status (*action)(void *), void *argument)
 
 static enum status create(void *argument)
 {
-    const struct subject *subject = argument;
+    struct subject *subject = argument;
     enum status result = STATUS_OK;
     struct llama *model = NULL;
     struct llama_workspace *workspace = NULL;
     struct llama_session *session = NULL;
-    struct device_context context = subject->fixture.context;
-    TRY(llama_create(&subject->fixture.model->config, DTYPE_F32, &subject->kernels, &context, &model));
-    TRY(llama_workspace_create(model, 2, 5, RECOMPUTATION_NONE, true, &workspace));
-    TRY(llama_session_create(model, 2, 5, &session));
+    uint8_t mask[61] = {1};
+    TRY(llama_create(&subject->fixture.model->config, DTYPE_F32, &subject->kernels, &subject->fixture.context, &model));
+    const struct llama_workspace_options options = {.rows = 2, .length = 5, .backward = true};
+    TRY(llama_workspace_create(model, &options, &workspace));
+    TRY(llama_session_create(
+        model, &(struct llama_session_options){.rows = 2, .capacity = 5, .masks = mask, .mask_count = 1}, &session));
 fail:
     llama_session_destroy(session);
     llama_workspace_destroy(workspace);
@@ -124,26 +121,35 @@ fail:
 struct training {
     struct subject *subject;
     enum recomputation recomputation;
+    int32_t ids[12], targets[12];
+    uint8_t groups[12];
+    float losses[12], logits[12 * 61];
 };
 
+/* Batches and results live as long as the copies of a step that failed may. */
 static enum status train(void *argument)
 {
-    const struct training *training = argument;
+    struct training *training = argument;
     struct llama *model = training->subject->fixture.model;
     enum status result = STATUS_OK;
     struct llama_workspace *workspace = NULL;
-    void *gradients = NULL;
-    int32_t ids[12], targets[12];
-    float losses[12], logits[12 * 61];
-    llama_random_tokens(1, 1, 12, 61, ids, targets);
-    struct llama_batch batch = {.rows = 2, .length = 6, .ids = ids, .targets = targets};
-    TRY(llama_workspace_create(model, 2, 6, training->recomputation, true, &workspace));
-    TRY(model->kernels->allocate(model->context, (size_t)model->layout.elements * sizeof(float), &gradients));
-    TRY(llama_forward_backward(model, workspace, &batch, 1, gradients, losses, NULL));
-    TRY(llama_logits(model, workspace, &batch, logits));
+    struct llama_step step = {.loss_scale = 1, .overwrite = true};
+    struct llama_batch batch = {
+        .rows = 2, .length = 6, .ids = training->ids, .targets = training->targets, .groups = training->groups};
+    const struct llama_workspace_options options = {2, 6, training->recomputation, true, 0};
+    void *memory;
+    TRY(llama_workspace_create(model, &options, &workspace));
+    TRY(model->kernels->allocate(model->context, (size_t)model->layout.elements * sizeof(float), &memory));
+    step.gradients = memory;
+    TRY(model->kernels->allocate(model->context, LLAMA_LOSS_GROUPS * sizeof(double), &memory));
+    step.group_sums = memory;
+    TRY(llama_forward_backward(model, workspace, &batch, &step));
+    TRY(llama_add_losses(model, workspace, &batch, step.group_sums));
+    TRY(llama_losses(model, workspace, &batch, training->losses));
+    TRY(llama_logits(model, workspace, &batch, training->logits));
 fail:
-    if (gradients)
-        model->kernels->release(model->context, gradients);
+    model->kernels->release(model->context, step.gradients);
+    model->kernels->release(model->context, step.group_sums);
     llama_workspace_destroy(workspace);
     return result;
 }
@@ -157,28 +163,37 @@ static void models_and_gradients_fail_cleanly(void **state)
     int64_t calls[3];
     for (int i = 0; i < 3; i++) {
         struct training training = {.subject = &subject, .recomputation = (enum recomputation)i};
+        llama_random_tokens(1, 1, 12, 61, training.ids, training.targets);
         calls[i] = fail_everywhere(train, &training);
     }
     assert_true(calls[0] > 60 && calls[1] > calls[0] && calls[2] > calls[1]);
-    llama_fixture_destroy(&subject.fixture);
+    subject_destroy(&subject);
 }
 
 struct speaking {
     struct llama_session *session;
     float logits[2 * 61];
+    int32_t ids[2];
 };
 
+/* A prompt, a copy of it, ids drawn from both, and what comes after them. */
 static enum status speak(void *argument)
 {
     struct speaking *speaking = argument;
     enum status result = STATUS_OK;
-    const int32_t prompt[3] = {4, 5, 6}, next[2] = {7, 8};
+    const int32_t prompt[3] = {4, 5, 6};
     const int64_t rows[2] = {1, 2};
+    const double uniforms[2] = {0.3, 0.8};
+    const struct llama_draw draw = {
+        .count = 2, .rows = rows, .uniforms = uniforms, .temperature = 1, .top_p = 1, .ids = speaking->ids};
     llama_session_truncate(speaking->session, 1, 0);
     llama_session_truncate(speaking->session, 2, 0);
-    TRY(llama_session_prefill(speaking->session, 1, prompt, 3, speaking->logits));
+    TRY(llama_session_prefill(speaking->session, 1, prompt, 2, NULL));
+    TRY(llama_session_prefill(speaking->session, 1, prompt + 2, 1, speaking->logits));
     TRY(llama_session_copy_row(speaking->session, 2, 1));
-    TRY(llama_session_decode(speaking->session, rows, next, 2, speaking->logits));
+    TRY(llama_session_draw_first(speaking->session, &draw));
+    TRY(llama_session_draw(speaking->session, &draw));
+    TRY(llama_session_decode(speaking->session, rows, speaking->ids, 2, speaking->logits));
 fail:
     return result;
 }
@@ -188,16 +203,20 @@ static void sessions_fail_cleanly(void **state)
 {
     (void)state;
     struct subject subject;
-    struct speaking calm, troubled;
+    struct speaking calm = {0}, troubled = {0};
+    uint8_t mask[61];
+    const struct llama_session_options options = {.rows = 3, .capacity = 10, .masks = mask, .mask_count = 1};
+    memset(mask, 1, sizeof mask);
     subject_create(&subject);
-    assert_ok(llama_session_create(subject.fixture.model, 3, 10, &calm.session));
+    assert_ok(llama_session_create(subject.fixture.model, &options, &calm.session));
     assert_ok(speak(&calm));
-    assert_ok(llama_session_create(subject.fixture.model, 3, 10, &troubled.session));
+    assert_ok(llama_session_create(subject.fixture.model, &options, &troubled.session));
     assert_true(fail_everywhere(speak, &troubled) > 40);
     assert_memory_equal(calm.logits, troubled.logits, sizeof calm.logits);
+    assert_memory_equal(calm.ids, troubled.ids, sizeof calm.ids);
     llama_session_destroy(calm.session);
     llama_session_destroy(troubled.session);
-    llama_fixture_destroy(&subject.fixture);
+    subject_destroy(&subject);
 }
 
 static enum status save(void *argument)
@@ -237,14 +256,14 @@ static void folders_fail_cleanly(void **state)
     assert_ok(llama_write_folder(loading.model, directory, 1, 2));
     assert_ok(atomic_directory_commit(directory));
     size_t bytes = (size_t)loading.model->layout.elements * sizeof(bf16);
-    void *before = malloc(bytes);
-    assert_non_null(before);
-    memcpy(before, loading.model->weights, bytes);
+    void *before = llama_fixture_copy_weights(&subject.fixture);
     assert_true(fail_everywhere(save, &subject) > 20);
     assert_true(fail_everywhere(load, &loading) > 40);
-    assert_memory_equal(before, loading.model->weights, bytes);
-    free(before);
-    llama_fixture_destroy(&subject.fixture);
+    void *after = llama_fixture_copy_weights(&subject.fixture);
+    assert_memory_equal(before, after, bytes);
+    guarded_free(before);
+    guarded_free(after);
+    subject_destroy(&subject);
 }
 
 int main(void)

@@ -97,16 +97,18 @@ static void answer_make(struct golden *golden, struct answer *answer)
     size_t elements = (size_t)model->layout.elements;
     answer->logits = guarded_allocate((size_t)(golden->tokens * golden->config.vocabulary_size) * sizeof(float));
     answer->losses = guarded_allocate((size_t)golden->tokens * sizeof(float));
-    answer->gradients = guarded_allocate(elements * sizeof(float));
-    memset(answer->gradients, 0, elements * sizeof(float));
     int64_t counted = 0;
     for (int64_t i = 0; i < golden->tokens; i++)
         counted += golden->targets[i] >= 0;
-    assert_ok(llama_workspace_create(model, golden->rows, golden->length, RECOMPUTATION_NONE, true, &workspace));
+    const struct llama_workspace_options options = {.rows = golden->rows, .length = golden->length, .backward = true};
+    const struct llama_step step = {.loss_scale = (float)(1.0 / (double)counted),
+                                    .gradients = llama_fixture_arena(&golden->fixture)};
+    assert_ok(llama_workspace_create(model, &options, &workspace));
     assert_ok(llama_logits(model, workspace, &batch, answer->logits));
-    /* The CPU's device memory is host memory, so the guarded buffer serves as the arena. */
-    assert_ok(llama_forward_backward(model, workspace, &batch, (float)(1.0 / (double)counted), answer->gradients,
-                                     answer->losses, NULL));
+    assert_ok(llama_losses(model, workspace, &batch, answer->losses));
+    assert_ok(llama_forward_backward(model, workspace, &batch, &step));
+    answer->gradients = llama_fixture_copy(&golden->fixture, step.gradients, elements * sizeof(float));
+    llama_fixture_release(&golden->fixture, step.gradients);
     llama_workspace_destroy(workspace);
 }
 

@@ -25,13 +25,20 @@ static void make_ids(int32_t *ids, int64_t count, uint64_t stream)
         ids[i] = (int32_t)rng_below(&rng, V);
 }
 
+static enum status create(struct llama_fixture *fixture, int64_t rows, int64_t capacity, struct llama_session **session)
+{
+    return llama_session_create(fixture->model, &(struct llama_session_options){.rows = rows, .capacity = capacity},
+                                session);
+}
+
 /* Logits of every position without a cache. */
 static float *uncached(struct llama_fixture *fixture, const int32_t *ids, int64_t count)
 {
     struct llama_workspace *workspace;
     float *logits = guarded_allocate((size_t)(count * V) * sizeof *logits);
     struct llama_batch batch = {.rows = 1, .length = count, .ids = ids};
-    assert_ok(llama_workspace_create(fixture->model, 1, count, RECOMPUTATION_NONE, false, &workspace));
+    assert_ok(llama_workspace_create(fixture->model, &(struct llama_workspace_options){.rows = 1, .length = count},
+                                     &workspace));
     assert_ok(llama_logits(fixture->model, workspace, &batch, logits));
     llama_workspace_destroy(workspace);
     return logits;
@@ -64,7 +71,7 @@ static void cached_equals_uncached(void **state)
         for (size_t i = 0; i < sizeof prompts / sizeof *prompts; i++) {
             struct llama_session *session;
             const int64_t row = 1;
-            assert_ok(llama_session_create(fixture.model, 3, POSITIONS, &session));
+            assert_ok(create(&fixture, 3, POSITIONS, &session));
             assert_ok(llama_session_prefill(session, row, ids, prompts[i], logits));
             worst = fmax(worst, largest_difference(logits, expected + (prompts[i] - 1) * V));
             int64_t end = prompts[i] + 20 < POSITIONS ? prompts[i] + 20 : POSITIONS;
@@ -95,7 +102,7 @@ static void a_prompt_may_come_in_parts(void **state)
     float *expected = uncached(&fixture, ids, 200), logits[V];
     for (int64_t cut = 1; cut < 200; cut += 33) {
         struct llama_session *session;
-        assert_ok(llama_session_create(fixture.model, 1, 200, &session));
+        assert_ok(create(&fixture, 1, 200, &session));
         assert_ok(llama_session_prefill(session, 0, ids, cut, NULL));
         assert_ok(llama_session_prefill(session, 0, ids + cut, 200 - cut, logits));
         assert_true(largest_difference(logits, expected + 199 * V) <= 1e-4);
@@ -121,7 +128,7 @@ static float *rows_alone(struct llama_fixture *fixture, const int32_t *prompts, 
     for (int64_t row = 0; row < ROWS; row++) {
         struct llama_session *session;
         const int64_t only = 0;
-        assert_ok(llama_session_create(fixture->model, 1, prompt_length(row) + STEPS, &session));
+        assert_ok(create(fixture, 1, prompt_length(row) + STEPS, &session));
         assert_ok(llama_session_prefill(session, 0, prompts + row * 131, prompt_length(row), NULL));
         for (int64_t step = 0; step < STEPS; step++)
             assert_ok(
@@ -138,7 +145,7 @@ static void check_together(struct llama_fixture *fixture, const int32_t *prompts
     struct llama_session *session;
     float *logits = guarded_allocate(sizeof(float) * ROWS * V);
     int64_t done[ROWS] = {0};
-    assert_ok(llama_session_create(fixture->model, ROWS, 131 + STEPS, &session));
+    assert_ok(create(fixture, ROWS, 131 + STEPS, &session));
     for (int64_t row = 0; row < ROWS; row++)
         assert_ok(llama_session_prefill(session, row, prompts + row * 131, prompt_length(row), NULL));
     struct rng rng = rng_make(test_seed(), RNG_TEST, 200, 0);
@@ -202,7 +209,7 @@ static void truncated_rows_go_on_from_there(void **state)
     make_ids(others, 10, 5);
     float first[V], again[V];
     const int64_t row = 1;
-    assert_ok(llama_session_create(fixture.model, 2, 60, &session));
+    assert_ok(create(&fixture, 2, 60, &session));
     assert_ok(llama_session_prefill(session, row, ids, 40, NULL));
     assert_ok(llama_session_decode(session, &row, ids + 40, 1, first));
     assert_ok(llama_session_prefill(session, row, others, 10, NULL));
@@ -234,7 +241,7 @@ static void copied_rows_go_on_alike(void **state)
             next[i] = i == 2 ? 5 : 3; /* row 2 takes another token */
         const int64_t rows[4] = {0, 1, 2, 3}, source = 0;
         float logits[4 * V], alone[V];
-        assert_ok(llama_session_create(fixture.model, 4, 50, &session));
+        assert_ok(create(&fixture, 4, 50, &session));
         assert_ok(llama_session_prefill(session, 0, ids, 30, NULL));
         assert_ok(llama_session_prefill(session, 2, other, 40, NULL)); /* is overwritten */
         for (int64_t row = 0; row < 4; row++)
@@ -258,9 +265,9 @@ static void wrong_calls_change_nothing(void **state)
     struct llama_fixture fixture;
     struct llama_session *session;
     make_model(&fixture, DTYPE_F32, 1);
-    assert_fails(llama_session_create(fixture.model, 1, POSITIONS + 1, &session), STATUS_USAGE, "320 positions");
-    assert_fails(llama_session_create(fixture.model, 0, 5, &session), STATUS_USAGE, "0 rows");
-    assert_ok(llama_session_create(fixture.model, 2, 10, &session));
+    assert_fails(create(&fixture, 1, POSITIONS + 1, &session), STATUS_USAGE, "320 positions");
+    assert_fails(create(&fixture, 0, 5, &session), STATUS_USAGE, "0 rows");
+    assert_ok(create(&fixture, 2, 10, &session));
     int32_t ids[11] = {0}, bad[2] = {1, V}, good[2] = {1, 2};
     int64_t rows[2] = {0, 1}, twice[2] = {1, 1}, outside[2] = {0, 2};
     float before[2 * V], after[2 * V];

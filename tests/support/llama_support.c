@@ -24,14 +24,14 @@ void llama_fixture_create(struct llama_fixture *fixture, const struct llama_conf
 {
     *fixture = (struct llama_fixture){0};
     assert_ok(thread_pool_create(threads, &fixture->pool));
-    assert_ok(device_context_create(kernels_cpu(), fixture->pool, 0, &fixture->context));
-    assert_ok(llama_create(config, dtype, kernels_cpu(), &fixture->context, &fixture->model));
+    assert_ok(device_context_create(test_kernels(), fixture->pool, 0, &fixture->context));
+    assert_ok(llama_create(config, dtype, test_kernels(), &fixture->context, &fixture->model));
 }
 
 void llama_fixture_destroy(struct llama_fixture *fixture)
 {
     llama_destroy(fixture->model);
-    device_context_destroy(kernels_cpu(), &fixture->context);
+    device_context_destroy(test_kernels(), &fixture->context);
     thread_pool_destroy(fixture->pool);
 }
 
@@ -62,26 +62,53 @@ void llama_fixture_weights(struct llama_fixture *fixture, uint64_t seed, double 
             values[j] = (float)(view->rank == 1 ? 1 + 0.1 * value : value * std);
         }
         dtype_from_float(converted, model->dtype, values, view->count);
-        assert_ok(model->kernels->copy_to_device(&fixture->context, QUEUE_COMPUTE,
-                                                 (unsigned char *)model->weights + (size_t)view->offset * size,
-                                                 converted, (size_t)view->count * size));
-        assert_ok(model->kernels->synchronize(&fixture->context));
+        llama_fixture_write(fixture, (unsigned char *)model->weights + (size_t)view->offset * size, converted,
+                            (size_t)view->count * size);
         free(values);
         free(converted);
     }
 }
 
-float *llama_fixture_arena(struct llama_fixture *fixture)
+void *llama_fixture_allocate(struct llama_fixture *fixture, size_t bytes)
 {
     void *memory;
-    assert_ok(fixture->model->kernels->allocate(&fixture->context,
-                                                (size_t)fixture->model->layout.elements * sizeof(float), &memory));
+    assert_ok(test_kernels()->allocate(&fixture->context, bytes, &memory));
     return memory;
+}
+
+float *llama_fixture_arena(struct llama_fixture *fixture)
+{
+    return llama_fixture_allocate(fixture, (size_t)fixture->model->layout.elements * sizeof(float));
+}
+
+void llama_fixture_write(struct llama_fixture *fixture, void *device, const void *host, size_t bytes)
+{
+    assert_ok(test_kernels()->copy_to_device(&fixture->context, QUEUE_COMPUTE, device, host, bytes));
+    assert_ok(test_kernels()->synchronize(&fixture->context));
+}
+
+void llama_fixture_read(struct llama_fixture *fixture, void *host, const void *device, size_t bytes)
+{
+    assert_ok(test_kernels()->copy_to_host(&fixture->context, QUEUE_COMPUTE, host, device, bytes));
+    assert_ok(test_kernels()->synchronize(&fixture->context));
+}
+
+void *llama_fixture_copy(struct llama_fixture *fixture, const void *device, size_t bytes)
+{
+    void *host = guarded_allocate(bytes);
+    llama_fixture_read(fixture, host, device, bytes);
+    return host;
+}
+
+void *llama_fixture_copy_weights(struct llama_fixture *fixture)
+{
+    const struct llama *model = fixture->model;
+    return llama_fixture_copy(fixture, model->weights, (size_t)model->layout.elements * dtype_size(model->dtype));
 }
 
 void llama_fixture_release(struct llama_fixture *fixture, void *memory)
 {
-    fixture->model->kernels->release(&fixture->context, memory);
+    test_kernels()->release(&fixture->context, memory);
 }
 
 void llama_random_tokens(uint64_t seed, uint64_t a, int64_t count, int64_t vocabulary, int32_t *ids, int32_t *targets)

@@ -103,7 +103,8 @@ double reference_cross_entropy(int64_t columns, const double *logits, int64_t ta
 static int64_t keys_of(const struct reference_attention *p, int64_t b, int64_t i, int64_t *start)
 {
     *start = p->starts ? p->starts[b * p->query_length + i] : 0;
-    return i + (p->key_lengths ? p->key_lengths[b] : p->key_length) - p->query_length + 1;
+    int64_t keys = p->key_lengths ? p->key_lengths[b] : p->key_length;
+    return p->bidirectional ? keys : i + keys - p->query_length + 1;
 }
 
 static double dot(const double *a, const double *b, int64_t count)

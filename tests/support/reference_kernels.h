@@ -31,6 +31,7 @@ struct reference_attention {
     int64_t batch, query_length, key_length, heads, kv_heads, head_size;
     const double *query, *key, *value;
     const int32_t *starts, *key_lengths; /* may be NULL */
+    bool bidirectional;
     double scale;
 };
 void reference_attention(const struct reference_attention *p, double *output, double *log_sum_exp);

@@ -22,3 +22,9 @@ bool test_kernels_closed(void)
 {
     return test_kernels() == kernels_closed();
 }
+
+void test_set_engine(const struct device_context *context, enum cpu_engine engine)
+{
+    struct device_context cpu = test_kernels_closed() ? closed_inner_context(context) : *context;
+    cpu_set_engine(&cpu, engine);
+}

@@ -1,5 +1,6 @@
 #include "support/tiny_world.h"
 
+#include "support/test_kernels.h"
 #include "support/test_support.h"
 
 #include <stdlib.h>
@@ -7,7 +8,7 @@
 void tiny_world_open(int64_t rows, int64_t positions, struct tiny_world *world)
 {
     const struct llama_config config = {512, 32, 48, 2, 4, 2, 8, positions, 10000, 1e-5, false};
-    const struct kernels *kernels = kernels_cpu();
+    const struct kernels *kernels = test_kernels();
     tiny_corpus_make(rows, 1, &world->corpus);
     assert_ok(tiny_corpus_components(&world->corpus, &world->components));
     assert_ok(device_context_create(kernels, NULL, 0, &world->context));
@@ -21,6 +22,6 @@ void tiny_world_open(int64_t rows, int64_t positions, struct tiny_world *world)
 void tiny_world_close(struct tiny_world *world)
 {
     llama_destroy(world->model);
-    device_context_destroy(kernels_cpu(), &world->context);
+    device_context_destroy(test_kernels(), &world->context);
     components_free(world->components);
 }

@@ -1,4 +1,5 @@
-#include "models/llama/llama.h"
+/* Sizes of the Llama family, where each tensor lies in the flat arena of parameters, and the model: the arena and the
+ * tables of rotary angles in device memory. */
 #include "models/llama/llama_internal.h"
 
 #include <inttypes.h>
@@ -204,6 +205,8 @@ static enum status make_rope_tables(struct llama *model)
     TRY(model->kernels->copy_to_device(model->context, QUEUE_COMPUTE, model->rope_sine, sine, bytes));
     TRY(model->kernels->synchronize(model->context));
 fail:
+    if (result != STATUS_OK)
+        (void)model->kernels->synchronize(model->context); /* a copy out of the host's tables may not be over */
     free(cosine);
     free(sine);
     return result;
@@ -237,12 +240,9 @@ void llama_destroy(struct llama *model)
 {
     if (!model)
         return;
-    if (model->weights)
-        model->kernels->release(model->context, model->weights);
-    if (model->rope_cosine)
-        model->kernels->release(model->context, model->rope_cosine);
-    if (model->rope_sine)
-        model->kernels->release(model->context, model->rope_sine);
+    model->kernels->release(model->context, model->weights);
+    model->kernels->release(model->context, model->rope_cosine);
+    model->kernels->release(model->context, model->rope_sine);
     parameter_layout_free(&model->layout);
     free(model);
 }

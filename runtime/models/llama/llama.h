@@ -135,6 +135,12 @@ struct llama_workspace_options {
  * context's scratch is not in it. */
 enum status llama_plan_workspace(const struct kernels *kernels, const struct llama_config *config, enum dtype dtype,
                                  const struct llama_workspace_options *options, struct memory_plan *plan);
+/* Bytes of scratch that passes of 1 to `rows` rows of `length` tokens need of the device context. The model's own passes
+ * are gone through without computing anything. */
+enum status llama_plan_scratch(const struct kernels *kernels, const struct llama_config *config, enum dtype dtype,
+                               const struct llama_workspace_options *options, size_t *bytes);
+
+/* Allocates, and reserves the scratch in the model's context: from then on no pass allocates. */
 enum status llama_workspace_create(struct llama *model, const struct llama_workspace_options *options,
                                    struct llama_workspace **workspace);
 void llama_workspace_destroy(struct llama_workspace *workspace);
@@ -173,26 +179,63 @@ enum status llama_add_losses(struct llama *model, struct llama_workspace *worksp
 enum status llama_logits(struct llama *model, struct llama_workspace *workspace, const struct llama_batch *batch,
                          float *logits);
 
-/* ---- generation: a KV cache (llama_session.c) ---- */
+/* ---- generation: a cache of keys and values ---- */
 
 struct llama_session;
 
-/* `rows` independent sequences of up to `capacity` tokens (at most maximum_positions). */
-enum status llama_session_create(struct llama *model, int64_t rows, int64_t capacity, struct llama_session **session);
+struct llama_session_options {
+    int64_t rows, capacity; /* independent sequences, and tokens of each (at most maximum_positions) */
+    int64_t prefill_tokens; /* of a prompt, computed at a time; 0: as many as suit the kernels */
+    const uint8_t *masks;   /* host, [mask_count][V]: 1 where an id may be drawn; NULL: nothing is drawn. Copied. */
+    int64_t mask_count;
+};
+
+/* Adds what such a session needs to `plan` (category "session"): the very allocation of llama_session_create. */
+enum status llama_plan_session(const struct kernels *kernels, const struct llama_config *config, enum dtype dtype,
+                               const struct llama_session_options *options, struct memory_plan *plan);
+/* Bytes of scratch that its passes need of the device context. */
+enum status llama_plan_session_scratch(const struct kernels *kernels, const struct llama_config *config,
+                                       enum dtype dtype, const struct llama_session_options *options, size_t *bytes);
+
+/* Allocates, and reserves the scratch in the model's context: from then on nothing is allocated. */
+enum status llama_session_create(struct llama *model, const struct llama_session_options *options,
+                                 struct llama_session **session);
 void llama_session_destroy(struct llama_session *session);
 int64_t llama_session_length(const struct llama_session *session, int64_t row);
 void llama_session_truncate(struct llama_session *session, int64_t row, int64_t length);
 
-/* Appends `count` >= 1 tokens to one row; logits of the last of them (host f32 [V]; NULL: not wanted). STATUS_USAGE
- * when they do not fit. */
+/* Appends `count` >= 1 tokens to one row. With `logits` (host f32 [V]) brings those of the last of them and synchronizes
+ * once; with NULL returns without waiting. STATUS_USAGE when they do not fit. */
 enum status llama_session_prefill(struct llama_session *session, int64_t row, const int32_t *ids, int64_t count,
                                   float *logits);
 
 /* Copies row `source`'s cache to row `destination`: several samples of one prompt. */
 enum status llama_session_copy_row(struct llama_session *session, int64_t destination, int64_t source);
 
-/* Appends one token to each listed row (none twice); logits [count][V]. Bit-equal to the same row decoded alone. */
+/* Appends one token to each listed row (none twice); logits [count][V] (host f32). Bit-equal to the same row decoded alone.
+ * Synchronizes once. */
 enum status llama_session_decode(struct llama_session *session, const int64_t *rows, const int32_t *ids, int64_t count,
                                  float *logits);
+
+/* One drawn id for each of some rows: the operation `sample` (kernels/operations.h) says how. Pointers are host memory. */
+struct llama_draw {
+    int64_t count;
+    const int64_t *rows;      /* [count], none twice */
+    const int32_t *mask_rows; /* [count]: which mask each row has; NULL: all the first */
+    const double *uniforms;   /* [count] in [0, 1); not read when temperature is 0 */
+    double temperature;       /* 0: greedy */
+    int64_t top_k;            /* 0: all */
+    double top_p;             /* 1: all */
+    int32_t *ids;             /* [count]: a drawn id, or -1 where the row's logits are not finite */
+};
+
+/* Draws the ids that follow the prompt which the latest llama_session_prefill appended: the rows are those that are to go
+ * on from it, and each has its own uniform number. Appends nothing. Synchronizes once. */
+enum status llama_session_draw_first(struct llama_session *session, const struct llama_draw *draw);
+
+/* Appends ids[i] to row rows[i] and draws what follows it into ids[i]. Logits stay on the device; so do ids that go back
+ * in as they came out. One copy to the device, one from it, one synchronize. Each row's id is the one that it would draw
+ * alone. */
+enum status llama_session_draw(struct llama_session *session, const struct llama_draw *draw);
 
 #endif

@@ -3,7 +3,6 @@
 #include "models/llama/llama_internal.h"
 
 #include <inttypes.h>
-#include <string.h>
 
 /* ---- what follows from ids and starts ---- */
 
@@ -88,11 +87,11 @@ enum status llama_batch_derive(const struct llama_config *config, const struct l
 /* Copies one number per token, if there is one, and says where it lies then. */
 static enum status upload(struct llama_run *run, const struct llama_buffer *buffer, const void *host, size_t size)
 {
-    const struct llama *model = run->model;
+    const struct compute *compute = &run->network.compute;
     if (!host)
         return STATUS_OK;
-    return model->kernels->copy_to_device(model->context, QUEUE_COMPUTE, llama_buffer(run->workspace, buffer, 0), host,
-                                          (size_t)run->tokens * size);
+    return compute->kernels->copy_to_device(compute->context, QUEUE_COMPUTE, llama_buffer(run->workspace, buffer, 0),
+                                            host, (size_t)run->tokens * size);
 }
 
 static const void *uploaded(const struct llama_run *run, const struct llama_buffer *buffer, const void *host)
@@ -104,10 +103,12 @@ static const void *uploaded(const struct llama_run *run, const struct llama_buff
 static enum status derive(struct llama_run *run, struct llama_batch *batch)
 {
     enum status result = STATUS_OK;
-    struct llama *model = run->model;
+    const struct compute *compute = &run->network.compute;
     struct llama_workspace *workspace = run->workspace;
-    TRY(model->kernels->event_wait(model->context, workspace->staged));
-    TRY(llama_batch_derive(&model->config, batch, workspace->positions, workspace->order));
+    if (workspace->in_flight)
+        TRY(compute->kernels->event_wait(compute->context, workspace->staged));
+    workspace->in_flight = true;
+    TRY(llama_batch_derive(run->network.config, batch, workspace->positions, workspace->order));
     batch->positions = workspace->positions;
     batch->order = workspace->order;
 fail:
@@ -140,7 +141,8 @@ enum status llama_run_begin(struct llama *model, struct llama_workspace *workspa
 {
     enum status result = STATUS_OK;
     struct llama_batch batch = *given;
-    *run = (struct llama_run){.model = model, .workspace = workspace, .rows = batch.rows, .length = batch.length};
+    *run = (struct llama_run){
+        .network = llama_network_of(model), .workspace = workspace, .rows = batch.rows, .length = batch.length};
     if (workspace->model != model)
         FAIL(STATUS_INTERNAL, "the workspace belongs to another model");
     if (batch.rows < 1 || batch.length < 1 || __builtin_mul_overflow(batch.rows, batch.length, &run->tokens) ||
@@ -148,12 +150,15 @@ enum status llama_run_begin(struct llama *model, struct llama_workspace *workspa
         FAIL(STATUS_INTERNAL, "batch of %" PRId64 " x %" PRId64 " tokens in a workspace for %" PRId64, batch.rows,
              batch.length, workspace->tokens);
     bool derived = batch.positions && (batch.order || !workspace->backward);
-    llama_find_offsets(&model->config, &run->offsets);
     if (!derived)
         TRY(derive(run, &batch));
     TRY(upload_all(run, &batch));
     if (!derived)
         TRY(model->kernels->event_record(model->context, QUEUE_COMPUTE, workspace->staged));
+    return STATUS_OK;
 fail:
+    if (workspace->in_flight)
+        (void)model->kernels->synchronize(model->context); /* nothing else marks the end of copies that were begun */
+    workspace->in_flight = false;
     return result;
 }

@@ -220,6 +220,8 @@ static enum status write_shard(const struct llama *model, struct atomic_director
     result = output_close(file);
     file = NULL;
 fail:
+    if (result != STATUS_OK)
+        (void)model->kernels->synchronize(model->context); /* copies to `bytes` may not be over */
     output_abandon(file);
     free(infos);
     free(data);

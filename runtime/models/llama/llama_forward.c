@@ -1,16 +1,14 @@
-/* From token ids to the final norm, and the head with its losses in chunks of rows. */
-#include "models/llama/llama.h"
+/* From token ids to the final norm, and the head with its losses in chunks of rows: the logits of a whole batch would be
+ * larger than all other activations together. */
 #include "models/llama/llama_internal.h"
-
-#include <math.h>
 
 /* ---- the layers ---- */
 
 struct attention_forward llama_run_attention(const struct llama_run *run, int64_t layer)
 {
-    const struct llama *model = run->model;
-    const struct llama_config *config = &model->config;
+    const struct llama_config *config = run->network.config;
     const struct llama_activations *plan = &run->workspace->activations;
+    enum dtype dtype = run->network.compute.dtype;
     int64_t width = llama_qkv_width(config), queries = llama_query_width(config), keys = llama_key_width(config);
     void *qkv = llama_buffer(run->workspace, &plan->qkv, layer);
     return (struct attention_forward){
@@ -21,8 +19,8 @@ struct attention_forward llama_run_attention(const struct llama_run *run, int64_
         .kv_heads = config->kv_heads,
         .head_size = config->head_size,
         .query = qkv,
-        .key = llama_at(qkv, model->dtype, queries),
-        .value = llama_at(qkv, model->dtype, queries + keys),
+        .key = element_at(qkv, dtype, queries),
+        .value = element_at(qkv, dtype, queries + keys),
         .query_row_stride = width,
         .key_row_stride = width,
         .value_row_stride = width,
@@ -34,165 +32,156 @@ struct attention_forward llama_run_attention(const struct llama_run *run, int64_
         .output = llama_buffer(run->workspace, &plan->attention, layer),
         .log_sum_exp = run->workspace->backward ? llama_buffer(run->workspace, &plan->log_sum_exp, layer) : NULL,
         .starts = run->starts,
-        .scale = (float)(1 / sqrt((double)config->head_size)),
-        .type = model->dtype,
+        .scale = llama_attention_scale(config),
+        .type = dtype,
     };
 }
 
-static enum status linear(struct llama_run *run, const void *x, int64_t in, int64_t weight_offset, int64_t out,
-                          const void *addend, void *output)
+enum status llama_run_rope(const struct llama_run *run, void *qkv, int direction)
 {
-    struct llama *model = run->model;
-    return llama_linear(model, &(struct llama_linear){.rows = run->tokens,
-                                                      .in = in,
-                                                      .out = out,
-                                                      .x = x,
-                                                      .weight = llama_at(model->weights, model->dtype, weight_offset),
-                                                      .addend = addend,
-                                                      .output = output,
-                                                      .output_type = model->dtype});
+    const struct llama_network *network = &run->network;
+    const struct llama_config *config = network->config;
+    return compute_run(&network->compute, rope,
+                       &(struct rope){.tokens = run->tokens,
+                                      .heads = config->heads + config->kv_heads,
+                                      .head_size = config->head_size,
+                                      .x = qkv,
+                                      .row_stride = llama_qkv_width(config),
+                                      .positions = run->positions,
+                                      .cosine = network->rope_cosine,
+                                      .sine = network->rope_sine,
+                                      .table_positions = config->maximum_positions,
+                                      .direction = direction,
+                                      .type = network->compute.dtype});
 }
 
 /* middle = x + o(attention(rope(q|k|v(norm(x))))) */
 static enum status run_attention_block(struct llama_run *run, int64_t layer)
 {
     enum status result = STATUS_OK;
-    struct llama *model = run->model;
-    const struct llama_config *config = &model->config;
+    const struct llama_network *network = &run->network;
     const struct llama_workspace *workspace = run->workspace;
     const struct llama_activations *plan = &workspace->activations;
-    int64_t start = run->offsets.first_layer + layer * run->offsets.layer_stride;
-    int64_t hidden = config->hidden_size, width = llama_qkv_width(config);
     void *x = llama_buffer(workspace, &plan->x, layer), *qkv = llama_buffer(workspace, &plan->qkv, layer);
-    void *input = llama_buffer(workspace, &plan->attention_input, layer);
     float *rstd = workspace->backward ? llama_buffer(workspace, &plan->attention_rstd, layer) : NULL;
-    TRY(llama_norm(model, run->tokens, x, start + run->offsets.input_norm, input, rstd));
-    TRY(linear(run, input, hidden, start + run->offsets.qkv, width, NULL, qkv));
-    TRY(llama_rope(model, run->tokens, config->heads + config->kv_heads, qkv, width, run->positions, 1));
-    struct attention_forward attention = llama_run_attention(run, layer);
-    TRY(llama_attention(model, &attention));
-    TRY(linear(run, attention.output, llama_query_width(config), start + run->offsets.attention_output, hidden, x,
-               llama_buffer(workspace, &plan->middle, layer)));
+    TRY(llama_make_qkv(network, layer, run->tokens, x, llama_buffer(workspace, &plan->attention_input, layer), rstd,
+                       qkv));
+    TRY(llama_run_rope(run, qkv, 1));
+    const struct attention_forward attention = llama_run_attention(run, layer);
+    TRY(compute_run(&network->compute, attention_forward, &attention));
+    TRY(llama_join_heads(network, layer, run->tokens, attention.output, x,
+                         llama_buffer(workspace, &plan->middle, layer)));
 fail:
     return result;
 }
 
-enum status llama_run_layer(struct llama_run *run, int64_t layer, bool last_step)
+enum status llama_run_layer(struct llama_run *run, int64_t layer, bool last_product)
 {
     enum status result = STATUS_OK;
-    struct llama *model = run->model;
-    const struct llama_config *config = &model->config;
     const struct llama_workspace *workspace = run->workspace;
     const struct llama_activations *plan = &workspace->activations;
-    int64_t start = run->offsets.first_layer + layer * run->offsets.layer_stride;
-    int64_t hidden = config->hidden_size, inner = config->intermediate_size;
     TRY(run_attention_block(run, layer));
-    void *middle = llama_buffer(workspace, &plan->middle, layer);
-    void *input = llama_buffer(workspace, &plan->mlp_input, layer);
-    void *gate_up = llama_buffer(workspace, &plan->gate_up, layer);
-    void *activated = llama_buffer(workspace, &plan->activated, layer);
-    float *rstd = workspace->backward ? llama_buffer(workspace, &plan->mlp_rstd, layer) : NULL;
-    TRY(llama_norm(model, run->tokens, middle, start + run->offsets.mlp_norm, input, rstd));
-    TRY(linear(run, input, hidden, start + run->offsets.gate_up, 2 * inner, NULL, gate_up));
-    TRY(llama_swiglu(model, run->tokens, gate_up, activated));
-    if (last_step)
-        TRY(linear(run, activated, inner, start + run->offsets.down, hidden, middle,
-                   llama_buffer(workspace, &plan->x, layer + 1)));
+    const struct llama_mlp mlp = {
+        .middle = llama_buffer(workspace, &plan->middle, layer),
+        .normalised = llama_buffer(workspace, &plan->mlp_input, layer),
+        .rstd = workspace->backward ? llama_buffer(workspace, &plan->mlp_rstd, layer) : NULL,
+        .gate_up = llama_buffer(workspace, &plan->gate_up, layer),
+        .activated = llama_buffer(workspace, &plan->activated, layer),
+        .output = last_product ? llama_buffer(workspace, &plan->x, layer + 1) : NULL,
+    };
+    TRY(llama_run_mlp(&run->network, layer, run->tokens, &mlp));
 fail:
     return result;
 }
 
-enum status llama_run_layers(struct llama_run *run)
+/* Embedding, all layers, final norm. */
+static enum status run_layers(struct llama_run *run)
 {
     enum status result = STATUS_OK;
-    struct llama *model = run->model;
-    const struct llama_config *config = &model->config;
     const struct llama_workspace *workspace = run->workspace;
     const struct llama_activations *plan = &workspace->activations;
-    struct embedding_forward embedding = {.tokens = run->tokens,
-                                          .channels = config->hidden_size,
-                                          .rows = config->vocabulary_size,
-                                          .ids = run->ids,
-                                          .table = llama_at(model->weights, model->dtype, run->offsets.embedding),
-                                          .output = llama_buffer(workspace, &plan->x, 0),
-                                          .type = model->dtype};
-    TRY(model->kernels->embedding_forward(model->context, &embedding));
-    for (int64_t layer = 0; layer < config->layers; layer++)
+    int64_t layers = run->network.config->layers;
+    float *rstd = workspace->backward ? llama_buffer(workspace, &plan->final_rstd, 0) : NULL;
+    TRY(llama_embed(&run->network, run->tokens, run->ids, llama_buffer(workspace, &plan->x, 0)));
+    for (int64_t layer = 0; layer < layers; layer++)
         TRY(llama_run_layer(run, layer, true));
-    TRY(llama_norm(model, run->tokens, llama_buffer(workspace, &plan->x, config->layers), run->offsets.final_norm,
-                   llama_buffer(workspace, &plan->final, 0),
-                   workspace->backward ? llama_buffer(workspace, &plan->final_rstd, 0) : NULL));
+    TRY(llama_norm(&run->network, run->tokens, llama_buffer(workspace, &plan->x, layers),
+                   run->network.offsets.final_norm, llama_buffer(workspace, &plan->final, 0), rstd));
 fail:
     return result;
 }
 
 /* ---- the head ---- */
 
+static int64_t chunk_rows(const struct llama_run *run, int64_t first)
+{
+    int64_t chunk = run->workspace->activations.chunk, left = run->tokens - first;
+    return left < chunk ? left : chunk;
+}
+
+/* What the final norm left of the positions from `first` on. */
+static void *chunk_input(const struct llama_run *run, int64_t first)
+{
+    return element_at(llama_buffer(run->workspace, &run->workspace->activations.final, 0), run->network.compute.dtype,
+                      first * run->network.config->hidden_size);
+}
+
 /* logits[rows][V] (f32) of the positions from `first` on. */
 static enum status chunk_logits(struct llama_run *run, int64_t first, int64_t rows)
 {
-    struct llama *model = run->model;
-    const struct llama_config *config = &model->config;
-    const struct llama_workspace *workspace = run->workspace;
-    const void *final = llama_buffer(workspace, &workspace->activations.final, 0);
-    return llama_linear(model,
-                        &(struct llama_linear){.rows = rows,
-                                               .in = config->hidden_size,
-                                               .out = config->vocabulary_size,
-                                               .x = llama_at(final, model->dtype, first * config->hidden_size),
-                                               .weight = llama_at(model->weights, model->dtype, run->offsets.head),
-                                               .output = llama_buffer(workspace, &workspace->activations.logits, 0),
-                                               .output_type = DTYPE_F32});
+    return llama_make_logits(&run->network, rows, chunk_input(run, first),
+                             llama_buffer(run->workspace, &run->workspace->activations.logits, 0));
 }
 
-/* From the gradient of the chunk's logits: the head's and its input's. */
+static enum status chunk_losses(struct llama_run *run, int64_t first, int64_t rows)
+{
+    const struct llama_workspace *workspace = run->workspace;
+    const struct llama_activations *plan = &workspace->activations;
+    const struct compute *compute = &run->network.compute;
+    return compute_run(
+        compute, cross_entropy,
+        &(struct cross_entropy){.rows = rows,
+                                .columns = run->network.config->vocabulary_size,
+                                .logits = llama_buffer(workspace, &plan->logits, 0),
+                                .targets = element_at(run->targets, DTYPE_I32, first),
+                                .losses = element_at(llama_buffer(workspace, &plan->losses, 0), DTYPE_F32, first),
+                                .groups = run->group_sums ? element_at(run->groups, DTYPE_U8, first) : NULL,
+                                .group_sums = run->group_sums,
+                                .group_count = LLAMA_LOSS_GROUPS,
+                                .grad = run->backward ? llama_buffer(workspace, &plan->grad_logits, 0) : NULL,
+                                .grad_scale = run->loss_scale,
+                                .type = DTYPE_F32,
+                                .grad_type = run->backward ? compute->dtype : DTYPE_F32});
+}
+
+/* From the gradient of the chunk's logits: the head's and its input's. Only the first chunk may overwrite. */
 static enum status chunk_backward(struct llama_run *run, int64_t first, int64_t rows)
 {
-    enum status result = STATUS_OK;
-    struct llama *model = run->model;
-    const struct llama_workspace *workspace = run->workspace;
-    const struct llama_activations *plan = &workspace->activations;
-    int64_t hidden = model->config.hidden_size, vocabulary = model->config.vocabulary_size;
-    void *grad_logits = llama_buffer(workspace, &plan->grad_logits, 0);
-    TRY(llama_linear_backward(
-        model, &(struct llama_linear_backward){
-                   .rows = rows,
-                   .in = hidden,
-                   .out = vocabulary,
-                   .x = llama_at(llama_buffer(workspace, &plan->final, 0), model->dtype, first * hidden),
-                   .weight = llama_at(model->weights, model->dtype, run->offsets.head),
-                   .grad_output = grad_logits,
-                   .grad_x = llama_at(llama_buffer(workspace, &plan->grad_x, 0), model->dtype, first * hidden),
-                   .grad_weight = run->gradients + run->offsets.head,
-                   .overwrite = run->overwrite && first == 0}));
-fail:
-    return result;
+    const struct llama_network *network = &run->network;
+    const struct llama_activations *plan = &run->workspace->activations;
+    int64_t hidden = network->config->hidden_size;
+    void *grad_x = llama_buffer(run->workspace, &plan->grad_x, 0);
+    return linear_backward(
+        &network->compute,
+        &(struct linear_gradient){.rows = rows,
+                                  .in = hidden,
+                                  .out = network->config->vocabulary_size,
+                                  .x = chunk_input(run, first),
+                                  .weight = llama_weight(network, network->offsets.head),
+                                  .grad_output = llama_buffer(run->workspace, &plan->grad_logits, 0),
+                                  .grad_x = element_at(grad_x, network->compute.dtype, first * hidden),
+                                  .grad_weight = element_at(run->gradients, DTYPE_F32, network->offsets.head),
+                                  .overwrite = run->overwrite && first == 0});
 }
 
-enum status llama_run_head(struct llama_run *run)
+enum status llama_run_forward(struct llama_run *run)
 {
     enum status result = STATUS_OK;
-    struct llama *model = run->model;
-    const struct llama_workspace *workspace = run->workspace;
-    const struct llama_activations *plan = &workspace->activations;
-    float *losses = llama_buffer(workspace, &plan->losses, 0);
-    for (int64_t first = 0; first < run->tokens; first += plan->chunk) {
-        int64_t rows = run->tokens - first < plan->chunk ? run->tokens - first : plan->chunk;
+    TRY(run_layers(run));
+    for (int64_t first = 0; first < run->tokens; first += run->workspace->activations.chunk) {
+        int64_t rows = chunk_rows(run, first);
         TRY(chunk_logits(run, first, rows));
-        TRY(model->kernels->cross_entropy(
-            model->context,
-            &(struct cross_entropy){.rows = rows,
-                                    .columns = model->config.vocabulary_size,
-                                    .logits = llama_buffer(workspace, &plan->logits, 0),
-                                    .targets = run->targets + first,
-                                    .losses = losses + first,
-                                    .groups = run->group_sums ? run->groups + first : NULL,
-                                    .group_sums = run->group_sums,
-                                    .group_count = LLAMA_LOSS_GROUPS,
-                                    .grad = run->backward ? llama_buffer(workspace, &plan->grad_logits, 0) : NULL,
-                                    .grad_scale = run->loss_scale,
-                                    .type = DTYPE_F32,
-                                    .grad_type = run->backward ? model->dtype : DTYPE_F32}));
+        TRY(chunk_losses(run, first, rows));
         if (run->backward)
             TRY(chunk_backward(run, first, rows));
     }
@@ -200,17 +189,26 @@ fail:
     return result;
 }
 
-/* Losses of all positions into the workspace and, unless it is NULL, group_sums. */
-static enum status run_forward(struct llama *model, struct llama_workspace *workspace, const struct llama_batch *batch,
-                               double *group_sums, struct llama_run *run)
+/* ---- forward alone ---- */
+
+static enum status run_wait(struct llama_run *run)
+{
+    const struct compute *compute = &run->network.compute;
+    enum status result = compute->kernels->synchronize(compute->context);
+    if (result == STATUS_OK)
+        run->workspace->in_flight = false;
+    return result;
+}
+
+static enum status forward_alone(struct llama *model, struct llama_workspace *workspace,
+                                 const struct llama_batch *batch, double *group_sums, struct llama_run *run)
 {
     enum status result = STATUS_OK;
     if (!batch->targets || (group_sums && !batch->groups))
         FAIL(STATUS_INTERNAL, "losses of a batch without %s", batch->targets ? "groups" : "targets");
     TRY(llama_run_begin(model, workspace, batch, run));
     run->group_sums = group_sums;
-    TRY(llama_run_layers(run));
-    TRY(llama_run_head(run));
+    TRY(llama_run_forward(run));
 fail:
     return result;
 }
@@ -220,11 +218,11 @@ enum status llama_losses(struct llama *model, struct llama_workspace *workspace,
 {
     enum status result = STATUS_OK;
     struct llama_run run;
-    TRY(run_forward(model, workspace, batch, NULL, &run));
+    TRY(forward_alone(model, workspace, batch, NULL, &run));
     TRY(model->kernels->copy_to_host(model->context, QUEUE_COMPUTE, losses,
                                      llama_buffer(workspace, &workspace->activations.losses, 0),
                                      (size_t)run.tokens * sizeof *losses));
-    TRY(model->kernels->synchronize(model->context));
+    TRY(run_wait(&run));
 fail:
     return result;
 }
@@ -235,7 +233,7 @@ enum status llama_add_losses(struct llama *model, struct llama_workspace *worksp
     struct llama_run run;
     if (!group_sums)
         return status_set(STATUS_INTERNAL, "losses are to be added to no sums");
-    return run_forward(model, workspace, batch, group_sums, &run);
+    return forward_alone(model, workspace, batch, group_sums, &run);
 }
 
 enum status llama_logits(struct llama *model, struct llama_workspace *workspace, const struct llama_batch *batch,
@@ -243,17 +241,17 @@ enum status llama_logits(struct llama *model, struct llama_workspace *workspace,
 {
     enum status result = STATUS_OK;
     struct llama_run run;
-    int64_t chunk = workspace->activations.chunk, vocabulary = model->config.vocabulary_size;
+    int64_t vocabulary = model->config.vocabulary_size;
     TRY(llama_run_begin(model, workspace, batch, &run));
-    TRY(llama_run_layers(&run));
-    for (int64_t first = 0; first < run.tokens; first += chunk) {
-        int64_t rows = run.tokens - first < chunk ? run.tokens - first : chunk;
+    TRY(run_layers(&run));
+    for (int64_t first = 0; first < run.tokens; first += workspace->activations.chunk) {
+        int64_t rows = chunk_rows(&run, first);
         TRY(chunk_logits(&run, first, rows));
         TRY(model->kernels->copy_to_host(model->context, QUEUE_COMPUTE, logits + first * vocabulary,
                                          llama_buffer(workspace, &workspace->activations.logits, 0),
                                          (size_t)(rows * vocabulary) * sizeof *logits));
     }
-    TRY(model->kernels->synchronize(model->context));
+    TRY(run_wait(&run));
 fail:
     return result;
 }

@@ -30,6 +30,8 @@ enum status llama_store_weights(struct llama *model, int64_t offset, const float
         TRY(kernels->synchronize(model->context));
     }
 fail:
+    if (result != STATUS_OK)
+        (void)kernels->synchronize(model->context); /* a copy out of `converted` may not be over */
     free(converted);
     return result;
 }

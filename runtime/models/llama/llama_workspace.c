@@ -6,7 +6,6 @@
  *   middle, gate|up    L      L       1       1
  *   norms, activated   L      1       1       1
  * "light" makes the norms and the SwiGLU again in backward, "block" the whole layer but for its last product. */
-#include "models/llama/llama.h"
 #include "models/llama/llama_internal.h"
 
 #include <inttypes.h>
@@ -39,14 +38,18 @@ static struct llama_buffer plan_buffer(struct planner *planner, const char *name
     return buffer;
 }
 
-/* The head is computed for as many rows at a time as give 64 MiB of f32 logits, at most 1024, a multiple of 16. */
-static int64_t head_chunk(const struct llama_config *config, const struct llama_workspace_options *options)
+/* The head is computed for as many rows at a time as give the logits the size that the kernels like, at most eight of
+ * their blocks; a multiple of 16. */
+static int64_t head_chunk(const struct kernels *kernels, const struct llama_config *config,
+                          const struct llama_workspace_options *options)
 {
-    enum { ELEMENTS = 1 << 24, LEAST = 16, MOST = 1024 };
+    enum { LEAST = 16, BLOCKS = 8 };
     int64_t tokens = options->rows * options->length, rows = options->head_rows;
     if (rows <= 0) {
-        rows = ELEMENTS / config->vocabulary_size / LEAST * LEAST;
-        rows = rows < LEAST ? LEAST : rows > MOST ? MOST : rows;
+        int64_t most = BLOCKS * llama_block_rows(kernels);
+        rows = llama_block_elements(kernels) / config->vocabulary_size / LEAST * LEAST;
+        rows = rows > most ? most : rows;
+        rows = rows < LEAST ? LEAST : rows;
     }
     return rows < tokens ? rows : tokens;
 }
@@ -77,7 +80,7 @@ static void plan_layers(struct planner *planner, const struct llama_config *conf
     }
 }
 
-static enum status plan_activations(const struct llama_config *config, enum dtype dtype,
+static enum status plan_activations(const struct kernels *kernels, const struct llama_config *config, enum dtype dtype,
                                     const struct llama_workspace_options *options, struct memory_plan *memory,
                                     struct llama_activations *plan)
 {
@@ -95,7 +98,7 @@ static enum status plan_activations(const struct llama_config *config, enum dtyp
     int64_t hidden = config->hidden_size, vocabulary = config->vocabulary_size;
     plan_layers(&planner, config, size, options, plan);
     plan->final = plan_buffer(&planner, "final norm", tokens, hidden, size, 1);
-    plan->chunk = head_chunk(config, options);
+    plan->chunk = head_chunk(kernels, config, options);
     plan->logits = plan_buffer(&planner, "logits of a chunk", plan->chunk, vocabulary, sizeof(float), 1);
     if (options->backward) {
         plan->final_rstd = plan_buffer(&planner, "final norm's rstd", tokens, 1, sizeof(float), 1);
@@ -121,8 +124,51 @@ enum status llama_plan_workspace(const struct kernels *kernels, const struct lla
                                  const struct llama_workspace_options *options, struct memory_plan *plan)
 {
     struct llama_activations activations;
-    (void)kernels;
-    return plan_activations(config, dtype, options, plan, &activations);
+    return plan_activations(kernels, config, dtype, options, plan, &activations);
+}
+
+/* The passes of a batch of `rows` rows, computed nowhere. */
+static enum status measure_passes(struct llama_run *run, int64_t rows)
+{
+    enum status result = STATUS_OK;
+    run->rows = rows;
+    run->tokens = rows * run->length;
+    run->backward = false;
+    TRY(llama_run_forward(run));
+    if (run->workspace->backward) {
+        run->backward = true;
+        TRY(llama_run_forward(run));
+        TRY(llama_run_backward(run, NULL));
+    }
+fail:
+    return result;
+}
+
+enum status llama_plan_scratch(const struct kernels *kernels, const struct llama_config *config, enum dtype dtype,
+                               const struct llama_workspace_options *options, size_t *bytes)
+{
+    enum status result = STATUS_OK;
+    struct memory_plan plan = {.name = "activations"};
+    struct llama_workspace workspace = {
+        .recomputation = options->recomputation, .backward = options->backward, .memory = COMPUTE_NOWHERE};
+    *bytes = 0;
+    TRY(plan_activations(kernels, config, dtype, options, &plan, &workspace.activations));
+    struct llama_run run = {.network = llama_network_measuring(kernels, config, dtype, bytes),
+                            .workspace = &workspace,
+                            .length = options->length,
+                            .ids = COMPUTE_NOWHERE,
+                            .targets = COMPUTE_NOWHERE,
+                            .positions = COMPUTE_NOWHERE,
+                            .order = COMPUTE_NOWHERE,
+                            .starts = COMPUTE_NOWHERE,
+                            .groups = COMPUTE_NOWHERE,
+                            .group_sums = COMPUTE_NOWHERE,
+                            .gradients = COMPUTE_NOWHERE};
+    for (int64_t rows = 1; rows <= options->rows; rows++)
+        TRY(measure_passes(&run, rows));
+fail:
+    memory_plan_free(&plan);
+    return result;
 }
 
 /* Pinned memory for positions and order of a batch that comes without. */
@@ -155,8 +201,11 @@ enum status llama_workspace_create(struct llama *model, const struct llama_works
     workspace->model = model;
     workspace->recomputation = options->recomputation;
     workspace->backward = options->backward;
-    TRY(plan_activations(&model->config, model->dtype, options, &plan, &workspace->activations));
+    TRY(plan_activations(model->kernels, &model->config, model->dtype, options, &plan, &workspace->activations));
     workspace->tokens = options->rows * options->length;
+    size_t scratch;
+    TRY(llama_plan_scratch(model->kernels, &model->config, model->dtype, options, &scratch));
+    TRY(device_context_reserve(model->kernels, model->context, scratch));
     TRY(make_staging(workspace));
     void *memory;
     TRY(model->kernels->allocate(model->context, (size_t)plan.total, &memory));
@@ -174,7 +223,7 @@ void llama_workspace_destroy(struct llama_workspace *workspace)
     if (!workspace)
         return;
     const struct llama *model = workspace->model;
-    if (workspace->staged)
+    if (workspace->in_flight)
         (void)model->kernels->event_wait(model->context, workspace->staged);
     model->kernels->release(model->context, workspace->memory);
     model->kernels->release_host(model->context, workspace->positions);

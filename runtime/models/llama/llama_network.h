@@ -1,0 +1,105 @@
+/* The parts of the network that training and generation share, each a line of the model's mathematics: what differs
+ * between the two is where keys and values lie, and which activations are kept. N is the number of tokens. */
+#ifndef SPIRITLM_MODELS_LLAMA_NETWORK_H
+#define SPIRITLM_MODELS_LLAMA_NETWORK_H
+
+#include "models/llama/llama.h"
+#include "models/operations.h"
+
+/* Elements from the arena's start; within a layer from the layer's start. All layers are alike. */
+struct llama_offsets {
+    int64_t embedding, first_layer, layer_stride;
+    int64_t input_norm, qkv, attention_output, mlp_norm, gate_up, down;
+    int64_t final_norm, head, elements; /* head equals embedding when tied */
+};
+
+void llama_find_offsets(const struct llama_config *config, struct llama_offsets *offsets);
+
+static inline int64_t llama_query_width(const struct llama_config *config)
+{
+    return config->heads * config->head_size;
+}
+
+static inline int64_t llama_key_width(const struct llama_config *config)
+{
+    return config->kv_heads * config->head_size;
+}
+
+static inline int64_t llama_qkv_width(const struct llama_config *config)
+{
+    return llama_query_width(config) + 2 * llama_key_width(config);
+}
+
+/* A model as its operations see it; while measuring, one whose weights are nowhere. */
+struct llama_network {
+    struct compute compute;
+    const struct llama_config *config;
+    struct llama_offsets offsets;
+    const void *weights;
+    const float *rope_cosine, *rope_sine;
+};
+
+struct llama_network llama_network_of(const struct llama *model);
+/* Notes the largest scratch of its operations in *bytes and computes nothing. */
+struct llama_network llama_network_measuring(const struct kernels *kernels, const struct llama_config *config,
+                                             enum dtype dtype, size_t *bytes);
+
+static inline const void *llama_weight(const struct llama_network *network, int64_t offset)
+{
+    return element_at(network->weights, network->compute.dtype, offset);
+}
+
+/* Where the tensors of a layer start. */
+static inline int64_t llama_layer_start(const struct llama_network *network, int64_t layer)
+{
+    return network->offsets.first_layer + layer * network->offsets.layer_stride;
+}
+
+/* What the kernels wish for, or else rows of a product and elements of a large matrix (64 MiB of f32) that suit a cpu.
+ * There they are part of what decides the bits. */
+static inline int64_t llama_block_rows(const struct kernels *kernels)
+{
+    return kernels->block_rows > 0 ? kernels->block_rows : 128;
+}
+static inline int64_t llama_block_elements(const struct kernels *kernels)
+{
+    return kernels->block_elements > 0 ? kernels->block_elements : 1 << 24;
+}
+
+/* The factor of attention's scores. */
+float llama_attention_scale(const struct llama_config *config);
+
+/* output[N][C] = rows `ids` of the embedding. */
+enum status llama_embed(const struct llama_network *network, int64_t tokens, const int32_t *ids, void *output);
+
+/* output[N][C] = RMSNorm of x with the weight at `offset`; rstd[N] may be NULL. */
+enum status llama_norm(const struct llama_network *network, int64_t tokens, const void *x, int64_t offset, void *output,
+                       float *rstd);
+
+/* qkv[N][(H+2G)D] = normalised x, which lands in `normalised`, times the layer's q|k|v. */
+enum status llama_make_qkv(const struct llama_network *network, int64_t layer, int64_t tokens, const void *x,
+                           void *normalised, float *rstd, void *qkv);
+
+/* middle[N][C] = x + attention[N][HD] times the layer's output matrix. */
+enum status llama_join_heads(const struct llama_network *network, int64_t layer, int64_t tokens, const void *attention,
+                             const void *x, void *middle);
+
+enum status llama_swiglu(const struct llama_network *network, int64_t tokens, const void *gate_up, void *activated);
+
+/* output = middle + down(swiglu(gate|up(norm(middle)))). */
+struct llama_mlp {
+    const void *middle; /* [N][C] */
+    void *normalised;   /* [N][C] */
+    float *rstd;        /* [N] or NULL */
+    void *gate_up;      /* [N][2I] */
+    void *activated;    /* [N][I] */
+    void *output;       /* [N][C]; NULL: the last product is left out */
+};
+enum status llama_run_mlp(const struct llama_network *network, int64_t layer, int64_t tokens,
+                          const struct llama_mlp *mlp);
+
+/* logits[N][V] (f32) of what the final norm left. */
+enum status llama_make_logits(const struct llama_network *network, int64_t tokens, const void *normalised,
+                              float *logits);
+
+#endif

@@ -1,0 +1,89 @@
+/* What the files of a session share: llama_session.c makes it, llama_session_pass.c takes tokens through the layers over
+ * the cache, llama_session_step.c is the host's side of a step. Nobody else includes it. */
+#ifndef SPIRITLM_MODELS_LLAMA_SESSION_INTERNAL_H
+#define SPIRITLM_MODELS_LLAMA_SESSION_INTERNAL_H
+
+#include "models/llama/llama_network.h"
+
+/* Decoding works on at most 16 rows at a time, because products of up to 16 rows give each row the bits it has alone. */
+enum { DECODE_GROUP = 16 };
+
+/* What a step tells the device: one number per decoded row in each table, all in one piece of memory that one copy
+ * brings there. The ids come last: they are left out of the copy where the device has them already. */
+struct session_tables {
+    double *uniforms;
+    int32_t *rows, *positions, *lengths, *mask_rows, *ids;
+};
+
+/* Where the parts of a session lie in its device memory: bytes from its start. */
+struct session_places {
+    int64_t cache;              /* [layers][rows][capacity][k|v of G heads] */
+    int64_t x, middle, norm;    /* [tokens][C] */
+    int64_t qkv, attention;     /* [tokens][(H+2G)D], [tokens][HD] */
+    int64_t gate_up, activated; /* [tokens][2I], [tokens][I] */
+    int64_t logits;             /* [DECODE_GROUP][V] f32 */
+    int64_t tables;             /* struct session_tables of all rows */
+    int64_t prompt;             /* [capacity] ids of a prompt */
+    int64_t positions, one_row; /* [capacity] 0, 1, 2...; [tokens] zeros: what a prompt's tokens have for tables */
+    int64_t masks;              /* [mask_count][V] */
+};
+
+struct llama_session {
+    struct llama *model; /* borrowed */
+    struct llama_network network;
+    int64_t rows, capacity, block; /* block: tokens of a prompt at a time */
+    int64_t mask_count;            /* 0: nothing is drawn */
+    int64_t cache_row;             /* elements from a row of the cache to the next */
+    int64_t *lengths;              /* [rows] */
+    bool *listed;                  /* [rows] work of a step */
+    int64_t prompt_end;            /* which token of the last pass ended a prompt; -1: it was no prompt's */
+
+    struct session_places places;
+    void *memory;               /* device */
+    struct session_tables told; /* the tables on the device */
+
+    /* Pinned: what is sent and what comes back. */
+    void *staging;
+    struct session_tables telling; /* the tables in the staging */
+    int32_t *prompt, *drawn;       /* [capacity], [rows] */
+    struct device_event *sent;     /* when the latest prompt has left the staging */
+    bool prompt_in_flight;         /* nobody has waited for that yet */
+    bool step_in_flight;           /* a step has not come to its end: its copies may not be over */
+
+    /* Which ids the device's table holds: drawn[i] for drawn_rows[i]. */
+    int64_t *drawn_rows;
+    int64_t drawn_count;
+};
+
+static inline void *session_at(const struct llama_session *session, int64_t place)
+{
+    return element_at(session->memory, DTYPE_U8, place);
+}
+
+/* Bytes of the tables of `rows` rows, without and with the ids. */
+static inline int64_t session_tables_bytes(int64_t rows, bool ids)
+{
+    return rows * (int64_t)(sizeof(double) + (ids ? 5 : 4) * sizeof(int32_t));
+}
+
+/* ---- llama_session_pass.c ---- */
+
+/* The tokens that go through the layers together: the next ones of one row, or one each of several. */
+struct session_pass {
+    int64_t tokens;
+    const int32_t *ids; /* device, [tokens] */
+    bool decode;
+    int64_t first;         /* decode: their place in the tables */
+    int64_t row, position; /* a prompt: its row, and where in the row the tokens begin */
+};
+
+enum status session_run_pass(const struct llama_session *session, const struct session_pass *pass);
+/* Logits [count][V] of the last pass's tokens from `first` on. count is at most DECODE_GROUP. */
+enum status session_make_logits(const struct llama_session *session, int64_t first, int64_t count);
+/* From the first `count` logits to the ids of the rows from `first` on in the tables. */
+enum status session_sample(const struct llama_session *session, int64_t first, int64_t count,
+                           const struct llama_draw *draw);
+/* The cache of a layer from `row` on. */
+void *session_cache_at(const struct llama_session *session, int64_t layer, int64_t row);
+
+#endif

@@ -1,0 +1,259 @@
+/* The host's side of a session: what is checked before anything is computed, the tables that say which rows go on, and
+ * what comes back. A step of decoding puts all of its work into the queue and waits once. */
+#include "models/llama/llama_session_internal.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* ---- checks ---- */
+
+static enum status check_row(const struct llama_session *session, int64_t row)
+{
+    if (row < 0 || row >= session->rows)
+        return status_set(STATUS_INTERNAL, "row %" PRId64 " of a session of %" PRId64, row, session->rows);
+    return STATUS_OK;
+}
+
+static enum status check_ids(const struct llama_session *session, const int32_t *ids, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        if (ids[i] < 0 || ids[i] >= session->model->config.vocabulary_size)
+            return status_set(STATUS_INTERNAL, "token id %" PRId32 " is outside the model's %" PRId64 " rows", ids[i],
+                              session->model->config.vocabulary_size);
+    return STATUS_OK;
+}
+
+static enum status check_room(const struct llama_session *session, int64_t row, int64_t count)
+{
+    if (count > session->capacity - session->lengths[row])
+        return status_set(STATUS_USAGE,
+                          "%" PRId64 " more tokens after %" PRId64 " do not fit a session of %" PRId64 " tokens", count,
+                          session->lengths[row], session->capacity);
+    return STATUS_OK;
+}
+
+/* No row twice, and room in each for `more` tokens. */
+static enum status check_rows(struct llama_session *session, const int64_t *rows, int64_t count, int64_t more)
+{
+    enum status result = STATUS_OK;
+    memset(session->listed, 0, (size_t)session->rows * sizeof *session->listed);
+    for (int64_t i = 0; i < count; i++) {
+        TRY(check_row(session, rows[i]));
+        TRY(check_room(session, rows[i], more));
+        if (session->listed[rows[i]])
+            FAIL(STATUS_INTERNAL, "row %" PRId64 " is listed twice", rows[i]);
+        session->listed[rows[i]] = true;
+    }
+fail:
+    return result;
+}
+
+static enum status check_draw(struct llama_session *session, const struct llama_draw *draw, int64_t more)
+{
+    enum status result = STATUS_OK;
+    if (session->mask_count == 0)
+        FAIL(STATUS_INTERNAL, "an id is to be drawn in a session without masks");
+    TRY(check_rows(session, draw->rows, draw->count, more));
+    for (int64_t i = 0; i < draw->count && draw->mask_rows; i++)
+        if (draw->mask_rows[i] < 0 || draw->mask_rows[i] >= session->mask_count)
+            FAIL(STATUS_INTERNAL, "mask %" PRId32 " of a session with %" PRId64, draw->mask_rows[i],
+                 session->mask_count);
+fail:
+    return result;
+}
+
+/* ---- to the device and back ---- */
+
+static enum status wait_for_device(struct llama_session *session)
+{
+    const struct llama *model = session->model;
+    enum status result = model->kernels->synchronize(model->context);
+    if (result == STATUS_OK)
+        session->prompt_in_flight = session->step_in_flight = false;
+    return result;
+}
+
+/* Before the staging is written: what a step that failed has left in the queue may still use it. */
+static enum status begin_step(struct llama_session *session)
+{
+    enum status result = session->step_in_flight ? wait_for_device(session) : STATUS_OK;
+    session->step_in_flight = true;
+    return result;
+}
+
+static enum status copy_out(struct llama_session *session, void *device, const void *staging, int64_t bytes)
+{
+    const struct llama *model = session->model;
+    return model->kernels->copy_to_device(model->context, QUEUE_COMPUTE, device, staging, (size_t)bytes);
+}
+
+/* Whether the device's table begins with these ids for these rows. */
+static bool device_has_ids(const struct llama_session *session, const int64_t *rows, const int32_t *ids, int64_t count)
+{
+    if (count > session->drawn_count)
+        return false;
+    for (int64_t i = 0; i < count; i++)
+        if (rows[i] != session->drawn_rows[i] || ids[i] != session->drawn[i])
+            return false;
+    return true;
+}
+
+/* The tables of a step; `ids` NULL: the device needs none. */
+static enum status send_tables(struct llama_session *session, const struct llama_draw *draw, const int32_t *ids)
+{
+    struct session_tables *telling = &session->telling;
+    bool fresh = ids && !device_has_ids(session, draw->rows, ids, draw->count);
+    session->drawn_count = 0;
+    for (int64_t i = 0; i < draw->count; i++) {
+        telling->rows[i] = (int32_t)draw->rows[i];
+        telling->positions[i] = (int32_t)session->lengths[draw->rows[i]];
+        telling->lengths[i] = telling->positions[i] + 1;
+        telling->mask_rows[i] = draw->mask_rows ? draw->mask_rows[i] : 0;
+        telling->uniforms[i] = draw->uniforms ? draw->uniforms[i] : 0;
+        if (fresh)
+            telling->ids[i] = ids[i];
+    }
+    return copy_out(session, session->told.uniforms, session->staging, session_tables_bytes(session->rows, fresh));
+}
+
+/* Brings the drawn ids and remembers that the device has them. */
+static enum status receive_ids(struct llama_session *session, const struct llama_draw *draw)
+{
+    enum status result = STATUS_OK;
+    const struct llama *model = session->model;
+    size_t bytes = (size_t)draw->count * sizeof *draw->ids;
+    TRY(model->kernels->copy_to_host(model->context, QUEUE_COMPUTE, session->drawn, session->told.ids, bytes));
+    TRY(wait_for_device(session));
+    memcpy(draw->ids, session->drawn, bytes);
+    memcpy(session->drawn_rows, draw->rows, (size_t)draw->count * sizeof *draw->rows);
+    session->drawn_count = draw->count;
+fail:
+    return result;
+}
+
+static int64_t group_rows(int64_t count, int64_t first)
+{
+    return count - first < DECODE_GROUP ? count - first : DECODE_GROUP;
+}
+
+static enum status bring_logits(struct llama_session *session, int64_t count, float *logits)
+{
+    const struct llama *model = session->model;
+    return model->kernels->copy_to_host(model->context, QUEUE_COMPUTE, logits,
+                                        session_at(session, session->places.logits),
+                                        (size_t)(count * model->config.vocabulary_size) * sizeof *logits);
+}
+
+/* ---- steps ---- */
+
+enum status llama_session_prefill(struct llama_session *session, int64_t row, const int32_t *ids, int64_t count,
+                                  float *logits)
+{
+    enum status result = STATUS_OK;
+    const struct llama *model = session->model;
+    const int64_t size = sizeof *ids;
+    void *prompt = session_at(session, session->places.prompt);
+    TRY(check_row(session, row));
+    if (count < 1)
+        FAIL(STATUS_INTERNAL, "a prompt of %" PRId64 " tokens", count);
+    TRY(check_room(session, row, count));
+    TRY(check_ids(session, ids, count));
+    TRY(begin_step(session));
+    if (session->prompt_in_flight)
+        TRY(model->kernels->event_wait(model->context, session->sent));
+    session->prompt_in_flight = true;
+    memcpy(session->prompt, ids, (size_t)(count * size));
+    TRY(copy_out(session, prompt, session->prompt, count * size));
+    TRY(model->kernels->event_record(model->context, QUEUE_COMPUTE, session->sent));
+    session->prompt_end = -1;
+    for (int64_t done = 0, tokens; done < count; done += tokens) {
+        tokens = count - done < session->block ? count - done : session->block;
+        TRY(session_run_pass(session, &(struct session_pass){.tokens = tokens,
+                                                             .ids = element_at(prompt, DTYPE_I32, done),
+                                                             .row = row,
+                                                             .position = session->lengths[row] + done}));
+        session->prompt_end = done + tokens == count ? tokens - 1 : -1;
+    }
+    if (logits) {
+        TRY(session_make_logits(session, session->prompt_end, 1));
+        TRY(bring_logits(session, 1, logits));
+        TRY(wait_for_device(session));
+    }
+    session->lengths[row] += count;
+    session->step_in_flight = false; /* of the prompt there is a mark */
+fail:
+    return result;
+}
+
+/* One token of each row: through the layers, and then its logits to the host, or an id drawn from them. */
+static enum status decode(struct llama_session *session, const struct llama_draw *draw, const int32_t *ids,
+                          float *logits)
+{
+    enum status result = STATUS_OK;
+    const struct llama *model = session->model;
+    if (draw->count == 0)
+        return STATUS_OK;
+    TRY(check_ids(session, ids, draw->count));
+    session->prompt_end = -1;
+    TRY(begin_step(session));
+    TRY(send_tables(session, draw, ids));
+    for (int64_t done = 0, tokens; done < draw->count; done += tokens) {
+        tokens = group_rows(draw->count, done);
+        TRY(session_run_pass(session, &(struct session_pass){.tokens = tokens,
+                                                             .ids = element_at(session->told.ids, DTYPE_I32, done),
+                                                             .decode = true,
+                                                             .first = done}));
+        TRY(session_make_logits(session, 0, tokens));
+        if (logits)
+            TRY(bring_logits(session, tokens, logits + done * model->config.vocabulary_size));
+        else
+            TRY(session_sample(session, done, tokens, draw));
+    }
+    TRY(logits ? wait_for_device(session) : receive_ids(session, draw));
+    for (int64_t i = 0; i < draw->count; i++)
+        session->lengths[draw->rows[i]]++;
+fail:
+    return result;
+}
+
+enum status llama_session_decode(struct llama_session *session, const int64_t *rows, const int32_t *ids, int64_t count,
+                                 float *logits)
+{
+    enum status result = STATUS_OK;
+    TRY(check_rows(session, rows, count, 1));
+    TRY(decode(session, &(struct llama_draw){.count = count, .rows = rows}, ids, logits));
+fail:
+    return result;
+}
+
+enum status llama_session_draw(struct llama_session *session, const struct llama_draw *draw)
+{
+    enum status result = STATUS_OK;
+    TRY(check_draw(session, draw, 1));
+    TRY(decode(session, draw, draw->ids, NULL));
+fail:
+    return result;
+}
+
+enum status llama_session_draw_first(struct llama_session *session, const struct llama_draw *draw)
+{
+    enum status result = STATUS_OK;
+    const struct llama *model = session->model;
+    int64_t vocabulary = model->config.vocabulary_size, copies = group_rows(draw->count, 0);
+    float *logits = session_at(session, session->places.logits);
+    if (session->prompt_end < 0)
+        FAIL(STATUS_INTERNAL, "first ids are to be drawn, but the last step was no prompt");
+    TRY(check_draw(session, draw, 0));
+    if (draw->count == 0)
+        return STATUS_OK;
+    TRY(begin_step(session));
+    TRY(send_tables(session, draw, NULL));
+    TRY(session_make_logits(session, session->prompt_end, 1));
+    for (int64_t i = 1; i < copies; i++)
+        TRY(model->kernels->copy(model->context, logits + i * vocabulary, logits, (size_t)vocabulary * sizeof *logits));
+    for (int64_t done = 0; done < draw->count; done += DECODE_GROUP)
+        TRY(session_sample(session, done, group_rows(draw->count, done), draw));
+    TRY(receive_ids(session, draw));
+fail:
+    return result;
+}
