@@ -273,11 +273,11 @@ static enum status add_over_ranks(struct optimizer *optimizer)
 {
     enum status result = STATUS_OK;
     struct optimizer_scalars *scalars = optimizer->scalars;
+    struct device_comm *comm = optimizer->device_comm;
     int64_t sum, flag;
-    TRY(device_comm_start_all_reduce(optimizer->device_comm, &scalars->squared_norm, 1, DTYPE_F64, COMM_SUM, &sum));
-    TRY(device_comm_start_all_reduce(optimizer->device_comm, &scalars->nonfinite, 1, DTYPE_I32, COMM_MAX, &flag));
-    TRY(device_comm_wait(optimizer->device_comm, sum));
-    TRY(device_comm_wait(optimizer->device_comm, flag));
+    TRY(device_comm_start_all_reduce(comm, &scalars->squared_norm, 1, DTYPE_F64, COMM_SUM, &sum));
+    TRY(device_comm_start_all_reduce(comm, &scalars->nonfinite, 1, DTYPE_I32, COMM_MAX, &flag));
+    TRY(device_comm_wait(comm, flag)); /* and so for the sum before it */
 fail:
     return result;
 }

@@ -191,6 +191,8 @@ void trainer_destroy(struct trainer *trainer)
     if (!trainer)
         return;
     const struct trainer_setup *setup = &trainer->setup;
+    (void)setup->kernels->synchronize(
+        setup->context); /* a step that failed half-way has left copies of rows in the queue */
     feed_destroy(trainer->feed);
     llama_workspace_destroy(trainer->workspace);
     optimizer_destroy(trainer->optimizer);
