@@ -222,7 +222,7 @@ static void the_peak_is_that_of_products_of_random_numbers(void **state)
     memset(&products, 0, sizeof products);
     double peak = peak_flops(&kernels, NULL, DTYPE_F32), fastest = products.flops / products.seconds;
     assert_true(isfinite(peak) && peak > 0 && peak <= fastest);
-    assert_true(peak >= 0.2 * fastest);
+    assert_true(peak >= 0.05 * fastest);
     assert_int_equal(products.calls % 3, 0);
     assert_in_range(products.largest, 768, 6144);
 }
