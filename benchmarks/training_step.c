@@ -9,7 +9,6 @@
 #include "kernels/cpu/cpu.h"
 #include "models/llama/llama.h"
 #include "train/optimizer.h"
-#include "train/peak.h"
 
 enum { ROWS = 4, LENGTH = 1024, TOKENS = ROWS * LENGTH };
 
@@ -17,6 +16,7 @@ struct step {
     struct thread_pool *pool;
     struct device_context context;
     struct comm *comm;
+    struct device_comm *device_comm;
     struct kernels kernels; /* the cpu's table, profiled */
     struct llama *model;
     struct llama_workspace *workspace;
@@ -28,12 +28,13 @@ struct step {
 static void take_step(void *argument)
 {
     struct step *s = argument;
-    struct step_norm norm;
-    must(optimizer_zero_gradients(s->optimizer));
-    must(llama_forward_backward(
-        s->model, s->workspace, &s->batch,
-        &(struct llama_step){.loss_scale = 1.0f / TOKENS, .gradients = s->optimizer->gradients}));
-    must(optimizer_reduce(s->optimizer, &norm));
+    const struct llama_bucket_hook hook = optimizer_hook(s->optimizer);
+    const struct llama_step step = {
+        .loss_scale = 1.0f / TOKENS, .gradients = s->optimizer->gradients, .overwrite = true, .hook = &hook};
+    must(optimizer_finish_update(s->optimizer));
+    must(llama_forward_backward(s->model, s->workspace, &s->batch, &step));
+    must(optimizer_measure(s->optimizer));
+    must(s->kernels.synchronize(&s->context));
     must(optimizer_update(s->optimizer, 1e-4, ++s->number));
 }
 
@@ -80,7 +81,7 @@ static void open_step(struct step *s, const struct llama_config *config, enum dt
     const struct optimizer_settings settings = {0.9, 0.95, 1e-8, 0.1, 1.0};
     s->kernels = profile_wrap(kernels_cpu());
     must(llama_create(config, type, &s->kernels, &s->context, &s->model));
-    must(optimizer_create(s->model, s->comm, &settings, &s->optimizer));
+    must(optimizer_create(s->model, s->comm, s->device_comm, &settings, &s->optimizer));
     struct weight_sink masters = optimizer_master_sink(s->optimizer);
     must(llama_initialize(s->model, 1, 0.02, &masters));
     const struct llama_workspace_options workspace = workspace_options(recomputation);
@@ -89,6 +90,20 @@ static void open_step(struct step *s, const struct llama_config *config, enum dt
     for (int64_t i = 0; i < TOKENS; i++)
         ids[i] = (int32_t)((i * 7919 + i / 17) % VOCABULARY);
     s->batch = (struct llama_batch){.rows = ROWS, .length = LENGTH, .ids = ids, .targets = ids};
+}
+
+/* The process's largest resident size so far, in bytes. */
+static int64_t resident_peak_bytes(void)
+{
+    FILE *file = fopen("/proc/self/status", "re");
+    char line[256];
+    long long kilobytes = 0;
+    while (file && fgets(line, sizeof line, file))
+        if (sscanf(line, "VmHWM: %lld kB", &kilobytes) == 1)
+            break;
+    if (file)
+        fclose(file);
+    return kilobytes * 1024;
 }
 
 static void report_memory(double planned, double grown)
@@ -110,16 +125,17 @@ int main(int count, char **arguments)
     must(thread_pool_create(0, &s.pool));
     must(device_context_create(kernels_cpu(), s.pool, 0, &s.context));
     must(comm_create_single(&s.comm));
+    must(device_comm_create_single(&s.device_comm));
     if (engine)
         cpu_set_engine(&s.context, (enum cpu_engine)(engine - 1));
-    int64_t before = peak_memory_bytes();
+    int64_t before = resident_peak_bytes();
     open_step(&s, &config, type, recomputation);
     double flops = TOKENS * llama_flops_per_token(&config, LENGTH);
     printf("%s: %.1f M parameters, %s, recomputation %s, %d x %d tokens, %d threads\n%s\n", size,
            1e-6 * (double)llama_parameter_count(&config), dtype_name(type), recomputations[recomputation], ROWS, LENGTH,
            thread_pool_threads(s.pool), kernels_cpu()->describe(&s.context));
     take_step(&s);
-    report_memory(planned_bytes(&config, type, recomputation), (double)(peak_memory_bytes() - before));
+    report_memory(planned_bytes(&config, type, recomputation), (double)(resident_peak_bytes() - before));
     struct measurement step = measure(take_step, &s, 20);
     struct ceiling ceiling = gemm_ceiling(s.pool);
     double products = profile_step(take_step, &s, &s.context, s.pool);

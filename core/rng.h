@@ -26,6 +26,7 @@ enum rng_purpose {
     RNG_VOCODER = 9,
     RNG_CORPUS = 10,
     RNG_EVALUATE = 11,
+    RNG_PEAK = 12,
 };
 
 struct rng rng_make(uint64_t seed, enum rng_purpose purpose, uint64_t a, uint64_t b);

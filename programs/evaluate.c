@@ -16,11 +16,12 @@ static const struct program_option options[] = {
     {"--model", "RUN_OR_CHECKPOINT", "the model (default train.run)", false},
     {"--out", "DIR", "folder of results and samples (default train.run/evaluation)", false},
     {"--require", NULL, "end with exit code 1 when the task's check does not hold", false},
+    MACHINE_OPTION,
 };
 
 static const struct program program = {
     .name = "evaluate",
-    .usage = "--config FILE TASK [ARGUMENT ...] [--model M] [--out DIR] [--require] [key=value ...]",
+    .usage = "--config FILE TASK [ARGUMENT ...] [--model M] [--out DIR] [--require] [--device D] [key=value ...]",
     .summary =
         "Tasks: `pairs FILE.jsonl` (which of two continuations is likelier), `learning` (held-out nats per token "
         "against a Kneser-Ney bigram, with the units shuffled too; leaves pairs_shuffled.jsonl for `pairs`), "
@@ -132,11 +133,11 @@ static enum status set_out(const struct program_arguments *arguments, struct eva
                : path_format(evaluation->out, "%s/evaluation", evaluation->settings.train.run);
 }
 
-static enum status load(const char *name, struct evaluation *evaluation)
+static enum status load(const struct program_arguments *arguments, const char *name, struct evaluation *evaluation)
 {
     enum status result = STATUS_OK;
     char *path = NULL;
-    TRY(machine_create(evaluation->settings.train.threads, &evaluation->machine));
+    TRY(machine_create(arguments, evaluation->settings.train.threads, &evaluation->machine));
     TRY(model_open(name, evaluation->machine.kernels, &evaluation->machine.context, &evaluation->components,
                    &evaluation->model, &path));
     evaluation->checkpoint = realpath(path, NULL);
@@ -175,7 +176,7 @@ static enum status run(const struct program_arguments *arguments)
     TRY(settings_load(arguments, SETTINGS_DATA, &evaluation->settings));
     TRY(set_out(arguments, evaluation));
     const char *model_name = program_value(arguments, "--model", evaluation->settings.train.run);
-    TRY(load(model_name, evaluation));
+    TRY(load(arguments, model_name, evaluation));
     const struct task task = {.model = evaluation->model,
                               .components = evaluation->components,
                               .model_name = model_name,

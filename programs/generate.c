@@ -26,12 +26,14 @@ static const struct program_option options[] = {
     {"--top-k", "N", "0 means all (default 50)", false},
     {"--top-p", "X", "1 means all (default 0.95)", false},
     {"--seed", "N", "seed of the sampling (default 1)", false},
+    MACHINE_OPTION,
 };
 
 static const struct program program = {
     .name = "generate",
     .usage =
-        "--model RUN_OR_CHECKPOINT [--text T] [--speech FILE] [--units S] ... --output text|speech|any [--out DIR]",
+        "--model RUN_OR_CHECKPOINT [--text T] [--speech FILE] [--units S] ... --output text|speech|any [--out DIR] "
+        "[--device D]",
     .summary = "Continues a prompt of text and speech pieces, taken in the order given, in text, in speech or in what "
                "the model chooses.",
     .example = "generate --model out/demo/run --text \"the king said\" --output speech --out out/samples",
@@ -194,7 +196,7 @@ static enum status run(const struct program_arguments *arguments)
         FAIL(STATUS_USAGE, "--model is missing: name a run's folder or a checkpoint");
     int64_t count = read_pieces(arguments, pieces);
     TRY(read_options(arguments, &generation));
-    TRY(machine_create(0, &machine));
+    TRY(machine_create(arguments, 0, &machine));
     TRY(model_open(name, machine.kernels, &machine.context, &components, &model, NULL));
     TRY(prompt_create(components, pieces, count, generation.output, &prompt));
     if (folder)

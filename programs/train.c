@@ -16,11 +16,13 @@ static const struct program_option options[] = {
     {"--resume", "auto|none|PATH",
      "continue the run's newest checkpoint that verifies (default), refuse to, or start from that checkpoint", false},
     {"--show-samples", "N", "print N documents as the model would see them and stop", false},
+    MACHINE_OPTION,
 };
 
 static const struct program program = {
     .name = "train",
-    .usage = "--config FILE [--dry-run [--gpus N]] [--resume auto|none|PATH] [--show-samples N] [key=value ...]",
+    .usage = "--config FILE [--dry-run [--gpus N]] [--resume auto|none|PATH] [--show-samples N] [--device D] "
+             "[key=value ...]",
     .summary =
         "Trains a speech-text language model on prepared datasets. SIGTERM, SIGINT or SIGUSR1: saves at the next "
         "step and exits with 75; the same command continues.",
@@ -79,9 +81,11 @@ static enum status dry_run(const struct program_arguments *arguments, const stru
     enum status result = STATUS_OK;
     int64_t ranks = 1;
     int32_t rows = 0;
+    const struct kernels *kernels;
+    TRY(machine_kernels(arguments, &kernels));
     TRY(program_integer(arguments, "--gpus", 1, 1 << 20, 1, &ranks));
     TRY(vocabulary_rows(settings, &rows));
-    TRY(run_print_plan(kernels_cpu(), &settings->data, &settings->model, &settings->train, rows, (int)ranks, stdout));
+    TRY(run_print_plan(kernels, &settings->data, &settings->model, &settings->train, rows, (int)ranks, stdout));
 fail:
     return result;
 }
@@ -102,6 +106,7 @@ static enum status run(const struct program_arguments *arguments)
     struct machine machine = {0};
     struct components *components = NULL;
     struct comm *comm = NULL;
+    struct device_comm *device_comm = NULL;
     int64_t samples = 0;
     TRY(settings_load(arguments, SETTINGS_DATA | SETTINGS_MODEL | SETTINGS_TRAIN, &settings));
     if (!program_flag(arguments, "--dry-run") && program_value(arguments, "--gpus", NULL))
@@ -113,14 +118,16 @@ static enum status run(const struct program_arguments *arguments)
         goto fail;
     }
     TRY(program_integer(arguments, "--show-samples", 1, 1000000, 0, &samples));
-    TRY(machine_create(settings.train.threads, &machine));
+    TRY(machine_create(arguments, settings.train.threads, &machine));
     TRY(components_from_settings(&settings, &components));
     TRY(comm_create_single(&comm));
+    TRY(device_comm_create_single(&device_comm));
     struct trainer_setup setup = {.data = &settings.data,
                                   .model = &settings.model,
                                   .train = &settings.train,
                                   .components = components,
                                   .comm = comm,
+                                  .device_comm = device_comm,
                                   .kernels = machine.kernels,
                                   .context = &machine.context};
     struct run_options run_options = read_resume(arguments, &settings);
@@ -129,6 +136,7 @@ static enum status run(const struct program_arguments *arguments)
     else
         TRY(run_train(&setup, &run_options));
 fail:
+    device_comm_destroy(device_comm);
     comm_destroy(comm);
     components_free(components);
     machine_destroy(&machine);

@@ -1,3 +1,13 @@
+/* AdamW on flat parameters, sharded over the ranks (Rajbhandari et al. 2020, stage 1). All of a step's work goes into
+ * queues; the host is told a norm and a flag, once it has synchronized.
+ *
+ * Gradients travel while backward goes on: as soon as a bucket is complete it is copied to one of two exchange buffers, and
+ * its reduction is started there. The buffers are used in turn, so that a bucket waits for the bucket two before it alone.
+ * Weights travel in the same two buffers: each bucket's update is followed by its all-gather, beside the next one's
+ * update. An exchange buffer is padded to equal slices; the arenas are not, so nothing travels in place.
+ *
+ * The norm is added slice by slice from bucket 0 on, after the last reduction, though the first ones could be added
+ * sooner: so its bits do not depend on the order in which backward completes buckets. */
 #include "train/optimizer_internal.h"
 
 #include <math.h>
@@ -11,14 +21,20 @@ static int64_t slice_of(int64_t elements, int ranks)
     return ranks == 1 ? elements : (count + 127) / 128 * 128;
 }
 
-static int64_t exchange_elements(const struct parameter_layout *layout, int ranks)
+static int64_t largest_slice(const struct parameter_layout *layout, int ranks)
 {
     int64_t largest = 0;
     for (int64_t b = 0; b < layout->bucket_count; b++) {
-        int64_t padded = slice_of(bucket_size(layout, b), ranks) * ranks;
-        largest = padded > largest ? padded : largest;
+        int64_t slice = slice_of(bucket_size(layout, b), ranks);
+        largest = slice > largest ? slice : largest;
     }
     return largest;
+}
+
+/* Of one exchange buffer. */
+static int64_t exchange_elements(const struct parameter_layout *layout, int ranks)
+{
+    return ranks > 1 ? largest_slice(layout, ranks) * ranks : 0;
 }
 
 enum status optimizer_plan(const struct parameter_layout *layout, enum dtype dtype, int ranks,
@@ -33,8 +49,14 @@ enum status optimizer_plan(const struct parameter_layout *layout, enum dtype dty
     if (dtype != DTYPE_F32)
         good = good && memory_plan_add(states, slices * 4, "masters") >= 0;
     if (ranks > 1)
-        good = good && memory_plan_add(states, exchange_elements(layout, ranks) * 4, "exchange") >= 0;
+        good = good && memory_plan_add(states, 2 * exchange_elements(layout, ranks) * 4, "exchange x 2") >= 0;
     return good ? STATUS_OK : status_set(STATUS_INTERNAL, "the optimizer's sizes overflow");
+}
+
+size_t optimizer_scratch(const struct kernels *kernels, const struct parameter_layout *layout, int ranks)
+{
+    const struct squared_norm norm = {.count = largest_slice(layout, ranks)};
+    return kernels->squared_norm_scratch_size(&norm);
 }
 
 static enum status allocate(const struct optimizer *optimizer, int64_t bytes, void *pointer)
@@ -48,18 +70,20 @@ static enum status allocate(const struct optimizer *optimizer, int64_t bytes, vo
 static enum status allocate_states(struct optimizer *optimizer)
 {
     enum status result = STATUS_OK;
-    int ranks = comm_size(optimizer->comm);
-    TRY(allocate(optimizer, optimizer->model->layout.elements * 4, &optimizer->gradients));
-    TRY(allocate(optimizer, optimizer->slice_elements * 4, &optimizer->first_moment));
-    TRY(allocate(optimizer, optimizer->slice_elements * 4, &optimizer->second_moment));
-    if (optimizer->model->dtype != DTYPE_F32)
-        TRY(allocate(optimizer, optimizer->slice_elements * 4, &optimizer->masters));
-    if (ranks > 1)
-        TRY(allocate(optimizer, exchange_elements(&optimizer->model->layout, ranks) * 4, &optimizer->exchange));
-    TRY(allocate(optimizer, sizeof(double), &optimizer->squared_norm));
-    TRY(allocate(optimizer, sizeof(float), &optimizer->clip_scale));
-    TRY(allocate(optimizer, sizeof(float), &optimizer->norm));
-    TRY(allocate(optimizer, sizeof(int32_t), &optimizer->nonfinite));
+    const struct llama *model = optimizer->model;
+    int64_t slices = optimizer->slice_elements * 4;
+    void *figures;
+    TRY(allocate(optimizer, model->layout.elements * 4, &optimizer->gradients));
+    TRY(allocate(optimizer, slices, &optimizer->first_moment));
+    TRY(allocate(optimizer, slices, &optimizer->second_moment));
+    if (model->dtype != DTYPE_F32)
+        TRY(allocate(optimizer, slices, &optimizer->masters));
+    optimizer->exchange_elements = exchange_elements(&model->layout, comm_size(optimizer->comm));
+    if (optimizer->exchange_elements > 0)
+        TRY(allocate(optimizer, 2 * optimizer->exchange_elements * 4, &optimizer->exchange));
+    TRY(allocate(optimizer, sizeof *optimizer->scalars, &optimizer->scalars));
+    TRY(model->kernels->allocate_host(model->context, sizeof *optimizer->figures, &figures));
+    optimizer->figures = figures;
 fail:
     return result;
 }
@@ -105,8 +129,8 @@ fail:
     return result;
 }
 
-enum status optimizer_create(struct llama *model, struct comm *comm, const struct optimizer_settings *settings,
-                             struct optimizer **out)
+enum status optimizer_create(struct llama *model, struct comm *comm, struct device_comm *device_comm,
+                             const struct optimizer_settings *settings, struct optimizer **out)
 {
     enum status result = STATUS_OK;
     *out = NULL;
@@ -116,6 +140,7 @@ enum status optimizer_create(struct llama *model, struct comm *comm, const struc
         return status_set(STATUS_INTERNAL, "no memory for the optimizer");
     optimizer->model = model;
     optimizer->comm = comm;
+    optimizer->device_comm = device_comm;
     optimizer->settings = *settings;
     optimizer->slice_counts = calloc((size_t)layout->bucket_count, sizeof(int64_t));
     optimizer->slice_starts = calloc((size_t)layout->bucket_count, sizeof(int64_t));
@@ -129,8 +154,8 @@ enum status optimizer_create(struct llama *model, struct comm *comm, const struc
     }
     TRY(make_segments(optimizer));
     TRY(allocate_states(optimizer));
-    struct squared_norm norm = {.count = layout->elements};
-    TRY(device_context_reserve(model->kernels, model->context, model->kernels->squared_norm_scratch_size(&norm)));
+    TRY(device_context_reserve(model->kernels, model->context,
+                               optimizer_scratch(model->kernels, layout, comm_size(comm))));
     *out = optimizer;
     return STATUS_OK;
 fail:
@@ -142,86 +167,160 @@ void optimizer_destroy(struct optimizer *optimizer)
 {
     if (!optimizer)
         return;
+    const struct llama *model = optimizer->model;
+    for (int i = 0; i < 2; i++) /* nobody may still be reading a buffer that is about to go, however the run ended */
+        if (optimizer->transfers[i].ticket)
+            (void)device_comm_wait(optimizer->device_comm, optimizer->transfers[i].ticket);
     void *const memory[] = {optimizer->gradients, optimizer->first_moment, optimizer->second_moment, optimizer->masters,
-                            optimizer->exchange,  optimizer->squared_norm, optimizer->clip_scale,    optimizer->norm,
-                            optimizer->nonfinite, optimizer->segments};
+                            optimizer->exchange,  optimizer->scalars,      optimizer->segments};
     for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
         if (memory[i])
-            optimizer->model->kernels->release(optimizer->model->context, memory[i]);
+            model->kernels->release(model->context, memory[i]);
+    if (optimizer->figures)
+        model->kernels->release_host(model->context, optimizer->figures);
     free(optimizer->slice_counts);
     free(optimizer->slice_starts);
     free(optimizer->segment_starts);
     free(optimizer);
 }
 
-enum status optimizer_zero_gradients(struct optimizer *optimizer)
-{
-    const struct llama *model = optimizer->model;
-    return model->kernels->fill_zero(model->context, optimizer->gradients, (size_t)model->layout.elements * 4);
-}
-
-/* After this the rank's slice of the bucket, in the gradient arena, is the sum over all ranks. */
-static enum status reduce_bucket(struct optimizer *optimizer, int64_t bucket)
-{
-    enum status result = STATUS_OK;
-    const struct llama *model = optimizer->model;
-    const struct kernels *kernels = model->kernels;
-    int rank = comm_rank(optimizer->comm), ranks = comm_size(optimizer->comm);
-    if (ranks == 1)
-        return STATUS_OK;
-    size_t bytes = (size_t)bucket_size(&model->layout, bucket) * 4;
-    int64_t count = optimizer->slice_counts[bucket];
-    float *bucket_gradients = optimizer->gradients + model->layout.bucket_offsets[bucket];
-    TRY(kernels->fill_zero(model->context, optimizer->exchange, (size_t)(count * ranks) * 4));
-    TRY(kernels->copy(model->context, optimizer->exchange, bucket_gradients, bytes));
-    TRY(kernels->synchronize(model->context));
-    TRY(comm_reduce_scatter(optimizer->comm, optimizer->exchange, count, DTYPE_F32));
-    TRY(kernels->copy(model->context, optimizer->gradients + slice_begin(optimizer, bucket, rank),
-                      optimizer->exchange + rank * count, (size_t)slice_length(optimizer, bucket, rank) * 4));
-fail:
-    return result;
-}
-
-enum status optimizer_reduce(struct optimizer *optimizer, struct step_norm *norm)
-{
-    enum status result = STATUS_OK;
-    const struct llama *model = optimizer->model;
-    const struct kernels *kernels = model->kernels;
-    int rank = comm_rank(optimizer->comm);
-    TRY(kernels->fill_zero(model->context, optimizer->squared_norm, sizeof(double)));
-    TRY(kernels->fill_zero(model->context, optimizer->nonfinite, sizeof(int32_t)));
-    for (int64_t b = 0; b < model->layout.bucket_count; b++) {
-        TRY(reduce_bucket(optimizer, b));
-        struct squared_norm sum = {.count = slice_length(optimizer, b, rank),
-                                   .x = optimizer->gradients + slice_begin(optimizer, b, rank),
-                                   .result = optimizer->squared_norm,
-                                   .nonfinite = optimizer->nonfinite,
-                                   .accumulate = true};
-        if (sum.count > 0)
-            TRY(kernels->squared_norm(model->context, &sum));
-    }
-    TRY(kernels->synchronize(model->context));
-    TRY(comm_all_reduce(optimizer->comm, optimizer->squared_norm, 1, DTYPE_F64, COMM_SUM));
-    TRY(comm_all_reduce(optimizer->comm, optimizer->nonfinite, 1, DTYPE_I32, COMM_MAX));
-    struct clip_scale clip = {.squared_norm = optimizer->squared_norm,
-                              .maximum = (float)optimizer->settings.clip,
-                              .scale = optimizer->clip_scale,
-                              .norm = optimizer->norm};
-    TRY(kernels->clip_scale(model->context, &clip));
-    float value = 0;
-    int32_t nonfinite = 0;
-    TRY(kernels->copy_to_host(model->context, QUEUE_COMPUTE, &value, optimizer->norm, sizeof value));
-    TRY(kernels->copy_to_host(model->context, QUEUE_COMPUTE, &nonfinite, optimizer->nonfinite, sizeof nonfinite));
-    TRY(kernels->synchronize(model->context));
-    norm->gradient_norm = nonfinite ? NAN : (double)value;
-fail:
-    return result;
-}
+/* ---- the two exchange buffers ---- */
 
 static char *weights_at(const struct llama *model, int64_t element)
 {
     return (char *)model->weights + (size_t)element * dtype_size(model->dtype);
 }
+
+static float *exchange_buffer(const struct optimizer *optimizer, int which)
+{
+    return optimizer->exchange + which * optimizer->exchange_elements;
+}
+
+/* Later work of the compute queue finds what came through the buffer in its place: in the gradients this rank's slice of
+ * the sum, in the weights the whole bucket. */
+static enum status finish_transfer(struct optimizer *optimizer, int which)
+{
+    enum status result = STATUS_OK;
+    const struct llama *model = optimizer->model;
+    struct optimizer_transfer *transfer = &optimizer->transfers[which];
+    int64_t bucket = transfer->bucket, ticket = transfer->ticket;
+    int rank = comm_rank(optimizer->comm);
+    const float *buffer = exchange_buffer(optimizer, which);
+    if (ticket == 0)
+        return STATUS_OK;
+    TRY(device_comm_wait(optimizer->device_comm, ticket));
+    transfer->ticket = 0;
+    if (transfer->gathers) /* rank slices follow each other, so the bucket is one run of the buffer */
+        TRY(model->kernels->copy(model->context, weights_at(model, model->layout.bucket_offsets[bucket]), buffer,
+                                 (size_t)bucket_size(&model->layout, bucket) * dtype_size(model->dtype)));
+    else
+        TRY(model->kernels->copy(model->context, optimizer->gradients + slice_begin(optimizer, bucket, rank),
+                                 buffer + rank * optimizer->slice_counts[bucket],
+                                 (size_t)slice_length(optimizer, bucket, rank) * sizeof(float)));
+fail:
+    return result;
+}
+
+static enum status finish_transfers(struct optimizer *optimizer)
+{
+    enum status result = STATUS_OK;
+    for (int i = 0; i < 2; i++)
+        TRY(finish_transfer(optimizer, (int)((optimizer->turn + i) % 2))); /* the older one first */
+fail:
+    return result;
+}
+
+/* The buffer whose turn it is, free for this bucket: *which. */
+static enum status take_buffer(struct optimizer *optimizer, int *which)
+{
+    *which = (int)(optimizer->turn++ % 2);
+    return finish_transfer(optimizer, *which);
+}
+
+/* ---- gradients ---- */
+
+static enum status start_reduction(struct optimizer *optimizer, int64_t bucket)
+{
+    enum status result = STATUS_OK;
+    const struct llama *model = optimizer->model;
+    int64_t count = optimizer->slice_counts[bucket], elements = bucket_size(&model->layout, bucket), ticket;
+    int64_t padding = count * comm_size(optimizer->comm) - elements;
+    int which;
+    TRY(take_buffer(optimizer, &which));
+    float *buffer = exchange_buffer(optimizer, which);
+    TRY(model->kernels->copy(model->context, buffer, optimizer->gradients + model->layout.bucket_offsets[bucket],
+                             (size_t)elements * sizeof(float)));
+    TRY(model->kernels->fill_zero(model->context, buffer + elements, (size_t)padding * sizeof(float)));
+    TRY(device_comm_start_reduce_scatter(optimizer->device_comm, buffer, count, &ticket));
+    optimizer->transfers[which] = (struct optimizer_transfer){.ticket = ticket, .bucket = bucket};
+fail:
+    return result;
+}
+
+static enum status bucket_done(void *argument, int64_t bucket)
+{
+    struct optimizer *optimizer = argument;
+    optimizer->buckets_done++;
+    return comm_size(optimizer->comm) > 1 ? start_reduction(optimizer, bucket) : STATUS_OK;
+}
+
+struct llama_bucket_hook optimizer_hook(struct optimizer *optimizer)
+{
+    return (struct llama_bucket_hook){bucket_done, optimizer};
+}
+
+static enum status add_over_ranks(struct optimizer *optimizer)
+{
+    enum status result = STATUS_OK;
+    struct optimizer_scalars *scalars = optimizer->scalars;
+    struct device_comm *comm = optimizer->device_comm;
+    int64_t sum, flag;
+    TRY(device_comm_start_all_reduce(comm, &scalars->squared_norm, 1, DTYPE_F64, COMM_SUM, &sum));
+    TRY(device_comm_start_all_reduce(comm, &scalars->nonfinite, 1, DTYPE_I32, COMM_MAX, &flag));
+    TRY(device_comm_wait(comm, flag)); /* and so for the sum before it */
+fail:
+    return result;
+}
+
+enum status optimizer_measure(struct optimizer *optimizer)
+{
+    enum status result = STATUS_OK;
+    const struct llama *model = optimizer->model;
+    const struct kernels *kernels = model->kernels;
+    struct optimizer_scalars *scalars = optimizer->scalars; /* device: addresses alone */
+    int rank = comm_rank(optimizer->comm);
+    if (optimizer->buckets_done != model->layout.bucket_count)
+        FAIL(STATUS_INTERNAL, "%lld of %lld buckets of gradients are complete: the hook was not given to the last pass",
+             (long long)optimizer->buckets_done, (long long)model->layout.bucket_count);
+    optimizer->buckets_done = 0;
+    TRY(finish_transfers(optimizer));
+    TRY(kernels->fill_zero(model->context, scalars, sizeof *scalars));
+    for (int64_t b = 0; b < model->layout.bucket_count; b++) {
+        struct squared_norm sum = {.count = slice_length(optimizer, b, rank),
+                                   .x = optimizer->gradients + slice_begin(optimizer, b, rank),
+                                   .result = &scalars->squared_norm,
+                                   .nonfinite = &scalars->nonfinite,
+                                   .accumulate = true};
+        if (sum.count > 0)
+            TRY(kernels->squared_norm(model->context, &sum));
+    }
+    TRY(add_over_ranks(optimizer));
+    struct clip_scale clip = {.squared_norm = &scalars->squared_norm,
+                              .maximum = (float)optimizer->settings.clip,
+                              .scale = &scalars->clip_scale,
+                              .norm = &scalars->norm};
+    TRY(kernels->clip_scale(model->context, &clip));
+    TRY(kernels->copy_to_host(model->context, QUEUE_COMPUTE, optimizer->figures, scalars, sizeof *scalars));
+fail:
+    return result;
+}
+
+double optimizer_gradient_norm(const struct optimizer *optimizer)
+{
+    return optimizer->figures->nonfinite ? NAN : (double)optimizer->figures->norm;
+}
+
+/* ---- weights ---- */
 
 /* Of this rank's slice of a bucket. */
 static enum status update_bucket(struct optimizer *optimizer, int64_t bucket, double learning_rate, int64_t step)
@@ -245,29 +344,26 @@ static enum status update_bucket(struct optimizer *optimizer, int64_t bucket, do
         .beta2 = (float)optimizer->settings.beta2,
         .epsilon = (float)optimizer->settings.epsilon,
         .step = step,
-        .scale = optimizer->clip_scale,
-        .skip = optimizer->nonfinite,
+        .scale = &optimizer->scalars->clip_scale,
+        .skip = &optimizer->scalars->nonfinite,
     };
     return end > first ? model->kernels->adamw(model->context, &update) : STATUS_OK;
 }
 
-static enum status gather_weights(struct optimizer *optimizer, int64_t bucket)
+static enum status start_gather(struct optimizer *optimizer, int64_t bucket)
 {
     enum status result = STATUS_OK;
     const struct llama *model = optimizer->model;
-    const struct kernels *kernels = model->kernels;
-    int rank = comm_rank(optimizer->comm), ranks = comm_size(optimizer->comm);
+    int rank = comm_rank(optimizer->comm), which;
     size_t size = dtype_size(model->dtype);
-    int64_t count = optimizer->slice_counts[bucket];
-    char *exchange = (char *)optimizer->exchange;
-    TRY(kernels->copy(model->context, exchange + (size_t)(rank * count) * size,
-                      weights_at(model, slice_begin(optimizer, bucket, rank)),
-                      (size_t)slice_length(optimizer, bucket, rank) * size));
-    TRY(kernels->synchronize(model->context));
-    TRY(comm_all_gather(optimizer->comm, exchange, count, model->dtype));
-    for (int r = 0; r < ranks; r++)
-        TRY(kernels->copy(model->context, weights_at(model, slice_begin(optimizer, bucket, r)),
-                          exchange + (size_t)(r * count) * size, (size_t)slice_length(optimizer, bucket, r) * size));
+    int64_t count = optimizer->slice_counts[bucket], ticket;
+    TRY(take_buffer(optimizer, &which));
+    char *buffer = (char *)exchange_buffer(optimizer, which);
+    TRY(model->kernels->copy(model->context, buffer + (size_t)(rank * count) * size,
+                             weights_at(model, slice_begin(optimizer, bucket, rank)),
+                             (size_t)slice_length(optimizer, bucket, rank) * size));
+    TRY(device_comm_start_all_gather(optimizer->device_comm, buffer, count, model->dtype, &ticket));
+    optimizer->transfers[which] = (struct optimizer_transfer){.ticket = ticket, .bucket = bucket, .gathers = true};
 fail:
     return result;
 }
@@ -275,11 +371,16 @@ fail:
 enum status optimizer_update(struct optimizer *optimizer, double learning_rate, int64_t step)
 {
     enum status result = STATUS_OK;
-    const struct parameter_layout *layout = &optimizer->model->layout;
-    for (int64_t b = 0; b < layout->bucket_count; b++)
+    for (int64_t b = 0; b < optimizer->model->layout.bucket_count; b++) {
         TRY(update_bucket(optimizer, b, learning_rate, step));
-    for (int64_t b = 0; b < layout->bucket_count && comm_size(optimizer->comm) > 1; b++)
-        TRY(gather_weights(optimizer, b));
+        if (comm_size(optimizer->comm) > 1)
+            TRY(start_gather(optimizer, b));
+    }
 fail:
     return result;
+}
+
+enum status optimizer_finish_update(struct optimizer *optimizer)
+{
+    return finish_transfers(optimizer);
 }

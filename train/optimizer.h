@@ -5,6 +5,7 @@
 #define SPIRITLM_TRAIN_OPTIMIZER_H
 
 #include "comm/comm.h"
+#include "comm/device_comm.h"
 #include "core/memory_plan.h"
 #include "models/llama/llama.h"
 
@@ -14,46 +15,71 @@ struct optimizer_settings {
     double beta1, beta2, epsilon, weight_decay, clip;
 };
 
-/* What the judge of a step needs; equal on all ranks. */
-struct step_norm {
-    double gradient_norm; /* before clipping; NaN when any gradient was not finite */
+/* What lies in device memory for the host's judge and for the update. */
+struct optimizer_scalars {
+    double squared_norm; /* of all ranks' gradients, and so are the others */
+    int32_t nonfinite;   /* the update branches around everything when it is set */
+    float norm, clip_scale;
+};
+
+/* What is under way in an exchange buffer. */
+struct optimizer_transfer {
+    int64_t ticket; /* 0: nothing */
+    int64_t bucket;
+    bool gathers; /* weights; else it reduces gradients */
 };
 
 struct optimizer {
-    struct llama *model;   /* borrowed */
-    struct comm *comm;     /* borrowed */
-    float *gradients;      /* device, layout.elements: what the backward pass adds to */
+    struct llama *model;             /* borrowed */
+    struct comm *comm;               /* borrowed; host values */
+    struct device_comm *device_comm; /* borrowed; gradients and weights */
+    float *gradients;                /* device, layout.elements: where the backward passes leave them */
     int64_t *slice_counts; /* [bucket_count]: elements of a rank's slice, the last ranks' cut at the bucket's end */
     int64_t *slice_starts; /* [bucket_count]: where the bucket's slice lies in the slice arenas */
     int64_t slice_elements;
     struct adamw_segment *segments;      /* device: of bucket b from segment_starts[b] to segment_starts[b + 1] */
     int64_t *segment_starts;             /* [bucket_count + 1] */
     float *first_moment, *second_moment; /* device, slice_elements */
-    float *masters;       /* device, slice_elements; NULL in f32, where the weights are their own masters */
-    float *exchange;      /* device: one bucket, padded to size * slice; NULL with one rank */
-    double *squared_norm; /* device scalars */
-    float *clip_scale, *norm;
-    int32_t *nonfinite; /* of all ranks' gradients; the update branches around everything when it is set */
+    float *masters;            /* device, slice_elements; NULL in f32, where the weights are their own masters */
+    float *exchange;           /* device: two buffers, each a bucket padded to size * slice; NULL with one rank */
+    int64_t exchange_elements; /* of one buffer */
+    struct optimizer_transfer transfers[2];
+    int64_t turn, buckets_done;
+    struct optimizer_scalars *scalars; /* device */
+    struct optimizer_scalars *figures; /* pinned: what they were when optimizer_measure's work was done */
     struct optimizer_settings settings;
 };
 
 /* Adds gradients and states to two plans for one of `ranks` ranks. */
 enum status optimizer_plan(const struct parameter_layout *layout, enum dtype dtype, int ranks,
                            struct memory_plan *gradients, struct memory_plan *states);
+/* Bytes of the context's scratch that its operations need. */
+size_t optimizer_scratch(const struct kernels *kernels, const struct parameter_layout *layout, int ranks);
 
-/* All states start at zero. Make the optimizer before the weights are filled: with optimizer_master_sink it takes its
- * masters on their way. */
-enum status optimizer_create(struct llama *model, struct comm *comm, const struct optimizer_settings *settings,
-                             struct optimizer **optimizer);
+/* All states start at zero, and scratch is reserved. Make the optimizer before the weights are filled: with
+ * optimizer_master_sink it takes its masters on their way. */
+enum status optimizer_create(struct llama *model, struct comm *comm, struct device_comm *device_comm,
+                             const struct optimizer_settings *settings, struct optimizer **optimizer);
 void optimizer_destroy(struct optimizer *optimizer);
 
-enum status optimizer_zero_gradients(struct optimizer *optimizer);
+/* A step, of which all ranks call all parts. Nothing here waits for the device.
+ *
+ * For the last backward pass of the step: gradients are summed over the ranks, bucket by bucket, while it goes on. */
+struct llama_bucket_hook optimizer_hook(struct optimizer *optimizer);
 
-/* Sums the gradients over the ranks, leaves each rank its slices, and measures the norm. Synchronizes once. */
-enum status optimizer_reduce(struct optimizer *optimizer, struct step_norm *norm);
+/* After that pass: leaves each rank its slices of the sums, and brings the norm of all on its way to the host. */
+enum status optimizer_measure(struct optimizer *optimizer);
 
-/* Applies the reduced gradients; `step` counts updates from 1. */
+/* The norm before clipping, equal on all ranks; NaN when any gradient was not finite. After the synchronize that follows
+ * optimizer_measure. */
+double optimizer_gradient_norm(const struct optimizer *optimizer);
+
+/* Applies the gradients; `step` counts updates from 1. Left out when the step is to be skipped. */
 enum status optimizer_update(struct optimizer *optimizer, double learning_rate, int64_t step);
+
+/* Before anything else uses the model's weights, or the next step begins: later work of the compute queue finds all ranks'
+ * new weights. */
+enum status optimizer_finish_update(struct optimizer *optimizer);
 
 /* ---- states, for a start and for checkpoints (optimizer_state.c) ---- */
 

@@ -4,10 +4,9 @@
 
 #include "kernels/kernels.h"
 
-/* FLOP/s of the best of three products of 768 x 768 matrices; 0 when it cannot be measured. Takes some milliseconds. */
-double peak_flops(const struct kernels *kernels, struct device_context *context, enum dtype dtype);
-
-/* The process's largest resident size so far, in bytes; 0 when unknown. */
-int64_t peak_memory_bytes(void);
+/* FLOP/s of the fastest product of two square matrices of random numbers, on a context of its own on `pool`: the best of
+ * three of 768 x 768, and of twice the side, and so on to 6144 x 6144, until one takes 4 ms. 0 when nothing can be
+ * measured. Takes some milliseconds. */
+double peak_flops(const struct kernels *kernels, struct thread_pool *pool, enum dtype dtype);
 
 #endif

@@ -61,6 +61,11 @@ static int add_kinds(json_t *values, const char *prefix, const struct token_loss
     return lost;
 }
 
+static int64_t device_peak_bytes(const struct run *run)
+{
+    return run->setup->kernels->memory(run->setup->context).peak;
+}
+
 static json_t *describe_step(const struct run *run, const struct step_result *step, double speed)
 {
     json_t *values = json_object();
@@ -73,7 +78,7 @@ static json_t *describe_step(const struct run *run, const struct step_result *st
     if (run->peak_flops > 0)
         lost |= json_object_set_new(
             values, "mfu", json_real(speed * run->flops_per_token / (run->peak_flops * comm_size(run->setup->comm))));
-    lost |= json_object_set_new(values, "peak_memory", json_integer(peak_memory_bytes()));
+    lost |= json_object_set_new(values, "peak_memory", json_integer(device_peak_bytes(run)));
     if (step->skipped)
         lost |= json_object_set_new(values, "skipped", json_string(step->skipped));
     if (lost) {
@@ -360,7 +365,7 @@ static enum status open_record(struct run *run)
     int64_t step = trainer_steps_done(run->trainer);
     TRY(run_record_write(setup, run->options, step));
     TRY(metrics_open(setup->train->run, step, &run->metrics));
-    run->peak_flops = peak_flops(setup->kernels, setup->context, (enum dtype)setup->train->dtype);
+    run->peak_flops = peak_flops(setup->kernels, setup->context->pool, (enum dtype)setup->train->dtype);
 fail:
     return result;
 }

@@ -1,14 +1,19 @@
-#include "train/trainer.h"
-
-#include "core/log.h"
-#include "data/datasets.h"
-#include "train/checkpoint.h"
+/* A step of training, as one line of mathematics per call: rows, forward and backward, sums over ranks, judgement, update.
+ *
+ * All of it is put into the device's queue without waiting, up to the figures that the judge needs; then the host waits
+ * once. What it does besides is hidden: rows are drawn by a thread during the step before (feed.h), gradients are summed
+ * over the ranks while backward goes on, and new weights are gathered while the host logs (optimizer.h). Losses are added
+ * by kind of token on the device, in double and in order of the tokens, so that their bits do not depend on how a batch is
+ * cut into passes. */
 #include "train/trainer_parts.h"
 
-#include <math.h>
-#include <stdio.h>
+#include "data/datasets.h"
+#include "train/held_out.h"
+
 #include <stdlib.h>
 #include <string.h>
+
+_Static_assert(sizeof(struct token_losses) == 2 * TOKEN_KINDS * sizeof(double), "sums and counts travel together");
 
 double token_losses_mean(const struct token_losses *losses)
 {
@@ -76,58 +81,95 @@ static enum status create_model(struct trainer *trainer, bool empty)
     enum status result = STATUS_OK;
     const struct trainer_setup *setup = &trainer->setup;
     const struct train_settings *train = setup->train;
-    struct llama_config config;
     struct optimizer_settings settings = {train->beta1, train->beta2, train->epsilon, train->weight_decay, train->clip};
-    TRY(trainer_model_config(setup->data, setup->model, setup->components->vocabulary.padded_size, &config));
-    TRY(llama_create(&config, (enum dtype)train->dtype, setup->kernels, setup->context, &trainer->model));
-    TRY(optimizer_create(trainer->model, setup->comm, &settings, &trainer->optimizer));
+    TRY(llama_create(&trainer->config, (enum dtype)train->dtype, setup->kernels, setup->context, &trainer->model));
+    TRY(optimizer_create(trainer->model, setup->comm, setup->device_comm, &settings, &trainer->optimizer));
     if (!empty)
         TRY(fill_weights(trainer));
-    struct llama_workspace_options options = {.rows = trainer->micro_batch,
-                                              .length = setup->data->sequence_length,
-                                              .recomputation = (enum recomputation)train->recomputation,
-                                              .backward = true};
-    TRY(llama_workspace_create(trainer->model, &options, &trainer->workspace));
-    void *memory;
-    TRY(setup->kernels->allocate(setup->context, LLAMA_LOSS_GROUPS * sizeof(double), &memory));
-    trainer->group_sums = memory;
 fail:
     return result;
 }
 
-static enum status create_lanes(struct trainer *trainer)
+static enum status create_workspace(struct trainer *trainer)
+{
+    enum status result = STATUS_OK;
+    const struct trainer_setup *setup = &trainer->setup;
+    const struct llama_workspace_options options = {.rows = trainer->micro_batch,
+                                                    .length = setup->data->sequence_length,
+                                                    .recomputation = (enum recomputation)setup->train->recomputation,
+                                                    .backward = true};
+    size_t bytes = LLAMA_LOSS_GROUPS * sizeof(double);
+    void *memory;
+    TRY(llama_workspace_create(trainer->model, &options, &trainer->workspace));
+    TRY(setup->kernels->allocate(setup->context, bytes, &memory));
+    trainer->group_sums = memory;
+    TRY(setup->kernels->allocate_host(setup->context, bytes, &memory));
+    trainer->group_sums_read = memory;
+fail:
+    return result;
+}
+
+static enum status create_feed(struct trainer *trainer)
 {
     enum status result = STATUS_OK;
     const struct trainer_setup *setup = &trainer->setup;
     const struct data_settings *data = setup->data;
-    int rank = comm_rank(setup->comm), ranks = comm_size(setup->comm);
-    if (ranks > data->lanes)
-        FAIL(STATUS_USAGE, "data.lanes is %lld, fewer than the %d ranks", (long long)data->lanes, ranks);
-    trainer->own_lanes = (data->lanes - rank + ranks - 1) / ranks;
-    trainer->micro_batch = setup->train->micro_batch ? setup->train->micro_batch : trainer->own_lanes;
-    if (trainer->micro_batch > trainer->own_lanes)
-        trainer->micro_batch = trainer->own_lanes;
+    struct lanes_options lanes_options = data_lanes_options(data, (uint64_t)setup->train->seed);
     trainer->interleaver = data_interleaver(data, setup->components);
-    struct lanes_options options = data_lanes_options(data, (uint64_t)setup->train->seed);
     TRY(datasets_open(&data->train, setup->components, &trainer->datasets));
-    TRY(lanes_create(&options, &trainer->interleaver, trainer->datasets, data->train.count, &trainer->lanes));
-    TRY(rows_allocate(&trainer->rows, trainer->own_lanes, data->sequence_length));
-    TRY(validation_create(trainer));
+    TRY(lanes_create(&lanes_options, &trainer->interleaver, trainer->datasets, data->train.count, &trainer->lanes));
+    const struct feed_options options = {.lanes = trainer->lanes,
+                                         .first_lane = comm_rank(setup->comm),
+                                         .lane_step = comm_size(setup->comm),
+                                         .lane_count = trainer->own_lanes,
+                                         .length = data->sequence_length,
+                                         .micro_batch = trainer->micro_batch,
+                                         .vocabulary = &setup->components->vocabulary,
+                                         .config = &trainer->config,
+                                         .kernels = setup->kernels,
+                                         .context = setup->context};
+    TRY(feed_create(&options, &trainer->feed));
 fail:
     return result;
+}
+
+static enum status create_held_out(struct trainer *trainer)
+{
+    const struct trainer_setup *setup = &trainer->setup;
+    const struct held_out_options options = {.data = setup->data,
+                                             .components = setup->components,
+                                             .config = &trainer->config,
+                                             .rows = setup->train->validation_rows,
+                                             .rank = comm_rank(setup->comm),
+                                             .ranks = comm_size(setup->comm),
+                                             .micro_batch = trainer->micro_batch,
+                                             .kernels = setup->kernels,
+                                             .context = setup->context};
+    return held_out_rows(&options, trainer->held_out);
 }
 
 enum status trainer_create(const struct trainer_setup *setup, bool empty, struct trainer **out)
 {
     enum status result = STATUS_OK;
+    int64_t lanes = setup->data->lanes;
+    int rank = comm_rank(setup->comm), ranks = comm_size(setup->comm);
     *out = NULL;
+    if (ranks > lanes)
+        return status_set(STATUS_USAGE, "data.lanes is %lld, fewer than the %d ranks", (long long)lanes, ranks);
     struct trainer *trainer = calloc(1, sizeof *trainer);
     if (!trainer)
         return status_set(STATUS_INTERNAL, "no memory for a trainer");
     trainer->setup = *setup;
+    trainer->own_lanes = (lanes - rank + ranks - 1) / ranks;
+    trainer->micro_batch = setup->train->micro_batch ? setup->train->micro_batch : trainer->own_lanes;
+    if (trainer->micro_batch > trainer->own_lanes)
+        trainer->micro_batch = trainer->own_lanes;
     TRY(guard_create(setup->train->spike_window, setup->train->spike_deviations, &trainer->guard));
-    TRY(create_lanes(trainer));
+    TRY(trainer_model_config(setup->data, setup->model, setup->components->vocabulary.padded_size, &trainer->config));
+    TRY(create_feed(trainer));
+    TRY(create_held_out(trainer));
     TRY(create_model(trainer, empty));
+    TRY(create_workspace(trainer));
     *out = trainer;
     return STATUS_OK;
 fail:
@@ -139,108 +181,81 @@ void trainer_destroy(struct trainer *trainer)
 {
     if (!trainer)
         return;
+    const struct trainer_setup *setup = &trainer->setup;
+    (void)setup->kernels->synchronize(
+        setup->context); /* a step that failed half-way has left copies of rows in the queue */
+    feed_destroy(trainer->feed);
     llama_workspace_destroy(trainer->workspace);
-    trainer->setup.kernels->release(trainer->setup.context, trainer->group_sums);
     optimizer_destroy(trainer->optimizer);
+    if (trainer->group_sums)
+        setup->kernels->release(setup->context, trainer->group_sums);
+    if (trainer->group_sums_read)
+        setup->kernels->release_host(setup->context, trainer->group_sums_read);
     llama_destroy(trainer->model);
     lanes_destroy(trainer->lanes);
-    datasets_close(trainer->datasets, trainer->setup.data->train.count);
-    rows_free(&trainer->rows);
+    datasets_close(trainer->datasets, setup->data->train.count);
     for (int source = 0; source < SOURCE_KINDS; source++)
-        rows_free(&trainer->validation[source]);
+        rows_destroy(&trainer->held_out[source]);
     guard_destroy(trainer->guard);
     free(trainer);
 }
 
-/* ---- a step ---- */
-
-_Static_assert((int)TOKEN_KINDS <= (int)LLAMA_LOSS_GROUPS, "a group for every kind of token");
-
-/* Counts the tokens that positions predict, by kind, and names the kind of each as its loss's group. */
-static void count_kinds(const struct trainer *trainer, const struct llama_batch *batch, uint8_t *groups,
-                        struct token_losses *sums)
-{
-    for (int64_t i = 0; i < batch->rows * batch->length; i++) {
-        if (batch->targets[i] < 0)
-            continue;
-        enum token_kind kind = vocabulary_kind(&trainer->setup.components->vocabulary, batch->targets[i]);
-        groups[i] = (uint8_t)kind;
-        sums->count[kind] += 1;
-    }
-}
+/* ---- sums of losses ---- */
 
 static enum status zero_sums(const struct trainer *trainer)
 {
-    return trainer->setup.kernels->fill_zero(trainer->setup.context, trainer->group_sums,
-                                             LLAMA_LOSS_GROUPS * sizeof(double));
-}
-
-static enum status read_sums(const struct trainer *trainer, struct token_losses *losses)
-{
-    enum status result = STATUS_OK;
     const struct trainer_setup *setup = &trainer->setup;
-    TRY(setup->kernels->copy_to_host(setup->context, QUEUE_COMPUTE, losses->sum, trainer->group_sums,
-                                     sizeof losses->sum));
-    TRY(setup->kernels->synchronize(setup->context));
-fail:
-    return result;
+    return setup->kernels->fill_zero(setup->context, trainer->group_sums, LLAMA_LOSS_GROUPS * sizeof(double));
 }
 
-static enum status sum_over_ranks(const struct trainer *trainer, struct token_losses *losses)
+/* They are there after the next synchronize. */
+static enum status read_sums(const struct trainer *trainer)
 {
-    enum status result = STATUS_OK;
-    TRY(comm_all_reduce(trainer->setup.comm, losses->sum, TOKEN_KINDS, DTYPE_F64, COMM_SUM));
-    TRY(comm_all_reduce(trainer->setup.comm, losses->count, TOKEN_KINDS, DTYPE_F64, COMM_SUM));
-fail:
-    return result;
+    const struct trainer_setup *setup = &trainer->setup;
+    return setup->kernels->copy_to_host(setup->context, QUEUE_COMPUTE, trainer->group_sums_read, trainer->group_sums,
+                                        LLAMA_LOSS_GROUPS * sizeof(double));
 }
 
-static enum status draw_rows(struct trainer *trainer, int64_t *counted)
+/* What was read, and the counts of the rows, over all ranks. */
+static enum status sum_over_ranks(const struct trainer *trainer, const double counts[TOKEN_KINDS],
+                                  struct token_losses *losses)
+{
+    memcpy(losses->sum, trainer->group_sums_read, sizeof losses->sum);
+    memcpy(losses->count, counts, sizeof losses->count);
+    return comm_all_reduce(trainer->setup.comm, losses, 2 * TOKEN_KINDS, DTYPE_F64, COMM_SUM);
+}
+
+/* ---- a step ---- */
+
+/* The step's rows, and the number of counted targets in those of all ranks. */
+static enum status next_rows(struct trainer *trainer, const struct rows **rows, int64_t *counted)
 {
     enum status result = STATUS_OK;
-    int64_t length = trainer->setup.data->sequence_length;
-    int rank = comm_rank(trainer->setup.comm), ranks = comm_size(trainer->setup.comm);
-    struct rows *rows = &trainer->rows;
-    for (int64_t i = 0; i < trainer->own_lanes; i++)
-        TRY(lanes_next(trainer->lanes, rank + i * ranks, rows->ids + i * length, rows->targets + i * length,
-                       rows->starts + i * length));
+    TRY(feed_next(trainer->feed, rows));
     *counted = 0;
-    for (int64_t i = 0; i < trainer->own_lanes * length; i++)
-        *counted += rows->targets[i] >= 0;
+    for (int kind = 0; kind < TOKEN_KINDS; kind++)
+        *counted += (int64_t)(*rows)->counts[kind];
     TRY(comm_all_reduce(trainer->setup.comm, counted, 1, DTYPE_I64, COMM_SUM));
 fail:
     return result;
 }
 
-static struct llama_batch batch_of(const struct rows *rows, int64_t first, int64_t count, int64_t length)
-{
-    return (struct llama_batch){.rows = count,
-                                .length = length,
-                                .ids = rows->ids + first * length,
-                                .targets = rows->targets + first * length,
-                                .starts = rows->starts + first * length,
-                                .groups = rows->groups + first * length};
-}
-
-static enum status accumulate(struct trainer *trainer, int64_t counted, struct token_losses *losses)
+/* The gradient of the mean loss over the whole global batch. */
+static enum status accumulate(struct trainer *trainer, const struct rows *rows, int64_t counted)
 {
     enum status result = STATUS_OK;
-    int64_t length = trainer->setup.data->sequence_length;
-    struct rows *rows = &trainer->rows;
-    float scale = counted > 0 ? (float)(1.0 / (double)counted) : 0.0f;
-    TRY(optimizer_zero_gradients(trainer->optimizer));
+    const struct llama_bucket_hook hook = optimizer_hook(trainer->optimizer);
     TRY(zero_sums(trainer));
-    for (int64_t first = 0; first < trainer->own_lanes; first += trainer->micro_batch) {
-        int64_t left = trainer->own_lanes - first;
-        struct llama_batch batch =
-            batch_of(rows, first, left < trainer->micro_batch ? left : trainer->micro_batch, length);
-        struct llama_step step = {
-            .loss_scale = scale, .gradients = trainer->optimizer->gradients, .group_sums = trainer->group_sums};
-        count_kinds(trainer, &batch, rows->groups + first * length, losses);
+    for (int64_t first = 0; first < rows->count; first += rows->micro_batch) {
+        struct llama_batch batch = rows_batch(rows, first);
+        struct llama_step step = {.loss_scale = counted > 0 ? (float)(1.0 / (double)counted) : 0.0f,
+                                  .gradients = trainer->optimizer->gradients,
+                                  .overwrite = first == 0,
+                                  .group_sums = trainer->group_sums,
+                                  .hook = first + batch.rows == rows->count ? &hook : NULL};
         TRY(llama_forward_backward(trainer->model, trainer->workspace, &batch, &step));
     }
-    TRY(read_sums(trainer, losses));
-    TRY(sum_over_ranks(trainer, losses));
+    TRY(read_sums(trainer));
 fail:
     return result;
 }
@@ -248,18 +263,21 @@ fail:
 enum status trainer_step(struct trainer *trainer, struct step_result *out)
 {
     enum status result = STATUS_OK;
-    const struct train_settings *settings = trainer->setup.train;
-    struct step_norm norm = {0};
+    const struct trainer_setup *setup = &trainer->setup;
+    const struct rows *rows;
     int64_t counted = 0;
-    *out = (struct step_result){.step = trainer->steps + 1,
-                                .tokens = trainer->setup.data->lanes * trainer->setup.data->sequence_length};
-    TRY(draw_rows(trainer, &counted));
-    TRY(accumulate(trainer, counted, &out->losses));
-    TRY(optimizer_reduce(trainer->optimizer, &norm));
+    *out =
+        (struct step_result){.step = trainer->steps + 1, .tokens = setup->data->lanes * setup->data->sequence_length};
+    TRY(next_rows(trainer, &rows, &counted));
+    TRY(optimizer_finish_update(trainer->optimizer));
+    TRY(accumulate(trainer, rows, counted));
+    TRY(optimizer_measure(trainer->optimizer));
+    TRY(setup->kernels->synchronize(setup->context));
+    TRY(sum_over_ranks(trainer, rows->counts, &out->losses));
     out->loss = token_losses_mean(&out->losses);
-    out->gradient_norm = norm.gradient_norm;
-    out->learning_rate = schedule_rate(&settings->schedule, out->step, settings->steps);
-    out->skipped = guard_judge(trainer->guard, out->loss, norm.gradient_norm);
+    out->gradient_norm = optimizer_gradient_norm(trainer->optimizer);
+    out->learning_rate = schedule_rate(&setup->train->schedule, out->step, setup->train->steps);
+    out->skipped = guard_judge(trainer->guard, out->loss, out->gradient_norm);
     if (!out->skipped)
         TRY(optimizer_update(trainer->optimizer, out->learning_rate, ++trainer->updates));
     trainer->steps++;
@@ -274,22 +292,18 @@ fail:
 enum status trainer_validate(struct trainer *trainer, enum source_kind source, struct token_losses *losses)
 {
     enum status result = STATUS_OK;
-    const struct rows *rows = &trainer->validation[source];
-    int64_t length = trainer->setup.data->sequence_length;
-    int rank = comm_rank(trainer->setup.comm), ranks = comm_size(trainer->setup.comm);
+    const struct trainer_setup *setup = &trainer->setup;
+    const struct rows *rows = &trainer->held_out[source];
     *losses = (struct token_losses){0};
+    TRY(optimizer_finish_update(trainer->optimizer));
     TRY(zero_sums(trainer));
-    /* Each rank has its run of the rows, whatever its micro-batch. */
-    int64_t end = rows->count * (rank + 1) / ranks;
-    for (int64_t first = rows->count * rank / ranks; first < end; first += trainer->micro_batch) {
-        int64_t left = end - first;
-        struct llama_batch batch =
-            batch_of(rows, first, left < trainer->micro_batch ? left : trainer->micro_batch, length);
-        count_kinds(trainer, &batch, rows->groups + first * length, losses);
+    for (int64_t first = 0; first < rows->count; first += rows->micro_batch) {
+        struct llama_batch batch = rows_batch(rows, first);
         TRY(llama_add_losses(trainer->model, trainer->workspace, &batch, trainer->group_sums));
     }
-    TRY(read_sums(trainer, losses));
-    TRY(sum_over_ranks(trainer, losses));
+    TRY(read_sums(trainer));
+    TRY(setup->kernels->synchronize(setup->context));
+    TRY(sum_over_ranks(trainer, rows->counts, losses));
 fail:
     return result;
 }
@@ -321,19 +335,5 @@ bool trainer_is_healthy(const struct trainer *trainer)
 
 char *trainer_last_documents(const struct trainer *trainer)
 {
-    int rank = comm_rank(trainer->setup.comm), ranks = comm_size(trainer->setup.comm);
-    char *text = NULL;
-    size_t size = 0;
-    FILE *stream = open_memstream(&text, &size);
-    for (int64_t i = 0; stream && i < trainer->own_lanes; i++) {
-        const char *const *names;
-        int64_t count = lanes_last_documents(trainer->lanes, rank + i * ranks, &names);
-        for (int64_t j = 0; j < count; j++)
-            fprintf(stream, "%s ", names[j]);
-    }
-    if (stream && fclose(stream) != 0) {
-        free(text);
-        text = NULL;
-    }
-    return text;
+    return strdup(feed_documents(trainer->feed));
 }

@@ -11,13 +11,14 @@
 
 #include <stdbool.h>
 
-/* Borrowed by the trainer for its life. */
+/* Borrowed by the trainer for its life. device_comm follows the compute queue of `context`. */
 struct trainer_setup {
     const struct data_settings *data;
     const struct model_settings *model;
     const struct train_settings *train;
     const struct components *components;
     struct comm *comm;
+    struct device_comm *device_comm;
     const struct kernels *kernels;
     struct device_context *context;
 };
@@ -44,7 +45,8 @@ struct trainer;
 enum status trainer_create(const struct trainer_setup *setup, bool empty, struct trainer **trainer);
 void trainer_destroy(struct trainer *trainer);
 
-/* Forward, backward, reduce, judge, update. STATUS_CORRUPT at GUARD_STOPS_AT skipped steps in a row. */
+/* Forward, backward, reduce, judge, update: one synchronize and no allocation of device memory. The update is in the queue
+ * when this returns. STATUS_CORRUPT at GUARD_STOPS_AT skipped steps in a row. */
 enum status trainer_step(struct trainer *trainer, struct step_result *result);
 
 /* Losses on the held-out rows of one source; counts are zero when there are none. All ranks call. */
@@ -52,7 +54,7 @@ enum status trainer_validate(struct trainer *trainer, enum source_kind source, s
 
 int64_t trainer_steps_done(const struct trainer *trainer);
 int64_t trainer_tokens_done(const struct trainer *trainer);
-struct llama *trainer_model(struct trainer *trainer);
+struct llama *trainer_model(struct trainer *trainer); /* its weights: after optimizer_finish_update */
 struct optimizer *trainer_optimizer(struct trainer *trainer);
 
 /* Names of the documents of the last step's rows on this rank ("dataset number:row number"), separated by spaces, for

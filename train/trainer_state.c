@@ -23,7 +23,7 @@ static enum status own_lanes_text(const struct trainer *trainer, char **text)
         char key[32];
         json_t *state = NULL;
         snprintf(key, sizeof key, "%lld", (long long)(rank + i * ranks));
-        TRY(lanes_save(trainer->lanes, rank + i * ranks, &state));
+        TRY(feed_save(trainer->feed, i, &state));
         if (json_object_set_new(object, key, state) != 0)
             FAIL(STATUS_INTERNAL, "no memory for the lanes' states");
     }
@@ -116,6 +116,7 @@ enum status trainer_save(struct trainer *trainer, const char *run)
 {
     enum status result = STATUS_OK;
     json_t *lanes = NULL, *state = NULL;
+    TRY(optimizer_finish_update(trainer->optimizer));
     TRY(gather_lanes(trainer, &lanes));
     TRY(comm_agree(trainer->setup.comm, make_state(trainer, lanes, &state)));
     TRY(checkpoint_save(run, trainer->steps, trainer->setup.components, trainer->optimizer, state));
@@ -170,7 +171,7 @@ static enum status restore_lanes(struct trainer *trainer, const char *where, con
         const json_t *lane = json_object_get(lanes, key);
         if (!lane)
             FAIL(STATUS_CORRUPT, "%s: lane %s is missing", where, key);
-        TRY(lanes_restore(trainer->lanes, rank + i * ranks, lane));
+        TRY(feed_restore(trainer->feed, i, lane));
     }
 fail:
     return result;
@@ -191,6 +192,7 @@ enum status trainer_load(struct trainer *trainer, const char *path)
     TRY(components_match_checkpoint(trainer->setup.components, path));
     TRY(guard_restore(trainer->guard, json_object_get(state, "guard")));
     TRY(restore_lanes(trainer, path, state));
+    TRY(optimizer_finish_update(trainer->optimizer));
     TRY(checkpoint_load(path, trainer->optimizer));
 fail:
     if (result != STATUS_OK && !strstr(status_text(), path))

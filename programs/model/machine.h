@@ -1,9 +1,17 @@
-/* What every computing program starts with: the thread pool, the kernels and a context on them. */
+/* What every computing program starts with: the thread pool, the kernels of the device that was asked for, and a context on
+ * them. */
 #ifndef SPIRITLM_PROGRAMS_MACHINE_H
 #define SPIRITLM_PROGRAMS_MACHINE_H
 
 #include "core/thread_pool.h"
 #include "kernels/kernels.h"
+#include "programs/common/program.h"
+
+/* The option --device of every program that has a machine. */
+#define MACHINE_OPTION                                                                                                 \
+    {                                                                                                                  \
+        "--device", "cpu", "what computes (default cpu)", false                                                        \
+    }
 
 struct machine {
     struct thread_pool *pool;
@@ -11,8 +19,11 @@ struct machine {
     struct device_context context;
 };
 
-/* threads 0: SPIRITLM_THREADS, else all processors. */
-enum status machine_create(int64_t threads, struct machine *machine);
+/* The kernels of --device; STATUS_USAGE, naming those that exist, for any other. */
+enum status machine_kernels(const struct program_arguments *arguments, const struct kernels **kernels);
+
+/* On the device of --device. threads 0: SPIRITLM_THREADS, else all processors. */
+enum status machine_create(const struct program_arguments *arguments, int64_t threads, struct machine *machine);
 void machine_destroy(struct machine *machine); /* a zeroed one is fine */
 
 #endif

@@ -1,14 +1,6 @@
+/* What all makers of communicators share: the arguments are checked here, once, so that every maker refuses the same calls
+ * with the same text, and the arithmetic of sums and maxima lies in one place, so that all have the same bits. */
 #include "comm/comm_internal.h"
-
-#include <stdbool.h>
-#include <stdlib.h>
-#include <string.h>
-
-struct comm_request {
-    void *data;
-    int64_t count;
-    enum dtype type;
-};
 
 int comm_rank(const struct comm *comm)
 {
@@ -45,14 +37,6 @@ enum status comm_all_reduce(struct comm *comm, void *data, int64_t count, enum d
     return result == STATUS_OK ? comm->methods->all_reduce(comm, data, count, type, reduction) : result;
 }
 
-enum status comm_reduce_scatter(struct comm *comm, void *data, int64_t count, enum dtype type)
-{
-    if (type != DTYPE_F32 && type != DTYPE_F64)
-        return refuse_type(comm, "reduce_scatter", type);
-    enum status result = check_count(comm, "reduce_scatter", comm->size, count, type);
-    return result == STATUS_OK ? comm->methods->reduce_scatter(comm, data, count, type) : result;
-}
-
 enum status comm_all_gather(struct comm *comm, void *data, int64_t count, enum dtype type)
 {
     enum status result = check_count(comm, "all_gather", comm->size, count, type);
@@ -72,21 +56,6 @@ enum status comm_barrier(struct comm *comm)
     return comm->methods->barrier(comm);
 }
 
-enum status comm_start_reduce_scatter(struct comm *comm, void *data, int64_t count, enum dtype type,
-                                      struct comm_request **request)
-{
-    *request = NULL;
-    if (type != DTYPE_F32 && type != DTYPE_F64)
-        return refuse_type(comm, "reduce_scatter", type);
-    enum status result = check_count(comm, "reduce_scatter", comm->size, count, type);
-    return result == STATUS_OK ? comm->methods->start_reduce_scatter(comm, data, count, type, request) : result;
-}
-
-enum status comm_wait(struct comm *comm, struct comm_request *request)
-{
-    return comm->methods->wait(comm, request);
-}
-
 void comm_abort(struct comm *comm, const char *reason)
 {
     comm->methods->abort(comm, reason);
@@ -96,23 +65,6 @@ void comm_destroy(struct comm *comm)
 {
     if (comm)
         comm->methods->destroy(comm);
-}
-
-enum status comm_deferred_start(struct comm *comm, void *data, int64_t count, enum dtype type,
-                                struct comm_request **request)
-{
-    *request = malloc(sizeof **request);
-    if (!*request)
-        return status_set(STATUS_INTERNAL, "rank %d: out of memory", comm->rank);
-    **request = (struct comm_request){data, count, type};
-    return STATUS_OK;
-}
-
-enum status comm_deferred_wait(struct comm *comm, struct comm_request *request)
-{
-    enum status result = comm->methods->reduce_scatter(comm, request->data, request->count, request->type);
-    free(request);
-    return result;
 }
 
 /* The integers are added without sign, where running over is defined. */

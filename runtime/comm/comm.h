@@ -1,6 +1,7 @@
-/* Ranks that work together. A maker (single, in-process, later mpi and nccl) returns a struct comm; callers use only
- * these functions. Sums over ranks are added in the order of the ranks, so a result depends on the number of ranks
- * alone. Every collective must be called by all ranks in the same order. */
+/* Ranks that work together, and the host values and texts that they exchange: losses, counts, flags, paths. Device memory
+ * goes over device_comm.h. A maker (single, in-process, later mpi) returns a struct comm; callers use only these
+ * functions. Sums over ranks are added in the order of the ranks, so a result depends on the number of ranks alone. Every
+ * collective must be called by all ranks in the same order. */
 #ifndef SPIRITLM_COMM_COMM_H
 #define SPIRITLM_COMM_COMM_H
 
@@ -20,10 +21,6 @@ int comm_size(const struct comm *comm);
 enum status comm_all_reduce(struct comm *comm, void *data, int64_t count, enum dtype type,
                             enum comm_reduction reduction);
 
-/* data holds size * count elements; afterwards rank r's slice [r*count, (r+1)*count) of it is the sum over ranks, the
- * rest is undefined. type: F32 or F64. */
-enum status comm_reduce_scatter(struct comm *comm, void *data, int64_t count, enum dtype type);
-
 /* data holds size * count elements of which rank r has filled its slice r; afterwards all ranks have all. Any type. */
 enum status comm_all_gather(struct comm *comm, void *data, int64_t count, enum dtype type);
 
@@ -33,12 +30,6 @@ enum status comm_barrier(struct comm *comm);
 /* Every rank's status as the worst of all (the largest code), so that all go on or leave together. A rank that was
  * well itself gets a text that says so. */
 enum status comm_agree(struct comm *comm, enum status status);
-
-/* A collective that may run beside computation: start, compute, wait. Buffers stay untouched in between. */
-struct comm_request;
-enum status comm_start_reduce_scatter(struct comm *comm, void *data, int64_t count, enum dtype type,
-                                      struct comm_request **request);
-enum status comm_wait(struct comm *comm, struct comm_request *request); /* frees the request */
 
 /* Wakes every rank that waits in a collective, now or later, with STATUS_HANG and `reason`. */
 void comm_abort(struct comm *comm, const char *reason);

@@ -25,14 +25,6 @@ static enum status all_reduce(struct comm *comm, void *data, int64_t count, enum
     return done(comm);
 }
 
-static enum status reduce_scatter(struct comm *comm, void *data, int64_t count, enum dtype type)
-{
-    (void)data;
-    (void)count;
-    (void)type;
-    return done(comm);
-}
-
 static enum status all_gather(struct comm *comm, void *data, int64_t slice_bytes)
 {
     (void)data;
@@ -65,10 +57,7 @@ static void destroy(struct comm *comm)
     free(comm);
 }
 
-static const struct comm_methods methods = {
-    all_reduce,          reduce_scatter,     all_gather,   broadcast, barrier,
-    comm_deferred_start, comm_deferred_wait, abort_single, destroy,
-};
+static const struct comm_methods methods = {all_reduce, all_gather, broadcast, barrier, abort_single, destroy};
 
 enum status comm_create_single(struct comm **comm)
 {

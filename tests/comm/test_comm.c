@@ -126,46 +126,6 @@ static void check_all_reduce(struct comm *comm, uint64_t seed)
     }
 }
 
-static void check_reduce_scatter(struct comm *comm, uint64_t seed)
-{
-    int size = comm_size(comm), rank = comm_rank(comm);
-    for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
-        for (size_t t = 0; t < 2; t++) {
-            int64_t count = counts[c];
-            float *other = guarded_allocate(sizeof(float) * (size_t)size);
-            void *data = guarded_allocate((size_t)(count * size) * dtype_size(reducible[t]));
-            for (int waited = 0; waited < 2; waited++) {
-                for (int64_t i = 0; i < count * size; i++)
-                    set(data, reducible[t], i, number(seed, rank, i));
-                if (waited) { /* two at once, and another collective between start and wait */
-                    struct comm_request *request, *second;
-                    int64_t one = rank;
-                    for (int r = 0; r < size; r++)
-                        other[r] = (float)(rank + 10 * r);
-                    note(comm_start_reduce_scatter(comm, data, count, reducible[t], &request) == STATUS_OK, "start",
-                         comm);
-                    note(comm_start_reduce_scatter(comm, other, 1, DTYPE_F32, &second) == STATUS_OK, "start", comm);
-                    note(comm_all_reduce(comm, &one, 1, DTYPE_I64, COMM_MAX) == STATUS_OK && one == size - 1, "between",
-                         comm);
-                    note(comm_wait(comm, request) == STATUS_OK, "wait", comm);
-                    note(comm_wait(comm, second) == STATUS_OK, "wait", comm);
-                    note(other[rank] == (float)(size * (size - 1) / 2 + 10 * rank * size), "the second's sum", comm);
-                } else {
-                    note(comm_reduce_scatter(comm, data, count, reducible[t]) == STATUS_OK, "reduce_scatter", comm);
-                }
-                for (int64_t i = rank * count; i < (rank + 1) * count; i++) {
-                    int64_t sum = 0;
-                    for (int r = 0; r < size; r++)
-                        sum += number(seed, r, i);
-                    note(holds(data, reducible[t], i, sum), "reduce_scatter's result", comm);
-                }
-            }
-            guarded_free(data);
-            guarded_free(other);
-        }
-    }
-}
-
 static void check_all_gather_and_broadcast(struct comm *comm, uint64_t seed)
 {
     static const enum dtype types[] = {DTYPE_F32, DTYPE_F64, DTYPE_I32, DTYPE_I64, DTYPE_U8, DTYPE_U16, DTYPE_BF16};
@@ -197,7 +157,6 @@ static void collectives_are_exact(void **state)
     (void)state;
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
         on_ranks(sizes[s], check_all_reduce, test_seed());
-        on_ranks(sizes[s], check_reduce_scatter, test_seed() + 1);
         on_ranks(sizes[s], check_all_gather_and_broadcast, test_seed() + 2);
     }
 }
@@ -211,7 +170,6 @@ static void single_is_the_identity(void **state)
     assert_int_equal(comm_size(comm), 1);
     failures = 0;
     check_all_reduce(comm, test_seed());
-    check_reduce_scatter(comm, test_seed());
     check_all_gather_and_broadcast(comm, test_seed());
     assert_int_equal(failures, 0);
     assert_ok(comm_barrier(comm));
@@ -293,10 +251,7 @@ static void check_abort(struct comm *comm, uint64_t seed)
                                              : comm_broadcast(comm, data, 8, 0);
         note(status == STATUS_HANG && strstr(status_text(), "rank broke its leg"), "a waiter wakes", comm);
     }
-    struct comm_request *request;
     note(comm_barrier(comm) == STATUS_HANG, "later calls fail too", comm);
-    note(comm_start_reduce_scatter(comm, data, 1, DTYPE_F32, &request) == STATUS_OK, "start", comm);
-    note(comm_wait(comm, request) == STATUS_HANG, "a wait fails too", comm);
     free(data);
 }
 
@@ -351,7 +306,6 @@ static void misuse_is_refused(void **state)
     float data[1] = {0};
     assert_ok(comm_create_single(&comm));
     assert_fails(comm_all_reduce(comm, data, 1, DTYPE_BF16, COMM_SUM), STATUS_INTERNAL, "bf16");
-    assert_fails(comm_reduce_scatter(comm, data, 1, DTYPE_I32), STATUS_INTERNAL, "i32");
     assert_fails(comm_all_reduce(comm, data, -1, DTYPE_F32, COMM_SUM), STATUS_INTERNAL, "-1");
     assert_fails(comm_all_gather(comm, data, INT64_MAX, DTYPE_F32), STATUS_INTERNAL, "elements");
     assert_fails(comm_broadcast(comm, data, 1, 1), STATUS_INTERNAL, "from rank 1 of 1");

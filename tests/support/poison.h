@@ -1,6 +1,6 @@
 /* Faults put into chosen steps of a training: a loss or a gradient that is not finite, or finite and far too large. The
- * operations of a kernel table are replaced by ones that compute as before and then spoil their result. Each rank is a
- * thread of its own with faults of its own. */
+ * operations of a table of kernels are replaced by ones that compute as before and then spoil their result, through the
+ * table. Each rank is a thread of its own with faults of its own. */
 #ifndef SPIRITLM_TESTS_POISON_H
 #define SPIRITLM_TESTS_POISON_H
 
@@ -23,10 +23,13 @@ const char *poison_name(enum poison_kind kind);
 
 /* The calling thread's next training: steps first..last (from 1, in the order in which they are computed) are spoiled.
  * Needs one forward and backward pass a step, so micro_batch 0. The gradient is the one at `element` of the embedding
- * table, or of the whole arena when the table begins it. */
+ * table, until another is aimed at. */
 void poison_begin(enum poison_kind kind, int64_t first, int64_t last, int64_t element);
 
-/* Puts the spoiling operations into a copy of the CPU's table. */
+/* From now on: this one of the gradients' arena (device memory), which must be that of a weight. */
+void poison_aim(const float *gradient);
+
+/* Puts the spoiling operations into a copy of test_kernels(). */
 void poison_kernels(struct kernels *kernels);
 
 #endif

@@ -36,3 +36,13 @@ enum status ranks_run(int count, void (*work)(struct comm *comm, void *argument)
 fail:
     return result;
 }
+
+struct device_comm *ranks_device_comm(struct comm *comm, const struct kernels *kernels, struct device_context *context)
+{
+    struct device_comm *device_comm = NULL;
+    if (comm_size(comm) > 1)
+        assert_ok(device_comm_create_in_process(comm, kernels, context, &device_comm));
+    else
+        assert_ok(device_comm_create_single(&device_comm));
+    return device_comm;
+}

@@ -93,10 +93,13 @@ double relative_difference(const float *actual, const double *expected, int64_t 
 }
 
 static char directory[512];
+static pid_t maker; /* of the directory: a child of it that exits must leave it there */
 
 static void remove_directory(void)
 {
     char command[1200];
+    if (getpid() != maker)
+        return;
     snprintf(command, sizeof command, "chmod -R u+rwx '%s' 2>/dev/null; rm -rf '%s'", directory, directory);
     if (system(command) != 0)
         fprintf(stderr, "warning: could not remove %s\n", directory);
@@ -111,6 +114,7 @@ const char *test_directory(void)
         snprintf(directory, sizeof directory, "%s/test-%ld-XXXXXX", here, (long)getpid());
         if (!mkdtemp(directory))
             fail_msg("cannot make %s", directory);
+        maker = getpid();
         atexit(remove_directory);
     }
     return directory;

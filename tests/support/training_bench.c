@@ -1,5 +1,6 @@
 #include "support/training_bench.h"
 
+#include "support/test_kernels.h"
 #include "support/test_support.h"
 
 #include "core/thread_pool.h"
@@ -58,18 +59,29 @@ void training_bench_open(struct training_bench *bench, const struct tiny_corpus 
     bench->data = data_of(bench, corpus);
     bench->train.run = run;
     bench->train.threads = threads;
-    bench->kernels = *kernels_cpu();
+    bench->kernels = *test_kernels();
     if (!comm)
         assert_ok(comm_create_single(&bench->comm));
     assert_ok(tiny_corpus_components(corpus, &bench->components));
     assert_ok(thread_pool_create(threads, &bench->pool));
     assert_ok(device_context_create(&bench->kernels, bench->pool, 0, &bench->context));
-    bench->setup = (struct trainer_setup){&bench->data, &bench->model,   &bench->train,  bench->components,
-                                          bench->comm,  &bench->kernels, &bench->context};
+    if (comm)
+        assert_ok(device_comm_create_in_process(comm, &bench->kernels, &bench->context, &bench->device_comm));
+    else
+        assert_ok(device_comm_create_single(&bench->device_comm));
+    bench->setup = (struct trainer_setup){.data = &bench->data,
+                                          .model = &bench->model,
+                                          .train = &bench->train,
+                                          .components = bench->components,
+                                          .comm = bench->comm,
+                                          .device_comm = bench->device_comm,
+                                          .kernels = &bench->kernels,
+                                          .context = &bench->context};
 }
 
 void training_bench_close(struct training_bench *bench)
 {
+    device_comm_destroy(bench->device_comm);
     device_context_destroy(&bench->kernels, &bench->context);
     thread_pool_destroy(bench->pool);
     components_free(bench->components);
@@ -131,26 +143,28 @@ void untouched_lanes_documents(const struct untouched_lanes *untouched, int64_t 
 
 /* ---- states ---- */
 
-static void *copy_of(const void *source, size_t bytes)
+static void *copy_of(const struct llama *model, const void *device, size_t bytes)
 {
-    if (!source)
+    if (!device)
         return NULL;
     void *copy = malloc(bytes);
     assert_non_null(copy);
-    memcpy(copy, source, bytes);
+    assert_ok(model->kernels->copy_to_host(model->context, QUEUE_COMPUTE, copy, device, bytes));
     return copy;
 }
 
 struct training_state training_state_copy(struct trainer *trainer)
 {
     const struct llama *model = trainer_model(trainer);
-    const struct optimizer *optimizer = trainer_optimizer(trainer);
+    struct optimizer *optimizer = trainer_optimizer(trainer);
+    assert_ok(optimizer_finish_update(optimizer));
     struct training_state state = {.weight_bytes = (size_t)model->layout.elements * dtype_size(model->dtype),
                                    .slice_bytes = (size_t)optimizer->slice_elements * sizeof(float)};
-    state.weights = copy_of(model->weights, state.weight_bytes);
-    state.masters = copy_of(optimizer->masters, state.slice_bytes);
-    state.first_moment = copy_of(optimizer->first_moment, state.slice_bytes);
-    state.second_moment = copy_of(optimizer->second_moment, state.slice_bytes);
+    state.weights = copy_of(model, model->weights, state.weight_bytes);
+    state.masters = copy_of(model, optimizer->masters, state.slice_bytes);
+    state.first_moment = copy_of(model, optimizer->first_moment, state.slice_bytes);
+    state.second_moment = copy_of(model, optimizer->second_moment, state.slice_bytes);
+    assert_ok(model->kernels->synchronize(model->context));
     return state;
 }
 
@@ -160,6 +174,18 @@ void training_state_free(struct training_state *state)
     free(state->masters);
     free(state->first_moment);
     free(state->second_moment);
+}
+
+float training_weight_replace(struct trainer *trainer, int64_t element, float value)
+{
+    const struct llama *model = trainer_model(trainer);
+    float *place = (float *)model->weights + element, before;
+    assert_int_equal(model->dtype, DTYPE_F32);
+    assert_ok(optimizer_finish_update(trainer_optimizer(trainer)));
+    assert_ok(model->kernels->copy_to_host(model->context, QUEUE_COMPUTE, &before, place, sizeof before));
+    assert_ok(model->kernels->copy_to_device(model->context, QUEUE_COMPUTE, place, &value, sizeof value));
+    assert_ok(model->kernels->synchronize(model->context));
+    return before;
 }
 
 static void assert_same_bytes(const char *what, const char *part, const void *actual, const void *expected,

@@ -13,10 +13,11 @@ struct training_bench {
     struct model_settings model;
     struct train_settings train;
     struct components *components;
-    struct kernels kernels; /* the CPU's: a test may put operations of its own in it */
+    struct kernels kernels; /* test_kernels()': a test may put operations of its own in it */
     struct device_context context;
     struct thread_pool *pool;
     struct comm *comm;
+    struct device_comm *device_comm;
     bool owns_comm;
     struct trainer_setup setup;
     const char *folders[2];
@@ -52,6 +53,9 @@ struct training_state {
 };
 struct training_state training_state_copy(struct trainer *trainer);
 void training_state_free(struct training_state *state);
+
+/* One weight of an f32 model; returns what was there. */
+float training_weight_replace(struct trainer *trainer, int64_t element, float value);
 
 /* Fails the test with the first byte that differs, or where the sizes do. */
 void training_state_assert_equal(const char *what, const struct training_state *actual,

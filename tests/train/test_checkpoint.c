@@ -27,6 +27,7 @@ static const char *const files[OPTIMIZER_STATES] = {"first_moment", "second_mome
 struct side {
     struct thread_pool *pool;
     struct device_context context;
+    struct device_comm *device_comm;
     struct llama *model;
     struct optimizer *optimizer;
 };
@@ -37,13 +38,15 @@ static void open_side(struct side *side, struct comm *comm, enum dtype dtype)
     assert_ok(thread_pool_create(1, &side->pool));
     assert_ok(device_context_create(test_kernels(), side->pool, 0, &side->context));
     assert_ok(llama_create(&config, dtype, test_kernels(), &side->context, &side->model));
-    assert_ok(optimizer_create(side->model, comm, &settings, &side->optimizer));
+    side->device_comm = ranks_device_comm(comm, test_kernels(), &side->context);
+    assert_ok(optimizer_create(side->model, comm, side->device_comm, &settings, &side->optimizer));
 }
 
 static void close_side(struct side *side)
 {
     optimizer_destroy(side->optimizer);
     llama_destroy(side->model);
+    device_comm_destroy(side->device_comm);
     device_context_destroy(test_kernels(), &side->context);
     thread_pool_destroy(side->pool);
 }

@@ -72,6 +72,7 @@ static int make_checkpoints(void **state)
     (void)state;
     struct components *components;
     struct comm *comm;
+    struct device_comm *device_comm;
     struct thread_pool *pool;
     struct device_context context;
     struct llama *model;
@@ -82,17 +83,19 @@ static int make_checkpoints(void **state)
     snprintf(newer, sizeof newer, "%s/checkpoints/step_00000002", run);
     make_components(&components);
     assert_ok(comm_create_single(&comm));
+    assert_ok(device_comm_create_single(&device_comm));
     assert_ok(thread_pool_create(1, &pool));
     assert_ok(device_context_create(test_kernels(), pool, 0, &context));
     struct llama_config config = {components->vocabulary.padded_size, 8, 8, 1, 2, 1, 4, 64, 10000, 1e-5, true};
     assert_ok(llama_create(&config, DTYPE_BF16, test_kernels(), &context, &model));
-    assert_ok(optimizer_create(model, comm, &settings, &optimizer));
+    assert_ok(optimizer_create(model, comm, device_comm, &settings, &optimizer));
     save(1, components, optimizer);
     save(2, components, optimizer);
     optimizer_destroy(optimizer);
     llama_destroy(model);
     device_context_destroy(test_kernels(), &context);
     thread_pool_destroy(pool);
+    device_comm_destroy(device_comm);
     comm_destroy(comm);
     components_free(components);
     return 0;

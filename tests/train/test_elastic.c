@@ -2,6 +2,7 @@
  * model is given the same tokens and the log the same documents, lane by lane, over ends of epochs. What they should be
  * comes from lanes that no trainer has touched; those are judged in tests/data/test_lanes_random.c. */
 #include "support/ranks.h"
+#include "support/test_kernels.h"
 #include "support/test_support.h"
 #include "support/training_bench.h"
 
@@ -80,20 +81,26 @@ static _Thread_local struct {
     int64_t id_count, target_count;
 } given;
 
+static void read_back(const struct device_context *context, int32_t *host, const int32_t *device, int64_t count)
+{
+    assert_ok(test_kernels()->copy_to_host(context, QUEUE_COMPUTE, host, device, (size_t)count * sizeof *host));
+    assert_ok(test_kernels()->synchronize(context));
+}
+
 static enum status watched_embedding(const struct device_context *context, const struct embedding_forward *p)
 {
     assert_true(given.id_count + p->tokens <= LANES * LENGTH);
-    memcpy(given.ids + given.id_count, p->ids, (size_t)p->tokens * sizeof *p->ids);
+    read_back(context, given.ids + given.id_count, p->ids, p->tokens);
     given.id_count += p->tokens;
-    return kernels_cpu()->embedding_forward(context, p);
+    return test_kernels()->embedding_forward(context, p);
 }
 
 static enum status watched_cross_entropy(const struct device_context *context, const struct cross_entropy *p)
 {
     assert_true(given.target_count + p->rows <= LANES * LENGTH);
-    memcpy(given.targets + given.target_count, p->targets, (size_t)p->rows * sizeof *p->targets);
+    read_back(context, given.targets + given.target_count, p->targets, p->rows);
     given.target_count += p->rows;
-    return kernels_cpu()->cross_entropy(context, p);
+    return test_kernels()->cross_entropy(context, p);
 }
 
 struct rank_job {

@@ -71,6 +71,20 @@ static void one_step(const struct scenario *scenario, int rank, struct trainer *
     training_state_free(&after);
 }
 
+/* The gradient that the scenario's share of all means: padding has none, so the last weight before it. */
+static const float *aimed_at(struct trainer *trainer, double share)
+{
+    const struct parameter_layout *layout = &trainer_model(trainer)->layout;
+    int64_t element = (int64_t)(share * (double)layout->elements), weight = 0;
+    for (int64_t i = 0; i < layout->count; i++) {
+        const struct parameter_view *view = &layout->views[i];
+        int64_t last = view->offset + view->count - 1;
+        if (!view->alias && view->offset <= element)
+            weight = element < last ? element : last;
+    }
+    return trainer_optimizer(trainer)->gradients + weight;
+}
+
 static void train_rank(struct comm *comm, void *argument)
 {
     struct rank_job *job = argument;
@@ -83,17 +97,15 @@ static void train_rank(struct comm *comm, void *argument)
     bench.train.spike_window = WINDOW;
     poison_kernels(&bench.kernels);
     assert_ok(trainer_create(&bench.setup, false, &trainer));
-    int64_t elements = trainer_model(trainer)->layout.elements;
-    const struct parameter_view *head = parameter_layout_find(&trainer_model(trainer)->layout, "lm_head.weight");
-    assert_int_equal(head->offset + head->count, elements); /* no padding at the end: any share below 1 is a weight */
     bool poisoned = scenario->poisoned_rank == comm_rank(comm);
-    poison_begin(poisoned ? scenario->kind : POISON_NONE, scenario->first, scenario->last,
-                 (int64_t)(scenario->element * (double)elements));
+    poison_begin(poisoned ? scenario->kind : POISON_NONE, scenario->first, scenario->last, 0);
+    poison_aim(aimed_at(trainer, scenario->element));
     for (int step = 1; step <= STEPS; step++) {
         if (step == scenario->resume_at) {
             assert_ok(trainer_save(trainer, job->run));
             trainer_destroy(trainer);
             trainer = training_bench_resume(&bench);
+            poison_aim(aimed_at(trainer, scenario->element));
         }
         one_step(scenario, comm_rank(comm), trainer, step, &job->result);
         if (job->result.statuses[step - 1] != STATUS_OK)

@@ -53,6 +53,7 @@ static void start(struct comm *comm, void *unused)
     struct device_context context;
     struct llama *model;
     struct optimizer *optimizer;
+    struct device_comm *device_comm;
     assert_ok(thread_pool_create(1, &pool));
     assert_ok(device_context_create(&kernels, pool, 0, &context));
     assert_ok(llama_create(&config, dtype, &kernels, &context, &model));
@@ -61,7 +62,8 @@ static void start(struct comm *comm, void *unused)
     assert_non_null(found);
 
     int64_t before = kernels.memory(&context).allocated;
-    assert_ok(optimizer_create(model, comm, &settings, &optimizer));
+    device_comm = ranks_device_comm(comm, &kernels, &context);
+    assert_ok(optimizer_create(model, comm, device_comm, &settings, &optimizer));
     int64_t made = kernels.memory(&context).allocated, planned = planned_bytes(&model->layout, comm_size(comm));
     assert_in_range(made - before, planned, planned + 16384);
     assert_int_equal(optimizer->masters != NULL, dtype == DTYPE_BF16);
@@ -90,6 +92,7 @@ static void start(struct comm *comm, void *unused)
     free(found);
     optimizer_destroy(optimizer);
     llama_destroy(model);
+    device_comm_destroy(device_comm);
     device_context_destroy(&kernels, &context);
     thread_pool_destroy(pool);
 }

@@ -1,11 +1,15 @@
-/* Schedule, step guard, metrics and events: each against arithmetic done by hand or a file that TensorBoard wrote. */
+/* Schedule, step guard, metrics and events: each against arithmetic done by hand or a file that TensorBoard wrote. And the
+ * peak, against what a product must take at least. */
+#include "support/test_kernels.h"
 #include "support/test_support.h"
 
+#include "core/log.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
 #include "train/events.h"
 #include "train/guard.h"
 #include "train/metrics.h"
+#include "train/peak.h"
 #include "train/report.h"
 #include "train/schedule.h"
 
@@ -183,6 +187,61 @@ static void metrics_are_cut_to_the_checkpoint(void **state)
     free(text);
 }
 
+/* ---- the peak ---- */
+
+static struct {
+    int64_t calls, largest;
+    double flops, seconds; /* of the fastest product by its own clock */
+} products;
+
+static enum status watched_matmul(const struct device_context *context, const struct matmul *p)
+{
+    float values[64];
+    double before = clock_seconds();
+    enum status result = test_kernels()->matmul(context, p);
+    double seconds = clock_seconds() - before, flops = 2.0 * (double)p->m * (double)p->n * (double)p->k;
+    if (result == STATUS_OK && (products.calls == 0 || flops / seconds > products.flops / products.seconds)) {
+        products.flops = flops;
+        products.seconds = seconds;
+    }
+    products.calls++;
+    products.largest = p->m > products.largest ? p->m : products.largest;
+    assert_ok(test_kernels()->copy_to_host(context, QUEUE_COMPUTE, values, p->a, sizeof values));
+    assert_ok(test_kernels()->synchronize(context));
+    for (int i = 1; i < 64; i++) /* zeros would be multiplied faster than anything that training has */
+        assert_true(values[i] != values[i - 1] && values[i] > -1 && values[i] < 1);
+    return result;
+}
+
+/* At most what the fastest product shows by itself, and not much less. */
+static void the_peak_is_that_of_products_of_random_numbers(void **state)
+{
+    (void)state;
+    struct kernels kernels = *test_kernels();
+    kernels.matmul = watched_matmul;
+    memset(&products, 0, sizeof products);
+    double peak = peak_flops(&kernels, NULL, DTYPE_F32), fastest = products.flops / products.seconds;
+    assert_true(isfinite(peak) && peak > 0 && peak <= fastest);
+    assert_true(peak >= 0.05 * fastest);
+    assert_int_equal(products.calls % 3, 0);
+    assert_in_range(products.largest, 768, 6144);
+}
+
+static enum status failing_matmul(const struct device_context *context, const struct matmul *p)
+{
+    (void)context;
+    (void)p;
+    return status_set(STATUS_INTERNAL, "no products today");
+}
+
+static void a_peak_that_cannot_be_measured_is_zero(void **state)
+{
+    (void)state;
+    struct kernels kernels = *test_kernels();
+    kernels.matmul = failing_matmul;
+    assert_true(peak_flops(&kernels, NULL, DTYPE_F32) == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -191,6 +250,8 @@ int main(void)
         cmocka_unit_test(guard_without_spike_rule_takes_any_finite_step),
         cmocka_unit_test(events_equal_tensorboards_file),
         cmocka_unit_test(metrics_are_cut_to_the_checkpoint),
+        cmocka_unit_test(the_peak_is_that_of_products_of_random_numbers),
+        cmocka_unit_test(a_peak_that_cannot_be_measured_is_zero),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

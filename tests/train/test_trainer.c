@@ -34,10 +34,12 @@ static void train_some(struct training_bench *bench, struct outcome *outcome)
         outcome->losses[i] = step.loss;
         outcome->norms[i] = step.gradient_norm;
     }
-    const struct llama *model = trainer_model(trainer);
-    outcome->count = model->layout.elements;
-    outcome->weights = malloc((size_t)outcome->count * sizeof(float));
-    memcpy(outcome->weights, model->weights, (size_t)outcome->count * sizeof(float));
+    struct training_state state = training_state_copy(trainer);
+    outcome->count = trainer_model(trainer)->layout.elements;
+    assert_int_equal(state.weight_bytes, (size_t)outcome->count * sizeof(float));
+    outcome->weights = state.weights;
+    state.weights = NULL;
+    training_state_free(&state);
     trainer_destroy(trainer);
 }
 
@@ -121,11 +123,9 @@ static void a_nan_changes_no_weight_and_too_many_stop(void **state)
     training_bench_open(&bench, &corpus, "unused", NULL, 1);
     assert_ok(trainer_create(&bench.setup, false, &trainer));
     assert_ok(trainer_step(trainer, &step));
-    struct llama *model = trainer_model(trainer);
-    const struct parameter_view *norm = parameter_layout_find(&model->layout, "model.norm.weight");
+    const struct parameter_view *norm = parameter_layout_find(&trainer_model(trainer)->layout, "model.norm.weight");
     assert_non_null(norm);
-    float *weights = model->weights, kept = weights[norm->offset];
-    weights[norm->offset] = NAN;
+    float kept = training_weight_replace(trainer, norm->offset, NAN);
     struct training_state before = training_state_copy(trainer);
     assert_ok(trainer_step(trainer, &step));
     assert_non_null(step.skipped);
@@ -135,10 +135,10 @@ static void a_nan_changes_no_weight_and_too_many_stop(void **state)
     assert_false(trainer_is_healthy(trainer));
     struct training_state after = training_state_copy(trainer);
     training_state_assert_equal("a weight that is NaN", &after, &before);
-    weights[norm->offset] = kept;
+    training_weight_replace(trainer, norm->offset, kept);
     assert_ok(trainer_step(trainer, &step)); /* healed: it goes on */
     assert_null(step.skipped);
-    weights[norm->offset] = INFINITY;
+    training_weight_replace(trainer, norm->offset, INFINITY);
     for (int i = 1; i < GUARD_STOPS_AT; i++)
         assert_ok(trainer_step(trainer, &step));
     assert_fails(trainer_step(trainer, &step), STATUS_CORRUPT, "stopped");
@@ -174,9 +174,10 @@ static void training_continues_from_a_text_model(void **state)
     bench.model.initialize_from = folder;
     assert_ok(trainer_create(&bench.setup, false, &trainer));
     const struct llama *model = trainer_model(trainer);
+    struct training_state first = training_state_copy(trainer);
     static const char *const names[] = {"model.embed_tokens.weight", "lm_head.weight"};
     for (int i = 0; i < 2; i++) {
-        const float *ours = (const float *)model->weights + parameter_layout_find(&model->layout, names[i])->offset;
+        const float *ours = (const float *)first.weights + parameter_layout_find(&model->layout, names[i])->offset;
         const float *theirs = masters + parameter_layout_find(&text_model->layout, names[i])->offset;
         assert_memory_equal(ours, theirs, TINY_PIECES * 32 * sizeof(float));
         double squares = 0;
@@ -185,6 +186,7 @@ static void training_continues_from_a_text_model(void **state)
         double deviation = sqrt(squares / (double)((model->config.vocabulary_size - TINY_PIECES) * 32));
         assert_true(fabs(deviation - 0.05) < 0.005); /* initializer_deviation, some thousand numbers */
     }
+    training_state_free(&first);
     struct step_result step;
     assert_ok(trainer_step(trainer, &step));
     trainer_destroy(trainer);
