@@ -46,7 +46,8 @@ struct device_memory {
 struct kernels {
     const char *name; /* "cpu" */
 
-    /* Fills context->libraries from context->pool, and the reverse: device_context_create and _destroy call them. */
+    /* Fills context->libraries from context->pool, and the reverse, when all that the context allocated has been
+     * released: device_context_create and _destroy call them. */
     enum status (*open)(struct device_context *);
     void (*close)(struct device_context *);
 
