@@ -49,7 +49,8 @@ struct kernels {
     int64_t block_rows;     /* of a product */
     int64_t block_elements; /* of a large intermediate matrix */
 
-    /* Fills context->libraries from context->pool, and the reverse: device_context_create and _destroy call them. */
+    /* Fills context->libraries from context->pool, and the reverse, when all that the context allocated has been
+     * released: device_context_create and _destroy call them. */
     enum status (*open)(struct device_context *);
     void (*close)(struct device_context *);
 

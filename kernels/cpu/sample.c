@@ -141,12 +141,13 @@ static int32_t best_allowed(const float *logits, const uint8_t *allowed, int64_t
     return best;
 }
 
+/* Row r's id. `room` NULL: greedy. */
 static int32_t pick(const struct sample *p, int64_t r, const struct room *room)
 {
     const float *logits = p->logits + r * p->row_stride;
     const uint8_t *allowed = p->masks + p->mask_rows[r] * p->columns;
     int32_t best = best_allowed(logits, allowed, p->columns);
-    if (best < 0 || p->temperature == 0)
+    if (best < 0 || !room)
         return best;
     int64_t count = 0;
     for (int64_t id = 0; id < p->columns; id++)
@@ -175,12 +176,13 @@ static void row_task(void *argument, int64_t task, int worker)
     (void)worker;
     const struct work *work = argument;
     const struct sample *p = work->p;
-    struct room room = {0};
-    if (p->temperature != 0) {
-        double *weights = work->context->scratch;
-        room.weights = weights + task * p->columns;
-        room.candidates = (struct candidate *)(void *)(weights + p->rows * p->columns) + task * p->columns;
+    if (p->temperature == 0) {
+        p->ids[task] = pick(p, task, NULL);
+        return;
     }
+    double *weights = work->context->scratch;
+    struct candidate *candidates = (struct candidate *)(void *)(weights + p->rows * p->columns);
+    const struct room room = {candidates + task * p->columns, weights + task * p->columns};
     p->ids[task] = pick(p, task, &room);
 }
 

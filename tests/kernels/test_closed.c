@@ -2,6 +2,7 @@
 #include "support/closed_kernels.h"
 #include "support/test_support.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -388,6 +389,36 @@ static void contexts_wait_for_each_other(void **state)
     close_bench(&bench);
 }
 
+/* Contexts of four threads at once, each with memory, copies and events of its own. */
+static void *work_alone(void *argument)
+{
+    (void)argument;
+    for (int round = 0; round < 20; round++) {
+        struct bench bench = open_bench();
+        for (int i = 0; i < 20; i++) {
+            assert_ok(to_device(&bench, QUEUE_COPY));
+            assert_ok(bench.kernels->event_record(&bench.context, QUEUE_COPY, bench.event));
+            assert_ok(bench.kernels->queue_wait(&bench.context, QUEUE_COMPUTE, bench.event));
+            assert_ok(add(&bench, bench.a, bench.b, COUNT));
+            assert_ok(to_host(&bench, QUEUE_COMPUTE, bench.b));
+            assert_ok(bench.kernels->synchronize(&bench.context));
+            assert_true(bench.result[COUNT - 1] == (float)((i + 1) * (COUNT - 1)));
+        }
+        close_bench(&bench);
+    }
+    return NULL;
+}
+
+static void threads_share_the_device(void **state)
+{
+    (void)state;
+    pthread_t threads[4];
+    for (int t = 0; t < 4; t++)
+        assert_int_equal(pthread_create(&threads[t], NULL, work_alone, NULL), 0);
+    for (int t = 0; t < 4; t++)
+        assert_int_equal(pthread_join(threads[t], NULL), 0);
+}
+
 /* ---- memory that is not released, or twice ---- */
 
 static void release_twice(struct bench *bench)
@@ -460,6 +491,7 @@ int main(void)
         cmocka_unit_test(compute_waits_for_a_reader),
         cmocka_unit_test(halves_of_an_allocation_are_apart),
         cmocka_unit_test(contexts_wait_for_each_other),
+        cmocka_unit_test(threads_share_the_device),
         cmocka_unit_test(wrong_releases_are_caught),
         cmocka_unit_test(faults_of_the_device_stay),
     };
