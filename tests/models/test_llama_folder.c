@@ -65,7 +65,7 @@ static float *logits_of(struct llama *model, const int32_t *ids, int64_t count)
     struct llama_workspace *workspace;
     float *logits = guarded_allocate((size_t)(count * model->config.vocabulary_size) * sizeof *logits);
     struct llama_batch batch = {.rows = 1, .length = count, .ids = ids};
-    assert_ok(llama_workspace_create(model, 1, count, RECOMPUTATION_NONE, false, &workspace));
+    assert_ok(llama_workspace_create(model, &(struct llama_workspace_options){.rows = 1, .length = count}, &workspace));
     assert_ok(llama_logits(model, workspace, &batch, logits));
     llama_workspace_destroy(workspace);
     return logits;
