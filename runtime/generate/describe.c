@@ -1,3 +1,4 @@
+/* Generated pieces as JSON. Text may hold any bytes, JSON may not: what is not UTF-8 is given as hexadecimal digits too. */
 #include "generate/describe.h"
 
 #include "core/utf8.h"

@@ -1,3 +1,5 @@
+/* From pieces of text and speech to the ids of a prompt. Tags stand where the modality changes, as they do in the training
+ * data, and the last pitch and style are remembered, because generated speech goes on with them. */
 #include "generate/prompt.h"
 
 #include "io/audio/audio.h"
