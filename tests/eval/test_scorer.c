@@ -1,5 +1,6 @@
 /* Packed losses against the same sequences one by one through llama_logits. */
 #include "eval/score_oracle.h"
+#include "support/test_kernels.h"
 #include "support/tiny_world.h"
 
 #include "eval/scorer.h"
@@ -99,7 +100,7 @@ static void rows_are_as_long_as_the_context_allows(void **state)
     struct rng rng = rng_make(test_seed(), RNG_TEST, 22, 0);
     struct scored_sequence sequence = {.count = LONG};
     static double expected[LONG];
-    assert_ok(llama_create(&config, DTYPE_F32, kernels_cpu(), &world.context, &model));
+    assert_ok(llama_create(&config, DTYPE_F32, test_kernels(), &world.context, &model));
     assert_ok(llama_initialize(model, 6, 0.5, NULL));
     sequence.ids = malloc(LONG * sizeof *sequence.ids);
     sequence.losses = malloc(LONG * sizeof *sequence.losses);
@@ -113,6 +114,14 @@ static void rows_are_as_long_as_the_context_allows(void **state)
     llama_destroy(model);
 }
 
+static void set_weight(int64_t offset, float value)
+{
+    const struct llama *model = world.model;
+    assert_ok(test_kernels()->copy_to_device(&world.context, QUEUE_COMPUTE, (float *)model->weights + offset, &value,
+                                             sizeof value));
+    assert_ok(test_kernels()->synchronize(&world.context));
+}
+
 static void losses_that_are_not_finite_are_refused(void **state)
 {
     (void)state;
@@ -120,10 +129,9 @@ static void losses_that_are_not_finite_are_refused(void **state)
     struct scored_sequence sequence = make_sequence(&rng, 5);
     const struct parameter_view *norm = parameter_layout_find(&world.model->layout, "model.norm.weight");
     assert_non_null(norm);
-    float *weights = (float *)world.model->weights + norm->offset, kept = weights[0];
-    weights[0] = NAN;
+    set_weight(norm->offset, NAN);
     assert_fails(scorer_run(world.model, &sequence, 1), STATUS_CORRUPT, "losses are not finite");
-    weights[0] = kept;
+    set_weight(norm->offset, 1); /* as the first values have it */
     assert_ok(scorer_run(world.model, &sequence, 1));
     expect_losses(&sequence);
     guarded_free(sequence.ids);

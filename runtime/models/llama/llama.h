@@ -149,7 +149,8 @@ enum status llama_plan_workspace(const struct kernels *kernels, const struct lla
 enum status llama_plan_scratch(const struct kernels *kernels, const struct llama_config *config, enum dtype dtype,
                                const struct llama_workspace_options *options, size_t *bytes);
 
-/* Allocates, and reserves the scratch in the model's context: from then on no pass allocates. */
+/* Allocates, and reserves the scratch in the model's context: from then on no pass allocates. A batch that fits but has
+ * another length than the largest one runs where the kernels need no more scratch for it than was reserved. */
 enum status llama_workspace_create(struct llama *model, const struct llama_workspace_options *options,
                                    struct llama_workspace **workspace);
 void llama_workspace_destroy(struct llama_workspace *workspace);

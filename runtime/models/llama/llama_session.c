@@ -124,6 +124,9 @@ enum status llama_plan_session_scratch(const struct kernels *kernels, const stru
     const struct llama_draw draw = {.temperature = 1, .top_p = 1};
     *bytes = 0;
     TRY(plan_session(kernels, config, dtype, options, &plan, bytes, &session));
+    struct llama_config one_layer = *config; /* all layers need the same */
+    one_layer.layers = 1;
+    session.network.config = &one_layer;
     for (int64_t tokens = 1; tokens <= session.block; tokens++)
         TRY(session_run_pass(
             &session,

@@ -151,9 +151,11 @@ enum status llama_plan_scratch(const struct kernels *kernels, const struct llama
     struct memory_plan plan = {.name = "activations"};
     struct llama_workspace workspace = {
         .recomputation = options->recomputation, .backward = options->backward, .memory = COMPUTE_NOWHERE};
+    struct llama_config one_layer = *config; /* all layers need the same */
+    one_layer.layers = 1;
     *bytes = 0;
     TRY(plan_activations(kernels, config, dtype, options, &plan, &workspace.activations));
-    struct llama_run run = {.network = llama_network_measuring(kernels, config, dtype, bytes),
+    struct llama_run run = {.network = llama_network_measuring(kernels, &one_layer, dtype, bytes),
                             .workspace = &workspace,
                             .length = options->length,
                             .ids = COMPUTE_NOWHERE,
