@@ -8,13 +8,13 @@
  * AVX2 and FMA runs and which no library decides; elsewhere the test is skipped and says so. What is left to libm (log
  * and exp of losses, the rotary table, the schedule, the normal numbers of the first weights) is computed in double and
  * rounded to f32. */
+#include "support/test_kernels.h"
 #include "support/test_support.h"
 #include "support/training_bench.h"
 
 #include "io/atomic_file.h"
 #include "io/json.h"
 #include "io/safetensors.h"
-#include "kernels/cpu/cpu.h"
 
 #include <gnu/libc-version.h>
 #include <math.h>
@@ -33,7 +33,7 @@ static bool skipped;
 static void bench_open(struct training_bench *bench, int threads)
 {
     training_bench_open(bench, &corpus, "unused", NULL, threads);
-    cpu_set_engine(&bench->context, CPU_ENGINE_BLOCKED);
+    test_set_engine(&bench->context, CPU_ENGINE_BLOCKED);
     bench->train.steps = STEPS;
     bench->train.schedule = (struct schedule_settings){SCHEDULE_COSINE, 3e-3, 3e-4, 10};
     bench->train.micro_batch = 3;
