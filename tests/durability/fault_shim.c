@@ -7,7 +7,7 @@
  *                   the process is killed instead of making the call (for a write: after half of its bytes)
  *   FAULT_SWALLOW   file, MANIFEST, temporary, parent: every fsync of that class is left out but reports success: of
  *                   files of a folder that is being made, of its MANIFEST, of the folder itself, of any other folder
- *   FAULT_SWALLOW_AT  only where the path contains this
+ *   FAULT_SWALLOW_AT   leaves out only those fsyncs whose path contains this
  *   FAULT_EXCHANGE  refuse: act like a file system that supports neither RENAME_EXCHANGE nor RENAME_NOREPLACE
  * A message on standard error about a saved checkpoint is recorded too, as call 0 "said". */
 #include <dlfcn.h>

@@ -1,6 +1,6 @@
 /* bin/train and bin/prepare on a disk (tmpfs) of fifty sizes, from a page to more than they need: each succeeds or ends
- * with code 74 and one clear line, what is there then is whole, nothing half-written is left, and with more room it goes
- * on. Skipped (code 77) where a process may not mount a disk of its own. */
+ * with code 74 and one clear line, what is there then is whole, nothing half-written is left, and with more room it
+ * goes on. Skipped (code 77) where a process may not mount a disk of its own. */
 #include "support/faults.h"
 #include "support/process.h"
 #include "support/test_support.h"

@@ -1,6 +1,6 @@
 /* bin/train is killed (SIGKILL) at random moments and started again until it finishes, over and over: whatever the
- * moment, nothing that was acknowledged is lost, and every step is the undisturbed run's to the bit. 200 kills, 5,000 in
- * the long form; at least a quarter of them while a checkpoint is being written. */
+ * moment, nothing that was acknowledged is lost, and every step is the undisturbed run's to the bit. 200 kills, 5,000
+ * in the long form; at least a quarter of them while a checkpoint is being written. */
 #include "support/process.h"
 #include "support/test_support.h"
 #include "support/tiny_run.h"

@@ -49,8 +49,8 @@ static void make_half_a_run(const char *run)
     assert_int_equal(tiny_run_newest(run), 5);
 }
 
-/* No step finishes within a microsecond, so to the watchdog every step is a hang. The run neither saves nor ends: however
- * late the watchdog wakes, no checkpoint can have been made. */
+/* No step finishes within a microsecond, so to the watchdog every step is a hang. The run neither saves nor ends:
+ * however late the watchdog wakes, no checkpoint can have been made. */
 static int train_and_hang(const char *run, const char *setting)
 {
     const char *arguments[] = {"train.watchdog_seconds=1e-6", "train.save_every=0", "train.steps=1000000", setting,

@@ -1,7 +1,7 @@
 /* atomic_write and the functions that make folders, with each of their file operations failing in turn or being the
- * last: the content is the old or the new one, whole, and never anything else; and the order of operations is right. The
- * test program itself is the process that writes (`write PATH TEXT`, `folder PATH TEXT`, `remove PATH`), so that nothing
- * else is counted. */
+ * last: the content is the old or the new one, whole, and never anything else; and the order of operations is right.
+ * The test program itself is the process that writes (`write PATH TEXT`, `folder PATH TEXT`, `remove PATH`), so that
+ * nothing else is counted. */
 #include "support/faults.h"
 #include "support/process.h"
 #include "support/test_support.h"
@@ -235,7 +235,8 @@ static void a_missing_fsync_is_seen(void **state)
         prepare_scene(scene);
         assert_int_equal(run_scene(scene, &fault), 0);
         if (!fault_trace_breach(trace, true))
-            fail_msg("%s after \"%s\": the check does not notice the missing fsync of %s", scene->verb, scene->before, missing[i].class);
+            fail_msg("%s after \"%s\": the check does not notice the missing fsync of %s", scene->verb, scene->before,
+                     missing[i].class);
     }
 }
 

@@ -1,6 +1,6 @@
-/* The columns of a shard, as a correct libhdf5 returns them from a file with false contents. libhdf5 itself and the gate
- * before it are left out (CMakeLists.txt wraps them; fuzz_shard.c tests them), which allows a hundred times as many
- * inputs. Every CRC32C is recomputed wherever the offsets allow it, so that the checks behind it are reached. */
+/* The columns of a shard, as a correct libhdf5 returns them from a file with false contents. libhdf5 itself and the
+ * gate before it are left out (CMakeLists.txt wraps them; fuzz_shard.c tests them), which allows a hundred times as
+ * many inputs. Every CRC32C is recomputed wherever the offsets allow it, so that the checks behind it are reached. */
 #include "fuzz/fuzz.h"
 #include "fuzz/shard_checks.h"
 
