@@ -6,7 +6,7 @@ test_llama_folder.c.
     llama_golden.py folders DIRECTORY          folders.safetensors: hashes and logits of the folders that
                                                `test_models_llama_folder --write DIRECTORY` wrote
 
-Made with Python 3.11, torch 1.13.0 (Debian), transformers 4.38.2, safetensors 0.8.0, numpy 1.26.4; the versions stand in
+Made with Python 3.11, torch 1.13.0 (Debian), transformers 4.38.2, safetensors 0.8.0, numpy 1.26.4; the versions are in
 each file's metadata.
 
 The reference is float64 throughout. The library's model computes parts in float32 even when it is moved to float64, so

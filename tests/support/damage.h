@@ -10,8 +10,8 @@
 enum { DAMAGE_TEXT = 200 };
 
 /* A damaged copy of the bytes, never equal to them, of exactly *damaged_size bytes so that a sanitizer sees a read past
- * its end; the caller frees. `what` says what was done: to one bit, one byte or a run of bytes, a word 0x0000 <-> 0xFFFF,
- * two blocks swapped, a part removed or doubled, a shorter or a longer file. */
+ * its end; the caller frees. `what` says what was done: to one bit, one byte or a run of bytes, a word 0x0000 <->
+ * 0xFFFF, two blocks swapped, a part removed or doubled, a shorter or a longer file. */
 uint8_t *damage_bytes(struct rng *rng, const uint8_t *bytes, int64_t size, int64_t *damaged_size,
                       char what[DAMAGE_TEXT]);
 

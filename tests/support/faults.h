@@ -1,5 +1,5 @@
-/* Programs run under durability/fault_shim.c, which makes one of their file operations fail, and the order in which they
- * carried out these operations. */
+/* Programs run under durability/fault_shim.c, which makes one of their file operations fail, and the order in which
+ * they carried out these operations. */
 #ifndef SPIRITLM_TESTS_FAULTS_H
 #define SPIRITLM_TESTS_FAULTS_H
 

@@ -1,6 +1,6 @@
-/* What lanes promise (data/lanes.h, data/lanes_order.h), implemented as simply as possible: whole epochs as lists, a row
- * of tokens built one token at a time, nothing saved or restored, no ranks. Slow, and without any of the cursors, windows
- * and carried states that the lanes have. */
+/* What lanes promise (data/lanes.h, data/lanes_order.h), implemented as simply as possible: whole epochs as lists, a
+ * row of tokens built one token at a time, nothing saved or restored, no ranks. Slow, and without any of the cursors,
+ * windows and carried states that the lanes have. */
 #ifndef SPIRITLM_TESTS_LANES_MODEL_H
 #define SPIRITLM_TESTS_LANES_MODEL_H
 

@@ -13,8 +13,8 @@ struct tiny_world {
     struct llama *model;
 };
 
-/* `rows` utterances and texts, and a model with random weights and a context of `positions`. Fails the test on an error.
- */
+/* `rows` utterances and texts, and a model with random weights and a context of `positions`. Fails the test on an
+ * error. */
 void tiny_world_open(int64_t rows, int64_t positions, struct tiny_world *world);
 void tiny_world_close(struct tiny_world *world);
 
