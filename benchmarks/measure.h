@@ -15,7 +15,7 @@
 
 struct measurement {
     double best, median; /* seconds of one run by the clock */
-    double work;         /* fewest processor seconds of one run, all threads together: barely affected by a busy machine */
+    double work; /* fewest processor seconds of one run, all threads together: barely affected by a busy machine */
 };
 
 static inline double seconds_on(clockid_t clock)
@@ -43,7 +43,8 @@ static inline int compare_doubles(const void *a, const void *b)
 }
 
 /* Repeats for about `budget` seconds, at least 5 and at most 1,000 times after one warm-up. Another program on the
- * machine can only make a run longer: the best run shows the operation's own time, the median how busy the machine was. */
+ * machine can only make a run longer: the best run shows the operation's own time, the median how busy the machine
+ * was. */
 static inline struct measurement measure(void (*run)(void *), void *argument, double budget)
 {
     static double times[1000];

@@ -1,6 +1,6 @@
 /* Hours of audio that one core prepares per hour, by stage: the calls that bin/prepare makes for each row of a manifest
- * are timed separately, one after the other on one thread, by its processor time or, for what waits for the disk, by the
- * clock.
+ * are timed separately, one after the other on one thread, by its processor time or, for what waits for the disk, by
+ * the clock.
  *
  *     benchmark_prepare [MANIFEST TOKENIZER]     default: what scripts/demo left in out/demo
  *
@@ -127,8 +127,8 @@ static void write_shard(struct bench *bench, int round, struct shard_writer **wr
     unlink(path);
 }
 
-/* Does what prepare does with a row, and then what fitting does with it; returns the seconds of audio. Creates the writer
- * when there is none. */
+/* Does what prepare does with a row, and then what fitting does with it; returns the seconds of audio. Creates the
+ * writer when there is none. */
 static double one_row(struct bench *bench, int round, const struct manifest_row *row, struct speech_fit *fit,
                       struct shard_writer **writer)
 {

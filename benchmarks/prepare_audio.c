@@ -1,5 +1,5 @@
-/* How many seconds of sound one core turns into 16 kHz samples and into pitch per second, and how many it could at best:
- * with the library call alone, or with the stage's arithmetic at the multiply-and-add rate measured here.
+/* How many seconds of sound one core turns into 16 kHz samples and into pitch per second, and how many it could at
+ * best: with the library call alone, or with the stage's arithmetic at the multiply-and-add rate measured here.
  *
  *     benchmark_prepare_audio [FOLDER of .g722]     default: the clips of asterisk-core-sounds-en-g722 */
 #include "benchmarks/measure.h"
@@ -218,7 +218,7 @@ static void run_stages(double *seconds, double operations[STAGES])
         seconds[s] = times[s + 1] - times[s];
     operations[FILTER] = 2.0 * 2 * F0_TAPS * LENGTH;
     operations[ENERGY] = 2.0 * 2 * 145 * (F0_FRAME / 2.0) * (double)frames;
-    /* four complex transforms of 1024 in radix 4 (34 operations per butterfly), and 226 x 21 sums of products of four */
+    /* four complex transforms of 1024 in radix 4 (34 operations per butterfly), and 226 x 21 sums of four products */
     operations[HARMONICS] = with_harmonics * (4.0 * 5 * 256 * 34 + 226.0 * 21 * 4);
     operations[NCCF] = 0;
     for (int64_t f = 0; f < frames; f++)
