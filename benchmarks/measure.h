@@ -1,5 +1,5 @@
 /* What the benchmarks share: repetition, the best and the median time, ceilings measured in the same run. Each program
- * is one file, so this is a header. */
+ * is a single file, so this is all in a header. */
 #ifndef SPIRITLM_BENCHMARKS_MEASURE_H
 #define SPIRITLM_BENCHMARKS_MEASURE_H
 
@@ -15,7 +15,7 @@
 
 struct measurement {
     double best, median; /* seconds of one run by the clock */
-    double work;         /* least processor seconds of one run, all threads together: what a busy machine cannot hide */
+    double work; /* fewest processor seconds of one run, all threads together: barely affected by a busy machine */
 };
 
 static inline double seconds_on(clockid_t clock)
@@ -30,7 +30,7 @@ static inline double seconds_now(void)
     return seconds_on(CLOCK_MONOTONIC);
 }
 
-/* This thread's processor time: others may want the core too. */
+/* This thread's processor time, which does not count the time that other programs use the core. */
 static inline double thread_seconds(void)
 {
     return seconds_on(CLOCK_THREAD_CPUTIME_ID);
@@ -43,7 +43,8 @@ static inline int compare_doubles(const void *a, const void *b)
 }
 
 /* Repeats for about `budget` seconds, at least 5 and at most 1,000 times after one warm-up. Another program on the
- * machine can only make a run longer: the best run is the operation's own, the median tells how busy it was. */
+ * machine can only make a run longer: the best run shows the operation's own time, the median how busy the machine
+ * was. */
 static inline struct measurement measure(void (*run)(void *), void *argument, double budget)
 {
     static double times[1000];
@@ -80,7 +81,7 @@ static inline void *must_allocate(size_t bytes)
     return memory;
 }
 
-/* Values of about unit size without any structure a kernel could profit from. */
+/* Random values in [-size, size), without any structure that a kernel could profit from. */
 static inline float *some_floats(int64_t count, float size)
 {
     float *values = must_allocate((size_t)count * sizeof(float));
@@ -96,7 +97,7 @@ static inline float *some_floats(int64_t count, float size)
 
 struct ceiling {
     double rate; /* by the clock, all threads: GFLOP/s or GB/s */
-    double work; /* a processor second */
+    double work; /* the same per processor second */
 };
 
 struct gemm_ceiling {
@@ -119,7 +120,7 @@ static inline void gemm_ceiling_run(void *argument)
     thread_pool_run(g->pool, thread_pool_threads(g->pool), gemm_ceiling_task, g);
 }
 
-/* GFLOP/s of one plain sgemm of 1024^3 a thread, all at once. */
+/* GFLOP/s of one plain sgemm of 1024^3 per thread, all at once. */
 static inline struct ceiling gemm_ceiling(struct thread_pool *pool)
 {
     const int64_t square = 1024 * 1024;
@@ -146,7 +147,7 @@ static inline void copy_ceiling_run(void *argument)
     must(c->kernels->copy(c->context, c->to, c->from, c->bytes));
 }
 
-/* GB/s of memcpy by all threads when reads and writes together move `bytes`. */
+/* GB/s of a copy by all threads; reads and writes together move `bytes`. */
 static inline struct ceiling copy_ceiling(const struct device_context *context, double bytes)
 {
     struct copy_ceiling c = {kernels_cpu(), context, NULL, NULL, (size_t)(bytes / 2)};

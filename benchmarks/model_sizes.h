@@ -19,7 +19,7 @@ static inline struct llama_config model_of_size(const char *name, int64_t maximu
     while (s < SIZES && strcmp(sizes[s].name, name) != 0)
         s++;
     if (s == SIZES) {
-        fprintf(stderr, "error: %s is none of 15M 110M 1B\n", name);
+        fprintf(stderr, "error: size %s; expected 15M, 110M or 1B\n", name);
         exit(2);
     }
     struct llama_config config = {.vocabulary_size = VOCABULARY,

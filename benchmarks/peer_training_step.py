@@ -5,7 +5,7 @@
 
 bf16 is autocast over f32 weights, as PyTorch users train on a CPU. Attention is scaled_dot_product_attention, the head is
 tied, the loss is the model's own over shifted labels, AdamW is torch's (fused where it has one), gradients are clipped to
-norm 1. Prints the median, best and worst seconds of a step. Tried with torch 2.15.0 and transformers 5.24.0."""
+norm 1. Prints the median, best and worst seconds per step. Tried with torch 2.15.0 and transformers 5.24.0."""
 import os
 import statistics
 import sys

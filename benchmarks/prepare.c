@@ -1,11 +1,11 @@
-/* Hours of audio that one core prepares in an hour, by stage: the calls that bin/prepare makes for each row of a
- * manifest, timed apart, one after the other on one thread: its processor time, and the clock's for what waits for the
- * disk.
+/* Hours of audio that one core prepares per hour, by stage: the calls that bin/prepare makes for each row of a manifest
+ * are timed separately, one after the other on one thread, by its processor time or, for what waits for the disk, by
+ * the clock.
  *
  *     benchmark_prepare [MANIFEST TOKENIZER]     default: what scripts/demo left in out/demo
  *
- * Rows whose words have times are not aligned, as in prepare; the last line is what a corpus gets of which no row has
- * them. Fitting is done on all of the manifest here; a corpus is fitted on a sample of it. */
+ * Rows whose words have times are not aligned, as in prepare; the last line is for a corpus in which no row has them.
+ * Here the tokenizer is fitted on the whole manifest, while prepare fits it on a sample. */
 #include "benchmarks/measure.h"
 #include "core/hash.h"
 #include "core/path.h"
@@ -46,7 +46,7 @@ struct bench {
     struct log_mel *mel;
     struct aligner *aligner;
     struct thread_pool *pool;
-    const char *scratch; /* folder of what is written and thrown away */
+    const char *scratch; /* folder for what is written and thrown away */
     struct stage stages[STAGES];
 };
 
@@ -67,7 +67,7 @@ static double align_row(struct bench *bench, const struct manifest_row *row, con
     return thread_seconds() - start;
 }
 
-/* F0 and log-mel alone, then the whole of encode, of which the rest is what those two do not explain. */
+/* Times F0 and log-mel alone, then all of encode; the rest is what those two do not explain. */
 static void encode_row(struct bench *bench, int round, const struct manifest_row *row, const float *samples,
                        int64_t count, struct units *units)
 {
@@ -127,8 +127,8 @@ static void write_shard(struct bench *bench, int round, struct shard_writer **wr
     unlink(path);
 }
 
-/* What prepare does with a row, and then what fitting does with it; returns the seconds of audio. The writer is made
- * when there is none. */
+/* Does what prepare does with a row, and then what fitting does with it; returns the seconds of audio. Creates the
+ * writer when there is none. */
 static double one_row(struct bench *bench, int round, const struct manifest_row *row, struct speech_fit *fit,
                       struct shard_writer **writer)
 {
@@ -185,7 +185,7 @@ static void one_round(struct bench *bench, int round)
     speech_fit_free(fit);
 }
 
-/* Seconds of work for a second of audio; the median of the rounds. */
+/* Seconds of work per second of audio; the median of the rounds. */
 static double report(struct bench *bench, int stage)
 {
     struct stage *s = &bench->stages[stage];
@@ -203,7 +203,7 @@ static double report(struct bench *bench, int stage)
 static void report_all(struct bench *bench)
 {
     double cost[STAGES], total = bench->stages[READ].audio, given = 0, every = 0;
-    printf("%-28s %10s %9s %9s %9s\n", "hours of audio an hour", "median", "worst", "best", "minutes");
+    printf("%-28s %10s %9s %9s %9s\n", "hours of audio per hour", "median", "worst", "best", "minutes");
     for (int stage = 0; stage < STAGES; stage++) {
         cost[stage] = report(bench, stage);
         given += cost[stage] * bench->stages[stage].audio / total;
@@ -226,7 +226,7 @@ int main(int argc, char **argv)
     must(thread_pool_create(1, &bench.pool));
     bench.scratch = mkdtemp(scratch);
     if (!bench.scratch)
-        must(status_set(STATUS_IO, "%s: no temporary folder", scratch));
+        must(status_set(STATUS_IO, "%s: cannot make a temporary folder", scratch));
     printf("%s: %lld rows, one thread, its processor time, %d rounds\n", manifest, (long long)bench.manifest.count,
            ROUNDS);
     for (int round = 0; round < ROUNDS; round++)

@@ -1,5 +1,5 @@
-/* How many seconds of sound a second of one core turns into 16 kHz samples and pitch, and what the same work would take
- * at best: the library call alone, or the stage's arithmetic at the multiply-and-add rate measured here.
+/* How many seconds of sound one core turns into 16 kHz samples and into pitch per second, and how many it could at
+ * best: with the library call alone, or with the stage's arithmetic at the multiply-and-add rate measured here.
  *
  *     benchmark_prepare_audio [FOLDER of .g722]     default: the clips of asterisk-core-sounds-en-g722 */
 #include "benchmarks/measure.h"
@@ -19,7 +19,7 @@
 enum { ROUNDS = 7, LENGTH = 100 * AUDIO_RATE };
 
 static float *sound; /* LENGTH samples of speech */
-static double peak;  /* multiplications and additions a second */
+static double peak;  /* multiplications and additions per second */
 
 static void fatal(const char *what)
 {
@@ -27,7 +27,7 @@ static void fatal(const char *what)
     exit(74);
 }
 
-/* `best`: seconds that the same work takes at best; 0: unknown. */
+/* `best`: the seconds that the same work would take at best; 0: unknown. */
 static void report(const char *what, double seconds[ROUNDS], double audio, double best, const char *ceiling)
 {
     qsort(seconds, ROUNDS, sizeof *seconds, compare_doubles);
@@ -154,7 +154,7 @@ static void resample(int rate)
     free(output);
 }
 
-/* Multiplications and additions of the cross-correlations along a track. */
+/* The number of multiplications and additions in the cross-correlations along a track. */
 static double nccf_operations(const double *track, double deviation, int64_t frames)
 {
     double sum = 0;
@@ -171,7 +171,7 @@ static const char *const stage_names[STAGES] = {"  band-pass filters",     "  lo
                                                 "  harmonics correlation", "  spectral track",
                                                 "  cross-correlations",    "  refine and last search"};
 
-/* One run through the stages as f0_extract goes; adds each one's seconds and, where counted, its operations. */
+/* One run through the stages, in f0_extract's order; adds each one's seconds and, where counted, its operations. */
 static void run_stages(double *seconds, double operations[STAGES])
 {
     const int64_t frames = LENGTH / F0_HOP, length = LENGTH + 2 * F0_PADDING;
@@ -218,7 +218,7 @@ static void run_stages(double *seconds, double operations[STAGES])
         seconds[s] = times[s + 1] - times[s];
     operations[FILTER] = 2.0 * 2 * F0_TAPS * LENGTH;
     operations[ENERGY] = 2.0 * 2 * 145 * (F0_FRAME / 2.0) * (double)frames;
-    /* four complex transforms of 1024 in radix 4 (34 operations a butterfly), and 226 x 21 products of four, summed */
+    /* four complex transforms of 1024 in radix 4 (34 operations per butterfly), and 226 x 21 sums of four products */
     operations[HARMONICS] = with_harmonics * (4.0 * 5 * 256 * 34 + 226.0 * 21 * 4);
     operations[NCCF] = 0;
     for (int64_t f = 0; f < frames; f++)

@@ -18,11 +18,11 @@ static enum status check_units(const char *folder, const struct dataset *dataset
                              &components->fingerprints[COMPONENT_HUBERT + s], source));
         struct rational a = found->rates.rate[s], b = components->rates.rate[s];
         if (a.numerator && b.numerator && a.numerator * b.denominator != b.numerator * a.denominator)
-            FAIL(STATUS_USAGE, "%s has %s units at %lld/%lld a second, %s at %lld/%lld", folder,
+            FAIL(STATUS_USAGE, "%s has %s units at %lld/%lld per second, but %s has them at %lld/%lld", folder,
                  component_name((enum component)(COMPONENT_HUBERT + s)), (long long)a.numerator,
                  (long long)a.denominator, source, (long long)b.numerator, (long long)b.denominator);
         if (sizes[s] > 0 && dataset_totals(dataset)->codes[s] > sizes[s]) /* 0: a stream that the model does not have */
-            FAIL(STATUS_USAGE, "%s has %s units up to %lld, the vocabulary only %d of them", folder,
+            FAIL(STATUS_USAGE, "%s has %s units up to %lld, but the vocabulary has only %d of them", folder,
                  component_name((enum component)(COMPONENT_HUBERT + s)),
                  (long long)dataset_totals(dataset)->codes[s] - 1, (int)sizes[s]);
     }

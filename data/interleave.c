@@ -1,4 +1,4 @@
-/* A document is made anew at every visit, from the row and a stream of random numbers, so that a corpus is cut
+/* A document is made again at every visit, from the row and a stream of random numbers, so that a corpus is cut
  * differently in every epoch and nothing interleaved is ever stored. Cuts lie between words: text is cut where the next
  * word's text begins and speech where its samples do, each span taking what lies before the next cut, so that nothing
  * is lost or doubled. */
@@ -21,7 +21,7 @@ struct builder {
     const struct shard_row *row;
     int32_t *ids;
     int64_t count, capacity;
-    int32_t tag; /* in force; -1: none yet */
+    int32_t tag; /* the one in force; -1: none yet */
     int64_t spans;
 };
 
@@ -34,17 +34,20 @@ void document_free(struct document *document)
 enum status interleave_options_check(const struct interleave_options *options)
 {
     if (!(options->streams_mask & 1u << STREAM_HUBERT) || options->streams_mask >> STREAM_COUNT)
-        return status_set(STATUS_USAGE, "interleaving: stream mask %#x, expected hubert and perhaps pitch and style",
+        return status_set(STATUS_USAGE,
+                          "interleaving: stream mask %#x; expected hubert, optionally with pitch and style",
                           options->streams_mask);
     if (options->mode == INTERLEAVE_SPANS || options->mode == INTERLEAVE_SPANS_ASR_TTS) {
         if (options->text_words_minimum < 1 || options->text_words_maximum < options->text_words_minimum)
             return status_set(STATUS_USAGE,
-                              "data.text_words_minimum, data.text_words_maximum: text spans of %lld to %lld words",
+                              "data.text_words_minimum, data.text_words_maximum: text spans of %lld to %lld words are "
+                              "impossible; expected 1 <= minimum <= maximum",
                               (long long)options->text_words_minimum, (long long)options->text_words_maximum);
         if (options->speech_words_minimum < 1 || options->speech_words_maximum < options->speech_words_minimum)
             return status_set(
                 STATUS_USAGE,
-                "data.speech_words_minimum, data.speech_words_maximum: speech spans of %lld to %lld words",
+                "data.speech_words_minimum, data.speech_words_maximum: speech spans of %lld to %lld words are "
+                "impossible; expected 1 <= minimum <= maximum",
                 (long long)options->speech_words_minimum, (long long)options->speech_words_maximum);
     }
     return STATUS_OK;
@@ -76,7 +79,7 @@ static enum status push(struct builder *builder, int32_t id)
     return result;
 }
 
-/* A tag stands where the modality changes, never between two pieces of one modality. */
+/* A tag is written where the modality changes, never between two pieces of one modality. */
 static enum status push_tag(struct builder *builder, int32_t tag)
 {
     if (tag == builder->tag)
@@ -86,7 +89,7 @@ static enum status push_tag(struct builder *builder, int32_t tag)
     return push(builder, tag);
 }
 
-/* The bytes [begin, end) of the row's text under `tag`; nothing when they are white space alone. */
+/* The bytes [begin, end) of the row's text under `tag`; nothing when they are only white space. */
 static enum status push_text(struct builder *builder, int32_t tag, int64_t begin, int64_t end)
 {
     const char *text = builder->row->text;
@@ -107,7 +110,7 @@ fail:
     return result;
 }
 
-/* The units of samples [begin, end) (end < 0: to the end) under `tag`; nothing when no hubert unit starts there: pitch
+/* The units of samples [begin, end) (end < 0: to the end) under `tag`; nothing when no hubert unit starts in it: pitch
  * and style alone are not speech. */
 static enum status push_speech(struct builder *builder, int32_t tag, int64_t begin, int64_t end)
 {
@@ -138,7 +141,7 @@ static enum status builder_begin(struct builder *builder, const struct interleav
     return interleaver->vocabulary->bos >= 0 ? push(builder, interleaver->vocabulary->bos) : STATUS_OK;
 }
 
-/* Hands the ids over when everything before went well; a document without a piece is empty. */
+/* Hands over the ids if everything before went well; a document without a piece is empty. */
 static enum status builder_finish(struct builder *builder, enum status result, struct document *document)
 {
     const struct vocabulary *vocabulary = builder->interleaver->vocabulary;
@@ -173,7 +176,8 @@ enum status document_from_speech(const struct interleaver *interleaver, const st
     return builder_finish(&builder, result, document);
 }
 
-/* Where word `word` begins as a cut: the first also has what is before it, and past the last lies the end. */
+/* Where a cut before word `word` lies: 0 before the first word, which also takes what precedes it, and the end after
+ * the last. */
 static int64_t text_cut(const struct shard_row *row, int64_t word)
 {
     return word == 0 ? 0 : word < row->word_count ? row->words[word].text_begin : row->text_length;
@@ -184,7 +188,7 @@ static int64_t sample_cut(const struct shard_row *row, int64_t word)
     return word == 0 ? 0 : word < row->word_count ? row->words[word].start : -1;
 }
 
-/* Whether a hubert unit starts in words [first, end): a word can be shorter than a unit. */
+/* Whether a hubert unit starts within words [first, end): a word can be shorter than a unit. */
 static enum status is_spoken(const struct builder *builder, int64_t first, int64_t end, bool *spoken)
 {
     struct merged_unit *merged;
@@ -199,8 +203,8 @@ static enum status is_spoken(const struct builder *builder, int64_t first, int64
     return STATUS_OK;
 }
 
-/* Spans of uniformly drawn numbers of words, text and speech in turn, which first by coin toss; the last takes what
- * is left. A span of speech in which no unit starts is given as text, and joins the text around it. */
+/* Spans of uniformly drawn numbers of words, text and speech in turn; a coin toss decides which comes first, and the
+ * last takes what is left. A span of speech in which no unit starts is given as text, and joins the text around it. */
 static enum status push_spans(struct builder *builder, struct rng *rng)
 {
     const struct shard_row *row = builder->row;

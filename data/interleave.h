@@ -12,8 +12,8 @@
 #include <stdint.h>
 
 enum interleave_mode {
-    INTERLEAVE_SPANS,         /* alternating spans of text and speech, cut anew at every visit */
-    INTERLEAVE_NONE,          /* the pair as two separate documents: which one, by coin toss a visit */
+    INTERLEAVE_SPANS,         /* alternating spans of text and speech, cut differently at every visit */
+    INTERLEAVE_NONE,          /* text and speech as separate documents; a coin toss per visit decides which */
     INTERLEAVE_WORDS,         /* [Text]the[Speech]..[Text]cat[Speech]..: every word in both */
     INTERLEAVE_ASR_TTS,       /* [Speech] units [ASR] sentence, or [Text] sentence [TTS] units: by coin toss */
     INTERLEAVE_SPANS_ASR_TTS, /* spans or ASR+TTS, by coin toss */
@@ -41,19 +41,19 @@ struct interleaver {
     struct interleave_options options;
 };
 
-/* STATUS_USAGE when the options are impossible: in themselves, with this vocabulary. */
+/* STATUS_USAGE when the options are impossible: the first checks them alone, the second also with the vocabulary. */
 enum status interleave_options_check(const struct interleave_options *options);
 enum status interleaver_check(const struct interleaver *interleaver);
 
-/* The row's text, or all its speech, under its tag. Empty (count 0) when the text is white space alone or no hubert
- * unit is there. */
+/* The row's text, or all its speech, under its tag. Empty (count 0) when the text is only white space or there is no
+ * hubert unit. */
 enum status document_from_text(const struct interleaver *interleaver, const struct shard_row *row,
                                struct document *document);
 enum status document_from_speech(const struct interleaver *interleaver, const struct shard_row *row,
                                  struct document *document);
-/* The row must be aligned. `rng` decides the cut alone: same rng, same document. A span of speech has the units that
- * start in [start of its first word, start of the next span's first word), a span of text the bytes between the begins
- * of the same words; the first span also has what stands before its first word, the last what follows. */
+/* The row must be aligned. `rng` alone decides the cut: same rng, same document. A span of speech has the units that
+ * start in [start of its first word, start of the next span's first word), a span of text the bytes between the
+ * beginnings of the same words; the first span also has what comes before its first word, the last what follows. */
 enum status document_interleaved(const struct interleaver *interleaver, const struct shard_row *row, struct rng *rng,
                                  struct document *document);
 

@@ -1,8 +1,8 @@
-/* A lane copies the document it is in into its row, and draws the next document when that one is used up. What is
- * random in a draw is named by the seed, the lane and the number of documents drawn so far instead of coming from a
- * generator with a state: therefore a few numbers are a lane's whole state, and any rank can go on with it. The source
- * of a document is the one that is owed most, not one drawn by weight, so that the shares of tokens never drift further
- * than a document. */
+/* A lane copies the document it is in into its row, and draws the next document when that one is used up. The random
+ * numbers of a draw are a function of the seed, the lane and the number of documents drawn so far, and do not come from
+ * a generator with a state: so a lane's whole state is a few numbers, and any rank can go on with it. The source of a
+ * document is the one that is furthest behind, not one drawn by weight, so that the shares of tokens are never off by
+ * more than a document. */
 #include "data/lanes.h"
 
 #include "core/array.h"
@@ -24,15 +24,15 @@ enum status lanes_options_check(const struct lanes_options *options)
     double sum = 0;
     if (options->lanes < 1 || options->lanes > 1 << 24 || options->sequence_length < 1 ||
         options->sequence_length > 1 << 24)
-        return status_set(STATUS_USAGE, "lanes: %lld sequences of %lld tokens", (long long)options->lanes,
-                          (long long)options->sequence_length);
+        return status_set(STATUS_USAGE, "lanes: %lld sequences of %lld tokens; expected 1 to %d of each",
+                          (long long)options->lanes, (long long)options->sequence_length, 1 << 24);
     for (int s = 0; s < SOURCE_KINDS; s++) {
         if (!(options->weights[s] >= 0) || !isfinite(options->weights[s]))
-            return status_set(STATUS_USAGE, "data.weights.%s is %g", source_kind_name((enum source_kind)s),
-                              options->weights[s]);
+            return status_set(STATUS_USAGE, "data.weights.%s is %g; expected a finite number that is not negative",
+                              source_kind_name((enum source_kind)s), options->weights[s]);
         sum += options->weights[s];
     }
-    return sum > 0 ? STATUS_OK : status_set(STATUS_USAGE, "data.weights: those of all sources are 0");
+    return sum > 0 ? STATUS_OK : status_set(STATUS_USAGE, "data.weights: the weights of all sources are 0");
 }
 
 /* Documents that the dataset has for a source, as its index counts them; 0: none. */
@@ -54,7 +54,8 @@ static enum status check_rates(const struct interleaver *interleaver, const stru
         struct rational a = theirs->rate[s], b = interleaver->rates.rate[s];
         bool used = (interleaver->options.streams_mask & 1u << s) && dataset_totals(dataset)->units[s] > 0;
         if (used && (__int128)a.numerator * b.denominator != (__int128)b.numerator * a.denominator)
-            return status_set(STATUS_USAGE, "%s: its units of stream %d come at %lld/%lld a second, expected %lld/%lld",
+            return status_set(STATUS_USAGE,
+                              "%s: its units of stream %d come at %lld/%lld per second, expected %lld/%lld",
                               dataset_folder(dataset), s, (long long)a.numerator, (long long)a.denominator,
                               (long long)b.numerator, (long long)b.denominator);
     }
@@ -143,11 +144,12 @@ void lanes_destroy(struct lanes *lanes)
 static enum status check_lane(const struct lanes *lanes, int64_t lane)
 {
     if (lane < 0 || lane >= lanes->options.lanes)
-        return status_set(STATUS_INTERNAL, "lane %lld of %lld", (long long)lane, (long long)lanes->options.lanes);
+        return status_set(STATUS_INTERNAL, "there is no lane %lld of %lld", (long long)lane,
+                          (long long)lanes->options.lanes);
     return STATUS_OK;
 }
 
-/* Each lane that this process runs reads through its own window of shards, one a source. */
+/* Each lane that this process runs reads each source through its own window of shards. */
 static enum status use_lane(struct lanes *lanes, struct lane *lane)
 {
     enum status result = STATUS_OK;
@@ -165,7 +167,7 @@ fail:
     return result;
 }
 
-/* The source that is furthest behind its share of tokens; which one of those that are equally far, by chance. */
+/* The source that is furthest behind its share of tokens; among several that are equally far, one at random. */
 static enum source_kind choose_source(const struct lanes *lanes, int64_t number)
 {
     const struct lane *lane = &lanes->lanes[number];
@@ -186,7 +188,7 @@ static enum source_kind choose_source(const struct lanes *lanes, int64_t number)
     return (enum source_kind)tied[rng_below(&rng, (uint64_t)count)];
 }
 
-/* The row as a document of the source; count 0 where it has none. */
+/* The row as a document of the source; count 0 where it gives none. */
 static enum status make_document(const struct lanes *lanes, int64_t number, enum source_kind source,
                                  const struct shard_row *row, struct document *document)
 {
@@ -205,13 +207,13 @@ static enum status make_document(const struct lanes *lanes, int64_t number, enum
     return document_interleaved(interleaver, row, &rng, document);
 }
 
-/* Fetches the lane's next document. Rows that give none for the source are passed over. */
+/* Fetches the lane's next document. Rows that give none for the source are skipped. */
 static enum status draw(struct lanes *lanes, int64_t number)
 {
     enum status result = STATUS_OK;
     struct lane *lane = &lanes->lanes[number];
     enum source_kind source = choose_source(lanes, number);
-    /* Even where one row in all is of use, a lane meets it within this many rows. */
+    /* Even if only a single row is usable, a lane meets it within this many rows. */
     int64_t patience = 1000 * (lanes->lists[source].rows + lanes->options.lanes);
     for (; patience > 0; patience--) {
         struct row_place place;
@@ -246,7 +248,7 @@ fail:
     return result;
 }
 
-/* Notes that the row draws from the lane's present document. */
+/* Notes that the row takes tokens from the lane's current document. */
 static enum status add_name(struct lane *lane)
 {
     enum status result = STATUS_OK;

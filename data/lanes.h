@@ -1,10 +1,10 @@
 /* Lanes: the independent streams of which a global batch consists, one packed row each. Lane l's document order,
  * sources, cuts and packing come from the seed and its own history alone, so they do not depend on the number of
- * ranks; its state is small and stands in the checkpoint. Rank r of R runs the lanes l = r mod R.
+ * ranks; its state is small and is kept in the checkpoint. Rank r of R runs the lanes l = r mod R.
  *
  * Every source has its own epochs. In each, the lanes together visit every row once (data/lanes_order.h), each lane at
- * its own pace. Weights count tokens: a lane's next document is of the source furthest behind its share. The lanes of
- * one struct lanes, and all that read the same datasets, belong to one thread. */
+ * its own pace. Weights are shares of tokens: a lane's next document comes from the source that is furthest behind its
+ * share. A struct lanes, and all others that read the same datasets, must be used by one thread only. */
 #ifndef SPIRITLM_DATA_LANES_H
 #define SPIRITLM_DATA_LANES_H
 
@@ -25,7 +25,7 @@ struct lanes_options {
     uint64_t seed;
 };
 
-/* STATUS_USAGE when they are impossible in themselves. */
+/* STATUS_USAGE when the options are impossible, whatever the datasets hold. */
 enum status lanes_options_check(const struct lanes_options *options);
 
 struct lanes;
@@ -37,11 +37,11 @@ enum status lanes_create(const struct lanes_options *options, const struct inter
 void lanes_destroy(struct lanes *lanes);
 
 /* The next row of lane `lane`: ids[T], targets[T] (the id that follows; -1 across document boundaries when masked),
- * starts[T]. Documents are packed end to end and carried over to the lane's next row, nothing is dropped. */
+ * starts[T]. Documents are packed end to end and carried over to the lane's next row; nothing is dropped. */
 enum status lanes_next(struct lanes *lanes, int64_t lane, int32_t *ids, int32_t *targets, int32_t *starts);
 
-/* Names of the documents that the last lanes_next of this lane drew from ("dataset:row"), for logs and tests: valid
- * until the next call for that lane. */
+/* Names ("dataset:row") of the documents from which the last lanes_next of this lane took tokens, for logs and tests;
+ * valid until the next call for that lane. */
 int64_t lanes_last_documents(const struct lanes *lanes, int64_t lane, const char *const **names);
 
 /* Tokens and documents served per source, all lanes of this process. */
@@ -52,9 +52,9 @@ struct lanes_totals {
 struct lanes_totals lanes_get_totals(const struct lanes *lanes);
 
 /* State of one lane as JSON: epoch and cursor per source, carried tokens, token counts, visits. restore refuses a
- * state of another seed, sequence length, number of lanes or dataset contents (STATUS_USAGE, saying which), and a
- * damaged one (STATUS_CORRUPT); the lane is then as before. Weights and interleaving may differ: changed weights count
- * from here on. */
+ * state of a different seed, sequence length, number of lanes or dataset contents (STATUS_USAGE, saying which), and a
+ * damaged one (STATUS_CORRUPT); the lane then stays as it was. Weights and interleaving may differ: changed weights
+ * count from here on. */
 enum status lanes_save(const struct lanes *lanes, int64_t lane, json_t **state);
 enum status lanes_restore(struct lanes *lanes, int64_t lane, const json_t *state);
 

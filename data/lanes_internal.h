@@ -13,10 +13,10 @@ struct lane {
     bool used;      /* by this process */
     int64_t visits; /* documents drawn */
     int64_t tokens[SOURCE_KINDS], documents[SOURCE_KINDS];
-    int64_t served[SOURCE_KINDS]; /* tokens since the weights are what they are: these choose the next source */
+    int64_t served[SOURCE_KINDS]; /* tokens since the weights last changed: these choose the next source */
     int64_t words, switched_words;
     struct order orders[SOURCE_KINDS];
-    /* The present document; what is left of it goes to the next row. */
+    /* The current document; what is left of it goes to the next row. */
     int32_t *pending;
     int64_t pending_count, pending_at;
     enum source_kind source;

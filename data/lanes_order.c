@@ -1,6 +1,6 @@
 /* No order is stored. The permutation of an epoch's shards and that of a window's rows are worked out again from the
- * seed when a lane gets there, so that a place in the order is two numbers, and memory is needed for the list of shards
- * and the rows of one window alone. */
+ * seed when a lane gets there, so that a place in the order is two numbers, and memory is needed only for the list of
+ * shards and the rows of one window. */
 #include "data/lanes_order.h"
 
 #include "core/array.h"
@@ -56,7 +56,7 @@ void order_free(struct order *order)
     order->rows = NULL;
 }
 
-/* The streams of an epoch: 0 permutes the shards, n + 1 the rows of window n. */
+/* The random streams of an epoch: 0 permutes the shards, n + 1 the rows of window n. */
 static struct rng order_rng(const struct order *order, uint64_t stream)
 {
     return rng_make(order->seed, RNG_DOCUMENT_ORDER, (uint64_t)order->epoch << 8 | order->source, stream);
@@ -124,7 +124,7 @@ static enum status permute_window(struct order *order)
 enum status order_next(struct order *order, struct row_place *place)
 {
     enum status result;
-    /* With fewer rows than lanes a part can be empty; every lane's turn comes within `lanes` epochs. */
+    /* With fewer rows than lanes a part can be empty; every lane gets a row within `lanes` epochs. */
     while (order->position >= part_begin(order, own_part(order) + 1)) {
         order->epoch++;
         order->position = part_begin(order, own_part(order));
@@ -146,7 +146,7 @@ enum status order_seek(struct order *order, int64_t epoch, int64_t position)
     order->shards_epoch = -1;
     int64_t begin = part_begin(order, own_part(order)), end = part_begin(order, own_part(order) + 1);
     if (position < begin || position > end)
-        return status_set(STATUS_CORRUPT, "position %lld of epoch %lld, this lane's part is %lld to %lld",
+        return status_set(STATUS_CORRUPT, "position %lld of epoch %lld is impossible: this lane's part is %lld to %lld",
                           (long long)position, (long long)epoch, (long long)begin, (long long)end);
     return STATUS_OK;
 }

@@ -1,10 +1,10 @@
-/* In which order one lane visits the rows of one source. Internal to data/lanes*.c.
+/* The order in which one lane visits the rows of one source. Internal to data/lanes*.c.
  *
  * An epoch has one order of all rows, the same for every lane: the shards in a random order, and within each window of
  * ORDER_WINDOW shards the rows in a random order. The order is dealt to the lanes in consecutive parts of equal size,
- * another part to each lane in every epoch. So within an epoch the lanes together visit every row exactly once, a lane
- * needs few shards at a time, and nothing depends on who else runs. Lanes go on to the next epoch each at its own time.
- */
+ * a different part to each lane in every epoch. So within an epoch the lanes together visit every row exactly once, a
+ * lane needs few shards at a time, and nothing depends on which other lanes run. Each lane goes on to the next epoch at
+ * its own time. */
 #ifndef SPIRITLM_DATA_LANES_ORDER_H
 #define SPIRITLM_DATA_LANES_ORDER_H
 
@@ -33,8 +33,8 @@ struct order {
     uint64_t seed, source;
     int64_t lane, lanes;
     int64_t epoch, position; /* the next row's number in the epoch's order */
-    /* What can be worked out again: the epoch's order of shards, and the rows of one window of it. */
-    int64_t *shards, shards_epoch; /* -1: not there */
+    /* A cache of what can be worked out again: the epoch's order of shards, and the rows of one window of it. */
+    int64_t *shards, shards_epoch; /* -1: not worked out */
     struct row_place *rows;
     int64_t rows_capacity, rows_begin, rows_end;
 };
@@ -43,7 +43,7 @@ void order_begin(struct order *order, const struct row_list *list, uint64_t seed
 void order_free(struct order *order);
 enum status order_next(struct order *order, struct row_place *place);
 
-/* Goes to where another order of the same list stood. STATUS_CORRUPT when this lane cannot stand there. */
+/* Goes to the place that another order of the same list had reached. STATUS_CORRUPT when this lane cannot be there. */
 enum status order_seek(struct order *order, int64_t epoch, int64_t position);
 
 #endif

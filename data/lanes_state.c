@@ -1,6 +1,6 @@
 /* One lane's state as JSON, and back. A state is read into a fresh lane, which takes the old one's place only when all
- * of it was good, so that a refused state leaves the lane as it was. The document that a row ended in is stored as the
- * ids that are left of it: a cut that chance made need not be made again. */
+ * of it is valid, so that a refused state leaves the lane as it was. The document in which the last row ended is stored
+ * as the ids that are left of it, so that its random cut need not be made again. */
 #include "data/lanes_internal.h"
 
 #include "io/json.h"
@@ -12,7 +12,7 @@
 
 enum { STATE_VERSION = 1 };
 
-/* The seed has 64 bits, a JSON number of ours has 63. */
+/* The seed has 64 bits, our JSON numbers have 63: so it is stored as a text. */
 static void seed_text(uint64_t seed, char text[24])
 {
     snprintf(text, 24, "%" PRIu64, seed);
@@ -46,7 +46,8 @@ enum status lanes_save(const struct lanes *lanes, int64_t number, json_t **state
     char seed[24];
     *state = NULL;
     if (number < 0 || number >= lanes->options.lanes)
-        return status_set(STATUS_INTERNAL, "lane %lld of %lld", (long long)number, (long long)lanes->options.lanes);
+        return status_set(STATUS_INTERNAL, "there is no lane %lld of %lld", (long long)number,
+                          (long long)lanes->options.lanes);
     const struct lane *lane = &lanes->lanes[number];
     seed_text(lanes->options.seed, seed);
     json_t *sources = json_object();
@@ -74,18 +75,18 @@ static enum status check_identity(const struct lanes *lanes, const char *where, 
     seed_text(lanes->options.seed, seed);
     TRY(jdoc_get_string(where, state, "seed", &text));
     if (strcmp(text, seed) != 0)
-        FAIL(STATUS_USAGE, "%s: the state is of seed %s, this run has %s", where, text, seed);
+        FAIL(STATUS_USAGE, "%s: the state is of seed %s, but this run has %s", where, text, seed);
     TRY(jdoc_get_int(where, state, "sequence_length", 1, INT64_MAX, &value));
     if (value != lanes->options.sequence_length)
-        FAIL(STATUS_USAGE, "%s: the state is of sequence length %lld, this run has %lld", where, (long long)value,
+        FAIL(STATUS_USAGE, "%s: the state is of sequence length %lld, but this run has %lld", where, (long long)value,
              (long long)lanes->options.sequence_length);
     TRY(jdoc_get_int(where, state, "lanes", 1, INT64_MAX, &value));
     if (value != lanes->options.lanes)
-        FAIL(STATUS_USAGE, "%s: the state is of %lld lanes, this run has %lld", where, (long long)value,
+        FAIL(STATUS_USAGE, "%s: the state is of %lld lanes, but this run has %lld", where, (long long)value,
              (long long)lanes->options.lanes);
     TRY(jdoc_get_string(where, state, "datasets", &text));
     if (strcmp(text, lanes->contents) != 0)
-        FAIL(STATUS_USAGE, "%s: the state is of datasets with hash %.16s..., this run's have %.16s...", where, text,
+        FAIL(STATUS_USAGE, "%s: the state is of datasets with hash %.16s..., but this run's have %.16s...", where, text,
              lanes->contents);
 fail:
     return result;
@@ -109,7 +110,7 @@ static enum status restore_source(const struct lanes *lanes, const char *where, 
     TRY(jdoc_get_int(place, state, "documents", 0, INT64_MAX, &lane->documents[source]));
     TRY(jdoc_get_int(place, state, "epoch", 0, INT64_MAX >> 8, &epoch));
     TRY(jdoc_get_int(place, state, "position", 0, INT64_MAX, &position));
-    if (lanes->lists[source].rows == 0) { /* this run leaves the source out: a later one goes on where it stands */
+    if (lanes->lists[source].rows == 0) { /* this run leaves the source out: a later one goes on from here */
         lane->orders[source].epoch = epoch;
         lane->orders[source].position = position;
     } else if (lane->documents[source] > 0 || epoch > 0 || position > 0) { /* else no run has had the source yet */
@@ -138,7 +139,7 @@ static enum status restore_carried(const struct lanes *lanes, const char *where,
                      &lane->place.row));
     const json_t *ids = json_object_get(carried, "ids");
     if (json_array_size(ids) == 0)
-        FAIL(STATUS_CORRUPT, "%s: \"ids\" should be a list of tokens", where);
+        FAIL(STATUS_CORRUPT, "%s: \"ids\" must be a list of tokens", where);
     lane->pending_count = (int64_t)json_array_size(ids);
     lane->pending = malloc((size_t)lane->pending_count * sizeof *lane->pending);
     if (!lane->pending)
@@ -147,7 +148,7 @@ static enum status restore_carried(const struct lanes *lanes, const char *where,
         const json_t *id = json_array_get(ids, (size_t)i);
         json_int_t value = json_integer_value(id);
         if (!json_is_integer(id) || value < 0 || value >= lanes->interleaver.vocabulary->size)
-            FAIL(STATUS_CORRUPT, "%s: \"ids\" holds something else than tokens of the vocabulary", where);
+            FAIL(STATUS_CORRUPT, "%s: \"ids\" contains something other than tokens of the vocabulary", where);
         lane->pending[i] = (int32_t)value;
     }
 fail:
@@ -162,7 +163,8 @@ enum status lanes_restore(struct lanes *lanes, int64_t number, const json_t *sta
     bool same_weights = true;
     struct lane fresh = {0};
     if (number < 0 || number >= lanes->options.lanes)
-        return status_set(STATUS_INTERNAL, "lane %lld of %lld", (long long)number, (long long)lanes->options.lanes);
+        return status_set(STATUS_INTERNAL, "there is no lane %lld of %lld", (long long)number,
+                          (long long)lanes->options.lanes);
     struct lane *lane = &lanes->lanes[number];
     snprintf(where, sizeof where, "state of lane %lld", (long long)number);
     for (int s = 0; s < SOURCE_KINDS; s++)
@@ -170,16 +172,16 @@ enum status lanes_restore(struct lanes *lanes, int64_t number, const json_t *sta
     TRY(check_identity(lanes, where, state));
     TRY(jdoc_get_int(where, state, "lane", 0, INT64_MAX, &stated));
     if (stated != number)
-        FAIL(STATUS_CORRUPT, "%s: it is of lane %lld", where, (long long)stated);
+        FAIL(STATUS_CORRUPT, "%s: it belongs to lane %lld", where, (long long)stated);
     TRY(jdoc_get_int(where, state, "visits", 0, INT64_MAX, &fresh.visits));
     TRY(jdoc_get_int(where, state, "words", 0, INT64_MAX, &fresh.words));
     TRY(jdoc_get_int(where, state, "switched_words", 0, INT64_MAX, &fresh.switched_words));
     for (int s = 0; s < SOURCE_KINDS; s++)
         TRY(restore_source(lanes, where, json_object_get(state, "sources"), s, &fresh, &same_weights));
-    if (!same_weights) /* shares are counted anew, or a source whose weight grew would be served alone for long */
+    if (!same_weights) /* shares count from here: otherwise a source whose weight grew would long be the only one */
         memset(fresh.served, 0, sizeof fresh.served);
     TRY(restore_carried(lanes, where, json_object_get(state, "carried"), &fresh));
-    /* All is well: only now the lane changes. */
+    /* Everything is valid: only now is the lane changed. */
     for (int s = 0; s < SOURCE_KINDS; s++)
         order_free(&lane->orders[s]);
     free(lane->pending);

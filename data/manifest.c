@@ -1,6 +1,6 @@
-/* Keys are taken out of a line's object as they are read, and what remains at the end are the row's own labels, kept as
- * they are. Everything is checked here, with file and line in the error, so that whoever works on rows need not: a
- * corpus is prepared for hours, and should not fail at its last row for what was visible in the manifest. */
+/* Keys are removed from a line's object as they are read; those that remain at the end are the row's own labels, kept
+ * as they are. Everything is checked here, with file and line in the error, so that code that works on rows need not:
+ * preparing a corpus takes hours, and should not fail at its last row because of a mistake in the manifest. */
 #include "data/manifest.h"
 
 #include "core/array.h"
@@ -46,7 +46,7 @@ static enum status take_text(const char *where, json_t *object, const char *key,
     if (!json_is_string(value))
         FAIL(STATUS_CORRUPT, "%s: \"%s\" must be a string", where, key);
     if (json_string_length(value) > limit)
-        FAIL(STATUS_CORRUPT, "%s: \"%s\" has %zu bytes, at most %zu are allowed", where, key, json_string_length(value),
+        FAIL(STATUS_CORRUPT, "%s: \"%s\" has %zu bytes; at most %zu are allowed", where, key, json_string_length(value),
              limit);
     if (json_string_length(value) > 0 && !(*text = strdup(json_string_value(value))))
         result = out_of_memory(where);
@@ -107,7 +107,7 @@ static enum status word_times(const char *where, const json_t *item, size_t inde
         return status_set(STATUS_CORRUPT, "%s: \"words\"[%zu] must be [\"word\", start, end]", where, index);
     double from = json_number_value(start), to = json_number_value(end);
     if (!(from >= 0 && from <= to && to <= MANIFEST_SECONDS_LIMIT))
-        return status_set(STATUS_CORRUPT, "%s: \"words\"[%zu]: times %g to %g; needed: 0 <= start <= end <= %d", where,
+        return status_set(STATUS_CORRUPT, "%s: \"words\"[%zu]: times %g to %g; expected 0 <= start <= end <= %d", where,
                           index, from, to, MANIFEST_SECONDS_LIMIT);
     word->start = (int32_t)lround(from * SAMPLES_A_SECOND);
     word->end = (int32_t)lround(to * SAMPLES_A_SECOND);
@@ -125,7 +125,7 @@ static enum status fill_words(const char *where, const json_t *list, struct mani
             return result;
         const struct aligned_word *last = i > 0 ? word - 1 : NULL;
         if (last && (word->start < last->start || word->end < last->end))
-            return status_set(STATUS_CORRUPT, "%s: \"words\"[%zu] lies before the word in front of it", where, i);
+            return status_set(STATUS_CORRUPT, "%s: \"words\"[%zu] lies before the previous word", where, i);
         if (last && word->start < last->end)
             word->start = last->end;
         const char *text = json_string_value(json_array_get(item, 0));
@@ -193,7 +193,7 @@ static enum status check_row(const char *where, const struct manifest_row *row)
     if (!row->id)
         return status_set(STATUS_CORRUPT, "%s: \"id\" is missing or empty", where);
     if (!row->text && !row->audio && !row->units[STREAM_HUBERT])
-        return status_set(STATUS_CORRUPT, "%s: the row has neither \"text\" nor \"audio\" nor \"hubert\"", where);
+        return status_set(STATUS_CORRUPT, "%s: the row has none of \"text\", \"audio\" and \"hubert\"", where);
     if ((row->units[STREAM_PITCH] || row->units[STREAM_STYLE]) && !row->units[STREAM_HUBERT])
         return status_set(STATUS_CORRUPT, "%s: \"pitch\" or \"style\" without \"hubert\"", where);
     if (row->words && !row->audio && !row->units[STREAM_HUBERT])
@@ -223,14 +223,14 @@ static enum status fill_row(const char *where, const char *manifest_path, json_t
     TRY(check_row(where, row));
     TRY(resolve_audio(where, manifest_path, row));
     json_object_del(object,
-                    "units"); /* the unit string that `tokenize` prints beside the units: it follows from them */
+                    "units"); /* the unit string that `tokenize` prints beside the units, from which it follows */
     if (json_object_size(object) > 0) {
         row->meta = jdoc_text(object, 0);
         if (!row->meta)
             FAIL(STATUS_INTERNAL, "%s: out of memory", where);
         row->meta[strcspn(row->meta, "\n")] = 0;
         if (strlen(row->meta) > MANIFEST_TEXT_LIMIT)
-            FAIL(STATUS_CORRUPT, "%s: the row's labels have more than %d bytes", where, MANIFEST_TEXT_LIMIT);
+            FAIL(STATUS_CORRUPT, "%s: the row's labels take more than %d bytes", where, MANIFEST_TEXT_LIMIT);
     }
 fail:
     return result;
@@ -280,7 +280,7 @@ fail:
     return result;
 }
 
-/* Open addressing over the rows' numbers. */
+/* Finds duplicate ids with a hash table (open addressing) of the rows' numbers. */
 static enum status refuse_duplicates(const struct manifest *manifest)
 {
     uint64_t slots = 16;
@@ -296,7 +296,7 @@ static enum status refuse_duplicates(const struct manifest *manifest)
         uint64_t slot = ((uint64_t)crc32c(0, id, strlen(id)) << 16 ^ crc32c(1, id, strlen(id))) & (slots - 1);
         for (; table[slot] >= 0; slot = (slot + 1) & (slots - 1))
             if (strcmp(manifest->rows[table[slot]].id, id) == 0)
-                FAIL(STATUS_CORRUPT, "%s:%lld: the id \"%s\" was already used in line %lld", manifest->path,
+                FAIL(STATUS_CORRUPT, "%s:%lld: the id \"%s\" was already used on line %lld", manifest->path,
                      (long long)manifest->rows[i].line, id, (long long)manifest->rows[table[slot]].line);
         table[slot] = i;
     }
@@ -318,7 +318,7 @@ enum status manifest_read(const char *path, struct manifest *manifest)
         FAIL(STATUS_INTERNAL, "%s: out of memory", path);
     TRY(parse_lines(manifest, data, size));
     if (manifest->count == 0)
-        FAIL(STATUS_CORRUPT, "%s: no rows", path);
+        FAIL(STATUS_CORRUPT, "%s: the manifest has no rows", path);
     TRY(refuse_duplicates(manifest));
 fail:
     free(data);

@@ -4,8 +4,8 @@
  *    "hubert": [5, 5, 7], "pitch": [..], "style": [..],             ready units, optional, not deduplicated
  *    "begin": 0.0, "end": 12.5,                                     a segment of the file, optional
  *    "source": "asterisk", "synthetic": false}                      free labels, kept in the shard's meta
- * A line that `tokenize` prints is a row; its unit string "units" is passed over. A row has text, or audio, or ready
- * units, or several. Audio paths are relative to the manifest's folder. Word times count from the beginning of the
+ * A line that `tokenize` prints is a row; its unit string "units" is ignored. A row has text, audio, ready units, or
+ * several of these. Audio paths are relative to the manifest's folder. Word times count from the beginning of the
  * row's audio, that is from `begin`. */
 #ifndef SPIRITLM_DATA_MANIFEST_H
 #define SPIRITLM_DATA_MANIFEST_H
@@ -30,7 +30,7 @@ struct manifest_row {
     int64_t line;                      /* in the file, from 1 */
     int channel;                       /* -1: mean of all */
     double begin, end;                 /* seconds; end < 0: to the end */
-    struct aligned_word *words;        /* NULL: not given; they do not overlap: a start before the last end is moved */
+    struct aligned_word *words; /* NULL: not given; they do not overlap: a start before the last end is moved there */
     int64_t word_count;
     uint16_t *units[STREAM_COUNT]; /* NULL: not given */
     int64_t unit_count[STREAM_COUNT];
@@ -45,12 +45,12 @@ struct manifest {
 
 /* Refuses unknown types, duplicate ids, words out of order or outside the text, by file and line (STATUS_CORRUPT); a
  * missing file is STATUS_USAGE. Words are matched to the text in order (case and punctuation aside); words that do not
- * occur in it are an error of that row. Empty lines are passed over. */
+ * occur in it are an error of that row. Empty lines are skipped. */
 enum status manifest_read(const char *path, struct manifest *manifest);
 void manifest_free(struct manifest *manifest);
 
 /* Finds `word` in `text` at or after *position (bytes), case and punctuation aside, and moves *position behind it.
- * begin and end take in the punctuation that touches the word. False when it does not occur. In data/manifest_words.c.
+ * begin and end include the punctuation that touches the word. False when it does not occur. In data/manifest_words.c.
  */
 bool manifest_find_word(const char *text, const char *word, int64_t *position, int32_t *begin, int32_t *end);
 

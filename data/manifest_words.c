@@ -1,4 +1,4 @@
-/* Where the words of an alignment stand in a row's text: compared letter by letter, case and punctuation aside. */
+/* Finds the words of an alignment in a row's text: they are compared letter by letter, case and punctuation aside. */
 #include "core/utf8.h"
 #include "data/manifest.h"
 
@@ -6,7 +6,7 @@ enum { WORD_LETTERS = 256 };
 
 enum character { CHARACTER_LETTER, CHARACTER_PUNCTUATION, CHARACTER_SPACE, CHARACTER_END };
 
-/* One code point; a malformed byte stands for itself. */
+/* One code point; a malformed byte counts as itself. */
 static int64_t decode(const char *text, uint32_t *code)
 {
     *code = (unsigned char)*text;
@@ -50,8 +50,8 @@ static enum character next(const char *text, int64_t position, uint32_t *letter,
     return kind;
 }
 
-/* Compares `count` letters with the text at `position`, passing over punctuation between them. The end behind the last
- * letter, or -1. */
+/* Compares `count` letters with the text at `position`, skipping punctuation between them. Returns the position after
+ * the last letter, or -1. */
 static int64_t match(const char *text, int64_t position, const uint32_t *letters, int64_t count, bool whole)
 {
     uint32_t letter;
@@ -82,9 +82,8 @@ static int64_t word_letters(const char *word, uint32_t letters[WORD_LETTERS])
     }
 }
 
-/* The first place at or after `from` where the word stands whole; else right at the first letter as part of a longer
- * one
- * ("can" "not" in "cannot"). */
+/* The first place at or after `from` where the word occurs as a whole; otherwise, as part of a longer word ("can" "not"
+ * in "cannot"), only at the first letter after `from`. */
 static int64_t search(const char *text, int64_t from, const uint32_t *letters, int64_t count, int64_t *start)
 {
     int64_t length, first = -1;
@@ -117,7 +116,7 @@ bool manifest_find_word(const char *text, const char *word, int64_t *position, i
     int64_t stop = search(text, *position, letters, count, &start);
     if (stop < 0)
         return false;
-    /* Punctuation before the word belongs to it as far as the last space. */
+    /* Punctuation before the word belongs to it, back to the last space. */
     int64_t touching = *position;
     for (int64_t i = *position; i < start; i += length)
         if (next(text, i, &letter, &length) != CHARACTER_PUNCTUATION)

@@ -1,12 +1,12 @@
-/* From settings to the options of the parts that they are about, so that lanes and interleaving need not know how a
- * configuration is written. */
+/* Turns settings into the options of lanes and interleaving, so that these need not know how a configuration is
+ * written. */
 #include "data/settings.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Digits of a number from 1 to 999999; returns what follows them, NULL when there is none such. */
+/* Reads a number from 1 to 999999; returns what follows its digits, or NULL when there is no such number. */
 static const char *parse_part(const char *text, int64_t *value)
 {
     size_t digits = strspn(text, "0123456789");
@@ -29,7 +29,8 @@ static enum status parse_rate(const char *key, const char *text, struct rational
     return STATUS_OK;
 }
 
-/* A label stands for tokenizers that we do not know: its streams are named by it and their rates. */
+/* A label stands for tokenizers that we do not know: the fingerprint of each stream is made of the label and the
+ * stream's rate. */
 enum status ready_fingerprints(const struct prepare_settings *settings, struct shard_fingerprints *fingerprints)
 {
     enum status result = STATUS_OK;

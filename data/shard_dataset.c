@@ -1,4 +1,4 @@
-/* A folder of shards read as one list of rows. The shards touched last stay open: lanes visit rows at random, but
+/* Reads a folder of shards as one list of rows. The shards touched last stay open: lanes visit rows at random, but
  * within windows of few shards (data/lanes_order.h), so that nearly every row lies in a shard that is open already. */
 #include "data/shard_index.h"
 
@@ -50,7 +50,7 @@ enum status dataset_reserve(struct dataset *dataset, int64_t shards)
     return grow_window(dataset, shards);
 }
 
-/* Missing and cut shards are found before work begins; what is inside them only when they are read. */
+/* Missing and truncated shards are found before work begins; damage inside them only when they are read. */
 static enum status check_sizes(const char *folder, const struct shard_index *index)
 {
     for (int64_t i = 0; i < index->shard_count; i++) {
@@ -59,9 +59,9 @@ static enum status check_sizes(const char *folder, const struct shard_index *ind
         if (shard_path(folder, i, path) != STATUS_OK)
             return STATUS_USAGE;
         if (stat(path, &information) != 0)
-            return status_set(STATUS_CORRUPT, "%s: named by the index of its folder, but it is missing", path);
+            return status_set(STATUS_CORRUPT, "%s: the index of its folder names this shard, but it is missing", path);
         if (information.st_size != index->shards[i].bytes)
-            return status_set(STATUS_CORRUPT, "%s: %lld bytes, the index says %lld", path,
+            return status_set(STATUS_CORRUPT, "%s: it has %lld bytes, but the index says %lld", path,
                               (long long)information.st_size, (long long)index->shards[i].bytes);
     }
     return STATUS_OK;
@@ -166,7 +166,7 @@ static enum status open_into(struct dataset *dataset, int64_t number, struct ope
     TRY(shard_open(path, &entry->hash, &slot->shard));
     slot->number = number;
     if (shard_rows(slot->shard) != entry->rows)
-        FAIL(STATUS_CORRUPT, "%s: %lld rows, the index says %lld", path, (long long)shard_rows(slot->shard),
+        FAIL(STATUS_CORRUPT, "%s: it has %lld rows, but the index says %lld", path, (long long)shard_rows(slot->shard),
              (long long)entry->rows);
     if (dataset->index.kind == DATASET_SPEECH && entry->rows > 0 &&
         !same_fingerprints(shard_get_fingerprints(slot->shard), &dataset->index.fingerprints))
@@ -178,7 +178,7 @@ fail:
     return result;
 }
 
-/* The slot that holds the shard; else an empty slot or the one touched longest ago. */
+/* The slot that holds the shard; otherwise an empty slot or the one touched longest ago. */
 static struct open_shard *find_slot(struct dataset *dataset, int64_t number)
 {
     struct open_shard *oldest = dataset->window;
@@ -195,7 +195,7 @@ static struct open_shard *find_slot(struct dataset *dataset, int64_t number)
 enum status dataset_row(struct dataset *dataset, int64_t row, struct shard_row *out)
 {
     if (row < 0 || row >= dataset->index.totals.rows)
-        return status_set(STATUS_INTERNAL, "%s: row %lld of %lld", dataset->folder, (long long)row,
+        return status_set(STATUS_INTERNAL, "%s: there is no row %lld of %lld", dataset->folder, (long long)row,
                           (long long)dataset->index.totals.rows);
     int64_t low = 0, high = dataset->index.shard_count;
     while (high - low > 1) {

@@ -1,8 +1,8 @@
-/* The guard before libhdf5 for an image that no index vouches for. libhdf5 1.10 trusts what it reads: a crafted file
- * with correct checksums crashes it. This walks the whole structure first and lets through only what shard_hdf5.c
- * itself writes: a superblock of version 3; object headers of version 2; compact hard links by the names of our
- * columns; datasets of one dimension, six types and one chunk inside the file. Source: HDF5 File Format
- * Specification 3.0. */
+/* Guards libhdf5 against images that no index vouches for. libhdf5 1.10 trusts what it reads: a crafted file with
+ * correct checksums crashes it. This code first walks the whole structure and accepts only what shard_hdf5.c itself
+ * writes: a superblock of version 3; object headers of version 2; compact hard links with the names of our columns;
+ * one-dimensional datasets of six types, each in one chunk inside the file. Source: HDF5 File Format Specification
+ * 3.0. */
 #include "data/shard_layout.h"
 
 #include <string.h>
@@ -71,7 +71,7 @@ static enum status check_superblock(const struct gate *gate, uint64_t *root)
     const uint8_t *bytes = gate->bytes;
     if (gate->size < SUPERBLOCK_BYTES || memcmp(bytes, start, sizeof start) != 0 || number(bytes + 12, 8) != 0 ||
         number(bytes + 20, 8) != UINT64_MAX || number(bytes + 28, 8) != (uint64_t)gate->size)
-        return refuse(gate, "its superblock");
+        return refuse(gate, "the superblock");
     *root = number(bytes + 36, 8);
     return STATUS_OK;
 }
@@ -161,7 +161,7 @@ static enum status check_dataset_facts(const struct gate *gate, const struct dat
 
 /* ---- links ---- */
 
-/* Whether the root or a group may hold `name`, and as what. */
+/* Whether the root or a group may contain `name`, and as what. */
 static bool known_name(enum object holder, const char *name, enum object *object)
 {
     bool known = false;
@@ -182,7 +182,7 @@ static enum status follow_link(const struct gate *gate, enum object holder, stru
 {
     char name[32];
     enum object object = OBJECT_DATASET;
-    /* Version 1; flags give the width of the name's length and nothing else: a hard link in ASCII. */
+    /* Version 1; the flags give only the width of the name's length: a hard link in ASCII. */
     if (message.size < 3 || message.bytes[0] != 1 || message.bytes[1] != 0)
         return refuse(gate, "a link that is not hard");
     int64_t length = message.bytes[2];
@@ -191,7 +191,7 @@ static enum status follow_link(const struct gate *gate, enum object holder, stru
     memcpy(name, message.bytes + 3, (size_t)length);
     name[length] = 0;
     if (!known_name(holder, name, &object))
-        return refuse(gate, "a link of an unknown name");
+        return refuse(gate, "a link with an unknown name");
     return walk_object(gate, object, number(message.bytes + 3 + length, 8));
 }
 
@@ -246,7 +246,7 @@ static enum status check_chunk(struct header *header, struct span chunk)
         const uint8_t *message = chunk.bytes + position;
         int64_t size = (int64_t)number(message + 1, 2);
         position += MESSAGE_HEADER;
-        /* Flags: only that the message is constant; a shared one would stand elsewhere. */
+        /* The only flag allowed says that the message is constant; a shared one would lie elsewhere. */
         if (size > chunk.size - position || message[3] > 1)
             return refuse(header->gate, "a message of an object header");
         enum status result = check_message(header, message[0], (struct span){message + MESSAGE_HEADER, size});
@@ -257,11 +257,11 @@ static enum status check_chunk(struct header *header, struct span chunk)
     return STATUS_OK;
 }
 
-/* Groups lie in the root and datasets in both, so this goes three deep at most. */
+/* Groups lie in the root and datasets in both, so this recurses at most three levels deep. */
 static enum status walk_object(const struct gate *gate, enum object object, uint64_t address)
 {
     struct header header = {.gate = gate, .object = object};
-    /* "OHDR", version 2, flags that give the width of the size and nothing else. */
+    /* "OHDR", version 2; the flags give only the width of the size. */
     if (!inside(gate, address, 6 + 8) || memcmp(gate->bytes + address, "OHDR\2", 5) != 0 ||
         gate->bytes[address + 5] > 3)
         return refuse(gate, "an object header");

@@ -1,6 +1,7 @@
-/* The seam to libhdf5: a set of columns becomes the image of a HDF5 file in memory, and back. libhdf5 (serial) is not
- * thread-safe, so one mutex guards every call; it never opens a path of its own accord: links must be hard, layouts
- * chunked with one chunk and no filter, and no dataset may claim more bytes than the image has. */
+/* The only code that calls libhdf5: a set of columns becomes the image of an HDF5 file in memory, and back. libhdf5
+ * (serial) is not thread-safe, so one mutex guards every call. A file must not be able to make it open another path:
+ * links must be hard, layouts chunked with one chunk and no filter, and no dataset may claim more bytes than the image
+ * has. */
 #include "data/shard_layout.h"
 
 #include <hdf5.h>
@@ -12,12 +13,12 @@ static pthread_mutex_t library = PTHREAD_MUTEX_INITIALIZER;
 
 static const char *const groups[] = {"id", "speaker", "meta", "text", "word", "hubert", "pitch", "style"};
 
-/* libhdf5 wants a name even for a file in memory and looks whether it exists: this one cannot. */
+/* libhdf5 wants a name even for a file in memory and checks whether it exists: this one cannot. */
 static const char NO_PATH[] = "/dev/null/shard.h5";
 
 enum { GROUPS = sizeof groups / sizeof *groups, NAME_LENGTH = 64, ROOT_LINKS = 15, ROOT_NAME_LENGTH = 8 };
 
-/* Types as stored: little-endian whatever the machine. The identifiers exist once the library is initialised. */
+/* Types as stored: little-endian on every machine. The identifiers exist once the library is initialised. */
 static hid_t stored_type(enum shard_element element)
 {
     switch (element) {
@@ -49,7 +50,7 @@ static void release(herr_t (*close)(hid_t), hid_t identifier)
         close(identifier);
 }
 
-/* The innermost message of libhdf5's error stack goes into the text. */
+/* Sets an error text that contains the innermost message of libhdf5's error stack. */
 static herr_t first_message(unsigned depth, const H5E_error2_t *error, void *text)
 {
     if (depth == 0 && error->desc)
@@ -117,7 +118,7 @@ static enum status write_column(const char *name, hid_t file, const struct shard
     dataset = H5Dcreate2(file, path, type, space, H5P_DEFAULT, properties, H5P_DEFAULT);
     if (dataset < 0 || H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, columns->data[column]) < 0)
         TRY(library_failed(STATUS_INTERNAL, name, "write a dataset"));
-    herr_t closed = H5Dclose(dataset); /* what is written late may fail late */
+    herr_t closed = H5Dclose(dataset); /* buffered data is written here, so this can fail too */
     dataset = -1;
     if (closed < 0)
         TRY(library_failed(STATUS_INTERNAL, name, "close a dataset"));
@@ -128,7 +129,7 @@ fail:
     return result;
 }
 
-/* The memory of a file that lives in memory alone. It is taken from libhdf5 when the file is closed: the image that
+/* The memory of a file that exists only in memory. It is taken from libhdf5 when the file is closed: the image that
  * H5Fget_file_image gives of an open file has a wrong checksum in its superblock (1.10.8). */
 struct image {
     char *memory;
@@ -192,7 +193,7 @@ static enum status create_file(const char *name, struct image *image, hid_t *fil
                                              .udata = image};
     enum status result = STATUS_OK;
     hid_t creation = H5Pcreate(H5P_FILE_CREATE), access = H5Pcreate(H5P_FILE_ACCESS);
-    /* Compact links: all names stand in the root group's header, and no heap or tree is needed. */
+    /* Compact links: all names are in the root group's header, and no heap or tree is needed. */
     if (creation < 0 || access < 0 || H5Pset_obj_track_times(creation, false) < 0 ||
         H5Pset_link_phase_change(creation, COLUMN_COUNT, COLUMN_COUNT / 2) < 0 ||
         H5Pset_est_link_info(creation, ROOT_LINKS, ROOT_NAME_LENGTH) < 0 ||
@@ -227,7 +228,8 @@ static enum status make_image(const char *name, const struct shard_columns *colu
         FAIL(STATUS_INTERNAL, "%s: libhdf5 made no superblock of version 3", name);
     memcpy(size, image->memory + 28, sizeof *size);
     if (*size < 48 || *size > (int64_t)image->size)
-        FAIL(STATUS_INTERNAL, "%s: libhdf5 made a file of %lld bytes in %zu", name, (long long)*size, image->size);
+        FAIL(STATUS_INTERNAL, "%s: libhdf5 made a file of %lld bytes in an image of %zu", name, (long long)*size,
+             image->size);
 fail:
     release(H5Fclose, file);
     return result;
@@ -274,7 +276,7 @@ static enum status check_dataset(const char *name, const char *path, hid_t datas
     if (properties < 0 || type < 0 || space < 0)
         TRY(refuse(name, path, "has a broken header"));
     if (H5Tequal(type, stored_type(element)) <= 0)
-        TRY(refuse(name, path, "has another type"));
+        TRY(refuse(name, path, "has the wrong type"));
     if (H5Sget_simple_extent_ndims(space) != 1 || H5Sget_simple_extent_dims(space, &extent, NULL) != 1)
         TRY(refuse(name, path, "is not one-dimensional"));
     if (H5Pget_layout(properties) != H5D_CHUNKED || H5Pget_chunk(properties, 1, &chunk) != 1 || chunk != extent)
@@ -334,7 +336,7 @@ static enum status parse_image(const char *name, const void *image, int64_t size
         TRY(library_failed(STATUS_INTERNAL, name, "take a file's image"));
     file = H5Fopen(NO_PATH, H5F_ACC_RDONLY, access);
     if (file < 0)
-        TRY(library_failed(STATUS_CORRUPT, name, "open it"));
+        TRY(library_failed(STATUS_CORRUPT, name, "open the file"));
     for (int column = 0; column < COLUMN_COUNT; column++)
         TRY(read_column(name, file, size, (enum shard_column)column, columns));
 fail:

@@ -1,6 +1,6 @@
-/* The index is believed only when it is byte for byte what this file would write for its contents. A check sum alone
- * covers what the values mean and would not see damage in the space between them; but such damage shows that the file
- * was hit, and nobody knows what else was. */
+/* The index is accepted only when it is byte for byte what this file would write for its contents. A checksum alone
+ * covers the values and would not see damage in the space between them; but such damage shows that the file was hit,
+ * and nobody knows what else was. */
 #include "data/shard_index.h"
 
 #include "io/atomic_file.h"
@@ -67,7 +67,7 @@ static json_t *shards_json(const struct shard_index *index)
     return list;
 }
 
-/* The hash that stands in "check": of the object's text without it. */
+/* The hash for "check": of the object's text without that key. */
 static enum status content_hash(const char *where, const json_t *root, struct sha256 *hash)
 {
     json_t *rest = json_copy((json_t *)(uintptr_t)root);
@@ -183,7 +183,7 @@ static enum status read_shards(const char *where, const json_t *root, struct sha
     }
     index->shard_count = (int64_t)count;
     if (rows != index->totals.rows)
-        FAIL(STATUS_CORRUPT, "%s: the shards have %lld rows, \"totals\" says %lld", where, (long long)rows,
+        FAIL(STATUS_CORRUPT, "%s: the shards have %lld rows, but \"totals\" says %lld", where, (long long)rows,
              (long long)index->totals.rows);
 fail:
     return result;
@@ -196,7 +196,7 @@ static enum status read_root(const char *where, const json_t *root, struct shard
     int64_t format = 0;
     struct sha256 check, found;
     if (!json_is_object(root))
-        FAIL(STATUS_CORRUPT, "%s: not an index: no JSON object", where);
+        FAIL(STATUS_CORRUPT, "%s: not an index: expected a JSON object", where);
     TRY(jdoc_get_int(where, root, "format", 0, 1000, &format));
     if (format != INDEX_FORMAT)
         FAIL(STATUS_CORRUPT, "%s: an index of format %lld; this program reads format %d", where, (long long)format,
@@ -219,8 +219,8 @@ fail:
     return result;
 }
 
-/* "check" vouches for what the text means; a flip in the space between two values would change nothing that it covers,
- * but it was damage all the same: what else of the file was hit nobody knows. */
+/* "check" covers the values; a flipped bit in the space between two of them would change nothing that it covers, but is
+ * damage all the same. */
 static enum status check_text(const char *where, const json_t *root, const char *text, int64_t size)
 {
     char *written = jdoc_text(root, TEXT_INDENT);
@@ -229,8 +229,8 @@ static enum status check_text(const char *where, const json_t *root, const char 
     bool same = (int64_t)strlen(written) == size && memcmp(written, text, (size_t)size) == 0;
     free(written);
     return same ? STATUS_OK
-                : status_set(STATUS_CORRUPT, "%s: damaged index: not byte for byte what its contents are written as",
-                             where);
+                : status_set(STATUS_CORRUPT,
+                             "%s: damaged index: its bytes are not those that its contents would be written as", where);
 }
 
 enum status shard_index_read(const char *folder, struct shard_index *index)

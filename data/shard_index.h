@@ -12,7 +12,7 @@ struct shard_entry {
 
 struct shard_index {
     enum dataset_kind kind;
-    struct sha256 made_from; /* of the manifest, the settings and the fingerprints: equal when nothing need be done */
+    struct sha256 made_from; /* of the manifest, the settings and the fingerprints: equal when nothing has to be done */
     struct shard_fingerprints fingerprints;
     struct shard_entry *shards;
     int64_t shard_count;

@@ -1,6 +1,6 @@
-/* One table says which columns a shard has; the writer, the reader, the gate and the HDF5 code all go through it, so
- * that they cannot disagree. A check sum takes the length of each field before its bytes, so that no byte can move from
- * one field into the next unseen. */
+/* One table says which columns a shard has; the writer, the reader, the gate and the HDF5 code all use it, so that they
+ * cannot disagree. A row's checksum covers the length of each field before its bytes, so that no byte can move from one
+ * field into the next unnoticed. */
 #include "data/shard_layout.h"
 
 #include <math.h>

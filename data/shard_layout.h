@@ -1,4 +1,4 @@
-/* Between the parts of the shard's code: the columns of a shard, as arrays in memory and as HDF5 datasets. */
+/* Shared by the files of the shard code: the columns of a shard, as arrays in memory and as HDF5 datasets. */
 #ifndef SPIRITLM_DATA_SHARD_LAYOUT_H
 #define SPIRITLM_DATA_SHARD_LAYOUT_H
 
@@ -52,7 +52,7 @@ struct shard_columns {
 };
 void shard_columns_free(struct shard_columns *columns);
 
-/* Row `index` of columns whose offsets were checked. words are not filled: they are four columns. */
+/* Row `index` of columns whose offsets were checked. Its words are not filled in: they are in four columns. */
 void shard_columns_row(const struct shard_columns *columns, int64_t index, struct shard_row *row);
 
 /* The words of row `index`, gathered from their four columns into words[word_count of the row]. */
@@ -61,14 +61,14 @@ void shard_columns_words(const struct shard_columns *columns, int64_t index, str
 /* "" when the row keeps the promises of struct shard_row, else what is wrong with it. */
 const char *shard_row_defect(const struct shard_row *row);
 
-/* CRC32C of a row: of each field its length in bytes (int64) and its bytes, in the order of struct shard_row. */
+/* CRC32C of a row: over the length in bytes (int64) and the bytes of each field, in the order of struct shard_row. */
 uint32_t shard_row_crc(const struct shard_row *row);
 uint32_t shard_header_crc(const struct shard_columns *columns, int64_t rows);
 
-/* A HDF5 file in memory and back (shard_hdf5.c). A column of no elements is left out of the file. */
+/* From columns to an HDF5 file in memory and back (shard_hdf5.c). A column without elements is left out of the file. */
 enum status shard_image_make(const char *name, const struct shard_columns *columns, void **image, int64_t *size);
-/* shard_gate.c: refuses an image with anything in its structure that shard_image_make does not write, before libhdf5,
- * which a crafted file can crash, sees it. */
+/* In shard_gate.c: refuses an image with anything in its structure that shard_image_make does not write, before
+ * libhdf5, which a crafted file can crash, sees it. */
 enum status shard_image_check(const char *name, const void *image, int64_t size);
 enum status shard_image_parse(const char *name, const void *image, int64_t size, struct shard_columns *columns);
 

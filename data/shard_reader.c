@@ -1,5 +1,5 @@
-/* A shard in memory. After libhdf5 has given the columns nothing is believed: offsets, ranges and sums are checked once
- * here, so that whoever reads rows need not. */
+/* A shard in memory. The columns that libhdf5 returns are not trusted: offsets, ranges and checksums are checked once
+ * here, so that code that reads rows need not check them. */
 #include "data/shard_layout.h"
 #include "io/atomic_file.h"
 
@@ -22,7 +22,7 @@ static enum status refuse(const char *name, enum shard_column column, const char
                       layout->group ? "/" : "", layout->name, reason);
 }
 
-/* offset[0] = 0, never decreasing, the last is the number of elements; so every slice lies inside. */
+/* offset[0] = 0, offsets never decrease, the last is the number of elements; so every slice lies inside the data. */
 static enum status check_ragged(const char *name, const struct shard *shard, enum shard_column data,
                                 enum shard_column offset)
 {
@@ -69,7 +69,7 @@ static enum status check_columns(const char *name, struct shard *shard)
     enum status result = STATUS_OK;
     const struct shard_columns *columns = &shard->columns;
     if (columns->count[COLUMN_FORMAT] != 1)
-        FAIL(STATUS_CORRUPT, "%s: not a shard: no dataset \"format\"", name);
+        FAIL(STATUS_CORRUPT, "%s: not a shard: it has no dataset \"format\"", name);
     uint32_t format = *(const uint32_t *)columns->data[COLUMN_FORMAT];
     if (format != SHARD_FORMAT)
         FAIL(STATUS_CORRUPT, "%s: a shard of format %u; this program reads format %d", name, format, SHARD_FORMAT);
@@ -127,13 +127,14 @@ static enum status check_rows(const char *name, const struct shard *shard)
 {
     const uint32_t *crcs = shard->columns.data[COLUMN_CRC];
     if (crcs[shard->rows] != shard_header_crc(&shard->columns, shard->rows))
-        return status_set(STATUS_CORRUPT, "%s: damaged shard: the header's CRC32C differs", name);
+        return status_set(STATUS_CORRUPT, "%s: damaged shard: the header's CRC32C does not match", name);
     for (int64_t i = 0; i < shard->rows; i++) {
         struct shard_row row;
         shard_row_get(shard, i, &row);
         const char *defect = shard_row_defect(&row);
         if (crcs[i] != shard_row_crc(&row))
-            return status_set(STATUS_CORRUPT, "%s: damaged shard: the CRC32C of row %lld differs", name, (long long)i);
+            return status_set(STATUS_CORRUPT, "%s: damaged shard: the CRC32C of row %lld does not match", name,
+                              (long long)i);
         if (*defect)
             return status_set(STATUS_CORRUPT, "%s: damaged shard: row %lld has %s", name, (long long)i, defect);
     }
@@ -148,8 +149,8 @@ static enum status check_hash(const char *name, const void *data, int64_t size, 
     char found[65], wanted[65];
     sha256_hex(&hash, found);
     sha256_hex(expected, wanted);
-    return status_set(STATUS_CORRUPT, "%s: damaged shard: SHA-256 is %.16s..., the index says %.16s...", name, found,
-                      wanted);
+    return status_set(STATUS_CORRUPT, "%s: damaged shard: SHA-256 is %.16s..., but the index says %.16s...", name,
+                      found, wanted);
 }
 
 enum status shard_open_memory(const char *name, const void *data, int64_t size, const struct sha256 *expected,

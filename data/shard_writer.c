@@ -1,6 +1,6 @@
 /* Rows are appended to columns in memory, which become one file at the end: a shard is small enough for that, and a
- * file written in one go is whole or not there. A row is checked by the reader's own rule before it is taken, so that
- * nothing is written that would be refused when it is read. */
+ * file written in one go is whole or not there. A row is checked by the reader's own rules before it is accepted, so
+ * that nothing is written that would be refused when it is read. */
 #include "core/array.h"
 #include "data/shard_layout.h"
 #include "io/atomic_file.h"
@@ -9,7 +9,7 @@
 #include <string.h>
 
 struct shard_writer {
-    struct shard_columns columns; /* offsets stand at [row + 1]; [0] is put there at creation */
+    struct shard_columns columns; /* a row's end offset is at [row + 1]; [0] is set at creation */
     int64_t capacity[COLUMN_COUNT];
     int64_t rows;
     bool speech;
@@ -95,7 +95,8 @@ enum status shard_writer_add(struct shard_writer *writer, const struct shard_row
     enum status result = STATUS_OK;
     const char *defect = shard_row_defect(row);
     if (*defect)
-        FAIL(STATUS_INTERNAL, "row \"%.*s\" for a shard has %s", (int)row->id_length, row->id ? row->id : "", defect);
+        FAIL(STATUS_INTERNAL, "row \"%.*s\" cannot be stored in a shard: it has %s", (int)row->id_length,
+             row->id ? row->id : "", defect);
     if (writer->rows == SHARD_ROWS)
         FAIL(STATUS_INTERNAL, "more than %d rows for one shard", SHARD_ROWS);
     TRY(append_ragged(writer, COLUMN_ID, row->id, row->id_length));
@@ -115,7 +116,7 @@ fail:
     return result;
 }
 
-/* The columns without rows of their own, computed anew for every write. */
+/* The columns that do not belong to rows, computed at every write. */
 static enum status append_header(struct shard_writer *writer, const struct shard_fingerprints *fingerprints)
 {
     enum status result = STATUS_OK;

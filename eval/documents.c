@@ -1,6 +1,6 @@
-/* Rows become documents by the code that training uses, so that a model is judged on exactly what it was shown. Whether
- * a row is synthetic is kept beside it, since speech from a synthesiser is easier to predict than recordings, and
- * results on recordings are reported by themselves. */
+/* Rows become documents by the code that training uses, so that a model is judged on documents of the very form that it
+ * was trained on. Whether a row is synthetic is kept beside it, since speech from a synthesiser is easier to predict
+ * than recordings, and results on recordings are reported separately. */
 #include "eval/documents.h"
 
 #include "io/json.h"
@@ -40,7 +40,7 @@ static enum status add_row(const struct interleaver *interleaver, const struct s
     else
         TRY(document_from_text(interleaver, row, &document));
     if (document.count == 0)
-        goto fail; /* white space alone */
+        goto fail; /* only white space */
     float *losses = calloc((size_t)document.count + 1, sizeof *losses);
     if (!losses)
         FAIL(STATUS_INTERNAL, "no memory for the losses of a document");

@@ -1,4 +1,4 @@
-/* Every row of some datasets as token ids of one modality: what learning, pairs and bigrams are computed from. */
+/* Every row of some datasets as token ids of one modality, from which learning, pairs and bigrams are computed. */
 #ifndef SPIRITLM_EVAL_DOCUMENTS_H
 #define SPIRITLM_EVAL_DOCUMENTS_H
 
@@ -8,12 +8,12 @@
 
 struct document_list {
     struct scored_sequence *sequences; /* ids and losses owned by the list */
-    bool *synthetic;                   /* by the row's meta */
+    bool *synthetic;                   /* whether the row's meta says so */
     int64_t count;
 };
 
-/* Documents of one modality as the model's own vocabulary has them: with pitch and style when it knows them, whatever a
- * configuration says. Borrows the components. */
+/* Makes documents of one modality as the model's own vocabulary requires: with pitch and style when it has them,
+ * whatever a configuration says. Borrows the components. */
 struct interleaver documents_interleaver(const struct components *components);
 
 /* All rows of the datasets of this kind, in order. Rows without units or text are left out. */

@@ -1,6 +1,6 @@
-/* A bigram judges the samples, not the model that made them: a model finds its own output likely, whatever it sounds
- * like. Held-out speech under the same bigram gives the value to compare with; lower is not better, because a loop of
- * one unit would be the most predictable of all. */
+/* The samples are judged by a bigram, not by the model that made them: a model finds its own output likely, whatever it
+ * sounds like. Held-out speech under the same bigram gives the value to compare with; lower is not better, because a
+ * loop of one unit would be the most predictable of all. */
 #include "eval/generation.h"
 
 #include <math.h>
@@ -30,7 +30,7 @@ enum status generation_evaluate(struct llama *model, const struct learning_data 
         out->units += count;
     }
     if (out->units == 0)
-        FAIL(STATUS_CORRUPT, "the model generated no speech unit in %lld samples", (long long)options->samples);
+        FAIL(STATUS_CORRUPT, "the model generated no speech units in %lld samples", (long long)options->samples);
     out->generated = nats / (double)out->units;
 fail:
     free(units);
@@ -44,5 +44,6 @@ enum status generation_judge(const struct generation_result *generation)
 {
     if (fabs(generation->generated / generation->held_out - 1) <= 0.25) /* false for a NaN */
         return STATUS_OK;
-    return status_set(STATUS_UNMET, "generated units lie more than 25 %% from held-out speech under the bigram");
+    return status_set(STATUS_UNMET,
+                      "nats per generated unit under the bigram differ by more than 25 %% from held-out speech");
 }

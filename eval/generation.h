@@ -1,5 +1,5 @@
-/* Does generated speech move as speech does? Samples from an empty speech prompt, judged by the unit bigram of the
- * training utterances: their nats a unit beside those of held-out speech. */
+/* Is generated speech as predictable as real speech? Samples from an empty speech prompt are judged by the unit bigram
+ * of the training utterances: their nats per unit are compared with those of held-out speech. */
 #ifndef SPIRITLM_EVAL_GENERATION_H
 #define SPIRITLM_EVAL_GENERATION_H
 
@@ -7,7 +7,7 @@
 #include "generate/generator.h"
 
 struct generation_result {
-    double generated, held_out; /* nats a unit */
+    double generated, held_out; /* nats per unit */
     int64_t samples, units, held_out_units;
 };
 

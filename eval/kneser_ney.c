@@ -1,5 +1,5 @@
-/* Every occurrence of a pair is kept as one integer until all are known; sorting then brings equal pairs together and
- * makes counting them a walk. A look-up is a binary search. It needs no hash table, and the same sequences in any order
+/* Every occurrence of a pair is kept as one integer until all are known; sorting then brings equal pairs together, so
+ * that one pass counts them. A look-up is a binary search. No hash table is needed, and the same sequences in any order
  * give the same model to the bit. */
 #include "eval/kneser_ney.h"
 
@@ -28,7 +28,7 @@ enum status kneser_ney_create(int64_t size, struct kneser_ney **out)
 {
     *out = NULL;
     if (size < 1 || size > 1 << 24)
-        return status_set(STATUS_INTERNAL, "a bigram over %lld symbols", (long long)size);
+        return status_set(STATUS_INTERNAL, "a bigram cannot have %lld symbols", (long long)size);
     struct kneser_ney *model = calloc(1, sizeof *model);
     if (!model)
         return status_set(STATUS_INTERNAL, "no memory for a bigram");
@@ -64,7 +64,7 @@ enum status kneser_ney_add(struct kneser_ney *model, const int32_t *sequence, in
     for (int64_t i = 0; i < count; i++) {
         int64_t context = i ? sequence[i - 1] : -1;
         if (sequence[i] < 0 || sequence[i] >= model->size)
-            return status_set(STATUS_INTERNAL, "symbol %d outside a bigram of %lld", (int)sequence[i],
+            return status_set(STATUS_INTERNAL, "symbol %d lies outside a bigram of %lld symbols", (int)sequence[i],
                               (long long)model->size);
         model->keys[model->key_count++] = (context + 1) * model->size + sequence[i];
     }
@@ -77,7 +77,7 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* D = n1 / (n1 + 2 n2); where a count of counts is missing the estimate has no meaning, and 0.5 is taken. */
+/* D = n1 / (n1 + 2 n2); where a count of counts is 0 the estimate is meaningless, and 0.5 is used. */
 static double discount_of(double ones, double twos)
 {
     return ones > 0 && twos > 0 ? ones / (ones + 2 * twos) : 0.5;
@@ -105,7 +105,7 @@ static void count_pairs(struct kneser_ney *model, double *predecessors)
 enum status kneser_ney_finish(struct kneser_ney *model)
 {
     if (model->key_count == 0)
-        return status_set(STATUS_USAGE, "no training sequence for the bigram");
+        return status_set(STATUS_USAGE, "there is no training sequence for the bigram");
     double *predecessors = calloc((size_t)model->size, sizeof *predecessors);
     model->pairs = calloc((size_t)model->key_count, sizeof *model->pairs);
     if (!predecessors || !model->pairs) {

@@ -1,7 +1,7 @@
 /* Model and bigram are compared on the same tokens of the same held-out documents. The model also predicts tags, pitch
- * and style, which do not count; the bigram sees the counted tokens alone, as if the others were not there. Shuffled
- * units keep every count and lose the order: a model that still beat the bigram there would show that the measure is
- * wrong, not that it has learned. */
+ * and style, which do not count; the bigram sees only the counted tokens, as if the others were not there. Shuffled
+ * units keep every count and lose the order: a model that still beat the bigram on them would show that the measure is
+ * wrong, not that the model has learned. */
 #include "eval/learning.h"
 
 #include "core/array.h"
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What is counted of a document: its tokens of one kind, renumbered from 0. */
+/* The counted tokens of a document: those of one kind, renumbered from 0. */
 struct counted_kind {
     enum token_kind kind;
     int32_t base, size;
@@ -144,7 +144,7 @@ static enum status evaluate_kind(struct llama *model, const struct learning_data
     TRY(documents_read(&data->interleaver, data->train, data->train_count, kind, &train));
     TRY(documents_read(&data->interleaver, data->held_out, data->held_out_count, kind, &held_out));
     if (train.count == 0 || held_out.count == 0)
-        goto fail; /* nothing to compare: n stays 0 */
+        goto fail; /* there is nothing to compare: n stays 0 */
     TRY(bigram_of(vocabulary, what, &train, &bigram));
     for (int64_t i = 0; i < held_out.count; i++)
         *windowed += held_out.sequences[i].count > model->config.maximum_positions;
@@ -171,7 +171,7 @@ enum status learning_evaluate(struct llama *model, const struct learning_data *d
     TRY(evaluate_kind(model, data, DATASET_SPEECH, &out->speech, &out->real_speech, &out->shuffled, &out->windowed));
     TRY(evaluate_kind(model, data, DATASET_TEXT, &out->text, NULL, NULL, &out->windowed));
     if (out->speech.margin.n == 0 && out->text.margin.n == 0)
-        FAIL(STATUS_USAGE, "nothing to compare: data.train and data.validation have neither speech nor text in common");
+        FAIL(STATUS_USAGE, "nothing to compare: data.train and data.validation have no modality in common");
 fail:
     return result;
 }
@@ -185,7 +185,8 @@ bool comparison_holds(const struct comparison *comparison, double nats)
 enum status learning_judge(const struct learning_result *learning)
 {
     if (learning->speech.margin.n == 0)
-        return status_set(STATUS_UNMET, "speech: there is none in both data.train and data.validation");
+        return status_set(STATUS_UNMET,
+                          "speech: expected in both data.train and data.validation, but at least one has none");
     if (!comparison_holds(&learning->speech, 0.05))
         return status_set(STATUS_UNMET, "speech: the model is not 0.05 nat and 2 standard errors below the bigram");
     if (comparison_holds(&learning->shuffled, 0.05))

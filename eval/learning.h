@@ -1,7 +1,7 @@
-/* Did the model learn more than which unit follows which? On held-out utterances, nats a deduplicated hubert unit
- * (nothing else counted) against an interpolated Kneser-Ney bigram over the hubert subsequence of the training
- * utterances; the same for text pieces; and what becomes of the comparison when the held-out units are shuffled, which
- * it must not survive. */
+/* Did the model learn more than which unit follows which? On held-out utterances, its nats per deduplicated hubert unit
+ * (nothing else counted) are compared with those of an interpolated Kneser-Ney bigram over the hubert subsequence of
+ * the training utterances; the same is done for text pieces. As a control, the held-out units are shuffled: then the
+ * model must lose its advantage. */
 #ifndef SPIRITLM_EVAL_LEARNING_H
 #define SPIRITLM_EVAL_LEARNING_H
 
@@ -21,7 +21,7 @@ struct learning_data {
     uint64_t seed; /* of the shuffles */
 };
 
-/* One comparison: the model's and the bigram's nats a token, and the bigram's minus the model's. */
+/* One comparison: the model's and the bigram's nats per token, and the bigram's minus the model's. */
 struct comparison {
     double model, bigram;
     struct estimate margin; /* over documents */
@@ -41,14 +41,14 @@ enum status learning_evaluate(struct llama *model, const struct learning_data *d
 /* margin >= `nats` and >= 2 standard errors. */
 bool comparison_holds(const struct comparison *comparison, double nats);
 
-/* STATUS_UNMET unless speech is below its bigram by 0.05 nat, text (where there is any) below its own, and shuffled
- * speech is not. */
+/* STATUS_UNMET unless speech is below its bigram by 0.05 nat and text (where there is any) is below its own, both by 2
+ * standard errors, while shuffled speech is not. */
 enum status learning_judge(const struct learning_result *learning);
 
-/* A bigram over the hubert units of speech datasets, which generated speech can be judged by. */
+/* A bigram over the hubert units of speech datasets, by which generated speech can be judged. */
 enum status unit_bigram_create(const struct learning_data *data, struct kneser_ney **bigram);
 
-/* Mean nats a unit of held-out speech under the bigram. */
+/* Mean nats per unit of held-out speech under the bigram. */
 enum status unit_bigram_held_out(const struct learning_data *data, const struct kneser_ney *bigram, double *nats,
                                  int64_t *units);
 

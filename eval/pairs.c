@@ -48,7 +48,7 @@ static enum status read_piece(const char *where, const char *folder, const json_
 {
     static const char *const keys[] = {"text", "audio", "units"};
     if (list->count == MAX_PIECES)
-        return status_set(STATUS_CORRUPT, "%s: more than %d pieces", where, (int)MAX_PIECES);
+        return status_set(STATUS_CORRUPT, "%s: prompt and side have more than %d pieces", where, (int)MAX_PIECES);
     for (int kind = PIECE_TEXT; kind <= PIECE_UNITS; kind++) {
         const char *content = json_string_value(json_object_get(value, keys[kind]));
         if (!content || json_object_size(value) != 1)
@@ -68,7 +68,8 @@ static enum status read_piece(const char *where, const char *folder, const json_
         list->count++;
         return STATUS_OK;
     }
-    return status_set(STATUS_CORRUPT, "%s: a piece is an object with one of \"text\", \"audio\", \"units\"", where);
+    return status_set(STATUS_CORRUPT, "%s: a piece must be an object with one of \"text\", \"audio\" and \"units\"",
+                      where);
 }
 
 /* One piece, or a list of them. Appended to the list. */
@@ -110,13 +111,13 @@ static enum status build_side(const char *where, const char *folder, const struc
     if (!sequence->losses)
         FAIL(STATUS_INTERNAL, "no memory for a pair");
     if (whole.count <= prompt.count)
-        FAIL(STATUS_CORRUPT, "%s: \"%s\" has no token", where, side_keys[side]);
+        FAIL(STATUS_CORRUPT, "%s: \"%s\" has no tokens", where, side_keys[side]);
     sequence->ids = whole.ids;
     sequence->count = whole.count;
     whole.ids = NULL;
     pair->scored_from[side] = prompt.count;
 fail:
-    if (result == STATUS_USAGE) /* what a file holds is not the command line's mistake */
+    if (result == STATUS_USAGE) /* the mistake is in the file, not on the command line */
         result = STATUS_CORRUPT;
     if (result != STATUS_OK && !strstr(status_text(), where))
         status_prefix(result, "%s", where);
@@ -189,16 +190,17 @@ static void pair_list_free(struct pair_list *list)
     free(list->pairs);
 }
 
-/* A side cut into windows would have another score than the documented one. */
+/* A side cut into windows would have a score other than the documented one. */
 static enum status check_lengths(const char *path, int64_t context, const struct pair_list *list)
 {
     for (int64_t i = 0; i < list->count; i++)
         for (int side = 0; side < SIDES; side++)
             if (list->pairs[i].sides[side].count > context)
-                return status_set(STATUS_USAGE,
-                                  "%s: pair \"%s\": \"%s\" has %lld tokens with its prompt, the model's context %lld",
-                                  path, list->pairs[i].id, side_keys[side], (long long)list->pairs[i].sides[side].count,
-                                  (long long)context);
+                return status_set(
+                    STATUS_USAGE,
+                    "%s: pair \"%s\": \"%s\" has %lld tokens with its prompt, but the model's context is %lld", path,
+                    list->pairs[i].id, side_keys[side], (long long)list->pairs[i].sides[side].count,
+                    (long long)context);
     return STATUS_OK;
 }
 
@@ -208,7 +210,7 @@ static bool sides_equal(const struct pair *pair)
     return a->count == b->count && !memcmp(a->ids, b->ids, (size_t)a->count * sizeof *a->ids);
 }
 
-/* Equal sides are scored once, so that they tie to the bit wherever the batch would have placed them. */
+/* Equal sides are scored once, so that they tie to the bit wherever they would have been in the batch. */
 static enum status score(struct llama *model, struct pair_list *list)
 {
     enum status result = STATUS_OK;
@@ -277,7 +279,7 @@ enum status pairs_evaluate(struct llama *model, const struct components *compone
     *out = (struct pairs_result){0};
     TRY(read_pairs(path, components, &list, &out->file_hash));
     if (list.count < 1)
-        FAIL(STATUS_CORRUPT, "%s has no pairs", path);
+        FAIL(STATUS_CORRUPT, "%s: the file has no pairs", path);
     wins = calloc((size_t)list.count, 2 * sizeof *wins); /* by sum, then by mean */
     if (!wins)
         FAIL(STATUS_INTERNAL, "no memory for %lld pairs", (long long)list.count);
@@ -308,5 +310,5 @@ enum status pairs_judge(const struct pairs_result *pairs)
 {
     if (beats_chance(&pairs->mean) && beats_chance(&pairs->sum))
         return STATUS_OK;
-    return status_set(STATUS_UNMET, "the correct side is not preferred by 2 standard errors");
+    return status_set(STATUS_UNMET, "the accuracy is not above 0.5 by 2 standard errors");
 }

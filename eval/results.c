@@ -1,5 +1,5 @@
 /* Results are written when everything has been computed, each file atomically, so that a results file that exists is
- * complete. Beside the numbers stand the model, the inputs and all fingerprints: a number without them cannot be
+ * complete. They contain the model, the inputs and all fingerprints beside the numbers: a number without them cannot be
  * compared with another. */
 #include "eval/results.h"
 
@@ -26,7 +26,7 @@ enum status results_pairs_name(const char *path, char *name, int64_t size)
     int length = end && end > base && !strcmp(end, ".jsonl") ? (int)(end - base) : (int)strlen(base);
     int used = snprintf(name, (size_t)size, "pairs_%.*s", length, base);
     if (length == 0 || used < 0 || used >= size)
-        return status_set(STATUS_USAGE, "%s: no name for results can be made of it", path);
+        return status_set(STATUS_USAGE, "%s: cannot make a name for the results of this path", path);
     return STATUS_OK;
 }
 

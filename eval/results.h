@@ -9,9 +9,9 @@
 #include <jansson.h>
 
 struct results_subject {
-    const char *name;       /* of the files: the task, and of pairs the file's name too */
+    const char *name;       /* used in the files' names: the task, and for pairs the file's name too */
     const char *task;       /* "pairs" */
-    const char *protocol;   /* what was counted, in a sentence */
+    const char *protocol;   /* what was measured, in words */
     const char *model;      /* as the user named it */
     const char *checkpoint; /* the folder that it was resolved to */
     const struct components *components;
@@ -25,8 +25,8 @@ enum status results_add(json_t *metrics, const char *name, struct estimate estim
 enum status results_write(const char *folder, const struct results_subject *subject, const json_t *metrics,
                           const json_t *samples);
 
-/* The name of a pairs file's results: "pairs_" and the file's name without folder and ".jsonl". STATUS_USAGE when it
- * does not fit. */
+/* Makes the name of the results of a pairs file: "pairs_" and the file's name without folder and ".jsonl". STATUS_USAGE
+ * when it does not fit. */
 enum status results_pairs_name(const char *path, char *name, int64_t size);
 
 #endif

@@ -1,5 +1,5 @@
-/* Fisher and Yates' shuffle over the places of one kind of token; all other tokens keep theirs. A document's
- * permutation is named by the seed and its number, so it does not depend on which documents were shuffled before it. */
+/* A Fisher-Yates shuffle of the places of one kind of token; all other tokens keep theirs. A document's permutation
+ * follows from the seed and its number, so it does not depend on which documents were shuffled before it. */
 #include "eval/shuffle.h"
 
 #include "core/rng.h"

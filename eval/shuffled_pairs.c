@@ -1,6 +1,6 @@
-/* The two sides of a pair have the same units, as many tokens, and the same pitch and style; only the order of the
- * hubert units can tell them apart. They are written as unit strings rather than ids, so that the file means the same
- * to every model that has this tokenizer. */
+/* The two sides of a pair have the same units, the same number of tokens, and the same pitch and style; only the order
+ * of the hubert units can tell them apart. They are written as unit strings rather than ids, so that the file means the
+ * same to every model that has this tokenizer. */
 #include "eval/shuffled_pairs.h"
 
 #include "core/rng.h"
@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The speech ids as a unit string; BOS, EOS and tags have no place in it. */
+/* The speech ids as a unit string, without BOS, EOS and tags. */
 static void print_units(FILE *stream, const struct vocabulary *vocabulary, const struct scored_sequence *sequence)
 {
     for (int64_t i = 0; i < sequence->count; i++) {

@@ -1,5 +1,5 @@
-/* A file for `evaluate pairs` made of held-out speech: each utterance's units, and the same units with the hubert ones
- * shuffled among their places. */
+/* Makes a file for `evaluate pairs` from held-out speech: each utterance's units, against the same units with the
+ * hubert ones shuffled among their places. */
 #ifndef SPIRITLM_EVAL_SHUFFLED_PAIRS_H
 #define SPIRITLM_EVAL_SHUFFLED_PAIRS_H
 

@@ -1,5 +1,5 @@
-/* What all tasks write: who was judged, on what, by which protocol. It is in one place so that no task can leave a part
- * of it out. */
+/* What all tasks write: which model was judged, on what, by which protocol. It is in one place so that no task can
+ * leave out a part of it. */
 #include "eval/task.h"
 
 #include "eval/results.h"

@@ -21,12 +21,12 @@ struct task {
 
 enum status task_pairs(const struct task *task, const char *path);
 
-/* `inputs` (borrowed; NULL: there was no memory for it) stands in the results. task_learning leaves
+/* `inputs` (borrowed; NULL: there was no memory for it) becomes part of the results. task_learning also writes
  * OUT/pairs_shuffled.jsonl for task_pairs. */
 enum status task_learning(const struct task *task, const struct learning_data *data, const json_t *inputs);
 enum status task_generation(const struct task *task, const struct learning_data *data, const json_t *inputs);
 
-/* For the files task_*.c: results_NAME.json and, unless NULL, the samples. */
+/* For the files task_*.c: writes results_NAME.json and, unless NULL, the samples. */
 enum status task_write(const struct task *task, const char *name, const char *kind, const char *protocol,
                        const json_t *inputs, const json_t *metrics, const json_t *samples);
 

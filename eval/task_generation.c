@@ -1,4 +1,4 @@
-/* The task "generation". Its settings are fixed and part of the protocol's text: the number means something only beside
+/* The task "generation". Its settings are fixed and part of the protocol's text: the number can only be compared with
  * others that were sampled in the same way. */
 #include "eval/task.h"
 
@@ -19,7 +19,8 @@ enum status task_generation(const struct task *task, const struct learning_data 
         .output = OUTPUT_SPEECH, .sampling = {1.0, 0, 1.0}, .max_new_tokens = 200, .samples = 20, .seed = data->seed};
     json_t *metrics = json_object();
     TRY(generation_evaluate(task->model, data, &how, &generation));
-    fprintf(task->report, "bigram nats a unit: %.4f generated (%lld samples, %lld units), %.4f held out, ratio %.3f\n",
+    fprintf(task->report,
+            "bigram nats per unit: %.4f generated (%lld samples, %lld units), %.4f held out, ratio %.3f\n",
             generation.generated, (long long)generation.samples, (long long)generation.units, generation.held_out,
             generation.generated / generation.held_out);
     TRY(results_add(metrics, "generated", (struct estimate){generation.generated, NAN, generation.units}));

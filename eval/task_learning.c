@@ -37,7 +37,7 @@ fail:
 static enum status report(FILE *file, const struct learning_result *learning, json_t *metrics)
 {
     enum status result = STATUS_OK;
-    fprintf(file, "%-24s %8s %8s %9s %8s %9s %9s\n", "nats a token, held out", "model", "bigram", "margin", "stderr",
+    fprintf(file, "%-24s %8s %8s %9s %8s %9s %9s\n", "nats per token, held out", "model", "bigram", "margin", "stderr",
             "documents", "tokens");
     TRY(report_comparison(file, "speech units", &learning->speech, metrics));
     TRY(report_comparison(file, "of real recordings", &learning->real_speech, metrics));

@@ -1,6 +1,5 @@
-/* The task "pairs". Both protocols that are in use, the sum and the mean of the log-likelihoods, are reported every
- * time: published numbers follow the one or the other, and which one suits a benchmark should not be chosen after the
- * fact. */
+/* The task "pairs". Both protocols that are in use, the sum and the mean of the log-likelihoods, are always reported:
+ * published numbers follow one or the other, and the one that suits a benchmark should not be chosen after the fact. */
 #include "eval/task.h"
 
 #include "eval/pairs.h"
@@ -38,7 +37,7 @@ enum status task_pairs(const struct task *task, const char *path)
     TRY(pairs_evaluate(task->model, task->components, path, &pairs, samples));
     fprintf(task->report, "%-28s %8s %8s %6s %6s\n", "protocol", "accuracy", "stderr", "n", "ties");
     report_accuracy(task->report, "sum of log-likelihoods", pairs.sum, pairs.ties_sum);
-    report_accuracy(task->report, "mean a token", pairs.mean, pairs.ties_mean);
+    report_accuracy(task->report, "mean per token", pairs.mean, pairs.ties_mean);
     TRY(results_add(metrics, "accuracy_sum", pairs.sum));
     TRY(results_add(metrics, "accuracy_mean", pairs.mean));
     inputs = describe_file(path, &pairs.file_hash);

@@ -1,5 +1,5 @@
-/* The King James Bible of Debian's bible-kjv-text: windows of text behind a table of where each begins, each compressed
- * as compress(1) does. LZW is decoded here, since none of the libraries that are linked anyway knows it. */
+/* Reads the King James Bible of Debian's bible-kjv-text: a table of offsets, then windows of text, each compressed as
+ * by compress(1). LZW is decoded here, since none of the libraries that are linked anyway can do it. */
 #include "data/demo/demo_sources.h"
 
 #include "io/atomic_file.h"
@@ -32,11 +32,11 @@ struct lzw_table {
 struct code_reader {
     const unsigned char *codes;
     int64_t bits, position; /* in bits */
-    int64_t group_begin;    /* where the codes of the present width began: they come in groups of eight */
+    int64_t group_begin;    /* where the codes of the current width began: they come in groups of eight */
     int width;
 };
 
-/* The next code, -1 at the end. */
+/* The next code; -1 at the end. */
 static int next_code(struct code_reader *reader)
 {
     if (reader->position + reader->width > reader->bits)
@@ -81,7 +81,7 @@ enum status lzw_decode(const unsigned char *codes, int64_t size, char *text, int
         int at = code;
         if (previous < 0 ? code > 255 : code > next_free)
             FAIL(STATUS_CORRUPT, "LZW: the code %d comes before its definition", code);
-        if (code == next_free && previous >= 0) { /* the string before and its own first byte */
+        if (code == next_free && previous >= 0) { /* the previous string followed by its own first byte */
             table->stack[depth++] = (char)first_byte;
             at = previous;
         }
@@ -90,7 +90,7 @@ enum status lzw_decode(const unsigned char *codes, int64_t size, char *text, int
         first_byte = (unsigned char)at;
         table->stack[depth++] = (char)at;
         if (depth > room - *length)
-            FAIL(STATUS_CORRUPT, "LZW: more than the %lld bytes of a window", (long long)room);
+            FAIL(STATUS_CORRUPT, "LZW: more text than the %lld bytes of a window", (long long)room);
         while (depth > 0)
             text[(*length)++] = table->stack[--depth];
         if (previous >= 0 && next_free < MOST_CODES) {
@@ -132,10 +132,10 @@ static enum status read_windows(const char *path, char **text, int64_t *length)
     TRY(file_read(path, BOOK_LIMIT, &data, &size));
     const unsigned char *bytes = data;
     if (size < HEADER_BYTES || memcmp(bytes, "EC02", 4) != 0)
-        FAIL(STATUS_CORRUPT, "%s: does not begin with EC02, it is not the text of bible-kjv-text 4", path);
+        FAIL(STATUS_CORRUPT, "%s: it does not begin with EC02, so it is not the text of bible-kjv-text 4", path);
     int64_t window = big_endian(bytes + HEADER_BYTES - 8), windows = big_endian(bytes + HEADER_BYTES - 4);
     if (window < 1 || window > 1 << 20 || windows < 1 || windows > MOST_WINDOWS || size < HEADER_BYTES + 4 * windows)
-        FAIL(STATUS_CORRUPT, "%s: %lld windows of %lld bytes, expected at most %d of 1048576", path, (long long)windows,
+        FAIL(STATUS_CORRUPT, "%s: %lld windows of %lld bytes; expected at most %d of 1048576", path, (long long)windows,
              (long long)window, MOST_WINDOWS);
     *text = malloc((size_t)(window * windows) + 1);
     if (*text == NULL)
@@ -144,8 +144,8 @@ static enum status read_windows(const char *path, char **text, int64_t *length)
         int64_t begin = big_endian(bytes + HEADER_BYTES + 4 * i), part = 0;
         int64_t end = i + 1 < windows ? (int64_t)big_endian(bytes + HEADER_BYTES + 4 * (i + 1)) : size;
         if (begin > end || end > size)
-            FAIL(STATUS_CORRUPT, "%s: window %lld lies at %lld to %lld of %lld bytes", path, (long long)i,
-                 (long long)begin, (long long)end, (long long)size);
+            FAIL(STATUS_CORRUPT, "%s: window %lld lies at %lld to %lld, but the file has %lld bytes", path,
+                 (long long)i, (long long)begin, (long long)end, (long long)size);
         result = lzw_decode(bytes + begin, end - begin, *text + *length, window, &part);
         if (result != STATUS_OK) {
             status_prefix(result, "%s: window %lld", path, (long long)i);
@@ -184,7 +184,7 @@ enum status demo_book_read_from(const char *path, struct demo_book *book)
         book->verses[book->count++] = (struct demo_verse){line, space + 1};
     }
     if (book->count == 0)
-        FAIL(STATUS_CORRUPT, "%s: not one verse in %lld bytes of text", path, (long long)length);
+        FAIL(STATUS_CORRUPT, "%s: found no verse in %lld bytes of text", path, (long long)length);
 fail:
     if (result != STATUS_OK)
         demo_book_free(book);

@@ -1,7 +1,6 @@
-/* The demo's corpus from its sources to its folder. Which documents are held out and which passages are spoken by whom
- * is decided by the seed and the texts before anything is rendered, and what was rendered is collected in that order,
- * so the corpus does not depend on the number of processes. Everything is written into a folder that appears whole or
- * not at all. */
+/* Makes the demo's corpus from its sources. The seed and the texts decide, before anything is rendered, which documents
+ * are held out and which passages are spoken by whom, and what was rendered is collected in that order, so the corpus
+ * does not depend on the number of processes. Everything is written into a folder that appears whole or not at all. */
 #include "data/demo/demo_corpus.h"
 
 #include "core/log.h"
@@ -25,11 +24,11 @@ enum { SPEECH_TRAIN, SPEECH_VALIDATION, TEXT_TRAIN, TEXT_VALIDATION, TEXT_FOR_BP
 static const char *const file_names[FILES] = {"speech_train.jsonl", "speech_validation.jsonl", "text_train.jsonl",
                                               "text_validation.jsonl", "text_for_bpe.txt"};
 
-/* Words a second of the synthetic voices, for choosing how many passages fill the minutes asked for (measured). */
+/* Words per second of the synthetic voices (measured), for choosing how many passages fill the minutes asked for. */
 static const double words_a_second = 3.15;
-/* Some more than the share that is wanted: what shares a sentence with another text is never held out. */
+/* Slightly more than the share that is wanted, since what shares a sentence with another text is never held out. */
 static const double held_out_clips = 0.11, held_out_passages = 0.035;
-static const double held_out_renders = 0.09; /* of the words that are rendered */
+static const double held_out_renders = 0.09; /* share of the words that are rendered */
 
 static const char sources[] =
     "# Where this corpus comes from\n\n"
@@ -75,7 +74,7 @@ static enum status print_row(FILE *stream, json_t *row)
     return line ? STATUS_OK : status_set(STATUS_INTERNAL, "no memory for a row, or its text is not UTF-8");
 }
 
-/* The sound is written into the folder being made; adopted there once all are written. */
+/* The sound is written into the folder that is being made, which adopts it once all are written. */
 static enum status write_sound(const struct corpus *corpus, const char *name, const float *samples, int64_t count)
 {
     char path[PATH_BYTES];
@@ -142,7 +141,7 @@ fail:
     return result;
 }
 
-/* Everything that is written or said, and which of it may be held out. */
+/* Collects everything that is written or said, and decides which of it may be held out. */
 static enum status read_sources(struct corpus *corpus)
 {
     enum status result = STATUS_OK;
@@ -162,7 +161,7 @@ fail:
 
 /* ---- synthetic speech ---- */
 
-/* Passages in a random order until each side has its share of the words; voices and emotions by turns. */
+/* Chooses passages in a random order until each side has its share of the words; voices and emotions take turns. */
 static enum status choose_renders(const struct corpus *corpus, struct demo_render **renders, int64_t *count)
 {
     const struct demo_passages *passages = &corpus->passages;
@@ -193,7 +192,7 @@ static enum status choose_renders(const struct corpus *corpus, struct demo_rende
     return STATUS_OK;
 }
 
-/* Takes the rows that were rendered into the manifests, in order. */
+/* Adds the rows that were rendered to the manifests, in order. */
 static enum status collect(struct corpus *corpus, const struct demo_render *renders, int64_t count,
                            const int64_t *samples)
 {
@@ -276,8 +275,8 @@ static bool read_totals(json_t *json, struct demo_corpus_totals *totals)
     return read;
 }
 
-/* What stands at the corpus's place: nothing or an empty folder; a corpus of ours, the one that is wanted or not; or
- * something else, which is left alone. */
+/* Looks at what is already in the corpus's place: nothing or an empty folder; a corpus of ours, the wanted one or a
+ * different one; or something else, which is left alone. */
 static enum status look_at(const char *folder, const struct demo_corpus_options *options, bool *current,
                            struct demo_corpus_totals *totals)
 {
@@ -289,7 +288,7 @@ static enum status look_at(const char *folder, const struct demo_corpus_options 
         return fits;
     if (access(path, F_OK) != 0) {
         if (access(folder, F_OK) == 0 && rmdir(folder) != 0)
-            return status_set(STATUS_USAGE, "%s: exists and is no demo corpus; name another folder, or remove it",
+            return status_set(STATUS_USAGE, "%s: exists and is not a demo corpus; name another folder, or remove it",
                               folder);
         return STATUS_OK;
     }

@@ -1,12 +1,14 @@
-/* The demo's corpus, made from what Debian ships (data/demo/demo_sources.h) and from synthetic speech (data/demo/synthesize.h):
+/* The demo's corpus, made from what Debian ships (data/demo/demo_sources.h) and from synthetic speech
+ * (data/demo/synthesize.h):
  *   speech_train.jsonl, speech_validation.jsonl   manifests of recorded and synthetic speech (data/manifest.h);
- *                                                 synthetic rows have the synthesiser's word times, "emotion", "passage"
+ *                                                 synthetic rows have the synthesiser's word times, "emotion",
+ *                                                 "passage"
  *   text_train.jsonl, text_validation.jsonl       passages of the Bible
  *   real/NAME.wav, synthetic/NNNN.wav             16 kHz
- *   text_for_bpe.txt                              every text of the training side, one a line
- *   corpus.json, SOURCES.md                       what it was made with, and its totals; whose the parts are
- * Split by normalised text (data/demo/demo_split.h): no sentence of the held-out side is said or written on the training
- * side. */
+ *   text_for_bpe.txt                              every text of the training side, one per line
+ *   corpus.json, SOURCES.md                       the options and the totals; the sources and their licences
+ * Split by normalised text (data/demo/demo_split.h): no sentence of the held-out side is said or written on the
+ * training side. */
 #ifndef SPIRITLM_DATA_DEMO_CORPUS_H
 #define SPIRITLM_DATA_DEMO_CORPUS_H
 
@@ -26,9 +28,9 @@ struct demo_corpus_totals {
     double real_minutes[2], synthetic_minutes[2];
 };
 
-/* Writes the folder atomically. One that stands there, verifies and was made with the same options is left alone
- * (*reused); another corpus is replaced; a folder that is no corpus is refused. STATUS_USAGE names a missing package.
- */
+/* Writes the folder atomically. An existing one that verifies and was made with the same options is left alone
+ * (*reused); a different corpus is replaced; a folder that is not a corpus is refused. STATUS_USAGE names a missing
+ * package. */
 enum status demo_corpus_make(const char *folder, const struct demo_corpus_options *options, bool *reused,
                              struct demo_corpus_totals *totals);
 

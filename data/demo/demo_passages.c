@@ -1,6 +1,6 @@
 /* Verses are joined until a passage has enough words for text and speech to alternate in it several times; a single
  * verse would often be shorter than one span. Passages that are not plain (digits, unusual punctuation) are marked,
- * because a synthesiser reads those as other words than the text has. */
+ * because a synthesiser reads them as words that differ from those of the text. */
 #include "data/demo/demo_passages.h"
 
 #include <stdio.h>
@@ -26,7 +26,7 @@ static bool is_plain(const char *text)
     return true;
 }
 
-/* Verses [first, end): taken until there are enough words, or the next would make it too many. */
+/* Verses [first, end): taken until there are enough words, or until the next verse would make too many. */
 static int64_t passage_end(const struct demo_book *book, int64_t first, int64_t *words)
 {
     int64_t end = first;

@@ -10,9 +10,9 @@ enum { PASSAGE_WORDS_MINIMUM = 40, PASSAGE_WORDS_MAXIMUM = 80 };
 
 struct demo_passage {
     char *text;
-    char *name; /* "Ge1:1-3": of its verses */
+    char *name; /* after its verses: "Ge1:1-3" */
     int64_t words;
-    bool plain; /* letters and , . ; : ? ! ' alone: a synthesiser reads it word by word */
+    bool plain; /* only letters and , . ; : ? ! ' so that a synthesiser reads it word by word */
 };
 
 struct demo_passages {

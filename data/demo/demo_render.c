@@ -39,9 +39,9 @@ static json_t *describe_words(const char *text, const struct synthesis *synthesi
 
 /* Shared with the processes that render. */
 struct board {
-    char message[1024];   /* of a process that failed */
+    char message[1024];   /* the error of a process that failed */
     _Atomic int64_t done; /* passages */
-    int64_t samples[];    /* of each render; 0: the voice reads it as other words, it is left out */
+    int64_t samples[];    /* of each render; 0: the voice reads it as different words, so it is left out */
 };
 
 /* Writes synthetic/N.wav and its row, synthetic/N.json. */
@@ -54,7 +54,7 @@ static enum status render_one(const char *folder, const struct demo_passage *pas
     char name[64], path[PATH_BYTES], id[64], speaker[32], *line = NULL;
     json_t *row = NULL;
     result = synthesize(text, what->voice, what->emotion, &synthesis);
-    if (result == STATUS_USAGE) /* the voice reads it as other words */
+    if (result == STATUS_USAGE) /* the voice reads it as different words */
         return STATUS_OK;
     TRY(result);
     snprintf(name, sizeof name, "synthetic/%04lld.wav", (long long)number);
@@ -78,7 +78,7 @@ fail:
     return result;
 }
 
-/* Waits for the processes, shows how far they are. */
+/* Waits for the processes and shows their progress. */
 static enum status await_children(pid_t *children, int64_t workers, struct board *board, int64_t count)
 {
     struct progress progress;
@@ -118,7 +118,7 @@ static enum status render_in_workers(const char *folder, const struct demo_passa
         children[w] = fork();
         if (children[w] == 0) {
             enum status result = STATUS_OK;
-            prctl(PR_SET_PDEATHSIG, SIGKILL); /* it must not write on when its parent has gone */
+            prctl(PR_SET_PDEATHSIG, SIGKILL); /* it must not go on writing when its parent has gone */
             for (int64_t i = w; i < count && result == STATUS_OK; i += workers, board->done++)
                 result = render_one(folder, &passages->list[renders[i].passage], &renders[i], i, &board->samples[i]);
             if (result != STATUS_OK)
@@ -128,7 +128,7 @@ static enum status render_in_workers(const char *folder, const struct demo_passa
         if (children[w] < 0) {
             int error = errno;
             await_children(children, w, board, count);
-            return status_set_errno(STATUS_INTERNAL, error, "no process to render speech");
+            return status_set_errno(STATUS_INTERNAL, error, "cannot start a process to render speech");
         }
     }
     return await_children(children, workers, board, count);

@@ -1,6 +1,6 @@
 /* Reads what Debian's packages install: lists of texts, and the recordings that they belong to. A text without its
- * recording is passed over; a missing package is an error that names it, since the rest of the demo would fail later
- * and say less. */
+ * recording is skipped; a missing package is an error that names it, since the demo would otherwise fail later with a
+ * less helpful error. */
 #include "data/demo/demo_sources.h"
 
 #include "core/array.h"
@@ -74,7 +74,7 @@ fail:
     return result;
 }
 
-/* Takes remarks in round and square brackets out, reduces white space, in place. */
+/* Removes remarks in round and square brackets and reduces white space, in place. */
 static void clean_text(char *text)
 {
     char *out = text;
@@ -117,7 +117,7 @@ enum status demo_prompts_read_from(const char *texts, const char *sounds, struct
         TRY(add_clip(clips, id, path, text, "allison", "asterisk"));
     }
     if (clips->count == before)
-        FAIL(STATUS_CORRUPT, "%s: not one of its texts has a sound in %s", texts, sounds);
+        FAIL(STATUS_CORRUPT, "%s: none of its texts has a sound in %s", texts, sounds);
 fail:
     free(memory);
     return result;
@@ -140,7 +140,7 @@ static enum status read_transcription(const char *folder, const char *file, cons
         char *begin = strstr(line, "<s>"), *end = strstr(line, "</s>");
         char *name = end == NULL ? NULL : strchr(end, '('), *name_end = name == NULL ? NULL : strchr(name, ')');
         if (begin == NULL || end < begin || name_end == NULL)
-            FAIL(STATUS_CORRUPT, "%s: \"%.60s\" is not <s> words </s> (name)", path, line);
+            FAIL(STATUS_CORRUPT, "%s: expected <s> words </s> (name), found \"%.60s\"", path, line);
         *end = *name_end = '\0';
         clean_text(begin + 3);
         TRY(path_format(id, "pocketsphinx/%s/%s", folder, name + 1));

@@ -1,6 +1,6 @@
 /* Every sentence is hashed as it is spoken, together with the seed. After sorting, equal sentences lie side by side in
- * the order of the texts they come from, so comparing the first with the last of each group tells whether several texts
- * share it. One sort serves a corpus of any size, and no text has to be kept. */
+ * the order of the texts they come from, so comparing the first with the last of each group shows whether several texts
+ * share it. One sort is enough for a corpus of any size, and no text has to be kept. */
 #include "data/demo/demo_split.h"
 
 #include "core/array.h"
@@ -11,7 +11,7 @@
 #include <string.h>
 
 struct sentence {
-    uint64_t hash, text_hash; /* of the sentence, and of the whole document it stands in */
+    uint64_t hash, text_hash; /* of the sentence, and of the whole document that contains it */
     int64_t document;
 };
 
@@ -88,8 +88,8 @@ static enum status hash_form(const char *text, int64_t length, uint64_t seed, ui
     return STATUS_OK;
 }
 
-/* Length of the sentence at the beginning: up to a full stop, question or exclamation mark before white space or the
- * end, quotes and brackets after it included. */
+/* Length of the first sentence: up to a full stop, question mark or exclamation mark before white space or the end,
+ * including quotes and brackets after it. */
 static int64_t sentence_length(const char *text)
 {
     for (int64_t i = 0; text[i] != '\0'; i++) {

@@ -14,17 +14,18 @@ struct demo_split; /* opaque */
 enum status demo_split_create(uint64_t seed, struct demo_split **split);
 void demo_split_destroy(struct demo_split *split); /* NULL is fine */
 
-/* Documents are numbered in the order of their adding. */
+/* Documents are numbered in the order in which they are added. */
 enum status demo_split_add(struct demo_split *split, const char *text);
 
-/* When all are added: finds the sentences that several texts share. */
+/* Call when all documents have been added: finds the sentences that several texts share. */
 void demo_split_finish(struct demo_split *split);
 
-/* Held out are, of the documents that share no sentence with another text, those whose hash of seed and text, uniform
- * in [0, 1), lies below `share`. */
+/* True for documents that share no sentence with another text and whose hash of seed and text, uniform in [0, 1), lies
+ * below `share`. */
 bool demo_split_held_out(const struct demo_split *split, int64_t document, double share);
 
-/* The text as it is spoken: words of text/english/spell.h's spell_out with one space between them. Allocated for the caller. */
+/* The text as it is spoken: the words that spell_out (text/english/spell.h) gives, with one space between them.
+ * Allocated for the caller. */
 enum status spoken_form(const char *text, int64_t length, char **form);
 
 #endif

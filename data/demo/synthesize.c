@@ -1,5 +1,5 @@
-/* flite keeps the structure of what it speaks: sentence, words, syllables and phones with their times. From it come
- * word times without any aligner, which is why the aligner can be measured against them. Emotions are made by the three
+/* flite keeps the structure of what it speaks: sentence, words, syllables and phones with their times. It gives word
+ * times without any aligner, which is why the aligner can be measured against them. Emotions are made with the three
  * controls that a voice has: tempo, and mean and deviation of its pitch. */
 #include "data/demo/synthesize.h"
 
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of the voice libraries, which have no headers. */
+/* Declared here because the voice libraries have no headers. */
 cst_voice *register_cmu_us_slt(const char *directory);
 cst_voice *register_cmu_us_rms(const char *directory);
 cst_voice *register_cmu_us_awb(const char *directory);
@@ -38,9 +38,9 @@ static enum status get_voice(enum synthetic_voice which, cst_voice **voice, cons
                           : which == VOICE_RMS ? register_cmu_us_rms(NULL)
                                                : register_cmu_us_awb(NULL);
         if (made == NULL || !feat_present(made->features, "cg_db"))
-            return status_set(STATUS_INTERNAL, "flite's voice %s does not load", synthetic_voice_names[which]);
-        /* rms has a second model of F0 ("spamf0") that knows no target mean or deviation: it speaks by the first, which
-         * it has as well, from our copy of its table. */
+            return status_set(STATUS_INTERNAL, "flite's voice %s cannot be loaded", synthetic_voice_names[which]);
+        /* rms has a second F0 model ("spamf0") that ignores the target mean and deviation: a copy of its table makes it
+         * speak with its first model, which it has as well. */
         databases[which] = *val_cg_db(feat_val(made->features, "cg_db"));
         databases[which].spamf0 = 0;
         feat_set(made->features, "cg_db", cg_db_val(&databases[which]));
@@ -51,7 +51,7 @@ static enum status get_voice(enum synthetic_voice which, cst_voice **voice, cons
     return STATUS_OK;
 }
 
-/* Sample of a time in seconds, inside the sound. */
+/* The sample at a time in seconds, limited to the sound. */
 static int32_t sample_at(float seconds, int64_t count)
 {
     double sample = (double)seconds * AUDIO_RATE + 0.5;
@@ -80,14 +80,14 @@ static enum status take_times(cst_utterance *utterance, const char *text, struct
     for (const cst_item *token = relation_head(utt_relation(utterance, "Token")); token != NULL;
          token = item_next(token)) {
         const cst_item *first = item_daughter(token), *last = item_last_daughter(token);
-        if (first == NULL) /* punctuation alone */
+        if (first == NULL) /* only punctuation */
             continue;
         at += strspn(text + at, " \n\t");
         size_t length = strcspn(text + at, " \n\t");
         const char *name = item_name(token);
         bool found = synthesis->word_count < room && memmem(text + at, length, name, strlen(name)) != NULL;
         if (!found)
-            return status_set(STATUS_USAGE, "flite's word \"%s\" is not the text's \"%.*s\"", name, (int)length,
+            return status_set(STATUS_USAGE, "flite's word \"%s\" is not the text's word \"%.*s\"", name, (int)length,
                               text + at);
         struct aligned_word *word = &synthesis->words[synthesis->word_count++];
         const cst_item *first_word = item_as(first, "SylStructure"), *last_word = item_as(last, "SylStructure");
@@ -120,13 +120,13 @@ enum status synthesize(const char *text, enum synthetic_voice which, enum synthe
     flite_feat_set_float(voice->features, "duration_stretch", prosody->stretch);
     flite_feat_set_float(voice->features, "int_f0_target_mean", database->f0_mean * prosody->mean);
     flite_feat_set_float(voice->features, "int_f0_target_stddev", database->f0_stddev * prosody->deviation);
-    srand(1); /* the noise of voiceless sounds comes from rand(): the same text sounds the same again */
+    srand(1); /* the noise of voiceless sounds comes from rand(): the same text always sounds the same */
     utterance = flite_synth_text(text, voice);
     const cst_wave *wave = utterance == NULL ? NULL : utt_wave(utterance);
     if (wave == NULL || wave->num_samples <= 0)
         FAIL(STATUS_USAGE, "flite finds nothing to say in \"%.60s\"", text);
     if (wave->sample_rate != AUDIO_RATE || wave->num_channels != 1)
-        FAIL(STATUS_INTERNAL, "flite's voice %s speaks at %d Hz, not at %d", synthetic_voice_names[which],
+        FAIL(STATUS_INTERNAL, "flite's voice %s speaks at %d Hz, expected %d Hz", synthetic_voice_names[which],
              wave->sample_rate, AUDIO_RATE);
     synthesis->count = wave->num_samples;
     synthesis->samples = malloc((size_t)synthesis->count * sizeof *synthesis->samples);

@@ -1,5 +1,5 @@
 /* Synthetic speech by flite with the synthesiser's own word times: for the demo's corpus and for measuring the aligner.
- * flite promises nothing about threads: use one process (or one thread) for it. */
+ * flite makes no promise about threads: call it from one thread of a process only. */
 #ifndef SPIRITLM_DATA_DEMO_SYNTHESIZE_H
 #define SPIRITLM_DATA_DEMO_SYNTHESIZE_H
 
@@ -16,13 +16,13 @@ extern const char *const synthetic_emotion_names[SYNTHETIC_EMOTIONS]; /* "neutra
 struct synthesis {
     float *samples; /* 16 kHz, mono */
     int64_t count;
-    struct aligned_word *words; /* one for each run of the text without white space; times ordered, inside the sound */
+    struct aligned_word *words; /* one per run of the text without white space; times ordered, inside the sound */
     int64_t word_count;
 };
 
 /* Speaks a text of ASCII words in one go. Happy is quicker, higher and livelier than neutral, sad slower, lower and
- * flatter (duration_stretch, int_f0_target_mean, int_f0_target_stddev). STATUS_USAGE when the synthesiser divides the
- * text into other words than white space does, or finds nothing to say. */
+ * flatter (duration_stretch, int_f0_target_mean, int_f0_target_stddev). STATUS_USAGE when the synthesiser does not
+ * divide the text into the same words as white space does, or finds nothing to say. */
 enum status synthesize(const char *text, enum synthetic_voice voice, enum synthetic_emotion emotion,
                        struct synthesis *synthesis);
 void synthesis_free(struct synthesis *synthesis);

@@ -1,4 +1,4 @@
-/* Forced alignment: one linear grammar an utterance, with a branch for each reading of a token, decoded by
+/* Forced alignment: one linear grammar per utterance, with a branch for each reading of a token, decoded by
  * pocketsphinx's grammar search; the words of the best path give the times. */
 #include "data/prepare/align.h"
 
@@ -21,8 +21,8 @@
 
 enum {
     FRAME_SAMPLES = AUDIO_RATE / 100, /* pocketsphinx looks at the sound every 10 ms, 25.6 ms at a time */
-    /* By the middle of that window a frame would begin 7.8 ms after its first sample; against flite's own word times 5
-     * ms give the smallest median errors. */
+    /* Taking the middle of that window, a frame would begin 7.8 ms after its first sample; compared with flite's own
+     * word times, 5 ms gives the smallest median errors. */
     FRAME_OFFSET = AUDIO_RATE / 200,
     MINIMUM_SAMPLES = AUDIO_RATE / 10,
     MAXIMUM_SAMPLES = AUDIO_RATE * 60 * 20,
@@ -30,7 +30,7 @@ enum {
     MAXIMUM_PHONES = 512, /* bytes of a pronunciation */
 };
 
-/* Scores of pocketsphinx are logarithms to the base 1.0001, divided by 1024; ours are nats. */
+/* pocketsphinx's scores are logarithms to the base 1.0001, divided by 1024; ours are nats. */
 static const double nats_per_score = 0.10239488;
 static const double worst_window_weight = 0.4;
 
@@ -44,7 +44,7 @@ struct aligner {
 /* ---- one decoder ---- */
 
 static pthread_mutex_t creation_mutex = PTHREAD_MUTEX_INITIALIZER;
-static _Thread_local char last_message[256]; /* of pocketsphinx, for our own errors */
+static _Thread_local char last_message[256]; /* pocketsphinx's last message, for our own errors */
 
 static void keep_message(void *unused, err_lvl_t level, const char *format, ...)
 {
@@ -64,7 +64,7 @@ enum status aligner_create(struct aligner **aligner)
     static const char *const files[] = {MODEL_DIRECTORY "/en-us/mdef", MODEL_DIRECTORY "/cmudict-en-us.dict"};
     *aligner = NULL;
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
-        if (access(files[i], R_OK) != 0) /* pocketsphinx itself would end the program */
+        if (access(files[i], R_OK) != 0) /* without this check pocketsphinx would end the program */
             return status_set(STATUS_USAGE,
                               "%s: missing: alignment needs Debian's package pocketsphinx-en-us "
                               "(scripts/install-dependencies installs it)",
@@ -74,8 +74,8 @@ enum status aligner_create(struct aligner **aligner)
         return status_set(STATUS_INTERNAL, "out of memory for an aligner");
     pthread_mutex_lock(&creation_mutex);
     err_set_callback(keep_message, NULL);
-    err_set_logfp(NULL); /* its table of options goes around the callback */
-    /* Silence must stay in (times would shift), and so must noise (its removal blurs the scores of short clips). */
+    err_set_logfp(NULL); /* its table of options is printed without the callback */
+    /* Silence must not be removed (times would shift), nor noise (removing it blurs the scores of short clips). */
     made->config = cmd_ln_init(NULL, ps_args(), TRUE, "-hmm", MODEL_DIRECTORY "/en-us", "-dict",
                                MODEL_DIRECTORY "/cmudict-en-us.dict", "-remove_silence", "no", "-remove_noise", "no",
                                "-fsgusealtpron", "yes", "-fsgusefiller", "yes", "-bestpath", "no", "-beam", "1e-100",
@@ -83,7 +83,7 @@ enum status aligner_create(struct aligner **aligner)
     made->decoder = made->config == NULL ? NULL : ps_init(made->config);
     pthread_mutex_unlock(&creation_mutex);
     if (made->decoder == NULL)
-        FAIL(STATUS_INTERNAL, "pocketsphinx does not start with the model in %s: %s", MODEL_DIRECTORY, last_message);
+        FAIL(STATUS_INTERNAL, "pocketsphinx cannot start with the model in %s: %s", MODEL_DIRECTORY, last_message);
     *aligner = made;
     return STATUS_OK;
 fail:
@@ -132,18 +132,18 @@ static bool know_word(struct aligner *aligner, const char *word)
 
 /* ---- the grammar ---- */
 
-/* A word that leads from one state to another. Arcs lie in order of their states. */
+/* A word that leads from one state to another. Arcs are sorted by the state that they leave. */
 struct arc {
     int from, to;
     int64_t word;  /* in the spoken text */
-    int64_t token; /* of which it is a part */
+    int64_t token; /* the token of which it is a part */
 };
 
 struct grammar {
     struct spoken_text spoken;
     struct arc *arcs;
     int64_t arc_count;
-    int64_t *first_arc; /* by state, arc_count after the last */
+    int64_t *first_arc; /* of each state; arc_count after the last */
     int states, end;    /* state 0 is the start */
 };
 
@@ -171,7 +171,8 @@ static int compare_arcs(const void *a, const void *b)
     return left->word < right->word ? -1 : left->word > right->word;
 }
 
-/* Readings with a word without pronunciation are left out; a token without any other makes the text unspeakable. */
+/* Readings that contain a word without pronunciation are left out; a token without any other reading makes it
+ * impossible to align the text. */
 static enum status build_grammar(struct aligner *aligner, const char *text, struct grammar *grammar,
                                  const char **reason)
 {
@@ -231,7 +232,7 @@ static enum status load_grammar(struct aligner *aligner, const struct grammar *g
 {
     fsg_model_t *model = fsg_model_init("transcript", ps_get_logmath(aligner->decoder), 1.0f, grammar->states);
     if (model == NULL)
-        return status_set(STATUS_INTERNAL, "pocketsphinx makes no grammar: %s", last_message);
+        return status_set(STATUS_INTERNAL, "pocketsphinx cannot make a grammar: %s", last_message);
     for (int64_t i = 0; i < grammar->arc_count; i++) {
         const struct arc *arc = &grammar->arcs[i];
         int word = fsg_model_word_add(model, grammar->spoken.words[arc->word]);
@@ -252,7 +253,7 @@ static enum status load_grammar(struct aligner *aligner, const struct grammar *g
 struct segment {
     char word[SPOKEN_WORD_BYTES];
     int first, last; /* frames */
-    double score;    /* nats, all frames together */
+    double score;    /* nats, summed over all frames */
     bool spoken;     /* not silence or noise */
 };
 
@@ -268,7 +269,7 @@ static enum status add_segment(struct segments *segments, ps_seg_t *from)
         return result;
     struct segment segment = {0};
     const char *word = ps_seg_word(from);
-    if (word[0] == '(') /* a transition without a word: no time passes */
+    if (word[0] == '(') /* a transition without a word takes no time */
         return STATUS_OK;
     int32 score = 0, unused_language = 0, unused_backoff = 0;
     ps_seg_prob(from, &score, &unused_language, &unused_backoff);
@@ -297,10 +298,10 @@ static enum status decode(struct aligner *aligner, const float *samples, int64_t
         integers[i] = (int16)lrintf(scaled);
     }
     if (ps_start_utt(decoder) < 0)
-        FAIL(STATUS_INTERNAL, "pocketsphinx starts no utterance: %s", last_message);
+        FAIL(STATUS_INTERNAL, "pocketsphinx cannot start an utterance: %s", last_message);
     int frames = ps_process_raw(decoder, integers, (size_t)count, FALSE, TRUE);
     if (ps_end_utt(decoder) < 0 || frames < 0)
-        FAIL(STATUS_INTERNAL, "pocketsphinx does not process an utterance: %s", last_message);
+        FAIL(STATUS_INTERNAL, "pocketsphinx cannot process an utterance: %s", last_message);
     int32 path_score;
     if (ps_get_hyp(decoder, &path_score) != NULL)
         for (ps_seg_t *segment = ps_seg_iter(decoder); segment != NULL; segment = ps_seg_next(segment)) {
@@ -317,7 +318,7 @@ fail:
 
 /* ---- from segments to tokens ---- */
 
-/* One way to read the segments so far: the arc of the last one, and how it got there. */
+/* One way to read the segments so far: the arc of the last one, and the step before it. */
 struct step {
     int64_t arc, before; /* index of the step before; -1: the first */
 };
@@ -327,7 +328,8 @@ struct steps {
     int64_t count, room;
 };
 
-/* All ways to go on from state `from` with the segment's word; two ways into one state are one. */
+/* Adds all ways to go on from state `from` with the segment's word; two ways that lead to the same state count as
+ * one. */
 static enum status follow(const struct grammar *grammar, const struct segment *segment, int from, int64_t before,
                           int64_t begin, struct steps *steps)
 {
@@ -346,7 +348,8 @@ static enum status follow(const struct grammar *grammar, const struct segment *s
     return STATUS_OK;
 }
 
-/* Finds which arcs the spoken segments took, into arcs[segments]. *complete: they lead to the end. */
+/* Finds which arcs the spoken segments took and puts them into arcs[segments]. *complete: they lead to the end
+ * state. */
 static enum status trace(const struct grammar *grammar, const struct segments *segments, int64_t *arcs, bool *complete)
 {
     enum status result = STATUS_OK;
@@ -380,8 +383,8 @@ fail:
     return result;
 }
 
-/* Mean score a frame, and of the worst stretch of whole segments that lasts WINDOW_FRAMES or more: a word too many or
- * too few spoils a stretch more than the mean. */
+/* Combines the mean score per frame of the utterance with that of the worst stretch of whole segments that lasts
+ * WINDOW_FRAMES or more: a word too many or too few spoils a stretch more than the mean. */
 static double score_segments(const struct segments *segments)
 {
     double total = 0, worst = INFINITY;
@@ -411,7 +414,8 @@ static int32_t frame_sample(int frame, int64_t count)
     return (int32_t)(sample < count ? sample : count);
 }
 
-/* A word's bytes take in the punctuation that touches it; between two words without a space it is the left one's. */
+/* A word's bytes include the punctuation that touches it; between two words without a space it belongs to the left
+ * one. */
 static void text_range(const char *text, const struct spoken_text *spoken, int64_t token, int32_t previous_end,
                        struct aligned_word *word)
 {
@@ -480,7 +484,7 @@ enum status aligner_align(struct aligner *aligner, const float *samples, int64_t
     }
     TRY(build_grammar(aligner, text, &grammar, reason));
     if (*reason == NULL && grammar.spoken.token_count * 3 > count / FRAME_SAMPLES)
-        *reason = "audio too short"; /* a word has at least one phone, and a phone three states */
+        *reason = "audio too short"; /* every word has at least one phone, and every phone three states */
     if (*reason != NULL)
         goto fail;
     TRY(load_grammar(aligner, &grammar));

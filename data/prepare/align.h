@@ -1,5 +1,5 @@
-/* Forced alignment of a transcript to speech with pocketsphinx: times a word, and a score that says whether the
- * transcript was spoken at all. Numbers are spelled out, words outside the dictionary get letter-to-sound
+/* Forced alignment of a transcript to speech with pocketsphinx: times for every word, and a score that says whether the
+ * transcript was spoken at all. Numbers are spelled out; words outside the dictionary get letter-to-sound
  * pronunciations from flite. */
 #ifndef SPIRITLM_DATA_PREPARE_ALIGN_H
 #define SPIRITLM_DATA_PREPARE_ALIGN_H
@@ -18,18 +18,19 @@ void aligner_destroy(struct aligner *aligner);
 extern const double ALIGNER_DEFAULT_THRESHOLD;
 
 struct alignment {
-    struct aligned_word *words; /* in text order; every word of the text; times ordered, inside the audio; word by word
-                                 * as white space, dashes and ellipses divide the text */
+    struct aligned_word *words; /* every word of the text, in order; times ordered, inside the audio; white space,
+                                 * dashes and ellipses divide the text into words */
     int64_t word_count;
-    double score; /* higher is better: 0.6 of the mean acoustic score of a 10 ms frame, in nats below the best state of
-                   * the moment, and 0.4 of that of the worst stretch of whole words or pauses of 200 ms or more */
+    double score; /* higher is better: 0.6 times the mean acoustic score of a 10 ms frame, in nats below the best state
+                   * of the moment, plus 0.4 times that of the worst stretch of whole words or pauses of at least
+                   * 200 ms */
 };
 
-/* samples: 16 kHz mono, at most 20 minutes. *reason is NULL when it aligned, else a static text why not ("no path
- * through the audio", "no words", "audio too short", "audio longer than 20 minutes", "a word without pronunciation")
- * and the alignment is empty; *reason says nothing about the score. The status reports only failures of the machinery.
- * Of several readings of a token (text/english/spell.h) the audio decides. Equal audio and text give equal results, whatever
- * was aligned before. */
+/* samples: 16 kHz mono, at most 20 minutes. *reason is NULL when the text was aligned; otherwise it is a static text
+ * that says why not ("no path through the audio", "no words", "audio too short", "audio longer than 20 minutes", "a
+ * word without pronunciation"), and the alignment is empty. *reason says nothing about the score. The status reports
+ * only failures of the machinery. Where a token has several readings (text/english/spell.h), the audio decides. Equal
+ * audio and text give equal results, whatever was aligned before. */
 enum status aligner_align(struct aligner *aligner, const float *samples, int64_t count, const char *text,
                           struct alignment *alignment, const char **reason);
 void alignment_free(struct alignment *alignment);

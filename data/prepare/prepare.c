@@ -1,6 +1,6 @@
-/* The stages in their order. Each looks at what is there and makes only what is missing or no longer current, so that
- * an interrupted run is continued by starting it again. A part of a corpus takes part in the shards stage alone: all
- * parts must share one tokenizer, and the index vouches for the shards of all of them. */
+/* Runs the stages in their order. Each looks at what is there and makes only what is missing or no longer current, so
+ * that an interrupted run is continued by starting it again. Only the shards stage is divided into parts: all parts
+ * must share one tokenizer, and the index vouches for the shards of all of them. */
 #include "data/prepare/prepare_internal.h"
 
 #include "core/log.h"

@@ -22,9 +22,9 @@ struct prepare_options {
     FILE *report;                                /* the data report as text; NULL: none */
 };
 
-/* Does what is missing or no longer current, and nothing else: what stands there is verified first. Times a stage go to
- * the log. STATUS_USAGE for settings that do not fit together or an earlier stage that is missing, STATUS_CORRUPT for
- * a broken manifest or one without a usable row, STATUS_IO. */
+/* Makes what is missing or no longer current, and nothing else: existing results are verified first. The time of each
+ * stage goes to the log. STATUS_USAGE for settings that do not fit together or an earlier stage that is missing,
+ * STATUS_CORRUPT for a broken manifest or one without a usable row, STATUS_IO. */
 enum status prepare_run(const struct prepare_options *options);
 
 #endif

@@ -1,6 +1,6 @@
 /* The samples of a row, or the reason why there are none. Long recordings are listed segment by segment, so the file
- * decoded last is kept. A file that is missing or broken rejects its row and does not end the run: among many
- * recordings some always are. */
+ * decoded last is kept. A file that is missing or broken only causes its row to be rejected and does not end the run:
+ * among many recordings some always are. */
 #include "data/prepare/prepare_internal.h"
 
 #include "io/audio/audio.h"
@@ -17,7 +17,7 @@ void audio_cache_free(struct audio_cache *cache)
     memset(cache, 0, sizeof *cache);
 }
 
-/* The present error text without the path in front, so that rejects do not depend on where the corpus lies. */
+/* The current error text without the path in front, so that rejects do not depend on where the corpus lies. */
 static void reason_from_status(const char *path, char reason[REASON_LENGTH])
 {
     const char *text = status_text();
@@ -55,7 +55,7 @@ enum status prepare_audio(struct audio_cache *cache, const struct manifest_row *
         return result;
     int64_t begin = llround(row->begin * AUDIO_RATE),
             end = row->end < 0 ? cache->count : llround(row->end * AUDIO_RATE);
-    /* The last segment of a list often ends a rounding after the file. */
+    /* Because of rounding, the last segment of a list often ends slightly after the file. */
     if (end > cache->count && end <= cache->count + AUDIO_RATE / 10)
         end = cache->count;
     if (begin >= end || end > cache->count) {

@@ -1,6 +1,6 @@
-/* The fit stage: the speech tokenizer from a sample of the rows with audio. The sample is drawn by a hash of the seed
- * and the id, so it does not change with the order of manifests and rows. Clips are measured in batches on all threads
- * and added in the sample's order, on which the fit depends. */
+/* The fit stage: fits the speech tokenizer on a sample of the rows with audio. The sample is drawn by a hash of the
+ * seed and the id, so it does not change with the order of manifests and rows. Clips are analysed in batches on all
+ * threads and added in the sample's order, since the fit depends on the order. */
 #include "data/prepare/prepare_internal.h"
 
 #include "core/log.h"
@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { BATCH = 32 }; /* rows measured at a time; the fit does not depend on it */
+enum { BATCH = 32 }; /* rows analysed at a time; the fit does not depend on it */
 
 struct candidate {
     uint64_t key; /* of seed and id: the sample does not change with the order of manifests or rows */
@@ -26,7 +26,7 @@ struct fit_batch {
     const struct prepare_settings *settings;
     const struct speech_fit *fit;
     const struct candidate *candidates;
-    struct audio_cache *caches; /* one a thread */
+    struct audio_cache *caches; /* one per thread */
     struct embedded_analysis *analyses[BATCH];
     int64_t counts[BATCH];
     char reasons[BATCH][REASON_LENGTH];
@@ -163,9 +163,10 @@ static enum status add_candidates(struct prepare *prepare, struct fit_batch *bat
         return result;
     if (samples == 0)
         return status_set(STATUS_CORRUPT,
-                          "no audio of the manifests can be used, so no speech tokenizer can be fitted; the first: %s",
+                          "no audio of the manifests can be used, so no speech tokenizer can be fitted; the first clip "
+                          "left out: %s",
                           batch->first_reason[0] ? batch->first_reason : "there is none");
-    log_info("the speech tokenizer is fitted on %.2f hours", (double)samples / AUDIO_RATE / 3600);
+    log_info("fitting the speech tokenizer on %.2f hours", (double)samples / AUDIO_RATE / 3600);
     return STATUS_OK;
 }
 
@@ -213,8 +214,8 @@ fail:
     return result;
 }
 
-/* A folder that was fitted with other sizes is somebody's work: refused rather than replaced. Only what is fitted here has
- * its sizes from the configuration. */
+/* A folder that was fitted with different sizes is somebody's work, so it is refused rather than replaced. Only a
+ * tokenizer that is fitted here has its sizes from the configuration. */
 static enum status check_sizes(const struct prepare *prepare)
 {
     const struct tokenizer_settings *settings = prepare->options->tokenizer;
@@ -226,7 +227,7 @@ static enum status check_sizes(const struct prepare *prepare)
         return status_set(STATUS_USAGE,
                           "%s: a tokenizer of %d units, %d pitch and %d style codes, but the configuration says %lld, "
                           "%lld and at most %lld: change the configuration, name another tokenizer.folder, or remove "
-                          "this one to fit anew",
+                          "this one to fit a new one",
                           settings->folder, units, pitch, style, (long long)settings->units,
                           (long long)settings->pitch_codes, (long long)settings->style_codes);
     return STATUS_OK;
@@ -251,7 +252,8 @@ enum status prepare_tokenizer(struct prepare *prepare)
     TRY(speech_folder_open(folder, &prepare->speech));
     TRY(check_sizes(prepare));
     if (fitting)
-        log_info("fit: %.1f s%s", clock_seconds() - start, missing ? "" : " (the tokenizer was there and is whole)");
+        log_info("fit: %.1f s%s", clock_seconds() - start,
+                 missing ? "" : " (the tokenizer already existed and is whole)");
 fail:
     return result;
 }

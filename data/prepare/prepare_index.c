@@ -1,5 +1,5 @@
-/* The index stage: every shard is verified, then the dataset is published by its index. The index is written last,
- * since a folder without one is no dataset: training cannot begin on a part of it. */
+/* The index stage: every shard is verified, then the dataset is published by writing its index. The index is written
+ * last, since a folder without one is not a dataset: training cannot begin on a part of it. */
 #include "data/prepare/prepare_internal.h"
 
 #include "core/log.h"
@@ -25,14 +25,16 @@ static enum status check_record(const struct prepare_dataset *dataset, int64_t n
 {
     int64_t rows = prepare_shard_count(dataset, number);
     if (memcmp(record->made_from.bytes, dataset->made_from.bytes, sizeof record->made_from.bytes) != 0)
-        return status_set(STATUS_USAGE,
-                          "%s: shard %lld was made from another manifest, other settings or another tokenizer: run "
-                          "prepare --stage shards again",
-                          dataset->folder, (long long)number);
+        return status_set(
+            STATUS_USAGE,
+            "%s: shard %lld was made from a different manifest, settings or tokenizer: run prepare --stage "
+            "shards again",
+            dataset->folder, (long long)number);
     if (record->entry.rows + record->reject_count != rows)
-        return status_set(STATUS_CORRUPT, "%s: shard %lld has %lld rows and %lld rejects of %lld rows", dataset->folder,
-                          (long long)number, (long long)record->entry.rows, (long long)record->reject_count,
-                          (long long)rows);
+        return status_set(STATUS_CORRUPT,
+                          "%s: shard %lld has %lld rows and %lld rejects, but the manifest has %lld rows for it",
+                          dataset->folder, (long long)number, (long long)record->entry.rows,
+                          (long long)record->reject_count, (long long)rows);
     return STATUS_OK;
 }
 
@@ -51,11 +53,11 @@ static enum status verify_shard(const struct prepare_dataset *dataset, int64_t n
     TRY(shard_path(dataset->folder, number, path));
     TRY(shard_open(path, &record->entry.hash, &shard));
     if (shard_rows(shard) != record->entry.rows)
-        FAIL(STATUS_CORRUPT, "%s: %lld rows, %lld were written", path, (long long)shard_rows(shard),
+        FAIL(STATUS_CORRUPT, "%s: it has %lld rows, but %lld were written", path, (long long)shard_rows(shard),
              (long long)record->entry.rows);
     if (dataset->kind == DATASET_SPEECH && record->entry.rows > 0 &&
         memcmp(shard_get_fingerprints(shard), &dataset->fingerprints, sizeof dataset->fingerprints) != 0)
-        FAIL(STATUS_CORRUPT, "%s: made with another tokenizer", path);
+        FAIL(STATUS_CORRUPT, "%s: it was made with a different tokenizer", path);
     shard_count(shard, totals);
 fail:
     shard_close(shard);
@@ -117,7 +119,7 @@ static enum status gather(const struct prepare_dataset *dataset, const struct ve
     }
     index->rejects_hash = sha256_of(*rejects, used);
     if (index->totals.rows == 0)
-        FAIL(STATUS_CORRUPT, "%s: not one of its %lld rows can be used; the first is rejected: %.*s",
+        FAIL(STATUS_CORRUPT, "%s: none of its %lld rows can be used; the first was rejected: %.*s",
              dataset->manifest.path, (long long)dataset->manifest.count, (int)strcspn(*rejects, "\n"), *rejects);
 fail:
     return result;
@@ -134,7 +136,7 @@ static int64_t number_in(const char *name, const char *before, const char *after
                                                                                     : -1;
 }
 
-/* Shards and records past the last one, of an earlier and longer manifest. */
+/* Removes shards and records past the last one, left by an earlier and longer manifest. */
 static enum status remove_beyond(const char *folder, const char *before, const char *after, int64_t count)
 {
     enum status result = STATUS_OK;
@@ -151,7 +153,7 @@ static enum status remove_beyond(const char *folder, const char *before, const c
         if (unlink(path) != 0)
             result = status_set_errno(STATUS_IO, errno, "%s: cannot be removed", path);
         else
-            log_info("%s: removed, the manifest is shorter now", path);
+            log_info("%s: removed, since the manifest is shorter now", path);
     }
     if (result == STATUS_OK && errno != 0)
         result = status_set_errno(STATUS_IO, errno, "%s: cannot be listed", folder);
@@ -191,7 +193,7 @@ static bool same_index(const struct shard_index *a, const struct shard_index *b)
            memcmp(&a->rejects_hash, &b->rejects_hash, sizeof a->rejects_hash) == 0;
 }
 
-/* The index comes last: what it names stands there whole. */
+/* The index comes last: everything that it names is there by then, whole. */
 static enum status publish(const struct prepare_dataset *dataset, const struct shard_index *index, const char *rejects)
 {
     enum status result = STATUS_OK;

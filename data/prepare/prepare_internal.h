@@ -1,4 +1,4 @@
-/* Between the parts of prepare. */
+/* Shared by the files of prepare. */
 #ifndef SPIRITLM_DATA_PREPARE_INTERNAL_H
 #define SPIRITLM_DATA_PREPARE_INTERNAL_H
 
@@ -15,11 +15,11 @@ struct prepare_dataset {
     struct manifest manifest;
     enum dataset_kind kind;
     bool ready;                             /* speech that comes as units: no audio is read */
-    struct shard_fingerprints fingerprints; /* of the tokenizers or the label of the ready units */
+    struct shard_fingerprints fingerprints; /* of the tokenizers, or of the label of the ready units */
     struct sha256 made_from;
-    int64_t shard_rows, shards; /* shard k has the rows from shard_rows * k */
+    int64_t shard_rows, shards; /* shard k has the rows from shard_rows * k on */
 };
-/* Rows of shard `number`, the last being shorter. */
+/* Number of manifest rows that shard `number` is made from; the last shard may have fewer. */
 int64_t prepare_shard_count(const struct prepare_dataset *dataset, int64_t number);
 
 struct prepare {
@@ -34,7 +34,7 @@ struct prepare {
 /* ---- prepare_plan.c: what is to be made ---- */
 
 enum status prepare_plan(struct prepare *prepare);
-/* Its units are made here, or ready ones are declared to be those of the tokenizer. */
+/* True when its units are made here, or its ready units are declared to be those of the tokenizer. */
 bool prepare_dataset_needs_tokenizer(const struct prepare *prepare, const struct prepare_dataset *dataset);
 bool prepare_needs_tokenizer(const struct prepare *prepare); /* one of the datasets does */
 /* Fingerprints and made_from of every dataset; the tokenizer must be loaded by now. */
@@ -48,7 +48,7 @@ enum status prepare_tokenizer(struct prepare *prepare);
 
 /* ---- prepare_audio.c ---- */
 
-/* The file decoded last, so that the segments of one file do not decode it again. Zero-initialised; one a thread. */
+/* The file decoded last, so that the segments of one file do not decode it again. Zero-initialised; one per thread. */
 struct audio_cache {
     char *path;
     int channel;
@@ -60,7 +60,7 @@ void audio_cache_free(struct audio_cache *cache);
 enum { REASON_LENGTH = 512 };
 
 /* The row's part of its file, borrowed from the cache. reason[0] is set when the row cannot be used ("audio: not ...");
- * the status reports failures of the machine alone. */
+ * the status reports only failures of the machine. */
 enum status prepare_audio(struct audio_cache *cache, const struct manifest_row *row, const float **samples,
                           int64_t *count, char reason[REASON_LENGTH]);
 
@@ -84,7 +84,7 @@ void made_row_free(struct made_row *made);
 enum status prepare_row(const struct prepare *prepare, const struct prepare_dataset *dataset,
                         const struct manifest_row *row, struct row_worker *worker, struct made_row *made);
 
-/* ---- prepare_record.c: parts/NNNNN.json, what is known of one shard ---- */
+/* ---- prepare_record.c: parts/NNNNN.json, what is known about one shard ---- */
 
 struct shard_record {
     struct sha256 made_from;

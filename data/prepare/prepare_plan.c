@@ -1,5 +1,6 @@
-/* What prepare has to make: the manifests, what kind of dataset each becomes, and from what. Everything that decides a
- * dataset's contents goes into one hash, by which the later stages see whether what is there is still current. */
+/* Plans what prepare has to make: the manifests, what kind of dataset each becomes, and from what. Everything that
+ * decides a dataset's contents goes into one hash, by which the later stages see whether existing results are still
+ * current. */
 #include "data/prepare/prepare_internal.h"
 
 #include <stdio.h>
@@ -22,7 +23,7 @@ static bool row_is_speech(const struct manifest_row *row)
     return row->audio || row->units[STREAM_HUBERT];
 }
 
-/* One manifest is one kind: text, audio or ready units. The first row decides, the first other one is named. */
+/* A manifest is of one kind: text, audio or ready units. The first row decides; the first that differs is named. */
 static enum status decide_kind(struct prepare_dataset *dataset)
 {
     const struct manifest *manifest = &dataset->manifest;
@@ -33,17 +34,18 @@ static enum status decide_kind(struct prepare_dataset *dataset)
         const struct manifest_row *row = manifest->rows + i;
         if (row_is_speech(row) != row_is_speech(first))
             return status_set(STATUS_CORRUPT,
-                              "%s:%lld: a row %s in a manifest that starts with one %s: text and speech are separate "
+                              "%s:%lld: a row %s in a manifest that starts with a row %s: text and speech are separate "
                               "datasets, so give them separate manifests",
                               manifest->path, (long long)row->line,
                               row_is_speech(row) ? "with speech" : "of text alone",
                               row_is_speech(first) ? "with speech" : "of text alone");
         if ((row->units[STREAM_HUBERT] != NULL) != dataset->ready)
-            return status_set(STATUS_CORRUPT,
-                              "%s:%lld: a row %s ready units in a manifest that starts with one %s: give them separate "
-                              "manifests",
-                              manifest->path, (long long)row->line, dataset->ready ? "without" : "with",
-                              dataset->ready ? "with" : "without");
+            return status_set(
+                STATUS_CORRUPT,
+                "%s:%lld: a row %s ready units in a manifest that starts with a row %s them: use separate "
+                "manifests",
+                manifest->path, (long long)row->line, dataset->ready ? "without" : "with",
+                dataset->ready ? "with" : "without");
     }
     return STATUS_OK;
 }
@@ -97,7 +99,7 @@ enum status prepare_plan(struct prepare *prepare)
     enum status result = STATUS_OK;
     const struct prepare_settings *settings = prepare->options->prepare;
     if (settings->manifests.count == 0)
-        FAIL(STATUS_USAGE, "prepare.manifests: no manifest is given");
+        FAIL(STATUS_USAGE, "prepare.manifests: no manifest was given");
     if (settings->maximum_seconds <= settings->minimum_seconds)
         FAIL(STATUS_USAGE, "prepare.maximum_seconds (%g) must be more than prepare.minimum_seconds (%g)",
              settings->maximum_seconds, settings->minimum_seconds);
@@ -153,7 +155,7 @@ static enum status find_fingerprints(const struct prepare *prepare, struct prepa
     return STATUS_OK;
 }
 
-/* A canonical text of all that the shards depend on. */
+/* A canonical text of everything that the shards depend on. */
 static enum status find_made_from(const struct prepare *prepare, struct prepare_dataset *dataset)
 {
     const struct prepare_settings *settings = prepare->options->prepare;

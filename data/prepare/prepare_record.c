@@ -1,5 +1,5 @@
-/* parts/NNNNN.json: what the shards stage leaves for the index stage about one shard. Parts may be made on different
- * machines, so whatever passes from one stage to the next is in files, and is verified when it is read. */
+/* parts/NNNNN.json: what the shards stage tells the index stage about one shard. Parts may be made on different
+ * machines, so everything that passes from one stage to the next is in files, and is verified when it is read. */
 #include "data/prepare/prepare_internal.h"
 
 #include "io/atomic_file.h"

@@ -1,5 +1,5 @@
-/* The data report: what a dataset holds, as text and as report.json. It is counted from the published dataset and not
- * while shards are made, so that it describes what training will read, whichever runs made which shards. */
+/* The data report: what a dataset contains, as text and as report.json. It is counted from the published dataset and
+ * not while shards are made, so that it describes what training will read, whichever runs made which shards. */
 #include "data/prepare/prepare_internal.h"
 
 #include "core/log.h"
@@ -24,7 +24,7 @@ struct report {
     int64_t tokens[STREAM_COUNT]; /* after runs are collapsed */
     int64_t text_tokens;          /* -1: no text model */
     int64_t aligned_text_tokens;
-    int64_t documents, spans, words, switched_words; /* of the aligned rows, interleaved once */
+    int64_t documents, spans, words, switched_words; /* of the aligned rows, each interleaved once */
 };
 
 static void count_reason(struct report *report, const char *reason)
@@ -91,7 +91,7 @@ static enum status count_text(const struct sentencepiece *text, const struct sha
     return result;
 }
 
-/* Each aligned row interleaved as the first visit of a training would: how much of the data switches modality. */
+/* Interleaves each aligned row once, as training would, to see how much of the data switches modality. */
 static enum status count_interleaved(const struct interleaver *interleaver, const struct shard_row *row, int64_t number,
                                      struct report *report)
 {
@@ -135,7 +135,7 @@ static double ratio(double a, double b)
     return b > 0 ? a / b : 0;
 }
 
-/* The parts of report.json. Not 0: out of memory, as jansson's own functions say it. */
+/* The parts of report.json. Like jansson's own functions, these return non-zero when out of memory. */
 static int describe_reasons(json_t *root, const struct report *report)
 {
     int lost = 0;
@@ -212,7 +212,7 @@ static void print_report(const struct prepare_dataset *dataset, const struct rep
         if (report->text_tokens >= 0)
             fprintf(file, ", %lld tokens", (long long)report->text_tokens);
         if (report->aligned_text_tokens > 0)
-            fprintf(file, " (%.2f a second of aligned speech)", ratio((double)report->aligned_text_tokens, aligned));
+            fprintf(file, " (%.2f per second of aligned speech)", ratio((double)report->aligned_text_tokens, aligned));
         fprintf(file, "\n");
     }
     if (dataset->kind == DATASET_TEXT)
@@ -221,17 +221,19 @@ static void print_report(const struct prepare_dataset *dataset, const struct rep
             (long long)totals->aligned_rows, (long long)totals->words);
     for (int i = 0; i < STREAM_COUNT; i++)
         if (totals->units[i] > 0)
-            fprintf(file, "  %s: %lld units, %lld tokens (%.2f a second)\n", unit_stream_name((enum unit_stream)i),
+            fprintf(file, "  %s: %lld units, %lld tokens (%.2f per second)\n", unit_stream_name((enum unit_stream)i),
                     (long long)totals->units[i], (long long)report->tokens[i],
                     ratio((double)report->tokens[i], seconds));
     if (report->documents > 0)
-        fprintf(file, "  interleaved: %lld of %lld words (%.1f %%) in documents that switch, %.2f spans a document\n",
-                (long long)report->switched_words, (long long)report->words,
-                100 * ratio((double)report->switched_words, (double)report->words),
-                ratio((double)report->spans, (double)report->documents));
+        fprintf(
+            file,
+            "  interleaved: %lld of %lld words (%.1f %%) in documents that switch modality, %.2f spans per document\n",
+            (long long)report->switched_words, (long long)report->words,
+            100 * ratio((double)report->switched_words, (double)report->words),
+            ratio((double)report->spans, (double)report->documents));
 }
 
-/* The vocabulary that a training on this dataset would have. *used is set when the dataset can be interleaved. */
+/* The vocabulary that a model trained on this dataset would have. *used is set when the dataset can be interleaved. */
 static enum status make_interleaver(const struct prepare *prepare, const struct prepare_dataset *dataset,
                                     const struct sentencepiece *text, struct vocabulary *vocabulary,
                                     struct interleaver *interleaver, bool *used)

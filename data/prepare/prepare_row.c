@@ -1,5 +1,5 @@
-/* One row of a manifest becomes a row of a shard, or is rejected with a reason. Depends on nothing but the row, the
- * tokenizer and the settings, so rows may be made in any order and on any thread. */
+/* One row of a manifest becomes a row of a shard, or is rejected with a reason. The result depends on nothing but the
+ * row, the tokenizer and the settings, so rows may be made in any order and on any thread. */
 #include "data/prepare/prepare_internal.h"
 
 #include "io/audio/audio.h"
@@ -23,7 +23,8 @@ void made_row_free(struct made_row *made)
     memset(made, 0, sizeof *made);
 }
 
-/* Given words may end a rounding after the audio: 0.1 s are cut, more is another recording's transcript. */
+/* Because of rounding, given words may end slightly after the audio: up to 0.1 s is cut off; more means that the
+ * transcript belongs to a different recording. */
 static enum status take_given_words(const struct manifest_row *row, struct made_row *made)
 {
     int32_t duration = made->row.duration;
@@ -106,7 +107,7 @@ fail:
     return result;
 }
 
-/* Ready units without a label of their own are said to be the tokenizer's. */
+/* Ready units without a label of their own are taken to be the tokenizer's. */
 static bool is_of_tokenizer(const struct speech *speech, const struct manifest_row *row, char *reason)
 {
     for (int stream = 0; stream < STREAM_COUNT; stream++) {
@@ -121,7 +122,7 @@ static bool is_of_tokenizer(const struct speech *speech, const struct manifest_r
     return true;
 }
 
-/* The duration of ready units is what their hubert units span. */
+/* The duration of a row of ready units is the time that its hubert units span. */
 static enum status make_from_units(const struct prepare *prepare, const struct prepare_dataset *dataset,
                                    const struct manifest_row *row, struct made_row *made)
 {

@@ -1,6 +1,6 @@
 /* The shards stage: rows [512k, 512k + 512) (prepare.shard_rows) of the manifest make shard k. What a shard holds
- * depends on these rows and the settings alone, so parts are made by any process in any order, and a shard that is
- * there and whole is left alone. */
+ * depends on these rows and the settings alone, so parts can be made by any process in any order, and a shard that
+ * already exists and is whole is left alone. */
 #include "data/prepare/prepare_internal.h"
 
 #include "core/log.h"
@@ -25,7 +25,7 @@ struct batch {
     struct made_row made[SHARD_ROWS];
     enum status status[SHARD_ROWS];
     char *errors[SHARD_ROWS]; /* the failing threads' error texts */
-    pthread_mutex_t mutex;    /* of what follows */
+    pthread_mutex_t mutex;    /* guards what follows */
     struct progress *progress;
     int64_t done;
 };
@@ -42,7 +42,7 @@ static void make_row(void *argument, int64_t task, int worker)
     pthread_mutex_unlock(&batch->mutex);
 }
 
-/* {"id": ..., "reason": ...}\n appended to the record's rejects. */
+/* Appends {"id": ..., "reason": ...}\n to the record's rejects. */
 static enum status add_reject(struct shard_record *record, const char *id, const char *reason)
 {
     enum status result = STATUS_OK;
@@ -65,7 +65,7 @@ fail:
     return result;
 }
 
-/* In the manifest's order, whatever the order in which the threads ended. */
+/* Adds the rows in the manifest's order, whatever the order in which the threads finished. */
 static enum status collect_rows(const struct batch *batch, struct shard_writer *writer, struct shard_record *record)
 {
     enum status result = STATUS_OK;
@@ -122,7 +122,7 @@ static bool newer(const struct timespec *a, const struct timespec *b)
     return a->tv_sec > b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec > b->tv_nsec);
 }
 
-/* A row's audio that was written after the shard was. */
+/* Whether a row's audio was written after the shard was. */
 static bool audio_changed(const struct prepare_dataset *dataset, int64_t number)
 {
     char path[PATH_BYTES];
@@ -138,7 +138,7 @@ static bool audio_changed(const struct prepare_dataset *dataset, int64_t number)
     return false;
 }
 
-/* Whether shard `number` stands there, whole, made from what is asked for now. */
+/* Whether shard `number` exists, is whole, and was made from what is asked for now. */
 static bool is_current(const struct prepare_dataset *dataset, int64_t number)
 {
     struct shard_record record;
@@ -178,7 +178,7 @@ static enum status make_folders(const struct prepare_dataset *dataset)
     char path[PATH_BYTES];
     TRY(path_format(path, "%s/parts", dataset->folder));
     TRY(make_directories(path));
-    TRY(remove_leftovers(dataset->folder)); /* of preparations that were killed */
+    TRY(remove_leftovers(dataset->folder)); /* of runs that were killed */
     TRY(remove_leftovers(path));
 fail:
     return result;
@@ -256,7 +256,7 @@ enum status prepare_shards(struct prepare *prepare, const struct prepare_dataset
         TRY(remove_index(dataset));
         TRY(make_missing(prepare, dataset, missing, count, rows));
     }
-    log_info("%s: %lld shards made, %lld were current and whole", dataset->folder, (long long)count,
+    log_info("%s: made %lld shards; %lld were current and whole", dataset->folder, (long long)count,
              (long long)(owned - count));
 fail:
     free(missing);

@@ -1,6 +1,6 @@
-/* flite's lexicon is the CMU dictionary with letter-to-sound rules for every other word. Its phones are the
- * dictionary's but for their case, their stress digits and the schwa, which is all that has to be converted. A genitive
- * is no word of the lexicon; its sound follows from the last phone by the rule of English. */
+/* flite's lexicon is the CMU dictionary, with letter-to-sound rules for every other word. Its phones are the
+ * dictionary's except for their case, their stress digits and the schwa, which is all that has to be converted. The
+ * lexicon has no genitives; the sound of "'s" follows from the last phone by the rules of English. */
 #include "data/prepare/pronounce.h"
 
 #include <flite/flite.h>
@@ -12,7 +12,7 @@ cst_lexicon *cmu_lex_init(void); /* of libflite_cmulex, which has no header */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static const cst_lexicon *lexicon; /* flite's own static one */
 
-/* Adds one of flite's phones ("ax0", "hh", "aa1") in the dictionary's name ("AH", "HH", "AA"). */
+/* Adds one of flite's phones ("ax0", "hh", "aa1") under the dictionary's name ("AH", "HH", "AA"). */
 static bool add_phone(char *phones, size_t size, const char *phone)
 {
     char name[8];

@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* `word` in small letters; other bytes than a-z are skipped. False, and an empty text, when it has no letters or the
- * phones do not fit. Thread-safe. */
+/* `word` is in lower case; bytes other than a-z are skipped. Returns false and an empty text when it has no letters or
+ * the phones do not fit. Thread-safe. */
 bool pronounce(const char *word, char *phones, size_t size);
 
 /* Appends the sound of "'s" to phones: S, Z or AH Z. False when it does not fit. */

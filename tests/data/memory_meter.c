@@ -51,8 +51,8 @@ void __sanitizer_free_hook(const volatile void *memory)
 
 #else
 
-/* The program's own definitions come before the C library's for every shared library too (dynamic linking), and glibc
- * gives its own under these names. */
+/* Dynamic linking makes every shared library use the program's definitions below instead of the C library's, whose own
+ * functions remain available under these names. */
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
 void *__libc_realloc(void *memory, size_t size);

@@ -1,5 +1,5 @@
-/* How much heap the program takes, whoever asks for it: our code, libsndfile, Jansson... For one test program, which
- * thereby gets an allocator of its own (under the address sanitizer: its hooks). */
+/* Measures how much heap the program uses, whoever allocates it: our code, libsndfile, Jansson... For one test program,
+ * which thereby gets its own allocator (under the address sanitizer: uses its hooks). */
 #ifndef SPIRITLM_TESTS_MEMORY_METER_H
 #define SPIRITLM_TESTS_MEMORY_METER_H
 

@@ -72,7 +72,8 @@ static void refusals(void **state)
     free(samples);
 }
 
-/* Digital silence, a constant, full-scale noise and clipped samples: an answer, never a crash, and no acceptance. */
+/* Digital silence, a constant, full-scale noise and clipped samples: always an answer, never a crash, never
+ * accepted. */
 static void no_speech_is_not_accepted(void **state)
 {
     (void)state;
@@ -128,7 +129,7 @@ static void words_of_all_kinds(void **state)
     }
 }
 
-/* The audio decides between the readings: the number's end is the end of what was spoken for it. */
+/* The audio decides between the readings: the written number ends where its spoken form ends. */
 static void audio_chooses_the_reading(void **state)
 {
     (void)state;
@@ -153,7 +154,7 @@ static void audio_chooses_the_reading(void **state)
     }
 }
 
-/* The bytes of a word take in the punctuation that touches it, and together they cover all but white space. */
+/* The bytes of a word include the punctuation that touches it, and together the words cover all but white space. */
 static void bytes_cover_the_text(void **state)
 {
     (void)state;
@@ -175,7 +176,7 @@ static void bytes_cover_the_text(void **state)
     synthesis_free(&synthesis);
 }
 
-/* ---- repeatable, and in threads ---- */
+/* ---- repetition and threads ---- */
 
 static const char *const sentences[] = {
     "the quick brown fox jumps over the lazy dog", "in the beginning god created the heaven and the earth",
@@ -230,7 +231,7 @@ static void threads_and_order_change_nothing(void **state)
     }
     for (int w = 0; w < 3; w++)
         for (int i = 0; i < 4; i++) {
-            /* The synthesiser repeats itself too. */
+            /* The synthesiser is repeatable too. */
             assert_int_equal(works[0].syntheses[i].count, works[w].syntheses[i].count);
             if (w > 0)
                 assert_memory_equal(works[0].syntheses[i].samples, works[w].syntheses[i].samples,
@@ -243,7 +244,7 @@ static void threads_and_order_change_nothing(void **state)
         }
 }
 
-/* Read sentences of several readers, with room before and after the words. */
+/* Sentences read by several readers, with pauses before and after the words. */
 static void read_sentences_are_accepted(void **state)
 {
     (void)state;

@@ -1,11 +1,11 @@
 /* The aligner measured, at its one threshold:
- * - all usable prompts of asterisk-core-sounds-en (551 clips, 24 minutes, one speaker; rule in data/demo/demo_sources.h)
- * with their own text: >= 95 % accepted; with the text of another clip: >= 95 % rejected. The other clip is the next
- * one in the order of text length (letters; equal lengths in the order of the list) whose spoken words differ.
- * - with one word left out (every third clip of three words or more; which word by seed): the rate is printed.
- * - 4,000 and more words of flite's speech (three voices, three prosodies) against flite's own times: start error
- * median
- *   <= 15 ms, 95th percentile <= 50 ms. */
+ * - all usable prompts of asterisk-core-sounds-en (551 clips, 24 minutes, one speaker; rule in
+ * data/demo/demo_sources.h) with their own text: >= 95 % accepted; with the text of another clip: >= 95 % rejected. The
+ * other clip is the next one in the order of text length (letters; equal lengths in the order of the list) whose spoken
+ * words differ.
+ * - with one word left out (every third clip of three words or more; the seed chooses the word): the rate is printed.
+ * - at least 4,000 words of flite's speech (three voices, three prosodies) against flite's own times: the median start
+ * error is <= 15 ms, the 95th percentile <= 50 ms. */
 #include "core/hash.h"
 #include "data/demo/demo_sources.h"
 #include "data/demo/demo_split.h"
@@ -164,7 +164,7 @@ static void right_and_wrong_texts(void **state)
         int64_t other = i + 1;
         while (other < clips.count && strcmp(order[other].form, order[i].form) == 0)
             other++;
-        if (other == clips.count) /* the longest: the one before */
+        if (other == clips.count) /* the longest text: take the one before */
             other = i - 1;
         trials.list[order[i].index] =
             (struct trial){.path = clips.list[order[i].index].path, .own = order[i].text, .other = order[other].text};
@@ -244,7 +244,7 @@ static void times_of_synthetic_speech(void **state)
         assert_ok(aligner_align(aligner, synthesis.samples, synthesis.count, text, &alignment, &reason));
         verses++;
         seconds += (double)synthesis.count / AUDIO_RATE;
-        if (reason == NULL) { /* the times of all that align, whatever their score */
+        if (reason == NULL) { /* the times of all texts that were aligned, whatever their score */
             accepted += alignment.score >= ALIGNER_DEFAULT_THRESHOLD;
             assert_int_equal(alignment.word_count, synthesis.word_count);
             for (int64_t i = 0; i < alignment.word_count; i++)

@@ -1,5 +1,6 @@
-/* A dataset that disks, memories or hands have damaged: always noticed, the file named, and no byte of a damaged shard
- * ever handed to libhdf5. The linker gives this program its own H5Fopen and H5Pset_file_image (test_damage.cmake). */
+/* A dataset that disks, memory errors or people have damaged: the damage is always noticed, the file is named, and no
+ * byte of a damaged shard is ever handed to libhdf5. The linker gives this program its own H5Fopen and
+ * H5Pset_file_image (test_damage.cmake). */
 #include "support/damage.h"
 #include "support/dataset_builder.h"
 #include "support/files.h"
@@ -26,7 +27,7 @@ hid_t __wrap_H5Fopen(const char *name, unsigned flags, hid_t properties);
 herr_t __real_H5Pset_file_image(hid_t properties, void *image, size_t size);
 herr_t __wrap_H5Pset_file_image(hid_t properties, void *image, size_t size);
 
-/* A name that leads to a file would let the library read that file. */
+/* A name that is the path of a file would let the library read that file. */
 hid_t __wrap_H5Fopen(const char *name, unsigned flags, hid_t properties)
 {
     files_opened += access(name, F_OK) == 0;
@@ -44,7 +45,7 @@ herr_t __wrap_H5Pset_file_image(hid_t properties, void *image, size_t size)
     return __real_H5Pset_file_image(properties, image, size);
 }
 
-/* ---- a dataset and another of the same make ---- */
+/* ---- a dataset, and another made in the same way ---- */
 
 static void make_dataset(const char *folder, int number)
 {
@@ -102,7 +103,7 @@ static void damaged_shards_never_reach_the_library(void **state)
     damaged_folder_open(&folder, path, other, names);
     whole_images = damaged_images = files_opened = 0;
     assert_ok(read_all(path));
-    assert_int_equal(whole_images, SHARDS); /* the linker did what it was asked */
+    assert_int_equal(whole_images, SHARDS); /* the linker did wrap the calls */
     for (int64_t trial = 0; trial < trials; trial++) {
         damaged_folder_damage(&folder, &rng, false);
         enum status status = read_all(path);
@@ -139,7 +140,7 @@ static void a_damaged_index_is_never_believed(void **state)
     damaged_folder_close(&folder);
 }
 
-/* Both are whole, but not of one dataset: the shard that the index does not mean is named. */
+/* Both are whole, but of different datasets: the shard that the index does not belong to is named. */
 static void the_index_of_another_dataset_fits_no_shard(void **state)
 {
     (void)state;

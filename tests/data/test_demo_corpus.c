@@ -1,5 +1,6 @@
-/* The demo's corpus in small: every recording, one minute of synthesis. Sides that share no sentence, word times inside
- * their sounds, the same folder twice, and spans under which most words change modality. */
+/* A small version of the demo's corpus: every recording, one minute of synthesis. The two sides share no sentence, word
+ * times lie inside their sounds, making it twice gives the same folder, and with the demo's spans most words are in
+ * documents that change modality. */
 #include "support/test_support.h"
 
 #include "data/demo/demo_corpus.h"
@@ -57,7 +58,7 @@ struct texts {
     int64_t count, room;
 };
 
-/* Small letters and digits, anything else as one space: simpler than what the corpus itself compares by. */
+/* Lower-case letters and digits, anything else as one space: simpler than the form by which the corpus compares. */
 static void add_sentence(struct texts *texts, const char *text, size_t length)
 {
     char *form = malloc(length + 1);
@@ -91,7 +92,7 @@ static struct texts sentences_of(int first, int second)
         for (int64_t i = 0; i < from->count; i++)
             for (const char *at = from->rows[i].text; *at;) {
                 size_t length = strcspn(at, ".?!");
-                while (at[length] && at[length + 1] && at[length + 1] != ' ') /* "A.M." is no end */
+                while (at[length] && at[length + 1] && at[length + 1] != ' ') /* "A.M." does not end a sentence */
                     length += 1 + strcspn(at + length + 1, ".?!");
                 add_sentence(&texts, at, length);
                 at += length + strspn(at + length, ".?! ");
@@ -148,8 +149,8 @@ static void text_for_bpe_is_of_the_training_side(void **state)
     free(text);
 }
 
-/* Sentences are compared as they are spoken; what shares one with another text is never held out, equal texts go the
- * same way, and the seed decides. */
+/* Sentences are compared as they are spoken; a text that shares one with another text is never held out, equal texts
+ * are treated alike, and the seed decides. */
 static void the_split(void **state)
 {
     (void)state;
@@ -240,7 +241,7 @@ static void a_second_time_the_folder_is_used_again(void **state)
     char before[65], after[65];
     struct sha256 hash = manifests[SPEECH_TRAIN].hash;
     sha256_hex(&hash, before);
-    assert_ok(demo_corpus_make(folder, &options, &reused, &totals)); /* damaged: made anew, by one process now */
+    assert_ok(demo_corpus_make(folder, &options, &reused, &totals)); /* damaged: made again, now by one process */
     assert_false(reused);
     struct manifest again;
     snprintf(path, sizeof path, "%s/speech_train.jsonl", folder);
@@ -262,8 +263,8 @@ static void a_folder_of_something_else_is_left_alone(void **state)
     assert_ok(make_directories(path));
     assert_ok(atomic_write(file, "dear", 4));
     assert_fails(demo_corpus_make(path, &options, &reused, &none), STATUS_USAGE,
-                 "thesis: exists and is no demo corpus");
-    assert_fails(demo_corpus_make(file, &options, &reused, &none), STATUS_USAGE, "exists and is no demo corpus");
+                 "thesis: exists and is not a demo corpus");
+    assert_fails(demo_corpus_make(file, &options, &reused, &none), STATUS_USAGE, "exists and is not a demo corpus");
     void *text;
     int64_t size;
     assert_ok(file_read(file, 100, &text, &size));
@@ -272,8 +273,8 @@ static void a_folder_of_something_else_is_left_alone(void **state)
 }
 
 /* The recorded clips are short. Whether a document switches depends on its number of words and the spans, so words of a
- * third of a second serve as well as true times: with the demo's spans of 3-8 and 2-6 words 60 % of the words of all
- * documents must switch. */
+ * third of a second serve as well as true times: with the demo's spans of 3-8 and 2-6 words, 60 % of the words of all
+ * documents must be in documents that switch. */
 static void most_words_change_modality(void **state)
 {
     (void)state;

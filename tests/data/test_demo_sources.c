@@ -1,5 +1,5 @@
-/* What the demo reads from Debian's packages: the prompts' texts and their rule, the Bible and its LZW windows against
- * gzip's own reading of them, and damaged files. */
+/* What the demo reads from Debian's packages: the prompts' texts and which of them are usable, the Bible, its LZW
+ * windows compared with what gzip makes of them, and damaged files. */
 #include "data/demo/demo_passages.h"
 #include "data/demo/demo_sources.h"
 #include "io/atomic_file.h"
@@ -76,7 +76,7 @@ static void prompts_that_are_missing_or_damaged(void **state)
     write_text(path, sizeof path, "few.txt", "hello: Hello\n", 13);
     assert_fails(demo_prompts_read_from("/nonexistent/texts.gz", "/", &clips), STATUS_USAGE, "asterisk-core-sounds-en");
     assert_fails(demo_prompts_read_from(path, folder, &clips), STATUS_USAGE, "asterisk-core-sounds-en-g722");
-    assert_fails(demo_prompts_read_from(path, test_directory(), &clips), STATUS_CORRUPT, "not one of its texts");
+    assert_fails(demo_prompts_read_from(path, test_directory(), &clips), STATUS_CORRUPT, "none of its texts");
     char zipped[64] = "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xff\xff\xff\xff";
     write_text(path, sizeof path, "broken.gz", zipped, 40);
     assert_fails(demo_prompts_read_from(path, test_directory(), &clips), STATUS_CORRUPT, "broken.gz: damaged");
@@ -104,7 +104,7 @@ static void the_installed_recordings(void **state)
 
 /* ---- LZW ---- */
 
-/* gzip's reading of the same codes: the header of compress(1) for 16 bits and block mode goes before them. */
+/* What gzip makes of the same codes, with the header of compress(1) for 16 bits and block mode before them. */
 static void check_against_gzip(const unsigned char *codes, int64_t size, const char *text, int64_t length)
 {
     char path[800], output[400];

@@ -1,5 +1,5 @@
-/* Files that others made and something damaged: each is read as the file that it then is, or refused with its name and
- * a reason; nothing crashes, takes more than a second, or takes more memory than the file and 64 MiB. */
+/* Files made by other programs and then damaged: each is read as the file that it then is, or refused with its name and
+ * a reason; nothing crashes, takes more than a second, or uses more memory than the file's size plus 64 MiB. */
 #include "data/memory_meter.h"
 #include "fuzz/fuzz.h"
 #include "support/damage.h"
@@ -54,8 +54,8 @@ static double processor_seconds(void)
 }
 
 struct subject {
-    const char *file;  /* that is damaged, below the test's folder */
-    const char *named; /* a refusal names this: the file, or the folder that it is one of */
+    const char *file;  /* the one that is damaged, below the test's folder */
+    const char *named; /* a refusal must name this: the file, or the folder that it belongs to */
     bool text;         /* also changed as JSON */
     enum status (*read)(const char *path);
 };
@@ -74,7 +74,7 @@ static void put_edge(struct rng *rng, uint8_t *bytes, int64_t size)
     memcpy(bytes + at, edges + rng_below(rng, sizeof edges / sizeof *edges), (size_t)width);
 }
 
-/* Text is still text more often than not. */
+/* Keeps text readable as text more often than not. */
 static uint8_t *change(struct rng *rng, const struct subject *subject, const uint8_t *bytes, int64_t *size, char *what)
 {
     uint8_t *changed;
@@ -104,7 +104,7 @@ static void try_one(const struct subject *subject, const char *path, const char 
     enum status status = STATUS_OK;
     int64_t memory = 0;
     double seconds = INFINITY;
-    /* A virtual processor that was taken away for a while may count that as work: what took long is looked at again. */
+    /* When a virtual processor is taken away for a while, that may count as work: a slow trial is repeated. */
     for (int look = 0; look < 3 && !(seconds <= LONGEST_SECONDS); look++) {
         double begin = processor_seconds();
         memory_meter_start();
@@ -126,7 +126,7 @@ static void try_one(const struct subject *subject, const char *path, const char 
         fail_msg("%s, trial %lld (last: %s): %.1f s", path, (long long)trial, what, seconds);
 }
 
-/* A failing trial leaves its file in place: the folder of the test is printed with it. */
+/* A failing trial leaves its file in place, and the message contains its path. */
 static void try_damage(const struct subject *subject, uint64_t stream)
 {
     const int64_t trials = test_is_long() ? 200000 : 5000;
@@ -152,7 +152,7 @@ static void try_damage(const struct subject *subject, uint64_t stream)
     write_plainly(path, bytes, whole);
     assert_ok(subject->read(path));
     free(bytes);
-    print_message("%s: %lld of %lld were still files, the others were refused\n", subject->file, (long long)accepted,
+    print_message("%s: %lld of %lld were still valid, the others were refused\n", subject->file, (long long)accepted,
                   (long long)trials);
 }
 

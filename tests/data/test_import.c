@@ -1,7 +1,7 @@
-/* Importers, each on files as the format's own tools write them where these can be had: the TextGrids were written by
+/* Importers, each on files written by the format's own tools where these are available: the TextGrids were written by
  * Praat (tests/oracles/make_textgrids.praat), one CTM by lhotse (tests/oracles/make_ctm.py). The other CTM, the whisper
  * JSON (whisper's own writer needs its weights to have something to write) and LibriSpeech's layout are written here
- * after the formats' definitions. What matters is read back through manifest_read. */
+ * according to the formats' definitions. The results are read back through manifest_read. */
 #include "support/files.h"
 #include "support/test_support.h"
 
@@ -23,7 +23,7 @@ static void put_file(const char *name, const char *text)
     write_text(test_path("%s", name), text);
 }
 
-/* A file that stands for audio: importers look at names alone. */
+/* A file that stands for audio: importers look only at names. */
 static void put_audio(const char *name)
 {
     put_file(name, "RIFF");
@@ -168,10 +168,13 @@ static void ctm_by_its_definition(void **state)
     manifest_free(&manifest);
     static const struct {
         const char *text, *part;
-    } bad[] = {
-        {"u 1 0 1\n", "x.ctm:1"},       {";;\nu 1 zero 1 w\n", "x.ctm:2"},         {"u 1 0 -1 w\n", "x.ctm:1"},
-        {"u 1 nan 1 w\n", "x.ctm:1"},   {"u 1 0 1 <ALT_BEGIN>\n", "alternatives"}, {"../u 1 0 1 w\n", "leads out"},
-        {"", "nothing of the kind ctm"}};
+    } bad[] = {{"u 1 0 1\n", "x.ctm:1"},
+               {";;\nu 1 zero 1 w\n", "x.ctm:2"},
+               {"u 1 0 -1 w\n", "x.ctm:1"},
+               {"u 1 nan 1 w\n", "x.ctm:1"},
+               {"u 1 0 1 <ALT_BEGIN>\n", "alternatives"},
+               {"../u 1 0 1 w\n", "leads out"},
+               {"", "found nothing of the kind ctm"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         put_file("nist/x.ctm", bad[i].text);
         struct import_options options = {.kind = IMPORT_CTM, .source = test_path("nist/x.ctm"), .output = "x"};
@@ -222,13 +225,13 @@ static void broken_textgrids_are_refused(void **state)
     assert_fails(import_run(&options, &counts), STATUS_CORRUPT, "binary TextGrid");
     put_golden("long.TextGrid", "bad/a.TextGrid");
     options.tier = "phones";
-    assert_fails(import_run(&options, &counts), STATUS_CORRUPT, "holds several words");
+    assert_fails(import_run(&options, &counts), STATUS_CORRUPT, "contains several words");
     options.tier = "nothing";
     assert_fails(import_run(&options, &counts), STATUS_USAGE, "no interval tier is named \"nothing\"");
     options.tier = "events";
     assert_fails(import_run(&options, &counts), STATUS_USAGE, "no interval tier is named \"events\"");
     options.tier = NULL;
-    /* Every cut of both formats: refused with a line, or (the white space at the end) accepted. */
+    /* Every truncation of both formats: refused with a line, or (when only white space at the end is lost) accepted. */
     static const char *const names[] = {"long.TextGrid", "short.TextGrid"};
     for (int i = 0; i < 2; i++) {
         char path[700];

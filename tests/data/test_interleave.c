@@ -1,4 +1,4 @@
-/* Documents: the exact token sequence of a row worked out by hand in every form, and what must hold of any row. */
+/* Documents: the exact token sequence of a row, worked out by hand in every form, and what must hold for any row. */
 #include "support/sentencepiece_builder.h"
 #include "support/test_support.h"
 
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Ids by hand: <unk> 0, <s> 1, </s> 2, "," 3, a..z 4..29, U+2581 30; so V = 31: [Text] 31, [Speech] 32, Hu from 33. */
+/* The ids: <unk> 0, <s> 1, </s> 2, "," 3, a..z 4..29, U+2581 30; so V = 31: [Text] 31, [Speech] 32, Hu from 33. */
 enum { COMMA = 3, LETTER_A = 4, SPACE = 30, TEXT_TAG = 31, SPEECH_TAG = 32, HUBERT = 33 };
 enum { HUBERT_COUNT = 600, PITCH = HUBERT + HUBERT_COUNT, PITCH_COUNT = 64, STYLE = PITCH + PITCH_COUNT };
 enum { STYLE_COUNT = 100, ASR_TAG = STYLE + STYLE_COUNT, TTS_TAG };
@@ -113,7 +113,7 @@ static struct shard_row hand_row(struct aligned_word words[4])
                               .score = NAN};
 }
 
-/* Makes the document with many rngs: each outcome must be one of those worked out, and each of those must occur. */
+/* Makes the document with many rngs: each outcome must be one of those worked out, and all of those must occur. */
 static void assert_outcomes(const struct interleaver *interleaver, const struct shard_row *row,
                             const char *const *expected, int count)
 {
@@ -175,7 +175,7 @@ static void one_modality_by_hand(void **state)
  * is not lost. The speech is samples [2560, 5760): the
  * style in force, the pitch unit that begins there, Hu 4 to 8 (6 7 7 8 8), and the pitch unit of 5120 before its end.
  * Speech first: the cat | sat | on. [0, 4480) begins at 0 so that the 5 5 before "the" is not lost, and runs over the
- * word's border (6 6 | 6) collapse. [5760, end) begins with the style and pitch in force. */
+ * word boundary (6 6 | 6) collapse. [5760, end) begins with the style and pitch in force. */
 static void spans_by_hand(void **state)
 {
     (void)state;
@@ -193,7 +193,7 @@ static void spans_by_hand(void **state)
         "<s> [Speech] Hu5 Hu6 Hu7 [Text] _ s a t [Speech] Hu9 </s>",
     };
     assert_outcomes(&interleaver, &row, base, 2);
-    /* The paper's spans are longer than this row: one modality, all of it. */
+    /* The paper's spans are longer than this row, so all of it is in one modality. */
     interleaver.options = (struct interleave_options){INTERLEAVE_SPANS, 10, 30, 5, 15, 7};
     static const char *const whole[] = {"<s> [Text] " WHOLE_TEXT " </s>", "<s> [Speech] " WHOLE_SPEECH " </s>"};
     assert_outcomes(&interleaver, &row, whole, 2);
@@ -235,7 +235,7 @@ static void other_forms_by_hand(void **state)
 }
 
 /* "sat" now begins at 4500 and "on" at 5000: no unit begins in between, so "sat" cannot be spoken. As a span of speech
- * it joins the text around it, to be encoded in one piece; word by word it has text alone, and no tag is doubled. */
+ * it joins the text around it, to be encoded in one piece; word by word it has only text, and no tag is doubled. */
 static void words_shorter_than_a_unit(void **state)
 {
     (void)state;
@@ -307,8 +307,8 @@ static void impossible_options_are_refused(void **state)
 }
 
 /* ---- any row ----
- * Word k is spelled with two letters of its own, hubert unit i has the value i: so a document tells which words and
- * which units it holds. */
+ * Word k is spelled with two letters of its own and hubert unit i has the value i, so a document shows which words and
+ * which units it contains. */
 enum { MAX_WORDS = 100, MAX_UNITS = 590 };
 
 struct random_row {
@@ -318,7 +318,7 @@ struct random_row {
     uint16_t values[STREAM_COUNT][MAX_UNITS];
 };
 
-/* `shortest` samples lie between the starts of two words at least. */
+/* At least `shortest` samples lie between the starts of two words. */
 static void random_row_make(struct random_row *out, struct rng *rng, int32_t shortest)
 {
     int64_t count = 1 + (int64_t)rng_below(rng, MAX_WORDS);
@@ -373,8 +373,8 @@ static int64_t read_text(const struct document *document, int64_t *at, int64_t w
     return w;
 }
 
-/* Reads a span of speech: units from[...] must be consecutive from `unit` on; returns the one after the last. Pitch and
- * style must be those in force at the first unit before it comes. */
+/* Reads a span of speech: its units must be consecutive from `unit` on; returns the one after the last. The pitch and
+ * style before the first unit must be those in force at it. */
 static int64_t read_speech(const struct document *document, int64_t *at, int64_t unit)
 {
     const int32_t *ids = document->ids;
@@ -457,7 +457,7 @@ static void any_row_keeps_every_word_once(void **state)
         int64_t minimum = speech ? 2 : 3, maximum = speech ? 6 : 8, total = 0;
         for (int64_t length = 0; length < 64; length++)
             total += lengths[speech][length];
-        /* Uniform; the end of a row hides long spans a little more often than short ones, hence the wide band. */
+        /* Uniform; the end of a row cuts long spans off slightly more often than short ones, hence the wide band. */
         for (int64_t length = minimum; length <= maximum; length++) {
             double share = (double)lengths[speech][length] / (double)total,
                    uniform = 1.0 / (double)(maximum - minimum + 1);

@@ -1,5 +1,5 @@
 /* Lanes over real shards: the same rows for any number of ranks and after any save; nothing lost, doubled or
- * reordered; every row once an epoch; shares of tokens. */
+ * reordered; every row once per epoch; the right shares of tokens. */
 #include "support/lanes_fixture.h"
 #include "support/test_support.h"
 
@@ -26,7 +26,7 @@ static struct packed *reference_run(const struct lanes_options *options)
     return reference;
 }
 
-/* Runs all steps with changing numbers of ranks: at a change every lane's state is saved by the rank that has it and
+/* Runs all steps with changing numbers of ranks: at a change every lane's state is saved by the rank that had it and
  * restored by the rank that gets it. */
 static void run_in_parts(const struct lanes_options *options, const int *ranks, const int *until, int parts,
                          const struct packed *reference)
@@ -135,7 +135,7 @@ static void stream_free(struct stream *stream)
     free(stream->places);
 }
 
-/* The document that the lane's `visit`-th draw must have given: from the made row, not from the shard. */
+/* The document that the lane's `visit`-th draw must have given: made from the test's own row, not from the shard. */
 static void expected_document(const struct interleaver *with, struct row_place place, uint64_t seed, int64_t lane,
                               int64_t visit, const int32_t *ids, int64_t left, struct document *document)
 {
@@ -190,7 +190,7 @@ static void check_streams(const struct lanes_options *options)
     if (masked) { /* else the last document of a lane may be drawn and not yet begun */
         assert_int_equal(totals.documents[0] + totals.documents[1] + totals.documents[2], documents);
         assert_int_equal(totals.switched_words, switched);
-        if (options->weights[SOURCE_SPEECH] == 0) /* else speech alone and one span of speech look alike */
+        if (options->weights[SOURCE_SPEECH] == 0) /* otherwise speech alone and one span of speech look alike */
             assert_int_equal(totals.words, words);
     }
     rank_close(&rank);
@@ -351,7 +351,7 @@ static void weights_count_tokens(void **state)
     }
 }
 
-/* One modality by weights: the other's tokens never come. */
+/* When the weights allow only one modality, tokens of the other never occur. */
 static void one_modality_by_weights(void **state)
 {
     (void)state;
@@ -376,7 +376,7 @@ static void one_modality_by_weights(void **state)
     }
 }
 
-/* A row is cut anew at each visit, and other lanes have other documents. */
+/* A row is cut differently at each visit, and different lanes have different documents. */
 static void visits_differ(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
 /* Thousands of random lanes against a plain model (tests/support/lanes_model.h): every token of every row, the
- * documents it came from, and what an epoch must hold, over any ranks, resumes and changes of the weights. */
+ * documents it came from, and what an epoch must contain, with any numbers of ranks, resumes and changes of weights. */
 #include "support/dataset_builder.h"
 #include "support/lanes_model.h"
 #include "support/test_support.h"
@@ -10,7 +10,7 @@
 #include <string.h>
 
 enum { CASES = 5000, KIND_DATASETS = 12, POOL = 2 * KIND_DATASETS, MOST_DATASETS = 6, MOST_LANES = 12, PARTS = 5 };
-enum { TOKENS = 5000 }; /* of a case, about */
+enum { TOKENS = 5000 }; /* approximate number per case */
 
 /* ---- corpora to choose from ---- */
 
@@ -20,7 +20,7 @@ struct pool_entry {
     struct dataset *dataset;
 };
 static struct pool_entry
-    pool[POOL]; /* texts, then speech; of each the first half has rows of use to all sources alone */
+    pool[POOL]; /* texts, then speech; all rows in the first half of each are usable for all sources */
 
 static bool is_whole(int entry)
 {
@@ -84,7 +84,7 @@ static void choose_datasets(struct random_case *c, struct rng *rng)
     }
 }
 
-/* Sources without a document have weight 0; one source at least has some. */
+/* Sources without a document have weight 0; at least one source has a positive weight. */
 static void choose_weights(const struct random_case *c, struct rng *rng, double weights[SOURCE_KINDS])
 {
     double sum = 0;
@@ -185,7 +185,7 @@ static void check_row(const struct random_case *c, struct lanes *lanes, int64_t 
     }
 }
 
-/* One run of the program: ranks that take up the lanes' states, go some steps, and leave their states. */
+/* One run of the program: ranks that restore the lanes' states, take some steps, and save the states. */
 static void run_part(const struct random_case *c, int part, char *states[MOST_LANES])
 {
     int ranks = c->ranks[part];
@@ -223,8 +223,8 @@ static void run_part(const struct random_case *c, int part, char *states[MOST_LA
 
 /* ---- what the model drew is what an epoch must hold ---- */
 
-/* Where all rows are of use, an epoch's number follows from counting alone: the lane has as many documents of it as its
- * part has rows. */
+/* Where all rows are usable, the epoch follows from counting: the lane has as many documents of an epoch as its part of
+ * it has rows. */
 static void check_epochs_by_counting(const struct random_case *c, int64_t lane)
 {
     int64_t count, epoch[SOURCE_KINDS] = {0}, in_epoch[SOURCE_KINDS] = {0};
@@ -244,7 +244,7 @@ static void check_epochs_by_counting(const struct random_case *c, int64_t lane)
     }
 }
 
-/* No row twice in an epoch; none missing from one that all lanes have left behind. */
+/* No row occurs twice in an epoch; none is missing from an epoch that all lanes have finished. */
 static void check_counts(const struct random_case *c, int source, int64_t epoch, bool done, int64_t *documents)
 {
     static int visits[MOST_DATASETS][64];

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* libhdf5 1.10.8 loses some 400 bytes of its own with every file that it refuses to open. */
+/* libhdf5 1.10.8 leaks about 400 bytes of its own with every file that it refuses to open. */
 const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void)
 {
@@ -32,10 +32,10 @@ static void refuse_damaged(struct lanes *lanes, const char *text)
         {"\"source\": \"", "\"source\": \"x", "unknown source"},
         {"\"dataset\": ", "\"dataset\": 9", "\"dataset\" is 9"},
         {"\"row\": ", "\"row\": 99", "\"row\" is 99"},
-        {"\"ids\": [", "\"ids\": [], \"x\": [", "\"ids\" should be a list"},
-        {"\"ids\": [", "\"ids\": [99999, ", "something else than tokens"},
-        {"\"ids\": [", "\"ids\": [-1, ", "something else than tokens"},
-        {"\"ids\": [", "\"ids\": [\"1\", ", "something else than tokens"},
+        {"\"ids\": [", "\"ids\": [], \"x\": [", "\"ids\" must be a list"},
+        {"\"ids\": [", "\"ids\": [99999, ", "something other than tokens"},
+        {"\"ids\": [", "\"ids\": [-1, ", "something other than tokens"},
+        {"\"ids\": [", "\"ids\": [\"1\", ", "something other than tokens"},
     };
     for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
         char damaged[8192];
@@ -62,17 +62,17 @@ static void other_states_are_refused(void **state)
     options.seed = UINT64_MAX;
     rank_open(&other, &options, &lanes_interleaver);
     assert_fails(restore_text(other.lanes, 3, text), STATUS_USAGE,
-                 "lane 3: the state is of seed 17, this run has 18446744073709551615");
+                 "lane 3: the state is of seed 17, but this run has 18446744073709551615");
     lanes_destroy(other.lanes);
     options = usual;
     options.sequence_length = T + 1;
     assert_ok(lanes_create(&options, &lanes_interleaver, other.datasets, DATASETS, &other.lanes));
-    assert_fails(restore_text(other.lanes, 3, text), STATUS_USAGE, "of sequence length 48, this run has 49");
+    assert_fails(restore_text(other.lanes, 3, text), STATUS_USAGE, "of sequence length 48, but this run has 49");
     lanes_destroy(other.lanes);
     options = usual;
     options.lanes = LANES + 1;
     assert_ok(lanes_create(&options, &lanes_interleaver, other.datasets, DATASETS, &other.lanes));
-    assert_fails(restore_text(other.lanes, 3, text), STATUS_USAGE, "of 12 lanes, this run has 13");
+    assert_fails(restore_text(other.lanes, 3, text), STATUS_USAGE, "of 12 lanes, but this run has 13");
     lanes_destroy(other.lanes);
     struct dataset *swapped[] = {other.datasets[1], other.datasets[0], other.datasets[2], other.datasets[3]};
     assert_ok(lanes_create(&usual, &lanes_interleaver, swapped, DATASETS, &other.lanes));
@@ -82,10 +82,10 @@ static void other_states_are_refused(void **state)
     assert_fails(restore_text(other.lanes, 3, text), STATUS_USAGE, "the state is of datasets with hash");
     lanes_destroy(other.lanes);
     assert_ok(lanes_create(&usual, &lanes_interleaver, other.datasets, DATASETS, &other.lanes));
-    assert_fails(restore_text(other.lanes, 4, text), STATUS_CORRUPT, "state of lane 4: it is of lane 3");
+    assert_fails(restore_text(other.lanes, 4, text), STATUS_CORRUPT, "state of lane 4: it belongs to lane 3");
 
     refuse_damaged(other.lanes, text);
-    /* After all refusals the lane stands where it stood; then the true state is taken. */
+    /* After all refusals the lane is where it was; then the right state is accepted. */
     assert_ok(restore_text(other.lanes, 3, text));
     assert_int_equal(restore_text(other.lanes, 3, "{}"), STATUS_CORRUPT);
     next_row(other.lanes, 3, &got);
@@ -95,7 +95,7 @@ static void other_states_are_refused(void **state)
     rank_close(&other);
 }
 
-/* Weights may change at a resume: shares then count from there, and no source is made up for. */
+/* Weights may change at a resume: shares then count from there, and no source catches up on earlier steps. */
 static void changed_weights_count_from_the_change(void **state)
 {
     (void)state;
@@ -147,7 +147,7 @@ static void impossible_lanes_are_refused(void **state)
     struct interleaver wrong = lanes_interleaver;
     wrong.rates.rate[STREAM_PITCH].numerator = 26;
     assert_fails(lanes_create(&usual, &wrong, rank.datasets, 4, &lanes), STATUS_USAGE,
-                 "dataset 2: its units of stream 1 come at 25/2 a second, expected 26/2");
+                 "dataset 2: its units of stream 1 come at 25/2 per second, expected 26/2");
     wrong.rates.rate[STREAM_PITCH] = (struct rational){50, 4}; /* the same rate, not reduced */
     assert_ok(lanes_create(&usual, &wrong, rank.datasets, 4, &lanes));
     lanes_destroy(lanes);
@@ -160,7 +160,7 @@ static void impossible_lanes_are_refused(void **state)
     rank_close(&rank);
 }
 
-/* A shard that was damaged after the index was written stops the lane that meets it, by name. */
+/* A shard that was damaged after the index was written stops the lane that reads it with an error that names it. */
 static void damaged_shards_stop_a_lane(void **state)
 {
     (void)state;
@@ -186,7 +186,7 @@ static void damaged_shards_stop_a_lane(void **state)
     assert_fails(lanes_next(lanes, 0, packed.ids, packed.targets, packed.starts), STATUS_CORRUPT, "shard_00000.h5");
     lanes_destroy(lanes);
     dataset_close(dataset);
-    /* Nothing but white space: an index that counts its bytes, and no document. */
+    /* Only white space: the index counts its bytes, but it gives no document. */
     row.text = "   ";
     snprintf(folder, sizeof folder, "%s/blank", test_directory());
     build_dataset(folder, DATASET_TEXT, &row, 1, 1);

@@ -1,4 +1,4 @@
-/* The manifest: what is read, and every error by file and line. */
+/* The manifest: what is read, and every error with file and line. */
 #include "support/files.h"
 #include "support/test_support.h"
 
@@ -73,9 +73,9 @@ static void errors_name_file_and_line(void **state)
         {"{\"text\": \"t\"}", "\"id\" is missing"},
         {"{\"id\": 3, \"text\": \"t\"}", "\"id\" must be a string"},
         {"{\"id\": \"\", \"text\": \"t\"}", "\"id\" is missing or empty"},
-        {"{\"id\": \"good\", \"text\": \"t\"}", "\"good\" was already used in line 1"},
-        {"{\"id\": \"a\"}", "neither \"text\" nor \"audio\" nor \"hubert\""},
-        {"{\"id\": \"a\", \"text\": \"\"}", "neither \"text\" nor \"audio\" nor \"hubert\""},
+        {"{\"id\": \"good\", \"text\": \"t\"}", "\"good\" was already used on line 1"},
+        {"{\"id\": \"a\"}", "none of \"text\", \"audio\" and \"hubert\""},
+        {"{\"id\": \"a\", \"text\": \"\"}", "none of \"text\", \"audio\" and \"hubert\""},
         {"{\"id\": \"a\", \"text\": 1}", "\"text\" must be a string"},
         {"{\"id\": \"a\", \"text\": \"\\u0000\"}", "m.jsonl:2"},
         {"{\"id\": \"a\", \"text\": \"\xff\"}", "m.jsonl:2"},
@@ -164,7 +164,7 @@ static void words_are_found_in_the_text(void **state)
     assert_false(manifest_find_word("a b", "ab", &position, &begin, &end));
     assert_false(manifest_find_word("a b", "", &position, &begin, &end));
     assert_false(manifest_find_word("", "a", &position, &begin, &end));
-    assert_false(manifest_find_word("\xc1\xa1", "a", &position, &begin, &end)); /* an overlong "a" is none */
+    assert_false(manifest_find_word("\xc1\xa1", "a", &position, &begin, &end)); /* an overlong "a" is not an "a" */
     assert_int_equal(position, 0);
 }
 
@@ -191,7 +191,7 @@ static void damaged_manifests_never_crash(void **state)
         if (status == STATUS_OK)
             manifest_free(&manifest);
     }
-    printf("%d of 1000 damaged manifests were still valid ones\n", read);
+    printf("%d of 1000 damaged manifests were still valid\n", read);
 }
 
 int main(void)

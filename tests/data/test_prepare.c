@@ -263,7 +263,7 @@ static void what_is_current_is_kept(void **state)
         after = modified(test_path("out-1-1/speech/%s", files[i]));
         assert_memory_equal(&after, &before[i], sizeof after);
     }
-    /* One damaged shard is made again, the others stay. */
+    /* A damaged shard is made again, the others stay. */
     FILE *file = fopen(test_path("out-1-1/speech/shard_00004.h5"), "r+b");
     assert_non_null(file);
     assert_int_equal(fseek(file, 3000, SEEK_SET), 0);
@@ -289,8 +289,8 @@ static double report_number(const json_t *report, const char *outer, const char 
     return json_number_value(value);
 }
 
-/* A text model of single letters makes one token of each character and one of the dummy prefix; spans of one word make
- * as many spans as words. So everything can be counted plainly. */
+/* A text model of single letters makes one token of each character and one of the dummy prefix; with spans of one word
+ * there are as many spans as words. So everything can be counted simply. */
 static void the_report_counts_tokens_and_switches(void **state)
 {
     (void)state;
@@ -358,7 +358,7 @@ static void text_manifests_follow_their_changes(void **state)
     assert_memory_equal(row.text, expected, strlen(expected));
     assert_int_equal(row.units.count[STREAM_HUBERT], 0);
     dataset_close(dataset);
-    /* Shorter: the surplus shard goes. */
+    /* The manifest is shorter: the surplus shard is removed. */
     write_text_manifest(manifest, 7);
     assert_ok(prepare_run(&job->options));
     assert_ok(dataset_open(test_path("texts/text"), &dataset));
@@ -367,14 +367,14 @@ static void text_manifests_follow_their_changes(void **state)
     assert_int_not_equal(access(test_path("texts/text/shard_00002.h5"), F_OK), 0);
     assert_int_not_equal(access(test_path("texts/text/parts/00002.json"), F_OK), 0);
     assert_int_equal(access(test_path("texts/text/shard_00001.h5"), F_OK), 0);
-    /* Changed, and only one of two parts made again: no index of half the change. */
+    /* The manifest has changed, but only one of two parts is made again: there must be no index. */
     write_text_manifest(manifest, 8);
     job->options.stages = PREPARE_SHARDS;
     job->options.parts = 2;
     assert_ok(prepare_run(&job->options));
     job->options.stages = PREPARE_INDEX;
     job->options.parts = 1;
-    assert_fails(prepare_run(&job->options), STATUS_USAGE, "shard 1 was made from another manifest");
+    assert_fails(prepare_run(&job->options), STATUS_USAGE, "shard 1 was made from a different manifest");
     assert_fails(dataset_open(test_path("texts/text"), &dataset), STATUS_USAGE, "index.json");
     assert_int_equal(unlink(test_path("texts/text/parts/00001.json")), 0);
     assert_fails(prepare_run(&job->options), STATUS_USAGE, "shard 1 of 2 has not been made");
@@ -415,7 +415,7 @@ static void ready_units_need_no_audio(void **state)
     assert_fails(prepare_run(&job->options), STATUS_USAGE, "prepare.ready.hubert_rate");
 }
 
-/* Without a label ready units are the tokenizer's: what it cannot have made is no unit. */
+/* Without a label, ready units count as the tokenizer's: units that it does not have are refused. */
 static void ready_units_must_be_the_tokenizers(void **state)
 {
     (void)state;
@@ -451,9 +451,10 @@ static void settings_that_do_not_fit_are_refused(void **state)
     job->options.stages = PREPARE_ALL;
     assert_fails(
         prepare_run(&job->options), STATUS_CORRUPT,
-        "no audio of the manifests can be used, so no speech tokenizer can be fitted; the first: /nonexistent/x.wav");
+        "no audio of the manifests can be used, so no speech tokenizer can be fitted; the first clip left out: "
+        "/nonexistent/x.wav");
     job->tokenizer.folder = test_path("tokenizer");
-    assert_fails(prepare_run(&job->options), STATUS_CORRUPT, "not one of its 1 rows can be used");
+    assert_fails(prepare_run(&job->options), STATUS_CORRUPT, "none of its 1 rows can be used");
     job = new_job(test_path("refused"), speech);
     job->tokenizer.units = 13;
     assert_fails(prepare_run(&job->options), STATUS_USAGE, "a tokenizer of 12 units");

@@ -61,8 +61,8 @@ static void write_wide_audio(const char *path)
     assert_int_equal(fclose(file), 0);
 }
 
-/* Pieces of one long file between clips that are aligned, so that neighbours share an audio file or do not, and rows of
- * no use in the middle of everything. */
+/* Pieces of one long file between clips that are aligned, so that some neighbours share an audio file and others do
+ * not, and unusable rows in between. */
 static void write_speech_row(FILE *file, int row)
 {
     static const char *const cards[][2] = {{"001", "ten of clubs"}, {"003", "seven of clubs"}, {"004", "five five"}};
@@ -102,7 +102,7 @@ static int make_corpus(void **state)
     assert_int_equal(fclose(file), 0);
     path_of(path, "ready.jsonl");
     assert_non_null(file = fopen(path, "wb"));
-    for (int row = 0; row < READY_ROWS; row++) /* words past the end are no good */
+    for (int row = 0; row < READY_ROWS; row++) /* words past the end make a row unusable */
         fprintf(file, "{\"id\": \"r%d\", \"hubert\": [%d, 2, 2, 9], \"text\": \"hi\", \"words\": [[\"hi\", 0, %s]]}\n",
                 row, row % 11, row % 6 == 5 ? "7" : "0.12");
     assert_int_equal(fclose(file), 0);
@@ -237,7 +237,8 @@ static void parts_and_threads_change_no_byte(void **state)
     free(expected);
 }
 
-/* Another division into parts over what is there, a lost shard and another number of threads: the same bytes. */
+/* With existing results, a different division into parts, a lost shard and a different number of threads still give the
+ * same bytes. */
 static void parts_may_come_again(void **state)
 {
     (void)state;
@@ -247,7 +248,7 @@ static void parts_may_come_again(void **state)
     job.options.stages = PREPARE_FIT;
     assert_ok(prepare_run(&job.options));
     run_parts(&job, 3);
-    job.options.parts = 2; /* other parts now: what is there is current */
+    job.options.parts = 2; /* now other parts: what is already there is current */
     job.options.part = 2;
     job.options.stages = PREPARE_SHARDS;
     assert_ok(prepare_run(&job.options));
@@ -264,7 +265,7 @@ static void parts_may_come_again(void **state)
     free(found);
 }
 
-/* What the bytes say: rows and rejects, each in the manifest's order, together all of it. */
+/* The contents: rows and rejects are in the manifest's order, and together they are all of its rows. */
 static void rows_and_rejects_keep_the_manifest_s_order(void **state)
 {
     (void)state;

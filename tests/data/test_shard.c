@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* libhdf5 1.10.8 loses some 400 bytes of its own with every file that it refuses to open. */
+/* libhdf5 1.10.8 leaks about 400 bytes of its own with every file that it refuses to open. */
 const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void)
 {
@@ -40,7 +40,7 @@ static void random_words(struct random_row *out, struct rng *rng)
     out->row.words = out->row.word_count ? out->words : NULL;
 }
 
-/* Any part may be empty but the id. */
+/* Any part except the id may be empty. */
 static void random_row(struct random_row *out, struct rng *rng, int64_t number, bool speech)
 {
     memset(out, 0, sizeof *out);
@@ -178,7 +178,7 @@ static void equal_rows_give_equal_bytes(void **state)
     free(rows);
 }
 
-/* Every byte, two changes each: found by the hash before libhdf5 sees the image. */
+/* Two changes of every byte: the hash finds each before libhdf5 sees the image. */
 static void every_flip_is_found_by_the_index(void **state)
 {
     (void)state;
@@ -205,8 +205,8 @@ static void every_flip_is_found_by_the_index(void **state)
     free(rows);
 }
 
-/* Without the index: refused, or the rows are those that were written (a byte of padding changed). Copies of exact size
- * let the sanitizer see a read past the end. */
+/* Without the index a changed image is refused, or its rows are those that were written (when a byte of padding was
+ * changed). Copies of exact size let the sanitizer see a read past the end. */
 static bool survives(const unsigned char *data, int64_t size, const struct random_row *rows, int64_t count)
 {
     unsigned char *exact = malloc((size_t)size + (size == 0));
@@ -280,14 +280,14 @@ static void mutated_images_are_refused_without_the_index(void **state)
     free(rows);
 }
 
-/* Columns as a correct libhdf5 would hand them over from a file whose maker lied: refused one by one. */
+/* Columns as a correct libhdf5 would return them from a file with false contents: each is refused. */
 static void lying_columns_are_refused(void **state)
 {
     (void)state;
     static const struct {
         enum shard_column column;
         int64_t element;
-        int64_t value; /* put there */
+        int64_t value; /* the value put there */
         const char *part;
     } lies[] = {
         {COLUMN_FORMAT, 0, 2, "format 2"},
@@ -362,7 +362,7 @@ static void broken_rows_are_not_written(void **state)
     shard_writer_free(writer);
 }
 
-/* tests/oracles/make_shard.py wrote this file after docs/formats.md with h5py and its own CRC32C. */
+/* tests/oracles/make_shard.py wrote this file according to docs/formats.md, with h5py and its own CRC32C. */
 static void shards_of_another_implementation_are_read(void **state)
 {
     (void)state;
@@ -370,7 +370,7 @@ static void shards_of_another_implementation_are_read(void **state)
     struct shard_row row;
     char path[700];
     snprintf(path, sizeof path, "%s/shard/h5py.h5", TEST_GOLDEN_DIRECTORY);
-    /* Its structure is not ours to the byte, so only an index can vouch for it. */
+    /* Its structure is not exactly ours, so only an index can vouch for it. */
     assert_fails(shard_open(path, NULL, &shard), STATUS_CORRUPT, "HDF5 that this toolkit did not write");
     void *data;
     int64_t size;

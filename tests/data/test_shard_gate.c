@@ -1,5 +1,5 @@
 /* Shards that no index vouches for, made by somebody who knows the format: every checksum of HDF5's metadata is right,
- * what it covers is not. Whatever happens, nothing crashes and nothing outside the image is read. */
+ * but what it covers is not. In every case nothing crashes and nothing outside the image is read. */
 #include "support/dataset_builder.h"
 #include "support/hdf5_metadata.h"
 #include "support/test_support.h"
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* libhdf5 1.10.8 loses some 400 bytes of its own with every file that it refuses to open. */
+/* libhdf5 1.10.8 leaks about 400 bytes of its own with every file that it refuses to open. */
 const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void)
 {
@@ -21,7 +21,7 @@ static void craft(uint8_t *data, int64_t file_size, const struct metadata_block 
 {
     const uint64_t edges[] = {
         0, 1, 0xff, 0x7fffffff, INT64_MAX, UINT64_MAX, (uint64_t)file_size, (uint64_t)file_size - 8};
-    /* Past the signatures, which the checksum covers too. */
+    /* Changes only what follows the signatures, which the checksum covers too. */
     size_t place = block->begin + 5 + (size_t)rng_below(rng, block->size - 5);
     size_t left = block->begin + block->size - place, width = (size_t)1 << rng_below(rng, 4);
     if (rng_below(rng, 2))
@@ -48,7 +48,7 @@ static void crafted_metadata_never_crashes(void **state)
     assert_ok(file_read(path, SHARD_MAX_BYTES, (void **)&data, &size));
     int count = metadata_find_blocks(data, (size_t)size, blocks), accepted = 0;
     for (int i = 0; i < count; i++)
-        assert_true(metadata_is_sealed(data, blocks + i)); /* we know what we change */
+        assert_true(metadata_is_sealed(data, blocks + i)); /* the block was found correctly */
     assert_true(count > 20);
     struct rng rng = rng_make(test_seed(), RNG_TEST, 35, 0);
     for (int i = 0; i < TRIALS; i++) {

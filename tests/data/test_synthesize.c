@@ -32,7 +32,7 @@ static void times_are_in_order_and_inside(void **state)
                 byte = word->text_end;
             }
             assert_int_equal(byte, strlen(text));
-            /* The words are not silent: each is louder than the quietest tenth of the sound. */
+            /* No word is silent: each is louder than the quietest tenth of the sound. */
             double all = 0;
             for (int64_t k = 0; k < synthesis.count; k++) {
                 assert_true(isfinite(synthesis.samples[k]) && fabsf(synthesis.samples[k]) <= 1.0f);

@@ -1,14 +1,15 @@
-/* Preloaded into a program: counts the calls by which it changes files below one folder, writes each down, and lets one
- * of them fail or be the last. The environment says what:
+/* Preloaded into a program: counts the calls by which it changes files below one folder, records each, and makes one of
+ * them fail or be the last. The environment controls it:
  *   FAULT_ROOT      the folder
  *   FAULT_TRACE     file to which each call that was carried out is appended: "NUMBER\tWHAT\tPATH\tPATH2\n"
  *   FAULT_CALL      number of the call that goes wrong, counted from 1; unset: none
- *   FAULT_KIND      EIO, ENOSPC: it fails so (a write after half of its bytes, a close after having closed); KILL: the
- *                   process is killed instead of it (a write: after half of its bytes)
- *   FAULT_SWALLOW   file, MANIFEST, temporary, parent: every fsync of that class is left out, though it reports
- * success: of files of a folder in the making, of its MANIFEST, of the folder itself, of any other folder
- *   FAULT_EXCHANGE  refuse: a file system that knows neither RENAME_EXCHANGE nor RENAME_NOREPLACE
- * What is said on standard error about a saved checkpoint is written down too, as call 0 "said". */
+ *   FAULT_KIND      EIO, ENOSPC: the call fails with it (a write after half of its bytes, a close after closing); KILL:
+ *                   the process is killed instead of making the call (for a write: after half of its bytes)
+ *   FAULT_SWALLOW   file, MANIFEST, temporary, parent: every fsync of that class is left out but reports success: of
+ *                   files of a folder that is being made, of its MANIFEST, of the folder itself, of any other folder
+ *   FAULT_SWALLOW_AT   leaves out only those fsyncs whose path contains this
+ *   FAULT_EXCHANGE  refuse: act like a file system that supports neither RENAME_EXCHANGE nor RENAME_NOREPLACE
+ * A message on standard error about a saved checkpoint is recorded too, as call 0 "said". */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -106,7 +107,7 @@ static void note(long number, const char *what, const char *path, const char *pa
     errno = kept;
 }
 
-/* A call below the root: its number. *strikes: it is the chosen one, and the caller lets it go wrong. */
+/* Returns the number of a call below the root. *strikes: it is the chosen one, and the caller must make it go wrong. */
 static long count_call(bool *strikes)
 {
     pthread_mutex_lock(&lock);
@@ -116,7 +117,7 @@ static long count_call(bool *strikes)
     return number;
 }
 
-/* What the chosen call does instead of its work, or after it. */
+/* What the chosen call does instead of its work or after it. */
 static int strike(void)
 {
     if (fault.kill)
@@ -125,7 +126,7 @@ static int strike(void)
     return -1;
 }
 
-/* A call of which nothing is carried out when it goes wrong. */
+/* For a call that does nothing at all when it goes wrong. */
 #define GUARDED(what, path, path2, call)                                                                               \
     do {                                                                                                               \
         bool strikes_;                                                                                                 \
@@ -147,7 +148,7 @@ static const char *what_opening_does(const char *path, bool write, bool cut)
     return cut ? "write" : "open";
 }
 
-/* Opening a folder counts: it is opened to be fsync'd. */
+/* Opening a folder counts too: it is opened to be fsync'd. */
 static int watch_open(int (*real)(int, const char *, int, unsigned), int at, const char *path, int flags, unsigned mode)
 {
     bool write = (flags & O_ACCMODE) != O_RDONLY, strikes = false;
@@ -276,7 +277,7 @@ ssize_t pwrite64(int descriptor, const void *data, size_t size, off64_t offset)
     return watch_pwrite(real, descriptor, data, size, offset);
 }
 
-/* A stream's own writes are not seen; its flush stands for them. */
+/* The writes inside a stream are not seen; its flush counts for them. */
 int fflush(FILE *file)
 {
     REAL(int, fflush, FILE *)
@@ -378,7 +379,7 @@ int fdatasync(int descriptor)
     return watch_fsync(real, descriptor);
 }
 
-/* ---- closing: the file is closed whatever is reported, as Linux does it ---- */
+/* ---- closing: as on Linux, the file is closed whatever is reported ---- */
 
 int close(int descriptor)
 {

@@ -1,7 +1,7 @@
 /* bin/train with each of its file operations failing in turn (EIO, ENOSPC) or being its last (SIGKILL), while it goes
- * on from step 3, saves step 4 and prunes step 2: the folder is whole afterwards, an error is told in one line with
- * code 74, and the same command started again leaves what the undisturbed run left. The order of the operations is that
- * of the protocol; that the check of the order sees each fsync is tested by leaving it out. */
+ * on from step 3, saves step 4 and prunes step 2: the folder is whole afterwards, an error is reported in one line with
+ * code 74, and the same command started again leaves what the undisturbed run left. The order of the operations must be
+ * that of the protocol; that this check notices a missing fsync is tested by leaving out each in turn. */
 #include "support/faults.h"
 #include "support/process.h"
 #include "support/test_support.h"
@@ -24,9 +24,9 @@ struct scene {
     const char *name;
     const char *const *arguments;
     const char *exchange; /* for the shim */
-    const char *before;   /* command in the run's folder */
-    int64_t newest;       /* at the end */
-    bool late;            /* but for the long form: only the calls from MANIFEST on */
+    const char *before;   /* command executed in the run's folder */
+    int64_t newest;       /* checkpoint at the end */
+    bool late;            /* only the calls from MANIFEST on, except in the long form */
 };
 
 static void copy_base(const struct scene *scene)
@@ -58,7 +58,7 @@ static void show_output(void)
     print_error("%s", text);
 }
 
-/* What cannot be removed stays, and so does the old one when nobody knows whether the new one's name is durable. */
+/* What cannot be removed stays, and so does the old folder when it is unknown whether the new one's name is durable. */
 static bool may_leave_something(void)
 {
     char text[4000];
@@ -66,12 +66,12 @@ static bool may_leave_something(void)
                        "grep -q -e 'cannot remove' -e 'not be removed' -e 'perhaps not durably' '%s'", output) == 0;
 }
 
-/* What must hold after the fault, whichever it was. NULL: all well. */
+/* What must hold after any fault. NULL: all is well. */
 static const char *look(const struct fault *fault, int code)
 {
     bool killed = strcmp(fault->kind, "KILL") == 0;
     int64_t said = tiny_run_acknowledged(output), least = said > BASE_STEPS ? said : BASE_STEPS;
-    if (killed && fault->exchange) /* moved aside for an instant: the next start gives it back its name */
+    if (killed && fault->exchange) /* it may have been moved aside: the next start gives it back its name */
         least = BASE_STEPS - 1;
     const char *bad = tiny_run_bad_checkpoint(run, reference, least, false, 1);
     if (bad)
@@ -91,7 +91,7 @@ static const char *look_at_the_end(const struct scene *scene)
     return bad ? bad : tiny_run_bad_metrics(run, reference, scene->newest);
 }
 
-/* `again`: and start it again. True: all was well. */
+/* `again`: also starts it again. True: all was well. */
 static bool one_fault(const struct scene *scene, long call, const char *kind, bool again)
 {
     struct fault fault = fault_of(scene);
@@ -100,7 +100,7 @@ static bool one_fault(const struct scene *scene, long call, const char *kind, bo
     copy_base(scene);
     int code = train(scene, &fault);
     const char *bad = look(&fault, code);
-    if (!bad && code == 0) /* what failed was no part of the promise; then all of it is kept */
+    if (!bad && code == 0) /* what failed was not part of the promise: then everything must be there */
         bad = look_at_the_end(scene);
     if (bad) {
         print_error("%s, %s at call %ld: exit code %d: %s\n", scene->name, kind, call, code, bad);
@@ -182,7 +182,7 @@ static void a_step_whose_folder_is_damaged_is_saved_again(void **state)
         fail_msg("%s", bad);
 }
 
-/* From nothing: the folder's own name, and those of metrics and events, must be durable too. */
+/* A new run: the folder's own name, and those of metrics and events, must be durable too. */
 static void a_new_run_keeps_the_order(void **state)
 {
     (void)state;
@@ -195,7 +195,7 @@ static void a_new_run_keeps_the_order(void **state)
         fail_msg("%s", bad);
 }
 
-/* The check of the order must see each fsync that is left out. */
+/* The check of the order must notice each fsync that is left out. */
 static void a_missing_fsync_is_seen(void **state)
 {
     (void)state;

@@ -1,6 +1,6 @@
-/* bin/train and bin/prepare on a disk (tmpfs) of fifty sizes, from a page to more than they need: each ends well or
- * with code 74 and one clear line, what is there then is whole, nothing half-written is left, and with room it goes on.
- * Left out (code 77) where a process may not mount a disk of its own. */
+/* bin/train and bin/prepare on a disk (tmpfs) of fifty sizes, from a page to more than they need: each succeeds or ends
+ * with code 74 and one clear line, what is there then is whole, nothing half-written is left, and with more room it
+ * goes on. Skipped (code 77) where a process may not mount a disk of its own. */
 #include "support/faults.h"
 #include "support/process.h"
 #include "support/test_support.h"
@@ -16,7 +16,7 @@ enum { SIZES = 50, STEPS = 24, IO_ERROR = 74, GO_ON_EVERY = 7 };
 
 static char folder[600], clips[700], disk[700], copy[700], output[700], reference_run[700], reference_out[700];
 
-/* Runs the command with a disk of so many kilobytes at `disk`; what it left there is in `copy` afterwards. */
+/* Runs the command with a disk of that many kilobytes at `disk`; what it left there is in `copy` afterwards. */
 static int on_disk(long kilobytes, const char *command)
 {
     char script[6000], text[2000];
@@ -50,7 +50,7 @@ static bool has_half_a_line(const char *path)
     return run_command(text, sizeof text, "test -s '%s' && test \"$(tail -c 1 '%s' | wc -l)\" = 0", path, path) == 0;
 }
 
-/* How the program ended; NULL: all well. */
+/* What was wrong with how the program ended; NULL: nothing. */
 static const char *bad_end(int code)
 {
     if (code != 0 && code != IO_ERROR)
@@ -91,7 +91,7 @@ static const char *bad_preparation(int code, long size)
                                                               : "with room it does not go on";
 }
 
-/* The sizes grow evenly to half as much again as the undisturbed program left: a small file takes a whole page. */
+/* The sizes grow evenly to 1.5 times what the undisturbed program left, since a small file takes a whole page. */
 static void sweep(const char *name, long needed, const char *command, const char *(*look)(int code, long size))
 {
     int bad = 0, full = 0;
@@ -158,7 +158,7 @@ int main(void)
     snprintf(reference_run, sizeof reference_run, "%s/reference", folder);
     snprintf(reference_out, sizeof reference_out, "%s/reference_out", folder);
     if (make_directories(disk) != STATUS_OK || !can_mount()) {
-        print_message("left out: this machine lets no process mount a disk of its own\n");
+        print_message("skipped: this machine does not let a process mount a disk of its own\n");
         return 77;
     }
     return cmocka_run_group_tests(tests, make_references, NULL);

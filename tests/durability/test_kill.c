@@ -1,6 +1,6 @@
-/* bin/train killed (SIGKILL) at random moments and started again, to the end and over and over: whatever the moment,
- * nothing that was acknowledged is lost, and every step is the undisturbed run's to the bit. 200 kills, 5,000 in the
- * long form; at least a quarter of them while a checkpoint is being written. */
+/* bin/train is killed (SIGKILL) at random moments and started again until it finishes, over and over: whatever the
+ * moment, nothing that was acknowledged is lost, and every step is the undisturbed run's to the bit. 200 kills, 5,000
+ * in the long form; at least a quarter of them while a checkpoint is being written. */
 #include "support/process.h"
 #include "support/test_support.h"
 #include "support/tiny_run.h"
@@ -19,14 +19,14 @@
 enum { STEPS = 24 };
 
 static char folder[600], reference[700];
-/* Of the undisturbed run: until its first save, a step with its save, the save in it. */
+/* Times of the undisturbed run: until its first save, of a step with its save, of the save alone. */
 static double begin_seconds, step_seconds, save_seconds;
 
 /* ---- whether a process is saving ---- */
 
-/* The step whose step_N.tmp-PID-HOST stands in the run; 0: none. A save makes that folder first and names it step_N at
- * its end, so after a kill it shows that the process was saving. One whose step has been published already is being
- * removed: that is no save. */
+/* The step whose step_N.tmp-PID-HOST is in the run; 0: none. A save first makes that folder and renames it to step_N at
+ * its end, so after a kill it shows that the process was saving. If the step has already been published, the folder is
+ * being removed, which is not a save. */
 static int64_t step_being_saved(const char *run, pid_t process)
 {
     char path[900], mark[64];
@@ -46,8 +46,8 @@ static int64_t step_being_saved(const char *run, pid_t process)
 /* ---- one life of the process ---- */
 
 struct moment {
-    int saves;    /* > 0: wait until the process is seen in that many saves, then go on waiting ... */
-    double delay; /* ... so long */
+    int saves;    /* > 0: wait until the process has been seen in that many saves, then go on waiting ... */
+    double delay; /* ... this many seconds */
 };
 
 static struct moment draw_moment(struct rng *rng)
@@ -89,7 +89,7 @@ struct tally {
     int64_t kills, while_saving, runs, steps;
 };
 
-/* Starts the run, kills it, looks at what is there. True when it came to its end before the kill. */
+/* Starts the run, kills it, and checks what is there. True when it finished before the kill. */
 static bool live_and_die(const struct tiny_start *start, struct rng *rng, bool keeps_all, int64_t *acknowledged,
                          struct tally *tally)
 {
@@ -115,7 +115,7 @@ static bool live_and_die(const struct tiny_start *start, struct rng *rng, bool k
     return code == 0;
 }
 
-/* A run is killed until it comes to its end. */
+/* Kills a run again and again until it finishes. */
 static void one_run(struct rng *rng, int64_t kills, struct tally *tally)
 {
     char run[700], output[700];
@@ -134,7 +134,7 @@ static void one_run(struct rng *rng, int64_t kills, struct tally *tally)
     bad = bad ? bad : tiny_run_bad_metrics(run, reference, STEPS);
     bad = bad ? bad : tiny_run_leftover(run);
     if (bad)
-        fail_msg("%s came to its end, but %s", run, bad);
+        fail_msg("%s finished, but %s", run, bad);
     assert_ok(remove_tree(run));
     tally->runs++;
     tally->steps += STEPS;

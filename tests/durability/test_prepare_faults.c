@@ -1,6 +1,6 @@
 /* bin/prepare with each of its file operations failing in turn or being its last: the tokenizer's folder, shards and
  * indices are the old ones or the new ones, and what an index vouches for is there; the same command started again ends
- * as if nothing had been. */
+ * as if nothing had happened. */
 #include "support/faults.h"
 #include "support/test_support.h"
 #include "support/tiny_prepare.h"
@@ -33,7 +33,7 @@ static bool has_leftovers(void)
     return run_command(text, sizeof text, "find '%s' -name '*.tmp-*' | grep -q .", root) == 0;
 }
 
-/* NULL: all well. */
+/* What is wrong; NULL: nothing. */
 static const char *look(const struct scene *scene, const struct fault *fault, int code)
 {
     bool killed = strcmp(fault->kind, "KILL") == 0;
@@ -104,7 +104,7 @@ static void a_fault_while_datasets_are_made_anew(void **state)
     sweep(&(struct scene){"over another", 1, 2});
 }
 
-/* references: nothing; made from version 1; that made anew from version 2. */
+/* references: nothing; made from version 1; the same made again from version 2. */
 static int make_references(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* bin/train that hangs ends with 76 and loses nothing; that is started in vain again and again refuses with 77. */
+/* When bin/train hangs, it ends with 76 and loses nothing; when several starts made no progress, it refuses with 77. */
 #include "support/process.h"
 #include "support/test_support.h"
 #include "support/tiny_run.h"
@@ -38,7 +38,7 @@ static void came_to_the_same_end(const char *run)
         fail_msg("%s: %s", run, bad);
 }
 
-/* A copy of the reference as it stood after its fifth step. */
+/* A copy of the reference as it was after its fifth step. */
 static void make_half_a_run(const char *run)
 {
     char text[1000];
@@ -49,8 +49,8 @@ static void make_half_a_run(const char *run)
     assert_int_equal(tiny_run_newest(run), 5);
 }
 
-/* No step is done within a microsecond: what a hang looks like to the watchdog. Without a save or an end: however late
- * it wakes, no checkpoint can have been made. */
+/* No step finishes within a microsecond, so to the watchdog every step is a hang. The run neither saves nor ends:
+ * however late the watchdog wakes, no checkpoint can have been made. */
 static int train_and_hang(const char *run, const char *setting)
 {
     const char *arguments[] = {"train.watchdog_seconds=1e-6", "train.save_every=0", "train.steps=1000000", setting,
@@ -88,7 +88,7 @@ static void three_starts_in_vain_are_enough(void **state)
     came_to_the_same_end(run);
 }
 
-/* What is done is started again for nothing, and may be. */
+/* A finished run may be started again any number of times. */
 static void a_run_that_is_done_may_be_started_forever(void **state)
 {
     (void)state;

@@ -1,6 +1,7 @@
-/* atomic_write and the maker of folders with each of their file operations failing in turn or being the last: the old
- * content or the new, whole, never another; and their order of operations. The test program itself is the process that
- * writes (`write PATH TEXT`, `folder PATH TEXT`, `remove PATH`), so that nothing else is counted. */
+/* atomic_write and the functions that make folders, with each of their file operations failing in turn or being the
+ * last: the content is the old or the new one, whole, and never anything else; and the order of operations is right.
+ * The test program itself is the process that writes (`write PATH TEXT`, `folder PATH TEXT`, `remove PATH`), so that
+ * nothing else is counted. */
 #include "support/faults.h"
 #include "support/process.h"
 #include "support/test_support.h"
@@ -74,7 +75,7 @@ static char program[700], root[600], place[700], output[700], trace[700];
 struct scene {
     const char *verb;   /* write, folder, remove */
     const char *before; /* command that makes the old state at $P; $W is the program */
-    bool old;           /* there is a whole old one */
+    bool old;           /* the old one exists and is whole */
     const char *exchange;
 };
 
@@ -147,7 +148,7 @@ static const char *wanted(const struct scene *scene)
     return strcmp(scene->verb, "remove") == 0 ? "none" : "new";
 }
 
-/* NULL: all well. */
+/* What is wrong; NULL: nothing. */
 static const char *look(const struct scene *scene, const struct fault *fault, int code)
 {
     bool killed = strcmp(fault->kind, "KILL") == 0, damaged = strstr(scene->before, "printf x") != NULL;
@@ -157,7 +158,7 @@ static const char *look(const struct scene *scene, const struct fault *fault, in
     if (code != 0 && code != (killed ? 128 + SIGKILL : IO_ERROR))
         return "another exit code";
     if (code == 0 && strcmp(found, wanted(scene)) != 0)
-        return "success, and yet it is not there";
+        return "the program succeeded, but the result is not there";
     if (code == IO_ERROR && !fault_is_told(output))
         return "the failure is not told in one last line";
     if (code == IO_ERROR && leftovers() > 0) {
@@ -182,10 +183,10 @@ static bool one_fault(const struct scene *scene, long call, const char *kind)
     if (!bad) {
         assert_ok(remove_leftovers(root)); /* as its owner does before it writes again */
         if (scene->old && strcmp(content(scene), "none") == 0 && strcmp(wanted(scene), "new") == 0)
-            bad = "the old one did not get its name back";
+            bad = "the old folder did not get its name back";
     }
     if (!bad && (run_scene(scene, NULL) != 0 || strcmp(content(scene), wanted(scene)) != 0 || leftovers() > 0))
-        bad = "it does not come out right when done again";
+        bad = "the result is wrong when it is done again";
     if (bad) {
         char text[2000];
         run_command(text, sizeof text, "cat '%s'; ls '%s'", output, root);
@@ -234,7 +235,8 @@ static void a_missing_fsync_is_seen(void **state)
         prepare_scene(scene);
         assert_int_equal(run_scene(scene, &fault), 0);
         if (!fault_trace_breach(trace, true))
-            fail_msg("%s after \"%s\": nobody misses the fsync of %s", scene->verb, scene->before, missing[i].class);
+            fail_msg("%s after \"%s\": the check does not notice the missing fsync of %s", scene->verb, scene->before,
+                     missing[i].class);
     }
 }
 

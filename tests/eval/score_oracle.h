@@ -1,4 +1,4 @@
-/* Losses the plain way: one sequence at a time through llama_logits, the softmax in double. */
+/* Losses computed in the simplest way: one sequence at a time through llama_logits, with the softmax in double. */
 #ifndef SPIRITLM_TESTS_EVAL_SCORE_ORACLE_H
 #define SPIRITLM_TESTS_EVAL_SCORE_ORACLE_H
 

@@ -1,4 +1,4 @@
-/* When the check of a task holds, at its thresholds and where a number is missing. */
+/* Whether the check of each task holds, at its thresholds and where a number is missing. */
 #include "support/test_support.h"
 
 #include "eval/generation.h"

@@ -1,4 +1,4 @@
-/* The comparison with the bigram, worked out plainly document by document; the judgement at its boundaries; the
+/* The comparison with the bigram, worked out again document by document; the judgement at its thresholds; the
  * shuffle. */
 #include "eval/score_oracle.h"
 #include "support/tiny_world.h"
@@ -76,7 +76,7 @@ static int64_t pick_counted(bool speech, const struct document *document, int32_
     return count;
 }
 
-/* With streams of its own, not those of documents_interleaver. */
+/* Chooses the streams itself and does not rely on documents_interleaver. */
 static struct document read_document(bool speech, struct dataset *dataset, int64_t row_number)
 {
     struct interleaver interleaver = {.text = world.components->text,
@@ -153,11 +153,11 @@ static void comparisons_equal_the_plain_computation(void **state)
     expect_comparison(true, true, &result.shuffled);
     expect_comparison(false, false, &result.text);
     assert_int_equal(result.windowed, 0);
-    /* The bigram knows the corpus' order and loses it with the shuffle. */
+    /* The bigram has learned the corpus's order, which the shuffle destroys. */
     assert_true(result.shuffled.bigram > result.speech.bigram + 0.5);
 }
 
-/* A context of 40 cuts every utterance, and says so. */
+/* With a context of 40 every utterance is cut into windows, and the result says so. */
 static void documents_beyond_the_context_are_counted(void **state)
 {
     (void)state;
@@ -226,7 +226,7 @@ static bool holds(double value, double standard_error, double nats)
 static void judgement_at_its_boundaries(void **state)
 {
     (void)state;
-    assert_true(holds(0.05, 0.025, 0.05)); /* both exactly */
+    assert_true(holds(0.05, 0.025, 0.05)); /* exactly at both thresholds */
     assert_false(holds(nextafter(0.05, 0), 0.01, 0.05));
     assert_false(holds(0.05, nextafter(0.025, 1), 0.05));
     assert_true(holds(0, 0, 0));
@@ -267,7 +267,7 @@ static void shuffle_keeps_the_multiset_and_all_other_places(void **state)
     memcpy(other, original, sizeof original);
     struct scored_sequence next = {other, COUNT, NULL};
     assert_ok(shuffle_kind(vocabulary, TOKEN_HUBERT, 4, 8, &next));
-    assert_true(memcmp(once, other, sizeof once) != 0); /* each document its own permutation */
+    assert_true(memcmp(once, other, sizeof once) != 0); /* each document has its own permutation */
     for (int i = 0; i < COUNT; i++)
         if (counted(true, original[i])) {
             assert_true(counted(true, once[i]));
@@ -280,7 +280,7 @@ static void shuffle_keeps_the_multiset_and_all_other_places(void **state)
     assert_memory_equal(units[0], units[1], (size_t)counts[0] * sizeof **units);
 }
 
-/* All six orders of three units, each as often as chance has it. */
+/* All six orders of three units occur equally often, within chance. */
 static void shuffle_is_uniform(void **state)
 {
     (void)state;
@@ -302,7 +302,7 @@ static void shuffle_is_uniform(void **state)
 
 /* ---- the documents ---- */
 
-/* The vocabulary decides which streams a document has, not a configuration. */
+/* The vocabulary, not a configuration, decides which streams a document has. */
 static void documents_have_the_streams_of_the_vocabulary(void **state)
 {
     (void)state;

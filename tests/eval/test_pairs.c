@@ -1,4 +1,4 @@
-/* Pairs against sums and means worked out from llama_logits. */
+/* Scores of pairs against sums and means worked out from llama_logits. */
 #include "eval/score_oracle.h"
 #include "support/tiny_world.h"
 
@@ -38,7 +38,7 @@ static enum status evaluate(const char *lines, struct pairs_result *result, json
     return pairs_evaluate(world.model, world.components, path, result, samples);
 }
 
-/* A side by hand: its ids whole, and which of them is the first that counts. */
+/* A side worked out by hand: all its ids, and the first of them that counts. */
 struct side {
     int32_t ids[16];
     int64_t count, from;
@@ -127,7 +127,8 @@ static void sums_and_means_are_those_of_the_logits(void **state)
         double a_mean = a / (double)(correct->count - correct->from);
         double b_mean = b / (double)(incorrect->count - incorrect->from);
         bool tie = !strcmp(expected[i].id, "tie");
-        assert_true(tie || (fabs(a - b) > 1e-3 && fabs(a_mean - b_mean) > 1e-3)); /* or the oracle could not tell */
+        assert_true(tie ||
+                    (fabs(a - b) > 1e-3 && fabs(a_mean - b_mean) > 1e-3)); /* so the oracle's winner is certain */
         sums[i] = tie ? 0.5 : score(a, b);
         means[i] = tie ? 0.5 : score(a_mean, b_mean);
     }
@@ -151,7 +152,7 @@ static void swapped_sides_lose(void **state)
     assert_ok(evaluate(other, &swapped, NULL));
     assert_true(result.sum.value + swapped.sum.value == 1 && result.mean.value + swapped.mean.value == 1);
     assert_int_equal(result.ties_sum + swapped.ties_sum, 0);
-    assert_true(isnan(result.sum.standard_error)); /* of one pair there is none */
+    assert_true(isnan(result.sum.standard_error)); /* a single pair has none */
 }
 
 static void many_equal_sides_tie_wherever_they_lie(void **state)

@@ -1,4 +1,4 @@
-/* Packed losses against the same sequences one by one through llama_logits. */
+/* Packed losses against those of the same sequences computed one by one through llama_logits. */
 #include "eval/score_oracle.h"
 #include "support/test_kernels.h"
 #include "support/tiny_world.h"
@@ -32,7 +32,7 @@ static struct scored_sequence make_sequence(struct rng *rng, int64_t count)
     sequence.losses = guarded_allocate((size_t)count * sizeof *sequence.losses);
     for (int64_t i = 0; i < count; i++) {
         sequence.ids[i] = (int32_t)rng_below(rng, 512);
-        sequence.losses[i] = NAN; /* what is not filled in is noticed */
+        sequence.losses[i] = NAN; /* so that a loss that is not filled in is noticed */
     }
     return sequence;
 }
@@ -90,7 +90,7 @@ static void packing_does_not_show(void **state)
     expect_all(lengths, 40, 101);
 }
 
-/* A context beyond any fixed row: the last token sees the first. */
+/* A context longer than any fixed row length: the last token sees the first. */
 static void rows_are_as_long_as_the_context_allows(void **state)
 {
     (void)state;

@@ -15,7 +15,7 @@ const char *fuzz_file(const uint8_t *data, size_t size)
         snprintf(path, sizeof path, "/proc/self/fd/%d", descriptor);
     }
     if (descriptor < 0 || ftruncate(descriptor, 0) != 0 || pwrite(descriptor, data, size, 0) != (ssize_t)size) {
-        fprintf(stderr, "no file in memory for %zu bytes\n", size);
+        fprintf(stderr, "cannot make a file in memory for %zu bytes\n", size);
         abort();
     }
     return path;
@@ -59,7 +59,7 @@ struct token {
     size_t at, size;
 };
 
-/* The first value at or after `from`: a string with its quotes, a number or a word, or a whole list or object. */
+/* Finds the first value at or after `from`: a string with its quotes, a number or a word, or a whole list or object. */
 static struct token next_value(const uint8_t *data, size_t size, size_t from)
 {
     static const char word[] = "-+.0123456789eEtrufalsn";
@@ -133,7 +133,7 @@ static size_t copy_value(uint8_t *data, size_t size, size_t limit, struct rng *r
     return size;
 }
 
-/* Takes a value out, or doubles it with a comma between. */
+/* Removes a value, or doubles it with a comma in between. */
 static size_t repeat_value(uint8_t *data, size_t size, size_t limit, struct rng *rng)
 {
     struct token token = any_value(data, size, rng);
@@ -151,7 +151,7 @@ static size_t repeat_value(uint8_t *data, size_t size, size_t limit, struct rng 
     return size;
 }
 
-/* The inside of a string grows: names and words have limits. */
+/* Makes the contents of a string longer, since names and words have limits. */
 static size_t stretch_string(uint8_t *data, size_t size, size_t limit, struct rng *rng)
 {
     uint8_t letters[600];

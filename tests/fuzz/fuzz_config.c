@@ -1,5 +1,5 @@
-/* Configurations: YAML, then a line feed after a byte 0x1e and one override a line. What is read lies in its ranges and
- * is read back to the same from what config_write makes of it. */
+/* Configurations: YAML, then, after a byte 0x1e, one override per line. What is read lies in its ranges, and what
+ * config_write makes of it is read back as the same values. */
 #include "fuzz/fuzz.h"
 
 #include "io/config.h"
@@ -76,7 +76,7 @@ static void check_written(const struct config *config, const struct values *valu
     free(text);
 }
 
-/* Cuts the text behind the separator into lines; returns their number. */
+/* Cuts the text after the separator into lines; returns their number. */
 static int64_t cut_overrides(char *text, const char *overrides[OVERRIDES])
 {
     int64_t count = 0;
@@ -114,7 +114,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     return 0;
 }
 
-/* A line is taken out, doubled or moved, or libFuzzer does as it likes. */
+/* Removes, doubles or moves a line, or leaves the mutation to libFuzzer. */
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t limit, unsigned seed)
 {
     struct rng rng = rng_make(seed, RNG_TEST, 4, 0);

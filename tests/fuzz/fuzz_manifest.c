@@ -1,4 +1,4 @@
-/* JSON lines of a corpus: whatever is read keeps every promise of struct manifest_row. */
+/* JSON lines of a corpus: whatever is accepted keeps every promise of struct manifest_row. */
 #include "fuzz/fuzz.h"
 
 #include "data/manifest.h"

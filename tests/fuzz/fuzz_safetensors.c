@@ -32,7 +32,7 @@ int __wrap_munmap(void *memory, size_t size)
     return 0;
 }
 
-/* Whether the bytes are what the shape says, counted anew. */
+/* Whether the number of bytes is what the shape requires, computed independently. */
 static bool fits(const struct tensor_info *info)
 {
     int64_t bytes = (int64_t)dtype_size(info->type);
@@ -55,7 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *path = fuzz_file(data, size);
     struct safetensors *file = NULL;
     enum status status = safetensors_open(path, &file);
-    /* The JSON library is not compiled with the sanitizer: that it is not let past the end must be asked. */
+    /* The JSON library is not compiled with the sanitizer, so this must check that it is not let past the end. */
     if (size >= LENGTH + 2 && announced_length(data) > size - LENGTH)
         fuzz_require(status == STATUS_CORRUPT && strstr(status_text(), "a header of"),
                      "a header longer than the file is not parsed");
@@ -100,7 +100,7 @@ static uint64_t announced_end(const uint8_t *header, size_t size)
     return most;
 }
 
-/* A length that is wrong by little or by much. */
+/* A length that is wrong by a little or by a lot. */
 static void lie_about_length(uint8_t *data, size_t size, struct rng *rng)
 {
     const uint64_t lies[] = {size - LENGTH + 1 + rng_below(rng, 64), size - LENGTH - rng_below(rng, size - LENGTH),
@@ -119,7 +119,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t limit, unsigne
         lie_about_length(data, size, &rng);
         return size;
     }
-    if (rng_below(&rng, 32) == 0) /* a file that was cut off */
+    if (rng_below(&rng, 32) == 0) /* a truncated file */
         return LENGTH + 1 + rng_below(&rng, size - LENGTH);
     uint64_t announced = announced_length(data);
     size_t old = announced <= size - LENGTH ? (size_t)announced : size - LENGTH, rest = size - LENGTH - old;

@@ -1,5 +1,5 @@
 /* SentencePiece models: protocol buffers in protocol buffers. The mutator changes one field at a random depth and
- * writes the lengths around it anew. What is let through must encode and decode. */
+ * corrects the lengths around it. A model that is accepted must encode and decode. */
 #include "fuzz/fuzz.h"
 
 #include "text/sentencepiece.h"
@@ -72,7 +72,7 @@ static bool take_varint(const uint8_t *data, size_t size, size_t *at, uint64_t *
     return false;
 }
 
-/* As many fields from the beginning as make sense. */
+/* As many fields from the beginning as can be parsed. */
 static int list_fields(const uint8_t *data, size_t size, struct field fields[FIELDS])
 {
     int count = 0;
@@ -119,7 +119,7 @@ static size_t put_key_and_length(const uint8_t *key, size_t key_size, size_t len
 
 static size_t mutate_message(uint8_t *data, size_t size, size_t limit, struct rng *rng, int depth);
 
-/* Mutates what a field holds and writes its length anew. */
+/* Mutates the contents of a field and corrects its length. */
 static size_t mutate_payload(uint8_t *data, size_t size, size_t limit, const struct field *field, struct rng *rng,
                              int depth)
 {
@@ -153,7 +153,7 @@ static size_t mutate_message(uint8_t *data, size_t size, size_t limit, struct rn
     if (field->wire == WIRE_BYTES && depth < DEPTH && rng_below(rng, 3))
         return mutate_payload(data, size, limit, field, rng, depth);
     const struct field *other = fields + rng_below(rng, (uint64_t)count);
-    if (rng_below(rng, 3) == 0) /* taken out */
+    if (rng_below(rng, 3) == 0) /* removed */
         return fuzz_splice(data, size, limit, field->at, field->size, NULL, 0);
     uint8_t *copy = malloc(other->size);
     if (!copy)

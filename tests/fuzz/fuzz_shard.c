@@ -1,5 +1,5 @@
-/* Shards that no index vouches for. libhdf5 sees only what the gate in front of it lets through. The mutator changes
- * what HDF5's own checksums cover and computes them anew. */
+/* Shards that no index vouches for. libhdf5 sees only what the gate in front of it accepts. The mutator changes what
+ * HDF5's own checksums cover and recomputes them. */
 #include "fuzz/fuzz.h"
 #include "fuzz/shard_checks.h"
 #include "support/hdf5_metadata.h"
@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-/* libhdf5 1.10.8 loses some 400 bytes of its own with every file that it refuses to open. */
+/* libhdf5 1.10.8 leaks about 400 bytes of its own with every file that it refuses to open. */
 int __lsan_is_turned_off(void);
 int __lsan_is_turned_off(void)
 {
@@ -33,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 static void change(uint8_t *data, size_t size, const struct metadata_block *block, struct rng *rng)
 {
-    /* The last two are sums that come round to small ones. */
+    /* The last two overflow to small numbers when they are added to. */
     const uint64_t edges[] = {0,
                               1,
                               0xff,

@@ -1,6 +1,6 @@
-/* The columns of a shard, as a correct libhdf5 hands them over from a file whose maker lied. libhdf5 itself and the
- * gate before it are left out (CMakeLists.txt wraps them; fuzz_shard.c has them): a hundred times as many inputs. Every
- * CRC32C is computed anew wherever the offsets allow it, so that what it covers is reached. */
+/* The columns of a shard, as a correct libhdf5 returns them from a file with false contents. libhdf5 itself and the
+ * gate before it are left out (CMakeLists.txt wraps them; fuzz_shard.c tests them), which allows a hundred times as
+ * many inputs. Every CRC32C is recomputed wherever the offsets allow it, so that the checks behind it are reached. */
 #include "fuzz/fuzz.h"
 #include "fuzz/shard_checks.h"
 
@@ -9,7 +9,7 @@
 
 static struct shard_columns columns; /* what "the file" holds */
 
-/* ---- in the place of libhdf5 and the gate ---- */
+/* ---- in place of libhdf5 and the gate ---- */
 
 enum status __wrap_shard_image_check(const char *name, const void *image, int64_t size);
 enum status __wrap_shard_image_parse(const char *name, const void *image, int64_t size, struct shard_columns *parsed);
@@ -32,7 +32,7 @@ enum status __wrap_shard_image_parse(const char *name, const void *image, int64_
     return STATUS_OK;
 }
 
-/* Whether every slice of the ragged column lies in its data. */
+/* Whether every slice of the ragged column lies within its data. */
 static bool offsets_hold(int data, int offset, int64_t rows)
 {
     const int64_t *offsets = columns.data[offset];
@@ -95,9 +95,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     return 0;
 }
 
-/* ---- the mutator: one column a time ---- */
+/* ---- the mutator: one column at a time ---- */
 
-/* Changes one element by a little, to an edge, or leaves it to libFuzzer. */
+/* Changes one element slightly or to an edge value, or leaves the mutation to libFuzzer. */
 static void change_element(struct shard_columns *held, int column, struct rng *rng)
 {
     const int64_t edges[] = {0, 1, -1, INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN, 512, 513, 65535, 1000001};
@@ -118,7 +118,7 @@ static void change_element(struct shard_columns *held, int column, struct rng *r
     memcpy(element, &value, width);
 }
 
-/* One element more or less, or none at all. */
+/* Adds or removes one element, or removes all. */
 static void change_count(struct shard_columns *held, int column, struct rng *rng)
 {
     size_t width = shard_element_size[shard_layout[column].element];

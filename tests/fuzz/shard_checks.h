@@ -1,4 +1,4 @@
-/* What must hold of every shard that was let through, and columns as the input of a target. */
+/* What must hold for every shard that was accepted, and columns as the input of a target. */
 #ifndef SPIRITLM_TESTS_FUZZ_SHARD_CHECKS_H
 #define SPIRITLM_TESTS_FUZZ_SHARD_CHECKS_H
 
@@ -7,10 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Every promise of struct shard_row, every byte read. */
+/* Checks every promise of struct shard_row and reads every byte. */
 void shard_check(const struct shard *shard);
 
-/* Columns as bytes: for each its length (uint16) and its elements. What is missing at the end is empty. The caller
+/* Columns as bytes: for each its length (uint16) and its elements. Columns missing at the end are empty. The caller
  * frees the columns with shard_columns_free. */
 void columns_from_bytes(const uint8_t *data, size_t size, struct shard_columns *columns);
 size_t columns_to_bytes(const struct shard_columns *columns, uint8_t *data, size_t limit); /* 0: no room */

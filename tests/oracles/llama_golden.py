@@ -6,7 +6,7 @@ test_llama_folder.c.
     llama_golden.py folders DIRECTORY          folders.safetensors: hashes and logits of the folders that
                                                `test_models_llama_folder --write DIRECTORY` wrote
 
-Made with Python 3.11, torch 1.13.0 (Debian), transformers 4.38.2, safetensors 0.8.0, numpy 1.26.4; the versions stand in
+Made with Python 3.11, torch 1.13.0 (Debian), transformers 4.38.2, safetensors 0.8.0, numpy 1.26.4; the versions are in
 each file's metadata.
 
 The reference is float64 throughout. The library's model computes parts in float32 even when it is moved to float64, so
@@ -16,7 +16,7 @@ core/rng.h as integers times an exact power-of-two fraction, rounded once to flo
 they are the same numbers everywhere.
 
 The bf16 cases hold, beside the float64 result for bfloat16 weights, the error of the library's own unpatched bfloat16
-model on these weights, a relative norm a tensor.
+model on these weights, as one relative norm per tensor.
 """
 import hashlib
 import json
@@ -133,7 +133,7 @@ def rotary_forward(self, x, position_ids, seq_len=None):
 
 
 class Float64:
-    """Inside, the library's Llama computes in float64 alone."""
+    """Inside this context, the library's Llama computes only in float64."""
 
     def __enter__(self):
         self.kept = modeling.LlamaRMSNorm.forward, modeling.LlamaRotaryEmbedding.forward, torch.nn.functional.softmax
@@ -147,7 +147,7 @@ class Float64:
 
 
 def run(model, config, ids, targets):
-    """Logits, the loss a position and all gradients of the mean loss, as float64 arrays."""
+    """Logits, the loss per position and all gradients of the mean loss, as float64 arrays."""
     rows, length = ids.shape
     hidden = model.model(input_ids=ids).last_hidden_state
     logits = model.lm_head(hidden)
@@ -239,7 +239,7 @@ def make_foreign():
 
 
 def make_folders(root):
-    """What from_pretrained makes of the folders that our own code wrote: it must say the same logits as the weights."""
+    """What from_pretrained makes of the folders that our own code wrote: it must give the same logits as the weights."""
     tensors, hashes = {}, {}
     for folder in sorted(os.listdir(root)):
         path = os.path.join(root, folder)

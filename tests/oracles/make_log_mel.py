@@ -3,7 +3,7 @@ transformers.audio_utils, on pieces of a real recording (pocketsphinx-testdata's
 
 Made with Python 3.11, numpy 1.26.4, torch 1.13.1 (Debian 12), transformers 4.38.2.
 
-Layout, little-endian, a case after the other: int64 samples, int64 bands, int64 frames, int16 samples (to be divided
+Layout, little-endian, one case after the other: int64 samples, int64 bands, int64 frames, int16 samples (to be divided
 by 32768), float32 [frames][bands]. The sizes of the int16 parts are even, so nothing is padded.
 """
 import hashlib

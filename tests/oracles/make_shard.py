@@ -1,4 +1,4 @@
-"""Writes tests/golden/shard/h5py.h5: a shard after docs/formats.md made by another HDF5 implementation's front end.
+"""Writes tests/golden/shard/h5py.h5: a shard according to docs/formats.md, made with another front end of HDF5.
     python tests/oracles/make_shard.py tests/golden/shard/h5py.h5
 Python 3.11.2, numpy 1.26.4, h5py 3.16.0 with HDF5 2.0.0, bounded to the format of 1.10. The CRC32C is computed bit by
 bit from its polynomial."""

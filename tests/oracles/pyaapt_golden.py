@@ -1,6 +1,6 @@
-"""Makes tests/golden/speech/pyaapt.safetensors: what AMFM_decompy makes of real speech that Debian ships.
+"""Makes tests/golden/speech/pyaapt.safetensors: what AMFM_decompy computes for real speech that Debian ships.
 
-    python3 tests/oracles/pyaapt_golden.py [OUTPUT]          the committed selection, about seven minutes
+    python3 tests/oracles/pyaapt_golden.py [OUTPUT]          the committed selection; takes about seven minutes
     python3 tests/oracles/pyaapt_golden.py --all OUTPUT      every clip of both packages; give it to test_speech_f0
 
 Made with Python 3.11, AMFM_decompy 1.0.12.2, numpy 1.26.4, scipy 1.17.1, safetensors 0.8.0, and Debian's
@@ -8,7 +8,7 @@ asterisk-core-sounds-en-g722 1.6.1-1, pocketsphinx-testdata 0.8+5prealpha+1-15 a
 
 Tensors: voiced (bits, little end first, every clip from a new byte), f0 and interpolated (f32, all clips one after the
 other), frames (i64, per clip). Metadata clip.N: "KIND:NAME SHA-256 of the f32 samples at 16 kHz". The kinds are in
-samples_of below; the test makes the same samples by itself and compares the hash.
+samples_of below; the test makes the same samples itself and compares the hash.
 """
 import ctypes
 import glob

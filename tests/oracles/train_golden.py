@@ -4,15 +4,15 @@
     train_golden.py DIRECTORY                the losses of DIRECTORY and those in tests/golden against PyTorch's
     train_golden.py DIRECTORY --mutants      what small mistakes would change: each must exceed the tolerance
 
-The program gives the first weights, the batches and the settings. Model, loss, gradients (autograd), clipping, AdamW and
-schedule are PyTorch's own or written here from their papers; nothing of the C code is called.
+The test program writes the initial weights, the batches and the settings. Model, loss, gradients (autograd), clipping,
+AdamW and schedule are PyTorch's own or written here from their papers; nothing of the C code is called.
 
 The reference is float64. The tolerance is on the relative error of each loss: 1e-6. Measured with torch 1.13.0 (Debian
 12's python3-torch) and the committed golden file, over a hundred steps from 6.2168 to 1.9129: 1.27e-07; PyTorch's own
 float32 run: 1.91e-07; the smallest of the ten mistakes: 4.4e-04.
 
-When a change of the kernels' order of sums is wanted: write DIRECTORY anew, let this script judge it, and only then copy
-DIRECTORY/losses.txt over the golden file.
+After an intended change of the order in which kernels add: write DIRECTORY again, let this script judge it, and only
+then copy DIRECTORY/losses.txt over the golden file.
 """
 import json
 import math

@@ -88,7 +88,7 @@ static const struct bad_case {
     {"$B/train --config $D/run.yaml --dry-run data.weights.text=0 data.weights.speech=0 data.weights.interleaved=0", 2,
      "data.weights"},
     {"$B/train --config $D/run.yaml data.train= train.run=$D/new", 2, "data.train is empty"},
-    {"$B/train --config $D/run.yaml tokenizer.units=5 train.run=$D/new", 2, "the vocabulary only 5"},
+    {"$B/train --config $D/run.yaml tokenizer.units=5 train.run=$D/new", 2, "the vocabulary has only 5"},
     {"$B/train --config $D/run.yaml --show-samples -1", 2, "--show-samples"},
     {"$B/train --config $D/run.yaml --show-samples 2 > /dev/full", 74, "standard output"},
     /* ---- generate ---- */
@@ -236,7 +236,7 @@ static const struct bad_case {
     {"$ASUSER $B/demo_corpus --output $D/locked/new", 74, "locked"},
     /* ---- demo_corpus ---- */
     {"$B/demo_corpus", 2, "--output"},
-    {"$B/demo_corpus --output $D/corpus", 2, "no demo corpus"},
+    {"$B/demo_corpus --output $D/corpus", 2, "not a demo corpus"},
     {"$B/demo_corpus --output $D/x --synthetic-minutes many", 2, "--synthetic-minutes"},
     /* ---- evaluate ---- */
     {"$B/evaluate --config $D/run.yaml pairs", 2, "file"},

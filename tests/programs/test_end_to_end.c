@@ -158,7 +158,7 @@ static void evaluate(void)
     assert_non_null(strstr(expect(0, "$B/evaluate --config $D/small.yaml learning"), "speech units"));
     assert_non_null(strstr(expect(0, "$B/evaluate --config $D/small.yaml generation"), "held out"));
     assert_non_null(strstr(expect(0, "$B/evaluate --config $D/small.yaml pairs $D/run/evaluation/pairs_shuffled.jsonl"),
-                           "mean a token"));
+                           "mean per token"));
     expect(0, "ls $D/run/evaluation/results_learning.json $D/run/evaluation/samples_pairs_pairs_shuffled.jsonl");
     /* The results name the model's folder, the protocol and the pairs by hash. */
     expect(0, "cd $D/run/evaluation && f=results_pairs_pairs_shuffled.json && grep -q '\"protocol\"' $f && "

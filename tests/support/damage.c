@@ -26,7 +26,7 @@ static uint8_t *exact_copy(const uint8_t *bytes, int64_t size)
     return copy;
 }
 
-/* ---- in place: one function a kind; each needs size > 0 ---- */
+/* ---- in place: one function per kind; each needs size > 0 ---- */
 
 static void flip_bit(struct rng *rng, uint8_t *bytes, int64_t size, char *what)
 {
@@ -42,7 +42,7 @@ static void change_byte(struct rng *rng, uint8_t *bytes, int64_t size, char *wha
     snprintf(what, DAMAGE_TEXT, "byte %lld is now 0x%02x", (long long)at, (unsigned)bytes[at]);
 }
 
-/* Up to a disk's sector, of noise, zeros or ones. */
+/* Noise, zeros or ones, up to a disk's sector long. */
 static void change_run(struct rng *rng, uint8_t *bytes, int64_t size, char *what)
 {
     static const char *const names[] = {"noise", "zeros", "ones"};
@@ -52,7 +52,7 @@ static void change_run(struct rng *rng, uint8_t *bytes, int64_t size, char *what
     snprintf(what, DAMAGE_TEXT, "%s in %lld bytes from %lld", names[kind], (long long)count, (long long)at);
 }
 
-/* What sums of the one's complement kind, fletcher32 among them, do not see. */
+/* What one's-complement sums, such as fletcher32, do not notice. */
 static void swap_zeros_and_ones(struct rng *rng, uint8_t *bytes, int64_t size, char *what)
 {
     int64_t words = size / 2, first = words ? below(rng, words) : 0;
@@ -88,7 +88,7 @@ uint8_t *damage_in_place(struct rng *rng, const uint8_t *bytes, int64_t size, ch
     static void (*const kinds[])(struct rng *, uint8_t *, int64_t, char *) = {flip_bit, change_byte, change_run,
                                                                               swap_zeros_and_ones, swap_blocks};
     uint8_t *copy = exact_copy(bytes, size);
-    /* Some kinds may by chance change nothing. */
+    /* Some kinds of damage may by chance change nothing. */
     while (size > 0 && memcmp(copy, bytes, (size_t)size) == 0)
         kinds[rng_below(rng, sizeof kinds / sizeof *kinds)](rng, copy, size, what);
     return copy;
@@ -121,7 +121,7 @@ static uint8_t *lengthen(struct rng *rng, const uint8_t *bytes, int64_t size, in
     return longer;
 }
 
-/* Takes a part out, or doubles it. */
+/* Removes a part, or doubles it. */
 static uint8_t *shift(struct rng *rng, const uint8_t *bytes, int64_t size, int64_t *damaged_size, char *what)
 {
     int64_t at = below(rng, size), count = 1 + below(rng, least(512, size - at));

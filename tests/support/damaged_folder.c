@@ -63,7 +63,7 @@ static void put_damaged(struct damaged_folder *folder, int i, struct rng *rng)
     snprintf(folder->what, sizeof folder->what, "%s: %s", folder->files[i].name, what);
 }
 
-/* The other file gets this one's bytes; false when the two are alike. */
+/* Swaps the contents of two files; false when they are equal. */
 static bool exchange(struct damaged_folder *folder, int i, struct rng *rng)
 {
     int j = (int)rng_below(rng, (uint64_t)folder->count);

@@ -4,13 +4,13 @@
 
 #include "data/shard.h"
 
-/* Writes `count` rows as a dataset, `rows_per_shard` rows a shard. Fails the test when that fails. Units, where there
- * are any, come at 25, 12.5 and 1 a second. */
+/* Writes `count` rows as a dataset, with `rows_per_shard` rows per shard. Fails the test on an error. Units, where
+ * there are any, have rates of 25, 12.5 and 1 per second. */
 void build_dataset(const char *folder, enum dataset_kind kind, const struct shard_row *rows, int64_t count,
                    int64_t rows_per_shard);
 
-/* A row of speech in which nothing is missing: two aligned words and some units, of those the smallest and the largest.
- * `id` is borrowed. */
+/* A row of speech with all its parts: two aligned words and some units, among them the smallest and the largest. `id`
+ * is borrowed. */
 struct shard_row small_speech_row(const char *id);
 
 #endif

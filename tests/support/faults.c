@@ -105,12 +105,12 @@ long fault_trace_find(const char *trace, const char *what, const char *part)
     return found;
 }
 
-/* A file or folder as far as the trace tells. */
+/* A file or folder, as far as the trace shows it. */
 struct entry {
     char path[1100];
     bool folder, dirty; /* dirty: written to, or a name in it appeared or changed, since its last fsync */
-    bool withdrawn;     /* bore a final name once: its removal must wait until that is durably over */
-    long begun, synced; /* place in the trace */
+    bool withdrawn;     /* once had a final name: it must not be removed before losing that name is durable */
+    long begun, synced; /* places in the trace */
 };
 
 enum { MOST_ENTRIES = 512 };
@@ -167,7 +167,7 @@ static void require_durable(const struct event *event, const char *below, const 
             report(event, format, entries[i].path);
 }
 
-/* No folder may hold a name that a power failure would take back. */
+/* No folder may contain a name that a power failure would undo. */
 static void require_names(const struct event *event, const char *format)
 {
     for (int i = 0; i < entry_count; i++)
@@ -217,7 +217,7 @@ static void follow_rename(const struct event *event)
     bool withdraws = exchange || (!is_temporary(event->path) && is_temporary(event->path2));
     if (publishes)
         check_publication(event);
-    if (withdraws && !exchange && !strstr(event->path2, "+old")) /* that one can get its name back */
+    if (withdraws && !exchange && !strstr(event->path2, "+old")) /* "+old" can get its name back */
         require_names(event, "an old folder is withdrawn while %s is not fsync'd");
     if (exchange)
         move_entries(event->path2, "/elsewhere");
@@ -239,7 +239,7 @@ static void check_removal(const struct event *event)
     for (int i = 0; i < entry_count; i++)
         if (entries[i].withdrawn && lies_in(event->path, entries[i].path)) {
             require_names(event, "an old folder is removed while %s is not fsync'd");
-            if (strcmp(entries[i].path, event->path) == 0) /* gone: the name may come again */
+            if (strcmp(entries[i].path, event->path) == 0) /* removed: the name may be used again */
                 entries[i].withdrawn = false;
         }
     for (int i = 0; i < entry_count; i++)

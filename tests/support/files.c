@@ -27,7 +27,7 @@ const char *test_path(const char *format, ...)
 
 void write_plainly(const char *path, const void *bytes, int64_t size)
 {
-    /* Cut at the end: file systems that see a file emptied and written anew hurry it to the disk. */
+    /* Truncated only at the end, because file systems flush a file that is emptied and then written again. */
     int descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
     if (descriptor < 0)
         fail_msg("cannot write %s", path);
@@ -38,7 +38,7 @@ void write_plainly(const char *path, const void *bytes, int64_t size)
         done += put;
     }
     if (ftruncate(descriptor, size) != 0)
-        fail_msg("cannot cut %s", path);
+        fail_msg("cannot truncate %s", path);
     close(descriptor);
 }
 

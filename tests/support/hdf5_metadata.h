@@ -13,10 +13,10 @@ struct metadata_block {
     size_t begin, size;
 };
 
-/* The superblock and the object headers of version 2 that lie wholly in the file; how many. */
+/* Finds the superblock and the object headers of version 2 that lie wholly in the file; returns how many. */
 int metadata_find_blocks(const uint8_t *data, size_t size, struct metadata_block blocks[METADATA_BLOCKS]);
 
-bool metadata_is_sealed(const uint8_t *data, const struct metadata_block *block); /* its checksum is right */
-void metadata_seal(uint8_t *data, const struct metadata_block *block);            /* makes it right */
+bool metadata_is_sealed(const uint8_t *data, const struct metadata_block *block); /* whether its checksum is right */
+void metadata_seal(uint8_t *data, const struct metadata_block *block);            /* makes its checksum right */
 
 #endif

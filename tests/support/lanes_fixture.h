@@ -1,5 +1,5 @@
-/* Four small datasets of real shards (two of text, two of speech), and ranks that read them, each with datasets and
- * lanes of its own as another process would have. */
+/* Four small datasets of real shards (two of text, two of speech), and ranks that read them, each with its own datasets
+ * and lanes, as a separate process would have. */
 #ifndef SPIRITLM_TESTS_LANES_FIXTURE_H
 #define SPIRITLM_TESTS_LANES_FIXTURE_H
 
@@ -18,8 +18,8 @@ struct made_row {
 };
 extern struct made_row *made[DATASETS]; /* what was written into the shards */
 
-/* Random contents of a row whose `id` is set: a text of so many words (0: none), or speech of 1 to MAX_WORDS. Unless it
- * is to be `whole`, one row of speech in four is not aligned and one in ten has no unit. */
+/* Random contents for a row whose `id` is set: a text of `words` words (0: none), or speech of 1 to MAX_WORDS words.
+ * Unless `whole`, one row of speech in four is not aligned and one in ten has no units. */
 void made_row_text(struct made_row *row, struct rng *rng, int64_t words);
 void made_row_speech(struct made_row *row, struct rng *rng, bool whole);
 
@@ -44,7 +44,7 @@ struct packed {
 };
 void next_row(struct lanes *lanes, int64_t lane, struct packed *packed);
 
-/* The state as it goes through a checkpoint: text, for the caller. */
+/* The state as it is stored in a checkpoint: a text, which the caller frees. */
 char *save_text(const struct lanes *lanes, int64_t lane);
 enum status restore_text(struct lanes *lanes, int64_t lane, const char *text);
 

@@ -47,7 +47,7 @@ static bool row_is_usable(const struct made_dataset *dataset, int source, int64_
                                      : r->words != NULL;
 }
 
-/* A dataset belongs to a source when one of its rows is of use to it. */
+/* A dataset belongs to a source when at least one of its rows is usable for it. */
 static bool dataset_is_usable(const struct made_dataset *dataset, int source)
 {
     for (int64_t r = 0; r < dataset->count; r++)
@@ -130,7 +130,7 @@ int64_t lanes_model_part(int64_t rows, int64_t part, int64_t lanes)
     return rows * part / lanes;
 }
 
-/* The shards in a random order; of every four of these that follow each other, the rows in a random order. */
+/* The shards in a random order; within each group of four consecutive ones, the rows in a random order. */
 static struct model_place *make_epoch(const struct lanes_model *model, int source, int64_t epoch)
 {
     enum { MOST = 512 };
@@ -182,7 +182,7 @@ static const struct model_place *epoch_of(struct lanes_model *model, int source,
     return list->places;
 }
 
-/* Of each epoch a lane takes one part, the next part in the next epoch. */
+/* A lane takes one part of each epoch, and the part after it in the next epoch. */
 static int64_t own_end(const struct lanes_model *model, int64_t lane, int source)
 {
     int64_t lanes = model->options.lanes, part = (lane + model->lanes[lane].epoch[source]) % lanes;
@@ -218,7 +218,7 @@ void lanes_model_set_weights(struct lanes_model *model, const double weights[SOU
         memset(model->lanes[l].served, 0, sizeof model->lanes[l].served);
 }
 
-/* The source furthest behind its share; among equals, by lot. */
+/* The source furthest behind its share; among equals, a random one. */
 static int choose(const struct lanes_model *model, int64_t lane)
 {
     const struct model_lane *l = &model->lanes[lane];

@@ -26,7 +26,8 @@ static void become(const char *const *argv, const char *const *variables, int ou
 pid_t process_start(const char *const *argv, const char *const *variables, const char *output)
 {
     fflush(NULL);
-    /* Here and not in the child: one that is killed before its first instruction must not leave an earlier one's words. */
+    /* Opened here and not in the child, so that one killed before its first instruction leaves no output of an earlier
+     * process. */
     int file = open(output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (file < 0)
         fail_msg("%s: %s", output, strerror(errno));

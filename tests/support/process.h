@@ -4,11 +4,11 @@
 
 #include <sys/types.h>
 
-/* Starts argv[0] (a path) with the further NAME=VALUE of `variables` (both NULL-terminated; variables may be NULL) and
- * everything that it prints in the file `output`. */
+/* Starts argv[0] (a path) with the additional NAME=VALUE of `variables` in its environment (both NULL-terminated;
+ * variables may be NULL); everything that it prints goes to the file `output`. */
 pid_t process_start(const char *const *argv, const char *const *variables, const char *output);
 
-/* Waits for its end: the exit code, or 128 + the signal. */
+/* Waits for it to end; returns the exit code, or 128 + the signal. */
 int process_wait(pid_t process);
 
 #endif

@@ -1,5 +1,5 @@
-/* Small .model files made in memory, byte by byte as sentencepiece_model.proto lays them out: for tests that need a
- * model without training one, or one that is wrong in a chosen way. */
+/* Small .model files made in memory, byte by byte as sentencepiece_model.proto defines them: for tests that need a
+ * model without training one, or a model that is wrong in a chosen way. */
 #ifndef SPIRITLM_TESTS_SENTENCEPIECE_BUILDER_H
 #define SPIRITLM_TESTS_SENTENCEPIECE_BUILDER_H
 
@@ -25,8 +25,8 @@ void put_piece(struct bytes *model, const char *text, size_t size, float score, 
 /* trainer_spec with model_type and byte_fallback, and normalizer_spec "identity" without removing extra spaces. */
 void put_specifications(struct bytes *model, unsigned model_type, int byte_fallback);
 
-/* <unk> <s> </s>, the 256 bytes where wanted, then each text of `pieces` (a NULL-ended list; earlier = better), then
- * the letters a to z and U+2581 where not named. With specifications. */
+/* A model of <unk> <s> </s>, the 256 bytes where wanted, then each text of `pieces` (NULL-terminated; earlier =
+ * better), then the letters a to z and U+2581 unless already in the list; with specifications. */
 struct bytes build_small_model(const char *const *pieces, int byte_fallback);
 
 #endif

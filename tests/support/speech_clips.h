@@ -18,8 +18,8 @@ struct speech_clip {
 void speech_clips_load(struct speech_clip clips[SPEECH_CLIPS]);
 void speech_clips_free(struct speech_clip clips[SPEECH_CLIPS]);
 
-/* Fits a tokenizer on the clips first..end - 1 into test_directory()/name; that path into `path` [700]. threads 0: no
- * pool. */
+/* Fits a tokenizer on the clips first..end - 1 into test_directory()/name and puts that path into `path` [700]. threads
+ * 0: no pool. */
 void speech_clips_fit(const struct speech_clip *clips, int first, int end, const struct speech_fit_options *options,
                       int threads, const char *name, char *path);
 

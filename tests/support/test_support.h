@@ -1,4 +1,4 @@
-/* What every test shares: seeds that print, guarded buffers, comparisons that NaN cannot pass. */
+/* What all tests share: printed seeds, guarded buffers, comparisons that NaN cannot pass. */
 #ifndef SPIRITLM_TESTS_SUPPORT_H
 #define SPIRITLM_TESTS_SUPPORT_H
 
@@ -13,7 +13,8 @@
 #include "core/rng.h"
 #include "core/status.h"
 
-/* The seed of this run's random tests: TEST_SEED from the environment, else fixed; printed the first time. */
+/* The seed of this run's random tests: TEST_SEED from the environment, otherwise a fixed one; printed the first
+ * time. */
 uint64_t test_seed(void);
 
 /* Fails with status_text() when the status is not OK. */
@@ -38,11 +39,11 @@ void assert_close(const char *what, const float *actual, const double *expected,
  * is 0. */
 double relative_difference(const float *actual, const double *expected, int64_t count);
 
-/* A fresh empty folder below the build folder; removed when the test program ends. */
+/* A new empty folder below the build folder; removed when the test program ends. */
 const char *test_directory(void);
 
-/* Runs a command line with /bin/sh; returns its exit code; output (stdout and stderr, at most size - 1 bytes) into
- * text. */
+/* Runs a command line with /bin/sh and returns its exit code; its output (stdout and stderr, at most size - 1 bytes)
+ * goes into text. */
 int run_command(char *text, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* Whether both files can be read and hold the same bytes. */

@@ -27,7 +27,7 @@ static enum status write_text_model(const char *path)
     put_piece(&out, "\xe2\x96\x81", 3, -1, NORMAL);
     for (char letter = 'a'; letter <= 'z'; letter++)
         put_piece(&out, &letter, 1, (float)('a' - letter - 2), NORMAL);
-    put_specifications(&out, 2, 1); /* BPE; bytes where there is no piece */
+    put_specifications(&out, 2, 1); /* BPE, with bytes where there is no piece */
     enum status written = atomic_write(path, out.data, (int64_t)out.size);
     bytes_free(&out);
     return written;

@@ -1,4 +1,4 @@
-/* A corpus of some seconds that tests can train on: a text model written by hand (bytes, letters, no merges), a text
+/* A corpus of a few seconds that tests can train on: a text model written by hand (bytes, letters, no merges), a text
  * dataset and an aligned speech dataset with ready units. */
 #ifndef SPIRITLM_TESTS_TINY_CORPUS_H
 #define SPIRITLM_TESTS_TINY_CORPUS_H
@@ -14,10 +14,10 @@ struct tiny_corpus {
 
 enum { TINY_HUBERT = 20, TINY_PITCH = 8, TINY_STYLE = 4, TINY_PIECES = 3 + 256 + 27 };
 
-/* Writes it below `folder`; `rows` utterances and as many texts, all from `seed`. */
+/* Writes it below `folder`: `rows` utterances and as many texts, all drawn from `seed`. */
 enum status tiny_corpus_write(const char *folder, int64_t rows, uint64_t seed, struct tiny_corpus *corpus);
 
-/* The same in test_directory()/corpus; fails the test. */
+/* The same in test_directory()/corpus; fails the test on an error. */
 void tiny_corpus_make(int64_t rows, uint64_t seed, struct tiny_corpus *corpus);
 
 /* The components that fit it: Expressive, without a speech tokenizer. */

@@ -75,7 +75,7 @@ static bool same_name(const char *out, const char *other, const char *name)
 
 static char problem[2048];
 
-/* Where there is an index, all that it names is of its version. */
+/* Where there is an index, everything that it names must be of its version. */
 static const char *bad_index(const char *out, const char *dataset, const char *reference, const char *old)
 {
     static const char *const files[] = {"shard_00000.h5", "rejects.jsonl"};

@@ -1,23 +1,23 @@
-/* Two clips and two texts that bin/prepare makes a tokenizer and two datasets of, in less than a second. */
+/* Two clips and two texts, of which bin/prepare makes a tokenizer and two datasets in less than a second. */
 #ifndef SPIRITLM_TESTS_TINY_PREPARE_H
 #define SPIRITLM_TESTS_TINY_PREPARE_H
 
 #include <stdbool.h>
 
-/* Writes FOLDER/corpus, clips, manifests of version 1 and 2, which have other texts and clips under the same names, and
- * FOLDER/prepare.yaml. Fails the test. */
+/* Writes FOLDER/corpus, clips, manifests of versions 1 and 2, which have different texts and clips under the same
+ * names, and FOLDER/prepare.yaml. Fails the test on an error. */
 void tiny_prepare_make(const char *folder);
 
-/* Runs bin/prepare from the manifests of that version into OUT/tokenizer and OUT/datasets: its exit code. Further
- * variables of the environment as in process.h. */
+/* Runs bin/prepare on the manifests of that version, into OUT/tokenizer and OUT/datasets; returns its exit code.
+ * `variables` are added to the environment as in process.h. */
 int tiny_prepare_run(const char *folder, int version, const char *out, const char *output,
                      const char *const *variables);
 
-/* NULL when every file of `out` that bears its final name is equal to `reference`'s or (NULL: none) to `old`'s, and
- * those that an index vouches for are of the index's version; else a text, valid until the next call. */
+/* NULL when every file of `out` under a final name is equal to `reference`'s or to `old`'s (NULL: there is none), and
+ * the files that an index vouches for are of the index's version; otherwise a text, valid until the next call. */
 const char *tiny_prepare_bad(const char *out, const char *reference, const char *old);
 
-/* NULL when `out` has all files of `reference`, and no other. */
+/* NULL when `out` has exactly the files of `reference`; otherwise a text. */
 const char *tiny_prepare_unlike(const char *out, const char *reference);
 
 #endif

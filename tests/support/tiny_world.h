@@ -1,4 +1,4 @@
-/* A corpus of some seconds and a model that knows nothing: what scoring and generating need. */
+/* A corpus of a few seconds and an untrained model: what scoring and generating need. */
 #ifndef SPIRITLM_TESTS_TINY_WORLD_H
 #define SPIRITLM_TESTS_TINY_WORLD_H
 
@@ -13,7 +13,8 @@ struct tiny_world {
     struct llama *model;
 };
 
-/* `rows` utterances and texts, and random weights with `positions` positions of context. Fails the test. */
+/* `rows` utterances and texts, and a model with random weights and a context of `positions`. Fails the test on an
+ * error. */
 void tiny_world_open(int64_t rows, int64_t positions, struct tiny_world *world);
 void tiny_world_close(struct tiny_world *world);
 

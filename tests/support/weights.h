@@ -1,4 +1,4 @@
-/* What tests do with a model's weights and no program does: hold all of them on the host at once. */
+/* What tests do with a model's weights but no program does: hold all of them on the host at once. */
 #ifndef SPIRITLM_TESTS_WEIGHTS_H
 #define SPIRITLM_TESTS_WEIGHTS_H
 

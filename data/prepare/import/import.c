@@ -1,5 +1,5 @@
-/* What an import is, whatever the format: read, sort by id, refuse two rows of one id, write. Sorting makes the manifest
- * depend on what the corpus holds and not on the order in which a format lists it. */
+/* The steps of an import, whatever the format: read, sort by id, refuse two rows with the same id, write. Sorting makes
+ * the manifest depend on what the corpus contains and not on the order in which a format lists it. */
 #include "data/prepare/import/import.h"
 
 #include "data/prepare/import/import_files.h"
@@ -48,7 +48,7 @@ enum status import_run(const struct import_options *options, struct import_count
         TRY(import_parent(options->source, import.root));
     TRY(importers[options->kind](&import));
     if (import.count == 0)
-        FAIL(STATUS_USAGE, "%s: nothing of the kind %s is there%s", options->source, import_kind_name(options->kind),
+        FAIL(STATUS_USAGE, "%s: found nothing of the kind %s%s", options->source, import_kind_name(options->kind),
              import.counts.without_audio ? " that has its audio" : "");
     qsort(import.rows, (size_t)import.count, sizeof *import.rows, by_id);
     TRY(refuse_duplicates(&import));

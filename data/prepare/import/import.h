@@ -1,9 +1,9 @@
-/* Importers: what other tools leave beside audio becomes a manifest (docs/prepare.md).
+/* Importers turn what other tools write beside audio into a manifest (docs/prepare.md).
  *   folder       a folder of audio files, each with its text in a .txt file of the same name
  *   librispeech  speaker/chapter/speaker-chapter-nnnn.flac and speaker-chapter.trans.txt
  *   ctm          lines "utterance channel start duration word [confidence]" beside a folder of audio
- *   textgrid     Praat's text formats, long and short, one file an audio file
- *   whisper      JSON with words and times, one file an audio file */
+ *   textgrid     Praat's text formats, long and short, one file per audio file
+ *   whisper      JSON with words and times, one file per audio file */
 #ifndef SPIRITLM_DATA_PREPARE_IMPORT_H
 #define SPIRITLM_DATA_PREPARE_IMPORT_H
 
@@ -28,11 +28,11 @@ struct import_options {
 
 struct import_counts {
     int64_t rows, with_text, words;
-    int64_t without_audio, without_text; /* transcripts passed over for want of audio; audio kept without a text */
+    int64_t without_audio, without_text; /* transcripts skipped because they have no audio; audio kept without a text */
 };
 
-/* STATUS_USAGE: the source is missing or holds nothing of the kind; STATUS_CORRUPT: a file is not of the format, by
- * file and line. Rows are sorted by id, audio paths are relative to the manifest's folder where they lie below it. */
+/* STATUS_USAGE: the source is missing or contains nothing of this kind; STATUS_CORRUPT: a file is not in the format;
+ * the error names file and line. Rows are sorted by id; audio paths below the manifest's folder are relative to it. */
 enum status import_run(const struct import_options *options, struct import_counts *counts);
 
 #endif

@@ -1,5 +1,5 @@
 /* CTM (NIST's time-marked conversation files): "utterance channel start duration word [confidence [type ...]]", times
- * in seconds, ";;" before comments. Silences and noises stand in <> or [] and are passed over. */
+ * in seconds, ";;" before comments. Silences and noises are written in <> or [] and are skipped. */
 #include "core/array.h"
 #include "data/prepare/import/import_files.h"
 #include "data/prepare/import/import_formats.h"
@@ -44,7 +44,7 @@ static enum status parse_line(struct ctm *ctm, const char *path, int64_t number,
         return STATUS_OK;
     struct ctm_word word = {.line = number};
     if (count < FIELDS || !parse_seconds(fields[2], &word.start) || !parse_seconds(fields[3], &word.duration))
-        return status_set(STATUS_CORRUPT, "%s:%lld: a line must be: utterance channel start duration word", path,
+        return status_set(STATUS_CORRUPT, "%s:%lld: expected a line \"utterance channel start duration word\"", path,
                           (long long)number);
     if (strncmp(fields[4], "<ALT", 4) == 0)
         return status_set(STATUS_CORRUPT, "%s:%lld: alternatives (<ALT...>) are not supported", path,
@@ -91,8 +91,8 @@ static int by_utterance(const void *a, const void *b)
     return order ? order : (x->line < y->line ? -1 : 1);
 }
 
-/* "1", "2", ... and "A", "B", ... count channels from the first; some tools (lhotse) count from "0": `first` is the
- * least of the utterance's. */
+/* The number, from 0, of a channel named "1", "2", ... or "A", "B", ...; some tools (lhotse) count from "0", so
+ * `first`, the utterance's first channel, is taken into account. */
 static int channel_number(const char *channel, const char *first)
 {
     char base = channel[0] >= 'A' ? 'A' : first[0] == '0' ? '0' : '1';
@@ -101,8 +101,8 @@ static int channel_number(const char *channel, const char *first)
     return known ? channel[0] - base : -1;
 }
 
-/* words[0..count) are of one utterance and channel; `first` is the utterance's first channel where it has several: then
- * a channel is a person's and becomes part of the id. */
+/* words[0..count) belong to one utterance and channel. `first` is the utterance's first channel where it has several:
+ * then each channel is one speaker, and becomes part of the id. */
 static enum status add_utterance(struct import *import, const struct ctm_word *words, int64_t count, const char *first)
 {
     enum status result = STATUS_OK;

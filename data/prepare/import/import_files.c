@@ -1,5 +1,5 @@
-/* Files are visited in the order of their names, not of the folder, so that the same corpus gives the same manifest on
- * every file system. */
+/* Files are visited in the order of their names, not in the order in which the folder lists them, so that the same
+ * corpus gives the same manifest on every file system. */
 #include "data/prepare/import/import_files.h"
 
 #include <ctype.h>
@@ -31,7 +31,7 @@ bool import_find_audio(const char *folder, const char *stem, char path[PATH_BYTE
     for (int i = 0; i < EXTENSIONS; i++)
         for (int upper = 0; upper < 2; upper++) { /* ".wav", ".WAV" */
             if (path_format(path, "%s/%s%s", folder, stem, extensions[i]) != STATUS_OK)
-                continue; /* no file has such a name */
+                continue; /* too long: no file has such a name */
             for (char *c = path + strlen(path) - strlen(extensions[i]); upper && *c; c++)
                 *c = (char)toupper((unsigned char)*c);
             if (stat(path, &information) == 0 && S_ISREG(information.st_mode))
@@ -90,7 +90,7 @@ static enum status walk(struct import *import, const char *path, const char *suf
     if (!S_ISDIR(information.st_mode))
         return depth > 0 && !ends_with(path, suffix) ? STATUS_OK : visit(import, path);
     if (depth == FOLDER_DEPTH)
-        FAIL(STATUS_USAGE, "%s: folders lie more than %d deep: do links form a circle?", path, FOLDER_DEPTH);
+        FAIL(STATUS_USAGE, "%s: folders are nested more than %d deep: do links form a circle?", path, FOLDER_DEPTH);
     count = scandir(path, &entries, visible, by_name);
     if (count < 0)
         FAIL(STATUS_IO, "%s: cannot be listed: %s", path, strerror(errno));

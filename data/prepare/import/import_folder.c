@@ -73,7 +73,7 @@ static enum status add_utterance(struct import *import, const char *path, const 
     char audio[PATH_BYTES], id[256];
     int64_t id_length = (int64_t)strcspn(line, " \t");
     if (id_length == 0 || id_length >= length || id_length >= (int64_t)sizeof id)
-        return status_set(STATUS_CORRUPT, "%s:%lld: a line must be an utterance's id, a space and its text", path,
+        return status_set(STATUS_CORRUPT, "%s:%lld: expected an utterance's id, a space and its text", path,
                           (long long)number);
     snprintf(id, sizeof id, "%.*s", (int)id_length, line);
     if (strchr(id, '/'))

@@ -4,7 +4,7 @@
 
 #include "data/prepare/import/import_rows.h"
 
-/* Writes options->output atomically, the rows in the order they have, and counts what it wrote. */
+/* Writes options->output atomically, with the rows in their current order, and counts what it wrote. */
 enum status import_write_manifest(struct import *import);
 
 #endif

@@ -1,5 +1,5 @@
-/* The collector. A reader adds a row and fills it; words are made to follow each other here, once for all formats, since
- * recognisers round times so that a word may begin before the one in front has ended. */
+/* The collector. A reader adds a row and fills it. Words are made not to overlap here, once for all formats, since
+ * recognisers round times, so that a word may begin before the previous one has ended. */
 #include "data/prepare/import/import_rows.h"
 
 #include "core/array.h"
@@ -80,7 +80,7 @@ char *import_clean_text(const char *bytes, int64_t size)
     if (!text)
         return NULL;
     bool space = false;
-    /* A byte order mark is no part of the text. */
+    /* A byte order mark is not part of the text. */
     int64_t i = size >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
     for (; i < size; i++) {
         if ((unsigned char)bytes[i] <= ' ') {

@@ -1,4 +1,4 @@
-/* The collector: what a format's reader fills with rows, and import_run makes a manifest of. */
+/* The collector: a format's reader fills it with rows, and import_run makes a manifest of them. */
 #ifndef SPIRITLM_DATA_PREPARE_IMPORT_ROWS_H
 #define SPIRITLM_DATA_PREPARE_IMPORT_ROWS_H
 
@@ -28,11 +28,11 @@ struct import {
 /* A new row at the end, owned by the list; NULL when out of memory. The next call may move it. */
 struct import_row *import_add(struct import *import);
 
-/* A word at the end of the row, times made to follow those before it. Words without a letter or digit are passed
- * over: they have no place in a text. */
+/* Adds a word at the end of the row, with times adjusted to follow those before it. Words without a letter or digit are
+ * skipped: they could not be found in a text. */
 enum status import_add_word(struct import_row *row, const char *text, double start, double end);
 
-/* The words joined by spaces become the text. */
+/* Sets the row's text to its words, joined by spaces. */
 enum status import_text_from_words(struct import_row *row);
 
 /* Bytes as one line: white space collapsed, none at the ends. NULL when out of memory; "" when nothing is left. */

@@ -1,6 +1,6 @@
 /* Praat's TextGrid, text formats. Praat itself reads only the values of such a file: quoted strings, and numbers and
- * <flags> that stand free between white space; all else ("xmin =", "intervals [3]:") is decoration. So one reader
- * serves the long and the short format (Praat's manual, "TextGrid file formats" and "Text files"). UTF-8 or, with its
+ * <flags> surrounded by white space; all else ("xmin =", "intervals [3]:") is decoration. So one reader serves the long
+ * and the short format (Praat's manual, "TextGrid file formats" and "Text files"). The encoding is UTF-8 or, with a
  * byte order mark, UTF-16. */
 #include "data/prepare/import/import_files.h"
 #include "data/prepare/import/import_formats.h"
@@ -19,12 +19,12 @@ struct grid {
     char *text; /* UTF-8, NUL-terminated */
     const char *at;
     int64_t line;
-    char *label; /* the string read last; LABEL_LIMIT bytes */
+    char *label; /* the last string that was read; LABEL_LIMIT bytes */
 };
 
 static enum status refuse(const struct grid *grid, const char *expected)
 {
-    return status_set(STATUS_CORRUPT, "%s:%lld: not a TextGrid that Praat would read: expected %s", grid->path,
+    return status_set(STATUS_CORRUPT, "%s:%lld: not a TextGrid that Praat can read: expected %s", grid->path,
                       (long long)grid->line, expected);
 }
 
@@ -41,7 +41,7 @@ static void skip_word(struct grid *grid)
         grid->at++;
 }
 
-/* To the next character that starts a value: a quote, a digit or sign or < at the start of a word. */
+/* Moves to the next character that starts a value: a quote, or a digit, a sign or < at the start of a word. */
 static void skip_decoration(struct grid *grid)
 {
     while (*grid->at) {
@@ -79,7 +79,7 @@ static enum status read_string(struct grid *grid, const char *expected)
         return refuse(grid, expected);
     int64_t length = 0;
     for (grid->at++;; grid->at++) {
-        /* A quote inside a string is doubled. */
+        /* A quote inside a string is written twice. */
         if (*grid->at == '"' && *++grid->at != '"')
             break;
         if (!*grid->at || length == LABEL_LIMIT - 1)
@@ -178,7 +178,7 @@ static enum status read_text(const char *path, char **text)
 /* ---- tiers ---- */
 
 struct tier_choice {
-    const char *wanted; /* NULL: "words", else the only interval tier */
+    const char *wanted; /* NULL: the tier "words" or, failing that, the only interval tier */
     int64_t interval_tiers;
     bool found;
 };
@@ -209,7 +209,7 @@ static enum status take_interval(struct grid *grid, double start, double end, st
         return status_set(STATUS_INTERNAL, "%s: out of memory", grid->path);
     enum status result = STATUS_OK;
     if (strchr(label, ' '))
-        result = status_set(STATUS_CORRUPT, "%s:%lld: the label \"%s\" holds several words: name the tier of words",
+        result = status_set(STATUS_CORRUPT, "%s:%lld: the label \"%s\" contains several words: name the tier of words",
                             grid->path, (long long)grid->line, label);
     else if (!is_silence(label))
         result = import_add_word(row, label, start, end);
@@ -217,7 +217,7 @@ static enum status take_interval(struct grid *grid, double start, double end, st
     return result;
 }
 
-/* Reads one tier; its intervals go into the row when it is the one that is wanted. */
+/* Reads one tier; its intervals go into the row if it is the wanted one. */
 static enum status read_tier(struct grid *grid, struct tier_choice *choice, bool take_any, struct import_row *row)
 {
     enum status result = STATUS_OK;

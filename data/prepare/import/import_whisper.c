@@ -1,6 +1,6 @@
-/* Words with times as speech recognisers write them in JSON, one file an audio file:
+/* Words with times as speech recognisers write them in JSON, one file per audio file:
  *   whisper, whisperX   {"text", "segments": [{"text", "words": [{"word": " Hello", "start", "end"}]}]}; a word without
- *                       times (whisperX's numbers) stays in the text alone
+ *                       times (whisperX gives none to numbers) appears only in the text
  *   aligned_text        {"text", "aligned_text": [[" word", start, end]]}
  *   alignments          {"alignments": [["word", [start, end], "SPEAKER"]]} */
 #include "data/prepare/import/import_files.h"
@@ -15,7 +15,7 @@
 struct words {
     const char *path;
     struct import_row *row;
-    double last; /* start of the word before, for files whose words go back in time by a rounding */
+    double last; /* start of the previous word, for files whose words go back in time because of rounding */
 };
 
 static enum status refuse(const char *path, const char *what)
@@ -26,7 +26,7 @@ static enum status refuse(const char *path, const char *what)
 static enum status take_word(struct words *words, const json_t *text, const json_t *start, const json_t *end)
 {
     if (!json_is_string(text))
-        return refuse(words->path, "a word without its text");
+        return refuse(words->path, "a word has no text");
     if (!start && !end)
         return STATUS_OK;
     if (!json_is_number(start) || !json_is_number(end))
@@ -43,7 +43,7 @@ static enum status take_segment(struct words *words, const json_t *segment)
 {
     const json_t *list = json_object_get(segment, "words");
     if (!json_is_array(list))
-        return refuse(words->path, "a segment has no \"words\": let whisper write word timestamps");
+        return refuse(words->path, "a segment has no \"words\": make whisper write word timestamps");
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *word = json_array_get(list, i), *text = json_object_get(word, "word");
         enum status result = take_word(words, text ? text : json_object_get(word, "text"),
@@ -81,7 +81,7 @@ fail:
     return result;
 }
 
-/* The whole text where the file has it, or its segments', else the words. */
+/* The text of the file if it has one, otherwise that of its segments, otherwise the words. */
 static enum status take_text(const char *path, const json_t *root, struct import_row *row)
 {
     const json_t *text = json_object_get(root, "text"), *segments = json_object_get(root, "segments");
