@@ -1,3 +1,5 @@
+/* Each line is appended by a single write, and both files are cut, never rewritten: a run that is killed at any moment leaves
+ * whole lines and at most one torn one, which the next start removes. */
 #include "train/metrics.h"
 
 #include "core/path.h"

@@ -1,3 +1,7 @@
+/* The loop around the trainer's steps, and everything of a run that lies in files. What one rank alone knows (a failed write,
+ * a signal, a bad file) is agreed on before the next collective, so that no rank waits for one that has left; a rank that
+ * fails inside a step wakes the others by aborting the communicator. Metrics are on the disk before a checkpoint is
+ * published, so a resume finds a line for every step that it does not take again. */
 #include "train/run.h"
 
 #include "core/log.h"
