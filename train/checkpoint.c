@@ -99,7 +99,8 @@ static enum status save_state(struct atomic_directory *directory, struct optimiz
     return result;
 }
 
-/* Writes everything but the manifest. `directory` is NULL on ranks that do not write. */
+/* Writes everything but the manifest. `directory` is NULL on ranks that do not write. All ranks return the same: what is
+ * published has every rank's part. */
 static enum status write_files(struct atomic_directory *directory, const struct components *components,
                                struct optimizer *optimizer, const json_t *state)
 {
@@ -126,8 +127,7 @@ enum status checkpoint_save(const char *run, int64_t step, const struct componen
     if (comm_rank(optimizer->comm) == 0)
         result = begin_folder(run, step, &directory);
     TRY(comm_agree(optimizer->comm, result));
-    TRY(write_files(directory, components, optimizer,
-                    state)); /* agreed: published only when every rank gave its part */
+    TRY(write_files(directory, components, optimizer, state));
     if (directory)
         result = atomic_directory_commit(directory);
     return comm_agree(optimizer->comm, result);

@@ -34,7 +34,10 @@ static bool fails_now(void)
     X(event_record, (const struct device_context *context, enum device_queue queue, struct device_event *event),       \
       (context, queue, event))                                                                                         \
     X(queue_wait, (const struct device_context *context, enum device_queue queue, struct device_event *event),         \
-      (context, queue, event))                                                                                         \
+      (context, queue, event))
+
+/* A wait that fails reports what went wrong on the device; it has waited all the same. */
+#define WAITS(X)                                                                                                       \
     X(event_wait, (const struct device_context *context, struct device_event *event), (context, event))                \
     X(synchronize, (const struct device_context *context), (context))
 
@@ -45,6 +48,14 @@ static bool fails_now(void)
     }
 CALLS(FAULTY)
 
+#define FAULTY_WAIT(name, parameters, arguments)                                                                       \
+    static enum status faulty_##name parameters                                                                        \
+    {                                                                                                                  \
+        enum status result = test_kernels()->name arguments;                                                           \
+        return fails_now() ? status_set(STATUS_IO, "injected: %s", #name) : result;                                    \
+    }
+WAITS(FAULTY_WAIT)
+
 #define FAULTY_OPERATION(name) FAULTY(name, (const struct device_context *context, const struct name *p), (context, p))
 KERNEL_OPERATIONS(FAULTY_OPERATION)
 
@@ -53,6 +64,7 @@ static struct kernels faulty_kernels(void)
     struct kernels kernels = *test_kernels();
 #define REPLACE(name, ...) kernels.name = faulty_##name;
     CALLS(REPLACE)
+    WAITS(REPLACE)
     KERNEL_OPERATIONS(REPLACE)
 #undef REPLACE
     return kernels;
