@@ -22,6 +22,7 @@ static const struct program_option options[] = {
     {"--out", "DIR", "folder for the wav files and samples.json (default: none, print only)", false},
     {"--samples", "N", "number of continuations (default 1)", false},
     {"--max-new-tokens", "N", "longest continuation, in tokens (default 200)", false},
+    {"--prefill-tokens", "N", "tokens of the prompt computed at a time (default 0: as many as suit the device)", false},
     {"--temperature", "X", "0 means greedy (default 0.9)", false},
     {"--top-k", "N", "0 means all (default 50)", false},
     {"--top-p", "X", "1 means all (default 0.95)", false},
@@ -69,6 +70,7 @@ static enum status read_options(const struct program_arguments *arguments, struc
     generation->output = (enum output_modality)mode;
     TRY(program_integer(arguments, "--samples", 1, 4096, 1, &generation->samples));
     TRY(program_integer(arguments, "--max-new-tokens", 1, 1 << 20, 200, &generation->max_new_tokens));
+    TRY(program_integer(arguments, "--prefill-tokens", 0, 1 << 20, 0, &generation->prefill_tokens));
     TRY(program_integer(arguments, "--top-k", 0, 1 << 24, 50, &generation->sampling.top_k));
     TRY(program_integer(arguments, "--seed", 0, INT64_MAX, 1, &seed));
     generation->seed = (uint64_t)seed;

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 static const struct program_option options[] = {
-    {"--dry-run", NULL, "print the memory plan a rank and stop; needs no data and no weights", false},
+    {"--dry-run", NULL, "print the memory plan per rank and stop; needs no data and no weights", false},
     {"--gpus", "N", "ranks of the plan of --dry-run (default 1)", false},
     {"--resume", "auto|none|PATH",
      "continue the run's newest checkpoint that verifies (default), refuse to, or start from that checkpoint", false},

@@ -113,7 +113,7 @@ fail:
 static void print_memory(const struct preview *preview, FILE *file)
 {
     int64_t total = 0;
-    fprintf(file, "memory a rank:\n");
+    fprintf(file, "memory per rank:\n");
     for (int i = 0; i < CATEGORIES; i++) {
         memory_plan_print(&preview->plans[i], file);
         total += preview->plans[i].total;
@@ -146,6 +146,7 @@ enum status run_print_plan(const struct kernels *kernels, const struct data_sett
         .rows = train->micro_batch && train->micro_batch < own_lanes ? train->micro_batch : own_lanes,
         .length = data->sequence_length,
         .recomputation = (enum recomputation)train->recomputation,
+        .head_rows = train->head_rows,
         .backward = true};
     struct model_settings planned = *model;
     if (*model->initialize_from && access(model->initialize_from, R_OK) != 0) {
@@ -157,7 +158,7 @@ enum status run_print_plan(const struct kernels *kernels, const struct data_sett
     fprintf(file, "model: %lld parameters, %lld layers of %lld, %lld vocabulary rows, %s\n",
             (long long)llama_parameter_count(config), (long long)config->layers, (long long)config->hidden_size,
             (long long)config->vocabulary_size, dtype_name((enum dtype)train->dtype));
-    fprintf(file, "batch: %lld lanes of %lld tokens = %lld tokens a step; %d rank%s of %lld lanes, %lld at a time\n",
+    fprintf(file, "batch: %lld lanes of %lld tokens = %lld tokens per step; %d rank%s of %lld lanes, %lld at a time\n",
             (long long)data->lanes, (long long)data->sequence_length, (long long)tokens, ranks, ranks == 1 ? "" : "s",
             (long long)own_lanes, (long long)preview.workspace.rows);
     fprintf(file, "steps: %lld, %.3g tokens\n", (long long)train->steps, (double)train->steps * (double)tokens);

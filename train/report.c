@@ -42,13 +42,13 @@ static const struct chart {
     const char *title, *unit;
     const char *prefixes[3];
 } charts[] = {
-    {"Training loss", "nats a token", {"loss", NULL, NULL}},
-    {"Held-out speech", "nats a token", {"validation/speech/", NULL, NULL}},
-    {"Held-out interleaved", "nats a token", {"validation/interleaved/", NULL, NULL}},
-    {"Held-out text, and all", "nats a token", {"validation/text/", "validation/loss", NULL}},
+    {"Training loss", "nats per token", {"loss", NULL, NULL}},
+    {"Held-out speech", "nats per token", {"validation/speech/", NULL, NULL}},
+    {"Held-out interleaved", "nats per token", {"validation/interleaved/", NULL, NULL}},
+    {"Held-out text, and all", "nats per token", {"validation/text/", "validation/loss", NULL}},
     {"Gradient norm", "before clipping", {"grad_norm", NULL, NULL}},
     {"Learning rate", "", {"lr", NULL, NULL}},
-    {"Speed", "tokens a second", {"tokens_per_second", NULL, NULL}},
+    {"Speed", "tokens per second", {"tokens_per_second", NULL, NULL}},
 };
 /* Okabe and Ito's colours, told apart by colour-blind readers too. */
 static const char *const colours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",

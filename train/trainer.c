@@ -97,6 +97,7 @@ static enum status create_workspace(struct trainer *trainer)
     const struct llama_workspace_options options = {.rows = trainer->micro_batch,
                                                     .length = setup->data->sequence_length,
                                                     .recomputation = (enum recomputation)setup->train->recomputation,
+                                                    .head_rows = setup->train->head_rows,
                                                     .backward = true};
     size_t bytes = LLAMA_LOSS_GROUPS * sizeof(double);
     void *memory;

@@ -36,6 +36,8 @@ const struct config_field train_fields[] = {
     {"dtype", CONFIG_CHOICE, TRAIN(dtype), "f32", 0, 0, dtypes, "type of weights and activations"},
     {"recomputation", CONFIG_CHOICE, TRAIN(recomputation), "none", 0, 0, recomputations,
      "activations computed again in the backward pass"},
+    {"head_rows", CONFIG_INT, TRAIN(head_rows), "0", 0, 1 << 24, NULL,
+     "positions whose logits exist at a time; 0: as many as suit the device"},
     {"schedule", CONFIG_CHOICE, TRAIN(schedule.kind), "constant", 0, 0, schedules, "learning rate after the warm-up"},
     {"learning_rate", CONFIG_NUMBER, TRAIN(schedule.learning_rate), "3e-5", 0, 10, NULL, "highest learning rate"},
     {"minimum_learning_rate", CONFIG_NUMBER, TRAIN(schedule.minimum), "0", 0, 10, NULL,

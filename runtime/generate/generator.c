@@ -128,8 +128,11 @@ enum status generate_tokens(struct llama *model, const struct vocabulary *vocabu
         options->max_new_tokens < context - prompt->count ? options->max_new_tokens : context - prompt->count;
     TRY(allocate(&decoding, rows > vocabulary->padded_size ? rows : vocabulary->padded_size, limit));
     output_mask(vocabulary, options->output, decoding.allowed);
-    const struct llama_session_options session = {
-        .rows = options->samples, .capacity = prompt->count + limit, .masks = decoding.allowed, .mask_count = 1};
+    const struct llama_session_options session = {.rows = options->samples,
+                                                  .capacity = prompt->count + limit,
+                                                  .prefill_tokens = options->prefill_tokens,
+                                                  .masks = decoding.allowed,
+                                                  .mask_count = 1};
     TRY(llama_session_create(model, &session, &decoding.session));
     TRY(decode(&decoding, prompt, limit));
     *generated = decoding.generated;

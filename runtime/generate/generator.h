@@ -10,7 +10,8 @@ struct generation_options {
     enum output_modality output;
     struct sampling sampling;
     int64_t max_new_tokens, samples;
-    uint64_t seed; /* sample i draws from rng(seed, GENERATE, i): it does not depend on how many there are */
+    int64_t prefill_tokens; /* of the prompt computed at a time; 0: as many as suit the device */
+    uint64_t seed;          /* sample i draws from rng(seed, GENERATE, i): it does not depend on how many there are */
 };
 
 struct generated {

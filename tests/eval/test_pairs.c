@@ -193,10 +193,10 @@ static void bad_lines_are_named(void **state)
          "{\"text\": "
          "\"b\"}}\n",
          "no token", STATUS_CORRUPT},
-        {"{\"id\": \"1\", \"correct\": {\"txt\": \"a\"}, \"incorrect\": {\"text\": \"b\"}}\n", "a piece is",
+        {"{\"id\": \"1\", \"correct\": {\"txt\": \"a\"}, \"incorrect\": {\"text\": \"b\"}}\n", "a piece must be",
          STATUS_CORRUPT},
         {"{\"id\": \"1\", \"correct\": {\"text\": \"a\", \"units\": \"[Hu1]\"}, \"incorrect\": {\"text\": \"b\"}}\n",
-         "a piece is", STATUS_CORRUPT},
+         "a piece must be", STATUS_CORRUPT},
         {"{\"id\": \"1\", \"correct\": {\"units\": \"[Hu20]\"}, \"incorrect\": {\"text\": \"b\"}}\n", "[Hu20]",
          STATUS_CORRUPT},
         {"{\"id\": \"1\", \"correct\": {\"audio\": \"none.wav\"}, \"incorrect\": {\"text\": \"b\"}}\n", "none.wav",
