@@ -77,6 +77,21 @@ fail:
     return result;
 }
 
+enum status llama_make_heads(const struct llama_network *network, int64_t layer, int64_t tokens, const void *x,
+                             void *normalised, void *query, void *key_value)
+{
+    enum status result = STATUS_OK;
+    const struct llama_config *config = network->config;
+    int64_t start = llama_layer_start(network, layer), hidden = config->hidden_size;
+    int64_t queries = llama_query_width(config), qkv = start + network->offsets.qkv;
+    TRY(llama_norm(network, tokens, x, start + network->offsets.input_norm, normalised, NULL));
+    TRY(linear(network, tokens, normalised, hidden, qkv, queries, NULL, query));
+    TRY(linear(network, tokens, normalised, hidden, qkv + queries * hidden, 2 * llama_key_width(config), NULL,
+               key_value));
+fail:
+    return result;
+}
+
 enum status llama_join_heads(const struct llama_network *network, int64_t layer, int64_t tokens, const void *attention,
                              const void *x, void *middle)
 {

@@ -80,6 +80,11 @@ enum status llama_norm(const struct llama_network *network, int64_t tokens, cons
 enum status llama_make_qkv(const struct llama_network *network, int64_t layer, int64_t tokens, const void *x,
                            void *normalised, float *rstd, void *qkv);
 
+/* The same for a session, which keeps queries and keys apart: query[N][HD], key_value[N][2GD]. These are two products:
+ * BLAS chooses its kernel by the number of columns, and a session's bits are older than the joint product. */
+enum status llama_make_heads(const struct llama_network *network, int64_t layer, int64_t tokens, const void *x,
+                             void *normalised, void *query, void *key_value);
+
 /* middle[N][C] = x + attention[N][HD] times the layer's output matrix. */
 enum status llama_join_heads(const struct llama_network *network, int64_t layer, int64_t tokens, const void *attention,
                              const void *x, void *middle);

@@ -19,7 +19,8 @@ struct session_tables {
 struct session_places {
     int64_t cache;              /* [layers][rows][capacity][k|v of G heads] */
     int64_t x, middle, norm;    /* [tokens][C] */
-    int64_t qkv, attention;     /* [tokens][(H+2G)D], [tokens][HD] */
+    int64_t query, attention;   /* [tokens][HD] */
+    int64_t key_value;          /* [tokens][2GD] */
     int64_t gate_up, activated; /* [tokens][2I], [tokens][I] */
     int64_t logits;             /* [DECODE_GROUP][V] f32 */
     int64_t tables;             /* struct session_tables of all rows */

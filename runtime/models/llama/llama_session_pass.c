@@ -22,8 +22,6 @@ static enum status append(const struct llama_session *session, const struct sess
 {
     const struct llama_network *network = &session->network;
     const struct llama_config *config = network->config;
-    int64_t width = llama_qkv_width(config);
-    void *qkv = session_at(session, session->places.qkv);
     const void *positions = session_at(session, session->places.positions);
     return compute_run(
         &network->compute, rope_append,
@@ -31,10 +29,10 @@ static enum status append(const struct llama_session *session, const struct sess
                               .heads = config->heads,
                               .kv_heads = config->kv_heads,
                               .head_size = config->head_size,
-                              .query = qkv,
-                              .key_value = element_at(qkv, network->compute.dtype, llama_query_width(config)),
-                              .query_row_stride = width,
-                              .key_value_row_stride = width,
+                              .query = session_at(session, session->places.query),
+                              .key_value = session_at(session, session->places.key_value),
+                              .query_row_stride = llama_query_width(config),
+                              .key_value_row_stride = 2 * llama_key_width(config),
                               .cache = cache_of(session, pass, layer),
                               .rows = pass->decode ? element_at(session->told.rows, DTYPE_I32, pass->first)
                                                    : session_at(session, session->places.one_row),
@@ -54,9 +52,9 @@ static enum status attend_to_rows(const struct llama_session *session, const str
                                                   .heads = config->heads,
                                                   .kv_heads = config->kv_heads,
                                                   .head_size = config->head_size,
-                                                  .query = session_at(session, session->places.qkv),
+                                                  .query = session_at(session, session->places.query),
                                                   .output = session_at(session, session->places.attention),
-                                                  .query_row_stride = llama_qkv_width(config),
+                                                  .query_row_stride = llama_query_width(config),
                                                   .output_row_stride = llama_query_width(config),
                                                   .cache = cache_of(session, pass, layer),
                                                   .rows = element_at(session->told.rows, DTYPE_I32, pass->first),
@@ -78,10 +76,10 @@ static enum status attend_to_prompt(const struct llama_session *session, const s
                                                    .heads = config->heads,
                                                    .kv_heads = config->kv_heads,
                                                    .head_size = config->head_size,
-                                                   .query = session_at(session, session->places.qkv),
+                                                   .query = session_at(session, session->places.query),
                                                    .key = cache,
                                                    .value = element_at(cache, dtype, llama_key_width(config)),
-                                                   .query_row_stride = llama_qkv_width(config),
+                                                   .query_row_stride = llama_query_width(config),
                                                    .key_row_stride = keys,
                                                    .value_row_stride = keys,
                                                    .output_row_stride = llama_query_width(config),
@@ -104,7 +102,8 @@ enum status session_run_pass(const struct llama_session *session, const struct s
                                   .output = x};
     TRY(llama_embed(network, pass->tokens, pass->ids, x));
     for (int64_t layer = 0; layer < network->config->layers; layer++) {
-        TRY(llama_make_qkv(network, layer, pass->tokens, x, norm, NULL, session_at(session, places->qkv)));
+        TRY(llama_make_heads(network, layer, pass->tokens, x, norm, session_at(session, places->query),
+                             session_at(session, places->key_value)));
         TRY(append(session, pass, layer));
         TRY(pass->decode ? attend_to_rows(session, pass, layer) : attend_to_prompt(session, pass, layer));
         TRY(llama_join_heads(network, layer, pass->tokens, attention, x, middle));
