@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 struct draw {
     struct rows rows;
@@ -86,13 +88,21 @@ fail:
     return result;
 }
 
-static void *draw_other(void *argument)
+static void draw_other(struct feed *feed)
 {
-    struct feed *feed = argument;
     struct draw *draw = other_draw(feed);
     enum status result = draw_rows(feed, draw);
     draw->status = result;
     snprintf(draw->text, sizeof draw->text, "%s", result == STATUS_OK ? "" : status_text());
+}
+
+/* Nobody waits for these rows until the step is over: on the cpu they take the time that the step's own threads leave,
+ * which on two cores is worth 3 % of a step. A refusal changes nothing but the time. */
+static void *draw_in_thread(void *argument)
+{
+    enum { NICENESS = 10 };
+    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICENESS); /* on Linux of this thread alone */
+    draw_other(argument);
     return NULL;
 }
 
@@ -102,7 +112,7 @@ static enum status start_drawing(struct feed *feed)
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&feed->thread, NULL, draw_other, feed);
+    int error = pthread_create(&feed->thread, NULL, draw_in_thread, feed);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (error)
         return status_set_errno(STATUS_INTERNAL, error, "no thread to draw rows");
