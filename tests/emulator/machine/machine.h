@@ -30,11 +30,11 @@ enum machine_order { MACHINE_FORWARD, MACHINE_REVERSED, MACHINE_SHUFFLED };
 
 struct machine_settings {
     struct machine_limits limits;
-    enum machine_order order;   /* of blocks, and of the warps of a block */
-    uint64_t seed;              /* of MACHINE_SHUFFLED */
-    bool checks;                /* races, bounds, uninitialised reads, asynchronous copies; barriers are always checked */
-    bool truncate;              /* mma: partial sums are cut toward zero, as tensor cores do; false: rounded to nearest */
-    bool eager_copies;          /* cp.async copies at once; false: when its group is waited for */
+    enum machine_order order; /* of blocks, and of the warps of a block */
+    uint64_t seed;            /* of MACHINE_SHUFFLED */
+    bool checks;              /* races, bounds, uninitialised reads, asynchronous copies; barriers are always checked */
+    bool truncate;            /* mma: partial sums are cut toward zero, as tensor cores do; false: rounded to nearest */
+    bool eager_copies;        /* cp.async copies at once; false: when its group is waited for */
     int64_t instruction_budget; /* warp instructions of one launch after which it is reported as endless; 0: 4e9 */
 };
 void machine_default_settings(struct machine_settings *settings); /* sm_80, forward, checks, rounded, deferred */
@@ -46,17 +46,17 @@ struct machine_settings *machine_settings(struct machine *machine); /* may be ch
 /* ---- reports ---- */
 
 enum machine_check {
-    CHECK_BOUNDS,           /* an access outside every live allocation, or across its end */
-    CHECK_ALIGNMENT,        /* an address that is no multiple of the access's size */
-    CHECK_RACE,             /* two accesses of a block with no barrier between them, one of which writes */
-    CHECK_BLOCK_RACE,       /* two blocks of one launch touch a byte of global memory, one of them writing, not both atomically */
-    CHECK_UNINITIALISED,    /* memory or a register that nobody wrote is used */
-    CHECK_ASYNC,            /* the destination of a cp.async that is still under way is touched, or its source rewritten */
-    CHECK_BARRIER,          /* a barrier, shuffle or vote that some lanes never reach; wrong counts */
-    CHECK_ENDLESS,          /* the instruction budget is used up */
-    CHECK_READ_ONLY,        /* ld.global.nc of memory that the same launch writes; a write to constant memory or parameters */
-    CHECK_LAUNCH,           /* a launch outside the limits */
-    CHECK_HOST,             /* the host's side: a copy, a stream, an event, a library's argument (from the shims) */
+    CHECK_BOUNDS,    /* an access outside every live allocation, or across its end */
+    CHECK_ALIGNMENT, /* an address that is no multiple of the access's size */
+    CHECK_RACE,      /* two accesses of a block with no barrier between them, one of which writes */
+    CHECK_BLOCK_RACE, /* two blocks of one launch touch a byte of global memory, one of them writing, not both atomically */
+    CHECK_UNINITIALISED, /* memory or a register that nobody wrote is used */
+    CHECK_ASYNC,         /* the destination of a cp.async that is still under way is touched, or its source rewritten */
+    CHECK_BARRIER,       /* a barrier, shuffle or vote that some lanes never reach; wrong counts */
+    CHECK_ENDLESS,       /* the instruction budget is used up */
+    CHECK_READ_ONLY, /* ld.global.nc of memory that the same launch writes; a write to constant memory or parameters */
+    CHECK_LAUNCH,    /* a launch outside the limits */
+    CHECK_HOST,      /* the host's side: a copy, a stream, an event, a library's argument (from the shims) */
     CHECK_KINDS
 };
 const char *machine_check_name(enum machine_check check); /* "race" */
@@ -111,8 +111,10 @@ struct machine_kernel; /* decoded; belongs to the machine */
 /* Decodes all kernels of a module and places its variables. The machine takes the module over. False with `error` when an
  * opcode, modifier or operand is not known: an unknown one is never skipped. */
 bool machine_load(struct machine *machine, struct ptx_module *module, char *error, size_t size);
-struct machine_kernel *machine_find_kernel(struct machine *machine, const char *name); /* of the latest load that has it */
-uint64_t machine_find_variable(struct machine *machine, const char *name, uint64_t *bytes); /* .global, .const; 0: none */
+struct machine_kernel *machine_find_kernel(struct machine *machine,
+                                           const char *name); /* of the latest load that has it */
+uint64_t machine_find_variable(struct machine *machine, const char *name,
+                               uint64_t *bytes); /* .global, .const; 0: none */
 
 struct machine_kernel_attributes {
     int64_t static_shared, local_bytes;

@@ -63,40 +63,40 @@ enum ptx_operand_kind {
     PTX_OPERAND_REGISTER,  /* `index`; `negated` for !%p */
     PTX_OPERAND_IMMEDIATE, /* `bits`: integers as 64-bit two's complement; 0f and 0d literals as their bits */
     PTX_OPERAND_SPECIAL,   /* `text`: "%tid.x", "%laneid", "WARP_SZ"... */
-    PTX_OPERAND_SYMBOL,    /* the address of a variable (`index` into the module's or kernel's, see `local`) plus `offset`*/
-    PTX_OPERAND_ADDRESS,   /* [register + offset], [symbol + offset] or [immediate]: `base` says which */
-    PTX_OPERAND_VECTOR,    /* {a, b, ...}: `elements` */
-    PTX_OPERAND_LABEL,     /* `index`: instruction number in the kernel that the label stands before */
-    PTX_OPERAND_TABLE,     /* `index`: one of the kernel's .branchtargets lists */
-    PTX_OPERAND_SINK,      /* _ */
-    PTX_OPERAND_PAIR       /* p|q, the two destinations of setp and shfl: `elements`, two of them */
+    PTX_OPERAND_SYMBOL, /* the address of a variable (`index` into the module's or kernel's, see `local`) plus `offset`*/
+    PTX_OPERAND_ADDRESS, /* [register + offset], [symbol + offset] or [immediate]: `base` says which */
+    PTX_OPERAND_VECTOR,  /* {a, b, ...}: `elements` */
+    PTX_OPERAND_LABEL,   /* `index`: instruction number in the kernel that the label stands before */
+    PTX_OPERAND_TABLE,   /* `index`: one of the kernel's .branchtargets lists */
+    PTX_OPERAND_SINK,    /* _ */
+    PTX_OPERAND_PAIR     /* p|q, the two destinations of setp and shfl: `elements`, two of them */
 };
 
 struct ptx_operand {
     enum ptx_operand_kind kind;
     enum ptx_operand_kind base; /* of ADDRESS: REGISTER, SYMBOL or IMMEDIATE */
     bool negated;
-    bool local;          /* SYMBOL: index into the kernel's variables or parameters, not the module's */
-    bool parameter;      /* SYMBOL: of the kernel's parameters (`local` holds too) */
-    bool floating;       /* IMMEDIATE written as 0f... or 0d... or with a decimal point */
-    int32_t index;       /* register, variable, label or table */
-    int64_t offset;      /* SYMBOL, ADDRESS */
-    uint64_t bits;       /* IMMEDIATE */
-    char *text;          /* SPECIAL */
-    int32_t count;       /* VECTOR, PAIR */
+    bool local;     /* SYMBOL: index into the kernel's variables or parameters, not the module's */
+    bool parameter; /* SYMBOL: of the kernel's parameters (`local` holds too) */
+    bool floating;  /* IMMEDIATE written as 0f... or 0d... or with a decimal point */
+    int32_t index;  /* register, variable, label or table */
+    int64_t offset; /* SYMBOL, ADDRESS */
+    uint64_t bits;  /* IMMEDIATE */
+    char *text;     /* SPECIAL */
+    int32_t count;  /* VECTOR, PAIR */
     struct ptx_operand *elements;
 };
 
 struct ptx_instruction {
-    char *opcode;          /* "ld": what stands before the first dot */
-    char **modifiers;      /* "global", "nc", "v4", "f32": each without its dot and in its order */
+    char *opcode;     /* "ld": what stands before the first dot */
+    char **modifiers; /* "global", "nc", "v4", "f32": each without its dot and in its order */
     int32_t modifier_count;
-    int32_t guard;         /* register of @p, or -1 */
-    bool guard_negated;    /* @!p */
+    int32_t guard;      /* register of @p, or -1 */
+    bool guard_negated; /* @!p */
     struct ptx_operand *operands;
     int32_t operand_count;
-    int32_t file, line;    /* of the last .loc: index into the module's files, or -1; line of the source */
-    int32_t ptx_line;      /* of the PTX text, from 1 */
+    int32_t file, line; /* of the last .loc: index into the module's files, or -1; line of the source */
+    int32_t ptx_line;   /* of the PTX text, from 1 */
 };
 
 struct ptx_branch_table {
