@@ -5,6 +5,7 @@
 
 #include "io/json.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,10 +115,12 @@ static enum status open_indexed(struct safetensors_folder *folder, const char *i
             FAIL(STATUS_CORRUPT, "%s: tensor %.200s is not in %s", index_path, tensor, json_string_value(file_name));
     }
     if ((int64_t)json_object_size(map) != folder->count)
-        for (int64_t i = 0; i < folder->count; i++)
-            if (!json_object_get(map, folder->places[i].info->name))
-                FAIL(STATUS_CORRUPT, "%s: tensor %.200s is in a file, but not in the index", index_path,
-                     folder->places[i].info->name);
+        for (int64_t i = 0; i < folder->count; i++) {
+            const struct tensor_info *info = folder->places[i].info;
+            assert(info);
+            if (!json_object_get(map, info->name))
+                FAIL(STATUS_CORRUPT, "%s: tensor %.200s is in a file, but not in the index", index_path, info->name);
+        }
 fail:
     json_decref(index);
     return result;

@@ -277,13 +277,15 @@ enum status sentencepiece_encode(const struct sentencepiece *model, const char *
 {
     enum status result = STATUS_OK;
     struct encoder encoder = {.model = model};
+    char *normalized = NULL;
     *ids = NULL;
     *count = 0;
     if (size < 0 || size > text_size_limit)
         FAIL(STATUS_USAGE, "expected a text of at most %" PRId64 " bytes, found %" PRId64, text_size_limit, size);
     /* A byte becomes at most three, and the dummy space has three. */
-    encoder.text = malloc((size_t)size * SPACE_SYMBOL_SIZE + SPACE_SYMBOL_SIZE);
-    if (!encoder.text)
+    normalized = malloc((size_t)size * SPACE_SYMBOL_SIZE + SPACE_SYMBOL_SIZE);
+    encoder.text = normalized;
+    if (!normalized)
         FAIL(STATUS_INTERNAL, "no memory to encode a text of %" PRId64 " bytes", size);
     normalize(&encoder, text, (size_t)size, dummy_prefix);
     encoder.ids = malloc(((size_t)encoder.size + 1) * sizeof *encoder.ids); /* at most one per byte */
@@ -301,7 +303,7 @@ enum status sentencepiece_encode(const struct sentencepiece *model, const char *
     *count = encoder.id_count;
     encoder.ids = NULL;
 fail:
-    free(encoder.text);
+    free(normalized);
     free(encoder.symbols);
     free(encoder.heap);
     free(encoder.left_sizes);

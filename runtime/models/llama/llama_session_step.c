@@ -2,6 +2,7 @@
  * what comes back. A step of decoding puts all of its work into the queue and waits once. */
 #include "models/llama/llama_session_internal.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -122,6 +123,7 @@ static enum status receive_ids(struct llama_session *session, const struct llama
     enum status result = STATUS_OK;
     const struct llama *model = session->model;
     size_t bytes = (size_t)draw->count * sizeof *draw->ids;
+    assert(draw->ids);
     TRY(model->kernels->copy_to_host(model->context, QUEUE_COMPUTE, session->drawn, session->told.ids, bytes));
     TRY(wait_for_device(session));
     memcpy(draw->ids, session->drawn, bytes);
