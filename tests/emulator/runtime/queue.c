@@ -165,6 +165,20 @@ static void run_first(struct CUstream_st *stream)
     free(work);
 }
 
+struct stream_clock queue_floor(void)
+{
+    struct stream_clock floor = host_clock;
+    for (int32_t slot = 0; slot < STREAM_SLOTS; slot++) {
+        const struct CUstream_st *stream = stream_in_slot(slot);
+        if (!stream || !stream->first)
+            continue;
+        for (int32_t i = 0; i < STREAM_SLOTS; i++)
+            if (floor.passed[i] > stream->first->clock.passed[i])
+                floor.passed[i] = stream->first->clock.passed[i];
+    }
+    return floor;
+}
+
 void queue_drop(struct CUstream_st *stream)
 {
     while (stream->first) {
