@@ -22,8 +22,7 @@ void memory_launch_begin(struct memory *memory, const struct memory_launch *laun
 
 void memory_launch_end(struct memory *memory)
 {
-    order_launch_end(memory);
-    memory->touched_count = 0;
+    order_launch_end(memory); /* what the launch touched stays known until the next one */
     memory->shared.size = memory->local.size = 0;
     memory->launch = (struct memory_launch){0};
     memory->running = false;

@@ -154,13 +154,14 @@ cudaError_t queue_put(struct CUstream_st *stream, struct work *work)
 
 static void run_first(struct CUstream_st *stream)
 {
+    /* It stays in the queue while it runs: what is known of its predecessors is still needed. */
     struct work *work = stream->first;
+    if (work->run && !stream->device->lost)
+        work->run(stream->device, work);
     stream->first = work->next;
     if (!stream->first)
         stream->last = NULL;
     count_pending(work, -1);
-    if (work->run && !stream->device->lost)
-        work->run(stream->device, work);
     completed[work->slot] = work->sequence;
     free(work);
 }
