@@ -130,11 +130,11 @@ static void run_copy(struct device *device, struct work *work)
 
 /* ---- calling ---- */
 
-/* Queued work that touches the range makes its present content meaningless. */
+/* Queued work that touches the range makes its present content meaningless; so may a host function. */
 static bool host_range_is_quiet(uint64_t address, uint64_t bytes)
 {
     const struct allocation *allocation = allocation_at(address);
-    return allocation && (!allocation->pending || !queue_user(address, bytes, false));
+    return allocation && !queue_calls_host() && (!allocation->pending || !queue_user(address, bytes, false));
 }
 
 static void watch_host(struct device *device, struct work *work)

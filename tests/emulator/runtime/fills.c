@@ -161,6 +161,7 @@ cudaError_t cudaLaunchHostFunc(cudaStream_t handle, cudaHostFn_t function, void 
     if (!error) {
         struct work *work = work_create("cudaLaunchHostFunc", run_host_call, sizeof(struct host_call));
         *(struct host_call *)(void *)work->payload = (struct host_call){function, data};
+        work->calls_host = true;
         error = queue_put(stream, work);
     }
     return runtime_leave(error);

@@ -2,8 +2,9 @@
  * conflicting before it lies inside the clock that its work got when it was put into its stream.
  *
  * Work runs in an order that respects all waits, so of two accesses without an order one runs second and finds the other:
- * nothing depends on the order that the queues happened to run in. Ranges of one stream that are touched again replace
- * their older entry, because whoever comes after the newer access comes after the older one. */
+ * nothing depends on the order that the queues happened to run in. An access replaces those that are ordered before it
+ * inside its range (a read only reads): whoever comes after it comes after them too, and whoever does not is reported
+ * for this one. */
 #include "emulator/runtime/runtime.h"
 
 #include <stdlib.h>
@@ -50,24 +51,24 @@ void hazard_access(struct device *device, const struct work *work, const struct 
     struct allocation *allocation = allocation_at(operand->span.address);
     if (!allocation || !operand->span.width || !machine_settings(device->machine)->checks)
         return;
-    int32_t own_slot = work->slot;
     if (allocation->record_count > allocation->prune_at)
         prune(allocation);
+    uint64_t begin = operand->span.address, end = span_end(&operand->span);
     bool reported = false;
     int64_t kept = 0;
     for (int64_t i = 0; i < allocation->record_count; i++) {
-        struct access_record *record = &allocation->records[i];
+        const struct access_record *record = &allocation->records[i];
+        bool apart = record->end <= begin || end <= record->span.address;
         bool ordered = record->sequence <= work->clock.passed[record->slot];
-        if (!ordered && !reported && (record->write || operand->write) &&
+        if (!apart && !ordered && !reported && (record->write || operand->write) &&
             span_overlaps(&record->span, &operand->span)) {
             report_missing_wait(device, work, operand, record);
             reported = true;
         }
-        /* An older access in this stream to a part of this range is replaced by this one; a write is not by a read. */
         bool replaced =
-            record->slot == own_slot && (operand->write || !record->write) && covers(&operand->span, &record->span);
-        if (!replaced)
-            allocation->records[kept++] = *record;
+            !apart && ordered && (operand->write || !record->write) && covers(&operand->span, &record->span);
+        if (!replaced && kept++ != i)
+            allocation->records[kept - 1] = *record;
     }
     allocation->record_count = kept;
     if (kept == allocation->record_capacity) {
@@ -78,9 +79,12 @@ void hazard_access(struct device *device, const struct work *work, const struct 
             runtime_fatal("no host memory for the record of accesses");
     }
     struct access_record *record = &allocation->records[allocation->record_count++];
-    *record = (struct access_record){
-        .span = operand->span, .slot = own_slot, .sequence = work->sequence, .write = operand->write};
-    snprintf(record->work, sizeof record->work, "%s", work->name);
+    *record = (struct access_record){.span = operand->span,
+                                     .end = end,
+                                     .slot = work->slot,
+                                     .write = operand->write,
+                                     .sequence = work->sequence,
+                                     .work = work->name};
 }
 
 /* Ranges of equal size at equal distances become one strided range: a kernel that writes some columns of a wide matrix

@@ -12,7 +12,7 @@
 struct stream_clock host_clock;
 
 static int64_t completed[STREAM_SLOTS], put_in[STREAM_SLOTS]; /* by slot, whoever has it */
-static int64_t pending;
+static int64_t pending, pending_host_calls;
 
 enum { LONGEST_QUEUE = 65536 };
 
@@ -54,11 +54,17 @@ void work_add_operand(struct work *work, const char *name, struct span span, boo
 static void count_pending(const struct work *work, int32_t change)
 {
     pending += change;
+    pending_host_calls += work->calls_host ? change : 0;
     for (int32_t i = 0; i < work->operand_count; i++) {
         struct allocation *allocation = allocation_at(work->operands[i].span.address);
         if (allocation)
             allocation->pending += change;
     }
+}
+
+bool queue_calls_host(void)
+{
+    return pending_host_calls > 0;
 }
 
 int64_t emulator_pending(void)

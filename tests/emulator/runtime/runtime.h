@@ -55,10 +55,11 @@ struct device;
 /* A range whose latest access by one stream was work number `sequence` of its slot. */
 struct access_record {
     struct span span;
+    uint64_t end;
     int32_t slot;
-    int64_t sequence;
     bool write;
-    char work[64];
+    int64_t sequence;
+    const char *work;
 };
 enum allocation_kind { DEVICE_MEMORY, DEVICE_VARIABLE, HOST_ALLOCATED, HOST_REGISTERED };
 struct allocation {
@@ -87,13 +88,14 @@ typedef void work_function(struct device *device, struct work *work);
 
 struct work {
     struct work *next;
-    const char *name; /* of the call or kernel; outlives the work */
+    const char *name; /* of the call or kernel; is never freed */
     work_function *run;
     work_function *prepare; /* when it is really queued, not when it is captured; NULL: nothing to do */
     int32_t slot;
     int64_t sequence;
     struct stream_clock clock;
-    bool waits; /* only waits for work of another slot */
+    bool calls_host; /* cudaLaunchHostFunc: may do anything to host memory */
+    bool waits;      /* only waits for work of another slot */
     int32_t awaited_slot;
     int64_t awaited;
     struct operand operands[6];
@@ -153,6 +155,7 @@ void queue_finish(struct CUstream_st *stream);
 void queue_finish_device(struct device *device);
 struct stream_clock queue_floor(void);       /* what all queued and all future work comes after */
 void queue_drop(struct CUstream_st *stream); /* without running it */
+bool queue_calls_host(void);                 /* whether a host function is queued */
 /* The first queued work that touches the range, or NULL. `device_memory`: also by values in kernels' parameters. */
 const struct work *queue_user(uint64_t address, uint64_t bytes, bool device_memory);
 

@@ -18,6 +18,7 @@ struct emulator_counters runtime_counters;
 
 static pthread_mutex_t lock;
 static bool opened;
+static pid_t owner;
 static struct machine_settings initial_settings;
 static _Thread_local int32_t current_device;
 static _Thread_local cudaError_t last_error;
@@ -80,7 +81,7 @@ static void read_environment(void)
 
 static void end_of_program(void)
 {
-    if (!opened)
+    if (!opened || owner != getpid()) /* reports belong to the process that used CUDA, not to its forks */
         return;
     if (unseen_error)
         runtime_report(&devices[0], CHECK_HOST, unseen_kernel, 0,
@@ -110,9 +111,12 @@ __attribute__((constructor(101))) static void prepare(void)
 void runtime_enter_always(void)
 {
     pthread_mutex_lock(&lock);
+    if (opened && owner != getpid())
+        runtime_fatal("CUDA is used in a process that was forked after its first use of CUDA; fork before it");
     if (opened)
         return;
     opened = true;
+    owner = getpid();
     read_environment();
     for (int32_t i = 0; i < device_count; i++) {
         devices[i].number = i;
@@ -183,8 +187,7 @@ void runtime_report(struct device *device, enum machine_check check, const char 
                     const char *format, ...)
 {
     struct machine_report report = {.check = check, .address = address, .times = 1};
-    report.access.thread = -1;
-    report.other.thread = -2;
+    report.access.thread = report.other.thread = -2; /* the text says what happened */
     snprintf(report.kernel, sizeof report.kernel, "%s", call);
     va_list arguments;
     va_start(arguments, format);

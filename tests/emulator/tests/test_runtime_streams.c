@@ -354,6 +354,25 @@ static void host_functions_run_in_order_and_call_nothing(void **state)
     assert_int_equal(note.error, cudaErrorNotPermitted);
 }
 
+static void fill_buffer(void *data)
+{
+    for (int i = 0; i < COUNT; i++)
+        ((float *)data)[i] = 42;
+}
+
+/* A producer among the work: the source changes between the call and the copy, and rightly so. */
+static void host_functions_may_prepare_a_source(void **state)
+{
+    (void)state;
+    cudaStream_t stream = new_stream();
+    float *source = pinned_floats(COUNT), *result = pinned_floats(COUNT), *memory = device_floats(COUNT);
+    assert_cuda(cudaLaunchHostFunc(stream, fill_buffer, source));
+    assert_cuda(cudaMemcpyAsync(memory, source, BYTES, cudaMemcpyHostToDevice, stream));
+    assert_cuda(cudaMemcpyAsync(result, memory, BYTES, cudaMemcpyDeviceToHost, stream));
+    assert_cuda(cudaStreamSynchronize(stream));
+    assert_true(result[0] == 42 && result[COUNT - 1] == 42);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -375,6 +394,7 @@ int main(void)
         runtime_test(many_streams_come_and_go),
         runtime_test(events_measure_time),
         runtime_test(host_functions_run_in_order_and_call_nothing),
+        runtime_test(host_functions_may_prepare_a_source),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
