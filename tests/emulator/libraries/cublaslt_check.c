@@ -1,9 +1,9 @@
-/* What cuBLASLt asks of a product's descriptors, from the tables of its manual ("cublasLtMatmul()": compute type, scale
- * type, matrix types), and the choice of an algorithm.
+/* What cuBLASLt asks of a product's descriptors, from the tables of its manual ("cublasLtMatmul()": compute type,
+ * scale type, matrix types), and the choice of an algorithm.
  *
  * The heuristic offers two algorithms: the first needs part of the workspace that the preference allows, so that a
- * caller who forgets to give it is seen; the second needs none. An algorithm remembers the problem and the alignments that
- * it was chosen for: the preference's alignments are promises about pointers, by default of 256 bytes. */
+ * caller who forgets to give it is seen; the second needs none. An algorithm remembers the problem and the alignments
+ * that it was chosen for: the preference's alignments are promises about pointers, by default of 256 bytes. */
 #include "emulator/libraries/cublaslt_internal.h"
 
 #include <string.h>

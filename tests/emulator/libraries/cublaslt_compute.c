@@ -1,9 +1,9 @@
-/* The arithmetic of the emulated cublasLtMatmul. Each element of D is one chain of f32 fused multiply-adds over k in rising
- * order from 0, then alpha times the sum, then fma(beta, C, that), then the bias is added, then one rounding to bf16
- * where D is bf16. Every element's chain is the same whatever the shape, so rows do not depend on each other.
+/* The arithmetic of the emulated cublasLtMatmul. Each element of D is one chain of f32 fused multiply-adds over k in
+ * rising order from 0, then alpha times the sum, then fma(beta, C, that), then the bias is added, then one rounding to
+ * bf16 where D is bf16. Every element's chain is the same whatever the shape, so rows do not depend on each other.
  *
- * A and B are unpacked to f32 once per batch; tiles of 256 rows by 4 columns keep their sums in registers and the first
- * cache, and neighbouring rows fill vector registers without changing any chain. */
+ * A and B are unpacked to f32 once per batch; tiles of 256 rows by 4 columns keep their sums in registers and the
+ * first cache, and neighbouring rows fill vector registers without changing any chain. */
 #include "emulator/libraries/cublaslt_internal.h"
 
 #include <math.h>

@@ -1,8 +1,9 @@
-/* What the files of the emulated cuBLASLt share: its objects behind the opaque handles, and a product that has been checked.
+/* What the files of the emulated cuBLASLt share: its objects behind the opaque handles, and a product that has been
+ * checked.
  *
- * The library emulates D = alpha op(A) op(B) + beta C (+ bias) for f32 and bf16 operands with sums in f32. What the real
- * library supports beyond that (other types, epilogues, scales) is refused with CUBLAS_STATUS_NOT_SUPPORTED and a report,
- * so that nobody takes it for a choice of cuBLASLt's. */
+ * The library emulates D = alpha op(A) op(B) + beta C (+ bias) for f32 and bf16 operands with sums in f32. What the
+ * real library supports beyond that (other types, epilogues, scales) is refused with CUBLAS_STATUS_NOT_SUPPORTED and a
+ * report, so that nobody takes it for a choice of cuBLASLt's. */
 #ifndef SPIRITLM_EMULATOR_CUBLASLT_H
 #define SPIRITLM_EMULATOR_CUBLASLT_H
 

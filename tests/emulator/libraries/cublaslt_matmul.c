@@ -1,6 +1,6 @@
-/* cublasLtMatmul: checks the pointers of a product when it is called, puts it into the stream like a kernel, and checks
- * what it reads when it runs. Workspace is filled with 0xCD and left undefined, so that two streams that share one, or a
- * program that keeps something there, are seen. */
+/* cublasLtMatmul: checks the pointers of a product when it is called, puts it into the stream like a kernel, and
+ * checks what it reads when it runs. Workspace is filled with 0xCD and left undefined, so that two streams that share
+ * one, or a program that keeps something there, are seen. */
 #include "emulator/libraries/cublaslt_internal.h"
 
 #include <string.h>

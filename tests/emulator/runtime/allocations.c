@@ -1,6 +1,7 @@
-/* Every range of memory that the runtime knows: device memory, variables of modules, pinned host memory. A sorted array,
- * because addresses are looked up far more often than ranges come and go. Also the arithmetic of strided ranges, by which
- * accesses are compared: the columns of a matrix inside a wider one must not look like the whole of it. */
+/* Every range of memory that the runtime knows: device memory, variables of modules, pinned host memory. A sorted
+ * array, because addresses are looked up far more often than ranges come and go. Also the arithmetic of strided
+ * ranges, by which accesses are compared: the columns of a matrix inside a wider one must not look like the whole of
+ * it. */
 #include "emulator/runtime/runtime.h"
 
 #include <stdlib.h>

@@ -1,10 +1,11 @@
 /* Copies and fills. How a copy behaves toward the host depends on the host memory, as the runtime's manual says ("API
  * synchronization behavior"):
- *   - pinned memory is read and written when the copy runs. What lies in a source is kept as a hash from the call on, and
- *     a destination is filled with 0xCD, so that touching either too early is seen;
+ *   - pinned memory is read and written when the copy runs. What lies in a source is kept as a hash from the call on,
+ *     and a destination is filled with 0xCD, so that touching either too early is seen;
  *   - a pageable source is staged at the call; a copy to pageable memory is complete when the call returns;
- *   - a blocking copy waits for its stream, except between places in device memory, and except that the last piece of a
- *     pageable source may still be on its way: a stream that does not wait for the legacy stream must not rely on it. */
+ *   - a blocking copy waits for its stream, except between places in device memory, and except that the last piece of
+ *     a pageable source may still be on its way: a stream that does not wait for the legacy stream must not rely on
+ *     it. */
 #include "emulator/runtime/runtime.h"
 
 #include <stdlib.h>

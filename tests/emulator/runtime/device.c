@@ -1,6 +1,6 @@
-/* Devices: how many there are, what they can do, which one a thread uses, and their synchronization and reset. Properties
- * come from machine_limits; what the machine does not know (clocks, textures, buses) is 0 and is refused as a single
- * attribute, so that no program builds on an invented number. */
+/* Devices: how many there are, what they can do, which one a thread uses, and their synchronization and reset.
+ * Properties come from machine_limits; what the machine does not know (clocks, textures, buses) is 0 and is refused as
+ * a single attribute, so that no program builds on an invented number. */
 #include "emulator/runtime/runtime.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* What a test may ask of the emulated CUDA runtime beside CUDA's own calls: the settings of its devices, what the checkers
- * found, and what the program asked the runtime to do. Plain C without CUDA's headers.
+/* What a test may ask of the emulated CUDA runtime beside CUDA's own calls: the settings of its devices, what the
+ * checkers found, and what the program asked the runtime to do. Plain C without CUDA's headers.
  *
  * The environment chooses the devices before the first call: EMULATOR_DEVICES (1), EMULATOR_LIMITS (sm_80, sm_86 or
  * sm_90), EMULATOR_ORDER (forward, reversed or shuffled), EMULATOR_SEED, EMULATOR_CHECKS (1), EMULATOR_TRUNCATE (0). A

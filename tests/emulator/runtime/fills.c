@@ -1,5 +1,5 @@
-/* Fills of device memory, and copies to and from the variables of modules. Like most fills on a device these do not wait:
- * cudaMemset is put into the legacy stream and returns. */
+/* Fills of device memory, and copies to and from the variables of modules. Like most fills on a device these do not
+ * wait: cudaMemset is put into the legacy stream and returns. */
 #include "emulator/runtime/runtime.h"
 
 #include <stdlib.h>

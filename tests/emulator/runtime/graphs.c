@@ -1,7 +1,7 @@
-/* Stream capture and graphs. A capture is a list of work and waits on branches: branch 0 is the stream in which it began,
- * every stream that comes in by waiting for a captured event is another. Launching a graph puts the same list into the
- * launch's stream and into one hidden stream per further branch, with the same waits, so that a replay is checked like
- * the calls themselves: a wait that was forgotten between branches is found. */
+/* Stream capture and graphs. A capture is a list of work and waits on branches: branch 0 is the stream in which it
+ * began, every stream that comes in by waiting for a captured event is another. Launching a graph puts the same list
+ * into the launch's stream and into one hidden stream per further branch, with the same waits, so that a replay is
+ * checked like the calls themselves: a wait that was forgotten between branches is found. */
 #include "emulator/runtime/runtime.h"
 
 #include <pthread.h>

@@ -1,10 +1,10 @@
-/* Missing waits between streams. Each allocation keeps who touched which range last; an access is right when everything
- * conflicting before it lies inside the clock that its work got when it was put into its stream.
+/* Missing waits between streams. Each allocation keeps who touched which range last; an access is right when
+ * everything conflicting before it lies inside the clock that its work got when it was put into its stream.
  *
- * Work runs in an order that respects all waits, so of two accesses without an order one runs second and finds the other:
- * nothing depends on the order that the queues happened to run in. An access replaces those that are ordered before it
- * inside its range (a read only reads): whoever comes after it comes after them too, and whoever does not is reported
- * for this one. */
+ * Work runs in an order that respects all waits, so of two accesses without an order one runs second and finds the
+ * other: nothing depends on the order that the queues happened to run in. An access replaces those that are ordered
+ * before it inside its range (a read only reads): whoever comes after it comes after them too, and whoever does not is
+ * reported for this one. */
 #include "emulator/runtime/runtime.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
-/* Launches: by the stubs of <<<>>> (old and new), by cudaLaunchKernel and cudaLaunchKernelExC. What a launch asks for is
- * held against the limits of the device when it is made, because that is when a device refuses it; the parameters are
- * copied then, too. */
+/* Launches: by the stubs of <<<>>> (old and new), by cudaLaunchKernel and cudaLaunchKernelExC. What a launch asks for
+ * is held against the limits of the device when it is made, because that is when a device refuses it; the parameters
+ * are copied then, too. */
 #include "emulator/runtime/runtime.h"
 
 #include <stdlib.h>

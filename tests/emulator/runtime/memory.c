@@ -1,6 +1,7 @@
-/* Device and pinned memory. Freeing memory that queued work still uses is reported: cudaFree happens to wait on a device,
- * but nothing promises it for memory that work of another stream will touch only later. cudaFreeAsync goes through its
- * stream like any other work and counts as a write of the whole range, so that its use elsewhere needs a wait. */
+/* Device and pinned memory. Freeing memory that queued work still uses is reported: cudaFree happens to wait on a
+ * device, but nothing promises it for memory that work of another stream will touch only later. cudaFreeAsync goes
+ * through its stream like any other work and counts as a write of the whole range, so that its use elsewhere needs a
+ * wait. */
 #include "emulator/runtime/runtime.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
-/* What nvcc's host objects register before main: fat binaries, and which host symbol stands for which kernel or variable
- * in them. A module is parsed and decoded for a device at the first use of anything in it. What the parser or the machine
- * does not understand ends the program with one line: a kernel that cannot be executed cannot be tested. */
+/* What nvcc's host objects register before main: fat binaries, and which host symbol stands for which kernel or
+ * variable in them. A module is parsed and decoded for a device at the first use of anything in it. What the parser or
+ * the machine does not understand ends the program with one line: a kernel that cannot be executed cannot be tested. */
 #include "emulator/runtime/runtime.h"
 
 #include "emulator/ptx/fatbin.h"

@@ -1,9 +1,9 @@
-/* Streams as queues: work waits here until something needs it. A stream's work runs in its order; a wait in it first runs
- * the other stream up to the awaited place, and nothing beyond, so that work which nobody waits for stays undone as long
- * as possible and a missing wait shows in the data as well as in the clocks.
+/* Streams as queues: work waits here until something needs it. A stream's work runs in its order; a wait in it first
+ * runs the other stream up to the awaited place, and nothing beyond, so that work which nobody waits for stays undone
+ * as long as possible and a missing wait shows in the data as well as in the clocks.
  *
- * The legacy stream: work put into it waits for everything in the blocking streams of its device, and work put into those
- * waits for it. Such waits are entries of the queues like those of events. */
+ * The legacy stream: work put into it waits for everything in the blocking streams of its device, and work put into
+ * those waits for it. Such waits are entries of the queues like those of events. */
 #include "emulator/runtime/runtime.h"
 
 #include <stdlib.h>

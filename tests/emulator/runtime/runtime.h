@@ -1,10 +1,11 @@
 /* The inside of the emulated CUDA runtime: devices, streams as queues of work, and what orders work. The libraries
  * (libraries/) put their calls into streams through this header as well.
  *
- * Work is stored when a call asks for it and runs only when something makes it: a wait of the host, a query, or work that
- * has to come after it. When it is asked for it gets a vector clock over all streams: which work of each stream is ordered
- * before it by streams, events and waits of the host. When it runs, every range of memory that it touches is compared
- * with who touched that range before: an earlier access that its clock does not cover is a missing wait (hazards.c).
+ * Work is stored when a call asks for it and runs only when something makes it: a wait of the host, a query, or work
+ * that has to come after it. When it is asked for it gets a vector clock over all streams: which work of each stream
+ * is ordered before it by streams, events and waits of the host. When it runs, every range of memory that it touches
+ * is compared with who touched that range before: an earlier access that its clock does not cover is a missing wait
+ * (hazards.c).
  *
  * One lock guards all of it: every call of CUDA's interface is runtime_enter, the work, runtime_leave. */
 #ifndef SPIRITLM_EMULATOR_RUNTIME_INTERNAL_H

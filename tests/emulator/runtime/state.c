@@ -1,9 +1,9 @@
-/* The state of the emulated runtime that is nobody else's: its lock, the devices that the environment asks for, errors of
- * each thread, reports, and what happens at the end of the program.
+/* The state of the emulated runtime that is nobody else's: its lock, the devices that the environment asks for, errors
+ * of each thread, reports, and what happens at the end of the program.
  *
- * The lock is one recursive mutex, because work runs inside calls and a host function may be among it. The handler for the
- * end of the program is registered by a constructor, so that it runs after all other handlers; it ends the program with
- * code 1 when there are reports that nobody cleared: no test passes over one by forgetting to ask. */
+ * The lock is one recursive mutex, because work runs inside calls and a host function may be among it. The handler for
+ * the end of the program is registered by a constructor, so that it runs after all other handlers; it ends the program
+ * with code 1 when there are reports that nobody cleared: no test passes over one by forgetting to ask. */
 #include "emulator/runtime/runtime.h"
 
 #include <pthread.h>

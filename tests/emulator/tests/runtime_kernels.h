@@ -1,5 +1,5 @@
-/* Kernels for the tests of the runtime (runtime_kernels.cu), launched by <<<>>>, and their host symbols for the calls that
- * take one. */
+/* Kernels for the tests of the runtime (runtime_kernels.cu), launched by <<<>>>, and their host symbols for the calls
+ * that take one. */
 #ifndef SPIRITLM_EMULATOR_RUNTIME_KERNELS_H
 #define SPIRITLM_EMULATOR_RUNTIME_KERNELS_H
 

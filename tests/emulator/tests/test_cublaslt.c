@@ -1,8 +1,8 @@
-/* The emulated cublasLtMatmul against products in double precision: odd sizes, batches, transposes, bias, C apart from D,
- * leading dimensions with NaN in every gap; and each wrong argument is named in a report.
+/* The emulated cublasLtMatmul against products in double precision: odd sizes, batches, transposes, bias, C apart from
+ * D, leading dimensions with NaN in every gap; and each wrong argument is named in a report.
  *
- * Tolerance: a chain of k fused multiply-adds in f32 errs by at most about k 2^-24 of the sum of |a b|; bf16 results add
- * half a unit in their last place, 2^-9. */
+ * Tolerance: a chain of k fused multiply-adds in f32 errs by at most about k 2^-24 of the sum of |a b|; bf16 results
+ * add half a unit in their last place, 2^-9. */
 #include "emulator/tests/runtime_support.h"
 
 #include <cublasLt.h>
@@ -462,12 +462,41 @@ static void a_product_is_work_of_its_stream(void **state)
     emulator_clear_reports();
 }
 
+static void a_captured_product_equals_the_call(void **state)
+{
+    (void)state;
+    struct call call = good_call();
+    cudaGraph_t graph;
+    cudaGraphExec_t executable;
+    size_t bytes = call.d.elements * 4;
+    float *eager = malloc(bytes), *replayed = malloc(bytes);
+    assert_true(eager && replayed);
+    assert_cuda(cudaStreamCreate(&call.stream));
+    assert_lt(product(&call));
+    assert_cuda(cudaMemcpy(eager, call.d.device, bytes, cudaMemcpyDeviceToHost));
+    assert_cuda(cudaStreamBeginCapture(call.stream, cudaStreamCaptureModeGlobal));
+    assert_lt(product(&call));
+    assert_cuda(cudaStreamEndCapture(call.stream, &graph));
+    assert_cuda(cudaGraphInstantiate(&executable, graph, 0));
+    assert_cuda(cudaMemset(call.d.device, 0, bytes));
+    call.alpha = 0; /* was copied when the call was captured */
+    assert_cuda(cudaGraphLaunch(executable, call.stream));
+    assert_cuda(cudaMemcpy(replayed, call.d.device, bytes, cudaMemcpyDeviceToHost));
+    for (uint64_t i = 0; i < 12; i++)
+        for (uint64_t j = 0; j < 20; j++)
+            assert_true(eager[place(&call.d, 0, i, j)] == replayed[place(&call.d, 0, i, j)]);
+    assert_int_equal(emulator_counters().library_launches, 2);
+    free(eager);
+    free(replayed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         runtime_test(products_equal_their_reference),   runtime_test(a_row_does_not_depend_on_the_others),
         runtime_test(wrong_shapes_and_types_are_named), runtime_test(wrong_pointers_are_named),
-        runtime_test(heuristics_and_workspace),         runtime_test(a_product_is_work_of_its_stream),
+        runtime_test(heuristics_and_workspace),         runtime_test(a_captured_product_equals_the_call),
+        runtime_test(a_product_is_work_of_its_stream),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

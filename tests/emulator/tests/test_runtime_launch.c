@@ -1,5 +1,5 @@
-/* Launches through the emulated runtime: nvcc's <<<>>> and the calls that launch by symbol, parameters, variables, what a
- * device refuses, and what an illegal access leaves. */
+/* Launches through the emulated runtime: nvcc's <<<>>> and the calls that launch by symbol, parameters, variables,
+ * what a device refuses, and what an illegal access leaves. */
 #include "emulator/tests/runtime_kernels.h"
 #include "emulator/tests/runtime_support.h"
 

@@ -1,9 +1,9 @@
 /* Random programs over streams against an oracle that knows nothing of clocks: a matrix of which operation is ordered
- * before which, closed under paths. A program in which every pair of conflicting operations is ordered computes what it
- * would compute one by one and has no reports; any other has some.
+ * before which, closed under paths. A program in which every pair of conflicting operations is ordered computes what
+ * it would compute one by one and has no reports; any other has some.
  *
- * Programs mix the legacy stream, a blocking one and two that are not, kernels, copies and fills, events and waits of the
- * host. Waits that the operations need are left out at random. */
+ * Programs mix the legacy stream, a blocking one and two that are not, kernels, copies and fills, events and waits of
+ * the host. Waits that the operations need are left out at random. */
 #include "emulator/tests/runtime_kernels.h"
 #include "emulator/tests/runtime_support.h"
 

@@ -2,6 +2,7 @@
  * that nothing gives it is told. Only copies and fills are used; kernels have test_runtime_launch.c. */
 #include "emulator/tests/runtime_support.h"
 
+#include <pthread.h>
 #include <string.h>
 
 enum { COUNT = 1000, BYTES = COUNT * 4 };
@@ -373,6 +374,41 @@ static void host_functions_may_prepare_a_source(void **state)
     assert_true(result[0] == 42 && result[COUNT - 1] == 42);
 }
 
+/* ---- threads ---- */
+
+static void *work_alone(void *argument)
+{
+    bool *right = argument;
+    cudaStream_t stream;
+    float *buffer, *memory;
+    *right = cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking) == cudaSuccess &&
+             cudaMallocHost((void **)&buffer, BYTES) == cudaSuccess &&
+             cudaMalloc((void **)&memory, BYTES) == cudaSuccess;
+    for (int round = 0; *right && round < 100; round++) {
+        *right = cudaMemsetAsync(memory, round, BYTES, stream) == cudaSuccess &&
+                 cudaMemcpyAsync(buffer, memory, BYTES, cudaMemcpyDeviceToHost, stream) == cudaSuccess &&
+                 cudaStreamSynchronize(stream) == cudaSuccess && ((unsigned char *)buffer)[BYTES - 1] == round;
+    }
+    (void)cudaStreamQuery(NULL);
+    *right = *right && cudaSetDevice(7) == cudaErrorInvalidDevice && cudaGetLastError() == cudaErrorInvalidDevice;
+    return NULL;
+}
+
+/* Errors and the current device are those of a thread; everything else is shared. */
+static void threads_share_a_device(void **state)
+{
+    (void)state;
+    pthread_t threads[4];
+    bool right[4];
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, work_alone, &right[i]), 0);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_true(right[i]);
+    }
+    assert_cuda(cudaGetLastError());
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -395,6 +431,7 @@ int main(void)
         runtime_test(events_measure_time),
         runtime_test(host_functions_run_in_order_and_call_nothing),
         runtime_test(host_functions_may_prepare_a_source),
+        runtime_test(threads_share_a_device),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
