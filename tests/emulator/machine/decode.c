@@ -283,7 +283,7 @@ static bool decode_one(struct decoder *decoder, int32_t i)
     kernel->places[i].file = file_name(decoder->module->ptx, decoder->instruction->file);
     kernel->places[i].line = decoder->instruction->line;
     if (decoder->instruction->guard >= 0) {
-        if (decode_register_size(decoder, decoder->instruction->guard) != 1)
+        if (decoder->source->registers[decoder->instruction->guard].type != PTX_PRED)
             return decode_fail(decoder, "the guard is no predicate");
         op->guard = SLOT_REGISTER | (uint32_t)decoder->instruction->guard;
         op->guard_negated = decoder->instruction->guard_negated;

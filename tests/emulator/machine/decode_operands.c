@@ -287,6 +287,8 @@ bool decode_source_any(struct decoder *decoder, const struct ptx_operand *operan
     switch (operand->kind) {
     case PTX_OPERAND_REGISTER:
         *size = decode_register_size(decoder, operand->index);
+        if (operand->negated && *size != 1)
+            return decode_fail(decoder, "only a predicate can be negated");
         return use_register(decoder, false, operand->index);
     case PTX_OPERAND_IMMEDIATE:
         return append(decoder, false, decode_constant(decoder, literal_bits(operand, type), alu_held_bytes(type)));

@@ -225,6 +225,7 @@ static enum turn run_fragment(struct execution *execution, struct warp *warp, st
     const struct op *ops = execution->kernel->ops;
     bool checks = execution->checks, rotated = warp->spent;
     int64_t end = execution->instructions + limit;
+    int32_t meet = fragment_meeting(warp, fragment);
     warp->spent = false;
     while (execution->instructions < end) {
         const struct op *op = &ops[fragment->pc];
@@ -257,8 +258,13 @@ static enum turn run_fragment(struct execution *execution, struct warp *warp, st
             if (warp->fragment_count != before || warp->fragment_count == 0 || fragment->state != FRAGMENT_READY ||
                 warp->spent)
                 return TURN_CHANGED;
+            if (warp->fragment_count > 1) {
+                if (!fragment_continues(warp, fragment, rotated))
+                    return TURN_CHANGED;
+                meet = fragment_meeting(warp, fragment);
+            }
         }
-        if (warp->fragment_count > 1 && !fragment_continues(warp, fragment, rotated))
+        if (fragment->pc == meet)
             return TURN_CHANGED;
     }
     return TURN_SPENT;

@@ -68,3 +68,14 @@ bool fragment_continues(const struct warp *warp, const struct fragment *fragment
     }
     return true;
 }
+
+int32_t fragment_meeting(const struct warp *warp, const struct fragment *fragment)
+{
+    int32_t meeting = INT32_MAX;
+    for (int32_t i = 0; i < warp->fragment_count; i++) {
+        const struct fragment *other = &warp->fragments[i];
+        if (other->state != FRAGMENT_WAITS_BARRIER && other->pc > fragment->pc && other->pc < meeting)
+            meeting = other->pc;
+    }
+    return meeting;
+}

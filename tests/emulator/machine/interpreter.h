@@ -270,7 +270,9 @@ void fragment_merge(struct warp *warp);
 struct fragment *fragment_add(struct warp *warp, int32_t pc, uint32_t mask);
 struct fragment *fragment_pick(struct warp *warp); /* the one to run next, NULL when none is ready */
 void fragment_exit(struct warp *warp, struct fragment *fragment, uint32_t lanes); /* may remove the fragment */
-/* Whether `fragment` goes on, or another one is met or is behind it. */
+/* The next pc ahead at which another fragment is: without a jump it is met there. INT32_MAX: none. */
+int32_t fragment_meeting(const struct warp *warp, const struct fragment *fragment);
+/* After a jump: whether `fragment` goes on, or another one is met or is behind it. */
 bool fragment_continues(const struct warp *warp, const struct fragment *fragment, bool rotated);
 
 /* barriers.c */

@@ -357,7 +357,7 @@ bool decode_load(struct decoder *decoder)
         if (!decode_destination_any(decoder, &elements[i], &size))
             return false;
         size = size == 0 ? 8 : size;
-        if (size < memory->size)
+        if (size < memory->size || size == 1)
             return decode_fail(decoder, "a destination of %d bytes for type %s", size, ptx_type_name(type));
         memory->register_size[i] = (uint8_t)size;
     }
@@ -396,7 +396,7 @@ bool decode_store(struct decoder *decoder)
         int size;
         if (!decode_source_any(decoder, &elements[i], type, &size))
             return false;
-        if (size < memory->size)
+        if (size < memory->size || (size == 1 && elements[i].kind == PTX_OPERAND_REGISTER))
             return decode_fail(decoder, "a source of %d bytes for type %s", size, ptx_type_name(type));
         if (size == 8)
             memory->wide |= (uint16_t)(1 << (op->source_count - 1));
