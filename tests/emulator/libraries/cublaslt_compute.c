@@ -12,12 +12,6 @@
 
 enum { TILE_ROWS = 256, TILE_COLUMNS = 4 };
 
-#if defined(__x86_64__)
-#define WITH_FMA __attribute__((target_clones("default", "arch=haswell")))
-#else
-#define WITH_FMA
-#endif
-
 static float from_bfloat(uint16_t bits)
 {
     uint32_t wide = (uint32_t)bits << 16;
@@ -76,21 +70,52 @@ static float *unpack(const unsigned char *memory, const struct cublaslt_matrix *
     return unpacked;
 }
 
-/* sums[c][r] of `rows` rows and TILE_COLUMNS columns: a is [k][m] at its first row, b the columns of op(B). */
-WITH_FMA static void tile(float sums[TILE_COLUMNS][TILE_ROWS], const float *restrict a, uint64_t m, uint64_t rows,
-                          const float *const b[TILE_COLUMNS], uint64_t k)
+/* sums[c][r] of `rows` rows and TILE_COLUMNS columns: a is [k][rows], b the columns of op(B). */
+static inline __attribute__((always_inline)) void tile_body(float sums[TILE_COLUMNS][TILE_ROWS],
+                                                            const float *restrict a, uint64_t rows,
+                                                            const float *const b[TILE_COLUMNS], uint64_t k)
 {
     memset(sums, 0, TILE_COLUMNS * sizeof *sums);
     for (uint64_t p = 0; p < k; p++) {
-        const float *restrict line = a + p * m;
-        for (int c = 0; c < TILE_COLUMNS; c++) {
-            float factor = b[c][p];
-            float *restrict sum = sums[c];
-            for (uint64_t r = 0; r < rows; r++)
-                sum[r] = __builtin_fmaf(line[r], factor, sum[r]);
+        const float *restrict line = a + p * rows;
+        float *restrict s0 = sums[0], *restrict s1 = sums[1], *restrict s2 = sums[2], *restrict s3 = sums[3];
+        float b0 = b[0][p], b1 = b[1][p], b2 = b[2][p], b3 = b[3][p];
+        for (uint64_t r = 0; r < rows; r++) {
+            s0[r] = __builtin_fmaf(line[r], b0, s0[r]);
+            s1[r] = __builtin_fmaf(line[r], b1, s1[r]);
+            s2[r] = __builtin_fmaf(line[r], b2, s2[r]);
+            s3[r] = __builtin_fmaf(line[r], b3, s3[r]);
         }
     }
 }
+
+typedef void tile_function(float sums[TILE_COLUMNS][TILE_ROWS], const float *restrict a, uint64_t rows,
+                           const float *const b[TILE_COLUMNS], uint64_t k);
+
+static void tile_portable(float sums[TILE_COLUMNS][TILE_ROWS], const float *restrict a, uint64_t rows,
+                          const float *const b[TILE_COLUMNS], uint64_t k)
+{
+    tile_body(sums, a, rows, b, k);
+}
+
+/* The same bits: where the processor has no such instruction, the C library's fmaf computes it. */
+#if defined(__x86_64__)
+__attribute__((target("avx2,fma"))) static void tile_fma(float sums[TILE_COLUMNS][TILE_ROWS], const float *restrict a,
+                                                         uint64_t rows, const float *const b[TILE_COLUMNS], uint64_t k)
+{
+    tile_body(sums, a, rows, b, k);
+}
+
+static tile_function *choose_tile(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? tile_fma : tile_portable;
+}
+#else
+static tile_function *choose_tile(void)
+{
+    return tile_portable;
+}
+#endif
 
 struct batch {
     const unsigned char *c, *bias;
@@ -108,27 +133,39 @@ static void finish(const struct cublaslt_product *product, const struct batch *b
     store(batch->d, &product->d, row, column, value);
 }
 
+/* Rows [row, row + rows) of D; `panel` has those rows of op(A) as [k][rows]. */
+static void compute_rows(const struct cublaslt_product *product, const float *panel, const float *b,
+                         const struct batch *batch, uint64_t row, uint64_t rows)
+{
+    static _Thread_local float sums[TILE_COLUMNS][TILE_ROWS];
+    uint64_t n = product->n, k = product->k;
+    tile_function *tile = choose_tile();
+    for (uint64_t column = 0; column < n; column += TILE_COLUMNS) {
+        const float *columns[TILE_COLUMNS];
+        for (uint64_t c = 0; product->reads_ab && c < TILE_COLUMNS; c++)
+            columns[c] = b + (column + c < n ? column + c : n - 1) * k;
+        if (product->reads_ab)
+            tile(sums, panel, rows, columns, k);
+        for (uint64_t c = 0; c < TILE_COLUMNS && column + c < n; c++)
+            for (uint64_t r = 0; r < rows; r++)
+                finish(product, batch, row + r, column + c, sums[c][r]);
+    }
+}
+
 static void compute_batch(const struct cublaslt_product *product, const float *a, const float *b,
                           const struct batch *batch)
 {
-    uint64_t m = product->m, n = product->n, k = product->k;
-    float(*sums)[TILE_ROWS] = malloc(TILE_COLUMNS * sizeof *sums);
-    if (!sums)
+    uint64_t m = product->m, k = product->k;
+    float *panel = malloc(k * TILE_ROWS * sizeof *panel);
+    if (!panel)
         runtime_fatal("no host memory for a product");
-    for (uint64_t column = 0; column < n; column += TILE_COLUMNS) {
-        const float *columns[TILE_COLUMNS];
-        for (uint64_t c = 0; c < TILE_COLUMNS; c++)
-            columns[c] = b + (column + c < n ? column + c : n - 1) * k;
-        for (uint64_t row = 0; row < m; row += TILE_ROWS) {
-            uint64_t rows = m - row < TILE_ROWS ? m - row : TILE_ROWS;
-            if (product->reads_ab)
-                tile(sums, a + row, m, rows, columns, k);
-            for (uint64_t c = 0; c < TILE_COLUMNS && column + c < n; c++)
-                for (uint64_t r = 0; r < rows; r++)
-                    finish(product, batch, row + r, column + c, product->reads_ab ? sums[c][r] : 0.0f);
-        }
+    for (uint64_t row = 0; row < m; row += TILE_ROWS) {
+        uint64_t rows = m - row < TILE_ROWS ? m - row : TILE_ROWS;
+        for (uint64_t p = 0; product->reads_ab && p < k; p++)
+            memcpy(panel + p * rows, a + p * m + row, rows * sizeof *panel);
+        compute_rows(product, panel, b, batch, row, rows);
     }
-    free(sums);
+    free(panel);
 }
 
 static unsigned char *bytes_at(struct device *device, const struct cublaslt_matrix *matrix, uint64_t batch)
