@@ -51,56 +51,111 @@ static bool refuse_alignment(struct memory *memory, const struct access *access,
     return false;
 }
 
-/* The page and the offset in it of one lane's bytes; NULL when not all of them belong to someone. */
-static struct page *find_page(struct memory *memory, const struct request *request, int32_t lane, uint32_t *offset)
+static struct page *page_at(struct memory *memory, enum space space, uint64_t place)
 {
-    uint64_t address = request->access->addresses[lane], bytes = (uint64_t)request->access->bytes;
-    if (request->space == SPACE_GLOBAL) {
-        struct page *page = shadow_page(memory, address);
-        *offset = (uint32_t)(address & (PAGE_BYTES - 1));
-        return page != NULL && *offset >= page->begin && *offset + bytes <= page->end ? page : NULL;
-    }
-    bool shared = request->space == SPACE_SHARED;
-    struct window *window = shared ? &memory->shared : &memory->local;
-    uint64_t place = address - (shared ? SHARED_WINDOW : LOCAL_WINDOW);
-    if (place >= window->size || bytes > window->size - place)
-        return NULL;
-    if (!shared)
-        place += (uint64_t)(request->access->warp * LANES + lane) * window->stride;
-    *offset = (uint32_t)(place & (PAGE_BYTES - 1));
-    return shadow_window_page(memory, window, place);
+    if (space == SPACE_GLOBAL)
+        return shadow_page(memory, place);
+    return shadow_window_page(memory, space == SPACE_SHARED ? &memory->shared : &memory->local, place);
 }
 
-/* Whether the element at `offset` goes on where the run ends, or is the one element of the run once more. */
-static bool extend_run(struct run *run, const struct page *page, uint32_t offset, uint32_t bytes, int32_t lane)
+/* Where a lane's bytes lie: its address, or its offset in a window (local: that of all threads). False: outside of it. */
+static inline bool find_place(const struct memory *memory, const struct request *request, int32_t lane, uint64_t *place)
 {
-    if (run->page != page)
+    *place = request->access->addresses[lane];
+    if (request->space == SPACE_GLOBAL)
+        return true;
+    bool shared = request->space == SPACE_SHARED;
+    const struct window *window = shared ? &memory->shared : &memory->local;
+    uint64_t bytes = (uint64_t)request->access->bytes;
+    *place -= shared ? SHARED_WINDOW : LOCAL_WINDOW;
+    if (*place >= window->size || bytes > window->size - *place)
         return false;
-    uint32_t count = (uint32_t)__builtin_popcount(run->lanes);
-    bool repeats = run->bytes == bytes && offset == run->offset;
-    bool follows =
-        offset == run->offset + run->bytes && count * bytes == run->bytes && lane == run->lane + (int32_t)count;
-    if (follows)
-        run->bytes += bytes;
-    if (follows || repeats)
-        run->lanes |= UINT32_C(1) << lane;
-    return follows || repeats;
+    *place += shared ? 0 : (uint64_t)(request->access->warp * LANES + lane) * window->stride;
+    return true;
 }
 
 static bool resolve_lanes(struct memory *memory, struct request *request, void *pointers[LANES])
 {
-    uint32_t bytes = (uint32_t)request->access->bytes;
+    uint32_t bytes = (uint32_t)request->access->bytes, elements = 0;
+    struct run *run = NULL;
+    struct page *page = NULL;
+    uint64_t page_place = 1; /* of `page`; no page begins there */
     for (uint32_t lanes = request->lanes; lanes != 0; lanes &= lanes - 1) {
         int32_t lane = __builtin_ctz(lanes);
-        uint32_t offset = 0;
-        struct page *page = find_page(memory, request, lane, &offset);
-        if (page == NULL)
+        uint64_t place;
+        if (!find_place(memory, request, lane, &place))
+            return refuse_bounds(memory, request->access, request->space, lane);
+        uint32_t offset = (uint32_t)(place & (PAGE_BYTES - 1));
+        if (place - offset != page_place) {
+            page = page_at(memory, request->space, place);
+            page_place = place - offset;
+        }
+        if (page == NULL || offset < page->begin || offset + bytes > page->end)
             return refuse_bounds(memory, request->access, request->space, lane);
         pointers[lane] = page->bytes + offset;
-        if (request->run_count > 0 && extend_run(&request->runs[request->run_count - 1], page, offset, bytes, lane))
-            continue;
-        request->runs[request->run_count++] = (struct run){page, offset, bytes, lane, UINT32_C(1) << lane};
+        bool same_page = run != NULL && run->page == page;
+        bool follows =
+            same_page && elements > 0 && offset == run->offset + run->bytes && lane == run->lane + (int32_t)elements;
+        if (follows) {
+            run->bytes += bytes;
+            elements++;
+        } else if (same_page && offset == run->offset && run->bytes == bytes) {
+            elements = 0; /* one element for several lanes: nothing can follow */
+        } else {
+            run = &request->runs[request->run_count++];
+            *run = (struct run){page, offset, bytes, lane, 0};
+            elements = 1;
+        }
+        run->lanes |= lanes & -lanes;
     }
+    return true;
+}
+
+/* A row crosses the end of a page at most once, between two elements. */
+static bool resolve_row(struct memory *memory, struct request *request, void *pointers[LANES])
+{
+    const struct access *access = request->access;
+    uint64_t bytes = (uint64_t)access->bytes, total = LANES * bytes, place;
+    if (request->space > SPACE_SHARED || !find_place(memory, request, 0, &place))
+        return false;
+    if (request->space == SPACE_SHARED && total > memory->shared.size - place)
+        return false;
+    uint64_t offset = place & (PAGE_BYTES - 1), part = total < PAGE_BYTES - offset ? total : PAGE_BYTES - offset;
+    struct page *page = page_at(memory, request->space, place);
+    if (page == NULL || offset < page->begin || offset + part > page->end)
+        return false;
+    int32_t count = (int32_t)(part / bytes);
+    uint32_t lanes = count == LANES ? UINT32_MAX : (UINT32_C(1) << count) - 1;
+    request->runs[0] = (struct run){page, (uint32_t)offset, (uint32_t)part, 0, lanes};
+    request->run_count = 1;
+    uint8_t *first = page->bytes + offset;
+    if (part < total) {
+        page = page_at(memory, request->space, place + part);
+        if (page == NULL || page->begin > 0 || total - part > page->end)
+            return false;
+        request->runs[1] = (struct run){page, 0, (uint32_t)(total - part), count, ~lanes};
+        request->run_count = 2;
+    }
+    for (uint64_t lane = 0; lane < LANES; lane++) /* pages that follow each other do so on the host, too */
+        pointers[lane] = first + lane * bytes;
+    return true;
+}
+
+static bool resolve_one(struct memory *memory, struct request *request, void *pointers[LANES])
+{
+    uint32_t bytes = (uint32_t)request->access->bytes;
+    int32_t first = __builtin_ctz(request->lanes);
+    uint64_t place;
+    if (request->space > SPACE_SHARED || !find_place(memory, request, first, &place))
+        return false;
+    uint32_t offset = (uint32_t)(place & (PAGE_BYTES - 1));
+    struct page *page = page_at(memory, request->space, place);
+    if (page == NULL || offset < page->begin || offset + bytes > page->end)
+        return false;
+    request->runs[0] = (struct run){page, offset, bytes, first, request->lanes};
+    request->run_count = 1;
+    for (int32_t lane = 0; lane < LANES; lane++)
+        pointers[lane] = page->bytes + offset;
     return true;
 }
 
@@ -124,52 +179,53 @@ static bool resolve_parameters(struct memory *memory, const struct request *requ
     return true;
 }
 
-/* All 32 lanes touch neighbouring bytes of one page of global or shared memory: the commonest access. */
-static bool resolve_row(struct memory *memory, struct request *request, void *pointers[LANES])
+bool request_aligned(struct memory *memory, const struct request *request)
 {
     const struct access *access = request->access;
-    uint64_t first = access->addresses[0], bytes = (uint64_t)access->bytes, difference = 0;
-    if (request->lanes != UINT32_MAX || request->space > SPACE_SHARED)
-        return false;
-    for (uint64_t lane = 0; lane < LANES; lane++)
-        difference |= access->addresses[lane] ^ (first + lane * bytes);
-    uint32_t offset = 0;
-    if (difference != 0 || (first & (PAGE_BYTES - 1)) + LANES * bytes > PAGE_BYTES)
-        return false;
-    struct page *page = find_page(memory, request, 0, &offset);
-    uint64_t last = first + (LANES - 1) * bytes;
-    if (page == NULL || (request->space == SPACE_GLOBAL && offset + LANES * bytes > page->end) ||
-        (request->space == SPACE_SHARED && last - SHARED_WINDOW + bytes > memory->shared.size))
-        return false; /* resolve_lanes says which lane it is */
-    for (uint64_t lane = 0; lane < LANES; lane++)
-        pointers[lane] = page->bytes + offset + lane * bytes;
-    request->runs[0] = (struct run){page, offset, (uint32_t)(LANES * bytes), 0, UINT32_MAX};
-    request->run_count = 1;
-    return true;
-}
-
-bool access_aligned(struct memory *memory, const struct access *access, uint32_t lanes)
-{
-    uint64_t bits = 0;
-    for (int32_t lane = 0; lane < LANES; lane++)
-        bits |= access->addresses[lane] & (uint64_t)(access->bytes - 1) & -(uint64_t)(lanes >> lane & 1);
-    if (bits == 0)
+    uint64_t bits = access->addresses[__builtin_ctz(request->lanes)], mask = (uint64_t)(access->bytes - 1);
+    for (uint32_t lane = 0; request->shape == SHAPE_OTHER && lane < LANES; lane++)
+        bits |= access->addresses[lane] & -(uint64_t)(request->lanes >> lane & 1);
+    if ((bits & mask) == 0)
         return true;
-    while ((access->addresses[__builtin_ctz(lanes)] & (uint64_t)(access->bytes - 1)) == 0)
+    uint32_t lanes = request->lanes;
+    while ((access->addresses[__builtin_ctz(lanes)] & mask) == 0)
         lanes &= lanes - 1;
     return refuse_alignment(memory, access, __builtin_ctz(lanes));
 }
 
-bool access_resolve(struct memory *memory, struct request *request, void *pointers[LANES])
+static enum shape shape_of(const struct access *access, uint32_t lanes)
+{
+    const uint64_t *addresses = access->addresses;
+    uint64_t first = addresses[0], step = addresses[1] - first, difference = 0;
+    if (lanes != UINT32_MAX || (step != 0 && step != (uint64_t)access->bytes))
+        return SHAPE_OTHER;
+    for (uint64_t lane = 0; lane < LANES; lane++)
+        difference |= addresses[lane] ^ (first + lane * step);
+    return difference != 0 ? SHAPE_OTHER : step == 0 ? SHAPE_ONE : SHAPE_ROW;
+}
+
+void request_begin(const struct memory *memory, struct request *request, const struct access *access, uint32_t lanes)
+{
+    request->access = access;
+    request->lanes = lanes;
+    request->run_count = 0;
+    request->shape = shape_of(access, lanes);
+    request->space = lanes != 0 ? access_space(memory, access->addresses[__builtin_ctz(lanes)]) : SPACE_NONE;
+}
+
+bool request_resolve(struct memory *memory, struct request *request, void *pointers[LANES])
 {
     const struct access *access = request->access;
-    request->run_count = 0;
     if (request->space == SPACE_NONE)
         return refuse_bounds(memory, access, SPACE_NONE, __builtin_ctz(request->lanes));
     if (request->space == SPACE_PARAMETER)
         return resolve_parameters(memory, request, pointers);
-    if (!resolve_row(memory, request, pointers) && !resolve_lanes(memory, request, pointers))
-        return false;
+    if (!(request->shape == SHAPE_ROW && resolve_row(memory, request, pointers)) &&
+        !(request->shape == SHAPE_ONE && resolve_one(memory, request, pointers))) {
+        request->run_count = 0;
+        if (!resolve_lanes(memory, request, pointers)) /* it also says which lane is at fault */
+            return false;
+    }
     if (request->space == SPACE_GLOBAL)
         for (int32_t i = 0; i < request->run_count; i++)
             if (request->runs[i].page->age != memory->launch_age)
@@ -190,9 +246,9 @@ static void check_defined(struct memory *memory, const struct request *request)
 {
     for (int32_t i = 0; i < request->run_count; i++) {
         const struct run *run = &request->runs[i];
-        uint32_t found = map_find(run->page->defined, run->offset, run->bytes, false);
-        if (found == UINT32_MAX)
+        if (map_has_all(run->page->defined, run->offset, run->bytes))
             continue;
+        uint32_t found = map_find(run->page->defined, run->offset, run->bytes, false);
         const struct access *access = request->access;
         struct machine_access side = report_side(memory, access, run_lane(request, run, found));
         report_access(memory, CHECK_UNINITIALISED, &side, NULL, run_address(request, run, found),
@@ -208,7 +264,7 @@ static void define(const struct request *request)
         map_set(request->runs[i].page->defined, request->runs[i].offset, request->runs[i].bytes);
 }
 
-void access_check(struct memory *memory, const struct request *request)
+void request_check(struct memory *memory, const struct request *request)
 {
     enum access_action action = request->access->action;
     traffic_count(memory, request);
@@ -223,28 +279,37 @@ void access_check(struct memory *memory, const struct request *request)
         define(request);
 }
 
-static bool access_lanes(struct memory *memory, struct request *request, void *pointers[LANES])
+static bool run_request(struct memory *memory, struct request *request, void *pointers[LANES])
 {
-    if (!access_aligned(memory, request->access, request->lanes) || !access_resolve(memory, request, pointers))
+    if (!request_aligned(memory, request) || !request_resolve(memory, request, pointers))
         return false;
     if (request->space != SPACE_PARAMETER)
-        access_check(memory, request);
+        request_check(memory, request);
     return true;
+}
+
+/* The lanes whose addresses are of the first one's space. */
+static uint32_t lanes_of_space(const struct memory *memory, const struct access *access, uint32_t lanes)
+{
+    enum space space = access_space(memory, access->addresses[__builtin_ctz(lanes)]);
+    uint32_t found = 0;
+    for (; lanes != 0; lanes &= lanes - 1)
+        if (access_space(memory, access->addresses[__builtin_ctz(lanes)]) == space)
+            found |= lanes & -lanes;
+    return found;
 }
 
 bool memory_access(struct memory *memory, const struct access *access, void *pointers[32])
 {
     struct request request;
-    request.access = access;
+    request_begin(memory, &request, access, access->lanes);
+    if (request.shape != SHAPE_OTHER)
+        return run_request(memory, &request, pointers);
     for (uint32_t left = access->lanes; left != 0; left &= ~request.lanes) {
-        request.space = access_space(memory, access->addresses[__builtin_ctz(left)]);
-        request.lanes = 0;
-        for (uint32_t lanes = left; lanes != 0; lanes &= lanes - 1) {
-            int32_t lane = __builtin_ctz(lanes);
-            if (access_space(memory, access->addresses[lane]) == request.space)
-                request.lanes |= UINT32_C(1) << lane;
-        }
-        if (!access_lanes(memory, &request, pointers))
+        uint32_t lanes = lanes_of_space(memory, access, left);
+        if (lanes != access->lanes)
+            request_begin(memory, &request, access, lanes);
+        if (!run_request(memory, &request, pointers))
             return false;
     }
     return true;

@@ -12,7 +12,9 @@
 ALU_LANE_FUNCTION double two_to_the(double x)
 {
     const double shift = 0x1.8p52; /* adding it rounds to an integer, which then is the low bits */
-    const double low = x < -200.0 ? -200.0 : x, inside = low > 200.0 ? 200.0 : low;
+    const uint32_t bits = alu_float_bits((float)x), magnitude = bits & UINT32_C(0x7fffffff);
+    const uint32_t clamped = magnitude < UINT32_C(0x43480000) ? magnitude : UINT32_C(0x43480000); /* 200: beyond f32 */
+    const double inside = alu_float(clamped | (bits & UINT32_C(0x80000000)));
     const double shifted = inside + shift, rest = inside - (shifted - shift);
     double power = 0x1.c3bd650fc2986p-36; /* (ln 2)^12 / 12!, and so on down to ln 2 */
     power = power * rest + 0x1.e8cac7351bb25p-32;
@@ -27,7 +29,9 @@ ALU_LANE_FUNCTION double two_to_the(double x)
     power = power * rest + 0x1.ebfbdff82c58fp-3;
     power = power * rest + 0x1.62e42fefa39efp-1;
     power = power * rest + 1.0;
-    return alu_double(alu_double_bits(power) + (alu_double_bits(shifted) << 52));
+    const uint64_t scaled = alu_double_bits(power) + (alu_double_bits(shifted) << 52);
+    const uint64_t other = 0 - (uint64_t)(magnitude > UINT32_C(0x7f800000)); /* a branch here would keep lanes apart */
+    return alu_double((scaled & ~other) | (ALU_NAN_F64 & other));
 }
 
 #define DEFINE_PLAIN(name, expression)                                                                                 \

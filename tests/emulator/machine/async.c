@@ -86,19 +86,23 @@ static bool read_sources(struct memory *memory, struct async_copy *copy, bool fi
     for (uint32_t lanes = copy->access.lanes; lanes != 0; lanes &= lanes - 1)
         if (copy->source_bytes[__builtin_ctz(lanes)] > 0)
             left |= lanes & -lanes;
-    if (first && !access_aligned(memory, &access, left))
+    struct request request;
+    request_begin(memory, &request, &access, left);
+    if (first && left != 0 && !request_aligned(memory, &request))
         return false;
-    struct request request = {.access = &access, .space = SPACE_GLOBAL};
-    for (; left != 0; left &= ~request.lanes) {
+    while (left != 0) {
+        uint32_t lanes = 0;
         access.bytes = copy->source_bytes[__builtin_ctz(left)];
-        request.lanes = 0;
-        for (uint32_t lanes = left; lanes != 0; lanes &= lanes - 1)
-            if (copy->source_bytes[__builtin_ctz(lanes)] == access.bytes)
-                request.lanes |= lanes & -lanes;
-        if (!access_resolve(memory, &request, copy->from))
+        for (uint32_t others = left; others != 0; others &= others - 1)
+            if (copy->source_bytes[__builtin_ctz(others)] == access.bytes)
+                lanes |= others & -others;
+        left &= ~lanes;
+        request_begin(memory, &request, &access, lanes);
+        request.space = SPACE_GLOBAL; /* any other address is out of bounds there */
+        if (!request_resolve(memory, &request, copy->from))
             return false;
         if (first)
-            access_check(memory, &request);
+            request_check(memory, &request);
         else
             races_access(memory, &request, false);
     }
@@ -142,8 +146,9 @@ static void set_pending(struct async_copy *copy, bool pending)
 static bool resolve_destination(struct memory *memory, struct async_copy *copy)
 {
     struct request *request = &copy->destination;
-    *request = (struct request){.access = &copy->access, .space = SPACE_SHARED, .lanes = copy->access.lanes};
-    return access_aligned(memory, &copy->access, request->lanes) && access_resolve(memory, request, copy->to);
+    request_begin(memory, request, &copy->access, copy->access.lanes);
+    request->space = SPACE_SHARED; /* any other address is out of bounds there */
+    return request_aligned(memory, request) && request_resolve(memory, request, copy->to);
 }
 
 struct async_copy *memory_async_begin(struct memory *memory, const struct access *destination,

@@ -22,9 +22,10 @@ static struct marks *take_marks(struct memory *memory, uint32_t shift)
     }
     size_t count = PAGE_BYTES >> shift;
     marks = memory_need(malloc(sizeof *marks));
-    marks->clock = memory_need(calloc(3 * count, sizeof *marks->clock));
-    marks->who = marks->clock + count;
-    marks->lanes = marks->who + count;
+    uint32_t *words = memory_need(calloc(3 * count, sizeof *words));
+    marks->clock = (int32_t *)words; /* freed by this pointer */
+    marks->who = words + count;
+    marks->lanes = words + 2 * count;
     return marks;
 }
 

@@ -60,27 +60,28 @@ struct site {
 /* What each warp knows of the others. Clocks only ever grow, through all blocks and launches: a record whose clock lies
  * below the launch's first one is out of date without anybody clearing it. */
 struct order {
-    uint32_t top;                 /* the largest clock in use */
-    uint32_t launch_base;         /* clocks below: earlier launches */
-    uint32_t block_base;          /* clocks below: earlier blocks */
-    int32_t warps;                /* of a block */
-    uint32_t existing[WARPS];     /* lanes of each warp that exist */
-    uint32_t clock[WARPS];        /* of what the warp does now */
-    uint32_t known[WARPS][WARPS]; /* [w][v]: all that v did up to this clock happened before what w does now */
-    uint32_t joined[WARPS];       /* all that any lane of w did up to this clock happened before what any does now */
-    uint32_t floor[WARPS];        /* the least of known[w] and joined[w]: old enough for w, whoever did it */
-    uint32_t lanes[WARPS][LANES][LANES]; /* [w][l][m]: as known, of lane m to lane l; only above joined[w] */
+    int32_t top;                 /* the largest clock in use */
+    int32_t launch_base;         /* clocks below: earlier launches */
+    int32_t block_base;          /* clocks below: earlier blocks */
+    int32_t warps;               /* of a block */
+    uint32_t existing[WARPS];    /* lanes of each warp that exist */
+    int32_t clock[WARPS];        /* of what the warp does now */
+    int32_t known[WARPS][WARPS]; /* [w][v]: all that v did up to this clock happened before what w does now */
+    int32_t joined[WARPS];       /* all that any lane of w did up to this clock happened before what any does now */
+    int32_t floor[WARPS];        /* the least of known[w] and joined[w]: old enough for w, whoever did it */
+    int32_t lanes[WARPS][LANES][LANES]; /* [w][l][m]: as known, of lane m to lane l; only above joined[w] */
 };
 
 struct block_start {
-    uint32_t clock;
+    int32_t clock;
     int32_t block[3];
 };
 
 /* One access that is remembered per granule of a page: when, by which warp from which line, and by which of its lanes. */
 struct marks {
     struct marks *next; /* in the pool */
-    uint32_t *clock, *who, *lanes;
+    int32_t *clock;
+    uint32_t *who, *lanes;
 };
 #define WHO_WARP UINT32_C(31)
 #define WHO_ATOMIC UINT32_C(32)
@@ -172,11 +173,34 @@ void shadow_free(struct memory *memory);
 void shadow_touch(struct memory *memory, struct page *page);
 void shadow_copy(struct memory *memory, uint64_t destination, uint64_t source, uint64_t bytes);
 
-/* Ranges of a byte_map. */
-void map_set(uint64_t *map, uint32_t first, uint32_t count);
+/* Ranges of a byte_map; never empty. */
+void map_set_range(uint64_t *map, uint32_t first, uint32_t count);
 void map_clear(uint64_t *map, uint32_t first, uint32_t count);
 uint32_t map_set_new(uint64_t *map, uint32_t first, uint32_t count);                /* how many were not set */
 uint32_t map_find(const uint64_t *map, uint32_t first, uint32_t count, bool value); /* UINT32_MAX: none */
+
+/* The bits of word `first / 64` that lie in a range that does not leave it. */
+static inline uint64_t map_bits_within(uint32_t first, uint32_t count)
+{
+    return ~UINT64_C(0) >> (64 - count) << (first % 64);
+}
+static inline bool map_within_word(uint32_t first, uint32_t count)
+{
+    return first % 64 + count <= 64;
+}
+static inline void map_set(uint64_t *map, uint32_t first, uint32_t count)
+{
+    if (map_within_word(first, count))
+        map[first / 64] |= map_bits_within(first, count);
+    else
+        map_set_range(map, first, count);
+}
+static inline bool map_has_all(const uint64_t *map, uint32_t first, uint32_t count)
+{
+    if (map_within_word(first, count))
+        return (~map[first / 64] & map_bits_within(first, count)) == 0;
+    return map_find(map, first, count, false) == UINT32_MAX;
+}
 
 /* ---- access.c ---- */
 
@@ -188,20 +212,26 @@ struct run {
     uint32_t lanes;         /* all; more than one for an element that several touch */
 };
 
+/* What the addresses of all lanes have in common: a row has every lane's bytes right after those of the lane before it. */
+enum shape { SHAPE_ROW, SHAPE_ONE, SHAPE_OTHER };
+
 struct request {
     const struct access *access;
     enum space space;
+    enum shape shape;
     uint32_t lanes; /* those of the access that touch this space */
-    struct run runs[LANES];
     int32_t run_count;
+    struct run runs[LANES];
 };
 
+/* Sets everything but the runs, the space as the first lane's. */
+void request_begin(const struct memory *memory, struct request *request, const struct access *access, uint32_t lanes);
 /* Fills pointers and runs; false when illegal (reported). */
-bool access_resolve(struct memory *memory, struct request *request, void *pointers[LANES]);
+bool request_resolve(struct memory *memory, struct request *request, void *pointers[LANES]);
 /* Reports the first lane whose address is no multiple of access->bytes, a power of two. */
-bool access_aligned(struct memory *memory, const struct access *access, uint32_t lanes);
+bool request_aligned(struct memory *memory, const struct request *request);
 /* Checks and counts what was resolved; bytes that are written become defined. */
-void access_check(struct memory *memory, const struct request *request);
+void request_check(struct memory *memory, const struct request *request);
 /* The address that the program gave for a byte of a run. */
 uint64_t run_address(const struct request *request, const struct run *run, uint32_t offset);
 enum space access_space(const struct memory *memory, uint64_t address);
@@ -225,11 +255,11 @@ void traffic_count(struct memory *memory, const struct request *request);
 void order_launch_begin(struct memory *memory);
 void order_block_begin(struct memory *memory);
 void order_launch_end(struct memory *memory);
-const int32_t *order_block_of(const struct memory *memory, uint32_t clock); /* [3]; of this launch */
+const int32_t *order_block_of(const struct memory *memory, int32_t clock); /* [3]; of this launch */
 /* Those of other_lanes whose accesses at `clock` of this block are not known to have happened before what some of `lanes`
  * do now. */
 uint32_t order_conflict(const struct order *order, int32_t warp, uint32_t lanes, int32_t other_warp,
-                        uint32_t other_lanes, uint32_t clock);
+                        uint32_t other_lanes, int32_t clock);
 
 /* ---- marks.c ---- */
 

@@ -22,7 +22,7 @@ static void note_block(struct memory *memory)
 
 static void set_floor(struct order *order, int32_t warp)
 {
-    uint32_t least = order->joined[warp];
+    int32_t least = order->joined[warp];
     for (int32_t other = 0; other < order->warps; other++)
         if (other != warp && order->known[warp][other] < least)
             least = order->known[warp][other];
@@ -33,7 +33,7 @@ void order_launch_begin(struct memory *memory)
 {
     struct order *order = &memory->order;
     int32_t threads = memory->launch.threads;
-    if (order->top >= UINT32_C(1) << 31) { /* no launch is left that a small clock could belong to */
+    if (order->top >= INT32_MAX / 2) { /* no launch is left that a small clock could belong to */
         marks_drop_pool(memory);
         order->top = 0;
     }
@@ -59,12 +59,12 @@ void order_block_begin(struct memory *memory)
     }
 }
 
-static void advance(struct order *order, int32_t warp, uint32_t clock)
+static void advance(struct order *order, int32_t warp, int32_t clock)
 {
     order->clock[warp] = clock;
     if (clock > order->top)
         order->top = clock;
-    if (clock == UINT32_MAX) {
+    if (clock == INT32_MAX) {
         fprintf(stderr, "emulator: a launch has more barriers than the race checker can number\n");
         abort();
     }
@@ -73,7 +73,8 @@ static void advance(struct order *order, int32_t warp, uint32_t clock)
 void memory_barrier(struct memory *memory, const uint32_t warps[32])
 {
     struct order *order = &memory->order;
-    uint32_t joint[WARPS] = {0}, latest = 0, members = warps[0];
+    int32_t joint[WARPS] = {0}, latest = 0;
+    uint32_t members = warps[0];
     for (uint32_t left = members; left != 0; left &= left - 1) {
         int32_t warp = __builtin_ctz(left);
         latest = order->clock[warp] > latest ? order->clock[warp] : latest;
@@ -94,9 +95,9 @@ void memory_barrier(struct memory *memory, const uint32_t warps[32])
 /* What a row says of an earlier block lies below all clocks of this one, so rows are never cleared. */
 static void join_lanes(struct order *order, int32_t warp, uint32_t lanes)
 {
-    uint32_t(*table)[LANES] = order->lanes[warp], joint[LANES] = {0};
+    int32_t(*table)[LANES] = order->lanes[warp], joint[LANES] = {0};
     for (uint32_t left = lanes; left != 0; left &= left - 1) {
-        const uint32_t *row = table[__builtin_ctz(left)];
+        const int32_t *row = table[__builtin_ctz(left)];
         for (int32_t other = 0; other < LANES; other++)
             joint[other] = row[other] > joint[other] ? row[other] : joint[other];
     }
@@ -127,7 +128,7 @@ void order_launch_end(struct memory *memory)
     memory->order.launch_base = memory->order.block_base = ++memory->order.top;
 }
 
-const int32_t *order_block_of(const struct memory *memory, uint32_t clock)
+const int32_t *order_block_of(const struct memory *memory, int32_t clock)
 {
     int64_t low = 0, high = memory->block_count;
     while (high - low > 1) {
@@ -141,7 +142,7 @@ const int32_t *order_block_of(const struct memory *memory, uint32_t clock)
 }
 
 uint32_t order_conflict(const struct order *order, int32_t warp, uint32_t lanes, int32_t other_warp,
-                        uint32_t other_lanes, uint32_t clock)
+                        uint32_t other_lanes, int32_t clock)
 {
     if (other_warp != warp)
         return order->known[warp][other_warp] < clock ? other_lanes : 0;
@@ -149,7 +150,7 @@ uint32_t order_conflict(const struct order *order, int32_t warp, uint32_t lanes,
         return 0;
     uint32_t found = 0;
     for (; lanes != 0; lanes &= lanes - 1) {
-        const uint32_t *row = order->lanes[warp][__builtin_ctz(lanes)];
+        const int32_t *row = order->lanes[warp][__builtin_ctz(lanes)];
         for (uint32_t left = other_lanes & ~(lanes & -lanes); left != 0; left &= left - 1)
             if (row[__builtin_ctz(left)] < clock)
                 found |= left & -left;

@@ -15,10 +15,10 @@ struct row {
     struct records *records;
     uint32_t first, count;
     uint32_t who;
-    uint32_t low, base, floor, clock; /* as in struct order; low is base for shared memory */
-    const uint32_t *lanes;            /* [count] */
-    uint32_t repeated[16];            /* lanes of an element that several touch */
-    bool race, block_race;            /* reported */
+    int32_t low, base, floor, clock; /* as in struct order; low is base for shared memory */
+    const uint32_t *lanes;           /* [count] */
+    uint32_t repeated[16];           /* lanes of an element that several touch */
+    bool race, block_race;           /* reported */
 };
 
 static bool start_row(struct row *row, struct memory *memory, const struct request *request)
@@ -87,18 +87,35 @@ static void report_conflict(struct row *row, const struct marks *marks, uint32_t
                       space_name(row->request->space), before[0] == 'a' ? "n" : "", before);
 }
 
-/* Whether some mark may conflict: neither of an earlier launch, nor below the floor, nor the same lane's own. */
+/* Whether some mark is of this launch (shared memory: block) but not below the floor. */
+static bool recent(const struct row *row, const struct marks *marks)
+{
+    const int32_t *clock = marks->clock + row->first;
+    int32_t low = row->low, base = row->base, floor = row->floor, found = 0, count = (int32_t)row->count;
+    if (low == base)
+        for (int32_t i = 0; i < count; i++)
+            found |= clock[i] > floor;
+    else
+        for (int32_t i = 0; i < count; i++)
+            found |= (clock[i] > floor) | ((clock[i] >= low) & (clock[i] < base));
+    return found != 0;
+}
+
+/* Whether some mark may conflict: it is recent, and not the same single lane's own. */
 static bool suspicious(const struct row *row, const struct marks *marks)
 {
-    const uint32_t *clock = marks->clock + row->first, *who = marks->who + row->first;
-    const uint32_t *lanes = marks->lanes + row->first, *mine = row->lanes;
-    uint32_t low = row->low, base = row->base, floor = row->floor, warp = row->who, bad = 0;
-    for (uint32_t i = 0; i < row->count; i++) {
-        uint32_t now = clock[i] >= base, own = ((who[i] ^ warp) & WHO_WARP) == 0 && lanes[i] == mine[i];
-        uint32_t single = (mine[i] & (mine[i] - 1)) == 0;
-        bad |= (clock[i] >= low) & ~(now & ((clock[i] <= floor) | (own & single)));
+    if (!recent(row, marks))
+        return false;
+    const int32_t *clock = marks->clock + row->first;
+    const uint32_t *who = marks->who + row->first, *lanes = marks->lanes + row->first, *mine = row->lanes;
+    uint32_t warp = row->who & WHO_WARP, count = row->count, bad = 0;
+    int32_t low = row->low, base = row->base, floor = row->floor;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t now = clock[i] >= base, single = (mine[i] & (mine[i] - 1)) == 0;
+        uint32_t own = ((who[i] & WHO_WARP) == warp) & (lanes[i] == mine[i]) & single;
+        bad |= (uint32_t)(clock[i] >= low) & (1 - (now & ((uint32_t)(clock[i] <= floor) | own)));
     }
-    return (bad & 1) != 0;
+    return bad != 0;
 }
 
 /* `atomic`, `plain`: which marks an access conflicts with. */
@@ -108,7 +125,8 @@ static void check_marks(struct row *row, const struct marks *marks, bool atomic,
         return;
     const struct access *access = row->request->access;
     for (uint32_t i = 0; i < row->count; i++) {
-        uint32_t granule = row->first + i, clock = marks->clock[granule], who = marks->who[granule];
+        uint32_t granule = row->first + i, who = marks->who[granule];
+        int32_t clock = marks->clock[granule];
         if (clock < row->low || ((who & WHO_ATOMIC) != 0 ? !atomic : !plain))
             continue;
         uint32_t others = marks->lanes[granule];
@@ -190,11 +208,14 @@ static bool check_read_only(struct row *row)
 
 static void set_marks(const struct row *row, struct marks *marks)
 {
-    uint32_t *clock = marks->clock + row->first, *who = marks->who + row->first, *lanes = marks->lanes + row->first;
-    for (uint32_t i = 0; i < row->count; i++) {
-        clock[i] = row->clock;
-        who[i] = row->who;
-        lanes[i] = row->lanes[i];
+    int32_t *restrict clock = marks->clock + row->first, now = row->clock;
+    uint32_t *restrict who = marks->who + row->first, *restrict lanes = marks->lanes + row->first;
+    const uint32_t *restrict mine = row->lanes;
+    uint32_t me = row->who, count = row->count;
+    for (uint32_t i = 0; i < count; i++) {
+        clock[i] = now;
+        who[i] = me;
+        lanes[i] = mine[i];
     }
 }
 
@@ -202,24 +223,25 @@ static void set_marks(const struct row *row, struct marks *marks)
  * and such that whoever conflicts with them also conflicts with it. */
 static bool replaceable(const struct row *row, const struct marks *marks, bool *earlier)
 {
-    const uint32_t *clock = marks->clock + row->first, *who = marks->who + row->first;
-    const uint32_t *lanes = marks->lanes + row->first, *mine = row->lanes;
-    uint32_t low = row->low, base = row->base, floor = row->floor, now = row->clock, bad = 0, before = 0;
-    for (uint32_t i = 0; i < row->count; i++) {
-        uint32_t same_kind = ((who[i] ^ row->who) & WHO_ATOMIC) == 0, same_warp = ((who[i] ^ row->who) & WHO_WARP) == 0;
-        uint32_t known = clock[i] <= floor, joins = same_warp & ((clock[i] == now) | ((lanes[i] & ~mine[i]) == 0));
-        bad |= (clock[i] >= base) & ~(same_kind & (known | joins));
-        before |= (clock[i] >= low) & (clock[i] < base);
+    const int32_t *clock = marks->clock + row->first;
+    const uint32_t *who = marks->who + row->first, *lanes = marks->lanes + row->first, *mine = row->lanes;
+    int32_t low = row->low, base = row->base, floor = row->floor, now = row->clock;
+    uint32_t me = row->who, count = row->count, bad = 0, before = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t same_kind = ((who[i] ^ me) & WHO_ATOMIC) == 0, same_warp = ((who[i] ^ me) & WHO_WARP) == 0;
+        uint32_t joins = same_warp & ((uint32_t)(clock[i] == now) | ((lanes[i] & ~mine[i]) == 0));
+        bad |= (uint32_t)(clock[i] >= base) & (1 - (same_kind & ((uint32_t)(clock[i] <= floor) | joins)));
+        before |= (uint32_t)(clock[i] >= low) & (uint32_t)(clock[i] < base);
     }
-    *earlier = (before & 1) != 0;
-    return (bad & 1) == 0;
+    *earlier = before != 0;
+    return bad == 0;
 }
 
 static void keep_earlier(struct row *row, const struct marks *marks)
 {
     struct records *records = row->records;
     for (uint32_t granule = row->first; granule < row->first + row->count; granule++) {
-        uint32_t clock = marks->clock[granule];
+        int32_t clock = marks->clock[granule];
         if (clock < row->low || clock >= row->base)
             continue;
         bool atomic = (marks->who[granule] & WHO_ATOMIC) != 0;
@@ -236,27 +258,52 @@ static void keep_earlier(struct row *row, const struct marks *marks)
 /* As set_marks, but lanes of the warp that did the same at this clock stay. */
 static void join_marks(const struct row *row, struct marks *marks)
 {
-    uint32_t *clock = marks->clock + row->first, *who = marks->who + row->first, *lanes = marks->lanes + row->first;
-    for (uint32_t i = 0; i < row->count; i++) {
-        uint32_t joins = clock[i] == row->clock && ((who[i] ^ row->who) & (WHO_WARP | WHO_ATOMIC)) == 0;
-        lanes[i] = row->lanes[i] | (lanes[i] & -joins);
-        clock[i] = row->clock;
-        who[i] = row->who;
+    int32_t *restrict clock = marks->clock + row->first, now = row->clock;
+    uint32_t *restrict who = marks->who + row->first, *restrict lanes = marks->lanes + row->first;
+    const uint32_t *restrict mine = row->lanes;
+    uint32_t me = row->who, count = row->count;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t joins = (uint32_t)(clock[i] == now) & (((who[i] ^ me) & (WHO_WARP | WHO_ATOMIC)) == 0);
+        lanes[i] = mine[i] | (lanes[i] & (0 - joins));
+        clock[i] = now;
+        who[i] = me;
     }
+}
+
+/* Whether a slot holds this very access already: of these lanes, at this clock. */
+static bool already(const struct row *row, const struct marks *marks)
+{
+    const int32_t *clock = marks->clock + row->first;
+    const uint32_t *who = marks->who + row->first, *lanes = marks->lanes + row->first, *mine = row->lanes;
+    uint32_t me = row->who, count = row->count, differs = 0;
+    int32_t now = row->clock;
+    for (uint32_t i = 0; i < count; i++)
+        differs |= (uint32_t)(clock[i] ^ now) | ((who[i] ^ me) & (WHO_WARP | WHO_ATOMIC)) | (mine[i] & ~lanes[i]);
+    return differs == 0;
 }
 
 static void record_slot(struct row *row)
 {
     struct records *records = row->records;
-    bool earlier = false;
-    int32_t i = 0;
-    while (i < records->slot_count && !replaceable(row, records->slots[i], &earlier))
-        i++;
-    struct marks *marks = i < records->slot_count ? records->slots[i] : marks_add_slot(row->memory, records);
-    if (i < records->slot_count && earlier)
-        keep_earlier(row, marks);
-    join_marks(row, marks);
-    records->atomics |= row->request->access->action == ACCESS_ATOMIC;
+    bool atomic = row->request->access->action == ACCESS_ATOMIC, mixed = atomic || records->atomics;
+    records->atomics |= atomic;
+    for (int32_t i = 0; i < records->slot_count; i++) {
+        struct marks *marks = records->slots[i];
+        bool earlier = false;
+        if (!mixed && !recent(row, marks)) { /* below the floor, so not of this clock */
+            set_marks(row, marks);
+            return;
+        }
+        if (already(row, marks))
+            return;
+        if (!replaceable(row, marks, &earlier))
+            continue;
+        if (earlier)
+            keep_earlier(row, marks);
+        join_marks(row, marks);
+        return;
+    }
+    set_marks(row, marks_add_slot(row->memory, records));
 }
 
 static void record_row(struct row *row)
@@ -276,6 +323,49 @@ static void record_row(struct row *row)
     }
 }
 
+/* ---- both at once ---- */
+
+/* As `recent`, of few granules; what the same lanes of the warp did counts as old. */
+static inline bool few_old(const struct row *row, const struct marks *marks)
+{
+    uint32_t me = row->who, mine = row->lanes[0];
+    for (uint32_t granule = row->first; granule < row->first + row->count; granule++) {
+        int32_t clock = marks->clock[granule];
+        bool old = clock < row->low || (clock >= row->base && clock <= row->floor);
+        bool own = clock >= row->base && ((marks->who[granule] ^ me) & (WHO_WARP | WHO_ATOMIC)) == 0 &&
+                   marks->lanes[granule] == mine;
+        if (!old && !own)
+            return false;
+    }
+    return true;
+}
+
+/* A plain access of one lane, as of a column or a gather: true when nothing can conflict, and it is remembered. */
+static bool access_few(struct row *row)
+{
+    struct records *records = row->records;
+    uint32_t mine = row->lanes[0];
+    bool write = row->request->access->action == ACCESS_WRITE;
+    struct marks *marks = records->write;
+    if (row->run->bytes > (uint32_t)row->request->access->bytes || (mine & (mine - 1)) != 0 || records->atomics ||
+        (marks != NULL && !few_old(row, marks)))
+        return false;
+    if (write && (marks == NULL || records->earlier_read != NULL || records->earlier_atomic != NULL))
+        return false;
+    int32_t i = 0;
+    while (i < records->slot_count && few_old(row, records->slots[i]) == write)
+        i++;
+    if ((i < records->slot_count) == write) /* a read wants one that is old, a write all */
+        return false;
+    marks = write ? marks : records->slots[i];
+    for (uint32_t granule = row->first; granule < row->first + row->count; granule++) {
+        marks->clock[granule] = row->clock;
+        marks->who[granule] = row->who;
+        marks->lanes[granule] = mine;
+    }
+    return true;
+}
+
 void races_access(struct memory *memory, const struct request *request, bool check)
 {
     struct row row;
@@ -285,6 +375,9 @@ void races_access(struct memory *memory, const struct request *request, bool che
     bool global = request->space == SPACE_GLOBAL, read_only_reported = !check;
     for (int32_t i = 0; i < request->run_count; i++) {
         set_row(&row, &request->runs[i]);
+        bool simple = action == ACCESS_READ || (action == ACCESS_WRITE && request->runs[i].page->read_only == NULL);
+        if (simple && check && access_few(&row))
+            continue;
         if (!read_only_reported && global && action != ACCESS_READ)
             read_only_reported = check_read_only(&row);
         if (check && !(global && action == ACCESS_READ_ONLY)) { /* of those, whoever writes there is at fault */

@@ -20,7 +20,7 @@ static uint64_t word_mask(uint32_t word, uint32_t first, uint32_t count)
     return mask;
 }
 
-void map_set(uint64_t *map, uint32_t first, uint32_t count)
+void map_set_range(uint64_t *map, uint32_t first, uint32_t count)
 {
     for (uint32_t word = first / 64; word <= (first + count - 1) / 64; word++)
         map[word] |= word_mask(word, first, count);
@@ -37,8 +37,9 @@ uint32_t map_set_new(uint64_t *map, uint32_t first, uint32_t count)
     uint32_t added = 0;
     for (uint32_t word = first / 64; word <= (first + count - 1) / 64; word++) {
         uint64_t mask = word_mask(word, first, count) & ~map[word];
-        if (mask != 0)
-            added += (uint32_t)__builtin_popcountll(mask);
+        if (mask == 0)
+            continue;
+        added += mask == ~UINT64_C(0) ? 64 : (uint32_t)__builtin_popcountll(mask);
         map[word] |= mask;
     }
     return added;

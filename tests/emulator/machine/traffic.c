@@ -2,27 +2,41 @@
  * wavefronts of shared memory. */
 #include "emulator/machine/memory_internal.h"
 
-enum { SECTOR_SHIFT = 5, BANKS = 32, WAVEFRONT_BYTES = 128 };
+enum { SECTOR_SHIFT = 5, BANKS = 32, BANK_BYTES = 4, WAVEFRONT_BYTES = BANKS * BANK_BYTES };
+
+/* ---- distinct numbers of one instruction ---- */
+
+/* An open hash table, at most half full. Numbers are kept plus one: 0 is a free place. */
+enum { SET_PLACES = 64 };
+struct set {
+    uint64_t places[SET_PLACES];
+};
+
+/* True when the number is new. */
+static bool set_add(struct set *set, uint64_t number)
+{
+    uint32_t place = (uint32_t)((number * UINT64_C(0x9E3779B97F4A7C15)) >> 58);
+    for (; set->places[place] != 0; place = (place + 1) % SET_PLACES)
+        if (set->places[place] == number + 1)
+            return false;
+    set->places[place] = number + 1;
+    return true;
+}
 
 /* ---- global memory ---- */
 
-/* Distinct sectors of one instruction. Lanes mostly come in ascending order; others are looked for among all before. */
 static int64_t count_sectors(const struct request *request)
 {
-    uint64_t seen[LANES];
+    const struct access *access = request->access;
+    uint64_t first = access->addresses[0];
+    if (request->shape == SHAPE_ONE)
+        return 1;
+    if (request->shape == SHAPE_ROW)
+        return (int64_t)(((first + LANES * (uint64_t)access->bytes - 1) >> SECTOR_SHIFT) - (first >> SECTOR_SHIFT) + 1);
+    struct set sectors = {{0}};
     int64_t count = 0;
-    if (request->run_count == 1) {
-        const struct run *run = &request->runs[0];
-        return (int64_t)(((run->offset + run->bytes - 1) >> SECTOR_SHIFT) - (run->offset >> SECTOR_SHIFT) + 1);
-    }
-    for (uint32_t lanes = request->lanes; lanes != 0; lanes &= lanes - 1) {
-        uint64_t sector = request->access->addresses[__builtin_ctz(lanes)] >> SECTOR_SHIFT;
-        int64_t i = count - 1;
-        while (i >= 0 && seen[i] != sector)
-            i--;
-        if (i < 0)
-            seen[count++] = sector;
-    }
+    for (uint32_t lanes = request->lanes; lanes != 0; lanes &= lanes - 1)
+        count += set_add(&sectors, access->addresses[__builtin_ctz(lanes)] >> SECTOR_SHIFT);
     return count;
 }
 
@@ -36,32 +50,31 @@ static void count_global(struct memory *memory, const struct request *request)
     counters->global_sectors_written += write ? sectors : 0;
     for (int32_t i = 0; i < request->run_count; i++) {
         const struct run *run = &request->runs[i];
-        if (read)
+        if (read && !map_has_all(run->page->read, run->offset, run->bytes))
             counters->global_bytes_read += map_set_new(run->page->read, run->offset, run->bytes);
-        if (write)
+        if (write && !map_has_all(run->page->written, run->offset, run->bytes))
             counters->global_bytes_written += map_set_new(run->page->written, run->offset, run->bytes);
     }
 }
 
 /* ---- shared memory ---- */
 
-/* Of one group of lanes that is served together: in each wavefront a bank gives one word of 4 bytes, to as many lanes as
- * want it, so the bank with the most distinct words decides. */
+/* Of a group of lanes that is served together. In each wavefront a bank gives one word, to as many lanes as want it, so the
+ * bank with the most distinct words decides. Elements of 8 and 16 bytes lie in 2 and 4 neighbouring banks, always the
+ * same ones together, and count as words of 16 and 8 wider banks. */
 static int64_t group_wavefronts(const struct access *access, uint32_t lanes)
 {
-    uint32_t words[BANKS][LANES], most = 0;
-    uint8_t count[BANKS] = {0};
-    uint32_t words_per_lane = access->bytes > 4 ? (uint32_t)access->bytes / 4 : 1;
+    uint64_t width = access->bytes > BANK_BYTES ? (uint64_t)access->bytes : BANK_BYTES;
+    uint32_t shift = (uint32_t)__builtin_ctzll(width);
+    uint8_t words[BANKS] = {0}, most = 0;
+    struct set seen = {{0}};
     for (; lanes != 0; lanes &= lanes - 1) {
-        uint32_t first = (uint32_t)((access->addresses[__builtin_ctz(lanes)] - SHARED_WINDOW) / 4);
-        for (uint32_t word = first; word < first + words_per_lane; word++) {
-            uint32_t bank = word % BANKS, i = 0;
-            while (i < count[bank] && words[bank][i] != word)
-                i++;
-            if (i == count[bank])
-                words[bank][count[bank]++] = word;
-            most = count[bank] > most ? count[bank] : most;
-        }
+        uint64_t word = (access->addresses[__builtin_ctz(lanes)] - SHARED_WINDOW) >> shift;
+        if (!set_add(&seen, word))
+            continue;
+        uint64_t bank = word % (WAVEFRONT_BYTES / width);
+        words[bank]++;
+        most = words[bank] > most ? words[bank] : most;
     }
     return most;
 }
@@ -70,17 +83,19 @@ static void count_shared(struct memory *memory, const struct request *request)
 {
     struct machine_counters *counters = machine_counters_of(memory->machine);
     const struct access *access = request->access;
-    int64_t asked = (int64_t)__builtin_popcount(request->lanes) * access->bytes, wavefronts = 0;
-    counters->shared_wavefronts_ideal += (asked + WAVEFRONT_BYTES - 1) / WAVEFRONT_BYTES;
     /* 4 bytes or fewer: all 32 lanes together; 8 bytes: 16 at a time; 16 bytes: 8 at a time. */
-    int32_t group = access->bytes <= 4 ? LANES : WAVEFRONT_BYTES / access->bytes;
-    bool row = request->run_count == 1; /* neighbours, or one element for all: no conflict in any group */
+    int32_t group = access->bytes <= BANK_BYTES ? LANES : WAVEFRONT_BYTES / access->bytes;
+    int64_t threads = request->lanes == UINT32_MAX ? LANES : __builtin_popcount(request->lanes);
+    counters->shared_wavefronts_ideal += (threads * access->bytes + WAVEFRONT_BYTES - 1) / WAVEFRONT_BYTES;
+    if (request->shape != SHAPE_OTHER) { /* neighbours, or one element for all: no conflict in any group */
+        counters->shared_wavefronts += LANES / group;
+        return;
+    }
     for (int32_t lane = 0; lane < LANES; lane += group) {
         uint32_t lanes = (uint32_t)((UINT64_C(1) << group) - 1) << lane & request->lanes;
         if (lanes != 0)
-            wavefronts += row ? 1 : group_wavefronts(access, lanes);
+            counters->shared_wavefronts += group_wavefronts(access, lanes);
     }
-    counters->shared_wavefronts += wavefronts;
 }
 
 void traffic_count(struct memory *memory, const struct request *request)
