@@ -2,10 +2,10 @@
 #include "emulator/machine/alu_internal.h"
 
 /* The predicate may be negated where a kernel says so. */
-#define DEFINE_SELECT(name, H)                                                                                         \
+#define DEFINE_SELECT(name, H, T)                                                                                      \
     ALU_LANE_FUNCTION H name##_of(H a, H b, uint32_t first)                                                            \
     {                                                                                                                  \
-        return first != 0 ? a : b;                                                                                     \
+        return (T)(first != 0 ? a : b);                                                                                \
     }                                                                                                                  \
     ALU_FUNCTION(name)                                                                                                 \
     {                                                                                                                  \
@@ -14,8 +14,9 @@
         H *destination = destinations[0];                                                                              \
         ALU_LANES(H, active, destination, name##_of(a[lane], b[lane], chosen &alu_lane_bits[lane]));                   \
     }
-DEFINE_SELECT(select_32, uint32_t)
-DEFINE_SELECT(select_64, uint64_t)
+DEFINE_SELECT(select_16, uint32_t, uint16_t)
+DEFINE_SELECT(select_32, uint32_t, uint32_t)
+DEFINE_SELECT(select_64, uint64_t, uint64_t)
 static bool prepare_select(const struct alu_form *form, struct alu_operation *operation)
 {
     operation->detail[0] = form->sources[2]->negated ? -1 : 0;
@@ -23,14 +24,14 @@ static bool prepare_select(const struct alu_form *form, struct alu_operation *op
 }
 
 /* slct: a where c >= 0, else b; NaN chooses b. */
-ALU_TERNARY_SAME(by_sign_32, uint32_t, (int32_t)c >= 0 ? a : b)
-ALU_TERNARY(by_sign_64, uint64_t, uint64_t, uint64_t, uint32_t, (int32_t)c >= 0 ? a : b)
-ALU_TERNARY_SAME(by_float_32, uint32_t, alu_float(c) >= 0.0f ? a : b)
-ALU_TERNARY(by_float_64, uint64_t, uint64_t, uint64_t, uint32_t, alu_float(c) >= 0.0f ? a : b)
-ALU_TERNARY_SAME(by_float_ftz_32, uint32_t, alu_float(alu_flush(c)) >= 0.0f ? a : b)
-ALU_TERNARY(by_float_ftz_64, uint64_t, uint64_t, uint64_t, uint32_t, alu_float(alu_flush(c)) >= 0.0f ? a : b)
+#define DEFINE_BY_SIGN(n, H, T)                                                                                        \
+    ALU_TERNARY(by_sign_##n, H, H, H, uint32_t, (T)((int32_t)c >= 0 ? a : b))                                          \
+    ALU_TERNARY(by_float_##n, H, H, H, uint32_t, (T)(alu_float(c) >= 0.0f ? a : b))                                    \
+    ALU_TERNARY(by_float_ftz_##n, H, H, H, uint32_t, (T)(alu_float(alu_flush(c)) >= 0.0f ? a : b))
+DEFINE_BY_SIGN(16, uint32_t, uint16_t)
+DEFINE_BY_SIGN(32, uint32_t, uint32_t)
+DEFINE_BY_SIGN(64, uint64_t, uint64_t)
 
-/* A register of 16 bits is held in 32. */
 #define ROWS(type, n)                                                                                                  \
     {"selp", type, PTX_NO_TYPE, 0, 0, "t=ttp", select_##n, prepare_select},                                            \
         {"slct", type, PTX_S32, 0, 0, "t=tto", by_sign_##n, NULL},                                                     \
@@ -41,5 +42,5 @@ ALU_TERNARY(by_float_ftz_64, uint64_t, uint64_t, uint64_t, uint32_t, alu_float(a
 
 const struct alu_row alu_choose_rows[] = {
     ROWS(PTX_B32, 32), ROWS(PTX_U32, 32), ROWS(PTX_S32, 32), ROWS(PTX_F32, 32), ROWS(PTX_B64, 64), ROWS(PTX_U64, 64),
-    ROWS(PTX_S64, 64), ROWS(PTX_F64, 64), ROWS(PTX_B16, 32), ROWS(PTX_U16, 32), ROWS(PTX_S16, 32), ALU_END_OF_ROWS,
+    ROWS(PTX_S64, 64), ROWS(PTX_F64, 64), ROWS(PTX_B16, 16), ROWS(PTX_U16, 16), ROWS(PTX_S16, 16), ALU_END_OF_ROWS,
 };

@@ -18,13 +18,13 @@ void symbols_destroy(struct symbols *symbols)
     arena_free(&symbols->scratch);
 }
 
-/* FNV-1a. */
+/* FNV-1a, its halves folded: buckets are chosen by the low bits. */
 static uint64_t hash_of(const char *name, size_t length)
 {
     uint64_t hash = 0xcbf29ce484222325u;
     for (size_t i = 0; i < length; i++)
         hash = (hash ^ (unsigned char)name[i]) * 0x100000001b3u;
-    return hash;
+    return hash ^ hash >> 32;
 }
 
 /* Twice as many buckets. Without memory the table goes on with those it has. */
@@ -38,8 +38,8 @@ static void rehash(struct symbols *symbols)
         struct symbol *next;
         for (struct symbol *symbol = symbols->buckets[i]; symbol; symbol = next) {
             next = symbol->next;
-            symbol->next = buckets[symbol->hash % count];
-            buckets[symbol->hash % count] = symbol;
+            symbol->next = buckets[symbol->hash & (count - 1)];
+            buckets[symbol->hash & (count - 1)] = symbol;
         }
     }
     free(symbols->buckets);
@@ -50,7 +50,7 @@ static void rehash(struct symbols *symbols)
 struct symbol *symbols_intern(struct symbols *symbols, const char *name, size_t length)
 {
     uint64_t hash = hash_of(name, length);
-    for (struct symbol *symbol = symbols->buckets[hash % symbols->bucket_count]; symbol; symbol = symbol->next) {
+    for (struct symbol *symbol = symbols->buckets[hash & (symbols->bucket_count - 1)]; symbol; symbol = symbol->next) {
         if (symbol->hash == hash && symbol->length == length && !memcmp(symbol->name, name, length))
             return symbol;
     }
@@ -61,7 +61,7 @@ struct symbol *symbols_intern(struct symbols *symbols, const char *name, size_t 
     if (!symbol || !copy)
         return NULL;
     memcpy(copy, name, length);
-    struct symbol **bucket = &symbols->buckets[hash % symbols->bucket_count];
+    struct symbol **bucket = &symbols->buckets[hash & (symbols->bucket_count - 1)];
     *symbol = (struct symbol){.name = copy, .length = length, .hash = hash, .next = *bucket};
     *bucket = symbol;
     symbols->symbol_count++;

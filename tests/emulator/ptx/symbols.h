@@ -39,9 +39,9 @@ struct symbols {
     struct arena *names;  /* outlives the table: the tree points at the names */
     struct arena scratch; /* of the table itself */
     struct symbol **buckets;
-    size_t bucket_count, symbol_count;
-    struct binding **blocks; /* the bindings of each open block; [depth] is the innermost */
-    struct binding *unused;  /* of closed blocks */
+    size_t bucket_count, symbol_count; /* of buckets a power of two */
+    struct binding **blocks;           /* the bindings of each open block; [depth] is the innermost */
+    struct binding *unused;            /* of closed blocks */
     int32_t depth;
 };
 
