@@ -1,0 +1,69 @@
+/* What kernels find wrong in device memory, as sentences. The fault word lies on the device, where kernels write it; the
+ * compute queue copies it to pinned memory whenever it passes a mark that the host may wait for, so that looking at it
+ * after the wait costs nothing. It never changes back, so a copy that the host has waited for holds every fault before it. */
+#include "kernels/cuda/context.h"
+
+#include <stdio.h>
+
+static const char *const operations[] = {
+#define OPERATION_NAME(name) [CUDA_##name] = #name,
+    KERNEL_OPERATIONS(OPERATION_NAME)
+#undef OPERATION_NAME
+};
+
+static const char *const findings[] = {
+    [CUDA_FAULT_ID] = "id",
+    [CUDA_FAULT_TARGET] = "target",
+    [CUDA_FAULT_POSITION] = "position",
+    [CUDA_FAULT_ROW] = "row",
+    [CUDA_FAULT_START] = "start",
+    [CUDA_FAULT_LENGTH] = "length",
+    [CUDA_FAULT_GROUP] = "group",
+    [CUDA_FAULT_ORDER] = "place in the order",
+    [CUDA_FAULT_MASK_ROW] = "mask",
+    [CUDA_FAULT_SEGMENT] = "segment",
+};
+
+/* The sentences are the cpu's. */
+static void describe(const struct cuda_fault *fault, char *text, size_t size)
+{
+    int count = (int)(sizeof findings / sizeof *findings);
+    bool known = fault->operation >= 0 && fault->operation < CUDA_OPERATIONS && fault->what > 0 && fault->what < count;
+    const char *operation = known ? operations[fault->operation] : "a kernel";
+    const char *what = known ? findings[fault->what] : "index";
+    long long index = fault->index, total = fault->count, value = fault->value, low = fault->low,
+              last = fault->high - 1;
+    if (fault->what == CUDA_FAULT_START && total > 0)
+        snprintf(text, size, "%s: query %lld of row %lld starts at key %lld, the one before it at %lld", operation,
+                 index % total, index / total, value, low);
+    else if (fault->what == CUDA_FAULT_SEGMENT)
+        snprintf(text, size, "%s: segment %lld of %lld has %lld elements from %lld on; %lld..%lld are free", operation,
+                 index, total, value, (long long)fault->extra, low, last);
+    else if (fault->what == CUDA_FAULT_GROUP)
+        snprintf(text, size, "%s: group of row %lld is %lld, outside 0..%lld", operation, index, value, last);
+    else
+        snprintf(text, size, "%s: %s%s %lld of %lld is %lld, outside %lld..%lld", operation,
+                 fault->what == CUDA_FAULT_LENGTH && fault->operation != CUDA_attention_decode ? "key " : "", what,
+                 index, total, value, low, last);
+}
+
+enum status cuda_fault_fetch(const struct cuda_libraries *libraries)
+{
+    return cuda_checked(cudaMemcpyAsync(libraries->seen, libraries->fault, sizeof *libraries->fault,
+                                        cudaMemcpyDeviceToHost, libraries->streams[QUEUE_COMPUTE]),
+                        "the copy of the fault word");
+}
+
+enum status cuda_fault_status(struct cuda_libraries *libraries)
+{
+    const struct cuda_fault *fault = libraries->seen;
+    if (!*libraries->fault_text && fault->what != CUDA_FAULT_NONE) {
+        /* A later mark's copy may be under way, of which `what` has arrived and the rest has not. */
+        enum status result = cuda_checked(cudaStreamSynchronize(libraries->streams[QUEUE_COMPUTE]), "synchronize");
+        if (result != STATUS_OK)
+            return result;
+        describe(fault, libraries->fault_text, sizeof libraries->fault_text);
+    }
+    CHECK(!*libraries->fault_text, "%s", libraries->fault_text);
+    return STATUS_OK;
+}
