@@ -35,9 +35,6 @@ struct cuda_fault {
     int32_t what;      /* enum cuda_fault_what; whoever changes it from NONE by compare-and-swap writes the rest */
     int32_t operation; /* enum cuda_operation */
     int64_t index, count, value, low, high; /* element `index` of `count` is `value`, outside [low, high) */
-    int64_t
-        extra; /* SEGMENT: where it begins, `value` being its length. Unused otherwise. START: index is b * count + i, count
-                      the queries of a row, low the start of the query before it */
 };
 
 enum cuda_operation {

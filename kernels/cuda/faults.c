@@ -38,7 +38,7 @@ static void describe(const struct cuda_fault *fault, char *text, size_t size)
                  index % total, index / total, value, low);
     else if (fault->what == CUDA_FAULT_SEGMENT)
         snprintf(text, size, "%s: segment %lld of %lld has %lld elements from %lld on; %lld..%lld are free", operation,
-                 index, total, value, (long long)fault->extra, low, last);
+                 index, total, (long long)fault->extent, value, low, last);
     else if (fault->what == CUDA_FAULT_GROUP)
         snprintf(text, size, "%s: group of row %lld is %lld, outside 0..%lld", operation, index, value, last);
     else
