@@ -26,14 +26,20 @@ enum status kernels_cuda_devices(int *count)
 
 enum status kernels_cuda_select(int index)
 {
-    int count;
+    int count, major = 0, minor = 0;
     enum status result = kernels_cuda_devices(&count);
     if (result != STATUS_OK)
         return result;
     if (index < 0 || index >= count)
         return status_set(STATUS_USAGE, "there is no GPU %d; this machine shows %d, counted from 0", index, count);
+    TRY(cuda_checked(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, index), "the GPU"));
+    TRY(cuda_checked(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, index), "the GPU"));
+    if (major < OLDEST_MAJOR)
+        return status_set(STATUS_USAGE, "GPU %d has compute capability %d.%d; the kernels need %d.0 or newer", index,
+                          major, minor, (int)OLDEST_MAJOR);
     atomic_store(&selected, index);
-    return STATUS_OK;
+fail:
+    return result;
 }
 
 static enum status use_device(int device)

@@ -12,7 +12,8 @@ const struct kernels *kernels_cuda(void);
  * driver, one that is too old, no GPU. */
 enum status kernels_cuda_devices(int *count);
 
-/* Contexts opened from now on, by any thread, belong to device `index` of those. The first is selected at start. */
+/* Contexts opened from now on, by any thread, belong to device `index` of those. The first is selected at start.
+ * STATUS_USAGE for a device that does not exist or is older than the kernels. */
 enum status kernels_cuda_select(int index);
 
 #endif

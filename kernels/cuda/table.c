@@ -20,12 +20,10 @@
 KERNEL_OPERATIONS(CHECKED_OPERATION)
 #undef CHECKED_OPERATION
 
-/* A product of 2,048 rows fills every GPU of today, and the output projection's weight gradient, which is read and written
- * once for every block of rows, then costs less than its product. */
 static const struct kernels table = {
     .name = "cuda",
-    .block_rows = 2048,
-    .block_elements = INT64_C(1) << 26,
+    .block_rows = CUDA_BLOCK_ROWS,
+    .block_elements = CUDA_BLOCK_ELEMENTS,
     .open = cuda_open,
     .close = cuda_close,
     .allocate = cuda_allocate,
