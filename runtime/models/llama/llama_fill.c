@@ -41,7 +41,7 @@ static void round_block(void *argument, int64_t task, int worker)
     (void)worker;
     const struct rounding *rounding = argument;
     int64_t begin = task * FILL_BLOCK, left = rounding->count - begin;
-    dtype_from_float(llama_at(rounding->rounded, rounding->dtype, begin), rounding->dtype, rounding->values + begin,
+    dtype_from_float(element_at(rounding->rounded, rounding->dtype, begin), rounding->dtype, rounding->values + begin,
                      left < FILL_BLOCK ? left : FILL_BLOCK);
 }
 
@@ -55,7 +55,7 @@ enum status llama_fill_send(struct llama_fill *fill, int64_t offset, int64_t cou
         thread_pool_run(model->context->pool, (count + FILL_BLOCK - 1) / FILL_BLOCK, round_block, &rounding);
         weights = rounding.rounded;
     }
-    TRY(model->kernels->copy_to_device(model->context, QUEUE_COMPUTE, llama_at(model->weights, model->dtype, offset),
+    TRY(model->kernels->copy_to_device(model->context, QUEUE_COMPUTE, element_at(model->weights, model->dtype, offset),
                                        weights, (size_t)count * dtype_size(model->dtype)));
     if (fill->sink)
         TRY(fill->sink->take(fill->sink->argument, offset, fill->values, count));

@@ -247,7 +247,8 @@ static enum status write_view(const struct llama *model, const struct parameter_
     for (int64_t done = 0; done < view->count && !view->alias; done += WEIGHT_PIECE) {
         int64_t count = view->count - done < WEIGHT_PIECE ? view->count - done : WEIGHT_PIECE;
         TRY(kernels->copy_to_host(model->context, QUEUE_COMPUTE, piece,
-                                  llama_at(model->weights, model->dtype, view->offset + done), (size_t)(count * size)));
+                                  element_at(model->weights, model->dtype, view->offset + done),
+                                  (size_t)(count * size)));
         TRY(kernels->synchronize(model->context));
         TRY(safetensors_append(writer, piece, count * size));
     }

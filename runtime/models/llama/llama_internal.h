@@ -6,12 +6,6 @@
 
 enum { LLAMA_MAXIMUM_VOCABULARY = 1 << 24 };
 
-/* Element `offset` of an arena of `type`. */
-static inline void *llama_at(const void *arena, enum dtype type, int64_t offset)
-{
-    return element_at(arena, type, offset);
-}
-
 /* ---- llama_workspace.c ---- */
 
 /* One activation of every layer: layer l's copy lies `stride` bytes after layer l - 1's; 0 when they share one. */
