@@ -180,7 +180,7 @@ bool access_resolve(struct memory *memory, struct request *request, void *pointe
 /* ---- checks ---- */
 
 /* The address that a program would name for a byte of a run. */
-static uint64_t run_address(const struct request *request, const struct run *run, uint32_t offset)
+uint64_t run_address(const struct request *request, const struct run *run, uint32_t offset)
 {
     const struct access *access = request->access;
     return access->addresses[run_lane(request, run, offset)] + (offset - run->offset) % (uint32_t)access->bytes;
@@ -212,10 +212,13 @@ void access_check(struct memory *memory, const struct request *request)
 {
     enum access_action action = request->access->action;
     traffic_count(memory, request);
-    if (memory->checks &&
-        !async_check(memory, request, "the destination of a cp.async is touched before it was waited for") &&
-        action != ACCESS_WRITE)
-        check_defined(memory, request);
+    if (memory->checks) {
+        bool reported =
+            async_check(memory, request, "the destination of a cp.async is touched before the copy is waited for");
+        if (!reported && action != ACCESS_WRITE)
+            check_defined(memory, request);
+        races_access(memory, request, !reported);
+    }
     if (writes(action))
         define(request);
 }

@@ -99,6 +99,8 @@ static bool read_sources(struct memory *memory, struct async_copy *copy, bool fi
             return false;
         if (first)
             access_check(memory, &request);
+        else
+            races_access(memory, &request, false);
     }
     return true;
 }
@@ -162,8 +164,11 @@ struct async_copy *memory_async_begin(struct memory *memory, const struct access
         return NULL;
     }
     traffic_count(memory, &copy->destination);
-    if (memory->checks)
-        async_check(memory, &copy->destination, "two copies into the same bytes of shared memory are under way");
+    if (memory->checks) {
+        bool reported =
+            async_check(memory, &copy->destination, "two copies into the same bytes of shared memory are under way");
+        races_access(memory, &copy->destination, !reported);
+    }
     set_pending(copy, true);
     count_sources(memory, copy, 1);
     if (machine_settings(memory->machine)->eager_copies)
@@ -197,6 +202,10 @@ void memory_async_end(struct memory *memory, struct async_copy *copy)
     for (int32_t i = 0; i < copy->destination.run_count; i++) {
         const struct run *run = &copy->destination.runs[i];
         map_set(run->page->defined, run->offset, run->bytes);
+    }
+    if (memory->checks) { /* from now on the bytes count as written, and the source as read, by this thread now */
+        races_access(memory, &copy->destination, false);
+        read_sources(memory, copy, false);
     }
     drop(memory, copy);
 }

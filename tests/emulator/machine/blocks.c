@@ -17,13 +17,15 @@ void memory_launch_begin(struct memory *memory, const struct memory_launch *laun
     memory->shared.size = launch->shared_bytes;
     memory->local.size = launch->local_bytes;
     memory->local.stride = stride;
+    sites_clear(memory);
     order_launch_begin(memory);
 }
 
 void memory_launch_end(struct memory *memory)
 {
+    async_block_end(memory);
+    marks_launch_end(memory);
     order_launch_end(memory);
-    memory->touched_count = 0;
     memory->shared.size = memory->local.size = 0;
     memory->launch = (struct memory_launch){0};
     memory->running = false;
@@ -40,5 +42,4 @@ void memory_block_begin(struct memory *memory, const int32_t block[3], int64_t b
 void memory_block_end(struct memory *memory)
 {
     async_block_end(memory);
-    order_block_end(memory);
 }

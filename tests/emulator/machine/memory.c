@@ -58,6 +58,7 @@ struct memory *memory_create(struct machine *machine)
     if (memory == NULL)
         return NULL;
     memory->machine = machine;
+    marks_create(memory);
     memory->pattern_file = memfd_create("emulator-fresh-memory", MFD_CLOEXEC);
     if (memory->pattern_file < 0 || !reserve_range(memory)) {
         fprintf(stderr, "emulator: no address space for device memory\n");
@@ -73,7 +74,7 @@ void memory_destroy(struct memory *memory)
         return;
     if (memory->running)
         memory_launch_end(memory);
-    races_free(memory);
+    marks_drop_pool(memory);
     shadow_free(memory);
     if (memory->span != 0) {
         munmap((void *)(uintptr_t)memory->base, memory->span);
@@ -82,6 +83,7 @@ void memory_destroy(struct memory *memory)
     if (memory->pattern_file >= 0)
         close(memory->pattern_file);
     free(memory->allocations);
+    free(memory->blocks);
     free(memory->touched);
     free(memory);
 }

@@ -1,5 +1,5 @@
 /* What the files of the machine's memory share: pages with their shadow, the windows of a block, the clocks of its warps.
- * Only memory.c, shadow.c, blocks.c, access.c, traffic.c, order.c, races.c, async.c and memory_reports.c include it.
+ * Only memory.c, shadow.c, blocks.c, access.c, traffic.c, order.c, marks.c, races.c, async.c and memory_reports.c include it.
  *
  * A device address of global memory is an address of this process. One range is reserved without access rights and without
  * pages; an allocation makes its part of it a private mapping of a file that holds nothing but 0xCD, so that fresh memory
@@ -15,13 +15,14 @@
 
 enum { PAGE_SHIFT = 12, PAGE_BYTES = 1 << PAGE_SHIFT, MAP_WORDS = PAGE_BYTES / 64, WARPS = 32, LANES = 32 };
 enum { FRESH_BYTE = 0xCD };
+enum { SITES = 8192, SITE_SLOTS = 2 * SITES }; /* of a launch */
 
 enum space { SPACE_GLOBAL, SPACE_SHARED, SPACE_LOCAL, SPACE_PARAMETER, SPACE_NONE };
 
 /* One bit per byte of a page. */
 typedef uint64_t byte_map[MAP_WORDS];
 
-struct records; /* races.c: who touched each byte of a page */
+struct records; /* who touched each byte of a page */
 
 struct page {
     uint8_t *bytes;      /* where the page's first byte lies on the host */
@@ -76,6 +77,35 @@ struct block_start {
     int32_t block[3];
 };
 
+/* One access that is remembered per granule of a page: when, by which warp from which line, and by which of its lanes. */
+struct marks {
+    struct marks *next; /* in the pool */
+    uint32_t *clock, *who, *lanes;
+};
+#define WHO_WARP UINT32_C(31)
+#define WHO_ATOMIC UINT32_C(32)
+#define WHO_SITE_SHIFT 16
+
+/* Who touched a page. The granule, 1 << shift bytes, is 4 bytes until an access that is smaller comes. `write` has the last
+ * plain write. A slot holds, for each granule, one read or atomic operation that a later access may still conflict with;
+ * slots are taken in order, the first that is free or holds what the new access makes superfluous. The rest are of global
+ * memory. Any of the marks may be NULL: nothing. Clocks below the launch's (shared memory: the block's) are nothing too. */
+struct records {
+    struct records *next;
+    uint32_t shift;
+    bool atomics; /* some slot holds an atomic operation */
+    int32_t slot_count, slot_capacity;
+    struct marks **slots;
+    struct marks *write;
+    struct marks *earlier_read, *earlier_atomic; /* by some earlier block of the launch, if its slot was taken over */
+    struct marks *cached;                        /* the last ld.global.nc */
+};
+
+struct record_pool {
+    struct marks *marks[3]; /* by shift; with clocks of earlier launches only */
+    struct records *records;
+};
+
 struct slab;
 
 struct memory {
@@ -100,14 +130,15 @@ struct memory {
     int64_t touched_count, touched_capacity;
 
     struct order order;
-    struct block_start *blocks; /* of the launch, to name one by a clock */
+    uint32_t lane_bits[LANES * 31]; /* marks.c */
+    struct block_start *blocks;     /* of the launch, to name one by a clock */
     int64_t block_count, block_capacity;
-    struct site *sites;
-    int32_t site_count, site_capacity;
-    uint16_t *site_index; /* hash table of numbers of sites */
+    struct site sites[SITES];
+    int32_t site_count;
+    uint16_t site_index[SITE_SLOTS]; /* hash table of numbers of sites; 0: free */
 
     struct async_copy *copies; /* under way */
-    struct record_pool *pool;  /* races.c */
+    struct record_pool pool;
 };
 
 /* ---- memory.c ---- */
@@ -171,6 +202,8 @@ bool access_resolve(struct memory *memory, struct request *request, void *pointe
 bool access_aligned(struct memory *memory, const struct access *access, uint32_t lanes);
 /* Checks and counts what was resolved; bytes that are written become defined. */
 void access_check(struct memory *memory, const struct request *request);
+/* The address that the program gave for a byte of a run. */
+uint64_t run_address(const struct request *request, const struct run *run, uint32_t offset);
 enum space access_space(const struct memory *memory, uint64_t address);
 static inline int32_t run_lane(const struct request *request, const struct run *run, uint32_t offset)
 {
@@ -191,14 +224,37 @@ void traffic_count(struct memory *memory, const struct request *request);
 
 void order_launch_begin(struct memory *memory);
 void order_block_begin(struct memory *memory);
-void order_block_end(struct memory *memory);
 void order_launch_end(struct memory *memory);
-uint32_t site_number(struct memory *memory, const char *file, int32_t line);
-void races_free(struct memory *memory);
+const int32_t *order_block_of(const struct memory *memory, uint32_t clock); /* [3]; of this launch */
+/* Those of other_lanes whose accesses at `clock` of this block are not known to have happened before what some of `lanes`
+ * do now. */
+uint32_t order_conflict(const struct order *order, int32_t warp, uint32_t lanes, int32_t other_warp,
+                        uint32_t other_lanes, uint32_t clock);
+
+/* ---- marks.c ---- */
+
+/* The page's records with granules that divide `bytes`. */
+struct records *marks_records(struct memory *memory, struct page *page, uint32_t bytes);
+struct marks *marks_need(struct memory *memory, const struct records *records, struct marks **marks);
+struct marks *marks_add_slot(struct memory *memory, struct records *records);
+void marks_create(struct memory *memory);
+void marks_launch_end(struct memory *memory); /* takes the records off all pages */
+void marks_drop_pool(struct memory *memory);
+
+/* ---- races.c ---- */
+
+/* Checks an access of global or shared memory if told to, and remembers it. */
+void races_access(struct memory *memory, const struct request *request, bool check);
 
 /* ---- memory_reports.c ---- */
 
+void sites_clear(struct memory *memory);
+/* 0 when a launch has more lines that touch memory than numbers. */
+uint32_t site_number(struct memory *memory, const char *file, int32_t line);
 struct machine_access report_side(const struct memory *memory, const struct access *access, int32_t lane);
+/* The access that a mark remembers. */
+struct machine_access report_mark(const struct memory *memory, const struct marks *marks, uint32_t granule,
+                                  int32_t lane, bool write);
 struct machine_access report_host(bool write);
 /* `other` may be NULL. */
 void report_access(struct memory *memory, enum machine_check check, const struct machine_access *access,

@@ -17,6 +17,41 @@ static void copy_text(char *to, size_t size, const char *from)
     to[length] = 0;
 }
 
+void sites_clear(struct memory *memory)
+{
+    memset(memory->site_index, 0, sizeof memory->site_index);
+    memory->site_count = 1; /* 0: not known */
+}
+
+uint32_t site_number(struct memory *memory, const char *file, int32_t line)
+{
+    uint64_t key = ((uint64_t)(uintptr_t)file >> 3) * UINT64_C(0x9E3779B97F4A7C15) + (uint64_t)(uint32_t)line;
+    uint32_t slot = (uint32_t)((key * UINT64_C(0x9E3779B97F4A7C15)) >> 32) % SITE_SLOTS;
+    for (; memory->site_index[slot] != 0; slot = (slot + 1) % SITE_SLOTS) {
+        const struct site *site = &memory->sites[memory->site_index[slot]];
+        if (site->file == file && site->line == line)
+            return memory->site_index[slot];
+    }
+    if (memory->site_count == SITES)
+        return 0;
+    memory->sites[memory->site_count] = (struct site){file, line};
+    memory->site_index[slot] = (uint16_t)memory->site_count;
+    return (uint32_t)memory->site_count++;
+}
+
+struct machine_access report_mark(const struct memory *memory, const struct marks *marks, uint32_t granule,
+                                  int32_t lane, bool write)
+{
+    uint32_t who = marks->who[granule];
+    const struct site *site = &memory->sites[who >> WHO_SITE_SHIFT];
+    struct machine_access side = {.line = site->line,
+                                  .thread = (int32_t)(who & WHO_WARP) * LANES + lane,
+                                  .write = write || (who & WHO_ATOMIC) != 0};
+    copy_text(side.file, sizeof side.file, site->file);
+    memcpy(side.block, order_block_of(memory, marks->clock[granule]), sizeof side.block);
+    return side;
+}
+
 struct machine_access report_side(const struct memory *memory, const struct access *access, int32_t lane)
 {
     struct machine_access side = {.line = access->line,

@@ -7,6 +7,8 @@
  * floor tells that a record is old, whoever made it. */
 #include "emulator/machine/memory_internal.h"
 
+#include <stdio.h>
+
 static void note_block(struct memory *memory)
 {
     if (memory->block_count == memory->block_capacity) {
@@ -31,6 +33,10 @@ void order_launch_begin(struct memory *memory)
 {
     struct order *order = &memory->order;
     int32_t threads = memory->launch.threads;
+    if (order->top >= UINT32_C(1) << 31) { /* no launch is left that a small clock could belong to */
+        marks_drop_pool(memory);
+        order->top = 0;
+    }
     order->launch_base = order->block_base = ++order->top;
     order->warps = (threads + LANES - 1) / LANES;
     for (int32_t warp = 0; warp < WARPS; warp++) {
@@ -58,6 +64,10 @@ static void advance(struct order *order, int32_t warp, uint32_t clock)
     order->clock[warp] = clock;
     if (clock > order->top)
         order->top = clock;
+    if (clock == UINT32_MAX) {
+        fprintf(stderr, "emulator: a launch has more barriers than the race checker can number\n");
+        abort();
+    }
 }
 
 void memory_barrier(struct memory *memory, const uint32_t warps[32])
@@ -112,17 +122,37 @@ void memory_warp_barrier(struct memory *memory, int32_t warp, uint32_t lanes)
     advance(order, warp, order->clock[warp] + 1);
 }
 
-void order_block_end(struct memory *memory)
-{
-    (void)memory;
-}
-
 void order_launch_end(struct memory *memory)
 {
     memory->order.launch_base = memory->order.block_base = ++memory->order.top;
 }
 
-void races_free(struct memory *memory)
+const int32_t *order_block_of(const struct memory *memory, uint32_t clock)
 {
-    free(memory->blocks);
+    int64_t low = 0, high = memory->block_count;
+    while (high - low > 1) {
+        int64_t middle = low + (high - low) / 2;
+        if (memory->blocks[middle].clock <= clock)
+            low = middle;
+        else
+            high = middle;
+    }
+    return memory->blocks[low].block;
+}
+
+uint32_t order_conflict(const struct order *order, int32_t warp, uint32_t lanes, int32_t other_warp,
+                        uint32_t other_lanes, uint32_t clock)
+{
+    if (other_warp != warp)
+        return order->known[warp][other_warp] < clock ? other_lanes : 0;
+    if (clock <= order->joined[warp])
+        return 0;
+    uint32_t found = 0;
+    for (; lanes != 0; lanes &= lanes - 1) {
+        const uint32_t *row = order->lanes[warp][__builtin_ctz(lanes)];
+        for (uint32_t left = other_lanes & ~(lanes & -lanes); left != 0; left &= left - 1)
+            if (row[__builtin_ctz(left)] < clock)
+                found |= left & -left;
+    }
+    return found;
 }

@@ -257,6 +257,19 @@ static bool parse_section(struct parser *parser)
     return !parser->failed;
 }
 
+/* .func (results) name: functions that are called have no place in the tree. */
+static bool refuse_function(struct parser *parser)
+{
+    int32_t line = parser->token.line;
+    for (int64_t depth = 0; parser->token.kind != TOKEN_END; parse_advance(parser)) {
+        depth += token_is_mark(parser, '(') - token_is_mark(parser, ')');
+        if (!depth && parser->token.kind == TOKEN_NAME)
+            return parse_fail_at(parser, line, "the device function '%.*s' is called, not inlined: not supported",
+                                 parser->token.length < 200 ? (int)parser->token.length : 200, parser->token.text);
+    }
+    return parse_expected(parser, "a function's name");
+}
+
 /* What begins with .extern, .visible, .weak or without any. */
 static bool parse_module_declaration(struct parser *parser)
 {
@@ -267,7 +280,7 @@ static bool parse_module_declaration(struct parser *parser)
         parse_advance(parser);
     }
     if (token_is(parser, TOKEN_DOTTED, "func"))
-        return parse_fail(parser, "a device function that is called (.func) is not supported: inline it");
+        return refuse_function(parser);
     if (!token_is(parser, TOKEN_DOTTED, "entry"))
         return parse_variable(parser, is_extern);
     if (is_extern)

@@ -89,7 +89,7 @@ struct constant {
     int32_t width; /* of a floating one, as in struct token */
     uint64_t bits;
 };
-/* A literal, or an expression of integers: ( ) - + ~ ! * / % << >> & ^ |. */
+/* A literal, or an expression of integers: ( ) - + ~ * / % << >> & ^ |. */
 bool parse_constant(struct parser *parser, struct constant *constant);
 bool starts_constant(const struct parser *parser);
 /* The bits of a floating literal as a `type`; fails where PTX has no such mix. */

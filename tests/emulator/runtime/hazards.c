@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { RECORDS_BEFORE_PRUNING = 64 };
+
 static void report_missing_wait(struct device *device, const struct work *work, const struct operand *operand,
                                 const struct access_record *record)
 {
@@ -31,12 +33,26 @@ static bool covers(const struct span *outer, const struct span *inner)
            (outer->rows == 1 && outer->address <= inner->address && span_end(inner) <= span_end(outer));
 }
 
+/* Accesses that all queued and all future work comes after can be forgotten. */
+static void prune(struct allocation *allocation)
+{
+    struct stream_clock floor = queue_floor();
+    int64_t kept = 0;
+    for (int64_t i = 0; i < allocation->record_count; i++)
+        if (allocation->records[i].sequence > floor.passed[allocation->records[i].slot])
+            allocation->records[kept++] = allocation->records[i];
+    allocation->record_count = kept;
+    allocation->prune_at = 2 * kept > RECORDS_BEFORE_PRUNING ? 2 * kept : RECORDS_BEFORE_PRUNING;
+}
+
 void hazard_access(struct device *device, const struct work *work, const struct operand *operand)
 {
     struct allocation *allocation = allocation_at(operand->span.address);
     if (!allocation || !operand->span.width || !machine_settings(device->machine)->checks)
         return;
     int32_t own_slot = work->slot;
+    if (allocation->record_count > allocation->prune_at)
+        prune(allocation);
     bool reported = false;
     int64_t kept = 0;
     for (int64_t i = 0; i < allocation->record_count; i++) {
@@ -67,18 +83,47 @@ void hazard_access(struct device *device, const struct work *work, const struct 
     snprintf(record->work, sizeof record->work, "%s", work->name);
 }
 
-/* What the latest launch touched of global memory, in ranges: machine/touched.c, where it is linked. */
-__attribute__((weak)) int64_t machine_touched(struct machine *machine, struct machine_range **ranges);
+/* Ranges of equal size at equal distances become one strided range: a kernel that writes some columns of a wide matrix
+ * would otherwise leave a record per row. */
+static void access_merged(struct device *device, const struct work *work, const struct machine_range *ranges,
+                          int64_t count)
+{
+    for (int64_t i = 0; i < count;) {
+        struct span span = span_of(ranges[i].address, ranges[i].bytes);
+        int64_t next = i + 1;
+        const struct allocation *allocation = allocation_at(span.address);
+        if (next < count)
+            span.pitch = ranges[next].address - ranges[i].address;
+        while (next < count && ranges[next].written == ranges[i].written && ranges[next].bytes == span.width &&
+               ranges[next].address == span.address + span.rows * span.pitch &&
+               allocation_at(ranges[next].address) == allocation) {
+            span.rows++;
+            next++;
+        }
+        if (span.rows == 1)
+            span.pitch = span.width;
+        struct operand operand = {.span = span, .write = ranges[i].written};
+        hazard_access(device, work, &operand);
+        i = next;
+    }
+}
+
+static int by_writing(const void *a, const void *b)
+{
+    const struct machine_range *first = a, *second = b;
+    if (first->written != second->written)
+        return first->written ? 1 : -1;
+    return (first->address > second->address) - (first->address < second->address);
+}
 
 void hazard_launch(struct device *device, const struct work *work)
 {
     struct machine_range *ranges = NULL;
-    if (!machine_touched || !machine_settings(device->machine)->checks)
+    if (!machine_settings(device->machine)->checks)
         return;
     int64_t count = machine_touched(device->machine, &ranges);
-    for (int64_t i = 0; i < count; i++) {
-        struct operand operand = {.span = span_of(ranges[i].address, ranges[i].bytes), .write = ranges[i].written};
-        hazard_access(device, work, &operand);
-    }
+    if (count)
+        qsort(ranges, (size_t)count, sizeof *ranges, by_writing);
+    access_merged(device, work, ranges, count);
     free(ranges);
 }

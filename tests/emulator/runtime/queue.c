@@ -154,15 +154,30 @@ cudaError_t queue_put(struct CUstream_st *stream, struct work *work)
 
 static void run_first(struct CUstream_st *stream)
 {
+    /* It stays in the queue while it runs: what is known of its predecessors is still needed. */
     struct work *work = stream->first;
+    if (work->run && !stream->device->lost)
+        work->run(stream->device, work);
     stream->first = work->next;
     if (!stream->first)
         stream->last = NULL;
     count_pending(work, -1);
-    if (work->run && !stream->device->lost)
-        work->run(stream->device, work);
     completed[work->slot] = work->sequence;
     free(work);
+}
+
+struct stream_clock queue_floor(void)
+{
+    struct stream_clock floor = host_clock;
+    for (int32_t slot = 0; slot < STREAM_SLOTS; slot++) {
+        const struct CUstream_st *stream = stream_in_slot(slot);
+        if (!stream || !stream->first)
+            continue;
+        for (int32_t i = 0; i < STREAM_SLOTS; i++)
+            if (floor.passed[i] > stream->first->clock.passed[i])
+                floor.passed[i] = stream->first->clock.passed[i];
+    }
+    return floor;
 }
 
 void queue_drop(struct CUstream_st *stream)

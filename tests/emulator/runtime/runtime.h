@@ -69,7 +69,7 @@ struct allocation {
     bool retired;       /* cudaFreeAsync was called; the memory itself goes when the stream comes there */
     int32_t pending;    /* operands of queued work that lie here */
     struct access_record *records;
-    int64_t record_count, record_capacity;
+    int64_t record_count, record_capacity, prune_at;
 };
 struct allocation *allocation_add(uint64_t address, uint64_t bytes, enum allocation_kind kind, struct device *device);
 struct allocation *allocation_at(uint64_t address); /* the one that contains the address, or NULL */
@@ -151,6 +151,7 @@ void queue_run_to(const struct stream_mark *mark); /* runs what is needed, and t
 void queue_step(const struct stream_mark *mark);   /* one piece of it */
 void queue_finish(struct CUstream_st *stream);
 void queue_finish_device(struct device *device);
+struct stream_clock queue_floor(void);       /* what all queued and all future work comes after */
 void queue_drop(struct CUstream_st *stream); /* without running it */
 /* The first queued work that touches the range, or NULL. `device_memory`: also by values in kernels' parameters. */
 const struct work *queue_user(uint64_t address, uint64_t bytes, bool device_memory);
