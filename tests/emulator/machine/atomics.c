@@ -156,8 +156,8 @@ static bool select_add(struct decoder *decoder, enum ptx_type type)
     const char *of_type = ptx_type_name(type);
     memcpy(name, of_type, strlen(of_type) + 1);
     char *modifiers[] = {round, name};
-    struct ptx_operand operands[3] = {{.kind = PTX_OPERAND_REGISTER}, {.kind = PTX_OPERAND_REGISTER},
-                                      {.kind = PTX_OPERAND_REGISTER}};
+    struct ptx_operand operands[3] = {
+        {.kind = PTX_OPERAND_REGISTER}, {.kind = PTX_OPERAND_REGISTER}, {.kind = PTX_OPERAND_REGISTER}};
     struct ptx_instruction sum = {.opcode = add,
                                   .modifiers = modifiers,
                                   .modifier_count = 2,
@@ -220,7 +220,7 @@ bool decode_atomic(struct decoder *decoder)
 {
     struct op *op = decoder->op;
     enum ptx_type type;
-    bool hinted, result = strcmp(decoder->instruction->opcode, "atom") == 0;
+    bool hinted = false, result = strcmp(decoder->instruction->opcode, "atom") == 0;
     op->kind = OP_PLAIN;
     op->run = run_atomic;
     if (!decode_atomic_modifiers(decoder, &type, &hinted))

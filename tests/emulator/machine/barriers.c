@@ -82,10 +82,9 @@ bool barrier_release(struct execution *execution)
             continue;
         int32_t arrived = arrived_threads(execution, barrier);
         if (barrier->expected > 0 && arrived > barrier->expected)
-            return execution_report(execution, CHECK_BARRIER, &execution->warps[0],
-                                    &execution->kernel->ops[barrier->first_op], 1,
-                                    "%d threads arrive at barrier %d, which expects %d", (int)arrived, (int)number,
-                                    (int)barrier->expected);
+            return execution_report(
+                execution, CHECK_BARRIER, &execution->warps[0], &execution->kernel->ops[barrier->first_op], 1,
+                "%d threads arrive at barrier %d, which expects %d", (int)arrived, (int)number, (int)barrier->expected);
         release(execution, number);
     }
     return true;
@@ -107,8 +106,8 @@ static bool check_count(struct execution *execution, struct warp *warp, const st
     int32_t expected = barrier->expected > 0 ? barrier->expected : whole, mine = *count > 0 ? *count : whole;
     if (barrier->used && expected != mine)
         return execution_report(execution, CHECK_BARRIER, warp, op, active,
-                                "barrier %d with %d threads, others wait there with %d (%s:%d)", (int)number,
-                                (int)mine, (int)expected, execution->kernel->places[barrier->first_op].file,
+                                "barrier %d with %d threads, others wait there with %d (%s:%d)", (int)number, (int)mine,
+                                (int)expected, execution->kernel->places[barrier->first_op].file,
                                 (int)execution->kernel->places[barrier->first_op].line);
     if ((barrier->lanes[warp->index] & active) != 0)
         return execution_report(execution, CHECK_BARRIER, warp, op, active,
@@ -208,8 +207,7 @@ static bool report_waiting_warp(struct execution *execution, struct warp *warp, 
     format_lanes(lanes, sizeof lanes, fragment->mask);
     return execution_report(execution, CHECK_BARRIER, warp, op, fragment->mask,
                             "deadlock: lanes %s of warp %d wait at barrier %d with %d of %d threads, others at %s:%d",
-                            lanes, (int)warp->index, (int)fragment->barrier,
-                            (int)arrived_threads(execution, barrier),
+                            lanes, (int)warp->index, (int)fragment->barrier, (int)arrived_threads(execution, barrier),
                             (int)(barrier->expected > 0 ? barrier->expected : execution->threads), place->file,
                             (int)place->line);
 }

@@ -152,7 +152,7 @@ static const struct {
     const char *name;
     int size, shift;
 } clocks[] = {
-    {"%clock", 4, 0},      {"%clock_hi", 4, 32},      {"%clock64", 8, 0},
+    {"%clock", 4, 0},       {"%clock_hi", 4, 32},      {"%clock64", 8, 0},
     {"%globaltimer", 8, 0}, {"%globaltimer_lo", 4, 0}, {"%globaltimer_hi", 4, 32},
 };
 

@@ -15,7 +15,7 @@ struct decoder {
     struct machine_kernel *kernel;
     const struct ptx_instruction *instruction;
     struct op *op;
-    int32_t next_modifier; /* the first that no decoder has taken */
+    int32_t next_modifier;           /* the first that no decoder has taken */
     int32_t read_count, write_count; /* registers of this instruction */
     int32_t read_list[64], write_list[64];
     char *error;

@@ -1,6 +1,6 @@
 /* Instructions of alu.h: their operands, taken apart, against the types that alu_select names. A conversion may name a
- * register that is wider than its type, which alu.h does not know; such operands, and negated predicates, are copied to
- * what it expects and back (OP_ADAPTED). */
+ * register that is wider than its type, which alu.h does not know; such operands are copied to what it expects and back
+ * (OP_ADAPTED). A negated predicate is alu_select's to know or to refuse. */
 #include "emulator/machine/decode.h"
 
 #include <string.h>
@@ -51,15 +51,7 @@ static bool add_operand(struct decoder *decoder, const struct ptx_operand *opera
         return decode_destination_any(decoder, operand, &size) && check_size(decoder, size, type, place);
     }
     enum ptx_type type = op->alu.sources[place - op->destination_count];
-    if (!decode_source_any(decoder, operand, type, &size) || !check_size(decoder, size, type, place))
-        return false;
-    if (operand->kind == PTX_OPERAND_REGISTER && operand->negated) {
-        if (type != PTX_PRED)
-            return decode_fail(decoder, "only a predicate can be negated");
-        op->adaptation.negate |= (uint16_t)(1 << place);
-        op->kind = OP_ADAPTED;
-    }
-    return true;
+    return decode_source_any(decoder, operand, type, &size) && check_size(decoder, size, type, place);
 }
 
 bool decode_arithmetic(struct decoder *decoder)

@@ -98,8 +98,8 @@ bool decode_symbol(struct decoder *decoder, const struct ptx_operand *operand, e
         *address = kernel->variable_offset[operand->index];
     } else {
         *space = kernel->module->variables[operand->index].space;
-        *address = *space == PTX_SHARED ? kernel->shared_offsets[operand->index]
-                                        : decoder->module->addresses[operand->index];
+        *address =
+            *space == PTX_SHARED ? kernel->shared_offsets[operand->index] : decoder->module->addresses[operand->index];
     }
     *address += (uint64_t)operand->offset;
     return true;
@@ -263,7 +263,7 @@ bool decode_destination_any(struct decoder *decoder, const struct ptx_operand *o
 
 bool decode_destination(struct decoder *decoder, const struct ptx_operand *operand, enum ptx_type type)
 {
-    int size;
+    int size = 0;
     if (!decode_destination_any(decoder, operand, &size))
         return false;
     if (size != 0 && size != type_size(type))
@@ -293,15 +293,14 @@ bool decode_source_any(struct decoder *decoder, const struct ptx_operand *operan
 {
     enum ptx_space space;
     uint64_t address;
-    uint32_t slot;
+    uint32_t slot = SLOT_NONE;
     *size = type_size(type);
     switch (operand->kind) {
     case PTX_OPERAND_REGISTER:
         *size = decode_register_size(decoder, operand->index);
         return use_register(decoder, false, operand->index);
     case PTX_OPERAND_IMMEDIATE:
-        return append(decoder, false,
-                      decode_constant(decoder, literal_bits(operand, type), alu_held_bytes(type)));
+        return append(decoder, false, decode_constant(decoder, literal_bits(operand, type), alu_held_bytes(type)));
     case PTX_OPERAND_SPECIAL:
         if (strcmp(operand->text, "%gridid") == 0 && *size == 8)
             return append(decoder, false, decode_constant(decoder, 0, 256));
@@ -322,7 +321,7 @@ bool decode_source_any(struct decoder *decoder, const struct ptx_operand *operan
 
 bool decode_source(struct decoder *decoder, const struct ptx_operand *operand, enum ptx_type type)
 {
-    int size;
+    int size = 0;
     if (!decode_source_any(decoder, operand, type, &size))
         return false;
     if (size != type_size(type))

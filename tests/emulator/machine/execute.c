@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum {
-    WARP_TURN = 8192,    /* instructions of a warp before the next one runs, so that none can wait for another in vain */
+    WARP_TURN = 8192, /* instructions of a warp before the next one runs, so that none can wait for another in vain */
     FRAGMENT_TURN = 2048 /* likewise of a fragment while the warp has others */
 };
 
@@ -124,9 +124,6 @@ static void run_adapted(const struct warp *warp, const struct op *op, uint32_t a
         if ((adaptation->narrow >> place & 1) != 0) {
             cut_source(scratch[place], held, (adaptation->wide >> place & 1) != 0, op->alu.sources[i]);
             sources[i] = scratch[place];
-        } else if ((adaptation->negate >> place & 1) != 0) {
-            scratch[place][0] = ~*(const uint32_t *)held;
-            sources[i] = scratch[place];
         }
     }
     op->alu.run(&op->alu, destinations, sources, active);
@@ -190,7 +187,7 @@ static bool exit_lanes(struct execution *execution, struct warp *warp, struct fr
     fragment->pc++;
     if (active == 0)
         return true;
-    copies_end_lanes(execution, warp, active, 0);
+    copies_end_lanes(execution, warp, active, -1);
     fragment_exit(warp, fragment, active);
     return barrier_release(execution);
 }

@@ -24,7 +24,7 @@ enum {
 
 enum op_kind {
     OP_ALU,        /* arithmetic of alu.h, operands held as it wants them */
-    OP_ADAPTED,    /* the same with an operand that is wider, or negated */
+    OP_ADAPTED,    /* the same with a register that is wider than its type */
     OP_PLAIN,      /* `run` for the active lanes */
     OP_COLLECTIVE, /* `run` once the lanes of the member mask are there */
     OP_BARRIER,    /* of the block */
@@ -44,35 +44,34 @@ typedef bool (*op_run)(struct execution *execution, struct warp *warp, const str
 struct op_adaptation {
     uint16_t narrow;                 /* the register is wider than the type: sources are cut, destinations extended */
     uint16_t wide;                   /* the register has 64 bits */
-    uint16_t negate;                 /* !%p */
     uint8_t register_size[OP_SLOTS]; /* of the destinations: 2, 4 or 8 */
 };
 
 struct op_memory {
     enum access_action action;
     enum ptx_space space;
-    bool generic;          /* no space was named */
-    uint8_t size, count;   /* bytes of an element, elements of the vector */
-    bool sign;             /* narrower integers are extended by their sign */
-    uint8_t base_size;     /* of the register of the address: 4, 8; 0: `offset` is the whole address */
-    uint16_t wide;         /* bit i: operand i of `slots` is held in 64 bits */
+    bool generic;             /* no space was named */
+    uint8_t size, count;      /* bytes of an element, elements of the vector */
+    bool sign;                /* narrower integers are extended by their sign */
+    uint8_t base_size;        /* of the register of the address: 4, 8; 0: `offset` is the whole address */
+    uint16_t wide;            /* bit i: operand i of `slots` is held in 64 bits */
     uint8_t register_size[8]; /* of the destinations of ld: 2, 4 or 8 */
     int64_t offset;
-    int32_t function; /* atom: enum atomic_function; cp.async: enum copy_source */
+    int32_t function;      /* atom: enum atomic_function; cp.async: enum copy_source */
     int64_t second_offset; /* cp.async: of the source */
     uint8_t second_base_size;
 };
 
 struct op_warp {
-    int32_t mode;      /* of shfl, vote, match, redux... : an enum of warp_ops.c */
-    bool negated;      /* the predicate that is voted on */
-    bool has_value;    /* the first destination is not _ */
+    int32_t mode;   /* of shfl, vote, match, redux... : an enum of warp_ops.c */
+    bool negated;   /* the predicate that is voted on */
+    bool has_value; /* the first destination is not _ */
     bool has_predicate;
-    bool wide;         /* match.b64 */
-    bool needs_warp;   /* .aligned: all 32 lanes */
-    uint32_t member;   /* slot of the mask of lanes, or SLOT_NONE: every lane */
-    uint32_t count;    /* barrier: slot of its number of threads, or SLOT_NONE; slots[source] is the barrier's number */
-    int64_t offset;    /* ldmatrix, stmatrix: their address, as in struct op_memory */
+    bool wide;       /* match.b64 */
+    bool needs_warp; /* .aligned: all 32 lanes */
+    uint32_t member; /* slot of the mask of lanes, or SLOT_NONE: every lane */
+    uint32_t count;  /* barrier: slot of its number of threads, or SLOT_NONE; slots[source] is the barrier's number */
+    int64_t offset;  /* ldmatrix, stmatrix: their address, as in struct op_memory */
     uint8_t base_size;
     bool generic;
 };
@@ -85,7 +84,7 @@ struct op {
     int32_t target; /* branch: an op; table: the first of its targets */
     int32_t index;  /* of this op: places[index] is its place in the source */
     op_run run;
-    uint32_t slots[OP_SLOTS]; /* destinations, then sources */
+    uint32_t slots[OP_SLOTS];    /* destinations, then sources */
     int32_t reads, read_count;   /* registers, in kernel->touched */
     int32_t writes, write_count; /* likewise */
     union {

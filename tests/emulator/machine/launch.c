@@ -29,10 +29,10 @@ static bool check_sizes(struct machine *machine, const struct machine_launch *la
     static const uint32_t most_blocks[3] = {INT32_MAX, 65535, 65535}, most_threads[3] = {1024, 1024, 64};
     for (int i = 0; i < 3; i++) {
         if (launch->grid[i] == 0 || launch->grid[i] > most_blocks[i])
-            return refuse(machine, launch, "grid.%c is %u, 1 to %u are expected", "xyz"[i], launch->grid[i],
+            return refuse(machine, launch, "grid.%c is %u, 1 to %u are expected", "xyz"[i], launch -> grid[i],
                           most_blocks[i]);
         if (launch->block[i] == 0 || launch->block[i] > most_threads[i])
-            return refuse(machine, launch, "block.%c is %u, 1 to %u are expected", "xyz"[i], launch->block[i],
+            return refuse(machine, launch, "block.%c is %u, 1 to %u are expected", "xyz"[i], launch -> block[i],
                           most_threads[i]);
     }
     return true;
@@ -50,11 +50,11 @@ static bool check_threads(struct machine *machine, const struct machine_launch *
         uint32_t required = source->required_threads[i] > 0 ? (uint32_t)source->required_threads[i] : 1;
         if (source->required_threads[0] > 0 && launch->block[i] != required)
             return refuse(machine, launch, "block.%c is %u, the kernel's .reqntid wants %u", "xyz"[i],
-                          launch->block[i], required);
+                          launch -> block[i], required);
     }
     if (threads > most)
-        return refuse(machine, launch, "a block of %lld threads, the kernel's .maxntid allows %lld",
-                      (long long)threads, (long long)most);
+        return refuse(machine, launch, "a block of %lld threads, the kernel's .maxntid allows %lld", (long long)threads,
+                      (long long)most);
     return true;
 }
 
@@ -256,10 +256,10 @@ bool machine_run(struct machine *machine, const struct machine_launch *launch)
                                   .threads = (int32_t)(launch->block[0] * launch->block[1] * launch->block[2]),
                                   .shared_bytes = shared_bytes_of(launch)};
     execution.warp_count = (execution.threads + WARP_LANES - 1) / WARP_LANES;
-    execution.budget = machine->settings.instruction_budget > 0 ? machine->settings.instruction_budget
-                                                                : INT64_C(4000000000);
-    bool good = make_warps(&execution) ? run_blocks(&execution)
-                                       : refuse(machine, launch, "the emulator has no memory left");
+    execution.budget =
+        machine->settings.instruction_budget > 0 ? machine->settings.instruction_budget : INT64_C(4000000000);
+    bool good =
+        make_warps(&execution) ? run_blocks(&execution) : refuse(machine, launch, "the emulator has no memory left");
     free_warps(&execution);
     return good;
 }

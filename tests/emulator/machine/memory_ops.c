@@ -56,7 +56,7 @@ bool memory_addresses(struct execution *execution, struct warp *warp, const stru
     return generic || window != 0 || check_global(execution, warp, op, active, addresses);
 }
 
-static bool is_constant(const struct machine *machine, uint64_t address)
+bool memory_is_constant(const struct machine *machine, uint64_t address)
 {
     for (const struct machine_module *module = machine->modules; module != NULL; module = module->next) {
         for (int32_t i = 0; i < module->ptx->variable_count; i++) {
@@ -75,7 +75,7 @@ static bool check_constant(struct execution *execution, struct warp *warp, const
     uint64_t start = machine->constant_start, size = machine->constant_end - start;
     FOR_LANES(lane, active)
     {
-        if (addresses[lane] - start < size && is_constant(machine, addresses[lane]))
+        if (addresses[lane] - start < size && memory_is_constant(machine, addresses[lane]))
             return execution_report(execution, CHECK_READ_ONLY, warp, op, active, "constant memory is written");
     }
     return true;
@@ -108,8 +108,8 @@ static bool touch_vector(struct execution *execution, struct warp *warp, const s
     FOR_LANES(lane, active)
     {
         if (addresses[lane] % 32 != 0)
-            return execution_report(execution, CHECK_ALIGNMENT, warp, op, active,
-                                    "address 0x%llx is no multiple of 32", (unsigned long long)addresses[lane]);
+            return execution_report(execution, CHECK_ALIGNMENT, warp, op, active, "address 0x%llx is no multiple of 32",
+                                    (unsigned long long)addresses[lane]);
     }
     if (!memory_touch(execution, warp, op, op->memory.action, 16, addresses, active, pointers[0]))
         return false;
@@ -231,9 +231,9 @@ bool memory_space_named(const char *name, enum ptx_space *space)
     static const struct {
         const char *name;
         enum ptx_space space;
-    } spaces[] = {{"global", PTX_GLOBAL},        {"shared", PTX_SHARED},          {"shared::cta", PTX_SHARED},
-                  {"shared::cluster", PTX_SHARED}, {"local", PTX_LOCAL},          {"const", PTX_CONST},
-                  {"param", PTX_PARAM},          {"param::entry", PTX_PARAM}};
+    } spaces[] = {
+        {"global", PTX_GLOBAL}, {"shared", PTX_SHARED}, {"shared::cta", PTX_SHARED}, {"shared::cluster", PTX_SHARED},
+        {"local", PTX_LOCAL},   {"const", PTX_CONST},   {"param", PTX_PARAM},        {"param::entry", PTX_PARAM}};
     for (size_t i = 0; i < sizeof spaces / sizeof spaces[0]; i++) {
         if (strcmp(spaces[i].name, name) == 0) {
             *space = spaces[i].space;
@@ -276,7 +276,8 @@ bool memory_is_hint(const char *name)
 /* Modifiers of ld and st in any order; `strong` for those that other threads may race with. */
 static bool decode_modifiers(struct decoder *decoder, bool load, enum ptx_type *type, bool *strong, bool *hinted)
 {
-    static const char *const weak[] = {"weak", "volatile", NULL}, *const orders[] = {"relaxed", "acquire", "release", NULL};
+    static const char *const weak[] = {"weak", "volatile", NULL}, *const orders[] = {"relaxed", "acquire", "release",
+                                                                                     NULL};
     struct op_memory *memory = &decoder->op->memory;
     const struct ptx_instruction *instruction = decoder->instruction;
     bool read_only = false;

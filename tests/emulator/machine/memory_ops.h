@@ -13,6 +13,8 @@ bool memory_addresses(struct execution *execution, struct warp *warp, const stru
 bool memory_touch(struct execution *execution, struct warp *warp, const struct op *op, enum access_action action,
                   int32_t bytes, const uint64_t addresses[WARP_LANES], uint32_t active, void *pointers[WARP_LANES]);
 
+bool memory_is_constant(const struct machine *machine, uint64_t address); /* in a .const variable */
+
 /* Whether a modifier names a space; "" and unknown ones do not. */
 bool memory_space_named(const char *name, enum ptx_space *space);
 bool memory_is_scope(const char *name); /* cta, cluster, gpu, sys */

@@ -94,9 +94,9 @@ void machine_format_report(const struct machine_report *report, char *text, size
         length += (size_t)format_access(text + length, size - length, report->access.write ? "written" : "read",
                                         &report->access);
     if (length < size && report->other.thread != -2)
-        length += (size_t)format_access(text + length, size - length,
-                                        report->other.write ? "before that written" : "before that read",
-                                        &report->other);
+        length +=
+            (size_t)format_access(text + length, size - length,
+                                  report->other.write ? "before that written" : "before that read", &report->other);
     if (length < size && report->times > 1)
         snprintf(text + length, size - length, "  %" PRId64 " times\n", report->times);
 }

@@ -310,8 +310,7 @@ bool decode_redux(struct decoder *decoder)
         return false;
     const char *name = decode_next(decoder);
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
-        if (strcmp(modes[i].name, name) != 0 ||
-            decoder->next_modifier + 2 != decoder->instruction->modifier_count ||
+        if (strcmp(modes[i].name, name) != 0 || decoder->next_modifier + 2 != decoder->instruction->modifier_count ||
             strcmp(decoder->instruction->modifiers[decoder->next_modifier + 1], modes[i].type) != 0)
             continue;
         op->warp.mode = modes[i].mode;
