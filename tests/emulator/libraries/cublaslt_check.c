@@ -8,8 +8,6 @@
 
 #include <string.h>
 
-enum { FIRST_ALGORITHM_WORKSPACE = 65536 };
-
 static const char *check_types(const struct cublaslt_arguments *arguments)
 {
     const struct cublaslt_operation *operation = arguments->operation;
@@ -130,8 +128,8 @@ static cublasStatus_t choose(const struct cublaslt_arguments *arguments, const s
         return cublaslt_refuse(CUBLAS_STATUS_NOT_SUPPORTED, arguments->call, "search mode %u is not emulated",
                                (unsigned)preference->search_mode);
     uint64_t workspace = preference->workspace & ~UINT64_C(255);
-    if (workspace > FIRST_ALGORITHM_WORKSPACE)
-        workspace = FIRST_ALGORITHM_WORKSPACE;
+    if (workspace > CUBLASLT_ALGORITHM_WORKSPACE)
+        workspace = CUBLASLT_ALGORITHM_WORKSPACE;
     int count = workspace ? 2 : 1;
     *returned = requested < count ? requested : count;
     for (int i = 0; i < *returned; i++) {

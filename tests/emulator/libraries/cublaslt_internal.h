@@ -41,6 +41,8 @@ struct cublaslt_object {
         struct cublaslt_preference preference;
     };
 };
+enum { CUBLASLT_ALGORITHM_WORKSPACE = 65536 }; /* what an algorithm uses at most */
+
 /* The live object behind a handle; otherwise NULL, and a report that names `argument`. */
 struct cublaslt_object *cublaslt_find(const void *handle, enum cublaslt_kind kind, const char *call,
                                       const char *argument);
@@ -65,6 +67,7 @@ struct cublaslt_product {
     uint64_t m, n, k;
     struct cublaslt_matrix bias; /* rows 0: none */
     uint64_t workspace, workspace_bytes;
+    uint64_t workspace_used; /* its first bytes, which the algorithm writes */
 };
 
 /* Handles of one call, as the program gave them. */

@@ -176,9 +176,9 @@ static void run_product(struct device *device, struct work *work)
         check_defined(device, &product->c, "C");
     if (product->bias.rows)
         check_defined(device, &product->bias, "the bias");
-    if (product->workspace_bytes) {
-        machine_fill(device->machine, product->workspace, 0xCD, product->workspace_bytes);
-        machine_mark_defined(device->machine, product->workspace, product->workspace_bytes, false);
+    if (product->workspace_used) {
+        machine_fill(device->machine, product->workspace, 0xCD, product->workspace_used);
+        machine_mark_defined(device->machine, product->workspace, product->workspace_used, false);
     }
     cublaslt_compute(device, product);
 }
@@ -196,8 +196,8 @@ static void add_operands(struct work *work, const struct cublaslt_product *produ
     if (product->bias.rows)
         work_add_operand(work, "the bias", product->bias.span, false, false);
     work_add_operand(work, "D", product->d.span, false, true);
-    if (product->workspace_bytes)
-        work_add_operand(work, "the workspace", span_of(product->workspace, product->workspace_bytes), false, true);
+    if (product->workspace_used)
+        work_add_operand(work, "the workspace", span_of(product->workspace, product->workspace_used), false, true);
 }
 
 static struct cublaslt_matrix place_bias(const struct cublaslt_operation *operation, const struct cublaslt_matrix *d)
@@ -222,6 +222,9 @@ static cublasStatus_t put_product(const struct cublaslt_arguments *arguments, st
 {
     const struct cublaslt_operation *operation = arguments->operation;
     struct CUstream_st *stream = NULL;
+    product->workspace_used = algorithm ? algorithm->data[1] : product->workspace_bytes;
+    if (product->workspace_used > CUBLASLT_ALGORITHM_WORKSPACE)
+        product->workspace_used = CUBLASLT_ALGORITHM_WORKSPACE;
     product->transpose_a = operation->transpose_a == CUBLAS_OP_T;
     product->transpose_b = operation->transpose_b == CUBLAS_OP_T;
     product->m = product->d.rows;

@@ -3,12 +3,16 @@
 
 /* The predicate may be negated where a kernel says so. */
 #define DEFINE_SELECT(name, H)                                                                                         \
+    ALU_LANE_FUNCTION H name##_of(H a, H b, uint32_t first)                                                            \
+    {                                                                                                                  \
+        return first != 0 ? a : b;                                                                                     \
+    }                                                                                                                  \
     ALU_FUNCTION(name)                                                                                                 \
     {                                                                                                                  \
         const uint32_t chosen = *(const uint32_t *)sources[2] ^ (uint32_t)operation->detail[0];                        \
         const H *a = sources[0], *b = sources[1];                                                                      \
         H *destination = destinations[0];                                                                              \
-        ALU_LANES(H, active, destination, alu_lane(chosen, lane) ? a[lane] : b[lane]);                                 \
+        ALU_LANES(H, active, destination, name##_of(a[lane], b[lane], chosen &alu_lane_bits[lane]));                   \
     }
 DEFINE_SELECT(select_32, uint32_t)
 DEFINE_SELECT(select_64, uint64_t)

@@ -19,8 +19,9 @@
     X(__VA_ARGS__, s8, uint32_t, int8_t)                                                                               \
     X(__VA_ARGS__, u16, uint32_t, uint16_t)                                                                            \
     X(__VA_ARGS__, s16, uint32_t, int16_t)                                                                             \
-    X(__VA_ARGS__, u32, uint32_t, uint32_t) X(__VA_ARGS__, s32, uint32_t, int32_t)                                     \
-        X(__VA_ARGS__, u64, uint64_t, uint64_t) X(__VA_ARGS__, s64, uint64_t, int64_t)
+    X(__VA_ARGS__, u32, uint32_t, uint32_t)                                                                            \
+    X(__VA_ARGS__, s32, uint32_t, int32_t)                                                                             \
+    X(__VA_ARGS__, u64, uint64_t, uint64_t) X(__VA_ARGS__, s64, uint64_t, int64_t)
 #define DEFINE_EXTEND(to, D, mask, from, H, T) ALU_UNARY(to##_from_##from, D, H, (D)(T)a &(D)mask)
 INTEGERS(DEFINE_EXTEND, bits8, uint32_t, UINT8_MAX)
 INTEGERS(DEFINE_EXTEND, bits16, uint32_t, UINT16_MAX)
@@ -37,6 +38,23 @@ ALU_UNARY(f64_from_f32, uint64_t, uint32_t, alu_result_f64((double)alu_float(a))
 ALU_UNARY(f32_from_f64, uint32_t, uint64_t, alu_result_f32((float)alu_double(a)))
 ALU_UNARY_SAME(f32_from_bf16, uint32_t, alu_result_f32(alu_from_bf16(a & 0xffff)))
 ALU_UNARY_SAME(f32_from_f16, uint32_t, alu_result_f32(alu_from_f16(a & 0xffff)))
+
+/* Into range first, because C leaves open what a cast of anything else gives; NaN is 0. 2^31 and 2^32 less one place of
+ * f32 are the largest numbers that a cast may see. */
+ALU_LANE_FUNCTION uint32_t to_s32(float x)
+{
+    const float inside = x < 0x1.fffffep30f ? (x > -0x1p31f ? x : -0x1p31f) : 0x1.fffffep30f;
+    const uint32_t cut = (uint32_t)(int32_t)(x == x ? inside : 0.0f);
+    return x >= 0x1p31f ? (uint32_t)INT32_MAX : cut;
+}
+ALU_LANE_FUNCTION uint32_t to_u32(float x)
+{
+    const float inside = x < 0x1.fffffep31f ? (x > 0.0f ? x : 0.0f) : 0x1.fffffep31f;
+    const uint32_t cut = (uint32_t)(int64_t)(x == x ? inside : 0.0f);
+    return x >= 0x1p32f ? UINT32_MAX : cut;
+}
+ALU_UNARY_SAME(s32_from_f32, uint32_t, to_s32(alu_float(a)))
+ALU_UNARY_SAME(u32_from_f32, uint32_t, to_u32(alu_float(a)))
 
 /* Nearest even: half of the last place that stays, less one when that place is even, carries. */
 ALU_LANE_FUNCTION uint32_t to_bf16(uint32_t a)
@@ -286,6 +304,7 @@ static bool prepare_convert(const struct alu_form *form, struct alu_operation *o
     const bool half = to == PTX_F16 || to == PTX_BF16;
     return rounding_fits(form, from, to) &&
            ((form->modifiers & (M(relu) | M(satfinite))) == 0 || (half && from == PTX_F32)) &&
+           ((form->modifiers & M(sat)) == 0 || to != PTX_BF16) &&
            ((form->modifiers & M(ftz)) == 0 || from == PTX_F32 || to == PTX_F32);
 }
 static bool prepare_pair(const struct alu_form *form, struct alu_operation *operation)
@@ -324,8 +343,8 @@ static bool prepare_pack(const struct alu_form *form, struct alu_operation *oper
     ANY(to, PTX_U16)                                                                                                   \
     ANY(to, PTX_S16)                                                                                                   \
     ANY(to, PTX_U32)                                                                                                   \
-    ANY(to, PTX_S32) ANY(to, PTX_U64) ANY(to, PTX_S64) ANY(to, PTX_F16) ANY(to, PTX_BF16) ANY(to, PTX_F32)             \
-        ANY(to, PTX_F64)
+    ANY(to, PTX_S32)                                                                                                   \
+    ANY(to, PTX_U64) ANY(to, PTX_S64) ANY(to, PTX_F16) ANY(to, PTX_BF16) ANY(to, PTX_F32) ANY(to, PTX_F64)
 #define PACK(to, operands)                                                                                             \
     {                                                                                                                  \
         "cvt", to, PTX_S32, M(pack) | M(sat), 0, operands, convert_pack, prepare_pack                                  \
@@ -347,6 +366,8 @@ const struct alu_row alu_convert_rows[] = {
     QUICK(PTX_F32, PTX_F64, M(rn), "t=o", f32_from_f64),
     QUICK(PTX_F32, PTX_BF16, 0, "t=o", f32_from_bf16),
     QUICK(PTX_F32, PTX_F16, 0, "t=o", f32_from_f16),
+    QUICK(PTX_S32, PTX_F32, M(rzi), "t=o", s32_from_f32),
+    QUICK(PTX_U32, PTX_F32, M(rzi), "t=o", u32_from_f32),
     QUICK(PTX_BF16, PTX_F32, M(rn), "t=o", bf16_from_f32),
     QUICK(PTX_F16, PTX_F32, M(rn), "t=o", f16_from_f32),
     QUICK(PTX_BF16X2, PTX_F32, M(rn), "t=oo", bf16x2_from_f32),
@@ -355,6 +376,8 @@ const struct alu_row alu_convert_rows[] = {
     PAIR(PTX_BF16X2),
     PACK(PTX_U16, "t=oo"),
     PACK(PTX_S16, "t=oo"),
+    PACK(PTX_U8, "t=oou"),
+    PACK(PTX_S8, "t=oou"),
     {"cvt", PTX_F32, PTX_NO_TYPE, M(rna) | M(tf32), 0, "t=t", tf32_nearest_away, NULL},
     ANY_FROM(PTX_U8) ANY_FROM(PTX_S8) ANY_FROM(PTX_U16) ANY_FROM(PTX_S16) ANY_FROM(PTX_U32) ANY_FROM(PTX_S32)
         ANY_FROM(PTX_U64) ANY_FROM(PTX_S64) ANY_FROM(PTX_F16) ANY_FROM(PTX_BF16) ANY_FROM(PTX_F32) ANY_FROM(PTX_F64)

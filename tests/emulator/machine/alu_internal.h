@@ -17,9 +17,14 @@
     X(rz)                                                                                                              \
     X(rm)                                                                                                              \
     X(rp)                                                                                                              \
-    X(rna) X(rni) X(rzi) X(rmi) X(rpi) X(ftz) X(sat) X(relu) X(NaN) X(xorsign) X(abs) X(approx) X(full) X(satfinite)   \
-        X(lo) X(hi) X(wide) X(cc) X(clamp) X(wrap) X(l) X(r) X(shiftamt) X(pack) X(and) X(or) X(xor) X(eq) X(ne) X(lt) \
-            X(le) X(gt) X(ge) X(ls) X(hs) X(equ) X(neu) X(ltu) X(leu) X(gtu) X(geu) X(num) X(nan) X(f4e) X(b4e) X(rc8) \
+    X(rna)                                                                                                             \
+    X(rni)                                                                                                             \
+    X(rzi)                                                                                                             \
+    X(rmi)                                                                                                             \
+    X(rpi)                                                                                                             \
+    X(ftz) X(sat) X(relu) X(NaN) X(xorsign) X(abs) X(approx) X(full) X(satfinite) X(lo) X(hi) X(wide) X(cc) X(clamp)   \
+        X(wrap) X(l) X(r) X(shiftamt) X(pack) X(u16x2) X(s16x2) X(add) X(and) X(or) X(xor) X(eq) X(ne) X(lt) X(le)     \
+            X(gt) X(ge) X(ls) X(hs) X(equ) X(neu) X(ltu) X(leu) X(gtu) X(geu) X(num) X(nan) X(f4e) X(b4e) X(rc8)       \
                 X(ecl) X(ecr) X(rc16) X(tf32) X(finite) X(infinite) X(number) X(notanumber) X(normal) X(subnormal)
 
 #define ALU_MODIFIER_INDEX(name) ALU_INDEX_##name,
@@ -96,16 +101,29 @@ static inline uint32_t alu_merge(uint32_t held, uint32_t value, uint32_t active)
     return (held & ~active) | (value & active);
 }
 
-/* destination[lane] = value for the lanes of `active`, where `value` is an expression of `lane`. Both loops are free of
- * branches for simple values, so that they vectorise. A destination that is a source is read before it is written,
- * lane by lane: nothing is carried from one lane to the next. */
+/* Bit l, as a table: a processor without shifts by vectors of amounts can still look at 4 lanes of a mask at once. */
+static const uint32_t alu_lane_bits[32] = {
+#define ALU_BIT(l) UINT32_C(1) << (l)
+#define ALU_BITS(l) ALU_BIT(l), ALU_BIT((l) + 1), ALU_BIT((l) + 2), ALU_BIT((l) + 3)
+    ALU_BITS(0), ALU_BITS(4), ALU_BITS(8), ALU_BITS(12), ALU_BITS(16), ALU_BITS(20), ALU_BITS(24), ALU_BITS(28)};
+
+/* destination[lane] = value for the lanes of `active`, where `value` is an expression of `lane` that must be harmless for
+ * every lane. Both loops are free of branches for simple values, so that they vectorise: the second computes all lanes
+ * and keeps what the others held. A destination that is a source is read before it is written, lane by lane: nothing is
+ * carried from one lane to the next. */
 #define ALU_LANES(D, active, destination, value)                                                                       \
     do {                                                                                                               \
         if ((active) == UINT32_MAX) {                                                                                  \
-            _Pragma("GCC ivdep") for (int lane = 0; lane < 32; ++lane)(destination)[lane] = (D)(value);                \
+            _Pragma("GCC ivdep") for (int lane = 0; lane < 32; ++lane)                                                 \
+            {                                                                                                          \
+                (destination)[lane] = (D)(value);                                                                      \
+            }                                                                                                          \
         } else {                                                                                                       \
-            _Pragma("GCC ivdep") for (int lane = 0; lane < 32; ++lane)(destination)[lane] =                            \
-                ((active) >> lane & 1) != 0 ? (D)(value) : (destination)[lane];                                        \
+            _Pragma("GCC ivdep") for (int lane = 0; lane < 32; ++lane)                                                 \
+            {                                                                                                          \
+                const D new_value = (D)(value), old_value = (destination)[lane];                                       \
+                (destination)[lane] = ((active)&alu_lane_bits[lane]) != 0 ? new_value : old_value;                     \
+            }                                                                                                          \
         }                                                                                                              \
     } while (0)
 

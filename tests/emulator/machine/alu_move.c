@@ -49,14 +49,18 @@ DEFINE_PACK(16, uint32_t)
 DEFINE_PACK(32, uint32_t)
 DEFINE_PACK(64, uint64_t)
 
+/* The usual ones without a loop over elements. */
+ALU_BINARY(pack_halves_32, uint32_t, uint32_t, uint32_t, (a & 0xffff) | b << 16)
+ALU_BINARY(pack_halves_64, uint64_t, uint32_t, uint32_t, (uint64_t)a | (uint64_t)b << 32)
+
 static bool prepare_vector(const struct alu_form *form, struct alu_operation *operation)
 {
     (void)operation;
     return form->vectors;
 }
 
-#define PACK_ROWS(n)                                                                                                   \
-    {"mov", PTX_B##n, PTX_NO_TYPE, 0, 0, "t=hh", pack_##n, prepare_vector},                                            \
+#define PACK_ROWS(n, pack)                                                                                             \
+    {"mov", PTX_B##n, PTX_NO_TYPE, 0, 0, "t=hh", pack, prepare_vector},                                                \
     {                                                                                                                  \
         "mov", PTX_B##n, PTX_NO_TYPE, 0, 0, "hh=t", unpack_##n, prepare_vector                                         \
     }
@@ -79,9 +83,9 @@ const struct alu_row alu_move_rows[] = {
     ALU_ROW("mov", PTX_U16, 0, "t=t", move_16),
     ALU_ROW("mov", PTX_S16, 0, "t=t", move_16),
     ALU_ROW("mov", PTX_PRED, 0, "t=t", move_predicate),
-    PACK_ROWS(32),
-    PACK_ROWS(64),
-    PACK_ROWS(16),
+    PACK_ROWS(32, pack_halves_32),
+    PACK_ROWS(64, pack_halves_64),
+    PACK_ROWS(16, pack_16),
     QUARTER_ROWS(64),
     QUARTER_ROWS(32),
     ALU_END_OF_ROWS,

@@ -243,6 +243,16 @@ static bool moves_what_only_the_machine_knows(const struct ptx_instruction *inst
             instruction->operands[1].kind == PTX_OPERAND_SYMBOL);
 }
 
+/* Two opcodes name three types; the last one says nothing new. */
+static bool third_type_fits(const struct alu_form *form)
+{
+    if (form->type_count < 3)
+        return true;
+    const bool pack = (form->modifiers & M(pack)) != 0 && ptx_type_size(form->types[0]) == 1;
+    const bool video = strcmp(form->instruction->opcode, "vabsdiff4") == 0;
+    return form->type_count == 3 && form->types[2] == (pack ? PTX_B32 : video ? form->types[1] : PTX_NO_TYPE);
+}
+
 enum alu_selection alu_select(const struct ptx_instruction *instruction, struct alu_operation *operation, char *error,
                               size_t size)
 {
@@ -260,7 +270,7 @@ enum alu_selection alu_select(const struct ptx_instruction *instruction, struct 
             if (row->opcode[0] != instruction->opcode[0] || strcmp(row->opcode, instruction->opcode) != 0)
                 continue;
             known = true;
-            if (strange == NULL && few && form.type_count <= 2 && fits(row, &form, operation))
+            if (strange == NULL && few && third_type_fits(&form) && fits(row, &form, operation))
                 return ALU_SELECTED;
         }
     if (!known)

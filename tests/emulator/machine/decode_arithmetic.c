@@ -54,13 +54,30 @@ static bool add_operand(struct decoder *decoder, const struct ptx_operand *opera
     return decode_source_any(decoder, operand, type, &size) && check_size(decoder, size, type, place);
 }
 
+/* mov of a special register or of an address is no arithmetic to alu.h, which knows neither; here both are slots like any
+ * register, so that it is chosen as if it moved one. */
+static enum alu_selection choose(const struct ptx_instruction *instruction, struct alu_operation *operation, char *why,
+                                 size_t size)
+{
+    struct ptx_operand operands[2];
+    struct ptx_instruction plain = *instruction;
+    bool moves = strcmp(instruction->opcode, "mov") == 0 && instruction->operand_count == 2;
+    if (moves &&
+        (instruction->operands[1].kind == PTX_OPERAND_SPECIAL || instruction->operands[1].kind == PTX_OPERAND_SYMBOL)) {
+        operands[0] = instruction->operands[0];
+        operands[1] = (struct ptx_operand){.kind = PTX_OPERAND_REGISTER};
+        plain.operands = operands;
+    }
+    return alu_select(&plain, operation, why, size);
+}
+
 bool decode_arithmetic(struct decoder *decoder)
 {
     const struct ptx_instruction *instruction = decoder->instruction;
     struct op *op = decoder->op;
     char why[160];
     op->kind = OP_ALU;
-    enum alu_selection selection = alu_select(instruction, &op->alu, why, sizeof why);
+    enum alu_selection selection = choose(instruction, &op->alu, why, sizeof why);
     if (selection == ALU_NOT_ARITHMETIC)
         return decode_fail(decoder, "this instruction is not known");
     if (selection == ALU_UNKNOWN)

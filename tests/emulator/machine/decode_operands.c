@@ -272,21 +272,10 @@ bool decode_destination(struct decoder *decoder, const struct ptx_operand *opera
     return true;
 }
 
-/* The bits of a literal as the instruction's type reads them. Without a suffix of its own a literal with a decimal point
- * is a double; only such a one has bits above the 32nd that an f32 operand would not. */
 static uint64_t literal_bits(const struct ptx_operand *operand, enum ptx_type type)
 {
-    uint64_t bits = operand->bits;
-    if (operand->floating && type == PTX_F32 && bits > UINT32_MAX) {
-        double value;
-        memcpy(&value, &bits, 8);
-        float narrow = (float)value;
-        uint32_t word;
-        memcpy(&word, &narrow, 4);
-        return word;
-    }
     int size = ptx_type_size(type);
-    return type == PTX_PRED || size >= 8 ? bits : bits & ((UINT64_C(1) << 8 * size) - 1);
+    return type == PTX_PRED || size >= 8 ? operand->bits : operand->bits & ((UINT64_C(1) << 8 * size) - 1);
 }
 
 bool decode_source_any(struct decoder *decoder, const struct ptx_operand *operand, enum ptx_type type, int *size)

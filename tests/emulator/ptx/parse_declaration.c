@@ -38,15 +38,21 @@ static bool parse_alignment(struct parser *parser, uint32_t *alignment)
 
 /* ---- registers ---- */
 
+enum { REGISTERS_MAXIMUM = 1 << 20 }; /* of a kernel: a number that is damaged must not fill memory */
+
+static bool refuse_registers(struct parser *parser)
+{
+    return parse_fail(parser, "a kernel of more than %d registers", REGISTERS_MAXIMUM);
+}
+
 /* Names a register, and binds it in the innermost block. */
 static bool add_register(struct parser *parser, struct symbol *symbol, enum ptx_type type)
 {
-    enum { REGISTERS_MAXIMUM = 1 << 20 };
     struct ptx_kernel *kernel = parser->kernel;
     if (!symbol)
         return parse_fail(parser, "no memory for a name");
     if (kernel->register_count >= REGISTERS_MAXIMUM)
-        return parse_fail(parser, "a kernel of more than %d registers", REGISTERS_MAXIMUM);
+        return refuse_registers(parser);
     struct ptx_register *registers =
         parse_grow(parser, kernel->registers, kernel->register_count, sizeof *registers, "registers");
     if (!registers)
@@ -66,6 +72,8 @@ static bool add_register_range(struct parser *parser, const struct symbol *stem,
         return false;
     if (stem->length > STEM_MAXIMUM)
         return parse_fail(parser, "a register's name of more than %d characters", STEM_MAXIMUM);
+    if (count > REGISTERS_MAXIMUM - parser->kernel->register_count)
+        return refuse_registers(parser);
     memcpy(name, stem->name, stem->length);
     for (int64_t i = 0; i < count; i++) {
         char digits[DIGITS];

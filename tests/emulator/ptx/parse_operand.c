@@ -263,11 +263,14 @@ static bool parse_operand(struct parser *parser, struct ptx_operand *operand)
     return paired && !negated && token_is_mark(parser, '|') ? parse_pair(parser, operand) : true;
 }
 
-/* What a floating-point literal is taken for: the instruction's last modifier is the type of its sources. */
+/* What a floating-point literal is taken for: the instruction's last modifier is the type of its sources. Only the fraction
+ * of createpolicy is an f32 beside a b64 destination. */
 static enum ptx_type literal_type(const struct ptx_instruction *instruction)
 {
     if (!instruction->modifier_count)
         return PTX_NO_TYPE;
+    if (!strcmp(instruction->opcode, "createpolicy"))
+        return PTX_F32;
     const char *last = instruction->modifiers[instruction->modifier_count - 1];
     return type_of_name(last, strlen(last));
 }

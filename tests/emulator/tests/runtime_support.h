@@ -34,7 +34,7 @@ static inline void expect_reports(int64_t count, const char *part)
 {
     if (emulator_reports_of(CHECK_HOST, part) != count || emulator_report_count() != count) {
         emulator_print_reports(stderr);
-        fail_msg("expected %lld reports with \"%s\" and no others", (long long)count, part);
+        fail_msg("expected %lld reports with \"%s\" and no others", (long long)count, part ? part : "");
     }
     emulator_clear_reports();
 }

@@ -136,21 +136,26 @@ static void remember(struct oracle *oracle, const struct instruction *instructio
         }
 }
 
+/* How closely the accesses of a program lie together. */
+struct focus {
+    uint32_t bytes, warps, lanes;
+};
+
 /* Rows, one element for all, and elements at random. */
-static struct instruction random_instruction(struct rng *rng)
+static struct instruction random_instruction(struct rng *rng, struct focus focus)
 {
     static const enum access_action actions[] = {ACCESS_READ,  ACCESS_READ,  ACCESS_READ,   ACCESS_READ_ONLY,
                                                  ACCESS_WRITE, ACCESS_WRITE, ACCESS_ATOMIC, ACCESS_ATOMIC};
     struct instruction made = {.action = actions[rng_below(rng, 8)],
-                               .warp = (int32_t)rng_below(rng, WARPS),
+                               .warp = (int32_t)rng_below(rng, focus.warps),
                                .bytes = 1 << rng_below(rng, rng_below(rng, 3) == 0 ? 5 : 3),
                                .shared = rng_below(rng, 2) == 0};
     uint32_t existing = made.warp == WARPS - 1 ? UINT32_MAX >> 20 : UINT32_MAX, pattern = (uint32_t)rng_below(rng, 4);
     made.lanes = pattern == 0 ? UINT32_MAX : (uint32_t)rng_u64(rng) & (uint32_t)rng_u64(rng);
     if (pattern == 3)
-        made.lanes = UINT32_C(1) << rng_below(rng, 12);
+        made.lanes = UINT32_C(1) << rng_below(rng, focus.lanes);
     made.lanes &= existing;
-    uint32_t elements = BYTES / (uint32_t)made.bytes, first = (uint32_t)rng_below(rng, elements);
+    uint32_t elements = focus.bytes / (uint32_t)made.bytes, first = (uint32_t)rng_below(rng, elements);
     for (uint32_t lane = 0; lane < 32; lane++) {
         uint32_t element = pattern == 1 ? first : pattern == 2 ? (uint32_t)rng_below(rng, elements) : first + lane;
         made.offsets[lane] = element * (uint32_t)made.bytes;
@@ -209,6 +214,9 @@ static int run_program(struct rng *rng, struct bench *bench, struct oracle *orac
 {
     int made = 0;
     struct instruction last = {.lanes = 0};
+    struct focus focus = {.bytes = rng_below(rng, 2) == 0 ? BYTES : 16,
+                          .warps = 1 + (uint32_t)rng_below(rng, WARPS),
+                          .lanes = 2 + (uint32_t)rng_below(rng, 11)};
     bench_launch(bench, THREADS, BYTES, 0);
     oracle_block(oracle, true);
     for (int step = 0; step < STEPS; step++) {
@@ -219,7 +227,7 @@ static int run_program(struct rng *rng, struct bench *bench, struct oracle *orac
         } else if (choice < 30) {
             random_order(rng, bench, oracle);
         } else {
-            struct instruction instruction = random_instruction(rng);
+            struct instruction instruction = random_instruction(rng, focus);
             if (rng_below(rng, 8) == 0 && last.lanes != 0) { /* the same bytes by the same lanes, in another way */
                 last.action = instruction.action;
                 instruction = last;
