@@ -140,7 +140,7 @@ static bool parse_binary(struct parser *parser, int least, int depth, struct con
     if (!parse_primary(parser, depth, left))
         return false;
     for (int level; (level = precedence(parser)) && level >= least;) {
-        struct constant right;
+        struct constant right = {0};
         char mark = parser->token.mark;
         parse_advance(parser);
         if ((mark == '<' || mark == '>') && !parse_mark(parser, mark))

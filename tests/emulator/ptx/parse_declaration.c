@@ -269,8 +269,8 @@ bool parse_variable(struct parser *parser, bool is_extern)
     struct ptx_kernel *kernel = parser->kernel;
     struct ptx_variable variable = {0}, **array = kernel ? &kernel->variables : &module->variables;
     int32_t *count = kernel ? &kernel->variable_count : &module->variable_count;
-    struct symbol *symbol;
-    bool open;
+    struct symbol *symbol = NULL;
+    bool open = false;
     if (!accept_space(parser, &variable.space))
         return parse_expected(parser, "a directive that is known");
     if (variable.space == PTX_PARAM)
@@ -313,8 +313,8 @@ bool parse_parameters(struct parser *parser)
         return !parser->failed;
     do {
         struct ptx_variable parameter = {0}, *parameters;
-        struct symbol *symbol;
-        bool open;
+        struct symbol *symbol = NULL;
+        bool open = false;
         if (!token_is(parser, TOKEN_DOTTED, "param"))
             return parse_expected(parser, ".param");
         accept_space(parser, &parameter.space);

@@ -1,6 +1,7 @@
 /* The operands of an instruction: what a name means is looked up here, except for labels, which may still come. */
 #include "emulator/ptx/parse.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,18 +56,17 @@ static bool is_special(const char *name)
 static bool parse_special(struct parser *parser, const char *name, struct ptx_operand *operand)
 {
     char text[64];
-    size_t length = strlen(name);
     operand->kind = PTX_OPERAND_SPECIAL;
     if (parser->token.kind == TOKEN_DOTTED) {
-        if (parser->token.length != 1 || !memchr("xyzw", parser->token.text[0], 4) || length + 2 > sizeof text)
+        if (parser->token.length != 1 || !memchr("xyzw", parser->token.text[0], 4))
             return parse_expected(parser, "a component .x, .y, .z or .w");
-        memcpy(text, name, length);
-        text[length] = '.';
-        text[length + 1] = parser->token.text[0];
-        operand->text = parse_intern(parser, text, length + 2);
+        int length = snprintf(text, sizeof text, "%s.%c", name, parser->token.text[0]);
+        if (length < 0 || (size_t)length >= sizeof text)
+            return parse_fail(parser, "the special register '%.200s' is not known", name);
+        operand->text = parse_intern(parser, text, (size_t)length);
         parse_advance(parser);
     } else {
-        operand->text = parse_intern(parser, name, length);
+        operand->text = parse_intern(parser, name, strlen(name));
     }
     return !parser->failed;
 }
