@@ -14,7 +14,7 @@ struct cuda_libraries {
     cudaStream_t setup; /* zeros fresh memory, so that an allocation does not wait for the work in the queues */
     size_t shared_limit;
     struct cuda_fault *fault; /* device */
-    struct cuda_fault *seen;  /* pinned: as the fault was when a queue last passed a mark */
+    struct cuda_fault *seen;  /* pinned: as the fault was at the latest synchronize */
     char fault_text[256];     /* "" while the host knows of none */
     struct cuda_products *products;
     struct cuda_block {
@@ -35,10 +35,11 @@ static inline struct cuda_libraries *cuda_libraries_of(const struct device_conte
  * make the context. Every function of the table begins with it. */
 enum status cuda_enter(const struct device_context *context, const char *call);
 
-/* The queues' compute mark: copies the fault word to `seen`, in the order of the compute queue. */
-enum status cuda_fault_fetch(const struct cuda_libraries *libraries);
-/* After the host has waited: STATUS_INTERNAL with the sentence of the first fault, else STATUS_OK. */
-enum status cuda_fault_status(struct cuda_libraries *libraries);
+/* Copies the fault word to `seen` (pinned), in the order of the compute queue. */
+enum status cuda_fault_fetch(const struct cuda_libraries *libraries, struct cuda_fault *seen);
+/* After the host has waited for that: STATUS_INTERNAL with the sentence of the context's first fault, else STATUS_OK. `seen`
+ * may be NULL: then what the host knew before. */
+enum status cuda_fault_status(struct cuda_libraries *libraries, const struct cuda_fault *seen);
 
 /* device.c */
 enum status cuda_open(struct device_context *context);

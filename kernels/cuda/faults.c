@@ -1,6 +1,6 @@
 /* What kernels find wrong in device memory, as sentences. The fault word lies on the device, where kernels write it; the
- * compute queue copies it to pinned memory whenever it passes a mark that the host may wait for, so that looking at it
- * after the wait costs nothing. It never changes back, so a copy that the host has waited for holds every fault before it. */
+ * compute queue copies it to pinned memory just before each mark that the host may wait for, so that looking at it after the
+ * wait costs nothing. Every mark has a place of its own: what a copy on its way to the host will leave cannot be read yet. */
 #include "kernels/cuda/context.h"
 
 #include <stdio.h>
@@ -47,23 +47,17 @@ static void describe(const struct cuda_fault *fault, char *text, size_t size)
                  index, total, value, low, last);
 }
 
-enum status cuda_fault_fetch(const struct cuda_libraries *libraries)
+enum status cuda_fault_fetch(const struct cuda_libraries *libraries, struct cuda_fault *seen)
 {
-    return cuda_checked(cudaMemcpyAsync(libraries->seen, libraries->fault, sizeof *libraries->fault,
-                                        cudaMemcpyDeviceToHost, libraries->streams[QUEUE_COMPUTE]),
+    return cuda_checked(cudaMemcpyAsync(seen, libraries->fault, sizeof *seen, cudaMemcpyDeviceToHost,
+                                        libraries->streams[QUEUE_COMPUTE]),
                         "the copy of the fault word");
 }
 
-enum status cuda_fault_status(struct cuda_libraries *libraries)
+enum status cuda_fault_status(struct cuda_libraries *libraries, const struct cuda_fault *seen)
 {
-    const struct cuda_fault *fault = libraries->seen;
-    if (!*libraries->fault_text && fault->what != CUDA_FAULT_NONE) {
-        /* A later mark's copy may be under way, of which `what` has arrived and the rest has not. */
-        enum status result = cuda_checked(cudaStreamSynchronize(libraries->streams[QUEUE_COMPUTE]), "synchronize");
-        if (result != STATUS_OK)
-            return result;
-        describe(fault, libraries->fault_text, sizeof libraries->fault_text);
-    }
+    if (seen && seen->what != CUDA_FAULT_NONE && !*libraries->fault_text)
+        describe(seen, libraries->fault_text, sizeof libraries->fault_text);
     CHECK(!*libraries->fault_text, "%s", libraries->fault_text);
     return STATUS_OK;
 }
