@@ -82,7 +82,7 @@ static enum status dry_run(const struct program_arguments *arguments, const stru
     int64_t ranks = 1;
     int32_t rows = 0;
     const struct kernels *kernels;
-    TRY(machine_kernels(arguments, &kernels));
+    TRY(machine_plan_kernels(arguments, &kernels));
     TRY(program_integer(arguments, "--gpus", 1, 1 << 20, 1, &ranks));
     TRY(vocabulary_rows(settings, &rows));
     TRY(run_print_plan(kernels, &settings->data, &settings->model, &settings->train, rows, (int)ranks, stdout));

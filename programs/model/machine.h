@@ -10,7 +10,8 @@
 /* The option --device of every program that has a machine. */
 #define MACHINE_OPTION                                                                                                 \
     {                                                                                                                  \
-        "--device", "cpu", "what computes (default cpu)", false                                                        \
+        "--device", "cpu|cuda|cuda:N", "what computes (default: the first GPU that this program can use, else cpu)",   \
+            false                                                                                                      \
     }
 
 struct machine {
@@ -19,8 +20,11 @@ struct machine {
     struct device_context context;
 };
 
-/* The kernels of --device; STATUS_USAGE, naming those that exist, for any other. */
+/* The kernels of --device, and the GPU selected; STATUS_USAGE, naming the devices that exist, for any other. */
 enum status machine_kernels(const struct program_arguments *arguments, const struct kernels **kernels);
+
+/* The same for plans, which need no device: of `cuda` the sizes alone where there is no GPU. */
+enum status machine_plan_kernels(const struct program_arguments *arguments, const struct kernels **kernels);
 
 /* On the device of --device. threads 0: SPIRITLM_THREADS, else all processors. */
 enum status machine_create(const struct program_arguments *arguments, int64_t threads, struct machine *machine);

@@ -288,6 +288,8 @@ static void decode_equals_the_reference(void **state)
 static void decode_has_the_bits_of_forward(void **state)
 {
     (void)state;
+    if (!test_kernels_cpu())
+        skip();
     struct rng rng = test_rng(4);
     for (int s = 0; s < 2 * SHAPES; s++) {
         struct problem q = make_problem(&rng, shapes[s / 2], s % 2 ? DTYPE_BF16 : DTYPE_F32);

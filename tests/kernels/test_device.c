@@ -221,7 +221,7 @@ static void contexts_grow_and_end(void **state)
     assert_true(!context.scratch && !context.libraries);
     device_context_destroy(kernels, &context);
     device_context_destroy(kernels, NULL);
-    assert_string_equal(kernels->name, test_kernels_closed() ? "closed" : "cpu");
+    assert_string_equal(kernels->name, test_kernels_closed() ? "closed" : test_kernels_cpu() ? "cpu" : "cuda");
 }
 
 /* The first fault stays, whatever follows; other contexts have none of it. */

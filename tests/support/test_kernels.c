@@ -14,7 +14,10 @@ const struct kernels *test_kernels(void)
         return kernels_cpu();
     if (strcmp(name, "closed") == 0)
         return kernels_closed();
-    fprintf(stderr, "SPIRITLM_TEST_BACKEND is \"%s\"; expected cpu or closed\n", name);
+    const struct kernels *cuda = test_cuda_kernels(name);
+    if (cuda)
+        return cuda;
+    fprintf(stderr, "SPIRITLM_TEST_BACKEND is \"%s\"; expected cpu or closed, or with CUDA emulated or device\n", name);
     exit(2);
 }
 
@@ -23,8 +26,15 @@ bool test_kernels_closed(void)
     return test_kernels() == kernels_closed();
 }
 
+bool test_kernels_cpu(void)
+{
+    return test_kernels() == kernels_cpu() || test_kernels_closed();
+}
+
 void test_set_engine(const struct device_context *context, enum cpu_engine engine)
 {
+    if (!test_kernels_cpu())
+        return;
     struct device_context cpu = test_kernels_closed() ? closed_inner_context(context) : *context;
     cpu_set_engine(&cpu, engine);
 }

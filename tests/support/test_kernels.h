@@ -4,14 +4,21 @@
 
 #include "kernels/cpu/cpu.h"
 
-/* The table that SPIRITLM_TEST_BACKEND names: "cpu" (also when it is not set) or "closed" (closed_kernels.h). Another
- * name ends the program. ctest runs ROOM.SUBJECT on the first and ROOM.SUBJECT@closed on the second. */
+/* The table that SPIRITLM_TEST_BACKEND names: "cpu" (also when it is not set), "closed" (closed_kernels.h), and in programs
+ * linked for it "emulated" (CUDA on tests/emulator) or "device" (CUDA on a GPU; a program that finds none ends with 77).
+ * Another name ends the program. ctest runs ROOM.SUBJECT on the cpu's and ROOM.SUBJECT@BACKEND on the others. */
 const struct kernels *test_kernels(void);
 
 /* Whether that is the closed table: for what only it can count or catch. */
 bool test_kernels_closed(void);
 
-/* What multiplies matrices in a context of that table (cpu_set_engine). */
+/* Whether its operations are the cpu's, behind the closed table or not: for promises that only the cpu makes. */
+bool test_kernels_cpu(void);
+
+/* CUDA's table when this program was linked for `backend`, else NULL. */
+const struct kernels *test_cuda_kernels(const char *backend);
+
+/* What multiplies matrices in a context of that table (cpu_set_engine); CUDA's have no choice. */
 void test_set_engine(const struct device_context *context, enum cpu_engine engine);
 
 #endif

@@ -3,7 +3,7 @@
 #ifndef SPIRITLM_KERNELS_CUDA_SIZES_H
 #define SPIRITLM_KERNELS_CUDA_SIZES_H
 
-#include "kernels/operations.h"
+#include "kernels/kernels.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -12,6 +12,14 @@ extern "C" {
 #define CUDA_SCRATCH_SIZE(name) size_t cuda_##name##_scratch_size(const struct name *p);
 KERNEL_OPERATIONS(CUDA_SCRATCH_SIZE)
 #undef CUDA_SCRATCH_SIZE
+
+/* What struct kernels asks of a backend. A product of 2,048 rows fills every GPU of today, and the output projection's
+ * weight gradient, which is read and written once for every block of rows, then costs less than its product. */
+#define CUDA_BLOCK_ROWS 2048
+#define CUDA_BLOCK_ELEMENTS (INT64_C(1) << 26)
+
+/* A table that can only be asked for sizes: what plans a training on GPUs, also where there is no CUDA. */
+const struct kernels *kernels_cuda_plan(void);
 
 #ifdef __cplusplus
 }
