@@ -11,7 +11,8 @@
 enum {
     ATTENTION_WARPS = 4,
     ATTENTION_THREADS = ATTENTION_WARPS * WARP,
-    CHUNK = 64,               /* elements of a column in shared memory at a time */
+    ATTENTION_BLOCKS = 3, /* a processor holds: 168 registers per thread. Left alone, ptxas spills for more blocks */
+    CHUNK = 64,           /* elements of a column in shared memory at a time */
     CHUNK_STRIDE = CHUNK + 1, /* odd, so that both ways through a tile are free of bank conflicts */
     HALVES = CHUNK / WARP,    /* elements of a chunk per lane */
 };

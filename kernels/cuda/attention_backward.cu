@@ -122,7 +122,7 @@ __device__ static void add_queries(const struct attention_backward &p, const flo
 }
 
 template <typename T, int CHUNKS>
-__global__ void __launch_bounds__(ATTENTION_THREADS)
+__global__ void __launch_bounds__(ATTENTION_THREADS, ATTENTION_BLOCKS)
     key_kernel(struct attention_backward p, const float *delta /* [B][H][T] */)
 {
     enum { ROWS = backward_rows<CHUNKS>::ROWS, BLOCK_ROWS = backward_rows<CHUNKS>::BLOCK_ROWS };
@@ -183,7 +183,7 @@ __device__ static void add_keys(const struct attention_forward &f, const float *
 }
 
 template <typename T, int CHUNKS>
-__global__ void __launch_bounds__(ATTENTION_THREADS)
+__global__ void __launch_bounds__(ATTENTION_THREADS, ATTENTION_BLOCKS)
     query_kernel(struct attention_backward p, int64_t blocks, const float *all_delta /* [B][H][T] */)
 {
     enum { ROWS = backward_rows<CHUNKS>::ROWS, BLOCK_ROWS = backward_rows<CHUNKS>::BLOCK_ROWS };

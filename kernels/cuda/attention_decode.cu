@@ -29,7 +29,7 @@ __device__ static int64_t token_keys(const struct attention_decode &p, int64_t n
 }
 
 template <typename T, int CHUNKS>
-__global__ void __launch_bounds__(ATTENTION_THREADS)
+__global__ void __launch_bounds__(ATTENTION_THREADS, ATTENTION_BLOCKS)
     piece_kernel(struct attention_decode p, struct cut cut, struct cuda_fault *fault)
 {
     __shared__ float queries[ATTENTION_WARPS * CHUNKS * CHUNK], tile[WARP * CHUNK_STRIDE];

@@ -41,7 +41,7 @@ __device__ static void finish_rows(const struct attention_forward &p, const stru
 }
 
 template <typename T, int CHUNKS>
-__global__ void __launch_bounds__(ATTENTION_THREADS)
+__global__ void __launch_bounds__(ATTENTION_THREADS, ATTENTION_BLOCKS)
     attention_forward_kernel(struct attention_forward p, int64_t blocks, struct cuda_fault *fault)
 {
     __shared__ float queries[BLOCK_ROWS * CHUNKS * CHUNK], tile[WARP * CHUNK_STRIDE];

@@ -7,6 +7,7 @@
 
 enum {
     THREADS = 512,
+    BLOCKS = 2,         /* a processor holds: 64 registers per thread. Left alone, ptxas spills for more blocks */
     SHARED_KEYS = 2048, /* so many candidates are sorted in shared memory, more in scratch */
     DIGIT_BITS = 8,
     DIGITS = 1 << DIGIT_BITS,
@@ -205,7 +206,7 @@ __device__ static int32_t candidate_under(const candidate_key *keys, int count, 
 
 /* ---- a row ---- */
 
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(THREADS, BLOCKS)
     sample_kernel(struct sample p, int64_t length, candidate_key *all_keys, double *all_sums, struct cuda_fault *fault)
 {
     __shared__ candidate_key shared_keys[SHARED_KEYS];
