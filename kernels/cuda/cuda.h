@@ -34,7 +34,11 @@ enum cuda_fault_what {
 struct cuda_fault {
     int32_t what;      /* enum cuda_fault_what; whoever changes it from NONE by compare-and-swap writes the rest */
     int32_t operation; /* enum cuda_operation */
-    int64_t index, count, value, low, high; /* element `index` of `count` is `value`, outside [low, high) */
+    /* Element `index` of `count` is `value`, outside [low, high). Two kinds say more:
+     * START: query index % count of row index / count starts at key `value`, the query before it at `low`.
+     * SEGMENT: segment `index` of `count` has `extent` elements from `value` on; low..high - 1 are free. */
+    int64_t index, count, value, low, high;
+    int64_t extent;
 };
 
 enum cuda_operation {

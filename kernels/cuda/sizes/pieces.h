@@ -1,0 +1,66 @@
+/* How operations are cut into pieces: from shapes alone, so that no result depends on the device. The kernels' launches and
+ * the sizes of their scratch both come from here. */
+#ifndef SPIRITLM_KERNELS_CUDA_PIECES_H
+#define SPIRITLM_KERNELS_CUDA_PIECES_H
+
+#include "kernels/operations.h"
+
+static inline int64_t divide_up(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static inline int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* ---- RMSNorm: the weight's gradient is summed over pieces of rows, then over the pieces ---- */
+
+enum { NORM_PIECES = 128, NORM_ROWS = 16 }; /* at most so many pieces, of at least so many rows */
+
+static inline int64_t norm_piece_rows(int64_t rows)
+{
+    return larger(NORM_ROWS, divide_up(rows, NORM_PIECES));
+}
+static inline int64_t norm_pieces(int64_t rows)
+{
+    return divide_up(rows, norm_piece_rows(rows));
+}
+
+/* ---- attention_decode: a row's keys in pieces that depend on the cache's capacity alone ---- */
+
+enum { DECODE_PIECES = 32, DECODE_KEYS = 128, DECODE_KEYS_STEP = 32 };
+
+static inline int64_t decode_piece_keys(int64_t capacity)
+{
+    int64_t share = divide_up(capacity, DECODE_PIECES);
+    return larger(DECODE_KEYS, divide_up(share, DECODE_KEYS_STEP) * DECODE_KEYS_STEP);
+}
+/* At least one, which then may be empty. */
+static inline int64_t decode_pieces(int64_t capacity)
+{
+    return larger(1, divide_up(capacity, decode_piece_keys(capacity)));
+}
+
+/* ---- squared_norm ---- */
+
+enum { SQUARES_TILE = 65536 };
+
+static inline int64_t squares_tiles(int64_t count)
+{
+    return divide_up(count, SQUARES_TILE);
+}
+
+/* ---- sample: the room of one row ---- */
+
+/* Keys are sorted in an array whose length is a power of two. */
+static inline int64_t sort_length(int64_t count)
+{
+    int64_t length = 1;
+    while (length < count)
+        length *= 2;
+    return length;
+}
+
+#endif
