@@ -35,7 +35,7 @@ template <int D> struct query_state {
     float output[D / 8][4];    /* not yet divided by the sums */
     float largest[2];          /* of the scores so far, times log2(e) * scale; -infinity before the first */
     float sum[2];              /* this lane's part of the sum of 2^(score - largest) */
-    int64_t start[2], end[2];  /* the keys that they see */
+    int32_t start[2], end[2];  /* the keys that they see */
 };
 
 template <int D>
@@ -58,14 +58,14 @@ static __device__ inline void multiply_scores(const query_state<D> &state, uint3
 
 /* Scores of keys that a query does not see become -infinity. */
 template <int D>
-static __device__ inline void mask_scores(const query_state<D> &state, int64_t first, int lane,
+static __device__ inline void mask_scores(const query_state<D> &state, int32_t first, int lane,
                                           float scores[SCORE_TILES][4])
 {
 #pragma unroll
     for (int n = 0; n < SCORE_TILES; n++)
 #pragma unroll
         for (int i = 0; i < 4; i++) {
-            const int64_t key = first + n * 8 + lane % 4 * 2 + i % 2;
+            const int32_t key = first + n * 8 + lane % 4 * 2 + i % 2;
             if (key < state.start[i / 2] || key >= state.end[i / 2])
                 scores[n][i] = -CUDART_INF_F;
         }
@@ -127,7 +127,7 @@ static __device__ inline void add_values(query_state<D> &state, uint32_t values,
 
 /* One tile of keys and values for one warp. */
 template <int D, bool MASKED>
-static __device__ inline void attend(query_state<D> &state, uint32_t keys, uint32_t values, int64_t first, float factor,
+static __device__ inline void attend(query_state<D> &state, uint32_t keys, uint32_t values, int32_t first, float factor,
                                      int lane)
 {
     float scores[SCORE_TILES][4];
@@ -154,8 +154,8 @@ static __device__ inline void begin(query_state<D> &state, const struct attentio
         const int64_t query = first + row + lane / 4 + 8 * r;
         state.largest[r] = -CUDART_INF_F;
         state.sum[r] = 0;
-        state.start[r] = query_start(p, b, query);
-        state.end[r] = query_end(p, keys, query);
+        state.start[r] = (int32_t)query_start(p, b, query);
+        state.end[r] = (int32_t)query_end(p, keys, query);
     }
 }
 
@@ -247,9 +247,9 @@ static __global__ void __launch_bounds__(THREADS)
         }
         commit_copies();
         if (tile >= most_start && tile + KEYS <= least_end)
-            attend<D, false>(state, stage, stage + TILE, tile, factor, lane);
+            attend<D, false>(state, stage, stage + TILE, (int32_t)tile, factor, lane);
         else
-            attend<D, true>(state, stage, stage + TILE, tile, factor, lane);
+            attend<D, true>(state, stage, stage + TILE, (int32_t)tile, factor, lane);
         wait_copies<0>();
         __syncthreads(); /* the next tile has come, and nobody reads this one any more */
         stage = other;
@@ -260,18 +260,9 @@ static __global__ void __launch_bounds__(THREADS)
 template <int D> static enum status run(const struct device_context *context, const struct attention_forward *p)
 {
     constexpr int BYTES = (QUERIES + 4 * KEYS) * D * 2; /* queries, and two stages of keys and values */
-    const int64_t blocks = divide_up(p->query_length, QUERIES) * p->batch * p->heads;
-    enum status result = cuda_checked(
-        cudaFuncSetAttribute(attention_forward_tensor_kernel<D>, cudaFuncAttributeMaxDynamicSharedMemorySize, BYTES),
-        "attention_forward");
-    if (result == STATUS_OK && blocks > INT32_MAX)
-        result = status_set(STATUS_INTERNAL, "attention_forward: a grid of %lld blocks is more than a device takes",
-                            (long long)blocks);
-    if (result != STATUS_OK)
-        return result;
-    attention_forward_tensor_kernel<D>
-        <<<(unsigned int)blocks, THREADS, BYTES, cuda_stream(context)>>>(*p, cuda_fault_word(context));
-    return cuda_launched("attention_forward");
+    return launch_tensor(context, "attention_forward", attention_forward_tensor_kernel<D>,
+                         (p->query_length + QUERIES - 1) / QUERIES * p->batch * p->heads, THREADS, BYTES, *p,
+                         cuda_fault_word(context));
 }
 
 enum status attention_forward_tensor(const struct device_context *context, const struct attention_forward *p)
