@@ -135,6 +135,14 @@ struct machine_launch {
  * lost, as on a device. Other reports do not end a launch. */
 bool machine_run(struct machine *machine, const struct machine_launch *launch);
 
+/* Global memory that the latest launch touched: ranges in the order of their addresses that do not overlap, small gaps
+ * never closed. The caller frees `*ranges`. */
+struct machine_range {
+    uint64_t address, bytes;
+    bool written;
+};
+int64_t machine_touched(struct machine *machine, struct machine_range **ranges);
+
 /* ---- counters ---- */
 
 /* Of all launches since the last reset. Sectors are 32 bytes; "ideal" of shared memory is the number of wavefronts that

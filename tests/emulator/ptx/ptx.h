@@ -83,7 +83,7 @@ struct ptx_operand {
     int64_t offset; /* SYMBOL, ADDRESS */
     uint64_t bits;  /* IMMEDIATE */
     char *text;     /* SPECIAL */
-    int32_t count;  /* VECTOR, PAIR */
+    int32_t count;  /* VECTOR, PAIR; ADDRESS: the coordinates of a tensor in [base, {x, y}], else 0 */
     struct ptx_operand *elements;
 };
 
