@@ -6,6 +6,10 @@
 
 #include <stdarg.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum status {
     STATUS_OK = 0,
     STATUS_UNMET = 1,        /* a check that was asked for does not hold */
@@ -58,4 +62,7 @@ const char *status_text(void);
         goto fail;                                                                                                     \
     } while (0)
 
+#ifdef __cplusplus
+}
+#endif
 #endif

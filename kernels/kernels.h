@@ -23,6 +23,10 @@
 #include "core/status.h"
 #include "kernels/operations.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct thread_pool;
 struct device_event; /* a backend's own */
 
@@ -101,4 +105,7 @@ enum status device_context_create(const struct kernels *kernels, struct thread_p
 enum status device_context_reserve(const struct kernels *kernels, struct device_context *context, size_t bytes);
 void device_context_destroy(const struct kernels *kernels, struct device_context *context);
 
+#ifdef __cplusplus
+}
+#endif
 #endif
