@@ -103,10 +103,4 @@ static __device__ inline void store_rows(const float sum[D / 8][4], unsigned cha
     }
 }
 
-/* The passes, one file each; delta [B][H][T] lies in the context's scratch. */
-enum status attention_backward_tensor_keys(const struct device_context *context, const struct attention_backward *p,
-                                           const float *delta);
-enum status attention_backward_tensor_queries(const struct device_context *context, const struct attention_backward *p,
-                                              const float *delta);
-
 #endif

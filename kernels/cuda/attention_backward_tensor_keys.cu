@@ -3,8 +3,6 @@
  * s^T = K Q^T, so that p^T and ds^T come out of mma as the A operands of dV += p^T dO and dK += ds^T Q without a way
  * through shared memory. */
 #include "kernels/cuda/attention_backward_tensor.cuh"
-#include "kernels/cuda/launch.cuh"
-
 #include <math_constants.h>
 
 enum { KEYS = 64, WARPS = 4, THREADS = WARPS * WARP };

@@ -2,8 +2,6 @@
  * walks over their keys, 64 at a time, as the forward does; queries, their output gradients and dQ stay in registers. What
  * the queries and gradients are read through is then the second stage of keys and values. */
 #include "kernels/cuda/attention_backward_tensor.cuh"
-#include "kernels/cuda/launch.cuh"
-
 #include <math_constants.h>
 
 enum { QUERIES = 64, KEYS = 64, WARPS = 4, THREADS = WARPS * WARP };

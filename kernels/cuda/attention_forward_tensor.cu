@@ -9,8 +9,6 @@
  *
  * Scores are kept in powers of two: 2^(s * scale * log2(e) - m) is one multiply-add and one ex2. */
 #include "kernels/cuda/attention_tensor.cuh"
-#include "kernels/cuda/launch.cuh"
-
 #include <math_constants.h>
 
 enum { QUERIES = 64, KEYS = 64, WARPS = 4, THREADS = WARPS * WARP, SCORE_TILES = KEYS / 8 };
