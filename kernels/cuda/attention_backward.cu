@@ -3,6 +3,7 @@
  * owns a few keys and goes through the queries of its group that see any of them; the gradients of queries, where a block owns
  * a few queries and goes through the keys that they see. Scores are computed in both passes, 7 products for 5. */
 #include "kernels/cuda/attention.cuh"
+#include "kernels/cuda/attention_tensor.h"
 
 /* Rows per warp: the block's two arrays of rows fit 32 KiB. */
 template <int CHUNKS> struct backward_rows {
@@ -238,6 +239,20 @@ static enum status run_passes(const struct device_context *context, const struct
     return result;
 }
 
+static enum status run_tensor_passes(const struct device_context *context, const struct attention_backward *p,
+                                     float *delta)
+{
+    const struct attention_forward *f = &p->forward;
+    enum status result = launch(context, "attention_backward", delta_kernel<__nv_bfloat16>,
+                                divide_up(f->batch * f->heads * f->query_length, DELTA_WARPS), 1, DELTA_THREADS, *p,
+                                delta, cuda_fault_word(context));
+    if (result == STATUS_OK)
+        result = attention_backward_tensor_keys(context, p, delta);
+    if (result == STATUS_OK)
+        result = attention_backward_tensor_queries(context, p, delta);
+    return result;
+}
+
 template <typename T>
 static enum status choose(const struct device_context *context, const struct attention_backward *p, float *delta)
 {
@@ -256,5 +271,7 @@ static enum status choose(const struct device_context *context, const struct att
 extern "C" enum status cuda_attention_backward(const struct device_context *context, const struct attention_backward *p)
 {
     float *delta = static_cast<float *>(context->scratch);
+    if (attention_backward_tensor_fits(p))
+        return run_tensor_passes(context, p, delta);
     return p->forward.type == DTYPE_F32 ? choose<float>(context, p, delta) : choose<__nv_bfloat16>(context, p, delta);
 }

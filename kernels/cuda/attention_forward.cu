@@ -2,6 +2,7 @@
  * head, four per warp, and goes through the keys that any of them sees in tiles of 32 that begin at multiples of 32 from key
  * 0; so the bits of a query's output do not depend on the queries beside it. The blocks with the longest ranges come first. */
 #include "kernels/cuda/attention.cuh"
+#include "kernels/cuda/attention_tensor.h"
 
 enum { ROWS = 4, BLOCK_ROWS = ROWS * ATTENTION_WARPS };
 
@@ -104,6 +105,8 @@ template <typename T> static auto choose(int64_t head_size)
 
 extern "C" enum status cuda_attention_forward(const struct device_context *context, const struct attention_forward *p)
 {
+    if (attention_tensor_fits(p))
+        return attention_forward_tensor(context, p);
     int64_t blocks = divide_up(p->query_length, BLOCK_ROWS);
     auto kernel = p->type == DTYPE_F32 ? choose<float>(p->head_size) : choose<__nv_bfloat16>(p->head_size);
     return launch(context, "attention_forward", kernel, blocks * p->batch * p->heads, 1, ATTENTION_THREADS, *p, blocks,
