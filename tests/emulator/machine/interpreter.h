@@ -171,7 +171,6 @@ struct machine {
     struct machine_kernel *kernels; /* the latest first */
     struct machine_module *modules;
     uint64_t constant_start, constant_end; /* hull of all .const variables; equal: there are none */
-    int64_t launches_ever;
 };
 
 /* ---- while a launch runs ---- */

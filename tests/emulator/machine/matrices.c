@@ -52,6 +52,11 @@ static bool run_ldmatrix(struct execution *execution, struct warp *warp, const s
     for (int32_t i = 0; i < count; i++) {
         uint16_t matrix[8][8];
         uint32_t *destination = warp_slot(warp, op->slots[i]);
+        if (!transposed && lanes == ALL_LANES) { /* a row is what its four lanes get, side by side */
+            for (int r = 0; r < 8; r++)
+                memcpy(destination + 4 * r, rows[8 * i + r], 16);
+            continue;
+        }
         for (int r = 0; r < 8; r++)
             memcpy(matrix[r], rows[8 * i + r], 16);
         FOR_LANES(lane, lanes)
@@ -168,7 +173,9 @@ static bool run_mma(struct execution *execution, struct warp *warp, const struct
         mma_m16n8k8_bf16(d, (const uint32_t(*)[32])a, (const uint32_t(*)[32])b, (const float(*)[32])c, truncate);
     for (int i = 0; i < 4; i++) {
         float *destination = warp_slot(warp, op->slots[i]);
-        FOR_LANES(lane, lanes)
+        if (lanes == ALL_LANES)
+            memcpy(destination, d[i], sizeof d[i]);
+        FOR_LANES(lane, lanes == ALL_LANES ? 0 : lanes)
         destination[lane] = d[i][lane];
     }
     execution->machine->counters.mma++;

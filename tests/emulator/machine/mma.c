@@ -34,14 +34,6 @@ static void take_fragments(struct tile *tile, const uint32_t (*a)[32], const uin
     }
 }
 
-/* In order of k, each sum rounded to nearest. */
-static float sum_rounded(const float *a, const float *b, float c, int terms)
-{
-    for (int k = 0; k < terms; ++k)
-        c += a[k] * b[k];
-    return c;
-}
-
 /* The largest exponent among c and the products decides the grid: bits below its 24th are cut off from every addend, and
  * the sum, which then is exact in 64 bits, is cut off to f32 once more. */
 static float sum_truncated(const float *a, const float *b, float c, int terms)
@@ -66,15 +58,49 @@ static float sum_truncated(const float *a, const float *b, float c, int terms)
     return alu_float(alu_narrow(ldexp((double)sum, largest - 23), &alu_format_f32, ALU_ZERO));
 }
 
-static void multiply(float d[4][32], const struct tile *tile, const float (*c)[32], int terms, bool truncate)
+static void multiply_truncated(float d[4][32], const struct tile *tile, const float (*c)[32], int terms)
 {
     for (int i = 0; i < 4; ++i)
         for (int lane = 0; lane < 32; ++lane) {
             const float *row = tile->a[lane / 4 + 8 * (i / 2)], *column = tile->b[2 * (lane % 4) + i % 2];
-            const float sum =
-                truncate ? sum_truncated(row, column, c[i][lane], terms) : sum_rounded(row, column, c[i][lane], terms);
-            d[i][lane] = alu_float(alu_result_f32(sum));
+            d[i][lane] = alu_float(alu_result_f32(sum_truncated(row, column, c[i][lane], terms)));
         }
+}
+
+/* Four columns of a row: a vector of GCC's and Clang's, because their vectorisers turn the loops over k instead. */
+typedef float columns __attribute__((vector_size(16)));
+
+/* In order of k, each sum rounded to nearest. A row of D at a time, so that its eight sums stay in registers. */
+static void multiply_rounded(float d[4][32], const struct tile *tile, const float (*c)[32], int terms)
+{
+    columns b[TERMS][2];
+    for (int k = 0; k < terms; ++k)
+        for (int n = 0; n < COLUMNS; ++n)
+            b[k][n / 4][n % 4] = tile->b[n][k];
+    for (int row = 0; row < ROWS; ++row) {
+        const int first = 2 * (row / 8), lane = 4 * (row % 8);
+        columns low, high;
+        for (int n = 0; n < 4; ++n) {
+            low[n] = c[first + n % 2][lane + n / 2];
+            high[n] = c[first + n % 2][lane + 2 + n / 2];
+        }
+        for (int k = 0; k < terms; ++k) {
+            low += tile->a[row][k] * b[k][0];
+            high += tile->a[row][k] * b[k][1];
+        }
+        for (int n = 0; n < 4; ++n) {
+            d[first + n % 2][lane + n / 2] = alu_float(alu_result_f32(low[n]));
+            d[first + n % 2][lane + 2 + n / 2] = alu_float(alu_result_f32(high[n]));
+        }
+    }
+}
+
+static void multiply(float d[4][32], const struct tile *tile, const float (*c)[32], int terms, bool truncate)
+{
+    if (truncate)
+        multiply_truncated(d, tile, c, terms);
+    else
+        multiply_rounded(d, tile, c, terms);
 }
 
 void mma_m16n8k16_bf16(float d[4][32], const uint32_t a[4][32], const uint32_t b[2][32], const float c[4][32],

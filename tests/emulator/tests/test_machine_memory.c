@@ -53,6 +53,53 @@ static void loads_extend_by_their_type(void **state)
     trial_close(trial);
 }
 
+/* Conversions whose register is wider than their type, which cvt alone may name. */
+static void conversions_between_registers_of_other_widths(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *convert;
+        int bytes;
+        bool sign;
+        uint32_t mask;
+        int shift;
+    } cases[] = {
+        {"cvt.u32.u8 %r0, %r4;", 1, false, UINT32_MAX, 0},
+        {"cvt.s32.s8 %r0, %r4;", 1, true, UINT32_MAX, 0},
+        {"cvt.s32.s16 %r0, %r4;", 2, true, UINT32_MAX, 0},
+        {"cvt.u16.u32 %s1, %r4; mov.b32 %r0, {%s1, 0};", 2, false, UINT32_MAX, 0},
+        {"cvt.s8.s32 %r0, %r4;", 1, true, UINT32_MAX, 0},
+        {"cvt.u8.u32 %r0, %r4;", 1, false, UINT32_MAX, 0},
+        {"cvt.s8.s32 %s1, %r4; mov.b32 %r0, {%s1, 0};", 1, true, 0xFFFF, 0},
+        {"cvt.s64.s8 %a5, %r4; shr.u64 %a5, %a5, 20; cvt.u32.u64 %r0, %a5;", 1, true, UINT32_MAX, 20},
+        {"cvt.u64.u32 %a5, %r4; cvt.s64.s8 %a5, %a5; shr.u64 %a5, %a5, 20; cvt.u32.u64 %r0, %a5;", 1, true, UINT32_MAX,
+         20},
+        {"cvt.u64.u32 %a5, %r4; cvt.s16.s64 %a5, %a5; shr.u64 %a5, %a5, 20; cvt.u32.u64 %r0, %a5;", 2, true, UINT32_MAX,
+         20},
+        {"cvt.u64.u32 %a5, %r4; cvt.u32.u16 %r0, %a5;", 2, false, UINT32_MAX, 0},
+    };
+    struct trial *trial = trial_open();
+    for (uint32_t i = 0; i < 32; i++)
+        trial->in[i] = 0x9E3779B9u * (i + 1);
+    for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
+        char body[512];
+        snprintf(body, sizeof body, "ld.global.u32 %%r4, [%%a4]; %s", cases[k].convert);
+        trial_run(trial, body);
+        trial_no_reports(trial);
+        for (uint32_t i = 0; i < 32; i++) {
+            uint32_t word = trial->in[i];
+            int64_t value = cases[k].bytes == 1 ? (cases[k].sign ? (int8_t)word : (int64_t)(uint8_t)word)
+                                                : (cases[k].sign ? (int16_t)word : (int64_t)(uint16_t)word);
+            uint32_t expected = (uint32_t)((uint64_t)value >> cases[k].shift) & cases[k].mask;
+            if (trial->out[i] != expected)
+                fail_msg("%s: lane %u has 0x%x, expected 0x%x", cases[k].convert, i, trial->out[i], expected);
+        }
+    }
+    trial_refused(trial, "add.u32 %r0, %a4, 1;", "8 bytes");
+    trial_refused(trial, "st.global.u8 [%a4], %p1;", "a source of 1 bytes");
+    trial_close(trial);
+}
+
 /* out[k] of a lane's own 8 words. */
 static void vectors_of_every_width(void **state)
 {
@@ -326,11 +373,17 @@ static void compare_and_swap(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(loads_extend_by_their_type),     cmocka_unit_test(vectors_of_every_width),
-        cmocka_unit_test(local_arrays_belong_to_threads), cmocka_unit_test(dynamic_shared_memory_follows_the_static),
-        cmocka_unit_test(variables_of_the_module),        cmocka_unit_test(parameters_by_offset),
-        cmocka_unit_test(spaces_are_not_mixed_up),        cmocka_unit_test(atomics_of_32_bits),
-        cmocka_unit_test(atomics_of_floats_and_64_bits),  cmocka_unit_test(compare_and_swap),
+        cmocka_unit_test(loads_extend_by_their_type),
+        cmocka_unit_test(conversions_between_registers_of_other_widths),
+        cmocka_unit_test(vectors_of_every_width),
+        cmocka_unit_test(local_arrays_belong_to_threads),
+        cmocka_unit_test(dynamic_shared_memory_follows_the_static),
+        cmocka_unit_test(variables_of_the_module),
+        cmocka_unit_test(parameters_by_offset),
+        cmocka_unit_test(spaces_are_not_mixed_up),
+        cmocka_unit_test(atomics_of_32_bits),
+        cmocka_unit_test(atomics_of_floats_and_64_bits),
+        cmocka_unit_test(compare_and_swap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
