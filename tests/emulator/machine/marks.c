@@ -2,8 +2,6 @@
  * They are never wiped in between: what they still hold has clocks of earlier launches, which count as nothing. */
 #include "emulator/machine/memory_internal.h"
 
-enum { LARGEST_SHIFT = 2 };
-
 void marks_create(struct memory *memory)
 {
     /* For elements of 1, 2, 4, 8 and 16 granules: the lane of each granule of a row of 32 elements, as a bit. */

@@ -15,6 +15,7 @@
 
 enum { PAGE_SHIFT = 12, PAGE_BYTES = 1 << PAGE_SHIFT, MAP_WORDS = PAGE_BYTES / 64, WARPS = 32, LANES = 32 };
 enum { FRESH_BYTE = 0xCD };
+enum { LARGEST_SHIFT = 4 };                    /* no access of a lane is larger than 16 bytes */
 enum { SITES = 8192, SITE_SLOTS = 2 * SITES }; /* of a launch */
 
 enum space { SPACE_GLOBAL, SPACE_SHARED, SPACE_LOCAL, SPACE_PARAMETER, SPACE_NONE };
@@ -87,8 +88,8 @@ struct marks {
 #define WHO_ATOMIC UINT32_C(32)
 #define WHO_SITE_SHIFT 16
 
-/* Who touched a page. The granule, 1 << shift bytes, is 4 bytes until an access that is smaller comes. `write` has the last
- * plain write. A slot holds, for each granule, one read or atomic operation that a later access may still conflict with;
+/* Who touched a page. The granule, 1 << shift bytes, is as large as the smallest access so far. `write` has the last plain
+ * write. A slot holds, for each granule, one read or atomic operation that a later access may still conflict with;
  * slots are taken in order, the first that is free or holds what the new access makes superfluous. The rest are of global
  * memory. Any of the marks may be NULL: nothing. Clocks below the launch's (shared memory: the block's) are nothing too. */
 struct records {
@@ -103,7 +104,7 @@ struct records {
 };
 
 struct record_pool {
-    struct marks *marks[3]; /* by shift; with clocks of earlier launches only */
+    struct marks *marks[LARGEST_SHIFT + 1]; /* by shift; with clocks of earlier launches only */
     struct records *records;
 };
 

@@ -227,6 +227,8 @@ static bool replaceable(const struct row *row, const struct marks *marks, bool *
     const uint32_t *who = marks->who + row->first, *lanes = marks->lanes + row->first, *mine = row->lanes;
     int32_t low = row->low, base = row->base, floor = row->floor, now = row->clock;
     uint32_t me = row->who, count = row->count, bad = 0, before = 0;
+    if (clock[0] > floor && ((who[0] ^ me) & WHO_WARP) != 0)
+        return false; /* another warp's, as those after it mostly are: there is no need to look at them */
     for (uint32_t i = 0; i < count; i++) {
         uint32_t same_kind = ((who[i] ^ me) & WHO_ATOMIC) == 0, same_warp = ((who[i] ^ me) & WHO_WARP) == 0;
         uint32_t joins = same_warp & ((uint32_t)(clock[i] == now) | ((lanes[i] & ~mine[i]) == 0));
@@ -277,6 +279,8 @@ static bool already(const struct row *row, const struct marks *marks)
     const uint32_t *who = marks->who + row->first, *lanes = marks->lanes + row->first, *mine = row->lanes;
     uint32_t me = row->who, count = row->count, differs = 0;
     int32_t now = row->clock;
+    if (clock[0] != now)
+        return false;
     for (uint32_t i = 0; i < count; i++)
         differs |= (uint32_t)(clock[i] ^ now) | ((who[i] ^ me) & (WHO_WARP | WHO_ATOMIC)) | (mine[i] & ~lanes[i]);
     return differs == 0;
