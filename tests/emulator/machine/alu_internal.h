@@ -28,10 +28,19 @@
     X(NaN)                                                                                                             \
     X(xorsign)                                                                                                         \
     X(abs)                                                                                                             \
-    X(approx) X(full) X(satfinite) X(lo) X(hi) X(wide) X(cc) X(clamp) X(wrap) X(l) X(r) X(shiftamt) X(pack) X(u16x2)   \
-        X(s16x2) X(add) X(and) X(or) X(xor) X(eq) X(ne) X(lt) X(le) X(gt) X(ge) X(ls) X(hs) X(equ) X(neu) X(ltu)       \
-            X(leu) X(gtu) X(geu) X(num) X(nan) X(f4e) X(b4e) X(rc8) X(ecl) X(ecr) X(rc16) X(tf32) X(finite)            \
-                X(infinite) X(number) X(notanumber) X(normal) X(subnormal)
+    X(approx)                                                                                                          \
+    X(full)                                                                                                            \
+    X(satfinite)                                                                                                       \
+    X(lo)                                                                                                              \
+    X(hi)                                                                                                              \
+    X(wide)                                                                                                            \
+    X(cc)                                                                                                              \
+    X(clamp)                                                                                                           \
+    X(wrap)                                                                                                            \
+    X(l)                                                                                                               \
+    X(r) X(shiftamt) X(pack) X(u16x2) X(s16x2) X(add) X(and) X(or) X(xor) X(eq) X(ne) X(lt) X(le) X(gt) X(ge) X(ls)    \
+        X(hs) X(equ) X(neu) X(ltu) X(leu) X(gtu) X(geu) X(num) X(nan) X(f4e) X(b4e) X(rc8) X(ecl) X(ecr) X(rc16)       \
+            X(tf32) X(finite) X(infinite) X(number) X(notanumber) X(normal) X(subnormal)
 
 #define ALU_MODIFIER_INDEX(name) ALU_INDEX_##name,
 enum alu_modifier_index { ALU_MODIFIERS(ALU_MODIFIER_INDEX) ALU_MODIFIER_COUNT };
