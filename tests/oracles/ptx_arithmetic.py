@@ -56,7 +56,7 @@ def register(n, i):
     return "%%%s%d" % ({1: "p", 8: "h", 16: "h", 32: "r", 64: "q"}[n], i)
 
 
-def integer(text, widths, function, pools=None, count=24):
+def integer(text, widths, function, pools=None, count=11):
     """widths: of the destination and of each source; function: of the sources as raw bits."""
     operands = ", ".join(register(n, i) for i, n in enumerate(widths))
     pools = pools or [pool(n) for n in widths[1:]]
@@ -170,10 +170,10 @@ def carries():
                      ("mad.hi.cc", "madc.hi", 3, lambda v, c: high(v[0], v[1]) + v[2] + c, lambda x: x > mask(n))]
             for begin, middle, count, value, over in forms:
                 operands = " " + ", ".join(register(n, i) for i in range(count + 1)) + ";"
-                vectors = sample(*[pool(n)] * count, count=16)
+                vectors = sample(*[pool(n)] * count, count=10)
                 emit("%s.%s%s" % (begin, t, operands),
                      [(v, [value(v, 0) & mask(n), int(over(value(v, 0)))]) for v in vectors])
-                vectors = sample(*[pool(n)] * count, [0, 1], count=16)
+                vectors = sample(*[pool(n)] * count, [0, 1], count=12)
                 emit("%s.cc.%s%s" % (middle, t, operands),
                      [(v, [value(v, v[-1]) & mask(n), int(over(value(v, v[-1])))]) for v in vectors])
                 emit("%s.%s%s" % (middle, t, operands), [(v, [value(v, v[-1]) & mask(n)]) for v in vectors[:10]])
@@ -458,7 +458,7 @@ def square_root(f, raw, mode):
     return f.round(0, exact / two(scale), mode)
 
 
-def float_operation(name, f, arity, number, modifiers, count=32):
+def float_operation(name, f, arity, number, modifiers, count=16):
     """number: of the operands as numbers and the rounding mode."""
     parts = modifiers.split(".") if modifiers else []
     mode = next((m for m in parts if m in ("rn", "rz", "rm", "rp")), "rn")
@@ -484,7 +484,7 @@ HALVES = {"f16": float_pool(F16), "bf16": float_pool(BF16)}
 def packed_operation(name, f, arity, number, modifiers):
     vectors = []
     length = len(out)
-    low = float_operation(name, f, arity, number, modifiers)
+    low = float_operation(name, f, arity, number, modifiers, 12)
     high = list(reversed(low))
     text = out[length].replace("." + f.name, "." + f.name + "x2").replace("%h", "%r")
     del out[length:]
@@ -508,24 +508,24 @@ def floats():
         for modifiers in plain + [m + x for m in modes for x in ("", ".ftz", ".sat", ".ftz.sat")]:
             float_operation(name, F32, arity, number, modifiers)
         for modifiers in ([""] if name != "fma" else []) + modes:
-            float_operation(name, F64, arity, number, modifiers, 24)
+            float_operation(name, F64, arity, number, modifiers, 12)
     for modifiers in modes + [m + ".ftz" for m in modes]:
         float_operation("mad", F32, 3, FUSED, modifiers, 8)
         float_operation("div", F32, 2, QUOTIENT, modifiers)
         float_operation("rcp", F32, 1, RECIPROCAL, modifiers, 20)
         ftz = modifiers.endswith("ftz")
         emit("sqrt.%s.f32 %%r0, %%r1;" % modifiers,
-             [((x,), [square_root(F32, F32.flush(x) if ftz else x, modifiers[:2])]) for x in random.sample(FLOATS[32], 24)])
+             [((x,), [square_root(F32, F32.flush(x) if ftz else x, modifiers[:2])]) for x in random.sample(FLOATS[32], 16)])
     for m in modes:
         float_operation("mad", F64, 3, FUSED, m, 8)
-        float_operation("div", F64, 2, QUOTIENT, m, 24)
+        float_operation("div", F64, 2, QUOTIENT, m, 16)
         float_operation("rcp", F64, 1, RECIPROCAL, m, 16)
-        emit("sqrt.%s.f64 %%q0, %%q1;" % m, [((x,), [square_root(F64, x, m)]) for x in random.sample(FLOATS[64], 20)])
+        emit("sqrt.%s.f64 %%q0, %%q1;" % m, [((x,), [square_root(F64, x, m)]) for x in random.sample(FLOATS[64], 14)])
     for f in (F16, BF16):
         extra = ["", "ftz", "sat", "rn.ftz.sat"] if f is F16 else ["", "rn"]
         for name, number in (("add", SUM), ("sub", DIFFERENCE), ("mul", PRODUCT)):
             for modifiers in extra:
-                float_operation(name, f, 2, number, modifiers, 24)
+                float_operation(name, f, 2, number, modifiers, 14)
                 packed_operation(name, f, 2, number, modifiers)
         for modifiers in ["rn", "rn.relu"] + (["rn.ftz", "rn.sat", "rn.ftz.relu"] if f is F16 else []):
             float_operation("fma", f, 3, FUSED, modifiers)
@@ -559,9 +559,9 @@ def signs_and_extremes():
         for name, modifiers in itertools.product(("min", "max"), variants):
             text = ".".join(x for x in (name, modifiers, f.name) if x)
             value = lambda a, b: extreme(f, name == "max", a, b, modifiers.split("."))
-            integer(text, [n] * 3, value, [pool_of, pool_of], 32)
+            integer(text, [n] * 3, value, [pool_of, pool_of], 16)
             if n == 16:
-                integer(text + "x2", [32] * 3, halves(value), [pack(pool_of)] * 2, 16)
+                integer(text + "x2", [32] * 3, halves(value), [pack(pool_of)] * 2, 10)
         for ftz in [""] + ([".ftz"] if f in (F32, F16) else []):
             see = f.flush if ftz else (lambda x: x)
             for name, value in (("neg", lambda a: see(a) ^ f.sign), ("abs", lambda a: see(a) & ~f.sign)):
@@ -588,11 +588,7 @@ def pack(pool_of):
 
 ORDERED = {"eq": "e", "ne": "lg", "lt": "l", "le": "le", "gt": "g", "ge": "ge"}
 UNSIGNED = {"lo": "l", "ls": "le", "hi": "g", "hs": "ge"}
-FLOATING = dict(ORDERED, **{k + "u": v + "u" for k, v in ORDERED.items()}, num="leg", nan="u")
-FLOATING["neu"], FLOATING["equ"] = "lgu", "eu"
-del FLOATING["neu"], FLOATING["equ"]
-FLOATING.update(equ="eu", neu="lgu")
-FLOATING = {k: v for k, v in FLOATING.items() if k not in ("eqU",)}
+FLOATING = dict(ORDERED, equ="eu", neu="lgu", ltu="lu", leu="leu", gtu="gu", geu="geu", num="leg", nan="u")
 
 
 def relation(a, b):
@@ -611,24 +607,23 @@ BOOLEAN = {"and": lambda x, y: x & y, "or": lambda x, y: x | y, "xor": lambda x,
 
 
 def compare(t, n, names, relate, values, ftz=""):
-    pairs = sample(values, values, count=20) + [(x, x) for x in random.sample(values, 4)]
-    pairs += [(values[0], values[0])]
+    equal = [(x, x) for x in random.sample(values, 3)] + [(values[0], values[0])]
     a, b = register(n, 2), register(n, 3)
     for name, holds in names.items():
-        hit = lambda v: int(relate(*v) in holds)
-        emit("setp.%s%s.%s %%p0, %s, %s;" % (name, ftz, t, a, b), [(v, [hit(v)]) for v in pairs])
-        emit("setp.%s%s.%s %%p0|%%p1, %s, %s;" % (name, ftz, t, a, b), [(v, [hit(v), 1 - hit(v)]) for v in pairs[-8:]])
-        for d, yes in (("u32", mask(32)), ("f32", 0x3f800000)):
-            emit("set.%s%s.%s.%s %%r0, %s, %s;" % (name, ftz, d, t, a, b), [(v, [yes * hit(v)]) for v in pairs[-8:]])
+        pairs = sample(values, values, count=5) + equal
+        hit = lambda v: int(relate(v[0], v[1]) in holds)
+        emit("setp.%s%s.%s %%p0|%%p1, %s, %s;" % (name, ftz, t, a, b), [(v, [hit(v), 1 - hit(v)]) for v in pairs])
+        emit("setp.%s%s.%s %%p0, %s, %s;" % (name, ftz, t, a, b), [(v, [hit(v)]) for v in pairs[-4:]])
+        d, yes = random.choice([("u32", mask(32)), ("s32", mask(32)), ("f32", 0x3f800000)])
+        emit("set.%s%s.%s.%s %%r0, %s, %s;" % (name, ftz, d, t, a, b), [(v, [yes * hit(v)]) for v in pairs[-4:]])
     name, holds = list(names.items())[len(t) % len(names)]
     for boolean, function in BOOLEAN.items():
-        vectors = [v + (c,) for v in pairs[-8:] for c in (0, 1)]
-        hit = lambda v: int(relate(v[0], v[1]) in holds)
+        vectors = [v + (c,) for v in pairs[-6:] for c in (0, 1)]
         text = "setp.%s.%s%s.%s %%p0|%%p1, %s, %s, " % (name, boolean, ftz, t, a, b)
         emit(text + "%p4;", [(v, [function(hit(v), v[2]), function(1 - hit(v), v[2])]) for v in vectors])
-        emit(text + "!%p4;", [(v, [function(hit(v), 1 - v[2]), function(1 - hit(v), 1 - v[2])]) for v in vectors])
+        emit(text + "!%p4;", [(v, [function(hit(v), 1 - v[2]), function(1 - hit(v), 1 - v[2])]) for v in vectors[:4]])
         emit("set.%s.%s%s.s32.%s %%r0, %s, %s, %%p4;" % (name, boolean, ftz, t, a, b),
-             [(v, [mask(32) * function(hit(v), v[2])]) for v in vectors])
+             [(v, [mask(32) * function(hit(v), v[2])]) for v in vectors[:6]])
 
 
 def comparisons():
@@ -641,19 +636,19 @@ def comparisons():
     compare("f32", 32, FLOATING, lambda a, b: float_relation(F32, F32.flush(a), F32.flush(b)), FLOATS[32], ".ftz")
     for f in (F16, BF16):
         values = close_operands(f)
-        pairs = sample(values, values, count=24) + [(x, x) for x in values[:6]]
-        packed = sample(pack(values), pack(values), count=16)
+        pairs = sample(values, values, count=6) + [(x, x) for x in values[:2]]
+        packed = sample(pack(values), pack(values), count=6)
         for name, holds in FLOATING.items():
             hit = lambda a, b: int(float_relation(f, a & 0xffff, b & 0xffff) in holds)
             emit("setp.%s.%s %%p0, %%h1, %%h2;" % (name, f.name), [(v, [hit(*v)]) for v in pairs])
             both = lambda v: [hit(*v), hit(v[0] >> 16, v[1] >> 16)]
             emit("setp.%s.%sx2 %%p0|%%p1, %%r2, %%r3;" % (name, f.name), [(v, both(v)) for v in packed])
             one = f.round(0, Fraction(1))
-            emit("set.%s.%s.%s %%h0, %%h1, %%h2;" % (name, f.name, f.name), [(v, [one * hit(*v)]) for v in pairs[:6]])
+            emit("set.%s.%s.%s %%h0, %%h1, %%h2;" % (name, f.name, f.name), [(v, [one * hit(*v)]) for v in pairs[-4:]])
             emit("set.%s.%sx2.%sx2 %%r0, %%r1, %%r2;" % (name, f.name, f.name),
-                 [(v, [one * both(v)[0] | one * both(v)[1] << 16]) for v in packed[:6]])
+                 [(v, [one * both(v)[0] | one * both(v)[1] << 16]) for v in packed[:4]])
             emit("set.%s.u32.%sx2 %%r0, %%r1, %%r2;" % (name, f.name),
-                 [(v, [0xffff * both(v)[0] | 0xffff0000 * both(v)[1]]) for v in packed[:6]])
+                 [(v, [0xffff * both(v)[0] | 0xffff0000 * both(v)[1]]) for v in packed[:4]])
 
 
 # ---------------------------------------------------------------- conversions
@@ -706,11 +701,11 @@ def conversions():
     for to, source in itertools.product(INTEGERS, INTEGERS):
         n, m = int(to[1:]), int(source[1:])
         of = (lambda x: signed(x, m)) if source[0] == "s" else (lambda x: x)
-        integer("cvt.%s.%s" % (to, source), [n, m], of, [pool(m)], 7)
-        integer("cvt.sat.%s.%s" % (to, source), [n, m], lambda x: clamp(of(x), *limits(to)), [pool(m)], 10)
+        integer("cvt.%s.%s" % (to, source), [n, m], of, [pool(m)], 4)
+        integer("cvt.sat.%s.%s" % (to, source), [n, m], lambda x: clamp(of(x), *limits(to)), [pool(m)], 5)
     for to, (name, f) in itertools.product(INTEGERS, FORMATS.items()):
         for mode in ("rni", "rzi", "rmi", "rpi"):
-            values = spread(around_limits(f, to), 24 if mode == "rzi" else 12)
+            values = spread(around_limits(f, to), 12 if mode == "rzi" else 6)
             integer("cvt.%s.%s.%s" % (mode, to, name), [int(to[1:]), f.width],
                     lambda x: float_to_integer(f, x, to, mode), [values], 24)
     integer("cvt.rni.ftz.s32.f32", [32, 32], lambda x: float_to_integer(F32, F32.flush(x), "s32", "rni"), [FLOATS[32]], 12)
@@ -722,7 +717,7 @@ def conversions():
             values = pool(n) + [x & mask(n) for x in ((1 << 24) + 1, (1 << 24) + 3, (1 << 53) + 1, (1 << 25) + 1,
                                                       (1 << 63) + (1 << 39) + 1, 257, 259, 2049, 2051)]
             integer("cvt.%s.%s.%s" % (mode, name, source), [f.width, n],
-                    lambda x: f.round(int(of(x) < 0), Fraction(abs(of(x))), mode), [spread(values, 14)], 14)
+                    lambda x: f.round(int(of(x) < 0), Fraction(abs(of(x))), mode), [spread(values, 5)], 5)
     float_conversions()
 
 
@@ -739,7 +734,7 @@ def float_conversions():
                     number = f.number(F32.flush(raw) if ".ftz" in flags and f is F32 else raw)
                     return finish(g, number, mode or "rn", ".ftz" in flags and g is F32, ".sat" in flags)
                 text = "cvt%s%s.%s.%s" % ("." + mode if mode else "", flags, to, source)
-                integer(text, [g.width, f.width], value, [spread(operands(), 32)], 32 if not flags else 12)
+                integer(text, [g.width, f.width], value, [spread(operands(), 24)], 16 if not flags else 6)
     for name, g in (("f16", F16), ("bf16", BF16)):
         operands = FLOATS[32] + halfway(F32, g)
         for mode, flags in itertools.product(("rn", "rz"), ("", ".relu", ".satfinite", ".relu.satfinite")):
@@ -749,8 +744,8 @@ def float_conversions():
                 return bits - 1 if "satfinite" in flags and bits & ~g.sign == g.infinity else bits
             text = "cvt.%s%s.%s" % (mode, flags, name)
             if flags:
-                integer(text + ".f32", [16, 32], one, [spread(operands, 24)], 24)
-            integer(text + "x2.f32", [32] * 3, lambda a, b: one(a) << 16 | one(b), [operands, operands], 32)
+                integer(text + ".f32", [16, 32], one, [spread(operands, 12)], 12)
+            integer(text + "x2.f32", [32] * 3, lambda a, b: one(a) << 16 | one(b), [operands, operands], 14)
     tf32 = Format("tf32", 19, 11, -126, 0)
     def to_tf32(raw):
         x = F32.number(raw)
@@ -792,7 +787,7 @@ def integer_valued(f, operands):
         for flags in [""] + ([".sat"] if f is not BF16 else []) + ([".ftz"] if f is F32 else []):
             text = "cvt%s%s.%s.%s" % ("." + mode if mode else "", flags, f.name, f.name)
             integer(text, [f.width] * 2, lambda x: whole(x, mode, ".ftz" in flags, ".sat" in flags),
-                    [spread(operands, 10) + spread(halves_of, 14)], 24)
+                    [spread(operands, 7) + spread(halves_of, 9)], 16)
 
 
 basic_integers()

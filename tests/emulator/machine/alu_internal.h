@@ -12,26 +12,16 @@
 #include "emulator/machine/alu.h"
 
 /* All modifiers that are no types, in PTX's own spelling. */
+/* clang-format off */
 #define ALU_MODIFIERS(X)                                                                                               \
-    X(rn)                                                                                                              \
-    X(rz)                                                                                                              \
-    X(rm)                                                                                                              \
-    X(rp)                                                                                                              \
-    X(rna)                                                                                                             \
-    X(rni)                                                                                                             \
-    X(rzi)                                                                                                             \
-    X(rmi)                                                                                                             \
-    X(rpi)                                                                                                             \
-    X(ftz)                                                                                                             \
-    X(sat)                                                                                                             \
-    X(relu)                                                                                                            \
-    X(NaN)                                                                                                             \
-    X(xorsign)                                                                                                         \
-    X(abs)                                                                                                             \
-    X(approx) X(full) X(satfinite) X(lo) X(hi) X(wide) X(cc) X(clamp) X(wrap) X(l) X(r) X(shiftamt) X(pack) X(u16x2)   \
-        X(s16x2) X(add) X(and) X(or) X(xor) X(eq) X(ne) X(lt) X(le) X(gt) X(ge) X(ls) X(hs) X(equ) X(neu) X(ltu)       \
-            X(leu) X(gtu) X(geu) X(num) X(nan) X(f4e) X(b4e) X(rc8) X(ecl) X(ecr) X(rc16) X(tf32) X(finite)            \
-                X(infinite) X(number) X(notanumber) X(normal) X(subnormal)
+    X(rn) X(rz) X(rm) X(rp) X(rna) X(rni) X(rzi) X(rmi) X(rpi)                                                         \
+    X(ftz) X(sat) X(relu) X(NaN) X(xorsign) X(abs) X(approx) X(full) X(satfinite)                                      \
+    X(lo) X(hi) X(wide) X(cc) X(clamp) X(wrap) X(l) X(r) X(shiftamt)                                                   \
+    X(pack) X(tf32) X(u16x2) X(s16x2) X(add) X(and) X(or) X(xor)                                                       \
+    X(eq) X(ne) X(lt) X(le) X(gt) X(ge) X(ls) X(hs) X(equ) X(neu) X(ltu) X(leu) X(gtu) X(geu) X(num) X(nan)            \
+    X(f4e) X(b4e) X(rc8) X(ecl) X(ecr) X(rc16)                                                                         \
+    X(finite) X(infinite) X(number) X(notanumber) X(normal) X(subnormal)
+/* clang-format on */
 
 #define ALU_MODIFIER_INDEX(name) ALU_INDEX_##name,
 enum alu_modifier_index { ALU_MODIFIERS(ALU_MODIFIER_INDEX) ALU_MODIFIER_COUNT };
