@@ -246,6 +246,10 @@ static void a_row_does_not_depend_on_the_others(void **state)
     assert_cuda(cudaMemcpy(one.host, one.device, one.elements * 4, cudaMemcpyDeviceToHost));
     for (uint64_t j = 0; j < 9; j++)
         assert_true(value_at(&d, place(&d, 0, 271, j)) == value_at(&one, place(&one, 0, 0, j)));
+    free(a.host);
+    free(b.host);
+    free(d.host);
+    free(one.host);
 }
 
 /* ---- wrong arguments ---- */
@@ -273,6 +277,15 @@ static struct call good_call(void)
     call.d = make(&rng, 12, 20, &problem, false);
     call.operation = describe(&problem, NULL);
     return call;
+}
+
+/* Device memory and handles go with the emulator's reset. */
+static void free_hosts(const struct call *call)
+{
+    free(call->a.host);
+    free(call->b.host);
+    free(call->c.host);
+    free(call->d.host);
 }
 
 static cublasStatus_t product(const struct call *call)
@@ -343,6 +356,7 @@ static void wrong_shapes_and_types_are_named(void **state)
     expect_reports(1, "is not emulated");
     assert_int_equal(cublasLtMatmulDescSetAttribute(call.operation, CUBLASLT_MATMUL_DESC_TRANSA, &value, 8), invalid);
     expect_reports(1, "expected 4 bytes, found 8");
+    free_hosts(&call);
 }
 
 static void wrong_pointers_are_named(void **state)
@@ -379,6 +393,7 @@ static void wrong_pointers_are_named(void **state)
     call = good;
     assert_lt(cublasLtMatrixLayoutDestroy(call.b.layout));
     refuse(&call, invalid, "Bdesc is no live matrix layout");
+    free_hosts(&good);
 }
 
 static void heuristics_and_workspace(void **state)
@@ -430,6 +445,7 @@ static void heuristics_and_workspace(void **state)
                      invalid);
     expect_reports(1, "requestedAlgoCount is 0");
     assert_lt(cublasLtMatmulPreferenceDestroy(preference));
+    free_hosts(&call);
 }
 
 static void a_product_is_work_of_its_stream(void **state)
@@ -460,6 +476,7 @@ static void a_product_is_work_of_its_stream(void **state)
     assert_cuda(cudaDeviceSynchronize());
     assert_int_equal(emulator_reports_of(CHECK_UNINITIALISED, "bytes of A that nobody wrote"), 1);
     emulator_clear_reports();
+    free_hosts(&call);
 }
 
 static void a_captured_product_equals_the_call(void **state)
@@ -488,6 +505,7 @@ static void a_captured_product_equals_the_call(void **state)
     assert_int_equal(emulator_counters().library_launches, 2);
     free(eager);
     free(replayed);
+    free_hosts(&call);
 }
 
 int main(void)
