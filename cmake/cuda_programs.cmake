@@ -1,10 +1,10 @@
 # The programs that compute with a model, and the tests that compute, linked with the CUDA backend.
 room(programs_model_cuda programs/model room_programs room_data room_kernels_cpu room_kernels_cuda)
 target_compile_definitions(room_programs_model_cuda PRIVATE SPIRITLM_HAVE_CUDA)
+program(train room_programs_model_cuda room_train)
+program(generate room_programs_model_cuda room_generate)
+program(evaluate room_programs_model_cuda room_eval)
 if(SPIRITLM_CUDA STREQUAL device)
-  program(train room_programs_model_cuda room_train)
-  program(generate room_programs_model_cuda room_generate)
-  program(evaluate room_programs_model_cuda room_eval)
   program(inspect room_programs_inspect)
   program(import room_import)
   program(prepare room_prepare)

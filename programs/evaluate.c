@@ -137,7 +137,7 @@ static enum status load(const struct program_arguments *arguments, const char *n
 {
     enum status result = STATUS_OK;
     char *path = NULL;
-    TRY(machine_create(arguments, evaluation->settings.train.threads, &evaluation->machine));
+    TRY(program_machine_create(arguments, evaluation->settings.train.threads, &evaluation->machine));
     TRY(model_open(name, evaluation->machine.kernels, &evaluation->machine.context, &evaluation->components,
                    &evaluation->model, &path));
     evaluation->checkpoint = realpath(path, NULL);
@@ -152,7 +152,7 @@ static void evaluation_free(struct evaluation *evaluation)
 {
     llama_destroy(evaluation->model);
     components_free(evaluation->components);
-    machine_destroy(&evaluation->machine);
+    program_machine_destroy(&evaluation->machine);
     free(evaluation->checkpoint);
     settings_free(&evaluation->settings);
     free(evaluation);

@@ -82,7 +82,7 @@ static enum status dry_run(const struct program_arguments *arguments, const stru
     int64_t ranks = 1;
     int32_t rows = 0;
     const struct kernels *kernels;
-    TRY(machine_plan_kernels(arguments, &kernels));
+    TRY(program_machine_plan_kernels(arguments, &kernels));
     TRY(program_integer(arguments, "--gpus", 1, 1 << 20, 1, &ranks));
     TRY(vocabulary_rows(settings, &rows));
     TRY(run_print_plan(kernels, &settings->data, &settings->model, &settings->train, rows, (int)ranks, stdout));
@@ -118,7 +118,7 @@ static enum status run(const struct program_arguments *arguments)
         goto fail;
     }
     TRY(program_integer(arguments, "--show-samples", 1, 1000000, 0, &samples));
-    TRY(machine_create(arguments, settings.train.threads, &machine));
+    TRY(program_machine_create(arguments, settings.train.threads, &machine));
     TRY(components_from_settings(&settings, &components));
     TRY(comm_create_single(&comm));
     TRY(device_comm_create_single(&device_comm));
@@ -139,7 +139,7 @@ fail:
     device_comm_destroy(device_comm);
     comm_destroy(comm);
     components_free(components);
-    machine_destroy(&machine);
+    program_machine_destroy(&machine);
     settings_free(&settings);
     return result;
 }

@@ -75,7 +75,7 @@ static bool finds_gpu(void)
 
 #endif
 
-enum status machine_kernels(const struct program_arguments *arguments, const struct kernels **kernels)
+enum status program_machine_kernels(const struct program_arguments *arguments, const struct kernels **kernels)
 {
     int index;
     const char *name = program_value(arguments, "--device", NULL);
@@ -89,21 +89,21 @@ enum status machine_kernels(const struct program_arguments *arguments, const str
     return STATUS_OK;
 }
 
-enum status machine_plan_kernels(const struct program_arguments *arguments, const struct kernels **kernels)
+enum status program_machine_plan_kernels(const struct program_arguments *arguments, const struct kernels **kernels)
 {
     int index;
     const char *name = program_value(arguments, "--device", NULL);
     if (!name || !names_gpu(name, &index))
-        return machine_kernels(arguments, kernels);
+        return program_machine_kernels(arguments, kernels);
     *kernels = kernels_cuda_plan();
     return STATUS_OK;
 }
 
-enum status machine_create(const struct program_arguments *arguments, int64_t threads, struct machine *machine)
+enum status program_machine_create(const struct program_arguments *arguments, int64_t threads, struct machine *machine)
 {
     enum status result = STATUS_OK;
     *machine = (struct machine){0};
-    TRY(machine_kernels(arguments, &machine->kernels));
+    TRY(program_machine_kernels(arguments, &machine->kernels));
     TRY(thread_pool_create((int)threads, &machine->pool));
     TRY(device_context_create(machine->kernels, machine->pool, 0, &machine->context));
     return STATUS_OK;
@@ -113,7 +113,7 @@ fail:
     return result;
 }
 
-void machine_destroy(struct machine *machine)
+void program_machine_destroy(struct machine *machine)
 {
     if (machine->pool)
         device_context_destroy(machine->kernels, &machine->context);

@@ -21,13 +21,13 @@ struct machine {
 };
 
 /* The kernels of --device, and the GPU selected; STATUS_USAGE, naming the devices that exist, for any other. */
-enum status machine_kernels(const struct program_arguments *arguments, const struct kernels **kernels);
+enum status program_machine_kernels(const struct program_arguments *arguments, const struct kernels **kernels);
 
 /* The same for plans, which need no device: of `cuda` the sizes alone where there is no GPU. */
-enum status machine_plan_kernels(const struct program_arguments *arguments, const struct kernels **kernels);
+enum status program_machine_plan_kernels(const struct program_arguments *arguments, const struct kernels **kernels);
 
 /* On the device of --device. threads 0: SPIRITLM_THREADS, else all processors. */
-enum status machine_create(const struct program_arguments *arguments, int64_t threads, struct machine *machine);
-void machine_destroy(struct machine *machine); /* a zeroed one is fine */
+enum status program_machine_create(const struct program_arguments *arguments, int64_t threads, struct machine *machine);
+void program_machine_destroy(struct machine *machine); /* a zeroed one is fine */
 
 #endif

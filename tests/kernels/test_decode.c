@@ -381,7 +381,7 @@ static void wrong_indices_are_faults(void **state)
             assert_faults(rope_append, append, (void)p, i < 2 ? row_texts[i] : place_texts[i - 2]);
         if (i < 2 || i >= 4)
             assert_faults(attention_decode, attend, (void)p, i < 2 ? row_texts[i] : length_texts[i - 4]);
-        if (i < 4)
+        if (i < 4 && test_kernels_cpu()) /* others only promise to write inside it */
             assert_same_bits("the cache", &q.cache, &cache);
         struct tensor *all[] = {&query, &cache, &output};
         for (int t = 0; t < 3; t++)

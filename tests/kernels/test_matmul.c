@@ -132,7 +132,7 @@ static struct tensor run(struct problem *q)
 {
     struct tensor first = {0};
     const int threads[] = {1, 2, 3, 2};
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < test_repeats(4); i++) {
         struct tensor c = tensor_copy(&q->c);
         struct matmul p = describe(q, &c);
         const struct device_context *context = test_context(threads[i], test_kernels()->matmul_scratch_size(&p));

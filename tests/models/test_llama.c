@@ -189,7 +189,8 @@ static void recomputation_saves_memory(void **state)
     assert_true(none - light >= 31 * tokens * (2 * 4096 + 11008) * 2);
     /* light keeps q|k|v, attention, middle and gate|up (5 * 4096 + 2 * 11008) a layer more than block. */
     assert_true(light - block >= 31 * tokens * (5 * 4096 + 2 * 11008) * 2 - layer_input);
-    assert_true(block < 33 * layer_input + ((int64_t)1 << 30));
+    /* A GPU is given larger chunks of logits. */
+    assert_true(block < 33 * layer_input + ((int64_t)(test_kernels_cpu() ? 1024 : 1280) << 20));
     assert_true(forward < (int64_t)800 << 20);
     print_message("7B, bf16, 4096 tokens: none %lld, light %lld, block %lld, forward alone %lld MiB\n",
                   (long long)(none >> 20), (long long)(light >> 20), (long long)(block >> 20),

@@ -31,6 +31,11 @@ bool test_kernels_cpu(void)
     return test_kernels() == kernels_cpu() || test_kernels_closed();
 }
 
+int test_repeats(int most)
+{
+    return test_kernels_cpu() || most < 2 ? most : 2;
+}
+
 void test_set_engine(const struct device_context *context, enum cpu_engine engine)
 {
     if (!test_kernels_cpu())

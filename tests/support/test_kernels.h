@@ -15,8 +15,18 @@ bool test_kernels_closed(void);
 /* Whether its operations are the cpu's, behind the closed table or not: for promises that only the cpu makes. */
 bool test_kernels_cpu(void);
 
+/* How often a test repeats an operation in contexts of other thread counts: `most` times where threads exist, else twice,
+ * which shows whether results repeat. */
+int test_repeats(int most);
+
 /* CUDA's table when this program was linked for `backend`, else NULL. */
 const struct kernels *test_cuda_kernels(const char *backend);
+
+/* What an operation computes after a fault is undefined, so its threads may even race, inside its operands: forgives what the
+ * emulator has reported since there was nothing to report, when it is races alone. */
+void test_cuda_forgive_races(void);
+/* Whether nothing has been reported so far; true without the emulator. */
+bool test_cuda_is_clean(void);
 
 /* What multiplies matrices in a context of that table (cpu_set_engine); CUDA's have no choice. */
 void test_set_engine(const struct device_context *context, enum cpu_engine engine);

@@ -3,6 +3,10 @@
 #include "kernels/cuda/kernels_cuda.h"
 #include "support/test_kernels.h"
 
+#ifdef SPIRITLM_EMULATED
+#include "emulator/runtime/emulator.h"
+#endif
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,3 +22,33 @@ const struct kernels *test_cuda_kernels(const char *backend)
     }
     return kernels_cuda();
 }
+
+#ifdef SPIRITLM_EMULATED
+
+void test_cuda_forgive_races(void)
+{
+    for (int64_t i = 0; i < emulator_report_count(); i++) {
+        enum machine_check check = emulator_report_at(i)->check;
+        if (check != CHECK_RACE && check != CHECK_BLOCK_RACE)
+            return;
+    }
+    emulator_clear_reports();
+}
+
+bool test_cuda_is_clean(void)
+{
+    return emulator_report_count() == 0;
+}
+
+#else
+
+void test_cuda_forgive_races(void)
+{
+}
+
+bool test_cuda_is_clean(void)
+{
+    return true;
+}
+
+#endif
