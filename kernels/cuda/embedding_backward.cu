@@ -52,9 +52,9 @@ __global__ void __launch_bounds__(THREADS)
     int64_t at = int64_t(blockIdx.x) * WARPS + threadIdx.x / WARP;
     if (at >= p.tokens)
         return;
-    int32_t id, before, n = token_at(p, at, &id, fault);
-    token_at(p, at - 1, &before, fault);
-    if (n < 0 || id == before)
+    int32_t id, id_before, n = token_at(p, at, &id, fault), before = token_at(p, at - 1, &id_before, fault);
+    /* what follows a wrong token may belong to the run before it, which another warp adds: it is left out */
+    if (n < 0 || id == id_before || (at > 0 && before < 0))
         return;
     /* lanes past the last column stay, because the warp fetches tokens together */
     int64_t column = int64_t(blockIdx.y) * COLUMNS + int64_t(threadIdx.x % WARP) * PACK;
