@@ -5,6 +5,10 @@
  * bits as uint64_t[32], floats as their bits; a predicate as one uint32_t whose bit l is lane l's. Lanes that are not in
  * `active` keep what a destination held; a destination may be the same memory as a source.
  *
+ * Where the instruction negates a predicate (!%p), the source is given as it is held and negated here. A destination _ of a
+ * PAIR or VECTOR is NULL. Types are the instruction's: where cvt names a wider register, the caller takes its low bits and
+ * extends what it gets back, by the sign for a signed type. NaN that arithmetic makes are one per type, whatever came in.
+ *
  * Results are those of "PTX ISA" 9.0: rounding modes, .ftz, .sat, NaN rules of min, max and setp, clamped shifts, float to
  * integer that saturates and turns NaN into 0. ex2, lg2, rcp, rsqrt, sqrt, sin, cos, tanh .approx are computed in double
  * and rounded once, which lies inside the error that PTX allows. */

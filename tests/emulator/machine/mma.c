@@ -14,6 +14,14 @@
 
 enum { ROWS = 16, COLUMNS = 8, TERMS = 16 };
 
+/* The compiler's vectors: a row's eight columns side by side, and half of them where numbers have 64 bits. */
+typedef float row __attribute__((vector_size(4 * COLUMNS)));
+enum { HALF = COLUMNS / 2 };
+typedef float half_row __attribute__((vector_size(4 * HALF)));
+typedef double double_row __attribute__((vector_size(8 * HALF)));
+typedef int64_t bits_row __attribute__((vector_size(8 * HALF)));
+typedef int32_t integer_row __attribute__((vector_size(4 * HALF)));
+
 struct tile {
     float a[ROWS][TERMS], b[TERMS][COLUMNS], c[ROWS][COLUMNS];
 };
@@ -38,12 +46,19 @@ static void take_fragments(struct tile *tile, const uint32_t (*a)[32], const uin
     }
 }
 
-/* In order of k, each sum rounded to nearest. Products of two bf16 are exact in f32, short of underflow. */
-static void sum_rounded(float sums[COLUMNS], const float *a, const float (*b)[COLUMNS], int terms)
+/* In order of k, each sum rounded to nearest. Products of two bf16 are exact in f32, short of underflow. Four rows at a
+ * time, because each sum waits for the one before it. */
+static void sum_rounded(struct tile *tile, int m, int terms)
 {
-    for (int k = 0; k < terms; ++k)
-        for (int n = 0; n < COLUMNS; ++n)
-            sums[n] += a[k] * b[k][n];
+    row sums[4];
+    memcpy(sums, tile->c[m], sizeof sums);
+    for (int k = 0; k < terms; ++k) {
+        row b;
+        memcpy(&b, tile->b[k], sizeof b);
+        for (int i = 0; i < 4; ++i)
+            sums[i] += tile->a[m + i][k] * b;
+    }
+    memcpy(tile->c[m], sums, sizeof sums);
 }
 
 /* The sum of integers on a grid of 2^-23 of the largest addend, cut off to the 24 bits of f32. */
@@ -55,38 +70,67 @@ static float cut_off(int32_t sum, double unit)
     return fabs(kept) < 0x1p-126 ? alu_float(alu_narrow(kept, &alu_format_f32, ALU_ZERO)) : (float)kept;
 }
 
-/* The largest exponent among c and the products decides the grid: what lies below its 24th bit is cut off from every
- * addend. The sum of 17 such integers fits 32 bits. */
-static void sum_truncated(float sums[COLUMNS], const float *a, const float (*b)[COLUMNS], int terms)
+/* The addends of half a row, their plain sum, and the largest exponent of each column as a double has it. */
+struct addends {
+    double_row values[TERMS + 1], total;
+    bits_row largest;
+};
+
+static void make_addends(struct addends *addends, const float *sums, const float *a, const float (*b)[COLUMNS],
+                         int terms)
 {
-    double addends[TERMS + 1][COLUMNS], total[COLUMNS];
-    uint64_t largest[COLUMNS] = {0};
-    int32_t cut[COLUMNS] = {0};
-    for (int n = 0; n < COLUMNS; ++n)
-        total[n] = addends[terms][n] = sums[n];
-    for (int k = 0; k < terms; ++k)
-        for (int n = 0; n < COLUMNS; ++n)
-            total[n] += addends[k][n] = (double)a[k] * b[k][n];
-    for (int k = 0; k <= terms; ++k)
-        for (int n = 0; n < COLUMNS; ++n) {
-            const uint64_t exponent = alu_double_bits(addends[k][n]) >> 52 & 0x7ff;
-            largest[n] = exponent > largest[n] ? exponent : largest[n];
-        }
-    for (int n = 0; n < COLUMNS; ++n) {
-        sums[n] = (float)total[n]; /* which stays where it is zero, infinite or no number */
-        if (largest[n] == 0 || largest[n] == 0x7ff)
-            continue;
-        const double scale = alu_double((2 * UINT64_C(1023) + 23 - largest[n]) << 52);
-        for (int k = 0; k <= terms; ++k)
-            cut[n] += (int32_t)(addends[k][n] * scale);
-        sums[n] = cut_off(cut[n], alu_double((largest[n] - 23) << 52));
+    half_row c;
+    memcpy(&c, sums, sizeof c);
+    double_row total = __builtin_convertvector(c, double_row);
+    bits_row largest = (bits_row)total >> 52 & 0x7ff;
+    addends->values[terms] = total;
+    for (int k = 0; k < terms; ++k) {
+        half_row factors;
+        memcpy(&factors, b[k], sizeof factors);
+        const double_row products = (double)a[k] * __builtin_convertvector(factors, double_row);
+        const bits_row exponents = (bits_row)products >> 52 & 0x7ff, above = exponents > largest;
+        addends->values[k] = products;
+        total += products;
+        largest = (exponents & above) | (largest & ~above);
     }
+    addends->total = total;
+    addends->largest = largest;
+}
+
+/* The largest exponent among c and the products decides the grid: what lies below its 24th bit is cut off from every
+ * addend. The sum of 17 such integers fits 32 bits. A column with infinities or NaN, and one of zeros, is added as usual. */
+static void sum_truncated(float sums[HALF], const float *a, const float (*b)[COLUMNS], int terms)
+{
+    struct addends addends;
+    make_addends(&addends, sums, a, b, terms);
+    const bits_row usual = (addends.largest == 0) | (addends.largest == 0x7ff);
+    const bits_row exponent = (addends.largest & ~usual) | (1023 & usual);
+    const double_row scale = (double_row)((2 * 1023 + 23 - exponent) << 52);
+    const double_row unit = (double_row)((exponent - 23) << 52 & ~usual);
+    integer_row cut = {0};
+    for (int k = 0; k <= terms; ++k) {
+        const double_row values = (double_row)((bits_row)addends.values[k] & ~usual);
+        cut += __builtin_convertvector(values * scale, integer_row);
+    }
+    for (int n = 0; n < HALF; ++n)
+        sums[n] = unit[n] == 0 ? (float)addends.total[n] : cut_off(cut[n], unit[n]);
+}
+
+static void sum_rows(struct tile *tile, int m, int terms, bool truncate)
+{
+    if (!truncate) {
+        sum_rounded(tile, m, terms);
+        return;
+    }
+    for (int i = m; i < m + 4; ++i)
+        for (int n = 0; n < COLUMNS; n += HALF)
+            sum_truncated(&tile->c[i][n], tile->a[i], (const float(*)[COLUMNS]) & tile->b[0][n], terms);
 }
 
 static void multiply(float d[4][32], struct tile *tile, int terms, bool truncate)
 {
-    for (int m = 0; m < ROWS; ++m)
-        (truncate ? sum_truncated : sum_rounded)(tile->c[m], tile->a[m], (const float(*)[COLUMNS])tile->b, terms);
+    for (int m = 0; m < ROWS; m += 4)
+        sum_rows(tile, m, terms, truncate);
     for (int lane = 0; lane < 32; ++lane)
         for (int i = 0; i < 4; ++i)
             d[i][lane] = alu_float(alu_result_f32(tile->c[lane / 4 + 8 * (i / 2)][2 * (lane % 4) + i % 2]));
