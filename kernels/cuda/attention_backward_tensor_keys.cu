@@ -79,6 +79,34 @@ static __device__ inline void attend(key_state<D> &state, uint32_t keys, uint32_
     add_product<D, QUERIES>(state.grad_key, ds, stage, lane);
 }
 
+/* The tiles of keys and values, side by side. */
+template <int D>
+static __device__ inline void load_keys(uint32_t keys, const struct attention_forward &p, int64_t b, int64_t kv,
+                                        int64_t first)
+{
+    load_rows<D, KEYS, THREADS>(keys, static_cast<const __nv_bfloat16 *>(p.key) + b * p.key_batch_stride + kv * D,
+                                p.key_row_stride, first, p.key_length);
+    load_rows<D, KEYS, THREADS>(keys + KEYS * D * 2,
+                                static_cast<const __nv_bfloat16 *>(p.value) + b * p.value_batch_stride + kv * D,
+                                p.value_row_stride, first, p.key_length);
+}
+
+/* The gradients of the warp's keys, through its rows of those tiles. */
+template <int D>
+static __device__ inline void store_gradients(const key_state<D> &state, unsigned char *keys,
+                                              const struct attention_backward &q, int64_t b, int64_t kv, int64_t first,
+                                              int row, int lane)
+{
+    const struct attention_forward &p = q.forward;
+    store_rows<D>(state.grad_key, keys, row,
+                  static_cast<__nv_bfloat16 *>(q.grad_key) + b * p.key_batch_stride + first * p.key_row_stride + kv * D,
+                  p.key_row_stride, p.key_length - first, lane);
+    store_rows<D>(state.grad_value, keys + KEYS * D * 2, row,
+                  static_cast<__nv_bfloat16 *>(q.grad_value) + b * p.value_batch_stride + first * p.value_row_stride +
+                      kv * D,
+                  p.value_row_stride, p.key_length - first, lane);
+}
+
 /* How many queries of row b begin at or before `key`: starts do not decrease. */
 static __device__ inline int32_t queries_until(const struct attention_forward &p, int64_t b, int32_t key)
 {
@@ -111,11 +139,7 @@ static __global__ void __launch_bounds__(THREADS)
     const int32_t end = queries_until(p, b, first + KEYS - 1), whole = queries_until(p, b, first);
     const int32_t steps = end > begin ? (end - begin + QUERIES - 1) / QUERIES : 0;
 
-    load_rows<D, KEYS, THREADS>(keys, static_cast<const __nv_bfloat16 *>(p.key) + b * p.key_batch_stride + kv * D,
-                                p.key_row_stride, first, p.key_length);
-    load_rows<D, KEYS, THREADS>(keys + TILE,
-                                static_cast<const __nv_bfloat16 *>(p.value) + b * p.value_batch_stride + kv * D,
-                                p.value_row_stride, first, p.key_length);
+    load_keys<D>(keys, p, b, kv, first);
     key_state<D> state;
 #pragma unroll
     for (int d = 0; d < D / 8; d++)
@@ -154,13 +178,7 @@ static __global__ void __launch_bounds__(THREADS)
         __syncthreads(); /* the next step has come, and nobody reads this one any more */
         stage = other;
     }
-    store_rows<D>(state.grad_key, memory, row,
-                  static_cast<__nv_bfloat16 *>(q.grad_key) + b * p.key_batch_stride + first * p.key_row_stride + kv * D,
-                  p.key_row_stride, p.key_length - first, lane);
-    store_rows<D>(state.grad_value, memory + TILE, row,
-                  static_cast<__nv_bfloat16 *>(q.grad_value) + b * p.value_batch_stride + first * p.value_row_stride +
-                      kv * D,
-                  p.value_row_stride, p.key_length - first, lane);
+    store_gradients<D>(state, memory, q, b, kv, first, row, lane);
 }
 
 template <int D>

@@ -1,11 +1,15 @@
 # emulator_tests(plain|cuda): tests/emulator/tests/test_SUBJECT.c becomes the test emulator.SUBJECT. Those whose subject begins
 # with "runtime" or the name of a library, and those that have kernels of their own in test_SUBJECT.cu, are compiled against
 # CUDA's headers and belong to the preset emulated; the others to every build. What tests of one first word share is
-# WORD_*.c, beside them. The programs are returned in EMULATOR_TESTS.
+# WORD_*.c and WORD_*.cu, beside them. The programs are returned in EMULATOR_TESTS.
 function(emulator_tests kind)
   set(folder ${CMAKE_SOURCE_DIR}/tests/emulator/tests)
   file(GLOB sources CONFIGURE_DEPENDS ${folder}/test_*.c)
   set(programs "")
+  if(kind STREQUAL cuda)
+    file(GLOB shared_kernels CONFIGURE_DEPENDS ${folder}/runtime_*.cu)
+    cuda_objects(runtime_objects ${shared_kernels})
+  endif()
   foreach(source ${sources})
     get_filename_component(name ${source} NAME_WE)
     string(REPLACE "test_" "" subject ${name})
@@ -26,6 +30,9 @@ function(emulator_tests kind)
     list(FILTER shared EXCLUDE REGEX "_stand_in.c$") # stands in for parts of the emulator
     if(kernels)
       cuda_objects(kernels ${kernels})
+    endif()
+    if(word STREQUAL runtime)
+      list(APPEND kernels ${runtime_objects})
     endif()
     set(target test_emulator_${subject})
     add_executable(${target} ${source} ${shared} ${kernels})
