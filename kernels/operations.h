@@ -152,7 +152,9 @@ struct attention_forward {
     enum dtype type;
 };
 
-/* query_length == key_length. grad_query, grad_key, grad_value have the strides of query, key, value. */
+/* query_length == key_length. grad_query, grad_key, grad_value have the strides of query, key, value. With key_lengths the
+ * keys behind a row's own get gradient 0; the queries behind them are queries like others, so that an encoder whose padded
+ * frames have gradient 0 (and finite values) gets the gradients of the row alone. */
 struct attention_backward {
     struct attention_forward forward; /* output and log_sum_exp as the forward left them */
     const void *grad_output;          /* strides of output */
