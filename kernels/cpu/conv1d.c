@@ -8,9 +8,18 @@
 #include "kernels/cpu/gelu.h"
 #include "kernels/cpu/tile.h"
 
+enum { WINDOW_GAP = 8 }; /* times the widest kernel (check_speech.c) it fills half a window, and channels the other */
+
 int64_t conv1d_part(int64_t channels, int64_t extent)
 {
     return maximum(1, minimum(minimum(channels, CONV1D_DEPTH), CONV1D_WINDOW / 2 / extent));
+}
+
+/* Floats between frames of a window whose frames have `count`: not a power of two, which would share cache sets, unless a
+ * frame's taps have to follow each other. */
+static int64_t window_stride(const struct conv1d_cut *cut, int64_t count)
+{
+    return cut->merged ? count : count + WINDOW_GAP;
 }
 
 struct conv1d_cut conv1d_cut(const struct device_context *context, const struct conv1d_forward *p)
@@ -22,7 +31,8 @@ struct conv1d_cut conv1d_cut(const struct device_context *context, const struct 
     int64_t extent = (p->kernel - 1) * p->dilation + 1;
     cut.part = conv1d_part(cut.group_channels, extent);
     cut.merged = cut.part == cut.group_channels && p->dilation == 1;
-    cut.rows = maximum(1, minimum(CONV1D_ROWS, (CONV1D_WINDOW / cut.part - extent) / p->stride + 1));
+    cut.rows =
+        maximum(1, minimum(CONV1D_ROWS, (CONV1D_WINDOW / window_stride(&cut, cut.part) - extent) / p->stride + 1));
     cut.blocks = divide_up(p->output_frames, cut.rows);
     cut.strips = divide_up(cut.group_outputs, CONV1D_COLUMNS);
     return cut;
@@ -52,47 +62,50 @@ bool conv1d_lengths_fit(const struct device_context *context, const struct conv1
     return !p->lengths || cpu_indices_fit(context, operation, "length", p->lengths, p->batch, 0, p->frames + 1);
 }
 
-/* `rows` rows of `count` elements, to be `count` floats apart. Rows are written from the first to the last, so that the
+/* `rows` rows of `count` elements, to be `apart` floats apart. Rows are written from the first to the last, so that the
  * end of a vector may run into the next row; seven floats after the last are touched too. */
-INLINE void copy_rows(float *to, const void *from, int64_t rows, int64_t row_stride, int64_t count, enum dtype type)
+INLINE void copy_rows(float *to, int64_t apart, const void *from, int64_t rows, int64_t row_stride, int64_t count,
+                      enum dtype type)
 {
     for (int64_t j = 0; j < rows; j++) {
         int64_t i = 0;
         for (; i + LANES <= count; i += LANES)
-            vector_write(to + j * count + i, vector_load(from, j * row_stride + i, LANES, type));
+            vector_write(to + j * apart + i, vector_load(from, j * row_stride + i, LANES, type));
         if (i < count)
-            vector_write(to + j * count + i, vector_load(from, j * row_stride + i, count - i, type));
+            vector_write(to + j * apart + i, vector_load(from, j * row_stride + i, count - i, type));
     }
 }
 
-/* window[j][i] = x of frame `first` + j and of channel `channel` + i, 0 where row b has no such frame. */
+/* window[j * apart + i] = x of frame `first` + j and channel `channel` + i, 0 where row b has no such frame. */
 static void load_window(const struct conv1d_forward *p, int64_t b, int64_t first, int64_t frames, int64_t channel,
-                        int64_t count, float *window)
+                        int64_t count, float *window, int64_t apart)
 {
     int64_t before = minimum(frames, maximum(0, -first));
     int64_t end = maximum(before, minimum(frames, conv1d_length(p, b) - first)), rows = end - before;
     int64_t index = b * p->x_batch_stride + (first + before) * p->x_row_stride + channel;
-    const void *from = rows > 0 ? element(p->x, index, p->type) : NULL;
-    bool dense = p->x_row_stride == count; /* one long row */
-    memset(window, 0, (size_t)(before * count) * sizeof(float));
-    if (rows > 0 && p->type == DTYPE_F32)
-        copy_rows(window + before * count, from, dense ? 1 : rows, p->x_row_stride, dense ? rows * count : count,
-                  DTYPE_F32);
-    else if (rows > 0)
-        copy_rows(window + before * count, from, dense ? 1 : rows, p->x_row_stride, dense ? rows * count : count,
-                  DTYPE_BF16);
-    memset(window + end * count, 0, (size_t)((frames - end) * count) * sizeof(float));
+    memset(window, 0, (size_t)(before * apart) * sizeof(float));
+    if (rows > 0) {
+        bool dense = p->x_row_stride == count && apart == count; /* one long row */
+        const void *from = element(p->x, index, p->type);
+        float *to = window + before * apart;
+        int64_t columns = dense ? rows * count : count;
+        if (p->type == DTYPE_F32)
+            copy_rows(to, apart, from, dense ? 1 : rows, p->x_row_stride, columns, DTYPE_F32);
+        else
+            copy_rows(to, apart, from, dense ? 1 : rows, p->x_row_stride, columns, DTYPE_BF16);
+    }
+    memset(window + end * apart, 0, (size_t)((frames - end) * apart) * sizeof(float));
 }
 
 /* sums (+)= `depth` numbers of each row's frames, from `left` on, times the weights from `place` on. */
-static void multiply(const struct conv1d_cut *cut, const struct conv1d_tile *tile, const float *left, int64_t place,
-                     int64_t depth, float *weights, float *sums, bool accumulate)
+static void multiply(const struct conv1d_cut *cut, const struct conv1d_tile *tile, const float *left, int64_t apart,
+                     int64_t place, int64_t depth, float *weights, float *sums, bool accumulate)
 {
     const struct conv1d_forward *p = cut->p;
     int64_t of_output = p->kernel * cut->group_channels, output = tile->group * cut->group_outputs + tile->column;
     tile_load_transposed(weights, CONV1D_STRIDE, tile->columns, depth,
                          element(p->weight, output * of_output + place, p->type), of_output, p->type);
-    tile_multiply(tile->valid, tile->columns, depth, left, p->stride * cut->part, 1, weights, CONV1D_STRIDE, sums,
+    tile_multiply(tile->valid, tile->columns, depth, left, p->stride * apart, 1, weights, CONV1D_STRIDE, sums,
                   CONV1D_COLUMNS, accumulate);
 }
 
@@ -106,17 +119,16 @@ float *conv1d_sums(const struct conv1d_cut *cut, const struct conv1d_tile *tile,
     bool accumulate = false;
     for (int64_t c = 0; c < cut->group_channels; c += cut->part) {
         int64_t count = minimum(cut->part, cut->group_channels - c);
-        struct conv1d_cut with = *cut;
-        with.part = count; /* what frames of the window are apart: fewer in the last part */
-        load_window(p, tile->b, first, frames, tile->group * cut->group_channels + c, count, window);
+        int64_t apart = window_stride(cut, count);
+        load_window(p, tile->b, first, frames, tile->group * cut->group_channels + c, count, window, apart);
         for (int64_t d = 0; cut->merged && d < p->kernel * count; d += CONV1D_DEPTH) {
-            multiply(&with, tile, window + d, d, minimum(CONV1D_DEPTH, p->kernel * count - d), weights, sums,
+            multiply(cut, tile, window + d, apart, d, minimum(CONV1D_DEPTH, p->kernel * count - d), weights, sums,
                      accumulate);
             accumulate = true;
         }
         for (int64_t k = 0; !cut->merged && k < p->kernel; k++) {
-            multiply(&with, tile, window + k * p->dilation * count, k * cut->group_channels + c, count, weights, sums,
-                     accumulate);
+            multiply(cut, tile, window + k * p->dilation * apart, apart, k * cut->group_channels + c, count, weights,
+                     sums, accumulate);
             accumulate = true;
         }
     }

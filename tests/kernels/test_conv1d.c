@@ -25,6 +25,7 @@ static const struct conv1d_shape shapes[] = {
     {3, 0, 4, 4, 3, 1, 1, 1, 1, 1},
     {2, 17, 300, 20, 3, 1, 1, 1, 1, 1}, /* channels in parts */
     {1, 300, 20, 300, 1, 1, 1, 1, 0, 0},
+    {1, 16390, 9, 2, 2, 1, 16383, 1, 0, 0}, /* the widest kernel that is taken */
     {1, 3000, 2, 3, 1500, 7, 1, 1, 9, 0},
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
