@@ -297,6 +297,32 @@ static void spectra_have_the_tokenizers_bits(void **state)
 
 /* ---- kmeans_assign ---- */
 
+/* Labels and distances in `found`; with integers all distances are exact, so that ties must go to the lowest. */
+static void check_nearest(const struct tensor *x, const struct tensor *c, int64_t channels, int64_t clusters,
+                          bool integers, struct tensor found[2])
+{
+    tensor_read(&found[0]);
+    tensor_read(&found[1]);
+    for (int64_t n = 0; n < found[0].count; n++) {
+        double least = INFINITY, chosen = NAN, allowed = integers ? 0 : 1e-5;
+        int64_t best = 0, label = (int64_t)found[0].values[n];
+        for (int64_t k = 0; k < clusters; k++) {
+            double distance = 0;
+            for (int64_t d = 0; d < channels; d++)
+                distance += pow(x->values[n * (channels + GAP) + d] - c->values[k * channels + d], 2);
+            if (distance < least) {
+                least = distance;
+                best = k;
+            }
+            chosen = k == label ? distance : chosen;
+        }
+        if ((integers && label != best) || !(chosen <= least * (1 + allowed)) ||
+            !(fabs(found[1].values[n] - chosen) <= allowed * chosen))
+            fail_msg("point %lld: cluster %lld at %.9g, expected %lld at %.9g", (long long)n, (long long)label,
+                     found[1].values[n], (long long)best, least);
+    }
+}
+
 static void points_go_to_the_nearest(void **state)
 {
     (void)state;
@@ -334,26 +360,7 @@ static void points_go_to_the_nearest(void **state)
             tensor_free(&labels);
             tensor_free(&distances);
         }
-        tensor_read(&kept[0]);
-        tensor_read(&kept[1]);
-        for (int64_t n = 0; n < rows; n++) {
-            double least = INFINITY, chosen = NAN, allowed = integers ? 0 : 1e-5;
-            int64_t best = 0, label = (int64_t)kept[0].values[n];
-            for (int64_t k = 0; k < clusters; k++) {
-                double distance = 0;
-                for (int64_t d = 0; d < channels; d++)
-                    distance += pow(x.values[n * (channels + GAP) + d] - c.values[k * channels + d], 2);
-                if (distance < least) {
-                    least = distance;
-                    best = k;
-                }
-                chosen = k == label ? distance : chosen;
-            }
-            if ((integers && label != best) || !(chosen <= least * (1 + allowed)) ||
-                !(fabs(kept[1].values[n] - chosen) <= allowed * chosen))
-                fail_msg("point %lld: cluster %lld at %.9g, expected %lld at %.9g", (long long)n, (long long)label,
-                         kept[1].values[n], (long long)best, least);
-        }
+        check_nearest(&x, &c, channels, clusters, integers, kept);
         tensor_free(&kept[0]);
         tensor_free(&kept[1]);
         tensor_free(&x);
