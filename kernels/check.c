@@ -154,8 +154,8 @@ enum status check_attention_backward(const struct attention_backward *p)
     enum status result = check_attention(f, "attention_backward");
     if (result != STATUS_OK || f->batch == 0 || f->query_length == 0)
         return result;
-    CHECK(f->query_length == f->key_length && !f->key_lengths, "attention_backward: %lld queries but %lld keys",
-          LL(f->query_length), LL(f->key_length));
+    CHECK(f->query_length == f->key_length, "attention_backward: %lld queries but %lld keys", LL(f->query_length),
+          LL(f->key_length));
     CHECK(f->log_sum_exp && p->grad_output && p->grad_query && p->grad_key && p->grad_value,
           "attention_backward: a null array");
     return STATUS_OK;

@@ -178,4 +178,125 @@ static inline size_t operand_cache_bytes(const struct key_value_cache *cache, in
     O(uniforms, p->temperature == 0 ? 0 : operand_bytes(p->rows, DTYPE_F64), OPERAND_READ)                             \
     O(ids, operand_bytes(p->rows, DTYPE_I32), OPERAND_WRITTEN)
 
+/* ---- speech encoders; `f` is the convolution's part of the struct, `m` the path to it ---- */
+
+#define OPERAND_CONV1D_INPUT(O, f, m, member, access)                                                                  \
+    O(m member, operand_strided_bytes(f batch, f x_batch_stride, f frames, f x_row_stride, f channels, f type), access)
+
+#define OPERAND_CONV1D_OUTPUT(O, f, m, member, access)                                                                 \
+    O(m member,                                                                                                        \
+      operand_strided_bytes(f batch, f output_batch_stride, f output_frames, f output_row_stride, f output_channels,   \
+                            f type),                                                                                   \
+      access)
+
+static inline int64_t operand_conv1d_weights(const struct conv1d_forward *p)
+{
+    return p->groups > 0 ? p->output_channels * p->kernel * (p->channels / p->groups) : 0;
+}
+
+#define OPERANDS_conv1d_forward(O)                                                                                     \
+    OPERAND_CONV1D_INPUT(O, p->, , x, OPERAND_READ)                                                                    \
+    O(weight, operand_bytes(operand_conv1d_weights(p), p->type), OPERAND_READ)                                         \
+    O(bias, operand_bytes(p->output_channels, p->type), OPERAND_READ)                                                  \
+    OPERAND_CONV1D_OUTPUT(O, p->, , residual, OPERAND_READ)                                                            \
+    OPERAND_CONV1D_OUTPUT(O, p->, , output, OPERAND_WRITTEN)                                                           \
+    OPERAND_CONV1D_OUTPUT(O, p->, , pre_activation, OPERAND_WRITTEN)                                                   \
+    O(lengths, operand_bytes(p->batch, DTYPE_I32), OPERAND_READ)
+
+#define OPERANDS_conv1d_backward(O)                                                                                    \
+    OPERAND_CONV1D_INPUT(O, p->forward., forward., x, OPERAND_READ)                                                    \
+    O(forward.weight, operand_bytes(operand_conv1d_weights(&p->forward), p->forward.type), OPERAND_READ)               \
+    OPERAND_CONV1D_OUTPUT(O, p->forward., forward., pre_activation, OPERAND_READ)                                      \
+    O(forward.lengths, operand_bytes(p->forward.batch, DTYPE_I32), OPERAND_READ)                                       \
+    OPERAND_CONV1D_OUTPUT(O, p->forward., , grad_output, OPERAND_READ)                                                 \
+    OPERAND_CONV1D_INPUT(O, p->forward., , grad_x, OPERAND_WRITTEN)                                                    \
+    O(grad_weight, operand_bytes(operand_conv1d_weights(&p->forward), DTYPE_F32),                                      \
+      p->overwrite ? OPERAND_WRITTEN : OPERAND_MODIFIED)                                                               \
+    O(grad_bias, operand_bytes(p->forward.output_channels, DTYPE_F32),                                                 \
+      p->overwrite ? OPERAND_WRITTEN : OPERAND_MODIFIED)
+
+#define OPERANDS_conv1d_group_norm(O)                                                                                  \
+    OPERAND_CONV1D_INPUT(O, p->conv., conv., x, OPERAND_READ)                                                          \
+    O(conv.weight, operand_bytes(operand_conv1d_weights(&p->conv), p->conv.type), OPERAND_READ)                        \
+    O(conv.bias, operand_bytes(p->conv.output_channels, p->conv.type), OPERAND_READ)                                   \
+    OPERAND_CONV1D_OUTPUT(O, p->conv., conv., output, OPERAND_WRITTEN)                                                 \
+    O(conv.lengths, operand_bytes(p->conv.batch, DTYPE_I32), OPERAND_READ)                                             \
+    O(norm_weight, operand_bytes(p->conv.output_channels, p->conv.type), OPERAND_READ)                                 \
+    O(norm_bias, operand_bytes(p->conv.output_channels, p->conv.type), OPERAND_READ)                                   \
+    O(mean, operand_rows_bytes(p->conv.batch, p->norm_groups, DTYPE_F32), OPERAND_WRITTEN)                             \
+    O(rstd, operand_rows_bytes(p->conv.batch, p->norm_groups, DTYPE_F32), OPERAND_WRITTEN)
+
+#define OPERANDS_gelu_forward(O)                                                                                       \
+    O(x, operand_bytes(p->count, p->type), OPERAND_READ)                                                               \
+    O(output, operand_bytes(p->count, p->type), OPERAND_WRITTEN)
+
+#define OPERANDS_gelu_backward(O)                                                                                      \
+    O(x, operand_bytes(p->count, p->type), OPERAND_READ)                                                               \
+    O(grad_output, operand_bytes(p->count, p->type), OPERAND_READ)                                                     \
+    O(grad_x, operand_bytes(p->count, p->type), OPERAND_WRITTEN)
+
+#define OPERANDS_layer_norm_forward(O)                                                                                 \
+    O(x, operand_rows_bytes(p->rows, p->channels, p->type), OPERAND_READ)                                              \
+    O(residual, operand_rows_bytes(p->rows, p->channels, p->type), OPERAND_READ)                                       \
+    O(weight, operand_bytes(p->channels, p->type), OPERAND_READ)                                                       \
+    O(bias, operand_bytes(p->channels, p->type), OPERAND_READ)                                                         \
+    O(sum, operand_rows_bytes(p->rows, p->channels, p->type), OPERAND_WRITTEN)                                         \
+    O(output, operand_rows_bytes(p->rows, p->channels, p->type), OPERAND_WRITTEN)                                      \
+    O(mean, operand_bytes(p->rows, DTYPE_F32), OPERAND_WRITTEN)                                                        \
+    O(rstd, operand_bytes(p->rows, DTYPE_F32), OPERAND_WRITTEN)
+
+#define OPERANDS_layer_norm_backward(O)                                                                                \
+    O(sum, operand_rows_bytes(p->rows, p->channels, p->type), OPERAND_READ)                                            \
+    O(weight, operand_bytes(p->channels, p->type), OPERAND_READ)                                                       \
+    O(bias, operand_bytes(p->channels, p->type), OPERAND_READ)                                                         \
+    O(grad_output, operand_rows_bytes(p->rows, p->channels, p->type), OPERAND_READ)                                    \
+    O(grad_residual, operand_rows_bytes(p->rows, p->channels, p->type), OPERAND_READ)                                  \
+    O(mean, operand_bytes(p->rows, DTYPE_F32), OPERAND_READ)                                                           \
+    O(rstd, operand_bytes(p->rows, DTYPE_F32), OPERAND_READ)                                                           \
+    O(grad_sum, operand_rows_bytes(p->rows, p->channels, p->type), OPERAND_WRITTEN)                                    \
+    O(grad_weight, operand_bytes(p->channels, DTYPE_F32), p->overwrite ? OPERAND_WRITTEN : OPERAND_MODIFIED)           \
+    O(grad_bias, operand_bytes(p->channels, DTYPE_F32), p->overwrite ? OPERAND_WRITTEN : OPERAND_MODIFIED)
+
+#define OPERANDS_group_norm_forward(O)                                                                                 \
+    O(x, operand_rows_bytes(p->batch, p->frames * p->channels, p->type), OPERAND_READ)                                 \
+    O(weight, operand_bytes(p->channels, p->type), OPERAND_READ)                                                       \
+    O(bias, operand_bytes(p->channels, p->type), OPERAND_READ)                                                         \
+    O(lengths, operand_bytes(p->batch, DTYPE_I32), OPERAND_READ)                                                       \
+    O(output, operand_rows_bytes(p->batch, p->frames * p->channels, p->type), OPERAND_WRITTEN)                         \
+    O(mean, operand_rows_bytes(p->batch, p->groups, DTYPE_F32), OPERAND_WRITTEN)                                       \
+    O(rstd, operand_rows_bytes(p->batch, p->groups, DTYPE_F32), OPERAND_WRITTEN)
+
+#define OPERANDS_group_norm_backward(O)                                                                                \
+    O(x, operand_rows_bytes(p->batch, p->frames * p->channels, p->type), OPERAND_READ)                                 \
+    O(weight, operand_bytes(p->channels, p->type), OPERAND_READ)                                                       \
+    O(bias, operand_bytes(p->channels, p->type), OPERAND_READ)                                                         \
+    O(grad_output, operand_rows_bytes(p->batch, p->frames * p->channels, p->type), OPERAND_READ)                       \
+    O(lengths, operand_bytes(p->batch, DTYPE_I32), OPERAND_READ)                                                       \
+    O(mean, operand_rows_bytes(p->batch, p->groups, DTYPE_F32), OPERAND_READ)                                          \
+    O(rstd, operand_rows_bytes(p->batch, p->groups, DTYPE_F32), OPERAND_READ)                                          \
+    O(grad_x, operand_rows_bytes(p->batch, p->frames * p->channels, p->type), OPERAND_WRITTEN)                         \
+    O(grad_weight, operand_bytes(p->channels, DTYPE_F32), p->overwrite ? OPERAND_WRITTEN : OPERAND_MODIFIED)           \
+    O(grad_bias, operand_bytes(p->channels, DTYPE_F32), p->overwrite ? OPERAND_WRITTEN : OPERAND_MODIFIED)
+
+#define OPERANDS_waveform_normalise(O)                                                                                 \
+    O(x, operand_strided_bytes(1, 0, p->batch, p->x_stride, p->samples, DTYPE_F32), OPERAND_READ)                      \
+    O(output, operand_strided_bytes(1, 0, p->batch, p->output_stride, p->samples, p->type), OPERAND_WRITTEN)           \
+    O(lengths, operand_bytes(p->batch, DTYPE_I32), OPERAND_READ)
+
+#define OPERANDS_log_mel_spectrum(O)                                                                                   \
+    O(x, operand_strided_bytes(1, 0, p->batch, p->x_stride, p->samples, DTYPE_F32), OPERAND_READ)                      \
+    O(lengths, operand_bytes(p->batch, DTYPE_I32), OPERAND_READ)                                                       \
+    O(window, operand_bytes(p->window_size, DTYPE_F64), OPERAND_READ)                                                  \
+    O(weights, operand_bytes(p->weight_count, DTYPE_F64), OPERAND_READ)                                                \
+    O(band_first, operand_bytes(p->bands, DTYPE_I32), OPERAND_READ)                                                    \
+    O(band_length, operand_bytes(p->bands, DTYPE_I32), OPERAND_READ)                                                   \
+    O(band_offset, operand_bytes(p->bands, DTYPE_I32), OPERAND_READ)                                                   \
+    O(output, operand_rows_bytes(p->batch, p->frames * p->bands, DTYPE_F32), OPERAND_WRITTEN)
+
+#define OPERANDS_kmeans_assign(O)                                                                                      \
+    O(x, operand_strided_bytes(1, 0, p->rows, p->x_row_stride, p->channels, DTYPE_F32), OPERAND_READ)                  \
+    O(centroids, operand_rows_bytes(p->clusters, p->channels, DTYPE_F32), OPERAND_READ)                                \
+    O(labels, operand_bytes(p->rows, DTYPE_I32), OPERAND_WRITTEN)                                                      \
+    O(distances, operand_bytes(p->rows, DTYPE_F32), OPERAND_WRITTEN)
+
 #endif

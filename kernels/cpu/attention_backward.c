@@ -141,11 +141,29 @@ static void query_block(const struct attention_backward *p, struct tiles *tiles,
                   tiles->grad_query + row * tiles->stride, tiles->stride, true);
 }
 
+static int64_t row_keys(const struct attention_forward *f, int64_t b)
+{
+    return f->key_lengths ? f->key_lengths[b] : f->key_length;
+}
+
+/* Keys behind a row's own have no gradient. */
+static void clear_padding(const struct attention_backward *p, const struct place *at)
+{
+    const struct attention_forward *f = &p->forward;
+    size_t bytes = (size_t)f->head_size * dtype_size(f->type);
+    for (int64_t key = row_keys(f, at->b); key < f->key_length; key++) {
+        int64_t key_index = at->b * f->key_batch_stride + key * f->key_row_stride + at->kv * f->head_size;
+        int64_t value_index = at->b * f->value_batch_stride + key * f->value_row_stride + at->kv * f->head_size;
+        memset(element_of(p->grad_key, key_index, f->type), 0, bytes);
+        memset(element_of(p->grad_value, value_index, f->type), 0, bytes);
+    }
+}
+
 static void key_block(const struct work *work, struct tiles *tiles, struct place *at, int64_t key)
 {
     const struct attention_backward *p = work->p;
     const struct attention_forward *f = &p->forward;
-    int64_t columns = minimum(KEY_BLOCK, f->key_length - key), size = f->head_size;
+    int64_t columns = minimum(KEY_BLOCK, row_keys(f, at->b) - key), size = f->head_size;
     int64_t key_index = at->b * f->key_batch_stride + key * f->key_row_stride + at->kv * size;
     int64_t value_index = at->b * f->value_batch_stride + key * f->value_row_stride + at->kv * size;
     const void *keys = element(f->key, key_index, f->type), *values = element(f->value, value_index, f->type);
@@ -177,8 +195,9 @@ static void backward_task(void *argument, int64_t task, int worker)
         at.h = at.kv * work->group + at.in_group;
         make_delta(p, &at, tiles.delta + at.in_group * f->query_length);
     }
-    for (int64_t key = 0; key < f->key_length; key += KEY_BLOCK)
+    for (int64_t key = 0; key < row_keys(f, at.b); key += KEY_BLOCK)
         key_block(work, &tiles, &at, key);
+    clear_padding(p, &at);
     for (at.in_group = 0; at.in_group < work->group; at.in_group++) {
         at.h = at.kv * work->group + at.in_group;
         tile_store(tiles.grad_query + at.in_group * f->query_length * tiles.stride, f->query_length, f->head_size,

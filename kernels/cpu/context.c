@@ -3,6 +3,8 @@
  * in one file they would need each other. */
 #include "kernels/cpu/context.h"
 
+#include "core/fft.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -16,6 +18,21 @@ struct onednn *cpu_onednn(const struct device_context *context)
 {
     const struct cpu_libraries *libraries = context->libraries;
     return libraries->onednn;
+}
+
+enum status cpu_fft(const struct device_context *context, int64_t length, const struct fft **fft)
+{
+    struct cpu_libraries *libraries = context->libraries;
+    int place = 0;
+    while (place < CPU_FFT_LENGTHS - 1 && length > (int64_t)CPU_FFT_SHORTEST << place)
+        place++;
+    if (!libraries->fft[place]) {
+        enum status result = fft_create((int64_t)CPU_FFT_SHORTEST << place, &libraries->fft[place]);
+        if (result != STATUS_OK)
+            return result;
+    }
+    *fft = libraries->fft[place];
+    return STATUS_OK;
 }
 
 float *cpu_worker_scratch(const struct device_context *context, int worker)

@@ -5,11 +5,16 @@
 
 #include "kernels/cpu/cpu.h"
 
+enum { CPU_FFT_SHORTEST = 256, CPU_FFT_LENGTHS = 4 };
+
+struct fft;
+
 struct cpu_libraries {
     int workers;
     float *scratch; /* [workers][WORKER_SCRATCH_FLOATS]; pages that no task touches cost nothing */
     enum cpu_engine f32_engine, bf16_engine;
     struct onednn *onednn;
+    struct fft *fft[CPU_FFT_LENGTHS]; /* of 256, 512, ...; made when first needed */
     char description[256];
     char fault[256]; /* the first one; "" while there is none */
     struct cpu_block {
@@ -19,5 +24,8 @@ struct cpu_libraries {
     int64_t block_count, block_capacity;
     struct device_memory memory;
 };
+
+/* Twiddle factors of a length of 256, 512, 1024 or 2048, which live as long as the context. */
+enum status cpu_fft(const struct device_context *context, int64_t length, const struct fft **fft);
 
 #endif

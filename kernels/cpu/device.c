@@ -3,6 +3,8 @@
  * or a fill is cut among the threads, which together have more bandwidth than one. */
 #include "kernels/cpu/context.h"
 
+#include "core/fft.h"
+
 #include <cblas.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,6 +76,8 @@ void cpu_close(struct device_context *context)
     struct cpu_libraries *libraries = context->libraries;
     if (libraries) {
         onednn_destroy(libraries->onednn);
+        for (int i = 0; i < CPU_FFT_LENGTHS; i++)
+            fft_destroy(libraries->fft[i]);
         free(libraries->scratch);
         free(libraries->blocks);
     }

@@ -39,6 +39,12 @@ NO_SCRATCH(swiglu_backward)
 NO_SCRATCH(convert)
 NO_SCRATCH(clip_scale)
 NO_SCRATCH(adamw)
+NO_SCRATCH(gelu_forward)
+NO_SCRATCH(gelu_backward)
+NO_SCRATCH(conv1d_forward)
+NO_SCRATCH(conv1d_backward)
+NO_SCRATCH(layer_norm_forward)
+NO_SCRATCH(log_mel_spectrum)
 #undef NO_SCRATCH
 
 static enum status allocate_host(const struct device_context *context, size_t bytes, void **memory)

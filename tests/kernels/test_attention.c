@@ -292,6 +292,55 @@ static void rows_have_their_own_keys(void **state)
     }
 }
 
+/* An encoder's batch of padded rows: keys and values behind a row's length are NaN, the gradient of its padded queries is
+ * 0. All gradients are those of the reference, those behind the length 0, and a row's bits are those of the row alone. */
+static void padded_rows_of_an_encoder(void **state)
+{
+    (void)state;
+    struct rng rng = test_rng(12);
+    const struct shape shapes[] = {{4, 31, 31, 4, 2, 16}, {4, 150, 150, 2, 2, 8}, {4, 129, 129, 3, 3, 64}};
+    for (int s = 0; s < 12; s++) {
+        enum dtype type = s % 2 ? DTYPE_BF16 : DTYPE_F32;
+        struct problem q = make_problem(&rng, shapes[s / 4], type, false, 1);
+        const int64_t length = q.s.key_length, lengths[4] = {length, 0, 1, (2 * length + 2) / 3};
+        q.bidirectional = s & 2;
+        q.key_lengths = tensor_zero(DTYPE_I32, 4);
+        for (int64_t b = 0; b < 4; b++) {
+            tensor_set(&q.key_lengths, b, (double)lengths[b]);
+            for (int64_t t = lengths[b]; t < length; t++) {
+                for (int64_t i = 0; i < q.kv_width; i++) {
+                    tensor_set(&q.key, (b * length + t) * (q.kv_width + GAP) + i, NAN);
+                    tensor_set(&q.value, (b * length + t) * (q.kv_width + GAP) + i, NAN);
+                }
+                for (int64_t i = 0; i < q.width; i++)
+                    tensor_set(&q.gradient, (b * length + t) * (q.width + GAP) + i, 0);
+            }
+        }
+        check(&q, true, type == DTYPE_F32 ? 1e-6 : BF16_ROUNDING);
+        struct result all = run_once(&q, 2, true);
+        struct problem one = make_problem(
+            &rng, (struct shape){1, lengths[3], lengths[3], q.s.heads, q.s.kv_heads, q.s.head_size}, type, false, 1);
+        struct tensor *from[] = {&q.query, &q.key, &q.value, &q.gradient};
+        struct tensor *to[] = {&one.query, &one.key, &one.value, &one.gradient};
+        for (int k = 0; k < 4; k++)
+            for (int64_t i = 0; i < to[k]->count; i++)
+                tensor_set(to[k], i, from[k]->values[3 * (from[k]->count / 4) + i]);
+        one.bidirectional = q.bidirectional;
+        struct result alone = run_once(&one, 1, true);
+        struct tensor *whole[] = {&all.grad_query, &all.grad_key, &all.grad_value};
+        struct tensor *part[] = {&alone.grad_query, &alone.grad_key, &alone.grad_value};
+        for (int k = 0; q.bidirectional && k < 3; k++) {
+            size_t skip = (size_t)(3 * (whole[k]->count / 4)) * dtype_size(type);
+            assert_memory_equal((const char *)tensor_host(whole[k]) + skip, tensor_host(part[k]),
+                                (size_t)part[k]->count * dtype_size(type));
+        }
+        free_result(&all);
+        free_result(&alone);
+        free_problem(&q);
+        free_problem(&one);
+    }
+}
+
 /* Scores of size 100: one key takes nearly everything. */
 static void peaked_scores(void **state)
 {
@@ -508,17 +557,15 @@ static void wrong_arguments_are_refused(void **state)
     assert_refused(attention_backward, b, (void)p, "attention_backward: 2 queries but 4 keys");
     b.forward.key_length = 2;
     assert_refused(attention_backward, b, (void)p, "null");
-    struct tensor log_sum_exp = tensor_make(DTYPE_F32, 4), lengths = tensor_zero(DTYPE_I32, 1);
+    struct tensor log_sum_exp = tensor_make(DTYPE_F32, 4);
     b.forward.log_sum_exp = tensor_device(&log_sum_exp);
     assert_refused(attention_backward, b, p.grad_value = NULL, "null");
     assert_refused(attention_backward, b, p.grad_output = NULL, "null");
     assert_refused(attention_backward, b, p.forward.heads = 0, "attention_backward: 0 heads");
-    assert_refused(attention_backward, b, p.forward.key_lengths = tensor_device(&lengths), "queries but");
     struct device_context small = *context;
     small.scratch_bytes = 8;
     assert_fails(test_kernels()->attention_backward(&small, &b), STATUS_INTERNAL, "scratch");
     tensor_free(&log_sum_exp);
-    tensor_free(&lengths);
     tensor_free(&output);
     free_problem(&q);
 }
@@ -530,6 +577,7 @@ int main(void)
         cmocka_unit_test(f32_equals_the_reference),
         cmocka_unit_test(bidirectional_equals_the_reference),
         cmocka_unit_test(rows_have_their_own_keys),
+        cmocka_unit_test(padded_rows_of_an_encoder),
         cmocka_unit_test(peaked_scores),
         cmocka_unit_test(bf16_rounds_once),
         cmocka_unit_test(cached_decoding),

@@ -185,11 +185,15 @@ void reference_attention_backward(const struct reference_attention *p, const dou
                 probabilities(p, b, i, h, probability);
                 for (int64_t j = 0; j < p->key_length; j++) {
                     int64_t k = ((b * p->key_length + j) * p->kv_heads + h / group) * size;
+                    if (probability[j] == 0) /* a key that the query does not see, whatever lies there */
+                        continue;
                     slope[j] = dot(grad_output + q, p->value + k, size);
                     mean += probability[j] * slope[j];
                 }
                 for (int64_t j = 0; j < p->key_length; j++) {
                     int64_t k = ((b * p->key_length + j) * p->kv_heads + h / group) * size;
+                    if (probability[j] == 0)
+                        continue;
                     double score = probability[j] * (slope[j] - mean) * p->scale;
                     for (int64_t d = 0; d < size; d++) {
                         grad_query[q + d] += score * p->key[k + d];

@@ -1,0 +1,192 @@
+/* Convolution over frames as an implicit matrix product. A task owns a tile of output frames and channels. The frames of
+ * x that the tile looks at are copied once into a window (which converts bf16 and puts zeros where x has no frames); row t
+ * of the product's left side begins `stride` frames after row t - 1, so the rows overlap in the window and nothing is
+ * unfolded. Where the window holds all of a group's channels the taps of a frame follow each other too, and one product
+ * runs over all of them (k = 10 of one channel would otherwise be ten products of depth 1). */
+#include "kernels/cpu/conv1d.h"
+
+#include "kernels/cpu/gelu.h"
+#include "kernels/cpu/tile.h"
+
+enum { WINDOW_GAP = 8 }; /* times the widest kernel (check_speech.c) it fills half a window, and channels the other */
+
+int64_t conv1d_part(int64_t channels, int64_t extent)
+{
+    return maximum(1, minimum(minimum(channels, CONV1D_DEPTH), CONV1D_WINDOW / 2 / extent));
+}
+
+/* Floats between frames of a window whose frames have `count`: not a power of two, which would share cache sets, unless a
+ * frame's taps have to follow each other. */
+static int64_t window_stride(const struct conv1d_cut *cut, int64_t count)
+{
+    return cut->merged ? count : count + WINDOW_GAP;
+}
+
+struct conv1d_cut conv1d_cut(const struct device_context *context, const struct conv1d_forward *p)
+{
+    struct conv1d_cut cut = {.context = context,
+                             .p = p,
+                             .group_channels = p->channels / p->groups,
+                             .group_outputs = p->output_channels / p->groups};
+    int64_t extent = (p->kernel - 1) * p->dilation + 1;
+    cut.part = conv1d_part(cut.group_channels, extent);
+    cut.merged = cut.part == cut.group_channels && p->dilation == 1;
+    cut.rows =
+        maximum(1, minimum(CONV1D_ROWS, (CONV1D_WINDOW / window_stride(&cut, cut.part) - extent) / p->stride + 1));
+    cut.blocks = divide_up(p->output_frames, cut.rows);
+    cut.strips = divide_up(cut.group_outputs, CONV1D_COLUMNS);
+    return cut;
+}
+
+int64_t conv1d_tasks(const struct conv1d_cut *cut)
+{
+    return cut->p->batch * cut->p->groups * cut->blocks * cut->strips;
+}
+
+struct conv1d_tile conv1d_tile_of(const struct conv1d_cut *cut, int64_t task)
+{
+    const struct conv1d_forward *p = cut->p;
+    struct conv1d_tile tile = {.b = task / (p->groups * cut->blocks * cut->strips),
+                               .group = task / (cut->blocks * cut->strips) % p->groups,
+                               .first = task / cut->strips % cut->blocks * cut->rows,
+                               .column = task % cut->strips * CONV1D_COLUMNS};
+    int64_t frames = conv1d_frames(p, conv1d_length(p, tile.b));
+    tile.rows = minimum(cut->rows, p->output_frames - tile.first);
+    tile.valid = maximum(0, minimum(tile.rows, frames - tile.first));
+    tile.columns = minimum(CONV1D_COLUMNS, cut->group_outputs - tile.column);
+    return tile;
+}
+
+bool conv1d_lengths_fit(const struct device_context *context, const struct conv1d_forward *p, const char *operation)
+{
+    return !p->lengths || cpu_indices_fit(context, operation, "length", p->lengths, p->batch, 0, p->frames + 1);
+}
+
+/* `rows` rows of `count` elements, to be `apart` floats apart. Rows are written from the first to the last, so that the
+ * end of a vector may run into the next row; seven floats after the last are touched too. */
+INLINE void copy_rows(float *to, int64_t apart, const void *from, int64_t rows, int64_t row_stride, int64_t count,
+                      enum dtype type)
+{
+    for (int64_t j = 0; j < rows; j++) {
+        int64_t i = 0;
+        for (; i + LANES <= count; i += LANES)
+            vector_write(to + j * apart + i, vector_load(from, j * row_stride + i, LANES, type));
+        if (i < count)
+            vector_write(to + j * apart + i, vector_load(from, j * row_stride + i, count - i, type));
+    }
+}
+
+/* window[j * apart + i] = x of frame `first` + j and channel `channel` + i, 0 where row b has no such frame. */
+static void load_window(const struct conv1d_forward *p, int64_t b, int64_t first, int64_t frames, int64_t channel,
+                        int64_t count, float *window, int64_t apart)
+{
+    int64_t before = minimum(frames, maximum(0, -first));
+    int64_t end = maximum(before, minimum(frames, conv1d_length(p, b) - first)), rows = end - before;
+    int64_t index = b * p->x_batch_stride + (first + before) * p->x_row_stride + channel;
+    memset(window, 0, (size_t)(before * apart) * sizeof(float));
+    if (rows > 0) {
+        bool dense = p->x_row_stride == count && apart == count; /* one long row */
+        const void *from = element(p->x, index, p->type);
+        float *to = window + before * apart;
+        int64_t columns = dense ? rows * count : count;
+        if (p->type == DTYPE_F32)
+            copy_rows(to, apart, from, dense ? 1 : rows, p->x_row_stride, columns, DTYPE_F32);
+        else
+            copy_rows(to, apart, from, dense ? 1 : rows, p->x_row_stride, columns, DTYPE_BF16);
+    }
+    memset(window + end * apart, 0, (size_t)((frames - end) * apart) * sizeof(float));
+}
+
+/* sums (+)= `depth` numbers of each row's frames, from `left` on, times the weights from `place` on. */
+static void multiply(const struct conv1d_cut *cut, const struct conv1d_tile *tile, const float *left, int64_t apart,
+                     int64_t place, int64_t depth, float *weights, float *sums, bool accumulate)
+{
+    const struct conv1d_forward *p = cut->p;
+    int64_t of_output = p->kernel * cut->group_channels, output = tile->group * cut->group_outputs + tile->column;
+    tile_load_transposed(weights, CONV1D_STRIDE, tile->columns, depth,
+                         element(p->weight, output * of_output + place, p->type), of_output, p->type);
+    tile_multiply(tile->valid, tile->columns, depth, left, p->stride * apart, 1, weights, CONV1D_STRIDE, sums,
+                  CONV1D_COLUMNS, accumulate);
+}
+
+float *conv1d_sums(const struct conv1d_cut *cut, const struct conv1d_tile *tile, int worker)
+{
+    const struct conv1d_forward *p = cut->p;
+    float *window = cpu_worker_scratch(cut->context, worker), *weights = window + CONV1D_WINDOW + LANES;
+    float *sums = weights + CONV1D_DEPTH * CONV1D_STRIDE;
+    int64_t first = tile->first * p->stride - p->padding_left;
+    int64_t frames = (tile->valid - 1) * p->stride + (p->kernel - 1) * p->dilation + 1;
+    bool accumulate = false;
+    for (int64_t c = 0; c < cut->group_channels; c += cut->part) {
+        int64_t count = minimum(cut->part, cut->group_channels - c);
+        int64_t apart = window_stride(cut, count);
+        load_window(p, tile->b, first, frames, tile->group * cut->group_channels + c, count, window, apart);
+        for (int64_t d = 0; cut->merged && d < p->kernel * count; d += CONV1D_DEPTH) {
+            multiply(cut, tile, window + d, apart, d, minimum(CONV1D_DEPTH, p->kernel * count - d), weights, sums,
+                     accumulate);
+            accumulate = true;
+        }
+        for (int64_t k = 0; !cut->merged && k < p->kernel; k++) {
+            multiply(cut, tile, window + k * p->dilation * apart, apart, k * cut->group_channels + c, count, weights,
+                     sums, accumulate);
+            accumulate = true;
+        }
+    }
+    return sums;
+}
+
+INLINE void finish_lanes(const struct conv1d_forward *p, int64_t index, int64_t channel, const float *sum,
+                         int64_t count, enum dtype type)
+{
+    vector v = vector_load(sum, 0, count, DTYPE_F32);
+    if (p->bias)
+        v += vector_load(p->bias, channel, count, type);
+    if (p->pre_activation)
+        vector_store(p->pre_activation, index, count, type, v);
+    if (p->activation == ACTIVATION_GELU)
+        v = vector_gelu(v);
+    if (p->residual)
+        v += vector_load(p->residual, index, count, type);
+    vector_store(p->output, index, count, type, v);
+}
+
+INLINE void finish_row(const struct conv1d_forward *p, int64_t index, int64_t channel, const float *sum,
+                       int64_t columns, enum dtype type)
+{
+    int64_t j = 0;
+    for (; j + LANES <= columns; j += LANES)
+        finish_lanes(p, index + j, channel + j, sum + j, LANES, type);
+    if (j < columns)
+        finish_lanes(p, index + j, channel + j, sum + j, columns - j, type);
+}
+
+static void forward_task(void *argument, int64_t task, int worker)
+{
+    const struct conv1d_cut *cut = argument;
+    const struct conv1d_forward *p = cut->p;
+    struct conv1d_tile tile = conv1d_tile_of(cut, task);
+    int64_t channel = tile.group * cut->group_outputs + tile.column;
+    size_t bytes = (size_t)tile.columns * dtype_size(p->type);
+    const float *sums = tile.valid > 0 ? conv1d_sums(cut, &tile, worker) : NULL;
+    for (int64_t t = 0; t < tile.rows; t++) {
+        int64_t index = tile.b * p->output_batch_stride + (tile.first + t) * p->output_row_stride + channel;
+        if (t >= tile.valid) {
+            memset(element_of(p->output, index, p->type), 0, bytes);
+            if (p->pre_activation)
+                memset(element_of(p->pre_activation, index, p->type), 0, bytes);
+        } else if (p->type == DTYPE_F32) {
+            finish_row(p, index, channel, sums + t * CONV1D_COLUMNS, tile.columns, DTYPE_F32);
+        } else {
+            finish_row(p, index, channel, sums + t * CONV1D_COLUMNS, tile.columns, DTYPE_BF16);
+        }
+    }
+}
+
+enum status cpu_conv1d_forward(const struct device_context *context, const struct conv1d_forward *p)
+{
+    if (p->batch == 0 || p->output_frames == 0 || !conv1d_lengths_fit(context, p, "conv1d_forward"))
+        return STATUS_OK;
+    struct conv1d_cut cut = conv1d_cut(context, p);
+    thread_pool_run(context->pool, conv1d_tasks(&cut), forward_task, &cut);
+    return STATUS_OK;
+}

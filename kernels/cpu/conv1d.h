@@ -1,0 +1,52 @@
+/* What the convolution's forward, the one with a group norm behind it and the gradients share. */
+#ifndef SPIRITLM_KERNELS_CPU_CONV1D_H
+#define SPIRITLM_KERNELS_CPU_CONV1D_H
+
+#include "kernels/cpu/cpu.h"
+
+enum {
+    CONV1D_ROWS = 120,        /* frames a task owns at most; a multiple of tile_multiply's 6 */
+    CONV1D_COLUMNS = 128,     /* channels a task owns at most */
+    CONV1D_STRIDE = 128 + 16, /* of a tile of weights: not a power of two, which would share cache sets */
+    CONV1D_DEPTH = 256,       /* of a product at a time */
+    CONV1D_WINDOW = 1 << 18,  /* floats of the frames that a task's products look at */
+    CONV1D_SUMS = CONV1D_ROWS * CONV1D_COLUMNS,
+};
+_Static_assert(CONV1D_WINDOW + 8 + CONV1D_DEPTH * CONV1D_STRIDE + CONV1D_SUMS <= WORKER_SCRATCH_FLOATS,
+               "a task's tiles fit");
+
+/* How a convolution is cut: from its shape alone. */
+struct conv1d_cut {
+    const struct device_context *context;
+    const struct conv1d_forward *p;
+    int64_t group_channels, group_outputs;
+    int64_t part;           /* channels of a group at a time */
+    bool merged;            /* the taps of a frame follow each other in the window: one product over all of them */
+    int64_t rows;           /* output frames of a task */
+    int64_t blocks, strips; /* of a row of the batch and of a group */
+};
+
+/* The tile of `task`: output frames [first, first + rows), of which the row has `valid`, and output channels [column,
+ * column + columns) of group `group`, counted within it. */
+struct conv1d_tile {
+    int64_t b, group, first, rows, valid, column, columns;
+};
+
+struct conv1d_cut conv1d_cut(const struct device_context *context, const struct conv1d_forward *p);
+int64_t conv1d_tasks(const struct conv1d_cut *cut);
+struct conv1d_tile conv1d_tile_of(const struct conv1d_cut *cut, int64_t task);
+
+/* The products of a tile's valid frames, without bias, [valid][CONV1D_COLUMNS] in the worker's scratch. */
+float *conv1d_sums(const struct conv1d_cut *cut, const struct conv1d_tile *tile, int worker);
+
+/* Channels of `channels` to take at a time when `extent` frames of them must fit the window. */
+int64_t conv1d_part(int64_t channels, int64_t extent);
+
+/* Frames of row b of x, and false after a fault when one of the lengths is outside. */
+static inline int64_t conv1d_length(const struct conv1d_forward *p, int64_t b)
+{
+    return p->lengths ? p->lengths[b] : p->frames;
+}
+bool conv1d_lengths_fit(const struct device_context *context, const struct conv1d_forward *p, const char *operation);
+
+#endif
