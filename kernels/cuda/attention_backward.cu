@@ -106,7 +106,7 @@ __device__ static void add_queries(const struct attention_backward &p, const flo
     };
     struct key_range seen = {0, 0};
     if (exists)
-        seen = query_keys(f, f.key_length, b, i);
+        seen = query_keys(f, row_keys(f, b), b, i);
     float log_sum_exp = exists ? f.log_sum_exp[statistics] : 0.0f, shift = exists ? delta[statistics] : 0.0f;
     float score[ROWS], slope[ROWS];
     multiply_columns<ROWS, CHUNKS>(score, keys, tile, queries);
@@ -133,11 +133,12 @@ __global__ void __launch_bounds__(ATTENTION_THREADS, ATTENTION_BLOCKS)
     int64_t index = blockIdx.x, kv = index % f.kv_heads, b = index / f.kv_heads % f.batch;
     int64_t first_key = index / f.kv_heads / f.batch * BLOCK_ROWS, group = f.heads / f.kv_heads;
     int size = int(f.head_size), count = int(min(f.key_length - first_key, int64_t(BLOCK_ROWS)));
+    int read = int(max(int64_t(0), min(int64_t(count), row_keys(f, b) - first_key))); /* the others get gradient 0 */
     int first_row = int(threadIdx.x) / WARP * ROWS;
     load_rows<BLOCK_ROWS, CHUNKS>(keys, static_cast<const T *>(f.key) + key_index(f, b, first_key, kv),
-                                  f.key_row_stride, count, size, 1.0f);
+                                  f.key_row_stride, read, size, 1.0f);
     load_rows<BLOCK_ROWS, CHUNKS>(values, static_cast<const T *>(f.value) + value_index(f, b, first_key, kv),
-                                  f.value_row_stride, count, size, 1.0f);
+                                  f.value_row_stride, read, size, 1.0f);
     float grad_key[ROWS][CHUNKS * HALVES], grad_value[ROWS][CHUNKS * HALVES];
     clear_sums(grad_key);
     clear_sums(grad_value);
@@ -205,12 +206,12 @@ __global__ void __launch_bounds__(ATTENTION_THREADS, ATTENTION_BLOCKS)
 #pragma unroll
     for (int r = 0; r < ROWS; r++) {
         int64_t i = first_query + min(first_row + r, count - 1), statistics = (b * f.heads + h) * f.query_length + i;
-        seen[r] = query_keys(f, f.key_length, b, i);
+        seen[r] = query_keys(f, row_keys(f, b), b, i);
         log_sum_exp[r] = f.log_sum_exp[statistics];
         delta[r] = all_delta[statistics];
     }
-    int64_t start = query_keys(f, f.key_length, b, first_query).start;
-    int64_t end = query_keys(f, f.key_length, b, first_query + count - 1).end;
+    int64_t start = query_keys(f, row_keys(f, b), b, first_query).start;
+    int64_t end = query_keys(f, row_keys(f, b), b, first_query + count - 1).end;
     for (int64_t first = start / WARP * WARP; first < end; first += WARP)
         add_keys<T, CHUNKS, ROWS>(f, queries + first_row * STRIDE, gradients + first_row * STRIDE, tile, b, kv, first,
                                   int(min(end - first, int64_t(WARP))), seen, log_sum_exp, delta, grad_query);

@@ -44,7 +44,7 @@ static __device__ inline void load_step(uint32_t stage, struct query_values *val
         values[threadIdx.x].shift = exists ? p.log_sum_exp[index] * CUDART_L2E_F : 0;
         values[threadIdx.x].delta = exists ? delta[index] : 0;
         values[threadIdx.x].start = exists ? (int32_t)query_start(p, b, query) : 0;
-        values[threadIdx.x].end = exists ? (int32_t)query_end(p, p.key_length, query) : 0;
+        values[threadIdx.x].end = exists ? (int32_t)query_end(p, row_keys(p, b), query) : 0;
     }
 }
 
@@ -85,10 +85,10 @@ static __device__ inline void load_keys(uint32_t keys, const struct attention_fo
                                         int64_t first)
 {
     load_rows<D, KEYS, THREADS>(keys, static_cast<const __nv_bfloat16 *>(p.key) + b * p.key_batch_stride + kv * D,
-                                p.key_row_stride, first, p.key_length);
+                                p.key_row_stride, first, row_keys(p, b));
     load_rows<D, KEYS, THREADS>(keys + KEYS * D * 2,
                                 static_cast<const __nv_bfloat16 *>(p.value) + b * p.value_batch_stride + kv * D,
-                                p.value_row_stride, first, p.key_length);
+                                p.value_row_stride, first, row_keys(p, b));
 }
 
 /* The gradients of the warp's keys, through its rows of those tiles. */
@@ -140,6 +140,7 @@ static __global__ void __launch_bounds__(THREADS)
     const int32_t steps = end > begin ? (end - begin + QUERIES - 1) / QUERIES : 0;
 
     load_keys<D>(keys, p, b, kv, first);
+    const int64_t length = row_keys(p, b);
     key_state<D> state;
 #pragma unroll
     for (int d = 0; d < D / 8; d++)
@@ -167,7 +168,7 @@ static __global__ void __launch_bounds__(THREADS)
         if (i >= 0) {
             const struct query_values *values =
                 reinterpret_cast<const struct query_values *>(stage_memory + stage + 2 * step<D>::TILE);
-            const bool seen = p.bidirectional || query >= first + KEYS - 1;
+            const bool seen = query_end(p, length, query) >= first + KEYS;
             if (seen && query + QUERIES <= whole)
                 attend<D, false>(state, keys, keys + TILE, row, first + row, stages + stage, values, p.scale, lane);
             else

@@ -35,7 +35,7 @@ static __device__ inline void begin(query_state<D> &state, const struct attentio
         state.shift[r] = exists ? p.log_sum_exp[index] * CUDART_L2E_F : 0;
         state.delta[r] = exists ? delta[index] : 0;
         state.start[r] = (int32_t)query_start(p, b, query);
-        state.end[r] = (int32_t)query_end(p, p.key_length, query);
+        state.end[r] = (int32_t)query_end(p, row_keys(p, b), query);
     }
 }
 
@@ -71,7 +71,8 @@ static __global__ void __launch_bounds__(THREADS)
     const int64_t head = blockIdx.x % p.heads, b = blockIdx.x / p.heads % p.batch, kv = head / (p.heads / p.kv_heads);
     const int64_t first = ((p.query_length + QUERIES - 1) / QUERIES - 1 - blockIdx.x / (p.heads * p.batch)) * QUERIES;
     const int lane = (int)threadIdx.x % WARP;
-    const int64_t end = query_end(p, p.key_length, first + QUERIES - 1), least_end = query_end(p, p.key_length, first);
+    const int64_t end = query_end(p, row_keys(p, b), first + QUERIES - 1),
+                  least_end = query_end(p, row_keys(p, b), first);
     const int64_t most_start = query_start(p, b, first + QUERIES - 1);
     const __nv_bfloat16 *key = static_cast<const __nv_bfloat16 *>(p.key) + b * p.key_batch_stride + kv * D;
     const __nv_bfloat16 *value = static_cast<const __nv_bfloat16 *>(p.value) + b * p.value_batch_stride + kv * D;

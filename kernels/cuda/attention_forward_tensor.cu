@@ -216,7 +216,7 @@ static __global__ void __launch_bounds__(THREADS)
     if (!indices_fit(p, fault, b, first))
         return;
     const int lane = (int)threadIdx.x % WARP;
-    const int64_t keys = p.key_lengths ? p.key_lengths[b] : p.key_length, kv = head / (p.heads / p.kv_heads);
+    const int64_t keys = row_keys(p, b), kv = head / (p.heads / p.kv_heads);
     const int64_t end = query_end(p, keys, first + QUERIES - 1), least_end = query_end(p, keys, first);
     const int64_t most_start = query_start(p, b, first + QUERIES - 1);
     const __nv_bfloat16 *key = static_cast<const __nv_bfloat16 *>(p.key) + b * p.key_batch_stride + kv * D;

@@ -26,6 +26,13 @@ static enum status launch_tensor(const struct device_context *context, const cha
     return cuda_launched(operation);
 }
 
+/* The keys of row b; a wrong length reads nothing. */
+static __device__ inline int64_t row_keys(const struct attention_forward &p, int64_t b)
+{
+    const int64_t length = p.key_lengths ? p.key_lengths[b] : p.key_length;
+    return length >= 0 && length <= p.key_length ? length : 0;
+}
+
 /* Where the keys of query `i` of row `b` begin; `i` may lie behind the last query, whose keys it then has. */
 static __device__ inline int64_t query_start(const struct attention_forward &p, int64_t b, int64_t i)
 {

@@ -10,7 +10,7 @@ extern "C" {
 #endif
 
 #define CUDA_SCRATCH_SIZE(name) size_t cuda_##name##_scratch_size(const struct name *p);
-KERNEL_OPERATIONS(CUDA_SCRATCH_SIZE)
+KERNEL_OPERATIONS_LANGUAGE(CUDA_SCRATCH_SIZE)
 #undef CUDA_SCRATCH_SIZE
 
 /* What struct kernels asks of a backend. A product of 2,048 rows fills every GPU of today, and the output projection's
