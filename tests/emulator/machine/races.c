@@ -356,7 +356,7 @@ static bool access_few(struct row *row)
     if (row->run->bytes > (uint32_t)row->request->access->bytes || (mine & (mine - 1)) != 0 || records->atomics ||
         (marks != NULL && !few_old(row, marks)))
         return false;
-    if (write && (marks == NULL || records->earlier_read != NULL || records->earlier_atomic != NULL))
+    if (write && (marks == NULL || records->earlier_read != NULL))
         return false;
     int32_t i = 0;
     while (i < records->slot_count && few_old(row, records->slots[i]) == write)

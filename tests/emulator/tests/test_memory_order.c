@@ -12,7 +12,7 @@ enum {
     THREADS = 32 * USED_WARPS - 20,
     ALL_THREADS = 32 * USED_WARPS,
     BYTES = 192,
-    PROGRAMS = 1500,
+    PROGRAMS = 3000,
     STEPS = 400
 };
 
@@ -147,6 +147,8 @@ static void remember(struct oracle *oracle, const struct instruction *instructio
 /* How closely the accesses of a program lie together. */
 struct focus {
     uint32_t bytes, warps, lanes;
+    uint64_t blocks, orders; /* of 100 steps: a new block, a barrier */
+    bool plain, words;       /* no atomic operations; all accesses are of 4 bytes */
 };
 
 /* Rows, one element for all, and elements at random. */
@@ -154,9 +156,9 @@ static struct instruction random_instruction(struct rng *rng, struct focus focus
 {
     static const enum access_action actions[] = {ACCESS_READ,  ACCESS_READ,  ACCESS_READ,   ACCESS_READ_ONLY,
                                                  ACCESS_WRITE, ACCESS_WRITE, ACCESS_ATOMIC, ACCESS_ATOMIC};
-    struct instruction made = {.action = actions[rng_below(rng, 8)],
+    struct instruction made = {.action = actions[rng_below(rng, focus.plain ? 6 : 8)],
                                .warp = (int32_t)rng_below(rng, focus.warps),
-                               .bytes = 1 << rng_below(rng, rng_below(rng, 3) == 0 ? 5 : 3),
+                               .bytes = focus.words ? 4 : 1 << rng_below(rng, rng_below(rng, 3) == 0 ? 5 : 3),
                                .shared = rng_below(rng, 2) == 0};
     uint32_t existing = made.warp == USED_WARPS - 1 ? UINT32_MAX >> 20 : UINT32_MAX,
              pattern = (uint32_t)rng_below(rng, 4);
@@ -225,17 +227,21 @@ static int run_program(struct rng *rng, struct bench *bench, struct oracle *orac
     struct instruction last = {.lanes = 0};
     struct focus focus = {.bytes = rng_below(rng, 2) == 0 ? BYTES : 16,
                           .warps = 1 + (uint32_t)rng_below(rng, USED_WARPS),
-                          .lanes = 2 + (uint32_t)rng_below(rng, 11)};
+                          .lanes = 2 + (uint32_t)rng_below(rng, 11),
+                          .blocks = rng_below(rng, 2) == 0 ? 1 : 10,
+                          .orders = rng_below(rng, 2) == 0 ? 30 : 5,
+                          .plain = rng_below(rng, 2) == 0,
+                          .words = rng_below(rng, 2) == 0};
     if (program % 40 == 20) /* soon the clocks begin again at 0, which must make nothing of the past come back */
         bench->memory->order.top = INT32_MAX / 2 - 100;
     bench_launch(bench, THREADS, BYTES, 0);
     oracle_block(oracle, true);
     for (int step = 0; step < STEPS; step++) {
         uint64_t choice = rng_below(rng, 100);
-        if (choice == 0) {
+        if (choice < focus.blocks) {
             bench_block(bench, step);
             oracle_block(oracle, false);
-        } else if (choice < 30) {
+        } else if (choice < focus.blocks + focus.orders) {
             random_order(rng, bench, oracle);
         } else {
             struct instruction instruction = random_instruction(rng, focus);
