@@ -187,16 +187,11 @@ struct async_copy *memory_async_begin(struct memory *memory, const struct access
 
 /* ---- end ---- */
 
-static void drop(struct memory *memory, struct async_copy *copy)
+/* Nothing is under way there any more. */
+static void forget(struct memory *memory, struct async_copy *copy)
 {
     set_pending(copy, false);
     count_sources(memory, copy, -1);
-    if (copy->next != NULL)
-        copy->next->previous = copy->previous;
-    if (copy->previous != NULL)
-        copy->previous->next = copy->next;
-    else
-        memory->copies = copy->next;
     free(copy);
 }
 
@@ -212,11 +207,22 @@ void memory_async_end(struct memory *memory, struct async_copy *copy)
         races_access(memory, &copy->destination, false);
         read_sources(memory, copy, false);
     }
-    drop(memory, copy);
+    if (copy->next != NULL)
+        copy->next->previous = copy->previous;
+    if (copy->previous != NULL)
+        copy->previous->next = copy->next;
+    else
+        memory->copies = copy->next;
+    forget(memory, copy);
 }
 
 void async_block_end(struct memory *memory)
 {
-    while (memory->copies != NULL)
-        drop(memory, memory->copies);
+    struct async_copy *copy = memory->copies;
+    memory->copies = NULL;
+    while (copy != NULL) {
+        struct async_copy *next = copy->next;
+        forget(memory, copy);
+        copy = next;
+    }
 }

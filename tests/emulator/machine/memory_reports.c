@@ -163,7 +163,7 @@ void report_place(const struct memory *memory, uint64_t address, uint64_t bytes,
         past = address < below->address + below->bytes ? 0 : address - (below->address + below->bytes);
     if (address < memory->base || address - memory->base >= memory->span || (below == NULL && above == NULL))
         snprintf(text, size, "no device memory is there");
-    else if (above != NULL && above->address - address < past)
+    else if (below == NULL || (above != NULL && above->address - address < past))
         describe_allocation(above, address, bytes, text, size);
     else
         describe_allocation(below, address, bytes, text, size);

@@ -35,6 +35,7 @@ void order_launch_begin(struct memory *memory)
     int32_t threads = memory->launch.threads;
     if (order->top >= INT32_MAX / 2) { /* no launch is left that a small clock could belong to */
         marks_drop_pool(memory);
+        memset(order->lanes, 0, sizeof order->lanes);
         order->top = 0;
     }
     order->launch_base = order->block_base = ++order->top;

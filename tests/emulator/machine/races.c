@@ -7,6 +7,8 @@
  * that out, and only where it does not are granules looked at one by one. */
 #include "emulator/machine/memory_internal.h"
 
+enum { LARGEST_GRANULES = 1 << LARGEST_SHIFT }; /* of one element */
+
 /* One run of a request, in granules. */
 struct row {
     struct memory *memory;
@@ -15,10 +17,10 @@ struct row {
     struct records *records;
     uint32_t first, count;
     uint32_t who;
-    int32_t low, base, floor, clock; /* as in struct order; low is base for shared memory */
-    const uint32_t *lanes;           /* [count] */
-    uint32_t repeated[16];           /* lanes of an element that several touch */
-    bool race, block_race;           /* reported */
+    int32_t low, base, floor, clock;     /* as in struct order; low is base for shared memory */
+    const uint32_t *lanes;               /* [count] */
+    uint32_t repeated[LARGEST_GRANULES]; /* lanes of an element that several touch */
+    bool race, block_race;               /* reported */
 };
 
 static bool start_row(struct row *row, struct memory *memory, const struct request *request)
@@ -49,7 +51,7 @@ static void set_row(struct row *row, const struct run *run)
         row->lanes = row->memory->lane_bits + LANES * (granules - 1) + (uint32_t)run->lane * granules;
         return;
     }
-    for (uint32_t i = 0; i < granules; i++)
+    for (uint32_t i = 0; i < LARGEST_GRANULES; i++)
         row->repeated[i] = run->lanes;
     row->lanes = row->repeated;
 }
@@ -354,7 +356,7 @@ static bool access_few(struct row *row)
     if (row->run->bytes > (uint32_t)row->request->access->bytes || (mine & (mine - 1)) != 0 || records->atomics ||
         (marks != NULL && !few_old(row, marks)))
         return false;
-    if (write && (marks == NULL || records->earlier_read != NULL || records->earlier_atomic != NULL))
+    if (write && (marks == NULL || records->earlier_read != NULL))
         return false;
     int32_t i = 0;
     while (i < records->slot_count && few_old(row, records->slots[i]) == write)

@@ -1,12 +1,20 @@
 /* The race checker against an oracle that was written without it: full vector clocks for every single thread, and for every
  * byte the list of all accesses since the launch began. Random programs run as long as the oracle finds them legal, which
  * must not be reported; now and then an access that it finds racing is let through, which must be, and ends the program. */
+#include "emulator/machine/memory_internal.h"
 #include "emulator/tests/memory_bench.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { WARPS = 5, THREADS = 32 * WARPS - 20, ALL_THREADS = 32 * WARPS, BYTES = 192, PROGRAMS = 1500, STEPS = 400 };
+enum {
+    USED_WARPS = 5,
+    THREADS = 32 * USED_WARPS - 20,
+    ALL_THREADS = 32 * USED_WARPS,
+    BYTES = 192,
+    PROGRAMS = 3000,
+    STEPS = 400
+};
 
 struct event {
     int32_t thread, block;
@@ -139,6 +147,8 @@ static void remember(struct oracle *oracle, const struct instruction *instructio
 /* How closely the accesses of a program lie together. */
 struct focus {
     uint32_t bytes, warps, lanes;
+    uint64_t blocks, orders; /* of 100 steps: a new block, a barrier */
+    bool plain, words;       /* no atomic operations; all accesses are of 4 bytes */
 };
 
 /* Rows, one element for all, and elements at random. */
@@ -146,11 +156,12 @@ static struct instruction random_instruction(struct rng *rng, struct focus focus
 {
     static const enum access_action actions[] = {ACCESS_READ,  ACCESS_READ,  ACCESS_READ,   ACCESS_READ_ONLY,
                                                  ACCESS_WRITE, ACCESS_WRITE, ACCESS_ATOMIC, ACCESS_ATOMIC};
-    struct instruction made = {.action = actions[rng_below(rng, 8)],
+    struct instruction made = {.action = actions[rng_below(rng, focus.plain ? 6 : 8)],
                                .warp = (int32_t)rng_below(rng, focus.warps),
-                               .bytes = 1 << rng_below(rng, rng_below(rng, 3) == 0 ? 5 : 3),
+                               .bytes = focus.words ? 4 : 1 << rng_below(rng, rng_below(rng, 3) == 0 ? 5 : 3),
                                .shared = rng_below(rng, 2) == 0};
-    uint32_t existing = made.warp == WARPS - 1 ? UINT32_MAX >> 20 : UINT32_MAX, pattern = (uint32_t)rng_below(rng, 4);
+    uint32_t existing = made.warp == USED_WARPS - 1 ? UINT32_MAX >> 20 : UINT32_MAX,
+             pattern = (uint32_t)rng_below(rng, 4);
     made.lanes = pattern == 0 ? UINT32_MAX : (uint32_t)rng_u64(rng) & (uint32_t)rng_u64(rng);
     if (pattern == 3)
         made.lanes = UINT32_C(1) << rng_below(rng, focus.lanes);
@@ -170,15 +181,15 @@ static void random_order(struct rng *rng, struct bench *bench, struct oracle *or
     bool members[ALL_THREADS] = {false};
     uint32_t existing = UINT32_MAX >> 20;
     if (rng_below(rng, 3) == 0) { /* whole warps */
-        uint32_t warps = rng_below(rng, 3) == 0 ? (1u << WARPS) - 1 : (uint32_t)rng_below(rng, 1 << WARPS);
+        uint32_t warps = rng_below(rng, 3) == 0 ? (1u << USED_WARPS) - 1 : (uint32_t)rng_below(rng, 1 << USED_WARPS);
         for (int32_t thread = 0; thread < THREADS; thread++)
             members[thread] = (warps >> (thread / 32) & 1) != 0;
         if (warps != 0)
             bench_barrier(bench, warps);
     } else { /* lanes of a warp */
-        int32_t warp = (int32_t)rng_below(rng, WARPS);
+        int32_t warp = (int32_t)rng_below(rng, USED_WARPS);
         uint32_t lanes = rng_below(rng, 3) == 0 ? UINT32_MAX : (uint32_t)rng_u64(rng);
-        if (warp == WARPS - 1)
+        if (warp == USED_WARPS - 1)
             lanes &= existing;
         for (int32_t lane = 0; lane < 32; lane++)
             members[warp * 32 + lane] = (lanes >> lane & 1) != 0;
@@ -215,16 +226,22 @@ static int run_program(struct rng *rng, struct bench *bench, struct oracle *orac
     int made = 0;
     struct instruction last = {.lanes = 0};
     struct focus focus = {.bytes = rng_below(rng, 2) == 0 ? BYTES : 16,
-                          .warps = 1 + (uint32_t)rng_below(rng, WARPS),
-                          .lanes = 2 + (uint32_t)rng_below(rng, 11)};
+                          .warps = 1 + (uint32_t)rng_below(rng, USED_WARPS),
+                          .lanes = 2 + (uint32_t)rng_below(rng, 11),
+                          .blocks = rng_below(rng, 2) == 0 ? 1 : 10,
+                          .orders = rng_below(rng, 2) == 0 ? 30 : 5,
+                          .plain = rng_below(rng, 2) == 0,
+                          .words = rng_below(rng, 2) == 0};
+    if (program % 40 == 20) /* soon the clocks begin again at 0, which must make nothing of the past come back */
+        bench->memory->order.top = INT32_MAX / 2 - 100;
     bench_launch(bench, THREADS, BYTES, 0);
     oracle_block(oracle, true);
     for (int step = 0; step < STEPS; step++) {
         uint64_t choice = rng_below(rng, 100);
-        if (choice == 0) {
+        if (choice < focus.blocks) {
             bench_block(bench, step);
             oracle_block(oracle, false);
-        } else if (choice < 30) {
+        } else if (choice < focus.blocks + focus.orders) {
             random_order(rng, bench, oracle);
         } else {
             struct instruction instruction = random_instruction(rng, focus);
