@@ -96,8 +96,8 @@ static void draw_other(struct feed *feed)
     snprintf(draw->text, sizeof draw->text, "%s", result == STATUS_OK ? "" : status_text());
 }
 
-/* Nobody waits for these rows until the step is over: on the cpu they take the time that the step's own threads leave,
- * which on two cores is worth 3 % of a step. A refusal changes nothing but the time. */
+/* Nobody waits for these rows until the step is over, so on the cpu they should not take a core from one of the step's own
+ * threads, for which all the others would then wait (benchmarks/SPEED.md). A refusal changes nothing but the time. */
 static void *draw_in_thread(void *argument)
 {
     enum { NICENESS = 10 };

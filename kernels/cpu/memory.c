@@ -1,5 +1,6 @@
 /* Device memory of the CPU backend: ordinary memory, aligned for vectors and huge pages, and counted, because plans are
  * compared with what is really allocated. Copies are cut into tasks, since one core does not reach the memory's speed. */
+#include "core/array.h"
 #include "kernels/cpu/context.h"
 
 #include <stdlib.h>
@@ -10,13 +11,10 @@ enum { ALIGNMENT = 256, HUGE_PAGE = 2 << 20, COPY_TASK_BYTES = 1 << 20 };
 
 static enum status note_block(struct cpu_libraries *libraries, void *memory, size_t bytes)
 {
-    if (libraries->block_count == libraries->block_capacity) {
-        int64_t capacity = libraries->block_capacity ? 2 * libraries->block_capacity : 32;
-        struct cpu_block *grown = realloc(libraries->blocks, (size_t)capacity * sizeof *grown);
-        CHECK(grown, "no memory for the list of what is allocated");
-        libraries->blocks = grown;
-        libraries->block_capacity = capacity;
-    }
+    enum status result = array_grow(&libraries->blocks, &libraries->block_capacity, libraries->block_count + 1,
+                                    "entries of the list of what is allocated");
+    if (result != STATUS_OK)
+        return result;
     libraries->blocks[libraries->block_count++] = (struct cpu_block){memory, bytes};
     libraries->memory.allocated += (int64_t)bytes;
     if (libraries->memory.peak < libraries->memory.allocated)

@@ -13,20 +13,6 @@
 
 enum { QUERIES = 64, KEYS = 64, WARPS = 4, THREADS = WARPS * WARP, SCORE_TILES = KEYS / 8 };
 
-/* One tile of one head's keys or values, [KEYS][D]; rows at and behind `end` become zeros. */
-template <int D>
-static __device__ inline void load_tile(uint32_t tile, const __nv_bfloat16 *source, int64_t row_stride, int64_t first,
-                                        int64_t end)
-{
-    constexpr int CHUNKS = D / CHUNK;
-    for (int i = (int)threadIdx.x; i < KEYS * CHUNKS; i += THREADS) {
-        const int row = i / CHUNKS, chunk = i % CHUNKS;
-        const bool valid = first + row < end;
-        copy_chunk_async(tile + tile_offset<D>(row, chunk),
-                         source + (valid ? first + row : 0) * row_stride + chunk * CHUNK, valid);
-    }
-}
-
 /* What a thread keeps of its two queries, rows lane / 4 and lane / 4 + 8 of its warp's sixteen. */
 template <int D> struct query_state {
     uint32_t query[D / 16][4]; /* A fragments of the warp's queries */
@@ -35,24 +21,6 @@ template <int D> struct query_state {
     float sum[2];              /* this lane's part of the sum of 2^(score - largest) */
     int32_t start[2], end[2];  /* the keys that they see */
 };
-
-template <int D>
-static __device__ inline void multiply_scores(const query_state<D> &state, uint32_t keys, int lane,
-                                              float scores[SCORE_TILES][4])
-{
-#pragma unroll
-    for (int n = 0; n < SCORE_TILES; n++)
-        scores[n][0] = scores[n][1] = scores[n][2] = scores[n][3] = 0;
-#pragma unroll
-    for (int k = 0; k < D / 16; k++)
-#pragma unroll
-        for (int n = 0; n < SCORE_TILES; n += 2) {
-            uint32_t b[4];
-            load_matrices(b, keys + tile_offset<D>(n * 8 + b_lane_row(lane), k * 2 + b_lane_chunk(lane)));
-            multiply_add(scores[n], state.query[k], b[0], b[1]);
-            multiply_add(scores[n + 1], state.query[k], b[2], b[3]);
-        }
-}
 
 /* Scores of keys that a query does not see become -infinity. */
 template <int D>
@@ -103,37 +71,17 @@ static __device__ inline void softmax(query_state<D> &state, float factor, float
     }
 }
 
-template <int D>
-static __device__ inline void add_values(query_state<D> &state, uint32_t values, int lane,
-                                         const float scores[SCORE_TILES][4])
-{
-#pragma unroll
-    for (int k = 0; k < KEYS / 16; k++) {
-        const uint32_t a[4] = {pack_pair(scores[2 * k][0], scores[2 * k][1]),
-                               pack_pair(scores[2 * k][2], scores[2 * k][3]),
-                               pack_pair(scores[2 * k + 1][0], scores[2 * k + 1][1]),
-                               pack_pair(scores[2 * k + 1][2], scores[2 * k + 1][3])};
-#pragma unroll
-        for (int d = 0; d < D / 8; d += 2) {
-            uint32_t b[4];
-            load_matrices_transposed(b, values + tile_offset<D>(k * 16 + a_lane_row(lane), d + a_lane_chunk(lane)));
-            multiply_add(state.output[d], a, b[0], b[1]);
-            multiply_add(state.output[d + 1], a, b[2], b[3]);
-        }
-    }
-}
-
 /* One tile of keys and values for one warp. */
 template <int D, bool MASKED>
 static __device__ inline void attend(query_state<D> &state, uint32_t keys, uint32_t values, int32_t first, float factor,
                                      int lane)
 {
     float scores[SCORE_TILES][4];
-    multiply_scores<D>(state, keys, lane, scores);
+    multiply_rows<D, KEYS>(scores, state.query, keys, lane);
     if (MASKED)
         mask_scores<D>(state, first, lane, scores);
     softmax<D>(state, factor, scores);
-    add_values<D>(state, values, lane, scores);
+    add_product<D, KEYS>(state.output, scores, values, lane);
 }
 
 template <int D>
@@ -157,7 +105,7 @@ static __device__ inline void begin(query_state<D> &state, const struct attentio
     }
 }
 
-/* Outputs go through the warp's own rows of the queries' tile, so that they leave in whole chunks. */
+/* Divides by the sums and stores, through the warp's own rows of the queries' tile. */
 template <int D>
 static __device__ inline void finish(query_state<D> &state, const struct attention_forward &p, int64_t b, int64_t head,
                                      int64_t first, unsigned char *queries, int lane)
@@ -168,24 +116,21 @@ static __device__ inline void finish(query_state<D> &state, const struct attenti
         float sum = state.sum[r];
         sum += __shfl_xor_sync(FULL_WARP, sum, 1);
         sum += __shfl_xor_sync(FULL_WARP, sum, 2);
-        const int own = row + lane / 4 + 8 * r;
         const float inverse = sum == 0 ? 0 : 1 / sum; /* a query without keys: output 0 */
 #pragma unroll
-        for (int d = 0; d < D / 8; d++)
-            *reinterpret_cast<uint32_t *>(queries + tile_offset<D>(own, d) + lane % 4 * 4) =
-                pack_pair(state.output[d][2 * r] * inverse, state.output[d][2 * r + 1] * inverse);
-        if (p.log_sum_exp && lane % 4 == 0 && first + own < p.query_length)
-            p.log_sum_exp[(b * p.heads + head) * p.query_length + first + own] =
+        for (int d = 0; d < D / 8; d++) {
+            state.output[d][2 * r] *= inverse;
+            state.output[d][2 * r + 1] *= inverse;
+        }
+        const int64_t query = first + row + lane / 4 + 8 * r;
+        if (p.log_sum_exp && lane % 4 == 0 && query < p.query_length)
+            p.log_sum_exp[(b * p.heads + head) * p.query_length + query] =
                 (state.largest[r] + log2f(sum)) * CUDART_LN2_F;
     }
-    __syncwarp();
-    __nv_bfloat16 *output = static_cast<__nv_bfloat16 *>(p.output) + b * p.output_batch_stride + head * D;
-    for (int i = lane; i < 16 * (D / CHUNK); i += WARP) {
-        const int own = row + i / (D / CHUNK), chunk = i % (D / CHUNK);
-        if (first + own < p.query_length)
-            *reinterpret_cast<uint4 *>(output + (first + own) * p.output_row_stride + chunk * CHUNK) =
-                *reinterpret_cast<const uint4 *>(queries + tile_offset<D>(own, chunk));
-    }
+    store_rows<D>(state.output, queries, row,
+                  static_cast<__nv_bfloat16 *>(p.output) + b * p.output_batch_stride + first * p.output_row_stride +
+                      head * D,
+                  p.output_row_stride, p.query_length - first, lane);
 }
 
 /* Whether what lies in device memory may be used: this row's number of keys, and the starts of this block's queries. */
@@ -224,11 +169,12 @@ static __global__ void __launch_bounds__(THREADS)
     const uint32_t queries = shared_address(memory), stages = queries + TILE;
     int64_t tile = query_start(p, b, first) / KEYS * KEYS;
 
-    load_tile<D>(queries, static_cast<const __nv_bfloat16 *>(p.query) + b * p.query_batch_stride + head * D,
-                 p.query_row_stride, first, p.query_length);
+    load_rows<D, QUERIES, THREADS>(queries,
+                                   static_cast<const __nv_bfloat16 *>(p.query) + b * p.query_batch_stride + head * D,
+                                   p.query_row_stride, first, p.query_length);
     if (tile < end) {
-        load_tile<D>(stages, key, p.key_row_stride, tile, end);
-        load_tile<D>(stages + TILE, value, p.value_row_stride, tile, end);
+        load_rows<D, KEYS, THREADS>(stages, key, p.key_row_stride, tile, end);
+        load_rows<D, KEYS, THREADS>(stages + TILE, value, p.value_row_stride, tile, end);
     }
     commit_copies();
     wait_copies<0>();
@@ -240,8 +186,8 @@ static __global__ void __launch_bounds__(THREADS)
         const bool more = tile + KEYS < end;
         const uint32_t other = stage == stages ? stages + 2 * TILE : stages;
         if (more) {
-            load_tile<D>(other, key, p.key_row_stride, tile + KEYS, end);
-            load_tile<D>(other + TILE, value, p.value_row_stride, tile + KEYS, end);
+            load_rows<D, KEYS, THREADS>(other, key, p.key_row_stride, tile + KEYS, end);
+            load_rows<D, KEYS, THREADS>(other + TILE, value, p.value_row_stride, tile + KEYS, end);
         }
         commit_copies();
         if (tile >= most_start && tile + KEYS <= least_end)

@@ -1,20 +1,17 @@
 /* Device memory. It is asked of the driver one allocation at a time: what trains or generates allocates when it starts and
  * not while it runs. The driver's addresses are 256-byte aligned. Fresh memory is zeroed on a stream of its own, and a
  * release waits for the queues, since what they hold may still use the memory. */
+#include "core/array.h"
 #include "kernels/cuda/context.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static enum status note_block(struct cuda_libraries *libraries, void *memory, size_t bytes)
 {
-    if (libraries->block_count == libraries->block_capacity) {
-        int64_t capacity = libraries->block_capacity ? 2 * libraries->block_capacity : 32;
-        struct cuda_block *grown = realloc(libraries->blocks, (size_t)capacity * sizeof *grown);
-        CHECK(grown, "no memory for the list of what is allocated");
-        libraries->blocks = grown;
-        libraries->block_capacity = capacity;
-    }
+    enum status result = array_grow(&libraries->blocks, &libraries->block_capacity, libraries->block_count + 1,
+                                    "entries of the list of what is allocated");
+    if (result != STATUS_OK)
+        return result;
     libraries->blocks[libraries->block_count++] = (struct cuda_block){memory, bytes};
     libraries->memory.allocated += (int64_t)bytes;
     if (libraries->memory.peak < libraries->memory.allocated)

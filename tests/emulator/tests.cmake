@@ -27,7 +27,6 @@ function(emulator_tests kind)
       continue()
     endif()
     file(GLOB shared CONFIGURE_DEPENDS ${folder}/${word}_*.c)
-    list(FILTER shared EXCLUDE REGEX "_stand_in.c$") # stands in for parts of the emulator
     if(kernels)
       cuda_objects(kernels ${kernels})
     endif()

@@ -397,8 +397,7 @@ static void positions_lie_in_the_tables(void **state)
     struct rng rng = test_rng(7);
     struct problem q = make_problem(&rng, shapes[1], DTYPE_F32);
     for (int64_t n = 0; n < 7; n++)
-        tensor_set(&q.positions, n,
-                   n == 6 ? 19 : 20 + (double)n); /* one that does not fit: any of two might be named */
+        tensor_set(&q.positions, n, n < 6 ? 20 + (double)n : 19); /* 25 alone does not fit, so it is the one named */
     const struct rope_append append = describe_append(&q, &q.query, &q.cache);
     assert_faults(rope_append, append, p.table_positions = 25, "position 5 of 7 is 25, outside 0..24");
     free_problem(&q);
