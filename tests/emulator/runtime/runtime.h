@@ -224,6 +224,12 @@ struct machine_kernel *module_load_kernel(struct CUkern_st *kernel, struct devic
 uint64_t module_variable(const void *host_variable, struct device *device, uint64_t *bytes);
 void modules_forget(const struct device *device);
 
+/* ---- totals.c ---- */
+
+/* machine_run, and counted for totals_print when EMULATOR_COUNTERS=1. */
+bool totals_run(struct machine *machine, const struct machine_launch *launch, const char *kernel);
+void totals_print(FILE *file); /* nothing when nothing was counted */
+
 /* Values that a launch found in its parameters; for queue_user. */
 bool launch_mentions(const struct work *work, uint64_t address, uint64_t bytes);
 
