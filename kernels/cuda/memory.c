@@ -111,8 +111,9 @@ static enum status copy(const struct device_context *context, enum device_queue 
     enum status result = cuda_enter(context, call);
     if (result != STATUS_OK)
         return result;
-    return cuda_checked(cudaMemcpyAsync(destination, source, bytes, kind, cuda_libraries_of(context)->streams[queue]),
-                        call);
+    struct cuda_libraries *libraries = cuda_libraries_of(context);
+    libraries->copying |= queue == QUEUE_COPY;
+    return cuda_checked(cudaMemcpyAsync(destination, source, bytes, kind, libraries->streams[queue]), call);
 }
 
 enum status cuda_copy_to_device(const struct device_context *context, enum device_queue queue, void *device,

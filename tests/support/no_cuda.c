@@ -16,3 +16,13 @@ bool test_cuda_is_clean(void)
 {
     return true;
 }
+
+bool test_cuda_calls(struct test_cuda_calls *calls)
+{
+    *calls = (struct test_cuda_calls){0};
+    return false;
+}
+
+void test_cuda_reset_calls(void)
+{
+}

@@ -28,6 +28,15 @@ void test_cuda_forgive_races(void);
 /* Whether nothing has been reported so far; true without the emulator. */
 bool test_cuda_is_clean(void);
 
+/* What the program has asked of the CUDA runtime since the last reset, as the emulator counts it. False where nobody does. */
+struct test_cuda_calls {
+    int64_t synchronizations;              /* times that the host waited */
+    int64_t allocations, host_allocations; /* of device and of pinned memory */
+    int64_t pinned_copies, pageable_copies, launches;
+};
+bool test_cuda_calls(struct test_cuda_calls *calls);
+void test_cuda_reset_calls(void);
+
 /* What multiplies matrices in a context of that table (cpu_set_engine); CUDA's have no choice. */
 void test_set_engine(const struct device_context *context, enum cpu_engine engine);
 

@@ -57,8 +57,22 @@ static enum status counted_allocate_host(const struct device_context *context, s
 static void count_from_now(const struct training_bench *bench)
 {
     memset(&asked, 0, sizeof asked);
+    test_cuda_reset_calls();
     if (test_kernels_closed())
         closed_reset_counters(&bench->context);
+}
+
+/* The same as the CUDA runtime sees it; the emulator counts for all ranks together. */
+static void check_runtime_calls(const struct training_bench *bench)
+{
+    struct test_cuda_calls calls;
+    if (!test_cuda_calls(&calls) || comm_size(bench->comm) > 1)
+        return;
+    assert_int_equal(calls.synchronizations, 1);
+    assert_int_equal(calls.allocations, 0);
+    assert_int_equal(calls.host_allocations, 0);
+    assert_int_equal(calls.pageable_copies, 0);
+    assert_true(calls.pinned_copies > 0 && calls.launches > 0);
 }
 
 static void check_counts(const struct training_bench *bench)
@@ -67,6 +81,7 @@ static void check_counts(const struct training_bench *bench)
     assert_int_equal(asked.event_waits, 0);
     assert_int_equal(asked.allocations, 0);
     assert_int_equal(asked.host_allocations, 0);
+    check_runtime_calls(bench);
     if (!test_kernels_closed())
         return;
     const struct closed_counters counters = closed_counters(&bench->context);

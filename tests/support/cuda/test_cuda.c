@@ -40,6 +40,23 @@ bool test_cuda_is_clean(void)
     return emulator_report_count() == 0;
 }
 
+bool test_cuda_calls(struct test_cuda_calls *calls)
+{
+    const struct emulator_counters counters = emulator_counters();
+    *calls = (struct test_cuda_calls){.synchronizations = counters.synchronizations,
+                                      .allocations = counters.allocations,
+                                      .host_allocations = counters.host_allocations,
+                                      .pinned_copies = counters.pinned_copies,
+                                      .pageable_copies = counters.pageable_copies,
+                                      .launches = counters.launches + counters.library_launches};
+    return true;
+}
+
+void test_cuda_reset_calls(void)
+{
+    emulator_reset_counters();
+}
+
 #else
 
 void test_cuda_forgive_races(void)
@@ -49,6 +66,16 @@ void test_cuda_forgive_races(void)
 bool test_cuda_is_clean(void)
 {
     return true;
+}
+
+bool test_cuda_calls(struct test_cuda_calls *calls)
+{
+    *calls = (struct test_cuda_calls){0};
+    return false;
+}
+
+void test_cuda_reset_calls(void)
+{
 }
 
 #endif
