@@ -42,6 +42,21 @@ fail:
     return result;
 }
 
+enum status kernels_cuda_device_bytes(int index, int64_t *bytes)
+{
+    enum status result = STATUS_OK;
+    int count;
+    struct cudaDeviceProp properties;
+    *bytes = 0;
+    TRY(kernels_cuda_devices(&count));
+    if (index < 0 || index >= count)
+        return status_set(STATUS_USAGE, "there is no GPU %d; this machine shows %d, counted from 0", index, count);
+    TRY(cuda_checked(cudaGetDeviceProperties(&properties, index), "the GPU"));
+    *bytes = (int64_t)properties.totalGlobalMem;
+fail:
+    return result;
+}
+
 static enum status use_device(int device)
 {
     if (current == device)
@@ -117,6 +132,7 @@ static void describe(struct cuda_libraries *libraries)
     int driver = 0;
     if (cudaGetDeviceProperties(&properties, libraries->device) != cudaSuccess)
         snprintf(properties.name, sizeof properties.name, "a GPU");
+    libraries->memory.capacity = (int64_t)properties.totalGlobalMem;
     (void)cudaDriverGetVersion(&driver);
     cuda_products_version(libraries->products, version, sizeof version);
     snprintf(libraries->description, sizeof libraries->description,

@@ -52,6 +52,12 @@ static enum status use_gpu(const char *name, int index, const struct kernels **k
     return STATUS_OK;
 }
 
+static int64_t gpu_bytes(int index)
+{
+    int64_t bytes;
+    return kernels_cuda_device_bytes(index < 0 ? 0 : index, &bytes) == STATUS_OK ? bytes : 0;
+}
+
 static bool finds_gpu(void)
 {
     int count;
@@ -66,6 +72,12 @@ static enum status use_gpu(const char *name, int index, const struct kernels **k
     *kernels = NULL;
     return status_set(STATUS_USAGE,
                       "--device %s: this program was built without CUDA; scripts/build cuda builds it with CUDA", name);
+}
+
+static int64_t gpu_bytes(int index)
+{
+    (void)index;
+    return 0;
 }
 
 static bool finds_gpu(void)
@@ -97,6 +109,15 @@ enum status program_machine_plan_kernels(const struct program_arguments *argumen
         return program_machine_kernels(arguments, kernels);
     *kernels = kernels_cuda_plan();
     return STATUS_OK;
+}
+
+int64_t program_machine_device_bytes(const struct program_arguments *arguments)
+{
+    int index;
+    const char *name = program_value(arguments, "--device", NULL);
+    if (!name)
+        name = finds_gpu() ? "cuda" : "cpu";
+    return names_gpu(name, &index) ? gpu_bytes(index) : 0;
 }
 
 enum status program_machine_create(const struct program_arguments *arguments, int64_t threads, struct machine *machine)

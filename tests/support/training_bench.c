@@ -107,6 +107,15 @@ struct trainer *training_bench_resume(const struct training_bench *bench)
     return trainer;
 }
 
+void training_bench_use_least_sizes(struct training_bench *bench)
+{
+    bench->data.lanes = 3;
+    bench->data.sequence_length = 32;
+    bench->model.hidden_size = 16;
+    bench->model.intermediate_size = 24;
+    bench->model.layers = 1;
+}
+
 void training_bench_use_demo_sizes(struct training_bench *bench)
 {
     bench->data.sequence_length = 256;

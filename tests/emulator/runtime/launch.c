@@ -105,6 +105,8 @@ static cudaError_t put_launch(struct CUkern_st *kernel, dim3 grid, dim3 block, v
         error = cudaErrorInvalidResourceHandle;
     if (error)
         return error;
+    if (!module_suits(kernel, device))
+        return cudaErrorNoKernelImageForDevice;
     struct machine_kernel *loaded = module_load_kernel(kernel, device);
     error = check_launch(kernel, device, grid, block, dynamic_shared);
     if (error)

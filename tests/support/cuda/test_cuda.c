@@ -2,6 +2,7 @@
  * for. The emulator's reports end a test program with an error, printed by its runtime. */
 #include "kernels/cuda/kernels_cuda.h"
 #include "support/test_kernels.h"
+#include "support/test_support.h"
 
 #ifdef SPIRITLM_EMULATED
 #include "emulator/runtime/emulator.h"
@@ -35,6 +36,11 @@ void test_cuda_forgive_races(void)
     emulator_clear_reports();
 }
 
+bool test_kernels_slow(void)
+{
+    return !test_kernels_cpu() && !test_is_long();
+}
+
 bool test_cuda_is_clean(void)
 {
     return emulator_report_count() == 0;
@@ -57,10 +63,20 @@ void test_cuda_reset_calls(void)
     emulator_reset_counters();
 }
 
+int64_t test_cuda_device_bytes(void)
+{
+    return (int64_t)machine_allocated(emulator_machine());
+}
+
 #else
 
 void test_cuda_forgive_races(void)
 {
+}
+
+bool test_kernels_slow(void)
+{
+    return false;
 }
 
 bool test_cuda_is_clean(void)
@@ -76,6 +92,11 @@ bool test_cuda_calls(struct test_cuda_calls *calls)
 
 void test_cuda_reset_calls(void)
 {
+}
+
+int64_t test_cuda_device_bytes(void)
+{
+    return 0;
 }
 
 #endif
