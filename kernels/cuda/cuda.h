@@ -29,7 +29,10 @@ enum cuda_fault_what {
     CUDA_FAULT_GROUP,
     CUDA_FAULT_ORDER,
     CUDA_FAULT_MASK_ROW,
-    CUDA_FAULT_SEGMENT
+    CUDA_FAULT_SEGMENT,
+    CUDA_FAULT_BAND_FIRST,
+    CUDA_FAULT_BAND_LENGTH,
+    CUDA_FAULT_BAND_OFFSET
 };
 struct cuda_fault {
     int32_t what;      /* enum cuda_fault_what; whoever changes it from NONE by compare-and-swap writes the rest */
