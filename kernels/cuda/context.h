@@ -6,12 +6,16 @@
 #include "kernels/check.h"
 #include "kernels/cuda/cuda.h"
 
+#include <stdbool.h>
+
 struct cuda_products; /* products.h */
 
 struct cuda_libraries {
     int device, major, minor; /* compute capability major.minor */
     cudaStream_t streams[QUEUE_COUNT];
     cudaStream_t setup; /* zeros fresh memory, so that an allocation does not wait for the work in the queues */
+    cudaEvent_t copied; /* the end of the copy queue, for which the compute queue waits before the host does */
+    bool copying;       /* work was put into the copy queue since then */
     size_t shared_limit;
     struct cuda_fault *fault; /* device */
     struct cuda_fault *seen;  /* pinned: as the fault was at the latest synchronize */
