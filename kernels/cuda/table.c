@@ -2,6 +2,7 @@
  * share; what an operation finds in device memory it reports through the fault word (faults.c). */
 #include "kernels/cuda/context.h"
 #include "kernels/cuda/kernels_cuda.h"
+#include "kernels/cuda/ranges.h"
 
 #define CHECKED_OPERATION(name)                                                                                        \
     static enum status run_##name(const struct device_context *context, const struct name *p)                          \
@@ -15,12 +16,15 @@
         size_t scratch = cuda_##name##_scratch_size(p);                                                                \
         CHECK(context->scratch_bytes >= scratch && (context->scratch || scratch == 0),                                 \
               #name ": needs %zu bytes of scratch, the context has %zu", scratch, context->scratch_bytes);             \
-        return cuda_##name(context, p);                                                                                \
+        cuda_range_begin(#name);                                                                                       \
+        result = cuda_##name(context, p);                                                                              \
+        cuda_range_end();                                                                                              \
+        return result;                                                                                                 \
     }
-KERNEL_OPERATIONS_LANGUAGE(CHECKED_OPERATION)
+CUDA_OPERATIONS_PRESENT(CHECKED_OPERATION)
 #undef CHECKED_OPERATION
 
-/* The operations of speech encoders have no kernels here yet: whoever calls one hears so. */
+/* Operations without kernels: whoever calls one hears so. */
 #define ABSENT_OPERATION(name)                                                                                         \
     static enum status run_##name(const struct device_context *context, const struct name *p)                          \
     {                                                                                                                  \
@@ -33,7 +37,7 @@ KERNEL_OPERATIONS_LANGUAGE(CHECKED_OPERATION)
         (void)p;                                                                                                       \
         return 0;                                                                                                      \
     }
-KERNEL_OPERATIONS_SPEECH(ABSENT_OPERATION)
+CUDA_OPERATIONS_ABSENT(ABSENT_OPERATION)
 #undef ABSENT_OPERATION
 
 static const struct kernels table = {
@@ -49,6 +53,7 @@ static const struct kernels table = {
     .allocate_host = cuda_allocate_host,
     .release_host = cuda_release_host,
     .memory = cuda_memory,
+    .peak_flops = cuda_peak_flops,
     .copy_to_device = cuda_copy_to_device,
     .copy_to_host = cuda_copy_to_host,
     .copy = cuda_copy,
@@ -59,6 +64,10 @@ static const struct kernels table = {
     .queue_wait = cuda_queue_wait,
     .event_wait = cuda_event_wait,
     .synchronize = cuda_synchronize,
+    .graph_begin = cuda_graph_begin,
+    .graph_end = cuda_graph_end,
+    .graph_launch = cuda_graph_launch,
+    .graph_destroy = cuda_graph_destroy,
 #define MEMBER(name) .name = run_##name, .name##_scratch_size = cuda_##name##_scratch_size,
     KERNEL_OPERATIONS(MEMBER)
 #undef MEMBER

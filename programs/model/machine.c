@@ -58,10 +58,14 @@ static int64_t gpu_bytes(int index)
     return kernels_cuda_device_bytes(index < 0 ? 0 : index, &bytes) == STATUS_OK ? bytes : 0;
 }
 
+/* Says why there is none, for whoever thought that there was one. */
 static bool finds_gpu(void)
 {
     int count;
-    return kernels_cuda_devices(&count) == STATUS_OK && kernels_cuda_select(0) == STATUS_OK;
+    if (kernels_cuda_devices(&count) == STATUS_OK && kernels_cuda_select(0) == STATUS_OK)
+        return true;
+    log_info("note: computing on the cpu: %s", status_text());
+    return false;
 }
 
 #else

@@ -32,14 +32,19 @@ void test_cuda_forgive_races(void);
 /* Whether nothing has been reported so far; true without the emulator. */
 bool test_cuda_is_clean(void);
 
-/* What the program has asked of the CUDA runtime since the last reset, as the emulator counts it. False where nobody does. */
-struct test_cuda_calls {
-    int64_t synchronizations;              /* times that the host waited */
-    int64_t allocations, host_allocations; /* of device and of pinned memory */
-    int64_t pinned_copies, pageable_copies, launches;
+/* What the program has asked of the CUDA runtime. */
+struct test_calls {
+    int64_t launches; /* kernels and library calls outside graphs */
+    int64_t graph_launches;
+    int64_t synchronizes; /* times that the host waited; for a blocking copy, too */
+    int64_t allocations;  /* of device and of pinned memory, and releases of either */
+    int64_t copies,
+        pageable_copies; /* between host and device that have run; those of them whose host memory is not pinned */
 };
-bool test_cuda_calls(struct test_cuda_calls *calls);
-void test_cuda_reset_calls(void);
+/* Since the program's start; a test takes differences, after a synchronize. False where nobody counts: everywhere but on the
+ * emulator. */
+bool test_cuda_calls(struct test_calls *calls);
+
 /* Device memory that is allocated on the emulated device, each allocation rounded up to 256 bytes; 0 elsewhere. */
 int64_t test_cuda_device_bytes(void);
 

@@ -93,8 +93,7 @@ static void train_rank(struct comm *comm, void *argument)
     struct training_bench bench;
     struct trainer *trainer;
     training_bench_open(&bench, &corpus, job->run, comm, 1);
-    if (test_kernels_slow())
-        training_bench_use_least_sizes(&bench);
+    training_bench_shrink_if_slow(&bench);
     bench.train.dtype = scenario->dtype;
     bench.train.spike_deviations = scenario->spike_deviations;
     bench.train.spike_window = WINDOW;

@@ -9,8 +9,27 @@
 extern "C" {
 #endif
 
+/* The operations that CUDA has kernels for, */
+#define CUDA_OPERATIONS_PRESENT(X)                                                                                     \
+    KERNEL_OPERATIONS_LANGUAGE(X)                                                                                      \
+    X(gelu_forward)                                                                                                    \
+    X(gelu_backward)                                                                                                   \
+    X(layer_norm_forward)                                                                                              \
+    X(layer_norm_backward)                                                                                             \
+    X(group_norm_forward)                                                                                              \
+    X(group_norm_backward)                                                                                             \
+    X(waveform_normalise)                                                                                              \
+    X(log_mel_spectrum)                                                                                                \
+    X(kmeans_assign)
+
+/* and those that only say that they have none yet. */
+#define CUDA_OPERATIONS_ABSENT(X)                                                                                      \
+    X(conv1d_forward)                                                                                                  \
+    X(conv1d_backward)                                                                                                 \
+    X(conv1d_group_norm)
+
 #define CUDA_SCRATCH_SIZE(name) size_t cuda_##name##_scratch_size(const struct name *p);
-KERNEL_OPERATIONS_LANGUAGE(CUDA_SCRATCH_SIZE)
+CUDA_OPERATIONS_PRESENT(CUDA_SCRATCH_SIZE)
 #undef CUDA_SCRATCH_SIZE
 
 /* What struct kernels asks of a backend. A product of 2,048 rows fills every GPU of today, and the output projection's
@@ -23,6 +42,10 @@ KERNEL_OPERATIONS_LANGUAGE(CUDA_SCRATCH_SIZE)
 #define CUDA_CONTEXT_BYTES (CUDA_PRODUCTS_WORKSPACE + 256)
 /* What the driver's context, the kernels' code and cuBLASLt's take beside it. An estimate, not a measurement. */
 #define CUDA_DRIVER_BYTES (INT64_C(768) << 20)
+
+/* FLOP/s of dense products on the GPU that the driver calls so, from its data sheet: bf16 with f32 sums on tensor cores, or
+ * f32 by FMA. 0: it is not in the table, or a slice of a GPU. */
+double cuda_published_peak(const char *device_name, enum dtype type);
 
 /* A table that can only be asked for sizes: what plans a training on GPUs, also where there is no CUDA. */
 const struct kernels *kernels_cuda_plan(void);

@@ -36,31 +36,28 @@ void test_cuda_forgive_races(void)
     emulator_clear_reports();
 }
 
-bool test_kernels_slow(void)
-{
-    return !test_kernels_cpu() && !test_is_long();
-}
-
 bool test_cuda_is_clean(void)
 {
     return emulator_report_count() == 0;
 }
 
-bool test_cuda_calls(struct test_cuda_calls *calls)
+bool test_cuda_calls(struct test_calls *calls)
 {
-    const struct emulator_counters counters = emulator_counters();
-    *calls = (struct test_cuda_calls){.synchronizations = counters.synchronizations,
-                                      .allocations = counters.allocations,
-                                      .host_allocations = counters.host_allocations,
-                                      .pinned_copies = counters.pinned_copies,
-                                      .pageable_copies = counters.pageable_copies,
-                                      .launches = counters.launches + counters.library_launches};
+    struct emulator_counters counters = emulator_counters();
+    *calls = (struct test_calls){
+        .launches = counters.launch_calls,
+        .graph_launches = counters.graph_launches,
+        .synchronizes = counters.synchronizations,
+        .allocations = counters.allocations + counters.releases + counters.host_allocations + counters.host_releases,
+        .copies = counters.pinned_copies + counters.pageable_copies,
+        .pageable_copies = counters.pageable_copies,
+    };
     return true;
 }
 
-void test_cuda_reset_calls(void)
+bool test_kernels_slow(void)
 {
-    emulator_reset_counters();
+    return !test_kernels_cpu() && !test_is_long();
 }
 
 int64_t test_cuda_device_bytes(void)
@@ -74,24 +71,20 @@ void test_cuda_forgive_races(void)
 {
 }
 
-bool test_kernels_slow(void)
-{
-    return false;
-}
-
 bool test_cuda_is_clean(void)
 {
     return true;
 }
 
-bool test_cuda_calls(struct test_cuda_calls *calls)
+bool test_cuda_calls(struct test_calls *calls)
 {
-    *calls = (struct test_cuda_calls){0};
+    *calls = (struct test_calls){0};
     return false;
 }
 
-void test_cuda_reset_calls(void)
+bool test_kernels_slow(void)
 {
+    return false;
 }
 
 int64_t test_cuda_device_bytes(void)
