@@ -217,14 +217,48 @@ __global__ void __launch_bounds__(THREADS)
     }
 }
 
+/* Every distance: the sums of this thread's HELD x HELD points and clusters side by side. Coordinates past the last one are 0
+ * in both tiles and add nothing. */
+__global__ void __launch_bounds__(THREADS) kmeans_distances_kernel(struct kmeans_assign p)
+{
+    __shared__ struct tile tile;
+    float sum[HELD][HELD] = {};
+    int64_t points = int64_t(blockIdx.x) * POINTS, clusters = int64_t(blockIdx.y) * CLUSTERS;
+    int point = int(threadIdx.x) / SIDE * HELD, cluster = int(threadIdx.x) % SIDE * HELD;
+    for (int64_t c = 0; c < p.channels; c += DEPTH) {
+        __syncthreads(); /* the tile before has been used */
+        load_tile(tile.x, p.x, points, p.rows, p.x_row_stride, c, p.channels);
+        load_tile(tile.centroids, p.centroids, clusters, p.clusters, p.channels, c, p.channels);
+        __syncthreads();
+#pragma unroll 4
+        for (int d = 0; d < DEPTH; d++)
+#pragma unroll
+            for (int i = 0; i < HELD; i++)
+#pragma unroll
+                for (int j = 0; j < HELD; j++) {
+                    float difference = __fsub_rn(tile.x[d][point + i], tile.centroids[d][cluster + j]);
+                    sum[i][j] = __fadd_rn(sum[i][j], __fmul_rn(difference, difference));
+                }
+    }
+    for (int i = 0; i < HELD; i++)
+        for (int j = 0; j < HELD; j++)
+            if (points + point + i < p.rows && clusters + cluster + j < p.clusters)
+                p.every[(points + point + i) * p.clusters + clusters + cluster + j] = sum[i][j];
+}
+
 extern "C" enum status cuda_kmeans_assign(const struct device_context *context, const struct kmeans_assign *p)
 {
     static const char *const name = "kmeans_assign";
     float *largest = static_cast<float *>(context->scratch), *norms = largest + 1;
+    enum status result = STATUS_OK;
     if (p->rows == 0)
         return STATUS_OK;
-    enum status result =
-        launch(context, name, norm_kernel, divide_up(p->clusters * WARP, THREADS), 1, THREADS, *p, norms);
+    if (p->every)
+        result = launch(context, name, kmeans_distances_kernel, divide_up(p->rows, POINTS),
+                        divide_up(p->clusters, CLUSTERS), THREADS, *p);
+    if (result != STATUS_OK || (!p->labels && !p->distances))
+        return result;
+    result = launch(context, name, norm_kernel, divide_up(p->clusters * WARP, THREADS), 1, THREADS, *p, norms);
     if (result == STATUS_OK)
         result = launch(context, name, largest_kernel, 1, 1, THREADS, p->clusters, norms, largest);
     if (result == STATUS_OK)
