@@ -57,6 +57,10 @@ static const struct kernels table = {
     .queue_wait = cuda_queue_wait,
     .event_wait = cuda_event_wait,
     .synchronize = cuda_synchronize,
+    .graph_begin = cuda_graph_begin,
+    .graph_end = cuda_graph_end,
+    .graph_launch = cuda_graph_launch,
+    .graph_destroy = cuda_graph_destroy,
 #define MEMBER(name) .name = run_##name, .name##_scratch_size = cuda_##name##_scratch_size,
     KERNEL_OPERATIONS(MEMBER)
 #undef MEMBER
