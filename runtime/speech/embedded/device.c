@@ -49,8 +49,8 @@ enum status embedded_device_create(const struct kernels *kernels, const struct l
 static void workspace_free(const struct kernels *kernels, struct workspace *workspace)
 {
     if (workspace->context.libraries) {
-        void *const memory[] = {workspace->device,        workspace->tables.window, workspace->tables.weights,
-                                workspace->tables.first,  workspace->tables.length, workspace->tables.offset};
+        void *const memory[] = {workspace->device,       workspace->tables.window, workspace->tables.weights,
+                                workspace->tables.first, workspace->tables.length, workspace->tables.offset};
         for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
             kernels->release(&workspace->context, memory[i]);
         kernels->release_host(&workspace->context, workspace->host);
