@@ -45,6 +45,20 @@ bool test_traffic_end(struct test_traffic *traffic)
     return true;
 }
 
+bool test_cuda_calls(struct test_calls *calls)
+{
+    struct emulator_counters counters = emulator_counters();
+    *calls = (struct test_calls){
+        .launches = counters.launch_calls,
+        .graph_launches = counters.graph_launches,
+        .synchronizes = counters.synchronizations,
+        .allocations = counters.allocations + counters.releases + counters.host_allocations + counters.host_releases,
+        .copies = counters.pinned_copies + counters.pageable_copies,
+        .pageable_copies = counters.pageable_copies,
+    };
+    return true;
+}
+
 #else
 
 void test_traffic_begin(void)
@@ -54,6 +68,12 @@ void test_traffic_begin(void)
 bool test_traffic_end(struct test_traffic *traffic)
 {
     (void)traffic;
+    return false;
+}
+
+bool test_cuda_calls(struct test_calls *calls)
+{
+    *calls = (struct test_calls){0};
     return false;
 }
 
