@@ -27,4 +27,24 @@ static enum status launch(const struct device_context *context, const char *oper
     return cuda_launched(operation);
 }
 
+/* kernel<<<blocks, threads>>> with `shared` bytes of dynamic shared memory, which every architecture from sm_80 on has at
+ * most 99 KiB of for a block. */
+template <typename... Parameters, typename... Arguments>
+static enum status launch_tensor(const struct device_context *context, const char *operation,
+                                 void (*kernel)(Parameters...), int64_t blocks, int threads, int shared,
+                                 const Arguments &...arguments)
+{
+    if (blocks <= 0)
+        return STATUS_OK;
+    if (blocks > INT32_MAX)
+        return status_set(STATUS_INTERNAL, "%s: a grid of %lld blocks is more than a device takes", operation,
+                          (long long)blocks);
+    enum status result =
+        cuda_checked(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared), operation);
+    if (result != STATUS_OK)
+        return result;
+    kernel<<<(unsigned int)blocks, (unsigned int)threads, (size_t)shared, cuda_stream(context)>>>(arguments...);
+    return cuda_launched(operation);
+}
+
 #endif

@@ -19,6 +19,7 @@ NO_SCRATCH(attention_forward)
 NO_SCRATCH(swiglu_forward)
 NO_SCRATCH(swiglu_backward)
 NO_SCRATCH(convert)
+NO_SCRATCH(conv1d_forward)
 NO_SCRATCH(clip_scale)
 NO_SCRATCH(adamw)
 #undef NO_SCRATCH

@@ -10,19 +10,20 @@ extern "C" {
 #endif
 
 /* The operations that CUDA has kernels for, */
-#define CUDA_OPERATIONS_PRESENT(X) KERNEL_OPERATIONS_LANGUAGE(X)
+#define CUDA_OPERATIONS_PRESENT(X)                                                                                     \
+    KERNEL_OPERATIONS_LANGUAGE(X)                                                                                      \
+    X(conv1d_forward)                                                                                                  \
+    X(conv1d_backward)                                                                                                 \
+    X(conv1d_group_norm)
 
 /* and those that only say that they have none yet. */
 #define CUDA_OPERATIONS_ABSENT(X)                                                                                      \
     X(gelu_forward)                                                                                                    \
     X(gelu_backward)                                                                                                   \
-    X(conv1d_forward)                                                                                                  \
-    X(conv1d_backward)                                                                                                 \
     X(layer_norm_forward)                                                                                              \
     X(layer_norm_backward)                                                                                             \
     X(group_norm_forward)                                                                                              \
     X(group_norm_backward)                                                                                             \
-    X(conv1d_group_norm)                                                                                               \
     X(waveform_normalise)                                                                                              \
     X(log_mel_spectrum)                                                                                                \
     X(kmeans_assign)
