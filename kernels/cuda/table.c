@@ -17,10 +17,10 @@
               #name ": needs %zu bytes of scratch, the context has %zu", scratch, context->scratch_bytes);             \
         return cuda_##name(context, p);                                                                                \
     }
-KERNEL_OPERATIONS_LANGUAGE(CHECKED_OPERATION)
+CUDA_OPERATIONS_PRESENT(CHECKED_OPERATION)
 #undef CHECKED_OPERATION
 
-/* The operations of speech encoders have no kernels here yet: whoever calls one hears so. */
+/* Operations without kernels: whoever calls one hears so. */
 #define ABSENT_OPERATION(name)                                                                                         \
     static enum status run_##name(const struct device_context *context, const struct name *p)                          \
     {                                                                                                                  \
@@ -33,7 +33,7 @@ KERNEL_OPERATIONS_LANGUAGE(CHECKED_OPERATION)
         (void)p;                                                                                                       \
         return 0;                                                                                                      \
     }
-KERNEL_OPERATIONS_SPEECH(ABSENT_OPERATION)
+CUDA_OPERATIONS_ABSENT(ABSENT_OPERATION)
 #undef ABSENT_OPERATION
 
 static const struct kernels table = {
@@ -57,6 +57,10 @@ static const struct kernels table = {
     .queue_wait = cuda_queue_wait,
     .event_wait = cuda_event_wait,
     .synchronize = cuda_synchronize,
+    .graph_begin = cuda_graph_begin,
+    .graph_end = cuda_graph_end,
+    .graph_launch = cuda_graph_launch,
+    .graph_destroy = cuda_graph_destroy,
 #define MEMBER(name) .name = run_##name, .name##_scratch_size = cuda_##name##_scratch_size,
     KERNEL_OPERATIONS(MEMBER)
 #undef MEMBER

@@ -26,10 +26,12 @@ struct emulator_counters {
     int64_t device_copies, fills;
     int64_t launches;         /* kernels, those of graphs included */
     int64_t library_launches; /* likewise */
+    int64_t launch_calls;     /* kernels and library calls that the program itself put into a stream, not a graph */
     int64_t graph_launches;
     int64_t copied_to_device, copied_to_host; /* bytes */
 };
-/* Since the program's start or the last reset; counted when the work runs, synchronizations when they are asked for. */
+/* Since the program's start or the last reset; counted when the work runs; synchronizations, launch_calls
+ * and graph_launches when they are asked for. */
 struct emulator_counters emulator_counters(void);
 void emulator_reset_counters(void);
 

@@ -40,6 +40,20 @@ bool test_cuda_is_clean(void)
     return emulator_report_count() == 0;
 }
 
+bool test_cuda_calls(struct test_calls *calls)
+{
+    struct emulator_counters counters = emulator_counters();
+    *calls = (struct test_calls){
+        .launches = counters.launch_calls,
+        .graph_launches = counters.graph_launches,
+        .synchronizes = counters.synchronizations,
+        .allocations = counters.allocations + counters.releases + counters.host_allocations + counters.host_releases,
+        .copies = counters.pinned_copies + counters.pageable_copies,
+        .pageable_copies = counters.pageable_copies,
+    };
+    return true;
+}
+
 #else
 
 void test_cuda_forgive_races(void)
@@ -49,6 +63,12 @@ void test_cuda_forgive_races(void)
 bool test_cuda_is_clean(void)
 {
     return true;
+}
+
+bool test_cuda_calls(struct test_calls *calls)
+{
+    *calls = (struct test_calls){0};
+    return false;
 }
 
 #endif
