@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <math.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -218,7 +219,10 @@ struct encode_job {
     const struct unit_quantizer *quantizer;
     struct embedded_device *device;
     struct unit_sample *samples;
-    enum status *results; /* one per sample */
+    struct encode_outcome {
+        enum status result;
+        char error[256]; /* a thread's text is its own */
+    } * outcomes;        /* one per sample */
 };
 
 static void encode_sample(void *argument, int64_t task, int worker)
@@ -226,23 +230,26 @@ static void encode_sample(void *argument, int64_t task, int worker)
     (void)worker;
     struct encode_job *job = argument;
     struct unit_sample *sample = &job->samples[task];
-    job->results[task] =
+    struct encode_outcome *outcome = &job->outcomes[task];
+    outcome->result =
         unit_quantizer_encode(job->quantizer, job->device, sample->averages, sample->count, sample->units, NULL);
+    if (outcome->result != STATUS_OK)
+        snprintf(outcome->error, sizeof outcome->error, "%s", status_text());
 }
 
 static enum status encode_all(const struct unit_quantizer *quantizer, struct embedded_device *device,
                               struct unit_sample *samples, int64_t sample_count, struct thread_pool *pool)
 {
     struct encode_job job = {.quantizer = quantizer, .device = device, .samples = samples};
-    job.results = calloc((size_t)sample_count, sizeof *job.results);
-    if (!job.results)
+    job.outcomes = calloc((size_t)sample_count, sizeof *job.outcomes);
+    if (!job.outcomes)
         return status_set(STATUS_INTERNAL, "no memory for %lld utterances", (long long)sample_count);
     thread_pool_run(pool, sample_count, encode_sample, &job);
     enum status result = STATUS_OK;
     for (int64_t s = 0; s < sample_count && result == STATUS_OK; s++)
-        if (job.results[s] != STATUS_OK)
-            result = status_set(job.results[s], "the units of utterance %lld cannot be computed", (long long)s);
-    free(job.results);
+        if (job.outcomes[s].result != STATUS_OK)
+            result = status_set(job.outcomes[s].result, "utterance %lld: %s", (long long)s, job.outcomes[s].error);
+    free(job.outcomes);
     return result;
 }
 
