@@ -84,7 +84,7 @@ static enum status device_limit(const struct program_arguments *arguments, const
     enum status result = training_memory_parse(settings->train.device_memory, bytes);
     *name = "train.device_memory is";
     if (result == STATUS_OK && *bytes == 0) {
-        *bytes = program_machine_device_bytes(arguments);
+        *bytes = program_device_bytes(arguments);
         *name = "the GPU has";
     }
     return result;

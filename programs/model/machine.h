@@ -5,14 +5,10 @@
 
 #include "core/thread_pool.h"
 #include "kernels/kernels.h"
-#include "programs/common/program.h"
+#include "programs/device/device.h"
 
 /* The option --device of every program that has a machine. */
-#define MACHINE_OPTION                                                                                                 \
-    {                                                                                                                  \
-        "--device", "cpu|cuda|cuda:N", "what computes (default: the first GPU that this program can use, else cpu)",   \
-            false                                                                                                      \
-    }
+#define MACHINE_OPTION DEVICE_OPTION
 
 struct machine {
     struct thread_pool *pool;
@@ -26,9 +22,6 @@ enum status program_machine_kernels(const struct program_arguments *arguments, c
 
 /* The same for plans, which need no device: of `cuda` the sizes alone where there is no GPU. */
 enum status program_machine_plan_kernels(const struct program_arguments *arguments, const struct kernels **kernels);
-
-/* Bytes of memory of the GPU that --device means; 0: the cpu, or no GPU is there. */
-int64_t program_machine_device_bytes(const struct program_arguments *arguments);
 
 /* On the device of --device. threads 0: SPIRITLM_THREADS, else all processors. */
 enum status program_machine_create(const struct program_arguments *arguments, int64_t threads, struct machine *machine);

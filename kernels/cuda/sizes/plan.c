@@ -8,7 +8,7 @@ static const struct kernels table = {.name = "cuda",
                                      .context_bytes = CUDA_CONTEXT_BYTES,
                                      .driver_bytes = CUDA_DRIVER_BYTES,
 #define MEMBER(name) .name##_scratch_size = cuda_##name##_scratch_size,
-                                     CUDA_OPERATIONS_PRESENT(MEMBER)
+                                     KERNEL_OPERATIONS(MEMBER)
 #undef MEMBER
 };
 
