@@ -22,11 +22,14 @@ int test_repeats(int most);
 /* CUDA's table when this program was linked for `backend`, else NULL. */
 const struct kernels *test_cuda_kernels(const char *backend);
 
-/* What an operation computes after a fault is undefined, so its threads may even race, inside its operands: forgives what the
- * emulator has reported since there was nothing to report, when it is races alone. */
-void test_cuda_forgive_races(void);
-/* Whether nothing has been reported so far; true without the emulator. */
-bool test_cuda_is_clean(void);
+/* What operations have moved, as the emulator counts it, since test_traffic_begin: sectors of 32 bytes of global memory by every
+ * instruction, caches left aside; wavefronts of shared memory, over those that the bytes need. */
+struct test_traffic {
+    double bytes, wavefronts;
+};
+void test_traffic_begin(void);
+/* False without the emulator. */
+bool test_traffic_end(struct test_traffic *traffic);
 
 /* What the program has asked of the CUDA runtime. */
 struct test_calls {
