@@ -16,10 +16,13 @@ static struct marks *take_marks(struct memory *memory, uint32_t shift)
     struct marks *marks = memory->pool.marks[shift];
     if (marks != NULL) {
         memory->pool.marks[shift] = marks->next;
+        marks->since = memory->order.block_base;
+        marks->latest = 0;
         return marks;
     }
     size_t count = PAGE_BYTES >> shift;
-    marks = memory_need(malloc(sizeof *marks));
+    marks = memory_need(calloc(1, sizeof *marks));
+    marks->since = memory->order.block_base;
     uint32_t *words = memory_need(calloc(3 * count, sizeof *words));
     marks->clock = (int32_t *)words; /* freed by this pointer */
     marks->who = words + count;
@@ -59,6 +62,8 @@ static void split_marks(struct memory *memory, struct marks **marks, uint32_t fr
     if (*marks == NULL)
         return;
     struct marks *old = *marks, *fine = take_marks(memory, to);
+    fine->since = old->since;
+    fine->latest = old->latest;
     for (uint32_t i = 0; i < (uint32_t)PAGE_BYTES >> to; i++) {
         uint32_t coarse = i >> (from - to);
         fine->clock[i] = old->clock[coarse];

@@ -125,6 +125,7 @@ void shadow_free(struct memory *memory)
 void shadow_touch(struct memory *memory, struct page *page)
 {
     page->age = memory->launch_age;
+    page->read_bytes = page->written_bytes = 0;
     memset(page->read, 0, sizeof page->read);
     memset(page->written, 0, sizeof page->written);
     if (page->read_only != NULL)
