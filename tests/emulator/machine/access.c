@@ -301,7 +301,7 @@ static uint32_t lanes_of_space(const struct memory *memory, const struct access 
 
 bool memory_access(struct memory *memory, const struct access *access, void *pointers[32])
 {
-    if (access_lanes(memory, access, shape_of(access, access->lanes), pointers))
+    if (access_lanes(memory, access, pointers))
         return true;
     struct request request;
     request_begin(memory, &request, access, access->lanes);

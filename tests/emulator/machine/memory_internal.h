@@ -37,6 +37,8 @@ struct page {
     int32_t sources;   /* asynchronous copies under way that read from the page */
     int32_t under_way; /* parts of them that write to it: while there are none, nothing is set in `pending` */
     uint32_t read_bytes, written_bytes; /* how many are set in `read` and `written` */
+    bool all_defined;                   /* `defined` is known to be full */
+    uint32_t looks;                     /* at `defined`, by access_lanes.c */
     byte_map defined;
     byte_map read, written; /* global memory: in this launch */
 };
@@ -270,9 +272,10 @@ struct part {
 
 /* All of a plain access. False: something is out of the ordinary; then nothing has been done that request_resolve and
  * request_check would not do as well. */
-bool access_lanes(struct memory *memory, const struct access *access, enum shape shape, void *pointers[LANES]);
+bool access_lanes(struct memory *memory, const struct access *access, void *pointers[LANES]);
 void part_set(const struct part *part, uint64_t *map);
-int64_t traffic_wavefronts(const uint64_t *addresses, uint32_t lanes, uint32_t bytes);
+/* Of shared memory; `offsets` of all 32 lanes. */
+int64_t traffic_wavefronts(const uint32_t offsets[LANES], uint32_t lanes, uint32_t bytes);
 void races_part_begin(struct memory *memory, struct part *part);
 /* Checks the part and remembers it; false: it may conflict. */
 bool races_part(struct memory *memory, struct part *part);

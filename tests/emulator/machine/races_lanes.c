@@ -137,7 +137,7 @@ ALWAYS struct marks *find_slot(struct memory *memory, struct part *part, bool ro
     uint8_t *hint = &records->slot_of_warp[part->access->warp];
     if (*hint < records->slot_count) {
         struct marks *marks = records->slots[*hint];
-        *old = all_old(part, marks) || !any_recent(part, marks, row);
+        *old = all_old(part, marks);
         if (*old || slot_fits(part, marks, row))
             return marks;
     }

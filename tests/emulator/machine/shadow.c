@@ -171,6 +171,7 @@ struct page *shadow_window_page(struct memory *memory, struct window *window, ui
         page->age = memory->block_age;
         memset(page->bytes, FRESH_BYTE, PAGE_BYTES);
         memset(page->defined, 0, sizeof page->defined);
+        page->all_defined = false;
     }
     return page;
 }
@@ -186,8 +187,10 @@ void machine_mark_defined(struct machine *machine, uint64_t address, uint64_t by
         struct page *page = shadow_page(memory, address);
         if (page != NULL && defined)
             map_set(page->defined, offset, (uint32_t)part);
-        else if (page != NULL)
+        else if (page != NULL) {
             map_clear(page->defined, offset, (uint32_t)part);
+            page->all_defined = false;
+        }
         address += part;
         bytes -= part;
     }
@@ -232,8 +235,10 @@ void shadow_copy(struct memory *memory, uint64_t destination, uint64_t source, u
         uint64_t mask = word_mask(to / 64, to, (uint32_t)part);
         struct page *page = shadow_page(memory, destination + done);
         uint64_t bits = map_bits(shadow_page(memory, source + done), from) << (to % 64);
-        if (page != NULL)
+        if (page != NULL) {
             page->defined[to / 64] = (page->defined[to / 64] & ~mask) | (bits & mask);
+            page->all_defined = false;
+        }
         done += part;
     }
 }

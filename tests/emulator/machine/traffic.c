@@ -79,7 +79,10 @@ static void count_shared(struct memory *memory, const struct request *request)
         counters->shared_wavefronts += LANES / group;
         return;
     }
-    counters->shared_wavefronts += traffic_wavefronts(access->addresses, request->lanes, (uint32_t)access->bytes);
+    uint32_t offsets[LANES];
+    for (int32_t lane = 0; lane < LANES; lane++)
+        offsets[lane] = (uint32_t)(access->addresses[lane] - SHARED_WINDOW);
+    counters->shared_wavefronts += traffic_wavefronts(offsets, request->lanes, (uint32_t)access->bytes);
 }
 
 void traffic_count(struct memory *memory, const struct request *request)

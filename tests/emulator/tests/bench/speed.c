@@ -1,4 +1,4 @@
-/* emulator_speed [SECONDS]: warp instructions per second of CPU time, with and without checkers, for the kernels of
+/* emulator_speed [SECONDS [KERNEL]]: warp instructions per second of CPU time, with and without checkers, for the kernels of
  * speed.cu. Each is repeated until it has run for SECONDS (default 1), three times over, and the best of the three is
  * printed, since other programs on the machine only make it slower. Fails when a checker reports anything, because
  * reporting is not what is timed. */
@@ -114,8 +114,8 @@ int main(int argument_count, char **arguments)
 {
     char *end = NULL;
     double seconds = argument_count > 1 ? strtod(arguments[1], &end) : 1;
-    if (argument_count > 2 || (end != NULL && (*end != 0 || end == arguments[1])) || !(seconds >= 0))
-        fail("expected at most one argument, a number of seconds");
+    if (argument_count > 3 || (end != NULL && (*end != 0 || end == arguments[1])) || !(seconds >= 0))
+        fail("expected at most a number of seconds and the name of a kernel");
     struct machine *machine = open_machine();
     uint64_t buffers[BUFFERS];
     for (int i = 0; i < BUFFERS; i++) {
@@ -126,7 +126,8 @@ int main(int argument_count, char **arguments)
     }
     printf("%-28s %8s %8s %8s\n", "million warp instructions/s", "without", "with", "ratio");
     for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++)
-        run(machine, &kernels[i], buffers, seconds);
+        if (argument_count < 3 || strcmp(arguments[2], kernels[i].name) == 0)
+            run(machine, &kernels[i], buffers, seconds);
     bool clean = machine_report_count(machine) == 0;
     for (int64_t i = 0; i < machine_report_count(machine); i++) {
         char text[1024];
