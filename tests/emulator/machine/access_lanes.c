@@ -108,13 +108,18 @@ static bool find_places(const struct memory *memory, const struct access *access
     bool shared = first - SHARED_WINDOW < WINDOW_BYTES;
     places->space = shared ? SPACE_SHARED : SPACE_GLOBAL;
     places->origin = shared ? SHARED_WINDOW : (first & ~(uint64_t)(PAGE_BYTES - 1)) - (UINT64_C(1) << 31);
-    for (uint32_t lane = 0; lane < LANES; lane++) {
-        uint64_t offset = addresses[lane] - places->origin;
-        if (access->lanes != UINT32_MAX && (access->lanes >> lane & 1) == 0)
-            offset = first - places->origin;
-        offsets[lane] = (uint32_t)offset;
-        far |= offset >> 32;
-    }
+    if (access->lanes == UINT32_MAX)
+        for (uint32_t lane = 0; lane < LANES; lane++) {
+            uint64_t offset = addresses[lane] - places->origin;
+            offsets[lane] = (uint32_t)offset;
+            far |= offset >> 32;
+        }
+    else
+        for (uint32_t lane = 0; lane < LANES; lane++) {
+            uint64_t offset = ((access->lanes >> lane & 1) != 0 ? addresses[lane] : first) - places->origin;
+            offsets[lane] = (uint32_t)offset;
+            far |= offset >> 32;
+        }
     for (uint32_t lane = 0; lane < LANES; lane++) {
         bits |= offsets[lane];
         most = offsets[lane] > most ? offsets[lane] : most;

@@ -131,24 +131,49 @@ ALWAYS bool slot_fits(const struct part *part, const struct marks *marks, bool r
     return bad == 0;
 }
 
-ALWAYS struct marks *find_slot(struct memory *memory, struct part *part, bool row, bool *old)
+/* What the marks of a slot are to a read that may take their place. */
+enum slot_state {
+    SLOT_OTHER, /* it may not */
+    SLOT_OLD,   /* they are old */
+    SLOT_OWN,   /* they are of the same warp's reads at this clock */
+    SLOT_MIXED
+};
+
+ALWAYS enum slot_state look_at_slot(const struct part *part, const struct marks *marks, bool row)
+{
+    int32_t floor = part->floor, now = part->clock, recent = 0;
+    uint32_t me = part->who, count = part->granule_count, differs = 0;
+    if (all_old(part, marks))
+        return SLOT_OLD;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t granule = granule_of(part, i, row);
+        int32_t clock = marks->clock[granule];
+        recent |= clock > floor;
+        differs |= (uint32_t)(clock ^ now) | ((marks->who[granule] ^ me) & WHO_WARP);
+    }
+    if (differs == 0)
+        return SLOT_OWN;
+    if (recent == 0 && of_block(part, marks))
+        return SLOT_OLD;
+    return slot_fits(part, marks, row) ? SLOT_MIXED : SLOT_OTHER;
+}
+
+/* The slot that the warp used before, or else the first that the read may take; a new one when there is none. */
+ALWAYS struct marks *find_slot(struct memory *memory, struct part *part, bool row, enum slot_state *state)
 {
     struct records *records = part->records;
     uint8_t *hint = &records->slot_of_warp[part->access->warp];
     if (*hint < records->slot_count) {
-        struct marks *marks = records->slots[*hint];
-        *old = all_old(part, marks);
-        if (*old || slot_fits(part, marks, row))
-            return marks;
+        *state = look_at_slot(part, records->slots[*hint], row);
+        if (*state != SLOT_OTHER)
+            return records->slots[*hint];
     }
     int32_t slot = 0;
-    *old = false;
+    *state = SLOT_MIXED;
     while (slot < records->slot_count && !slot_fits(part, records->slots[slot], row))
         slot++;
-    if (slot == records->slot_count) {
+    if (slot == records->slot_count)
         marks_add_slot(memory, records);
-        *old = true;
-    }
     *hint = slot <= UINT8_MAX ? (uint8_t)slot : 0;
     return records->slots[slot];
 }
@@ -219,18 +244,36 @@ static inline void note_latest(const struct part *part, struct marks *marks)
     marks->latest = part->clock > marks->latest ? part->clock : marks->latest;
 }
 
+/* Marks of the same warp at the same clock: only the lanes are new. */
+ALWAYS void add_lanes(const struct part *part, struct marks *marks, bool row)
+{
+    uint32_t *restrict who = marks->who + (row ? part->first : 0), *restrict lanes =
+                                                                       marks->lanes + (row ? part->first : 0);
+    const uint32_t *restrict mine = part->granule_lanes, *restrict granules = part->granules;
+    uint32_t me = part->who, count = part->granule_count;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t at = row ? i : granules[i];
+        who[at] = me;
+        lanes[at] |= mine[i];
+    }
+}
+
 ALWAYS bool run_read(struct memory *memory, struct part *part, bool row)
 {
     struct records *records = part->records;
-    bool old = false;
+    enum slot_state state;
     if (!no_conflict_in(part, records->write, row))
         return false;
     if (records->earlier_atomic != NULL && any_recent(part, records->earlier_atomic, row))
         return false;
-    struct marks *marks = find_slot(memory, part, row, &old);
-    if (!old && !of_block(part, marks))
+    struct marks *marks = find_slot(memory, part, row, &state);
+    if (state == SLOT_OWN) {
+        add_lanes(part, marks, row);
+        return true;
+    }
+    if (state == SLOT_MIXED && !of_block(part, marks))
         keep_earlier(memory, part, marks);
-    if (old && row)
+    if (state == SLOT_OLD && row)
         set_marks(part, marks, row);
     else
         join_marks(part, marks, row);
