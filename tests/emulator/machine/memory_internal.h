@@ -90,6 +90,7 @@ struct marks {
     uint32_t *who, *lanes;
     int32_t since;  /* the first clock of the block that had them first: no mark is of an earlier block of the launch */
     int32_t latest; /* no clock is larger */
+    int32_t owner;  /* of a slot: the warp for which all marks are its own or old; -1: none */
 };
 #define WHO_WARP UINT32_C(31)
 #define WHO_ATOMIC UINT32_C(32)
@@ -102,7 +103,8 @@ struct marks {
 struct records {
     struct records *next;
     uint32_t shift;
-    bool atomics; /* some slot holds an atomic operation */
+    bool atomics;  /* some slot holds an atomic operation */
+    int32_t block; /* races_lanes.c: the first clock of the block since which slots have only its reads */
     int32_t slot_count, slot_capacity;
     struct marks **slots;
     uint8_t slot_of_warp[WARPS]; /* where a warp's latest read went: its next one will most likely do so, too */

@@ -211,6 +211,7 @@ static bool check_read_only(struct row *row)
 static inline void note_latest(const struct row *row, struct marks *marks)
 {
     marks->latest = row->clock > marks->latest ? row->clock : marks->latest;
+    marks->owner = -1; /* races_lanes.c looks anew */
 }
 
 static void set_marks(const struct row *row, struct marks *marks)

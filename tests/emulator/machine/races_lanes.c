@@ -131,30 +131,67 @@ ALWAYS bool slot_fits(const struct part *part, const struct marks *marks, bool r
     return bad == 0;
 }
 
+/* Global memory, when a new block comes to the page: what earlier ones read becomes one record, of the first of them where
+ * there are several, and the slots are empty again. */
+static void fold_slots(struct memory *memory, const struct part *part)
+{
+    struct records *records = part->records;
+    uint32_t count = PAGE_BYTES >> records->shift;
+    records->block = part->base;
+    for (int32_t i = 0; i < records->slot_count; i++) {
+        struct marks *marks = records->slots[i], *kept = records->earlier_read;
+        if (marks->latest < part->low ||
+            marks->latest >= part->base) /* the latter: races.c has been there in this block */
+            continue;
+        if (kept == NULL) {
+            records->slots[i] = NULL;
+            marks_need(memory, records, &records->slots[i]);
+            marks->since = 0; /* all of it is of earlier blocks */
+            records->earlier_read = marks;
+            continue;
+        }
+        for (uint32_t granule = 0; granule < count; granule++) {
+            bool take = kept->clock[granule] < part->low;
+            kept->clock[granule] = take ? marks->clock[granule] : kept->clock[granule];
+            kept->who[granule] = take ? marks->who[granule] : kept->who[granule];
+            kept->lanes[granule] = take ? marks->lanes[granule] : kept->lanes[granule];
+        }
+        memset(marks->clock, 0, count * sizeof *marks->clock);
+        marks->since = part->base;
+        marks->latest = 0;
+        marks->owner = -1;
+    }
+}
+
 /* What the marks of a slot are to a read that may take their place. */
 enum slot_state {
     SLOT_OTHER, /* it may not */
-    SLOT_OLD,   /* they are old */
-    SLOT_OWN,   /* they are of the same warp's reads at this clock */
+    SLOT_OLD,   /* they are old, or of the same warp and in order */
+    SLOT_OWN,   /* or they are of the same warp's reads at this clock */
     SLOT_MIXED
 };
 
-ALWAYS enum slot_state look_at_slot(const struct part *part, const struct marks *marks, bool row)
+ALWAYS enum slot_state look_at_slot(const struct part *part, struct marks *marks, bool row)
 {
-    int32_t floor = part->floor, now = part->clock, recent = 0;
-    uint32_t me = part->who, count = part->granule_count, differs = 0;
-    if (all_old(part, marks))
+    int32_t floor = part->floor, joined = part->joined, now = part->clock;
+    uint32_t me = part->who, count = part->granule_count, recent = 0, differs = 0;
+    if (marks->owner == part->access->warp && joined == now - 1)
+        return marks->latest <= joined ? SLOT_OLD : SLOT_OWN;
+    if (all_old(part, marks)) {
+        marks->owner = part->access->warp;
         return SLOT_OLD;
+    }
     for (uint32_t i = 0; i < count; i++) {
         uint32_t granule = granule_of(part, i, row);
         int32_t clock = marks->clock[granule];
-        recent |= clock > floor;
-        differs |= (uint32_t)(clock ^ now) | ((marks->who[granule] ^ me) & WHO_WARP);
+        uint32_t other_warp = ((marks->who[granule] ^ me) & WHO_WARP) != 0;
+        recent |= (uint32_t)(clock > floor) & (other_warp | (uint32_t)(clock > joined));
+        differs |= (uint32_t)(clock != now) | other_warp;
     }
-    if (differs == 0)
-        return SLOT_OWN;
     if (recent == 0 && of_block(part, marks))
         return SLOT_OLD;
+    if (differs == 0)
+        return SLOT_OWN;
     return slot_fits(part, marks, row) ? SLOT_MIXED : SLOT_OTHER;
 }
 
@@ -165,6 +202,8 @@ ALWAYS struct marks *find_slot(struct memory *memory, struct part *part, bool ro
     uint8_t *hint = &records->slot_of_warp[part->access->warp];
     if (*hint < records->slot_count) {
         *state = look_at_slot(part, records->slots[*hint], row);
+        if (records->slots[*hint]->owner != part->access->warp)
+            records->slots[*hint]->owner = -1;
         if (*state != SLOT_OTHER)
             return records->slots[*hint];
     }
@@ -175,6 +214,8 @@ ALWAYS struct marks *find_slot(struct memory *memory, struct part *part, bool ro
     if (slot == records->slot_count)
         marks_add_slot(memory, records);
     *hint = slot <= UINT8_MAX ? (uint8_t)slot : 0;
+    if (records->slots[slot]->owner != part->access->warp)
+        records->slots[slot]->owner = all_old(part, records->slots[slot]) ? part->access->warp : -1;
     return records->slots[slot];
 }
 
@@ -244,20 +285,6 @@ static inline void note_latest(const struct part *part, struct marks *marks)
     marks->latest = part->clock > marks->latest ? part->clock : marks->latest;
 }
 
-/* Marks of the same warp at the same clock: only the lanes are new. */
-ALWAYS void add_lanes(const struct part *part, struct marks *marks, bool row)
-{
-    uint32_t *restrict who = marks->who + (row ? part->first : 0), *restrict lanes =
-                                                                       marks->lanes + (row ? part->first : 0);
-    const uint32_t *restrict mine = part->granule_lanes, *restrict granules = part->granules;
-    uint32_t me = part->who, count = part->granule_count;
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t at = row ? i : granules[i];
-        who[at] = me;
-        lanes[at] |= mine[i];
-    }
-}
-
 ALWAYS bool run_read(struct memory *memory, struct part *part, bool row)
 {
     struct records *records = part->records;
@@ -267,10 +294,6 @@ ALWAYS bool run_read(struct memory *memory, struct part *part, bool row)
     if (records->earlier_atomic != NULL && any_recent(part, records->earlier_atomic, row))
         return false;
     struct marks *marks = find_slot(memory, part, row, &state);
-    if (state == SLOT_OWN) {
-        add_lanes(part, marks, row);
-        return true;
-    }
     if (state == SLOT_MIXED && !of_block(part, marks))
         keep_earlier(memory, part, marks);
     if (state == SLOT_OLD && row)
@@ -340,5 +363,7 @@ bool races_part(struct memory *memory, struct part *part)
     list_granules(memory, part);
     if (part->records->atomics)
         return false;
+    if (part->global && part->records->block != part->base)
+        fold_slots(memory, part);
     return part->row ? run(memory, part, true) : run(memory, part, false);
 }
