@@ -72,6 +72,8 @@ struct allocation {
     int32_t pending;    /* operands of queued work that lie here */
     struct access_record *records;
     int64_t record_count, record_capacity, prune_at;
+    int64_t own_first; /* of the records of the work that is noted down (hazards.c) */
+    bool replaced;     /* some record has been replaced and waits to be dropped */
 };
 struct allocation *allocation_add(uint64_t address, uint64_t bytes, enum allocation_kind kind, struct device *device);
 struct allocation *allocation_at(uint64_t address); /* the one that contains the address, or NULL */
