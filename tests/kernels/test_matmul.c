@@ -167,7 +167,10 @@ static const struct shape shapes[] = {{1, 1, 1, 1},
                                       {2, 100, 40, 1},
                                       {4, 33, 17, 1},
                                       {7, 515, 64, 1},
-                                      {1, 39, 15, 1}};
+                                      {1, 39, 15, 1},
+                                      /* on CUDA: wide blocks of columns, k in pieces, both with whole words */
+                                      {9, 2056, 96, 1},
+                                      {2, 40, 2304, 2}};
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
 static const enum dtype types[][2] = {{DTYPE_F32, DTYPE_F32}, {DTYPE_BF16, DTYPE_BF16}, {DTYPE_BF16, DTYPE_F32}};

@@ -387,7 +387,8 @@ static void wrong_arguments_are_refused(void **state)
     assert_refused(sample, good, p.logits = NULL, "null");
     struct device_context small = *context;
     small.scratch_bytes = 1;
-    assert_fails(test_kernels()->sample(&small, &good), STATUS_INTERNAL, "sample: needs ");
+    if (test_kernels()->sample_scratch_size(&good) > 1)
+        assert_fails(test_kernels()->sample(&small, &good), STATUS_INTERNAL, "sample: needs ");
     tensor_free(&ids);
     free_problem(&q);
 }
