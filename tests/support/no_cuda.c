@@ -22,3 +22,14 @@ bool test_cuda_calls(struct test_calls *calls)
     *calls = (struct test_calls){0};
     return false;
 }
+
+bool test_cuda_traffic(int64_t *bytes)
+{
+    *bytes = 0;
+    return false;
+}
+
+bool test_cuda_emulated(void)
+{
+    return false;
+}

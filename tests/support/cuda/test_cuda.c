@@ -54,6 +54,18 @@ bool test_cuda_calls(struct test_calls *calls)
     return true;
 }
 
+bool test_cuda_traffic(int64_t *bytes)
+{
+    const struct machine_counters counters = machine_counters(emulator_machine());
+    *bytes = 32 * (counters.global_sectors_read + counters.global_sectors_written);
+    return true;
+}
+
+bool test_cuda_emulated(void)
+{
+    return true;
+}
+
 #else
 
 void test_cuda_forgive_races(void)
@@ -68,6 +80,17 @@ bool test_cuda_is_clean(void)
 bool test_cuda_calls(struct test_calls *calls)
 {
     *calls = (struct test_calls){0};
+    return false;
+}
+
+bool test_cuda_traffic(int64_t *bytes)
+{
+    *bytes = 0;
+    return false;
+}
+
+bool test_cuda_emulated(void)
+{
     return false;
 }
 
