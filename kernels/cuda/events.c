@@ -83,6 +83,19 @@ fail:
     return result;
 }
 
+/* The host then waits for one stream, once: what the copy queue holds comes before the end of the compute queue. */
+static enum status join_queues(struct cuda_libraries *libraries)
+{
+    enum status result = STATUS_OK;
+    if (!libraries->copying)
+        return STATUS_OK;
+    TRY(cuda_checked(cudaEventRecord(libraries->copied, libraries->streams[QUEUE_COPY]), "synchronize"));
+    TRY(cuda_checked(cudaStreamWaitEvent(libraries->streams[QUEUE_COMPUTE], libraries->copied, 0), "synchronize"));
+    libraries->copying = false;
+fail:
+    return result;
+}
+
 enum status cuda_synchronize(const struct device_context *context)
 {
     enum status result = STATUS_OK;
@@ -90,9 +103,7 @@ enum status cuda_synchronize(const struct device_context *context)
     struct cuda_libraries *libraries = cuda_libraries_of(context);
     CHECK(!libraries->recording, "synchronize: while a graph is recorded");
     TRY(cuda_fault_fetch(libraries, libraries->seen));
-    if (libraries->copying)
-        TRY(cuda_checked(cudaStreamSynchronize(libraries->streams[QUEUE_COPY]), "synchronize"));
-    libraries->copying = false;
+    TRY(join_queues(libraries));
     TRY(cuda_checked(cudaStreamSynchronize(libraries->streams[QUEUE_COMPUTE]), "synchronize"));
     result = cuda_fault_status(libraries, libraries->seen);
 fail:

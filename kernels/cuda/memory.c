@@ -114,7 +114,7 @@ static enum status copy(const struct device_context *context, enum device_queue 
         return result;
     struct cuda_libraries *libraries = cuda_libraries_of(context);
     CHECK(!libraries->recording || queue == QUEUE_COMPUTE, "%s: on the copy queue, while a graph is recorded", call);
-    libraries->copying = libraries->copying || queue == QUEUE_COPY;
+    libraries->copying |= queue == QUEUE_COPY;
     return cuda_checked(cudaMemcpyAsync(destination, source, bytes, kind, libraries->streams[queue]), call);
 }
 

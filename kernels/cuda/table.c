@@ -17,10 +17,10 @@
               #name ": needs %zu bytes of scratch, the context has %zu", scratch, context->scratch_bytes);             \
         return cuda_##name(context, p);                                                                                \
     }
-KERNEL_OPERATIONS_LANGUAGE(CHECKED_OPERATION)
+CUDA_OPERATIONS_PRESENT(CHECKED_OPERATION)
 #undef CHECKED_OPERATION
 
-/* The operations of speech encoders have no kernels here yet: whoever calls one hears so. */
+/* Operations without kernels: whoever calls one hears so. */
 #define ABSENT_OPERATION(name)                                                                                         \
     static enum status run_##name(const struct device_context *context, const struct name *p)                          \
     {                                                                                                                  \
@@ -33,7 +33,7 @@ KERNEL_OPERATIONS_LANGUAGE(CHECKED_OPERATION)
         (void)p;                                                                                                       \
         return 0;                                                                                                      \
     }
-KERNEL_OPERATIONS_SPEECH(ABSENT_OPERATION)
+CUDA_OPERATIONS_ABSENT(ABSENT_OPERATION)
 #undef ABSENT_OPERATION
 
 static const struct kernels table = {

@@ -3,7 +3,7 @@
  *
  * The environment chooses the devices before the first call: EMULATOR_DEVICES (1), EMULATOR_LIMITS (sm_80, sm_86 or
  * sm_90), EMULATOR_ORDER (forward, reversed or shuffled), EMULATOR_SEED, EMULATOR_CHECKS (1), EMULATOR_TRUNCATE (0). A
- * value that is not understood ends the program.
+ * value that is not understood ends the program. CUDA_VISIBLE_DEVICES then chooses among those devices, as on a GPU.
  *
  * A program that ends with reports that nobody cleared prints them to stderr and exits with code 1. */
 #ifndef SPIRITLM_EMULATOR_RUNTIME_H
