@@ -1,8 +1,8 @@
 /* One query per token against a cache of keys and values. A row's keys are cut into pieces by the cache's capacity alone, so
  * that few tokens still occupy a device; a block computes one piece for one key/value head and query heads of its group, and
- * leaves its maximum, its sum and its output, not yet divided. A second kernel combines the pieces in their order. The pieces
- * of bf16 go to tensor cores where they fit (attention_decode_tensor.cu); here are f32, other head sizes and caches that are
- * not aligned, four heads a block, one per warp. */
+ * leaves its maximum, its sum and its output, not yet divided. A second kernel combines the pieces in their order. Most
+ * pieces are computed by tensor cores (attention_decode_tensor.cu) or with words of four elements
+ * (attention_decode_lanes.cu); here is what fits neither, four heads a block, one per warp. */
 #include "kernels/cuda/attention.cuh"
 #include "kernels/cuda/attention_decode.cuh"
 
@@ -106,6 +106,8 @@ extern "C" enum status cuda_attention_decode(const struct device_context *contex
     enum status result;
     if (attention_decode_tensor_fits(p))
         result = attention_decode_tensor(context, p, &cut);
+    else if (attention_decode_lanes_fit(p))
+        result = attention_decode_lanes(context, p, &cut);
     else
         result =
             launch(context, "attention_decode", f32 ? choose<float>(p->head_size) : choose<__nv_bfloat16>(p->head_size),

@@ -4,6 +4,8 @@
 
 #include "kernels/cuda/launch.cuh"
 
+enum { DECODE_WARPS = 4, DECODE_THREADS = DECODE_WARPS * WARP };
+
 struct decode_cut {
     int64_t pieces, piece_keys;
     int64_t parts;  /* of the query heads in a group: blocks that each read the group's keys */
@@ -41,10 +43,50 @@ static __device__ inline struct decode_block decode_block_of(const struct attent
     return block;
 }
 
-/* Whether the tensor cores take this call: by sizes and by how the cache lies, never by its tokens. */
+/* What the warps of a block have made of their keys: for each head its output, largest score and sum of weights. */
+template <int ROWS, int WIDTH> struct warp_results {
+    float output[DECODE_WARPS][ROWS][WIDTH];
+    float largest[DECODE_WARPS][ROWS], sum[DECODE_WARPS][ROWS];
+};
+
+/* The warps' results to the piece's place, in the order of the warps; weights are powers of 2. Element d of a head is at
+ * SLOT(d). */
+template <int ROWS, int WIDTH, int (*SLOT)(int)>
+static __device__ inline void combine_warps(const struct attention_decode &p, const struct decode_cut &cut,
+                                            const struct decode_block &block,
+                                            const struct warp_results<ROWS, WIDTH> &results)
+{
+    int size = int(p.head_size);
+    __syncthreads();
+    for (int index = int(threadIdx.x); index < block.heads * size; index += DECODE_THREADS) {
+        int row = index / size, d = index % size, slot = SLOT(d);
+        float largest = -INFINITY, output = 0, sum = 0;
+#pragma unroll
+        for (int warp = 0; warp < DECODE_WARPS; warp++)
+            largest = fmaxf(largest, results.largest[warp][row]);
+        float shift = largest == -INFINITY ? 0.0f : largest;
+#pragma unroll
+        for (int warp = 0; warp < DECODE_WARPS; warp++) {
+            float weight = exp2f(results.largest[warp][row] - shift);
+            output = fmaf(results.output[warp][row][slot], weight, output);
+            sum = fmaf(results.sum[warp][row], weight, sum);
+        }
+        float *result = piece_of(p, cut, block.n, block.head + row, block.piece); /* [D + 2] */
+        result[d] = output;
+        if (d == 0) {
+            result[size] = largest;
+            result[size + 1] = sum;
+        }
+    }
+}
+
+/* Two ways to compute the pieces, each for the calls that it fits: by sizes and by how the cache lies, never by its tokens.
+ * They set cut->parts and cut->exponent. Tensor cores: bf16; lanes: heads of a multiple of four elements. */
 bool attention_decode_tensor_fits(const struct attention_decode *p);
-/* Sets cut->parts and cut->exponent, and computes the pieces. */
 enum status attention_decode_tensor(const struct device_context *context, const struct attention_decode *p,
                                     struct decode_cut *cut);
+bool attention_decode_lanes_fit(const struct attention_decode *p);
+enum status attention_decode_lanes(const struct device_context *context, const struct attention_decode *p,
+                                   struct decode_cut *cut);
 
 #endif

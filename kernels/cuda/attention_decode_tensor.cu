@@ -18,8 +18,6 @@ namespace
 {
 
 enum {
-    WARPS = 4,
-    THREADS = WARPS * WARP,
     ROWS = 16,  /* query heads of a block */
     KEYS = 16,  /* of a tile */
     QUAD = 4,   /* lanes that share a row of an mma tile */
@@ -206,40 +204,10 @@ __device__ void softmax_tile(struct softmax_rows &rows, float (&output)[TILES][4
 
 /* ---- the block ---- */
 
-template <int D> struct warp_results {
-    float output[WARPS][ROWS][D + HALF]; /* by slots */
-    float largest[WARPS][ROWS], sum[WARPS][ROWS];
-};
-
-/* The warps' results to the piece's place, in the order of the warps. */
-template <int D>
-__device__ void combine_warps(const struct attention_decode &p, const struct decode_cut &cut,
-                              const struct decode_block &block, const struct warp_results<D> &results)
-{
-    for (int index = int(threadIdx.x); index < block.heads * D; index += THREADS) {
-        int row = index / D, d = index % D, slot = slot_of_element<D>(d);
-        float largest = -INFINITY, output = 0, sum = 0;
-#pragma unroll
-        for (int warp = 0; warp < WARPS; warp++)
-            largest = fmaxf(largest, results.largest[warp][row]);
-        float shift = largest == -INFINITY ? 0.0f : largest;
-#pragma unroll
-        for (int warp = 0; warp < WARPS; warp++) {
-            float weight = fast_exp2(results.largest[warp][row] - shift);
-            output = fmaf(results.output[warp][row][slot], weight, output);
-            sum = fmaf(results.sum[warp][row], weight, sum);
-        }
-        float *result = piece_of(p, cut, block.n, block.head + row, block.piece); /* [D + 2] */
-        result[d] = output;
-        if (d == 0) {
-            result[D] = largest;
-            result[D + 1] = sum;
-        }
-    }
-}
+template <int D> using results_of_warps = struct warp_results<ROWS, D + HALF>; /* elements by slots */
 
 template <int D>
-__device__ void store_results(struct warp_results<D> &results, const struct softmax_rows &rows,
+__device__ void store_results(results_of_warps<D> &results, const struct softmax_rows &rows,
                               const float (&output)[D / HALF][4], const struct lane_place &place)
 {
     int warp = int(threadIdx.x) / WARP;
@@ -259,10 +227,10 @@ __device__ void store_results(struct warp_results<D> &results, const struct soft
 }
 
 template <int D>
-__global__ void __launch_bounds__(THREADS, 2)
+__global__ void __launch_bounds__(DECODE_THREADS, 2)
     piece_by_tensor(struct attention_decode p, struct decode_cut cut, float scale, struct cuda_fault *fault)
 {
-    __shared__ struct warp_results<D> results;
+    __shared__ results_of_warps<D> results;
     struct decode_block block = decode_block_of(p, cut, ROWS);
     struct lane_place place = {int(threadIdx.x) % WARP / QUAD, int(threadIdx.x) % QUAD};
     int64_t stride = 2 * p.kv_heads * D, start = block.piece * cut.piece_keys;
@@ -277,7 +245,7 @@ __global__ void __launch_bounds__(THREADS, 2)
     load_queries<D>(queries, query, block.heads, place);
     struct softmax_rows rows = {{-INFINITY, -INFINITY}, {0, 0}};
     float output[D / HALF][4] = {};
-    for (int64_t first = start + int(threadIdx.x) / WARP * KEYS; first < end; first += WARPS * KEYS) {
+    for (int64_t first = start + int(threadIdx.x) / WARP * KEYS; first < end; first += DECODE_WARPS * KEYS) {
         uint4 words[2][D / 32];
         struct values<D> values;
         load_keys<D>(words, keys, stride, first, end, place);
@@ -301,7 +269,7 @@ __global__ void __launch_bounds__(THREADS, 2)
     }
     store_results<D>(results, rows, output, place);
     __syncthreads();
-    combine_warps<D>(p, cut, block, results);
+    combine_warps<ROWS, D + HALF, slot_of_element<D>>(p, cut, block, results);
 }
 
 typedef void piece_kernel(struct attention_decode, struct decode_cut, float, struct cuda_fault *);
@@ -335,5 +303,5 @@ enum status attention_decode_tensor(const struct device_context *context, const 
     cut->parts = divide_up(p->heads / p->kv_heads, ROWS);
     cut->exponent = 1; /* the scale has made powers of e those of 2 */
     return launch(context, "attention_decode", choose(p->head_size), p->tokens * p->kv_heads * cut->parts * cut->pieces,
-                  1, THREADS, *p, *cut, p->scale * log2_e, cuda_fault_word(context));
+                  1, DECODE_THREADS, *p, *cut, p->scale * log2_e, cuda_fault_word(context));
 }

@@ -17,8 +17,9 @@ struct shape {
 /* Groups of 1, 2, 3, 8 and more query heads than a tile has rows; rows of the cache shorter and longer than a block of keys. */
 static const struct shape shapes[] = {
     {1, 1, 1, 1, 1, 2, 3},      {7, 5, 40, 4, 4, 16, 3},    {16, 16, 300, 4, 2, 64, 3}, {9, 4, 130, 8, 1, 34, 3},
-    {33, 6, 257, 2, 2, 128, 3}, {5, 3, 270, 8, 1, 128, 8},  {9, 4, 129, 6, 2, 96, 8},   {3, 2, 31, 4, 2, 32, 8},
-    {6, 3, 450, 17, 1, 64, 8},  {4, 2, 127, 16, 2, 128, 8}, {2, 1, 4200, 2, 1, 64, 8},
+    {33, 6, 257, 2, 2, 128, 8}, {5, 3, 270, 8, 1, 128, 8},  {9, 4, 129, 6, 2, 96, 8},   {3, 2, 31, 4, 2, 32, 8},
+    {6, 3, 450, 17, 1, 64, 8},  {4, 2, 127, 16, 2, 128, 8}, {2, 1, 4200, 2, 1, 64, 8},  {2, 2, 70, 2, 1, 200, 8},
+    {3, 1, 40, 4, 4, 300, 8},   {3, 2, 33, 3, 1, 128, 3},
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
@@ -140,7 +141,7 @@ static void append_rotates_and_stores(void **state)
             reference_rope(q.s.heads, q.s.head_size, query + n * (q.width + q.s.gap), q.positions.values[n], 10000);
         }
         struct tensor kept[2] = {{0}};
-        for (int i = 0; i < 4; i++) {
+        for (int i = 0; i < test_repeats(4); i++) {
             struct tensor x = tensor_copy(&q.query), y = tensor_copy(&q.cache);
             struct rope_append p = describe_append(&q, &x, &y);
             assert_ok(test_kernels()->rope_append(test_context(thread_counts[i], 0), &p));
@@ -276,7 +277,7 @@ static void decode_equals_the_reference(void **state)
         for (int64_t n = 0; n < q.s.tokens; n++)
             expect_token(&q, n, expected + n * (q.width + q.s.gap));
         assert_tensor("output", &first, expected, 4e-6, 1.01);
-        for (int i = 1; i < 4; i++) {
+        for (int i = 1; i < test_repeats(4); i++) {
             struct tensor next = decode(&q, thread_counts[i]);
             assert_same_bits("output", &first, &next);
             tensor_free(&next);
@@ -336,25 +337,53 @@ static void decode_has_the_bits_of_forward(void **state)
 static void decode_is_row_stable(void **state)
 {
     (void)state;
+    static const int stable_shapes[] = {2, 5, 8};
     struct rng rng = test_rng(5);
-    for (int type = DTYPE_F32; type <= DTYPE_BF16; type++) {
-        struct problem q = make_problem(&rng, shapes[2], (enum dtype)type);
+    for (int t = 0; t < 6; t++) {
+        struct problem q = make_problem(&rng, shapes[stable_shapes[t / 2]], t % 2 ? DTYPE_BF16 : DTYPE_F32);
         struct tensor all = decode(&q, 2);
-        size_t bytes = (size_t)q.width * dtype_size(q.type), stride = (size_t)(q.width + q.s.gap) * dtype_size(q.type);
-        for (int64_t n = 0; n < q.s.tokens; n += 3) {
-            struct tensor output = tensor_make(q.type, q.width + q.s.gap);
+        int64_t stride = q.width + q.s.gap;
+        size_t bytes = (size_t)q.width * dtype_size(q.type), step = (size_t)stride * dtype_size(q.type);
+        for (int64_t n = 0; n < q.s.tokens; n += test_count(3, 5)) {
+            struct tensor output = tensor_make(q.type, stride);
             struct attention_decode p = describe_decode(&q, &output);
             p.tokens = 1;
-            p.query = (const char *)p.query + (size_t)n * stride;
+            p.query = (const char *)p.query + (size_t)n * step;
             p.rows += n;
             p.lengths += n;
             assert_ok(test_kernels()->attention_decode(test_context(1, 0), &p));
-            assert_memory_equal(tensor_host(&output), (const char *)tensor_host(&all) + (size_t)n * stride, bytes);
+            assert_memory_equal(tensor_host(&output), (const char *)tensor_host(&all) + (size_t)n * step, bytes);
             tensor_free(&output);
         }
         tensor_free(&all);
         free_problem(&q);
     }
+}
+
+/* A long context: keys and values are read once for all heads of a group, and beside them little is moved. */
+static void long_contexts_are_read_once(void **state)
+{
+    (void)state;
+    int64_t before, after;
+    if (!test_cuda_traffic(&before))
+        skip();
+    struct rng rng = test_rng(10);
+    const struct shape shape = {1, 1, 16384, 8, 2, 64, 8};
+    struct problem q = make_problem(&rng, shape, DTYPE_BF16);
+    struct tensor output = tensor_make(q.type, q.width + q.s.gap);
+    const struct attention_decode p = describe_decode(&q, &output);
+    const struct device_context *context = test_context(1, test_kernels()->attention_decode_scratch_size(&p));
+    test_settle();
+    test_cuda_traffic(&before);
+    assert_ok(test_kernels()->attention_decode(context, &p));
+    test_settle();
+    test_cuda_traffic(&after);
+    double floor = (double)(shape.capacity * q.kv_width * 2), moved = (double)(after - before);
+    print_message("%.4f of the cache's bytes are moved\n", moved / floor);
+    if (!(moved <= 1.05 * floor && moved >= floor))
+        fail_msg("%g bytes are moved for a cache of %g", moved, floor);
+    tensor_free(&output);
+    free_problem(&q);
 }
 
 /* ---- what is wrong ---- */
@@ -443,8 +472,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(append_rotates_and_stores),   cmocka_unit_test(append_has_the_bits_of_rope),
         cmocka_unit_test(decode_equals_the_reference), cmocka_unit_test(decode_has_the_bits_of_forward),
-        cmocka_unit_test(decode_is_row_stable),        cmocka_unit_test(wrong_indices_are_faults),
-        cmocka_unit_test(positions_lie_in_the_tables), cmocka_unit_test(wrong_arguments_are_refused),
+        cmocka_unit_test(decode_is_row_stable),        cmocka_unit_test(long_contexts_are_read_once),
+        cmocka_unit_test(wrong_indices_are_faults),    cmocka_unit_test(positions_lie_in_the_tables),
+        cmocka_unit_test(wrong_arguments_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
