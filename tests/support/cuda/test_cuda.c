@@ -70,6 +70,18 @@ int64_t test_cuda_device_bytes(void)
     return (int64_t)machine_allocated(emulator_machine());
 }
 
+bool test_cuda_traffic(int64_t *bytes)
+{
+    const struct machine_counters counters = machine_counters(emulator_machine());
+    *bytes = 32 * (counters.global_sectors_read + counters.global_sectors_written);
+    return true;
+}
+
+bool test_cuda_emulated(void)
+{
+    return true;
+}
+
 #else
 
 void test_traffic_begin(void)
@@ -89,6 +101,17 @@ bool test_cuda_calls(struct test_calls *calls)
 }
 
 bool test_kernels_slow(void)
+{
+    return false;
+}
+
+bool test_cuda_traffic(int64_t *bytes)
+{
+    *bytes = 0;
+    return false;
+}
+
+bool test_cuda_emulated(void)
 {
     return false;
 }
