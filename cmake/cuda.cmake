@@ -31,6 +31,14 @@ else()
        -gencode arch=compute_90,code=compute_90 -lineinfo -Xptxas -warn-spills -Werror all-warnings)
 endif()
 
+# Every object says what it cost, also one from ccache's store (cmake/timed).
+if(CCACHE)
+  set(SPIRITLM_TIMED_NVCC ${CMAKE_COMMAND} -E env CCACHE_PREFIX=${CMAKE_SOURCE_DIR}/cmake/timed CCACHE_COMPILERCHECK=content
+      ${CCACHE} ${SPIRITLM_NVCC})
+else()
+  set(SPIRITLM_TIMED_NVCC ${CMAKE_SOURCE_DIR}/cmake/timed ${SPIRITLM_NVCC})
+endif()
+
 # cuda_objects(variable sources ...): the objects of .cu files.
 function(cuda_objects variable)
   set(objects "")
@@ -40,7 +48,7 @@ function(cuda_objects variable)
     get_filename_component(folder ${object} DIRECTORY)
     file(MAKE_DIRECTORY ${folder})
     add_custom_command(OUTPUT ${object} DEPENDS ${source} DEPFILE ${object}.d VERBATIM COMMENT "nvcc ${name}"
-      COMMAND ${CCACHE} ${SPIRITLM_NVCC} ${SPIRITLM_NVCC_FLAGS} -MD -MF ${object}.d -c ${source} -o ${object})
+      COMMAND ${SPIRITLM_TIMED_NVCC} ${SPIRITLM_NVCC_FLAGS} -MD -MF ${object}.d -c ${source} -o ${object})
     list(APPEND objects ${object})
   endforeach()
   set_source_files_properties(${objects} PROPERTIES EXTERNAL_OBJECT ON GENERATED ON)

@@ -29,6 +29,7 @@ extern "C" {
 
 struct thread_pool;
 struct device_event; /* a backend's own */
+struct device_graph; /* likewise */
 
 /* One device as one thread of the host uses it: its queues, and what operations need. */
 struct device_context {
@@ -82,6 +83,18 @@ struct kernels {
     enum status (*event_wait)(const struct device_context *, struct device_event *event);
     /* The host waits for all queues. */
     enum status (*synchronize)(const struct device_context *);
+
+    /* Graphs: work that is repeated, recorded once. All four are NULL in a table whose queues gain nothing by it.
+     * After graph_begin, what is put into the compute queue (operations, copies, fills) is recorded and not run; no other
+     * call that takes the context is allowed. graph_end ends that; `graph` NULL drops the recording, which is also what
+     * remains after a call in between has failed. graph_launch puts all of it into the compute queue with one call, as often
+     * as wanted: the same operations on the same addresses, the context's scratch included, with what lies there when they
+     * run. Host memory of recorded copies is pinned, and in use as if the copies were called at each launch. What a graph
+     * uses must outlive its launches; a second launch may begin before the first has ended. */
+    enum status (*graph_begin)(const struct device_context *);
+    enum status (*graph_end)(const struct device_context *, struct device_graph **graph);
+    enum status (*graph_launch)(const struct device_context *, struct device_graph *graph);
+    void (*graph_destroy)(const struct device_context *, struct device_graph *graph); /* NULL is fine */
 
 #define KERNEL_MEMBER(name)                                                                                            \
     enum status (*name)(const struct device_context *, const struct name *);                                           \

@@ -352,7 +352,9 @@ struct conv1d_backward {
 };
 
 /* output = activation((sum - mean) * rstd * weight + bias) over the C channels of each of N rows, sum = x + residual (or
- * x alone), rstd = 1/sqrt(variance + epsilon) with the variance of the population (Ba, Kiros and Hinton 2016). */
+ * x alone), rstd = 1/sqrt(variance + epsilon) with the variance of the population (Ba, Kiros and Hinton 2016). At most
+ * LAYER_NORM_CHANNELS channels: a GPU keeps a row in the registers of one block. */
+enum { LAYER_NORM_CHANNELS = 4096 };
 struct layer_norm_forward {
     int64_t rows, channels;
     const void *x, *residual;  /* [N][C]; residual may be NULL */

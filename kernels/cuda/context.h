@@ -6,16 +6,22 @@
 #include "kernels/check.h"
 #include "kernels/cuda/cuda.h"
 
+#include <stdbool.h>
+
 struct cuda_products; /* products.h */
 
 struct cuda_libraries {
     int device, major, minor; /* compute capability major.minor */
     cudaStream_t streams[QUEUE_COUNT];
     cudaStream_t setup; /* zeros fresh memory, so that an allocation does not wait for the work in the queues */
+    cudaEvent_t copied; /* the end of the copy queue, for which the compute queue waits before the host does */
+    bool copying;       /* work was put into the copy queue since then */
     size_t shared_limit;
     struct cuda_fault *fault; /* device */
     struct cuda_fault *seen;  /* pinned: as the fault was at the latest synchronize */
     char fault_text[256];     /* "" while the host knows of none */
+    bool recording;           /* a graph: between graph_begin and graph_end */
+    bool copying;             /* the copy queue has been used since the latest synchronize */
     struct cuda_products *products;
     struct cuda_block {
         void *memory;
@@ -67,5 +73,11 @@ enum status cuda_event_record(const struct device_context *context, enum device_
 enum status cuda_queue_wait(const struct device_context *context, enum device_queue queue, struct device_event *event);
 enum status cuda_event_wait(const struct device_context *context, struct device_event *event);
 enum status cuda_synchronize(const struct device_context *context);
+
+/* graphs.c */
+enum status cuda_graph_begin(const struct device_context *context);
+enum status cuda_graph_end(const struct device_context *context, struct device_graph **graph);
+enum status cuda_graph_launch(const struct device_context *context, struct device_graph *graph);
+void cuda_graph_destroy(const struct device_context *context, struct device_graph *graph);
 
 #endif

@@ -98,6 +98,7 @@ static enum status make_queues(struct cuda_libraries *libraries)
     for (int queue = 0; queue < QUEUE_COUNT; queue++)
         TRY(cuda_checked(cudaStreamCreateWithFlags(&libraries->streams[queue], cudaStreamNonBlocking), "a stream"));
     TRY(cuda_checked(cudaStreamCreateWithFlags(&libraries->setup, cudaStreamNonBlocking), "a stream"));
+    TRY(cuda_checked(cudaEventCreateWithFlags(&libraries->copied, cudaEventDisableTiming), "an event"));
     TRY(cuda_checked(cudaMalloc((void **)&libraries->fault, sizeof *libraries->fault), "the fault word"));
     TRY(cuda_checked(cudaHostAlloc((void **)&libraries->seen, sizeof *libraries->seen, cudaHostAllocDefault),
                      "pinned memory"));
@@ -133,6 +134,8 @@ static void free_libraries(struct cuda_libraries *libraries)
     for (int queue = 0; queue < QUEUE_COUNT; queue++)
         if (libraries->streams[queue])
             (void)cudaStreamDestroy(libraries->streams[queue]);
+    if (libraries->copied)
+        (void)cudaEventDestroy(libraries->copied);
     if (libraries->setup)
         (void)cudaStreamDestroy(libraries->setup);
     (void)cudaFree(libraries->fault);

@@ -7,7 +7,7 @@
 
 static const char *const operations[] = {
 #define OPERATION_NAME(name) [CUDA_##name] = #name,
-    CUDA_OPERATIONS_PRESENT(OPERATION_NAME)
+    KERNEL_OPERATIONS(OPERATION_NAME)
 #undef OPERATION_NAME
 };
 
@@ -22,6 +22,9 @@ static const char *const findings[] = {
     [CUDA_FAULT_ORDER] = "place in the order",
     [CUDA_FAULT_MASK_ROW] = "mask",
     [CUDA_FAULT_SEGMENT] = "segment",
+    [CUDA_FAULT_BAND_FIRST] = "band's first bin",
+    [CUDA_FAULT_BAND_LENGTH] = "band's length",
+    [CUDA_FAULT_BAND_OFFSET] = "band's offset",
 };
 
 /* Whether the operation's lengths are those of keys. */

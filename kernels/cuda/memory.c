@@ -37,6 +37,7 @@ enum status cuda_allocate(const struct device_context *context, size_t bytes, vo
     *memory = NULL;
     TRY(cuda_enter(context, "allocate"));
     struct cuda_libraries *libraries = cuda_libraries_of(context);
+    CHECK(!libraries->recording, "allocate: while a graph is recorded");
     size_t asked = bytes ? bytes : 1;
     cudaError_t error = bytes > SIZE_MAX / 2 ? cudaErrorMemoryAllocation : cudaMalloc(&block, asked);
     if (error == cudaErrorMemoryAllocation)
@@ -111,8 +112,10 @@ static enum status copy(const struct device_context *context, enum device_queue 
     enum status result = cuda_enter(context, call);
     if (result != STATUS_OK)
         return result;
-    return cuda_checked(cudaMemcpyAsync(destination, source, bytes, kind, cuda_libraries_of(context)->streams[queue]),
-                        call);
+    struct cuda_libraries *libraries = cuda_libraries_of(context);
+    CHECK(!libraries->recording || queue == QUEUE_COMPUTE, "%s: on the copy queue, while a graph is recorded", call);
+    libraries->copying |= queue == QUEUE_COPY;
+    return cuda_checked(cudaMemcpyAsync(destination, source, bytes, kind, libraries->streams[queue]), call);
 }
 
 enum status cuda_copy_to_device(const struct device_context *context, enum device_queue queue, void *device,

@@ -17,24 +17,8 @@
               #name ": needs %zu bytes of scratch, the context has %zu", scratch, context->scratch_bytes);             \
         return cuda_##name(context, p);                                                                                \
     }
-CUDA_OPERATIONS_PRESENT(CHECKED_OPERATION)
+KERNEL_OPERATIONS(CHECKED_OPERATION)
 #undef CHECKED_OPERATION
-
-/* Operations without kernels: whoever calls one hears so. */
-#define ABSENT_OPERATION(name)                                                                                         \
-    static enum status run_##name(const struct device_context *context, const struct name *p)                          \
-    {                                                                                                                  \
-        (void)context;                                                                                                 \
-        (void)p;                                                                                                       \
-        return status_set(STATUS_USAGE, #name " does not run on CUDA yet: use --device cpu");                          \
-    }                                                                                                                  \
-    static size_t cuda_##name##_scratch_size(const struct name *p)                                                     \
-    {                                                                                                                  \
-        (void)p;                                                                                                       \
-        return 0;                                                                                                      \
-    }
-CUDA_OPERATIONS_ABSENT(ABSENT_OPERATION)
-#undef ABSENT_OPERATION
 
 static const struct kernels table = {
     .name = "cuda",
@@ -57,6 +41,10 @@ static const struct kernels table = {
     .queue_wait = cuda_queue_wait,
     .event_wait = cuda_event_wait,
     .synchronize = cuda_synchronize,
+    .graph_begin = cuda_graph_begin,
+    .graph_end = cuda_graph_end,
+    .graph_launch = cuda_graph_launch,
+    .graph_destroy = cuda_graph_destroy,
 #define MEMBER(name) .name = run_##name, .name##_scratch_size = cuda_##name##_scratch_size,
     KERNEL_OPERATIONS(MEMBER)
 #undef MEMBER

@@ -52,10 +52,14 @@ static enum status use_gpu(const char *name, int index, const struct kernels **k
     return STATUS_OK;
 }
 
+/* Says why there is none, for whoever thought that there was one. */
 static bool finds_gpu(void)
 {
     int count;
-    return kernels_cuda_devices(&count) == STATUS_OK && kernels_cuda_select(0) == STATUS_OK;
+    if (kernels_cuda_devices(&count) == STATUS_OK && kernels_cuda_select(0) == STATUS_OK)
+        return true;
+    log_info("note: computing on the cpu: %s", status_text());
+    return false;
 }
 
 #else

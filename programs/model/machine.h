@@ -20,7 +20,8 @@ struct machine {
     struct device_context context;
 };
 
-/* The kernels of --device, and the GPU selected; STATUS_USAGE, naming the devices that exist, for any other. */
+/* The kernels of --device, and the GPU selected; STATUS_USAGE, naming the devices that exist, for any other. Without the
+ * option a program with CUDA takes the first GPU, or notes why it has none and takes the cpu. */
 enum status program_machine_kernels(const struct program_arguments *arguments, const struct kernels **kernels);
 
 /* The same for plans, which need no device: of `cuda` the sizes alone where there is no GPU. */

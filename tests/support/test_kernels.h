@@ -28,6 +28,35 @@ void test_cuda_forgive_races(void);
 /* Whether nothing has been reported so far; true without the emulator. */
 bool test_cuda_is_clean(void);
 
+/* What the program has asked of the CUDA runtime. */
+struct test_calls {
+    int64_t launches; /* kernels and library calls outside graphs */
+    int64_t graph_launches;
+    int64_t synchronizes; /* times that the host waited; for a blocking copy, too */
+    int64_t allocations;  /* of device and of pinned memory, and releases of either */
+    int64_t copies,
+        pageable_copies; /* between host and device that have run; those of them whose host memory is not pinned */
+};
+/* Since the program's start; a test takes differences, after a synchronize. False where nobody counts: everywhere but on the
+ * emulator. */
+bool test_cuda_calls(struct test_calls *calls);
+
+/* What the kernels have done, as the emulated device counts it. Wavefronts are those of shared memory; `ideal`: as many as the
+ * bytes asked for need. Sectors are 32 bytes of device memory; `bytes`: the different ones that each launch touched. */
+struct test_work {
+    int64_t instructions, mma, ldmatrix;
+    int64_t wavefronts, wavefronts_ideal;
+    int64_t sectors, bytes;
+};
+/* Since the program's start; a test takes differences, after a synchronize. False where nobody counts: everywhere but on the
+ * emulator. */
+bool test_cuda_work(struct test_work *work);
+
+/* Device memory that nobody has written, of any size: the emulated device's takes no room where nothing is. NULL everywhere
+ * but on the emulator. */
+void *test_cuda_reserve(size_t bytes);
+void test_cuda_unreserve(void *memory);
+
 /* What multiplies matrices in a context of that table (cpu_set_engine); CUDA's have no choice. */
 void test_set_engine(const struct device_context *context, enum cpu_engine engine);
 

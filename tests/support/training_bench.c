@@ -55,11 +55,17 @@ static struct data_settings data_of(struct training_bench *bench, const struct t
 void training_bench_open(struct training_bench *bench, const struct tiny_corpus *corpus, const char *run,
                          struct comm *comm, int threads)
 {
+    training_bench_open_on(test_kernels(), bench, corpus, run, comm, threads);
+}
+
+void training_bench_open_on(const struct kernels *kernels, struct training_bench *bench,
+                            const struct tiny_corpus *corpus, const char *run, struct comm *comm, int threads)
+{
     *bench = (struct training_bench){.model = small_model, .train = short_run, .comm = comm, .owns_comm = !comm};
     bench->data = data_of(bench, corpus);
     bench->train.run = run;
     bench->train.threads = threads;
-    bench->kernels = *test_kernels();
+    bench->kernels = *kernels;
     if (!comm)
         assert_ok(comm_create_single(&bench->comm));
     assert_ok(tiny_corpus_components(corpus, &bench->components));

@@ -27,6 +27,9 @@ struct training_bench {
  * trainer_create. `comm` is borrowed; NULL makes a rank alone. `run` may be any name where nothing is saved. */
 void training_bench_open(struct training_bench *bench, const struct tiny_corpus *corpus, const char *run,
                          struct comm *comm, int threads);
+/* The same on another table. */
+void training_bench_open_on(const struct kernels *kernels, struct training_bench *bench,
+                            const struct tiny_corpus *corpus, const char *run, struct comm *comm, int threads);
 void training_bench_close(struct training_bench *bench);
 
 /* The newest checkpoint of the bench's run, in a trainer that knows nothing else. */

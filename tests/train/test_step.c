@@ -30,6 +30,8 @@ static _Thread_local struct {
     int synchronizes, event_waits, allocations, host_allocations;
 } asked;
 
+static struct test_calls calls_before; /* what CUDA had been asked for when counting began */
+
 static enum status counted_synchronize(const struct device_context *context)
 {
     asked.synchronizes++;
@@ -57,8 +59,21 @@ static enum status counted_allocate_host(const struct device_context *context, s
 static void count_from_now(const struct training_bench *bench)
 {
     memset(&asked, 0, sizeof asked);
+    test_cuda_calls(&calls_before);
     if (test_kernels_closed())
         closed_reset_counters(&bench->context);
+}
+
+/* The same as the CUDA runtime sees it; the emulator counts for all ranks together. */
+static void check_runtime_calls(const struct training_bench *bench)
+{
+    struct test_calls calls;
+    if (!test_cuda_calls(&calls) || comm_size(bench->comm) > 1)
+        return;
+    assert_int_equal(calls.synchronizes - calls_before.synchronizes, 1);
+    assert_int_equal(calls.allocations, calls_before.allocations);
+    assert_int_equal(calls.pageable_copies, calls_before.pageable_copies);
+    assert_true(calls.copies > calls_before.copies && calls.launches > calls_before.launches);
 }
 
 static void check_counts(const struct training_bench *bench)
@@ -67,6 +82,7 @@ static void check_counts(const struct training_bench *bench)
     assert_int_equal(asked.event_waits, 0);
     assert_int_equal(asked.allocations, 0);
     assert_int_equal(asked.host_allocations, 0);
+    check_runtime_calls(bench);
     if (!test_kernels_closed())
         return;
     const struct closed_counters counters = closed_counters(&bench->context);

@@ -9,27 +9,8 @@
 extern "C" {
 #endif
 
-/* The operations that CUDA has kernels for, */
-#define CUDA_OPERATIONS_PRESENT(X)                                                                                     \
-    KERNEL_OPERATIONS_LANGUAGE(X)                                                                                      \
-    X(conv1d_forward)                                                                                                  \
-    X(conv1d_backward)                                                                                                 \
-    X(conv1d_group_norm)
-
-/* and those that only say that they have none yet. */
-#define CUDA_OPERATIONS_ABSENT(X)                                                                                      \
-    X(gelu_forward)                                                                                                    \
-    X(gelu_backward)                                                                                                   \
-    X(layer_norm_forward)                                                                                              \
-    X(layer_norm_backward)                                                                                             \
-    X(group_norm_forward)                                                                                              \
-    X(group_norm_backward)                                                                                             \
-    X(waveform_normalise)                                                                                              \
-    X(log_mel_spectrum)                                                                                                \
-    X(kmeans_assign)
-
 #define CUDA_SCRATCH_SIZE(name) size_t cuda_##name##_scratch_size(const struct name *p);
-CUDA_OPERATIONS_PRESENT(CUDA_SCRATCH_SIZE)
+KERNEL_OPERATIONS(CUDA_SCRATCH_SIZE)
 #undef CUDA_SCRATCH_SIZE
 
 /* What struct kernels asks of a backend. A product of 2,048 rows fills every GPU of today, and the output projection's

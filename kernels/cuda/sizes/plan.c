@@ -6,7 +6,7 @@ static const struct kernels table = {.name = "cuda",
                                      .block_rows = CUDA_BLOCK_ROWS,
                                      .block_elements = CUDA_BLOCK_ELEMENTS,
 #define MEMBER(name) .name##_scratch_size = cuda_##name##_scratch_size,
-                                     CUDA_OPERATIONS_PRESENT(MEMBER)
+                                     KERNEL_OPERATIONS(MEMBER)
 #undef MEMBER
 };
 

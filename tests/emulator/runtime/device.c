@@ -51,6 +51,8 @@ cudaError_t cudaGetDeviceCount(int *count)
     runtime_enter_always();
     if (count)
         *count = device_count;
+    if (count && device_count == 0)
+        return runtime_leave(cudaErrorNoDevice);
     return runtime_leave(count ? cudaSuccess : cudaErrorInvalidValue);
 }
 
@@ -80,7 +82,7 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int devic
     memset(properties, 0, sizeof *properties);
     snprintf(properties->name, sizeof properties->name, "emulated %s", limits->name);
     memcpy(properties->uuid.bytes, "emulated", 8);
-    properties->uuid.bytes[15] = (char)device;
+    properties->uuid.bytes[15] = (char)device_places[device];
     properties->totalGlobalMem = (size_t)limits->total_memory;
     properties->sharedMemPerBlock = (size_t)limits->shared_per_block;
     properties->sharedMemPerBlockOptin = (size_t)limits->shared_per_block_optin;
@@ -104,7 +106,7 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int devic
     properties->concurrentKernels = properties->unifiedAddressing = 1;
     properties->asyncEngineCount = 2;
     properties->streamPrioritiesSupported = properties->hostRegisterSupported = 1;
-    properties->pciBusID = device + 1;
+    properties->pciBusID = device_places[device] + 1;
     return runtime_leave(cudaSuccess);
 }
 

@@ -3,7 +3,7 @@
  *
  * The environment chooses the devices before the first call: EMULATOR_DEVICES (1), EMULATOR_LIMITS (sm_80, sm_86 or
  * sm_90), EMULATOR_ORDER (forward, reversed or shuffled), EMULATOR_SEED, EMULATOR_CHECKS (1), EMULATOR_TRUNCATE (0). A
- * value that is not understood ends the program.
+ * value that is not understood ends the program. CUDA_VISIBLE_DEVICES then chooses among those devices, as on a GPU.
  *
  * A program that ends with reports that nobody cleared prints them to stderr and exits with code 1. */
 #ifndef SPIRITLM_EMULATOR_RUNTIME_H
@@ -26,10 +26,12 @@ struct emulator_counters {
     int64_t device_copies, fills;
     int64_t launches;         /* kernels, those of graphs included */
     int64_t library_launches; /* likewise */
+    int64_t launch_calls;     /* kernels and library calls that the program itself put into a stream, not a graph */
     int64_t graph_launches;
     int64_t copied_to_device, copied_to_host; /* bytes */
 };
-/* Since the program's start or the last reset; counted when the work runs, synchronizations when they are asked for. */
+/* Since the program's start or the last reset; counted when the work runs; synchronizations, launch_calls
+ * and graph_launches when they are asked for. */
 struct emulator_counters emulator_counters(void);
 void emulator_reset_counters(void);
 

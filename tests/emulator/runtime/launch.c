@@ -122,6 +122,8 @@ static cudaError_t put_launch(struct CUkern_st *kernel, dim3 grid, dim3 block, v
         uint64_t offset = machine_parameter_offset(loaded, i, &bytes);
         memcpy(payload->parameters + offset, arguments[i], (size_t)bytes);
     }
+    if (!stream->capture)
+        runtime_counters.launch_calls++;
     return queue_put(stream, work);
 }
 

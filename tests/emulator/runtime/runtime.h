@@ -186,6 +186,7 @@ struct device {
 };
 extern struct device devices[DEVICES_MAXIMUM];
 extern int32_t device_count;
+extern int32_t device_places[DEVICES_MAXIMUM]; /* of the visible devices among all that the machine has */
 struct device *device_current(void);
 int32_t device_current_number(void);
 void device_make_current(int32_t number);

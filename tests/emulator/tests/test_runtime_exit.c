@@ -43,6 +43,24 @@ static void do_nothing_wrong(void)
     cudaDeviceSynchronize();
 }
 
+static void say_devices(void)
+{
+    int count;
+    cudaError_t error = cudaGetDeviceCount(&count);
+    if (error != cudaSuccess) {
+        void *memory;
+        printf("%s%s\n", cudaGetErrorName(error), cudaMalloc(&memory, 16) == error ? "" : ", but memory is there");
+        return;
+    }
+    printf("%d devices:", count);
+    for (int i = 0; i < count; i++) {
+        struct cudaDeviceProp properties;
+        cudaGetDeviceProperties(&properties, i);
+        printf(" %d", properties.pciBusID);
+    }
+    printf("\n");
+}
+
 void **__cudaRegisterFatBinary(void *wrapper);
 void __cudaRegisterFunction(void **handle, const char *host_function, char *device_function, const char *name,
                             int thread_limit, void *tid, void *bid, void *block, void *grid, int *warp_size);
@@ -111,6 +129,7 @@ static const struct {
                 {"launch_and_never_ask", launch_and_never_ask},
                 {"launch_and_ask", launch_and_ask},
                 {"do_nothing_wrong", do_nothing_wrong},
+                {"say_devices", say_devices},
                 {"run_known_instruction", run_known_instruction},
                 {"run_unknown_opcode", run_unknown_opcode},
                 {"run_unknown_modifier", run_unknown_modifier},
@@ -162,7 +181,15 @@ static void the_environment_chooses_the_devices(void **state)
     expect("EMULATOR_LIMITS=sm_86 EMULATOR_ORDER=reversed EMULATOR_TRUNCATE=1 EMULATOR_CHECKS=0", "do_nothing_wrong", 0,
            NULL);
     expect("EMULATOR_LIMITS=sm_12", "do_nothing_wrong", 1, "EMULATOR_LIMITS=sm_12 is not known");
-    expect("EMULATOR_DEVICES=x", "do_nothing_wrong", 1, "EMULATOR_DEVICES=x: expected a number from 1 to 16");
+    expect("EMULATOR_DEVICES=x", "do_nothing_wrong", 1, "EMULATOR_DEVICES=x: expected a number from 0 to 16");
+    expect("EMULATOR_DEVICES=3", "say_devices", 0, "3 devices: 1 2 3\n");
+    expect("EMULATOR_DEVICES=3 CUDA_VISIBLE_DEVICES=2,0", "say_devices", 0, "2 devices: 3 1\n");
+    expect("EMULATOR_DEVICES=3 CUDA_VISIBLE_DEVICES=1,7,0", "say_devices", 0, "1 devices: 2\n");
+    expect("EMULATOR_DEVICES=3 CUDA_VISIBLE_DEVICES=1,1,0", "say_devices", 0, "1 devices: 2\n");
+    expect("EMULATOR_DEVICES=3 CUDA_VISIBLE_DEVICES=MIG-1234", "say_devices", 0, "1 devices: 1\n");
+    expect("EMULATOR_DEVICES=3 CUDA_VISIBLE_DEVICES=", "say_devices", 0, "cudaErrorNoDevice\n");
+    expect("EMULATOR_DEVICES=3 CUDA_VISIBLE_DEVICES=-1", "say_devices", 0, "cudaErrorNoDevice\n");
+    expect("EMULATOR_DEVICES=0", "say_devices", 0, "cudaErrorNoDevice\n");
 }
 
 static void what_cannot_be_executed_ends_the_program(void **state)

@@ -5,6 +5,8 @@
 
 #ifdef SPIRITLM_EMULATED
 #include "emulator/runtime/emulator.h"
+
+#include <cuda_runtime_api.h>
 #endif
 
 #include <stdio.h>
@@ -40,6 +42,46 @@ bool test_cuda_is_clean(void)
     return emulator_report_count() == 0;
 }
 
+bool test_cuda_calls(struct test_calls *calls)
+{
+    struct emulator_counters counters = emulator_counters();
+    *calls = (struct test_calls){
+        .launches = counters.launch_calls,
+        .graph_launches = counters.graph_launches,
+        .synchronizes = counters.synchronizations,
+        .allocations = counters.allocations + counters.releases + counters.host_allocations + counters.host_releases,
+        .copies = counters.pinned_copies + counters.pageable_copies,
+        .pageable_copies = counters.pageable_copies,
+    };
+    return true;
+}
+
+bool test_cuda_work(struct test_work *work)
+{
+    struct machine_counters counters = machine_counters(emulator_machine());
+    *work = (struct test_work){
+        .instructions = counters.warp_instructions,
+        .mma = counters.mma,
+        .ldmatrix = counters.ldmatrix,
+        .wavefronts = counters.shared_wavefronts,
+        .wavefronts_ideal = counters.shared_wavefronts_ideal,
+        .sectors = counters.global_sectors_read + counters.global_sectors_written,
+        .bytes = counters.global_bytes_read + counters.global_bytes_written,
+    };
+    return true;
+}
+
+void *test_cuda_reserve(size_t bytes)
+{
+    void *memory = NULL;
+    return cudaMalloc(&memory, bytes) == cudaSuccess ? memory : NULL;
+}
+
+void test_cuda_unreserve(void *memory)
+{
+    (void)cudaFree(memory);
+}
+
 #else
 
 void test_cuda_forgive_races(void)
@@ -49,6 +91,29 @@ void test_cuda_forgive_races(void)
 bool test_cuda_is_clean(void)
 {
     return true;
+}
+
+bool test_cuda_calls(struct test_calls *calls)
+{
+    *calls = (struct test_calls){0};
+    return false;
+}
+
+bool test_cuda_work(struct test_work *work)
+{
+    *work = (struct test_work){0};
+    return false;
+}
+
+void *test_cuda_reserve(size_t bytes)
+{
+    (void)bytes;
+    return NULL;
+}
+
+void test_cuda_unreserve(void *memory)
+{
+    (void)memory;
 }
 
 #endif
