@@ -11,7 +11,6 @@
         return 0;                                                                                                      \
     }
 NO_SCRATCH(embedding_forward)
-NO_SCRATCH(embedding_backward)
 NO_SCRATCH(rmsnorm_forward)
 NO_SCRATCH(rope)
 NO_SCRATCH(rope_append)
@@ -27,6 +26,12 @@ NO_SCRATCH(gelu_backward)
 NO_SCRATCH(layer_norm_forward)
 NO_SCRATCH(log_mel_spectrum)
 #undef NO_SCRATCH
+
+/* i32 [N]: the ids in the order of the sorted tokens */
+size_t cuda_embedding_backward_scratch_size(const struct embedding_backward *p)
+{
+    return p->tokens <= 0 ? 0 : (size_t)p->tokens * sizeof(int32_t);
+}
 
 /* f32 [pieces][C]: the weight's gradient from each piece of the rows */
 size_t cuda_rmsnorm_backward_scratch_size(const struct rmsnorm_backward *p)

@@ -17,7 +17,7 @@ static inline int64_t larger(int64_t a, int64_t b)
 
 /* ---- RMSNorm: the weight's gradient is summed over pieces of rows, then over the pieces ---- */
 
-enum { NORM_PIECES = 128, NORM_ROWS = 16 }; /* at most so many pieces, of at least so many rows */
+enum { NORM_PIECES = 256, NORM_ROWS = 16 }; /* at most so many pieces, of at least so many rows */
 
 static inline int64_t norm_piece_rows(int64_t rows)
 {
