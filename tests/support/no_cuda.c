@@ -18,6 +18,23 @@ bool test_traffic_end(struct test_traffic *traffic)
     return false;
 }
 
+bool test_cuda_work(struct test_work *work)
+{
+    *work = (struct test_work){0};
+    return false;
+}
+
+void *test_cuda_reserve(size_t bytes)
+{
+    (void)bytes;
+    return NULL;
+}
+
+void test_cuda_unreserve(void *memory)
+{
+    (void)memory;
+}
+
 bool test_cuda_calls(struct test_calls *calls)
 {
     *calls = (struct test_calls){0};

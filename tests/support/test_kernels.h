@@ -52,6 +52,22 @@ struct test_calls {
  * emulator. */
 bool test_cuda_calls(struct test_calls *calls);
 
+/* What the kernels have done, as the emulated device counts it. Wavefronts are those of shared memory; `ideal`: as many as the
+ * bytes asked for need. Sectors are 32 bytes of device memory; `bytes`: the different ones that each launch touched. */
+struct test_work {
+    int64_t instructions, mma, ldmatrix;
+    int64_t wavefronts, wavefronts_ideal;
+    int64_t sectors, bytes;
+};
+/* Since the program's start; a test takes differences, after a synchronize. False where nobody counts: everywhere but on the
+ * emulator. */
+bool test_cuda_work(struct test_work *work);
+
+/* Device memory that nobody has written, of any size: the emulated device's takes no room where nothing is. NULL everywhere
+ * but on the emulator. */
+void *test_cuda_reserve(size_t bytes);
+void test_cuda_unreserve(void *memory);
+
 /* Device memory that is allocated on the emulated device, each allocation rounded up to 256 bytes; 0 elsewhere. */
 int64_t test_cuda_device_bytes(void);
 /* Bytes of global memory that kernels have moved since the program's start, in whole sectors of 32 bytes: as a profiler counts

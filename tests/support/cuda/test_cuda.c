@@ -7,6 +7,8 @@
 
 #ifdef SPIRITLM_EMULATED
 #include "emulator/runtime/emulator.h"
+
+#include <cuda_runtime_api.h>
 #endif
 
 #include <stdio.h>
@@ -60,6 +62,32 @@ bool test_cuda_calls(struct test_calls *calls)
     return true;
 }
 
+bool test_cuda_work(struct test_work *work)
+{
+    struct machine_counters counters = machine_counters(emulator_machine());
+    *work = (struct test_work){
+        .instructions = counters.warp_instructions,
+        .mma = counters.mma,
+        .ldmatrix = counters.ldmatrix,
+        .wavefronts = counters.shared_wavefronts,
+        .wavefronts_ideal = counters.shared_wavefronts_ideal,
+        .sectors = counters.global_sectors_read + counters.global_sectors_written,
+        .bytes = counters.global_bytes_read + counters.global_bytes_written,
+    };
+    return true;
+}
+
+void *test_cuda_reserve(size_t bytes)
+{
+    void *memory = NULL;
+    return cudaMalloc(&memory, bytes) == cudaSuccess ? memory : NULL;
+}
+
+void test_cuda_unreserve(void *memory)
+{
+    (void)cudaFree(memory);
+}
+
 bool test_kernels_slow(void)
 {
     return !test_kernels_cpu() && !test_is_long();
@@ -98,6 +126,23 @@ bool test_cuda_calls(struct test_calls *calls)
 {
     *calls = (struct test_calls){0};
     return false;
+}
+
+bool test_cuda_work(struct test_work *work)
+{
+    *work = (struct test_work){0};
+    return false;
+}
+
+void *test_cuda_reserve(size_t bytes)
+{
+    (void)bytes;
+    return NULL;
+}
+
+void test_cuda_unreserve(void *memory)
+{
+    (void)memory;
 }
 
 bool test_kernels_slow(void)
