@@ -21,7 +21,6 @@ struct cuda_libraries {
     struct cuda_fault *seen;  /* pinned: as the fault was at the latest synchronize */
     char fault_text[256];     /* "" while the host knows of none */
     bool recording;           /* a graph: between graph_begin and graph_end */
-    bool copying;             /* the copy queue has been used since the latest synchronize */
     struct cuda_products *products;
     struct cuda_block {
         void *memory;
@@ -29,6 +28,7 @@ struct cuda_libraries {
     } * blocks; /* what is allocated */
     int64_t block_count, block_capacity;
     struct device_memory memory;
+    char name[256]; /* of the device */
     char description[320];
 };
 
@@ -50,6 +50,7 @@ enum status cuda_fault_status(struct cuda_libraries *libraries, const struct cud
 /* device.c */
 enum status cuda_open(struct device_context *context);
 void cuda_close(struct device_context *context);
+double cuda_peak_flops(const struct device_context *context, enum dtype type);
 const char *cuda_describe(const struct device_context *context);
 
 /* memory.c */

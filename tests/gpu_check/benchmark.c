@@ -258,6 +258,7 @@ int main(int count, char **arguments)
     benchmark_products(&b);
     benchmark_training(&b);
     benchmark_generation(&b);
+    benchmark_speech(&b);
     name_missing(&b);
     device_context_destroy(b.kernels, &b.context);
     printf("%d rows, %d failed, %d of operations that are not there yet\n", b.rows, b.failures, b.absent);
