@@ -24,13 +24,13 @@ bool test_cuda_work(struct test_work *work)
     return false;
 }
 
-void *test_cuda_reserve(size_t bytes)
+void *test_sparse_memory(size_t bytes)
 {
     (void)bytes;
     return NULL;
 }
 
-void test_cuda_unreserve(void *memory)
+void test_sparse_release(void *memory)
 {
     (void)memory;
 }

@@ -39,6 +39,11 @@ void test_traffic_begin(void);
 /* False without the emulator. */
 bool test_traffic_end(struct test_traffic *traffic);
 
+/* Device memory whose pages cost nothing until they are touched, for arrays with gaps of gigabytes; undefined bytes. NULL where
+ * there is none: everywhere but on the emulator. */
+void *test_sparse_memory(size_t bytes);
+void test_sparse_release(void *memory);
+
 /* What the program has asked of the CUDA runtime. */
 struct test_calls {
     int64_t launches; /* kernels and library calls outside graphs */
@@ -62,11 +67,6 @@ struct test_work {
 /* Since the program's start; a test takes differences, after a synchronize. False where nobody counts: everywhere but on the
  * emulator. */
 bool test_cuda_work(struct test_work *work);
-
-/* Device memory that nobody has written, of any size: the emulated device's takes no room where nothing is. NULL everywhere
- * but on the emulator. */
-void *test_cuda_reserve(size_t bytes);
-void test_cuda_unreserve(void *memory);
 
 /* Device memory that is allocated on the emulated device, each allocation rounded up to 256 bytes; 0 elsewhere. */
 int64_t test_cuda_device_bytes(void);

@@ -48,6 +48,18 @@ bool test_traffic_end(struct test_traffic *traffic)
     return true;
 }
 
+void *test_sparse_memory(size_t bytes)
+{
+    void *memory = NULL;
+    return cudaMalloc(&memory, bytes) == cudaSuccess ? memory : NULL;
+}
+
+void test_sparse_release(void *memory)
+{
+    if (cudaFree(memory) != cudaSuccess)
+        fail_msg("memory cannot be released");
+}
+
 bool test_cuda_calls(struct test_calls *calls)
 {
     struct emulator_counters counters = emulator_counters();
@@ -75,17 +87,6 @@ bool test_cuda_work(struct test_work *work)
         .bytes = counters.global_bytes_read + counters.global_bytes_written,
     };
     return true;
-}
-
-void *test_cuda_reserve(size_t bytes)
-{
-    void *memory = NULL;
-    return cudaMalloc(&memory, bytes) == cudaSuccess ? memory : NULL;
-}
-
-void test_cuda_unreserve(void *memory)
-{
-    (void)cudaFree(memory);
 }
 
 bool test_kernels_slow(void)
@@ -122,6 +123,17 @@ bool test_traffic_end(struct test_traffic *traffic)
     return false;
 }
 
+void *test_sparse_memory(size_t bytes)
+{
+    (void)bytes;
+    return NULL;
+}
+
+void test_sparse_release(void *memory)
+{
+    (void)memory;
+}
+
 bool test_cuda_calls(struct test_calls *calls)
 {
     *calls = (struct test_calls){0};
@@ -132,17 +144,6 @@ bool test_cuda_work(struct test_work *work)
 {
     *work = (struct test_work){0};
     return false;
-}
-
-void *test_cuda_reserve(size_t bytes)
-{
-    (void)bytes;
-    return NULL;
-}
-
-void test_cuda_unreserve(void *memory)
-{
-    (void)memory;
 }
 
 bool test_kernels_slow(void)
