@@ -1,31 +1,10 @@
-/* What attention's kernels on tensor cores share: how they are launched, which keys a query sees, and their products of
- * tiles. */
+/* What attention's kernels on tensor cores share: which keys a query sees, and their products of tiles. */
 #ifndef SPIRITLM_KERNELS_CUDA_ATTENTION_TENSOR_CUH
 #define SPIRITLM_KERNELS_CUDA_ATTENTION_TENSOR_CUH
 
 #include "kernels/cuda/attention_tensor.h"
-#include "kernels/cuda/device.cuh"
+#include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/tensor.cuh"
-
-/* kernel<<<blocks, threads>>> with `shared` bytes of dynamic shared memory, which every architecture from sm_80 on has at
- * most 99 KiB of for a block. */
-template <typename... Parameters, typename... Arguments>
-static enum status launch_tensor(const struct device_context *context, const char *operation,
-                                 void (*kernel)(Parameters...), int64_t blocks, int threads, int shared,
-                                 const Arguments &...arguments)
-{
-    if (blocks <= 0)
-        return STATUS_OK;
-    if (blocks > INT32_MAX)
-        return status_set(STATUS_INTERNAL, "%s: a grid of %lld blocks is more than a device takes", operation,
-                          (long long)blocks);
-    enum status result =
-        cuda_checked(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared), operation);
-    if (result != STATUS_OK)
-        return result;
-    kernel<<<(unsigned int)blocks, (unsigned int)threads, (size_t)shared, cuda_stream(context)>>>(arguments...);
-    return cuda_launched(operation);
-}
 
 /* The keys of row b; a wrong length reads nothing. */
 static __device__ inline int64_t row_keys(const struct attention_forward &p, int64_t b)

@@ -15,7 +15,7 @@ static const struct conv1d_shape shapes[] = {
     {2, 129, 33, 127, 2, 2, 1, 1, 0, 0},
     {1, 261, 127, 130, 3, 2, 1, 1, 0, 0},
     {3, 33, 32, 32, 128, 1, 1, 16, 64, 63}, /* the positional one, longer than a row */
-    {1, 150, 48, 48, 128, 1, 1, 2, 64, 63},
+    {1, 150, 24, 20, 128, 1, 1, 2, 64, 63},
     {2, 9, 6, 4, 12, 1, 1, 2, 3, 3}, /* a row shorter than the kernel, by its padding not */
     {2, 9, 6, 4, 12, 1, 1, 2, 0, 0}, /* and one without an output frame */
     {3, 40, 5, 7, 3, 1, 2, 1, 2, 2},
@@ -26,7 +26,22 @@ static const struct conv1d_shape shapes[] = {
     {2, 17, 300, 20, 3, 1, 1, 1, 1, 1}, /* channels in parts */
     {1, 300, 20, 300, 1, 1, 1, 1, 0, 0},
     {1, 16390, 9, 2, 2, 1, 16383, 1, 0, 0}, /* the widest kernel that is taken */
-    {1, 3000, 2, 3, 1500, 7, 1, 1, 9, 0},
+    {1, 1900, 1, 3, 1500, 7, 1, 1, 9, 0},
+    {3, 129, 1, 1, 3, 1, 1, 1, 1, 1},
+    {3, 33, 127, 31, 1, 1, 1, 1, 0, 0},
+    {2, 31, 129, 5, 2, 1, 1, 1, 1, 0},
+    {1, 127, 33, 129, 1, 2, 1, 1, 0, 0},
+    {3, 1, 31, 33, 5, 1, 1, 1, 2, 2}, /* rows of one frame */
+    {2, 257, 3, 9, 7, 4, 1, 3, 3, 0},
+    {1, 130, 66, 65, 2, 3, 1, 1, 0, 1},
+    {3, 65, 10, 10, 9, 1, 3, 5, 12, 12},
+    {2, 20, 7, 11, 4, 6, 2, 1, 5, 5}, /* a stride wider than its taps: frames without any */
+    {1, 64, 12, 128, 5, 2, 1, 4, 2, 2},
+    {3, 128, 2, 64, 8, 4, 1, 1, 0, 0},
+    {1, 33, 33, 33, 33, 1, 1, 1, 16, 16},
+    {2, 31, 31, 127, 2, 1, 5, 1, 0, 5},
+    {3, 77, 18, 6, 3, 9, 3, 2, 4, 2},  /* stride a multiple of the dilation */
+    {1, 4, 5, 3, 2, 16, 1, 1, 30, 30}, /* more remainders than frames */
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 static const int thread_counts[] = {1, 2, 3};
@@ -41,6 +56,13 @@ static struct conv1d_problem make(struct rng *rng, int shape, int variant, enum 
     return q;
 }
 
+/* How many of `all` combinations a shape is tried in: an emulated device has time for two, which differ from shape to
+ * shape. */
+static int test_variants(int all)
+{
+    return test_kernels_cpu() ? all : 2;
+}
+
 struct forward {
     struct tensor output, pre_activation;
 };
@@ -51,11 +73,11 @@ static void free_forward(struct forward *f)
     tensor_free(&f->pre_activation);
 }
 
-/* With 1, 2 and 3 threads, and once with the output in the residual's place. */
+/* With 1, 2 and 3 threads where there are threads, and once with the output in the residual's place. */
 static struct forward run_forward(struct conv1d_problem *q)
 {
     struct forward first = {.output = {0}};
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 4; i += i == 0 && test_repeats(3) == 2 ? 3 : 1) {
         struct forward next = {conv1d_output_like(q), conv1d_output_like(q)};
         struct conv1d_forward p = conv1d_describe(q, &next.output, &next.pre_activation);
         const struct device_context *context =
@@ -111,7 +133,7 @@ static void forward_equals_the_reference(void **state)
     (void)state;
     struct rng rng = test_rng(1);
     for (int s = 0; s < SHAPES; s++)
-        for (int variant = 0; variant < 8; variant++) {
+        for (int variant = s % 8, i = 0; i < test_variants(8); i++, variant = (variant + 3) % 8) {
             enum dtype type = (variant + s) % 2 ? DTYPE_BF16 : DTYPE_F32;
             struct conv1d_problem q = make(&rng, s, variant, type);
             /* each of a chain's additions rounds numbers of a few units */
@@ -184,7 +206,7 @@ static struct backward run_backward(struct conv1d_problem *q, struct tensor *pre
                                     struct tensor *bias, bool overwrite)
 {
     struct backward first = {.x = {0}};
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < test_repeats(3); i++) {
         struct backward next = {conv1d_x_like(q), tensor_copy(weight), tensor_copy(bias)};
         struct conv1d_backward p = {.forward = conv1d_describe(q, NULL, q->gelu ? pre_activation : NULL),
                                     .grad_output = tensor_device(&q->gradient),
@@ -231,10 +253,12 @@ static void check_backward(struct conv1d_problem *q, struct rng *rng, bool overw
     struct backward g = run_backward(q, &f.pre_activation, &weight, &bias, overwrite);
     double depth = (double)(q->s.kernel * q->s.outputs / q->s.groups);
     double size = fmax(1, sqrt((double)q->s.outputs / (double)q->s.channels)); /* of grad_x */
-    conv1d_compare("grad_x", q, &g.x, false, grad_x, 1e-6 + 4e-7 * sqrt(depth) * size, 1.01);
+    /* CUDA rounds the gradient before the activation to bf16, by 2^-9 of it at most, half of that on average */
+    double rounding = q->type == DTYPE_BF16 && q->gelu && !test_kernels_cpu() ? BF16_ROUNDING / 2 : 0;
+    conv1d_compare("grad_x", q, &g.x, false, grad_x, 1e-6 + (4e-7 * sqrt(depth) + 4 * rounding) * size, 1.01);
     double sums = 1 + sqrt((double)(q->s.batch * q->output_frames));
-    assert_tensor("grad_weight", &g.weight, grad_weight, 4e-6 * sums, 0);
-    assert_tensor("grad_bias", &g.bias, grad_bias, 4e-6 * sums, 0);
+    assert_tensor("grad_weight", &g.weight, grad_weight, (4e-6 + 4 * rounding) * sums, 0);
+    assert_tensor("grad_bias", &g.bias, grad_bias, (4e-6 + 4 * rounding) * sums, 0);
     free_backward(&g);
     free_forward(&f);
     tensor_free(&weight);
@@ -249,7 +273,7 @@ static void backward_equals_the_reference(void **state)
     (void)state;
     struct rng rng = test_rng(4);
     for (int s = 0; s < SHAPES; s++)
-        for (int variant = 0; variant < 4; variant++) {
+        for (int variant = s % 4, i = 0; i < test_variants(4); i++, variant = (variant + 2) % 4) {
             struct conv1d_problem q = make(&rng, s, variant, (variant / 2 + s) % 2 ? DTYPE_BF16 : DTYPE_F32);
             check_backward(&q, &rng, variant % 2);
             conv1d_problem_free(&q);
@@ -331,6 +355,17 @@ static void the_reference_has_the_right_gradient(void **state)
     }
 }
 
+/* ---- the list itself ---- */
+
+static void no_shape_is_there_twice(void **state)
+{
+    (void)state;
+    for (int i = 0; i < SHAPES; i++)
+        for (int j = 0; j < i; j++)
+            assert_true(memcmp(&shapes[i], &shapes[j], sizeof shapes[i]) != 0);
+    assert_true(SHAPES >= 30);
+}
+
 /* ---- what is refused ---- */
 
 static void wrong_lengths_are_faults(void **state)
@@ -394,13 +429,10 @@ static void wrong_arguments_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_reference_has_the_right_gradient),
-        cmocka_unit_test(forward_equals_the_reference),
-        cmocka_unit_test(integers_are_exact),
-        cmocka_unit_test(padding_changes_no_bit),
-        cmocka_unit_test(backward_equals_the_reference),
-        cmocka_unit_test(gradients_that_are_not_wanted),
-        cmocka_unit_test(wrong_lengths_are_faults),
+        cmocka_unit_test(no_shape_is_there_twice),       cmocka_unit_test(the_reference_has_the_right_gradient),
+        cmocka_unit_test(forward_equals_the_reference),  cmocka_unit_test(integers_are_exact),
+        cmocka_unit_test(padding_changes_no_bit),        cmocka_unit_test(backward_equals_the_reference),
+        cmocka_unit_test(gradients_that_are_not_wanted), cmocka_unit_test(wrong_lengths_are_faults),
         cmocka_unit_test(wrong_arguments_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

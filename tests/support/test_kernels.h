@@ -19,14 +19,37 @@ bool test_kernels_cpu(void);
  * which shows whether results repeat. */
 int test_repeats(int most);
 
+/* Whether kernels are executed instruction by instruction, some thousand times slower than on any device, so that a test
+ * takes fewer steps and combinations there, though each kind of them, unless the long tests are asked for. */
+bool test_kernels_slow(void);
+
 /* CUDA's table when this program was linked for `backend`, else NULL. */
 const struct kernels *test_cuda_kernels(const char *backend);
 
-/* What an operation computes after a fault is undefined, so its threads may even race, inside its operands: forgives what the
- * emulator has reported since there was nothing to report, when it is races alone. */
-void test_cuda_forgive_races(void);
-/* Whether nothing has been reported so far; true without the emulator. */
-bool test_cuda_is_clean(void);
+/* What operations have moved, as the emulator counts it, since test_traffic_begin: sectors of 32 bytes of global memory by every
+ * instruction, caches left aside; wavefronts of shared memory, over those that the bytes need. */
+struct test_traffic {
+    double bytes, wavefronts;
+};
+void test_traffic_begin(void);
+/* False without the emulator. */
+bool test_traffic_end(struct test_traffic *traffic);
+
+/* What the program has asked of the CUDA runtime. */
+struct test_calls {
+    int64_t launches; /* kernels and library calls outside graphs */
+    int64_t graph_launches;
+    int64_t synchronizes; /* times that the host waited; for a blocking copy, too */
+    int64_t allocations;  /* of device and of pinned memory, and releases of either */
+    int64_t copies,
+        pageable_copies; /* between host and device that have run; those of them whose host memory is not pinned */
+};
+/* Since the program's start; a test takes differences, after a synchronize. False where nobody counts: everywhere but on the
+ * emulator. */
+bool test_cuda_calls(struct test_calls *calls);
+
+/* Device memory that is allocated on the emulated device, each allocation rounded up to 256 bytes; 0 elsewhere. */
+int64_t test_cuda_device_bytes(void);
 
 /* What multiplies matrices in a context of that table (cpu_set_engine); CUDA's have no choice. */
 void test_set_engine(const struct device_context *context, enum cpu_engine engine);

@@ -11,7 +11,6 @@
         return 0;                                                                                                      \
     }
 NO_SCRATCH(embedding_forward)
-NO_SCRATCH(embedding_backward)
 NO_SCRATCH(rmsnorm_forward)
 NO_SCRATCH(rope)
 NO_SCRATCH(rope_append)
@@ -19,9 +18,20 @@ NO_SCRATCH(attention_forward)
 NO_SCRATCH(swiglu_forward)
 NO_SCRATCH(swiglu_backward)
 NO_SCRATCH(convert)
+NO_SCRATCH(conv1d_forward)
 NO_SCRATCH(clip_scale)
 NO_SCRATCH(adamw)
+NO_SCRATCH(gelu_forward)
+NO_SCRATCH(gelu_backward)
+NO_SCRATCH(layer_norm_forward)
+NO_SCRATCH(log_mel_spectrum)
 #undef NO_SCRATCH
+
+/* i32 [N]: the ids in the order of the sorted tokens */
+size_t cuda_embedding_backward_scratch_size(const struct embedding_backward *p)
+{
+    return p->tokens <= 0 ? 0 : (size_t)p->tokens * sizeof(int32_t);
+}
 
 /* f32 [pieces][C]: the weight's gradient from each piece of the rows */
 size_t cuda_rmsnorm_backward_scratch_size(const struct rmsnorm_backward *p)
@@ -65,4 +75,42 @@ size_t cuda_sample_scratch_size(const struct sample *p)
     if (p->rows <= 0 || p->columns <= 0 || p->temperature == 0)
         return 0;
     return (size_t)p->rows * (size_t)(sort_length(p->columns) + p->columns) * sizeof(double);
+}
+
+/* f32 [pieces][2][C]: the gradients of weight and bias from each piece of the rows */
+size_t cuda_layer_norm_backward_scratch_size(const struct layer_norm_backward *p)
+{
+    return p->rows <= 0 || p->channels <= 0 ? 0
+                                            : (size_t)(layer_norm_pieces(p->rows) * 2 * p->channels) * sizeof(float);
+}
+
+/* Two numbers of each channel: f64 [B][2][C] over a row, f32 [B][blocks][2][C] over a block of frames; and f32 [2][B][groups] */
+static size_t group_norm_bytes(int64_t batch, int64_t frames, int64_t channels, int64_t groups)
+{
+    if (batch <= 0 || frames <= 0 || channels <= 0 || groups <= 0)
+        return 0;
+    return (size_t)(batch * 2 * channels) * sizeof(double) +
+           (size_t)(batch * 2 * (group_norm_blocks(frames) * channels + groups)) * sizeof(float);
+}
+
+size_t cuda_group_norm_forward_scratch_size(const struct group_norm_forward *p)
+{
+    return group_norm_bytes(p->batch, p->frames, p->channels, p->groups);
+}
+
+size_t cuda_group_norm_backward_scratch_size(const struct group_norm_backward *p)
+{
+    return group_norm_bytes(p->batch, p->frames, p->channels, p->groups);
+}
+
+/* f64 [B][tiles][3]: samples, mean, squares about it */
+size_t cuda_waveform_normalise_scratch_size(const struct waveform_normalise *p)
+{
+    return p->batch <= 0 || p->samples <= 0 ? 0 : (size_t)(p->batch * waveform_tiles(p->samples) * 3) * sizeof(double);
+}
+
+/* f32 [1 + K]: the largest |c|^2, and all of them */
+size_t cuda_kmeans_assign_scratch_size(const struct kmeans_assign *p)
+{
+    return p->rows <= 0 || p->clusters <= 0 ? 0 : (size_t)(1 + p->clusters) * sizeof(float);
 }

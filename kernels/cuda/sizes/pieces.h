@@ -17,7 +17,7 @@ static inline int64_t larger(int64_t a, int64_t b)
 
 /* ---- RMSNorm: the weight's gradient is summed over pieces of rows, then over the pieces ---- */
 
-enum { NORM_PIECES = 128, NORM_ROWS = 16 }; /* at most so many pieces, of at least so many rows */
+enum { NORM_PIECES = 256, NORM_ROWS = 16 }; /* at most so many pieces, of at least so many rows */
 
 static inline int64_t norm_piece_rows(int64_t rows)
 {
@@ -26,6 +26,47 @@ static inline int64_t norm_piece_rows(int64_t rows)
 static inline int64_t norm_pieces(int64_t rows)
 {
     return divide_up(rows, norm_piece_rows(rows));
+}
+
+/* ---- LayerNorm: a block reads weight and bias once for its rows ---- */
+
+enum {
+    LAYER_NORM_ROWS = 32,    /* of a block of the forward at most, of one of the backward at least */
+    LAYER_NORM_TEAMS = 8,    /* rows that a block has in hand at a time */
+    LAYER_NORM_BLOCKS = 256, /* that many at least, as soon as there are rows for them */
+    LAYER_NORM_PIECES = 512, /* of the backward at most */
+};
+
+static inline int64_t layer_norm_rows(int64_t rows)
+{
+    int64_t share = divide_up(divide_up(rows, LAYER_NORM_BLOCKS), LAYER_NORM_TEAMS) * LAYER_NORM_TEAMS;
+    return share < LAYER_NORM_ROWS ? larger(share, LAYER_NORM_TEAMS) : LAYER_NORM_ROWS;
+}
+static inline int64_t layer_norm_piece_rows(int64_t rows)
+{
+    return larger(LAYER_NORM_ROWS, divide_up(rows, LAYER_NORM_PIECES));
+}
+static inline int64_t layer_norm_pieces(int64_t rows)
+{
+    return divide_up(rows, layer_norm_piece_rows(rows));
+}
+
+/* ---- GroupNorm: statistics of a channel over a block of frames, then over a row's blocks, then of a group ---- */
+
+enum { GROUP_NORM_FRAMES = 128 };
+
+static inline int64_t group_norm_blocks(int64_t frames)
+{
+    return divide_up(frames, GROUP_NORM_FRAMES);
+}
+
+/* ---- waveform_normalise ---- */
+
+enum { WAVEFORM_TILE = 8192 /* samples that a block measures */ };
+
+static inline int64_t waveform_tiles(int64_t samples)
+{
+    return divide_up(samples, WAVEFORM_TILE);
 }
 
 /* ---- attention_decode: a row's keys in pieces that depend on the cache's capacity alone ---- */
