@@ -31,9 +31,11 @@ int64_t test_count(int64_t usual, int64_t emulated);
 const struct kernels *test_cuda_kernels(const char *backend);
 
 /* What operations have moved, as the emulator counts it, since test_traffic_begin: sectors of 32 bytes of global memory by every
- * instruction, caches left aside; wavefronts of shared memory, over those that the bytes need. */
+ * instruction, caches left aside; wavefronts of shared memory, over those that the bytes need; products of matrices on tensor
+ * cores (mma), a warp's at a time. */
 struct test_traffic {
     double bytes, wavefronts;
+    int64_t tensor_products;
 };
 void test_traffic_begin(void);
 /* False without the emulator. */

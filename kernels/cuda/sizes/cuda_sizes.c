@@ -40,13 +40,14 @@ size_t cuda_rmsnorm_backward_scratch_size(const struct rmsnorm_backward *p)
     return p->rows <= 0 || p->channels <= 0 ? 0 : (size_t)(norm_pieces(p->rows) * p->channels) * sizeof(float);
 }
 
-/* f32 [B][H][T]: sum over d of output * grad_output */
+/* f32 [B][H][T]: sum over d of output * grad_output; in bf16, where tensor cores may take the call, beside each the scaled
+ * log-sum-exp */
 size_t cuda_attention_backward_scratch_size(const struct attention_backward *p)
 {
     const struct attention_forward *f = &p->forward;
     if (f->batch <= 0 || f->heads <= 0 || f->query_length <= 0)
         return 0;
-    return (size_t)(f->batch * f->heads * f->query_length) * sizeof(float);
+    return (size_t)(f->batch * f->heads * f->query_length) * sizeof(float) * (f->type == DTYPE_BF16 ? 2 : 1);
 }
 
 /* f32 [N][H][pieces][D + 2]: output not yet divided, maximum, sum */

@@ -42,6 +42,7 @@ bool test_traffic_end(struct test_traffic *traffic)
     block_orders_pause(false);
     struct machine_counters counters = machine_counters(emulator_machine());
     traffic->bytes = 32 * (double)(counters.global_sectors_read + counters.global_sectors_written);
+    traffic->tensor_products = counters.mma;
     traffic->wavefronts = counters.shared_wavefronts_ideal == 0
                               ? 1
                               : (double)counters.shared_wavefronts / (double)counters.shared_wavefronts_ideal;
