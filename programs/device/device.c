@@ -51,6 +51,13 @@ static enum status use_gpu(const char *name, int index, const struct kernels **k
     return STATUS_OK;
 }
 
+static int64_t gpu_bytes(int index)
+{
+    int64_t bytes;
+    bool good = kernels_cuda_select(index < 0 ? 0 : index) == STATUS_OK;
+    return good && kernels_cuda_device_bytes(index < 0 ? 0 : index, &bytes) == STATUS_OK ? bytes : 0;
+}
+
 /* Says why there is none, for whoever thought that there was one. */
 static bool finds_gpu(void)
 {
@@ -69,6 +76,12 @@ static enum status use_gpu(const char *name, int index, const struct kernels **k
     *kernels = NULL;
     return status_set(STATUS_USAGE,
                       "--device %s: this program was built without CUDA; scripts/build cuda builds it with CUDA", name);
+}
+
+static int64_t gpu_bytes(int index)
+{
+    (void)index;
+    return 0;
 }
 
 static bool finds_gpu(void)
@@ -95,4 +108,11 @@ enum status program_device_kernels(const struct program_arguments *arguments, co
     if (names_gpu(name, &index))
         return use_gpu(name, index, kernels);
     return strcmp(name, "cpu") == 0 ? STATUS_OK : unknown_device(name);
+}
+
+int64_t program_device_bytes(const struct program_arguments *arguments)
+{
+    int index;
+    const char *name = program_value(arguments, "--device", "cuda"); /* as it is where none is given */
+    return names_gpu(name, &index) ? gpu_bytes(index) : 0;
 }

@@ -16,6 +16,9 @@
  * for any other. Without the option a program with CUDA takes the first GPU, or notes why it has none and takes the cpu. */
 enum status program_device_kernels(const struct program_arguments *arguments, const struct kernels **kernels);
 
+/* Bytes of memory of the GPU that --device means; 0: the cpu, or no GPU is there. */
+int64_t program_device_bytes(const struct program_arguments *arguments);
+
 /* Whether the option is given and names a GPU, be it there or not. */
 bool program_device_is_gpu(const struct program_arguments *arguments);
 

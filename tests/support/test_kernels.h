@@ -19,6 +19,10 @@ bool test_kernels_cpu(void);
  * which shows whether results repeat. */
 int test_repeats(int most);
 
+/* Whether kernels are executed instruction by instruction, some thousand times slower than on any device, so that a test
+ * takes fewer steps and combinations there, though each kind of them, unless the long tests are asked for. */
+bool test_kernels_slow(void);
+
 /* CUDA's table when this program was linked for `backend`, else NULL. */
 const struct kernels *test_cuda_kernels(const char *backend);
 
@@ -43,6 +47,9 @@ struct test_calls {
 /* Since the program's start; a test takes differences, after a synchronize. False where nobody counts: everywhere but on the
  * emulator. */
 bool test_cuda_calls(struct test_calls *calls);
+
+/* Device memory that is allocated on the emulated device, each allocation rounded up to 256 bytes; 0 elsewhere. */
+int64_t test_cuda_device_bytes(void);
 
 /* What multiplies matrices in a context of that table (cpu_set_engine); CUDA's have no choice. */
 void test_set_engine(const struct device_context *context, enum cpu_engine engine);

@@ -3,6 +3,7 @@
 #include "kernels/cuda/kernels_cuda.h"
 #include "support/cuda/block_orders.h"
 #include "support/kernel_harness.h"
+#include "support/test_support.h"
 
 #ifdef SPIRITLM_EMULATED
 #include "emulator/runtime/emulator.h"
@@ -59,6 +60,16 @@ bool test_cuda_calls(struct test_calls *calls)
     return true;
 }
 
+bool test_kernels_slow(void)
+{
+    return !test_kernels_cpu() && !test_is_long();
+}
+
+int64_t test_cuda_device_bytes(void)
+{
+    return (int64_t)machine_allocated(emulator_machine());
+}
+
 #else
 
 void test_traffic_begin(void)
@@ -75,6 +86,16 @@ bool test_cuda_calls(struct test_calls *calls)
 {
     *calls = (struct test_calls){0};
     return false;
+}
+
+bool test_kernels_slow(void)
+{
+    return false;
+}
+
+int64_t test_cuda_device_bytes(void)
+{
+    return 0;
 }
 
 #endif
