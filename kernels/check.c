@@ -240,6 +240,9 @@ enum status check_adamw(const struct adamw *p)
     CHECK(p->count >= 0 && p->segment_count >= 0, "adamw: %lld elements in %lld segments", LL(p->count),
           LL(p->segment_count));
     CHECK(!p->weights || is_compute_type(p->weights_type), "adamw: type %d", (int)p->weights_type);
+    CHECK(!p->stochastic || !p->weights || p->weights_type == DTYPE_BF16,
+          "adamw: stochastic rounding of weights of type %d; only bf16 is rounded", (int)p->weights_type);
+    CHECK(p->first_index >= 0, "adamw: first index %lld", LL(p->first_index));
     CHECK(p->scale && p->skip, "adamw: no scale or skip");
     CHECK(p->step >= 1, "adamw: step %lld; they count from 1", LL(p->step));
     CHECK(p->beta1 >= 0 && p->beta1 < 1 && p->beta2 >= 0 && p->beta2 < 1, "adamw: betas %g, %g", (double)p->beta1,

@@ -105,6 +105,8 @@ enum status check_conv1d_group_norm(const struct conv1d_group_norm *p)
 enum status check_layer_norm_forward(const struct layer_norm_forward *p)
 {
     CHECK(p->rows >= 0 && p->channels > 0, "layer_norm_forward: %lld rows of %lld", LL(p->rows), LL(p->channels));
+    CHECK(p->channels <= LAYER_NORM_CHANNELS, "layer_norm_forward: %lld channels, at most %d", LL(p->channels),
+          LAYER_NORM_CHANNELS);
     CHECK(is_compute_type(p->type), "layer_norm_forward: type %d", (int)p->type);
     CHECK(is_activation(p->activation), "layer_norm_forward: activation %d", (int)p->activation);
     CHECK(p->rows == 0 || (p->x && p->weight && p->bias && p->output), "layer_norm_forward: a null array");
@@ -116,6 +118,8 @@ enum status check_layer_norm_forward(const struct layer_norm_forward *p)
 enum status check_layer_norm_backward(const struct layer_norm_backward *p)
 {
     CHECK(p->rows >= 0 && p->channels > 0, "layer_norm_backward: %lld rows of %lld", LL(p->rows), LL(p->channels));
+    CHECK(p->channels <= LAYER_NORM_CHANNELS, "layer_norm_backward: %lld channels, at most %d", LL(p->channels),
+          LAYER_NORM_CHANNELS);
     CHECK(is_compute_type(p->type), "layer_norm_backward: type %d", (int)p->type);
     CHECK(is_activation(p->activation), "layer_norm_backward: activation %d", (int)p->activation);
     CHECK(p->rows == 0 || (p->sum && p->weight && p->bias && p->grad_output && p->mean && p->rstd && p->grad_sum),
@@ -127,8 +131,8 @@ enum status check_layer_norm_backward(const struct layer_norm_backward *p)
 static enum status check_group_norm(int64_t batch, int64_t frames, int64_t channels, int64_t groups,
                                     enum activation activation, enum dtype type, const char *name)
 {
-    CHECK(batch >= 0 && frames >= 0 && frames <= INT32_MAX && channels > 0, "%s: %lld rows of %lld frames of %lld",
-          name, LL(batch), LL(frames), LL(channels));
+    CHECK(batch >= 0 && frames >= 0 && frames <= INT32_MAX && channels > 0 && channels <= INT32_MAX,
+          "%s: %lld rows of %lld frames of %lld", name, LL(batch), LL(frames), LL(channels));
     CHECK(groups > 0 && channels % groups == 0, "%s: %lld groups of %lld channels", name, LL(groups), LL(channels));
     CHECK(is_activation(activation), "%s: activation %d", name, (int)activation);
     CHECK(is_compute_type(type), "%s: type %d", name, (int)type);
@@ -206,6 +210,7 @@ enum status check_kmeans_assign(const struct kmeans_assign *p)
           "kmeans_assign: %lld points of %lld, %lld clusters", LL(p->rows), LL(p->channels), LL(p->clusters));
     CHECK(p->x_row_stride >= p->channels, "kmeans_assign: a row stride of %lld for %lld channels", LL(p->x_row_stride),
           LL(p->channels));
-    CHECK(p->rows == 0 || (p->x && p->centroids && (p->labels || p->distances)), "kmeans_assign: a null array");
+    CHECK(p->rows == 0 || (p->x && p->centroids && (p->labels || p->distances || p->every)),
+          "kmeans_assign: a null array");
     return STATUS_OK;
 }

@@ -29,6 +29,7 @@ extern "C" {
 
 struct thread_pool;
 struct device_event; /* a backend's own */
+struct device_graph; /* likewise */
 
 /* One device as one thread of the host uses it: its queues, and what operations need. */
 struct device_context {
@@ -42,9 +43,10 @@ struct device_context {
 /* Operations run on COMPUTE. COPY is for transfers that go on beside them. */
 enum device_queue { QUEUE_COMPUTE, QUEUE_COPY, QUEUE_COUNT };
 
-/* Bytes of device memory that this context has allocated: now, and at most so far. */
+/* Bytes of device memory: what this context has allocated now, and at most so far; the size of the latest allocation that
+ * was refused (0: none); and what the device has in all (0: it shares the host's memory). */
 struct device_memory {
-    int64_t allocated, peak;
+    int64_t allocated, peak, refused, capacity;
 };
 
 struct kernels {
@@ -52,6 +54,9 @@ struct kernels {
     /* How much a caller who may choose should compute at a time, so that the device is occupied; 0: no wish. */
     int64_t block_rows;     /* of a product */
     int64_t block_elements; /* of a large intermediate matrix */
+    /* Device memory beside what is asked for, for plans: what a context allocates for itself, each piece rounded up to 256
+     * bytes, and an estimate of what the driver and its libraries take. */
+    int64_t context_bytes, driver_bytes;
 
     /* Fills context->libraries from context->pool, and the reverse, when all that the context allocated has been
      * released: device_context_create and _destroy call them. */
@@ -63,6 +68,8 @@ struct kernels {
     enum status (*allocate_host)(const struct device_context *, size_t bytes, void **memory); /* pinned, zeroed */
     void (*release_host)(const struct device_context *, void *memory); /* NULL is fine; its copies must be over */
     struct device_memory (*memory)(const struct device_context *);
+    /* FLOP/s of dense products of this type, as the device's maker states them; 0: not known. NULL: of no device. */
+    double (*peak_flops)(const struct device_context *, enum dtype type);
 
     enum status (*copy_to_device)(const struct device_context *, enum device_queue, void *device, const void *host,
                                   size_t bytes);
@@ -82,6 +89,18 @@ struct kernels {
     enum status (*event_wait)(const struct device_context *, struct device_event *event);
     /* The host waits for all queues. */
     enum status (*synchronize)(const struct device_context *);
+
+    /* Graphs: work that is repeated, recorded once. All four are NULL in a table whose queues gain nothing by it.
+     * After graph_begin, what is put into the compute queue (operations, copies, fills) is recorded and not run; no other
+     * call that takes the context is allowed. graph_end ends that; `graph` NULL drops the recording, which is also what
+     * remains after a call in between has failed. graph_launch puts all of it into the compute queue with one call, as often
+     * as wanted: the same operations on the same addresses, the context's scratch included, with what lies there when they
+     * run. Host memory of recorded copies is pinned, and in use as if the copies were called at each launch. What a graph
+     * uses must outlive its launches; a second launch may begin before the first has ended. */
+    enum status (*graph_begin)(const struct device_context *);
+    enum status (*graph_end)(const struct device_context *, struct device_graph **graph);
+    enum status (*graph_launch)(const struct device_context *, struct device_graph *graph);
+    void (*graph_destroy)(const struct device_context *, struct device_graph *graph); /* NULL is fine */
 
 #define KERNEL_MEMBER(name)                                                                                            \
     enum status (*name)(const struct device_context *, const struct name *);                                           \

@@ -250,7 +250,11 @@ struct adamw_segment {
 /* AdamW with decoupled decay (Loshchilov and Hutter 2019): g = grad * scale[0]; m, v, bias correction by `step` (from
  * 1); master -= learning_rate * (m^/(sqrt(v^) + epsilon) + weight_decay * master). Branches around everything when
  * skip[0] != 0. weights (NULL or the compute copy) receive the new master in their type. What no segment covers stays
- * as it is. */
+ * as it is.
+ * With `stochastic` a finite master goes to its bf16 copy up or down in proportion to its distance from the two, so that
+ * updates smaller than half a unit in the copy's last place are not lost on average: of the f32's 32 bits as a number plus r the
+ * upper 16 are kept, where r, for element i of the call, is the lower half of word n % 4 of the block of Philox4x32-10 (core/rng.h)
+ * with key `seed` and counter (n / 4, step), two words each, lower first, n = first_index + i. All backends draw the same. */
 struct adamw {
     int64_t count; /* elements of the arrays */
     float *master, *first_moment, *second_moment;
@@ -263,13 +267,17 @@ struct adamw {
     int64_t step;
     const float *scale;  /* one number */
     const int32_t *skip; /* one number */
+    bool stochastic;     /* only with bf16 weights */
+    uint64_t seed;       /* of the random bits */
+    int64_t first_index; /* of element 0 among all that share the seed, so that a slice draws what the whole would */
 };
 
 /* ---- generation ---- */
 
 /* ids[r] = one id drawn from row r: bans, then temperature, then top-k, then top-p, in the order of Spirit LM's release
  * (which is that of transformers). Candidates are ordered by logit, equal ones by id; uniforms[r] in [0, 1) picks among
- * those that remain, weighed in double. temperature 0 takes the first of the largest logits. -1 where an allowed logit
+ * those that remain, weighed in double (a GPU may weigh in whole multiples of at most 2^-45 of the largest weight, so that
+ * sums have no order). temperature 0 takes the first of the largest logits. -1 where an allowed logit
  * is NaN or plus infinity, or all are minus infinity. Row-stable. */
 struct sample {
     int64_t rows, columns;
@@ -352,7 +360,9 @@ struct conv1d_backward {
 };
 
 /* output = activation((sum - mean) * rstd * weight + bias) over the C channels of each of N rows, sum = x + residual (or
- * x alone), rstd = 1/sqrt(variance + epsilon) with the variance of the population (Ba, Kiros and Hinton 2016). */
+ * x alone), rstd = 1/sqrt(variance + epsilon) with the variance of the population (Ba, Kiros and Hinton 2016). At most
+ * LAYER_NORM_CHANNELS channels: a GPU keeps a row in the registers of one block. */
+enum { LAYER_NORM_CHANNELS = 4096 };
 struct layer_norm_forward {
     int64_t rows, channels;
     const void *x, *residual;  /* [N][C]; residual may be NULL */
@@ -465,7 +475,7 @@ static inline int64_t log_mel_frames_of(const struct log_mel_spectrum *p, int64_
 /* labels[n] = the centroid with the least sum over c of (x[n][c] - centroid[c])^2, ties to the lowest; distances[n] that
  * sum. Sums are f32; on the cpu in order of c. A point all of whose distances are NaN or infinite gets label 0 and an
  * infinite distance. A GPU may choose by |c|^2 - 2 x c where the two best are not close, and by this sum where they are.
- * Row-stable. */
+ * `every` receives the sums themselves, which a search for the least path through time wants. Row-stable. */
 struct kmeans_assign {
     int64_t rows, channels, clusters;
     const float *x;         /* [N][C], x_row_stride apart */
@@ -473,6 +483,7 @@ struct kmeans_assign {
     int64_t x_row_stride;
     int32_t *labels;  /* [N], or NULL */
     float *distances; /* [N], or NULL */
+    float *every;     /* [N][K], or NULL */
 };
 
 /* Every operation, in two parts: what language models need, and what speech encoders need beside it. */

@@ -3,6 +3,8 @@
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/vector.h"
 
+#include "core/rng.h"
+
 struct update {
     const struct adamw *p;
     float scale;            /* of the gradient */
@@ -10,6 +12,28 @@ struct update {
     float second_correction;
     float weight_decay; /* of the segment at hand */
 };
+
+/* The masters of elements [i, i + count) rounded up or down by chance (operations.h says how). */
+static void round_stochastically(const struct adamw *p, int64_t i, int64_t count, vector master)
+{
+    const uint32_t key[2] = {(uint32_t)p->seed, (uint32_t)(p->seed >> 32)};
+    uint32_t words[4];
+    uint64_t drawn = UINT64_MAX;
+    bf16 *weights = p->weights;
+    for (int64_t j = 0; j < count; j++) {
+        uint64_t index = (uint64_t)(p->first_index + i + j), block = index / 4;
+        if (block != drawn)
+            philox4x32(key,
+                       (const uint32_t[4]){(uint32_t)block, (uint32_t)(block >> 32), (uint32_t)p->step,
+                                           (uint32_t)((uint64_t)p->step >> 32)},
+                       words);
+        drawn = block;
+        float value = master[j];
+        uint32_t bits;
+        memcpy(&bits, &value, sizeof bits);
+        weights[i + j] = isfinite(value) ? (bf16)((bits + (words[index % 4] & 0xFFFF)) >> 16) : bf16_from_float(value);
+    }
+}
 
 INLINE void update_lanes(const struct update *u, int64_t i, int64_t count, enum dtype type)
 {
@@ -25,7 +49,9 @@ INLINE void update_lanes(const struct update *u, int64_t i, int64_t count, enum 
     vector_store(p->first_moment, i, count, DTYPE_F32, m);
     vector_store(p->second_moment, i, count, DTYPE_F32, v);
     vector_store(p->master, i, count, DTYPE_F32, master);
-    if (p->weights)
+    if (p->weights && p->stochastic)
+        round_stochastically(p, i, count, master);
+    else if (p->weights)
         vector_store(p->weights, i, count, type, master);
 }
 

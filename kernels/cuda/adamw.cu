@@ -1,12 +1,12 @@
 /* AdamW over a bucket of parameters in one pass. A first kernel, one warp, looks whether the table of segments is in order; the
- * second updates nothing in a context that has a fault. Its blocks own fixed runs of elements: each finds the first segment that
- * reaches into its run and follows the table from there, so the work is even however small the segments are. An element is
- * computed by itself, with its multiply-adds written out, so where a segment is cut shows in no bit. */
+ * second updates nothing in a context that has a fault. Its blocks own fixed runs of elements: one thread finds the first segment
+ * that reaches into the run, and all follow the table from there, so the work is even however small the segments are. An element
+ * is computed by itself, with its multiply-adds written out, so where a segment is cut shows in no bit. */
 #include "kernels/cuda/launch.cuh"
 
 #include <math.h>
 
-enum { THREADS = 256, RUN = THREADS * PACK };
+enum { THREADS = 256, ROUNDS = 4 /* packs that a thread updates one after the other */ };
 
 /* What the host computes once. */
 struct corrections {
@@ -48,18 +48,60 @@ __device__ static int64_t first_segment(const struct adamw &p, int64_t element)
     return low;
 }
 
+/* ---- stochastic rounding ---- */
+
+/* Philox4x32-10 (core/rng.h), whose four words serve four consecutive elements. */
+__device__ static void philox(uint64_t seed, uint64_t low, uint64_t high, uint32_t (&words)[4])
+{
+    uint32_t key[2] = {uint32_t(seed), uint32_t(seed >> 32)};
+    words[0] = uint32_t(low);
+    words[1] = uint32_t(low >> 32);
+    words[2] = uint32_t(high);
+    words[3] = uint32_t(high >> 32);
+#pragma unroll
+    for (int round = 0; round < 10; round++) {
+        uint64_t a = uint64_t(0xD2511F53u) * words[0], b = uint64_t(0xCD9E8D57u) * words[2];
+        words[0] = uint32_t(b >> 32) ^ words[1] ^ key[0];
+        words[1] = uint32_t(b);
+        words[2] = uint32_t(a >> 32) ^ words[3] ^ key[1];
+        words[3] = uint32_t(a);
+        key[0] += 0x9E3779B9u;
+        key[1] += 0xBB67AE85u;
+    }
+}
+
+/* Values of elements [i, i + count) as bf16 numbers, rounded as operations.h says. */
+template <int N> __device__ static void round_stochastically(const struct adamw &p, int64_t i, float (&values)[N])
+{
+    uint32_t words[4];
+    uint64_t drawn = ~uint64_t(0);
+#pragma unroll
+    for (int j = 0; j < N; j++) {
+        uint64_t index = uint64_t(p.first_index + i + j);
+        if (index / 4 != drawn)
+            philox(p.seed, index / 4, uint64_t(p.step), words);
+        drawn = index / 4;
+        uint32_t place = uint32_t(index % 4),
+                 word = place < 2 ? (place == 0 ? words[0] : words[1]) : (place == 2 ? words[2] : words[3]);
+        if (isfinite(values[j]))
+            values[j] = __uint_as_float((__float_as_uint(values[j]) + (word & 0xFFFFu)) & 0xFFFF0000u);
+    }
+}
+
+/* ---- the update ---- */
+
 /* Elements [i, i + count), at most a pack. */
-template <typename T>
+template <typename T, int N, bool STOCHASTIC>
 __device__ static void update_pack(const struct adamw &p, struct corrections corrections, float scale, float decay,
                                    int64_t i, int64_t count)
 {
-    float gradient[PACK], first[PACK], second[PACK], master[PACK];
+    float gradient[N], first[N], second[N], master[N];
     load_pack(gradient, p.gradient + i, count);
     load_pack(first, p.first_moment + i, count);
     load_pack(second, p.second_moment + i, count);
     load_pack(master, p.master + i, count);
 #pragma unroll
-    for (int j = 0; j < PACK; j++) {
+    for (int j = 0; j < N; j++) {
         float g = gradient[j] * scale;
         first[j] = __fmaf_rn(p.beta1, first[j], __fmul_rn(1.0f - p.beta1, g));
         second[j] = __fmaf_rn(p.beta2, second[j], __fmul_rn(__fmul_rn(1.0f - p.beta2, g), g));
@@ -70,39 +112,65 @@ __device__ static void update_pack(const struct adamw &p, struct corrections cor
     store_pack(p.first_moment + i, first, count);
     store_pack(p.second_moment + i, second, count);
     store_pack(p.master + i, master, count);
-    if (p.weights)
-        store_pack(static_cast<T *>(p.weights) + i, master, count);
+    if (!p.weights)
+        return;
+    if (STOCHASTIC)
+        round_stochastically(p, i, master);
+    store_pack(static_cast<T *>(p.weights) + i, master, count);
 }
 
-template <typename T>
+template <typename T, int N, bool STOCHASTIC>
 __global__ void __launch_bounds__(THREADS)
     adamw_kernel(struct adamw p, struct corrections corrections, const struct cuda_fault *fault)
 {
-    if (*p.skip != 0 || fault->what != CUDA_FAULT_NONE)
-        return;
-    float scale = *p.scale;
+    constexpr int RUN = THREADS * N * ROUNDS;
+    __shared__ int64_t first;
+    __shared__ float scale;
     int64_t run = int64_t(blockIdx.x) * RUN, run_end = min(run + RUN, p.count);
-    int64_t mine = run + int64_t(threadIdx.x) * PACK, mine_end = min(mine + PACK, p.count);
-    for (int64_t s = first_segment(p, run); s < p.segment_count; s++) {
+    if (threadIdx.x == 0) {
+        scale = *p.scale;
+        first = *p.skip != 0 || fault->what != CUDA_FAULT_NONE ? p.segment_count : first_segment(p, run);
+    }
+    __syncthreads();
+    for (int64_t s = first; s < p.segment_count; s++) {
         struct adamw_segment segment = p.segments[s];
         if (segment.begin >= run_end)
             break;
-        int64_t begin = max(mine, segment.begin), end = min(mine_end, segment.begin + segment.count);
-        if (begin < end)
-            update_pack<T>(p, corrections, scale, segment.weight_decay, begin, end - begin);
+        int64_t end = min(run_end, segment.begin + segment.count);
+        for (int round = 0; round < ROUNDS; round++) {
+            int64_t mine = run + (int64_t(round) * THREADS + threadIdx.x) * N;
+            int64_t from = max(mine, segment.begin), to = min(mine + N, end);
+            if (from < to)
+                update_pack<T, N, STOCHASTIC>(p, corrections, scale, segment.weight_decay, from, to - from);
+        }
     }
+}
+
+/* ---- the choice ---- */
+
+template <typename T, bool STOCHASTIC>
+static enum status run(const struct device_context *context, const struct adamw *p, struct corrections corrections)
+{
+    constexpr int N = pack_size<float>::count;
+    bool whole = lies_on(p->master, 16) && lies_on(p->first_moment, 16) && lies_on(p->second_moment, 16) &&
+                 lies_on(p->gradient, 16) && lies_on(p->weights, N * sizeof(T));
+    int64_t elements = int64_t(THREADS) * ROUNDS * (whole ? N : 1);
+    auto kernel = whole ? adamw_kernel<T, N, STOCHASTIC> : adamw_kernel<T, 1, STOCHASTIC>;
+    return launch(context, "adamw", kernel, divide_up(p->count, elements), 1, THREADS, *p, corrections,
+                  cuda_fault_word(context));
 }
 
 extern "C" enum status cuda_adamw(const struct device_context *context, const struct adamw *p)
 {
-    struct cuda_fault *fault = cuda_fault_word(context);
     struct corrections corrections = {float(1.0 / (1.0 - pow(double(p->beta1), double(p->step)))),
                                       float(1.0 / (1.0 - pow(double(p->beta2), double(p->step))))};
     if (p->segment_count == 0)
         return STATUS_OK;
-    enum status result = launch(context, "adamw", segments_kernel, 1, 1, WARP, *p, fault);
+    enum status result = launch(context, "adamw", segments_kernel, 1, 1, WARP, *p, cuda_fault_word(context));
     if (result != STATUS_OK)
         return result;
-    auto kernel = p->weights_type == DTYPE_F32 ? adamw_kernel<float> : adamw_kernel<__nv_bfloat16>;
-    return launch(context, "adamw", kernel, divide_up(p->count, RUN), 1, THREADS, *p, corrections, fault);
+    if (p->weights_type == DTYPE_F32)
+        return run<float, false>(context, p, corrections);
+    return p->stochastic ? run<__nv_bfloat16, true>(context, p, corrections)
+                         : run<__nv_bfloat16, false>(context, p, corrections);
 }

@@ -6,16 +6,21 @@
 #include "kernels/check.h"
 #include "kernels/cuda/cuda.h"
 
+#include <stdbool.h>
+
 struct cuda_products; /* products.h */
 
 struct cuda_libraries {
     int device, major, minor; /* compute capability major.minor */
     cudaStream_t streams[QUEUE_COUNT];
     cudaStream_t setup; /* zeros fresh memory, so that an allocation does not wait for the work in the queues */
+    cudaEvent_t copied; /* the end of the copy queue, for which the compute queue waits before the host does */
+    bool copying;       /* work was put into the copy queue since then */
     size_t shared_limit;
     struct cuda_fault *fault; /* device */
     struct cuda_fault *seen;  /* pinned: as the fault was at the latest synchronize */
     char fault_text[256];     /* "" while the host knows of none */
+    bool recording;           /* a graph: between graph_begin and graph_end */
     struct cuda_products *products;
     struct cuda_block {
         void *memory;
@@ -23,6 +28,7 @@ struct cuda_libraries {
     } * blocks; /* what is allocated */
     int64_t block_count, block_capacity;
     struct device_memory memory;
+    char name[256]; /* of the device */
     char description[320];
 };
 
@@ -44,6 +50,7 @@ enum status cuda_fault_status(struct cuda_libraries *libraries, const struct cud
 /* device.c */
 enum status cuda_open(struct device_context *context);
 void cuda_close(struct device_context *context);
+double cuda_peak_flops(const struct device_context *context, enum dtype type);
 const char *cuda_describe(const struct device_context *context);
 
 /* memory.c */
@@ -67,5 +74,11 @@ enum status cuda_event_record(const struct device_context *context, enum device_
 enum status cuda_queue_wait(const struct device_context *context, enum device_queue queue, struct device_event *event);
 enum status cuda_event_wait(const struct device_context *context, struct device_event *event);
 enum status cuda_synchronize(const struct device_context *context);
+
+/* graphs.c */
+enum status cuda_graph_begin(const struct device_context *context);
+enum status cuda_graph_end(const struct device_context *context, struct device_graph **graph);
+enum status cuda_graph_launch(const struct device_context *context, struct device_graph *graph);
+void cuda_graph_destroy(const struct device_context *context, struct device_graph *graph);
 
 #endif

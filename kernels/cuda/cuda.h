@@ -29,7 +29,10 @@ enum cuda_fault_what {
     CUDA_FAULT_GROUP,
     CUDA_FAULT_ORDER,
     CUDA_FAULT_MASK_ROW,
-    CUDA_FAULT_SEGMENT
+    CUDA_FAULT_SEGMENT,
+    CUDA_FAULT_BAND_FIRST,
+    CUDA_FAULT_BAND_LENGTH,
+    CUDA_FAULT_BAND_OFFSET
 };
 struct cuda_fault {
     int32_t what;      /* enum cuda_fault_what; whoever changes it from NONE by compare-and-swap writes the rest */
@@ -43,7 +46,7 @@ struct cuda_fault {
 
 enum cuda_operation {
 #define CUDA_OPERATION_NUMBER(name) CUDA_##name,
-    KERNEL_OPERATIONS_LANGUAGE(CUDA_OPERATION_NUMBER)
+    KERNEL_OPERATIONS(CUDA_OPERATION_NUMBER)
 #undef CUDA_OPERATION_NUMBER
         CUDA_OPERATIONS
 };
@@ -63,7 +66,7 @@ enum status cuda_launched(const char *operation);
 enum status cuda_checked(cudaError_t error, const char *what);
 
 #define CUDA_OPERATION(name) enum status cuda_##name(const struct device_context *context, const struct name *p);
-KERNEL_OPERATIONS_LANGUAGE(CUDA_OPERATION)
+KERNEL_OPERATIONS(CUDA_OPERATION)
 #undef CUDA_OPERATION
 
 #ifdef __cplusplus

@@ -45,70 +45,104 @@ template <> __device__ inline float rounded<__nv_bfloat16>(float value)
 
 /* ---- packs ---- */
 
-/* PACK elements as 16-byte words, which is how aligned ones are moved. */
-template <typename T> union pack_words {
-    T elements[PACK];
-    uint4 words[PACK * sizeof(T) / sizeof(uint4)];
+/* Elements of a pack of 16 bytes of the widest of some types: what a thread moves at once, so that the lanes of a warp that
+ * take neighbouring packs take whole sectors with each instruction. */
+template <typename First, typename Second = First> struct pack_size {
+    static constexpr int count = int(16 / (sizeof(First) > sizeof(Second) ? sizeof(First) : sizeof(Second)));
+};
+
+/* The word that moves BYTES at once. */
+template <int BYTES> struct word_of;
+template <> struct word_of<2> {
+    typedef unsigned short type;
+};
+template <> struct word_of<4> {
+    typedef unsigned int type;
+};
+template <> struct word_of<8> {
+    typedef uint2 type;
+};
+template <> struct word_of<16> {
+    typedef uint4 type;
+};
+
+/* N elements as words of at most 16 bytes, which is how aligned ones are moved. */
+template <typename T, int N> union pack_words {
+    static constexpr int BYTES = int(N * sizeof(T) < 16 ? N * sizeof(T) : 16), WORDS = int(N * sizeof(T) / BYTES);
+    typedef typename word_of<BYTES>::type word;
+    T elements[N];
+    word words[WORDS];
     __device__ pack_words()
     {
     }
 };
 
-/* True when a whole pack lies at `address` on a 16-byte boundary: operands promise the alignment of an element only. */
-template <typename T> __device__ inline bool moves_as_words(const T *address, int64_t count)
+/* True when a whole pack lies at `address` on a boundary of its words: operands promise the alignment of an element only. */
+template <typename T, int N> __device__ inline bool moves_as_words(const T *address, int64_t count)
 {
-    return count >= PACK && reinterpret_cast<uintptr_t>(address) % sizeof(uint4) == 0;
+    return count >= N && reinterpret_cast<uintptr_t>(address) % pack_words<T, N>::BYTES == 0;
 }
 
-/* The first min(PACK, count) elements at `source`, and 0 for the rest. The values do not depend on the alignment. */
-template <typename T> __device__ inline void load_pack(float (&values)[PACK], const T *source, int64_t count)
+/* The first min(N, count) elements at `source` as they are, and zeros for the rest. */
+template <typename T, int N> __device__ inline void load_words(pack_words<T, N> &pack, const T *source, int64_t count)
 {
-    if (moves_as_words(source, count)) {
-        pack_words<T> pack;
+    typedef typename pack_words<T, N>::word word;
+    if (moves_as_words<T, N>(source, count)) {
 #pragma unroll
-        for (int i = 0; i < int(sizeof(pack.words) / sizeof(uint4)); i++)
-            pack.words[i] = reinterpret_cast<const uint4 *>(source)[i];
-#pragma unroll
-        for (int i = 0; i < PACK; i++)
-            values[i] = load_element(pack.elements, i);
+        for (int i = 0; i < pack_words<T, N>::WORDS; i++)
+            pack.words[i] = reinterpret_cast<const word *>(source)[i];
     } else {
 #pragma unroll
-        for (int i = 0; i < PACK; i++)
-            values[i] = i < count ? load_element(source, i) : 0.0f;
+        for (int i = 0; i < N; i++)
+            pack.elements[i] = i < count ? source[i] : T(0.0f);
     }
 }
 
-/* Writes the first min(PACK, count) values. */
-template <typename T> __device__ inline void store_pack(T *destination, const float (&values)[PACK], int64_t count)
+/* Likewise as numbers. The values do not depend on the alignment. */
+template <typename T, int N> __device__ inline void load_pack(float (&values)[N], const T *source, int64_t count)
 {
-    if (moves_as_words(destination, count)) {
-        pack_words<T> pack;
+    pack_words<T, N> pack;
+    load_words(pack, source, count);
 #pragma unroll
-        for (int i = 0; i < PACK; i++)
+    for (int i = 0; i < N; i++)
+        values[i] = load_element(pack.elements, i);
+}
+
+/* Writes the first min(N, count) values. */
+template <typename T, int N> __device__ inline void store_pack(T *destination, const float (&values)[N], int64_t count)
+{
+    typedef typename pack_words<T, N>::word word;
+    if (moves_as_words<T, N>(destination, count)) {
+        pack_words<T, N> pack;
+#pragma unroll
+        for (int i = 0; i < N; i++)
             store_element(pack.elements, i, values[i]);
 #pragma unroll
-        for (int i = 0; i < int(sizeof(pack.words) / sizeof(uint4)); i++)
-            reinterpret_cast<uint4 *>(destination)[i] = pack.words[i];
+        for (int i = 0; i < pack_words<T, N>::WORDS; i++)
+            reinterpret_cast<word *>(destination)[i] = pack.words[i];
     } else {
 #pragma unroll
-        for (int i = 0; i < PACK; i++)
+        for (int i = 0; i < N; i++)
             if (i < count)
                 store_element(destination, i, values[i]);
     }
 }
 
-/* Copies the first min(PACK, count) elements bit by bit. */
-template <typename T> __device__ inline void copy_pack(T *destination, const T *source, int64_t count)
+/* Copies the first min(N, count) elements bit by bit. */
+template <int N = PACK, typename T> __device__ inline void copy_pack(T *destination, const T *source, int64_t count)
 {
-    if (moves_as_words(source, count) && moves_as_words(destination, count)) {
+    typedef typename pack_words<T, N>::word word;
+    pack_words<T, N> pack;
+    load_words(pack, source, count);
+    if (moves_as_words<T, N>(destination, count)) {
 #pragma unroll
-        for (int i = 0; i < int(PACK * sizeof(T) / sizeof(uint4)); i++)
-            reinterpret_cast<uint4 *>(destination)[i] = reinterpret_cast<const uint4 *>(source)[i];
+        for (int i = 0; i < pack_words<T, N>::WORDS; i++)
+            reinterpret_cast<word *>(destination)[i] = pack.words[i];
     } else {
 #pragma unroll
-        for (int i = 0; i < PACK; i++)
+        for (int i = 0; i < N; i++)
             if (i < count)
-                destination[i] = source[i];
+                destination[i] = pack.elements[i];
     }
 }
 

@@ -1,74 +1,172 @@
-/* The embedding's gradient without atomics: `order` lists the tokens by id, so that those of one id form a run there, and one
- * warp adds a run's gradients to 256 columns of their row of the table, in the order of the run. A warp that does not stand
- * at the beginning of a run has nothing to do. The run's tokens are fetched 32 at a time, one per lane, because each addition
- * would otherwise wait for two dependent loads. */
+/* The embedding's gradient without atomics. `order` lists the tokens by id, so those of one id form a run there, and one block adds
+ * a run's gradients to some columns of their row of the table, in the order of the run.
+ *
+ * A first kernel looks at every place of the order and writes down its id; when anything is wrong the second does nothing, so
+ * that no two blocks ever meet in a row. The second gives CHUNK places to each block, whose threads own two or four columns
+ * each and walk through the places: the gradients of all of them are asked for without waiting for sums, and so are the rows of the
+ * table. The block in whose chunk a run begins follows it to its end, with more loads under way, because a long run is one
+ * chain of additions whatever is done. */
 #include "kernels/cuda/launch.cuh"
 
-enum { THREADS = 256, WARPS = THREADS / WARP, COLUMNS = WARP * PACK };
+enum {
+    THREADS = 128,
+    CHUNK = 32,   /* places of a block's own */
+    STAGED = 128, /* places whose tokens and ids the block knows at a time, one per thread */
+    AHEAD = 16,   /* gradients of one run that are under way at once */
+    MIXED = 4,    /* gradients that are under way at once where runs begin, with the rows of the table */
+};
 
-/* Token order[at], and in *id its id; -1 for both when there is no such place or what it holds is wrong. */
-__device__ static int32_t token_at(const struct embedding_backward &p, int64_t at, int32_t *id,
-                                   struct cuda_fault *fault)
-{
-    *id = -1;
-    if (at < 0 || at >= p.tokens)
-        return -1;
-    int32_t n = p.order[at];
-    if (!index_fits(fault, CUDA_embedding_backward, CUDA_FAULT_ORDER, at, p.tokens, n, 0, p.tokens))
-        return -1;
-    int32_t found = p.ids[n];
-    if (!index_fits(fault, CUDA_embedding_backward, CUDA_FAULT_ID, n, p.tokens, found, 0, p.rows))
-        return -1;
-    *id = found;
-    return n;
-}
-
-/* Adds the gradients of the run that begins at order[first], whose id is `run`, to sum. The whole warp calls. */
-template <typename T>
-__device__ static void add_run(const struct embedding_backward &p, int64_t first, int32_t run, int64_t column,
-                               float (&sum)[PACK], struct cuda_fault *fault)
-{
-    const T *grad_output = static_cast<const T *>(p.grad_output); /* [N][C] */
-    int lane = int(threadIdx.x) % WARP;
-    for (int count = WARP; count == WARP; first += WARP) {
-        int32_t id, n = token_at(p, first + lane, &id, fault);
-        unsigned int others = __ballot_sync(FULL_WARP, n < 0 || id != run);
-        count = others ? __ffs(int(others)) - 1 : WARP;
-        for (int i = 0; i < count; i++) {
-            int64_t token = __shfl_sync(FULL_WARP, n, i);
-            float gradient[PACK];
-            load_pack(gradient, grad_output + token * p.channels + column, p.channels - column);
-#pragma unroll
-            for (int j = 0; j < PACK; j++)
-                sum[j] += gradient[j];
-        }
-    }
-}
-
-template <typename T>
 __global__ void __launch_bounds__(THREADS)
-    embedding_backward_kernel(struct embedding_backward p, struct cuda_fault *fault)
+    ids_kernel(struct embedding_backward p, int32_t *sorted /* [N] */, struct cuda_fault *fault)
 {
-    int64_t at = int64_t(blockIdx.x) * WARPS + threadIdx.x / WARP;
+    int64_t at = int64_t(blockIdx.x) * THREADS + threadIdx.x;
     if (at >= p.tokens)
         return;
-    int32_t id, id_before, n = token_at(p, at, &id, fault), before = token_at(p, at - 1, &id_before, fault);
-    /* what follows a wrong token may belong to the run before it, which another warp adds: it is left out */
-    if (n < 0 || id == id_before || (at > 0 && before < 0))
+    int64_t n = p.order[at];
+    if (!index_fits(fault, CUDA_embedding_backward, CUDA_FAULT_ORDER, at, p.tokens, n, 0, p.tokens))
         return;
-    /* lanes past the last column stay, because the warp fetches tokens together */
-    int64_t column = int64_t(blockIdx.y) * COLUMNS + int64_t(threadIdx.x % WARP) * PACK;
-    column = column < p.channels ? column : p.channels;
-    float *row = p.grad_table + int64_t(id) * p.channels + column; /* of [rows][C] */
-    float sum[PACK];
-    load_pack(sum, row, p.channels - column);
-    add_run<T>(p, at, id, column, sum, fault);
-    store_pack(row, sum, p.channels - column);
+    int32_t id = p.ids[n];
+    if (index_fits(fault, CUDA_embedding_backward, CUDA_FAULT_ID, n, p.tokens, id, 0, p.rows))
+        sorted[at] = id;
+}
+
+/* Some places of the order: which token is there, and its id; -1 past the end. The whole block calls. */
+struct stage {
+    int32_t token[STAGED], id[STAGED];
+
+    __device__ void fill(const struct embedding_backward &p, const int32_t *sorted, int64_t first)
+    {
+        __syncthreads(); /* nobody reads what was here before */
+        int64_t at = first + threadIdx.x;
+        token[threadIdx.x] = at < p.tokens ? p.order[at] : -1;
+        id[threadIdx.x] = at < p.tokens ? sorted[at] : -1;
+        __syncthreads();
+    }
+};
+
+/* N columns of one thread, `count` of which exist. */
+template <typename T, int N> struct columns {
+    const T *gradients; /* [N tokens][C], from the first column on */
+    float *table;       /* [rows][C], likewise */
+    int64_t channels, count;
+    float sum[N];
+    int32_t id; /* of the run that is added up; -1: none */
+
+    __device__ void flush()
+    {
+        if (id >= 0)
+            store_pack(table + id * channels, sum, count);
+    }
+
+    /* Adds places [i, i + LOADS), all of the run that is being added up. */
+    template <int LOADS> __device__ void add(const struct stage &stage, int i)
+    {
+        pack_words<T, N> gradient[LOADS];
+#pragma unroll
+        for (int k = 0; k < LOADS; k++)
+            load_words(gradient[k], gradients + stage.token[i + k] * channels, count);
+#pragma unroll
+        for (int k = 0; k < LOADS; k++)
+#pragma unroll
+            for (int j = 0; j < N; j++)
+                sum[j] += load_element(gradient[k].elements, j);
+    }
+
+    /* Adds places [i, i + LOADS), of which the last ones may not be among the first `end`; where an id differs from the one
+     * before it, a run begins with what the table holds. */
+    template <int LOADS> __device__ void add_mixed(const struct stage &stage, int i, int end)
+    {
+        pack_words<T, N> gradient[LOADS];
+        float row[LOADS][N];
+#pragma unroll
+        for (int k = 0; k < LOADS; k++) {
+            if (i + k >= end)
+                continue;
+            load_words(gradient[k], gradients + stage.token[i + k] * channels, count);
+            if (stage.id[i + k] != (k == 0 ? id : stage.id[i + k - 1]))
+                load_pack(row[k], table + stage.id[i + k] * channels, count);
+        }
+#pragma unroll
+        for (int k = 0; k < LOADS; k++) {
+            if (i + k >= end)
+                continue;
+            if (stage.id[i + k] != id) {
+                flush();
+                id = stage.id[i + k];
+#pragma unroll
+                for (int j = 0; j < N; j++)
+                    sum[j] = row[k][j];
+            }
+#pragma unroll
+            for (int j = 0; j < N; j++)
+                sum[j] += load_element(gradient[k].elements, j);
+        }
+    }
+};
+
+template <typename T, int N>
+__global__ void __launch_bounds__(THREADS)
+    embedding_backward_kernel(struct embedding_backward p, const int32_t *sorted /* [N] */,
+                              const struct cuda_fault *fault)
+{
+    __shared__ struct stage stage;
+    if (fault->what != CUDA_FAULT_NONE)
+        return;
+    int64_t first = int64_t(blockIdx.x) * CHUNK, column = (int64_t(blockIdx.y) * THREADS + threadIdx.x) * N;
+    int32_t before = first > 0 ? sorted[first - 1] : -1;
+    columns<T, N> mine = {static_cast<const T *>(p.grad_output) + column,
+                          p.grad_table + column,
+                          p.channels,
+                          p.channels - column,
+                          {0},
+                          -1};
+    stage.fill(p, sorted, first);
+    int i = 0, own = int(min(p.tokens - first, int64_t(CHUNK)));
+    while (i < own && stage.id[i] == before) /* a run that began in an earlier chunk is that block's */
+        i++;
+    if (i == own)
+        return;
+    while (true) {
+        /* within the chunk everything is this block's; behind it, what belongs to the chunk's last run */
+        int32_t last = own > 0 ? stage.id[own - 1] : mine.id;
+        int end = own;
+        while (end < STAGED && stage.id[end] == last)
+            end++;
+        while (i < end)
+            if (i + AHEAD <= end && stage.id[i] == mine.id && stage.id[i + AHEAD - 1] == mine.id) {
+                mine.template add<AHEAD>(stage, i);
+                i += AHEAD;
+            } else {
+                mine.template add_mixed<MIXED>(stage, i, end);
+                i += MIXED;
+            }
+        if (end < STAGED)
+            break;
+        first += STAGED;
+        stage.fill(p, sorted, first);
+        i = own = 0;
+    }
+    mine.flush();
+}
+
+template <typename T> static enum status run(const struct device_context *context, const struct embedding_backward *p)
+{
+    static const char *const name = "embedding_backward";
+    constexpr int N = int(8 / sizeof(T)); /* 8 bytes: a long run is read by more threads than with 16 */
+    struct cuda_fault *fault = cuda_fault_word(context);
+    int32_t *sorted = static_cast<int32_t *>(context->scratch);
+    bool whole =
+        p->channels % N == 0 && lies_on(p->grad_output, N * sizeof(T)) && lies_on(p->grad_table, N * sizeof(float));
+    enum status result =
+        launch(context, name, ids_kernel, divide_up(p->tokens, THREADS), 1, THREADS, *p, sorted, fault);
+    if (result != STATUS_OK)
+        return result;
+    return launch(context, name, whole ? embedding_backward_kernel<T, N> : embedding_backward_kernel<T, 1>,
+                  divide_up(p->tokens, CHUNK), divide_up(p->channels, THREADS * (whole ? N : 1)), THREADS, *p, sorted,
+                  fault);
 }
 
 extern "C" enum status cuda_embedding_backward(const struct device_context *context, const struct embedding_backward *p)
 {
-    auto kernel = p->type == DTYPE_F32 ? embedding_backward_kernel<float> : embedding_backward_kernel<__nv_bfloat16>;
-    return launch(context, "embedding_backward", kernel, divide_up(p->tokens, WARPS), divide_up(p->channels, COLUMNS),
-                  THREADS, *p, cuda_fault_word(context));
+    return p->type == DTYPE_F32 ? run<float>(context, p) : run<__nv_bfloat16>(context, p);
 }

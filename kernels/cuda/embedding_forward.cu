@@ -3,7 +3,7 @@
 
 enum { THREADS = 256 };
 
-template <typename T>
+template <typename T, int N>
 __global__ void __launch_bounds__(THREADS)
     embedding_forward_kernel(struct embedding_forward p, struct cuda_fault *fault)
 {
@@ -12,13 +12,21 @@ __global__ void __launch_bounds__(THREADS)
         return;
     const T *source = static_cast<const T *>(p.table) + id * p.channels; /* [C] */
     T *destination = static_cast<T *>(p.output) + n * p.channels;        /* [C] */
-    for (int64_t c = int64_t(threadIdx.x) * PACK; c < p.channels; c += int64_t(blockDim.x) * PACK)
-        copy_pack(destination + c, source + c, p.channels - c);
+#pragma unroll 2
+    for (int64_t c = int64_t(threadIdx.x) * N; c < p.channels; c += int64_t(blockDim.x) * N)
+        copy_pack<N>(destination + c, source + c, p.channels - c);
+}
+
+template <typename T> static enum status choose(const struct device_context *context, const struct embedding_forward *p)
+{
+    constexpr int N = pack_size<T>::count;
+    bool whole = p->channels % N == 0 && lies_on(p->table, 16) && lies_on(p->output, 16);
+    int threads = block_threads(divide_up(p->channels, whole ? N : 1), THREADS);
+    auto kernel = whole ? embedding_forward_kernel<T, N> : embedding_forward_kernel<T, 1>;
+    return launch(context, "embedding_forward", kernel, p->tokens, 1, threads, *p, cuda_fault_word(context));
 }
 
 extern "C" enum status cuda_embedding_forward(const struct device_context *context, const struct embedding_forward *p)
 {
-    int threads = block_threads(divide_up(p->channels, PACK), THREADS);
-    auto kernel = p->type == DTYPE_F32 ? embedding_forward_kernel<float> : embedding_forward_kernel<__nv_bfloat16>;
-    return launch(context, "embedding_forward", kernel, p->tokens, 1, threads, *p, cuda_fault_word(context));
+    return p->type == DTYPE_F32 ? choose<float>(context, p) : choose<__nv_bfloat16>(context, p);
 }

@@ -50,6 +50,7 @@ enum status cuda_event_record(const struct device_context *context, enum device_
     CHECK(context && event && queue < QUEUE_COUNT, "event_record: a null pointer, or queue %d", (int)queue);
     TRY(cuda_enter(context, "event_record"));
     struct cuda_libraries *libraries = cuda_libraries_of(context);
+    CHECK(!libraries->recording, "event_record: while a graph is recorded");
     if (queue == QUEUE_COMPUTE)
         TRY(cuda_fault_fetch(libraries, event->seen));
     TRY(cuda_checked(cudaEventRecord(event->event, libraries->streams[queue]), "event_record"));
@@ -65,6 +66,7 @@ enum status cuda_queue_wait(const struct device_context *context, enum device_qu
     enum status result = cuda_enter(context, "queue_wait");
     if (result != STATUS_OK || !event->recorded)
         return result;
+    CHECK(!cuda_libraries_of(context)->recording, "queue_wait: while a graph is recorded");
     return cuda_checked(cudaStreamWaitEvent(cuda_libraries_of(context)->streams[queue], event->event, 0), "queue_wait");
 }
 
@@ -73,9 +75,23 @@ enum status cuda_event_wait(const struct device_context *context, struct device_
     enum status result = STATUS_OK;
     CHECK(context && event, "event_wait: a null pointer");
     TRY(cuda_enter(context, "event_wait"));
+    CHECK(!cuda_libraries_of(context)->recording, "event_wait: while a graph is recorded");
     if (event->recorded)
         TRY(cuda_checked(cudaEventSynchronize(event->event), "event_wait"));
     result = cuda_fault_status(cuda_libraries_of(context), event->recorded && event->of_compute ? event->seen : NULL);
+fail:
+    return result;
+}
+
+/* The host then waits for one stream, once: what the copy queue holds comes before the end of the compute queue. */
+static enum status join_queues(struct cuda_libraries *libraries)
+{
+    enum status result = STATUS_OK;
+    if (!libraries->copying)
+        return STATUS_OK;
+    TRY(cuda_checked(cudaEventRecord(libraries->copied, libraries->streams[QUEUE_COPY]), "synchronize"));
+    TRY(cuda_checked(cudaStreamWaitEvent(libraries->streams[QUEUE_COMPUTE], libraries->copied, 0), "synchronize"));
+    libraries->copying = false;
 fail:
     return result;
 }
@@ -85,8 +101,9 @@ enum status cuda_synchronize(const struct device_context *context)
     enum status result = STATUS_OK;
     TRY(cuda_enter(context, "synchronize"));
     struct cuda_libraries *libraries = cuda_libraries_of(context);
+    CHECK(!libraries->recording, "synchronize: while a graph is recorded");
     TRY(cuda_fault_fetch(libraries, libraries->seen));
-    TRY(cuda_checked(cudaStreamSynchronize(libraries->streams[QUEUE_COPY]), "synchronize"));
+    TRY(join_queues(libraries));
     TRY(cuda_checked(cudaStreamSynchronize(libraries->streams[QUEUE_COMPUTE]), "synchronize"));
     result = cuda_fault_status(libraries, libraries->seen);
 fail:

@@ -7,7 +7,7 @@
 
 static const char *const operations[] = {
 #define OPERATION_NAME(name) [CUDA_##name] = #name,
-    KERNEL_OPERATIONS_LANGUAGE(OPERATION_NAME)
+    KERNEL_OPERATIONS(OPERATION_NAME)
 #undef OPERATION_NAME
 };
 
@@ -22,7 +22,16 @@ static const char *const findings[] = {
     [CUDA_FAULT_ORDER] = "place in the order",
     [CUDA_FAULT_MASK_ROW] = "mask",
     [CUDA_FAULT_SEGMENT] = "segment",
+    [CUDA_FAULT_BAND_FIRST] = "band's first bin",
+    [CUDA_FAULT_BAND_LENGTH] = "band's length",
+    [CUDA_FAULT_BAND_OFFSET] = "band's offset",
 };
+
+/* Whether the operation's lengths are those of keys. */
+static bool of_keys(int operation)
+{
+    return operation == CUDA_attention_forward || operation == CUDA_attention_backward;
+}
 
 /* The sentences are the cpu's. */
 static void describe(const struct cuda_fault *fault, char *text, size_t size)
@@ -43,8 +52,8 @@ static void describe(const struct cuda_fault *fault, char *text, size_t size)
         snprintf(text, size, "%s: group of row %lld is %lld, outside 0..%lld", operation, index, value, last);
     else
         snprintf(text, size, "%s: %s%s %lld of %lld is %lld, outside %lld..%lld", operation,
-                 fault->what == CUDA_FAULT_LENGTH && fault->operation != CUDA_attention_decode ? "key " : "", what,
-                 index, total, value, low, last);
+                 fault->what == CUDA_FAULT_LENGTH && of_keys(fault->operation) ? "key " : "", what, index, total, value,
+                 low, last);
 }
 
 enum status cuda_fault_fetch(const struct cuda_libraries *libraries, struct cuda_fault *seen)

@@ -19,11 +19,12 @@ static enum status note_block(struct cuda_libraries *libraries, void *memory, si
     return STATUS_OK;
 }
 
-static enum status out_of_memory(const struct cuda_libraries *libraries, size_t bytes)
+static enum status out_of_memory(struct cuda_libraries *libraries, size_t bytes)
 {
     size_t free_bytes = 0, total = 0;
     (void)cudaGetLastError(); /* the refusal is no error of what follows */
     (void)cudaMemGetInfo(&free_bytes, &total);
+    libraries->memory.refused = bytes > INT64_MAX ? INT64_MAX : (int64_t)bytes;
     return status_set(STATUS_INTERNAL,
                       "no device memory: %zu bytes were asked for, %zu of %zu are free, %lld are this context's", bytes,
                       free_bytes, total, (long long)libraries->memory.allocated);
@@ -37,6 +38,7 @@ enum status cuda_allocate(const struct device_context *context, size_t bytes, vo
     *memory = NULL;
     TRY(cuda_enter(context, "allocate"));
     struct cuda_libraries *libraries = cuda_libraries_of(context);
+    CHECK(!libraries->recording, "allocate: while a graph is recorded");
     size_t asked = bytes ? bytes : 1;
     cudaError_t error = bytes > SIZE_MAX / 2 ? cudaErrorMemoryAllocation : cudaMalloc(&block, asked);
     if (error == cudaErrorMemoryAllocation)
@@ -111,8 +113,10 @@ static enum status copy(const struct device_context *context, enum device_queue 
     enum status result = cuda_enter(context, call);
     if (result != STATUS_OK)
         return result;
-    return cuda_checked(cudaMemcpyAsync(destination, source, bytes, kind, cuda_libraries_of(context)->streams[queue]),
-                        call);
+    struct cuda_libraries *libraries = cuda_libraries_of(context);
+    CHECK(!libraries->recording || queue == QUEUE_COMPUTE, "%s: on the copy queue, while a graph is recorded", call);
+    libraries->copying |= queue == QUEUE_COPY;
+    return cuda_checked(cudaMemcpyAsync(destination, source, bytes, kind, libraries->streams[queue]), call);
 }
 
 enum status cuda_copy_to_device(const struct device_context *context, enum device_queue queue, void *device,

@@ -3,17 +3,18 @@
  * sum of them here, so the sum itself shows whether a value was NaN or infinite. */
 #include "kernels/cuda/launch.cuh"
 
-enum { THREADS = 256 };
+enum { THREADS = 256, VALUES = pack_size<float>::count };
 
 __global__ void __launch_bounds__(THREADS) tile_kernel(struct squared_norm p, double *partial /* [tiles] */)
 {
     int64_t first = int64_t(blockIdx.x) * SQUARES_TILE, end = min(first + SQUARES_TILE, p.count);
     double sum = 0;
-    for (int64_t i = first + int64_t(threadIdx.x) * PACK; i < end; i += THREADS * PACK) {
-        float value[PACK];
+#pragma unroll 4
+    for (int64_t i = first + int64_t(threadIdx.x) * VALUES; i < end; i += THREADS * VALUES) {
+        float value[VALUES];
         load_pack(value, p.x + i, end - i);
 #pragma unroll
-        for (int j = 0; j < PACK; j++)
+        for (int j = 0; j < VALUES; j++)
             sum = fma(double(value[j]), double(value[j]), sum);
     }
     sum = block_sum(sum);

@@ -4,7 +4,7 @@
 
 #include "kernels/cuda/launch.cuh"
 
-enum { SWIGLU_THREADS = 256, SWIGLU_CHANNELS = SWIGLU_THREADS * PACK };
+enum { SWIGLU_THREADS = 256 };
 
 __device__ inline float sigmoid(float x)
 {
@@ -12,18 +12,21 @@ __device__ inline float sigmoid(float x)
 }
 
 /* The first channel of this thread's pack: blockIdx.x is the row, blockIdx.y the run of channels. */
-__device__ inline int64_t swiglu_channel()
+template <int N> __device__ inline int64_t swiglu_channel()
 {
-    return int64_t(blockIdx.y) * SWIGLU_CHANNELS + int64_t(threadIdx.x) * PACK;
+    return (int64_t(blockIdx.y) * blockDim.x + threadIdx.x) * N;
 }
 
-/* A run of channels of each row per block. */
-template <typename Operation>
-static enum status launch_swiglu(const struct device_context *context, const char *name, void (*kernel)(Operation),
-                                 const Operation &p)
+/* A run of channels of each row per block: in packs of 16 bytes by the first kernel where rows consist of such and lie on such
+ * boundaries, else channel by channel by the second. */
+template <int N, typename Operation>
+static enum status launch_swiglu(const struct device_context *context, const char *name, void (*packed)(Operation),
+                                 void (*single)(Operation), bool aligned, const Operation &p)
 {
-    return launch(context, name, kernel, p.rows, divide_up(p.channels, SWIGLU_CHANNELS),
-                  block_threads(divide_up(p.channels, PACK), SWIGLU_THREADS), p);
+    bool whole = aligned && p.channels % N == 0;
+    int64_t packs = whole ? p.channels / N : p.channels;
+    int threads = block_threads(packs, SWIGLU_THREADS);
+    return launch(context, name, whole ? packed : single, p.rows, divide_up(packs, threads), threads, p);
 }
 
 #endif

@@ -5,14 +5,10 @@
 
 #include "core/thread_pool.h"
 #include "kernels/kernels.h"
-#include "programs/common/program.h"
+#include "programs/device/device.h"
 
 /* The option --device of every program that has a machine. */
-#define MACHINE_OPTION                                                                                                 \
-    {                                                                                                                  \
-        "--device", "cpu|cuda|cuda:N", "what computes (default: the first GPU that this program can use, else cpu)",   \
-            false                                                                                                      \
-    }
+#define MACHINE_OPTION DEVICE_OPTION
 
 struct machine {
     struct thread_pool *pool;
@@ -20,7 +16,8 @@ struct machine {
     struct device_context context;
 };
 
-/* The kernels of --device, and the GPU selected; STATUS_USAGE, naming the devices that exist, for any other. */
+/* The kernels of --device, and the GPU selected; STATUS_USAGE, naming the devices that exist, for any other. Without the
+ * option a program with CUDA takes the first GPU, or notes why it has none and takes the cpu. */
 enum status program_machine_kernels(const struct program_arguments *arguments, const struct kernels **kernels);
 
 /* The same for plans, which need no device: of `cuda` the sizes alone where there is no GPU. */

@@ -454,6 +454,60 @@ static void wrong_releases_are_caught(void **state)
     close_bench(&bench);
 }
 
+/* ---- graphs ---- */
+
+/* A graph of b += a. */
+static struct device_graph *record_addition(struct bench *bench)
+{
+    struct device_graph *graph;
+    assert_ok(bench->kernels->graph_begin(&bench->context));
+    assert_ok(add(bench, bench->a, bench->b, COUNT));
+    assert_ok(bench->kernels->graph_end(&bench->context, &graph));
+    return graph;
+}
+
+static void graphs_are_checked_when_they_run(void **state)
+{
+    (void)state;
+    struct bench bench = open_bench();
+    struct device_graph *graph = record_addition(&bench);
+    assert_ok(bench.kernels->graph_launch(&bench.context, graph));
+    assert_int_equal(closed_counters(&bench.context).graph_launches, 1);
+    assert_int_equal(closed_counters(&bench.context).operations.convert, 1);
+    assert_ok(bench.kernels->synchronize(&bench.context));
+    assert_ok(to_device(&bench, QUEUE_COPY));
+    assert_fails(bench.kernels->graph_launch(&bench.context, graph), STATUS_INTERNAL, "missing wait");
+    assert_ok(bench.kernels->synchronize(&bench.context));
+    assert_ok(bench.kernels->graph_launch(&bench.context, graph));
+    assert_ok(device_context_reserve(bench.kernels, &bench.context, 1000));
+    assert_fails(bench.kernels->graph_launch(&bench.context, graph), STATUS_INTERNAL, "scratch is not the one");
+    bench.kernels->graph_destroy(&bench.context, graph);
+    graph = record_addition(&bench);
+    bench.kernels->release(&bench.context, bench.a);
+    bench.a = NULL;
+    assert_fails(bench.kernels->graph_launch(&bench.context, graph), STATUS_INTERNAL, "released");
+    bench.kernels->graph_destroy(&bench.context, graph);
+    close_bench(&bench);
+}
+
+static void graphs_copy_pinned_memory_alone(void **state)
+{
+    (void)state;
+    struct bench bench = open_bench();
+    struct device_graph *graph;
+    float here[COUNT] = {0};
+    assert_ok(bench.kernels->graph_begin(&bench.context));
+    assert_fails(bench.kernels->copy_to_device(&bench.context, QUEUE_COMPUTE, bench.a, here, sizeof here),
+                 STATUS_INTERNAL, "not pinned");
+    assert_ok(to_device(&bench, QUEUE_COMPUTE));
+    assert_ok(bench.kernels->graph_end(&bench.context, &graph));
+    assert_ok(bench.kernels->graph_launch(&bench.context, graph));
+    bench.pinned[3] = 100; /* too early */
+    assert_fails(bench.kernels->synchronize(&bench.context), STATUS_INTERNAL, "the host changed byte");
+    bench.kernels->graph_destroy(&bench.context, graph);
+    close_bench(&bench);
+}
+
 /* The cpu's own faults pass through. */
 static void faults_of_the_device_stay(void **state)
 {
@@ -493,6 +547,8 @@ int main(void)
         cmocka_unit_test(contexts_wait_for_each_other),
         cmocka_unit_test(threads_share_the_device),
         cmocka_unit_test(wrong_releases_are_caught),
+        cmocka_unit_test(graphs_are_checked_when_they_run),
+        cmocka_unit_test(graphs_copy_pinned_memory_alone),
         cmocka_unit_test(faults_of_the_device_stay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

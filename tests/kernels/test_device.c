@@ -203,6 +203,158 @@ static void queues_overlap_in_order(void **state)
     test_close(&context);
 }
 
+/* ---- graphs ---- */
+
+enum { GRAPH_COUNT = 300, GRAPH_BYTES = GRAPH_COUNT * sizeof(float) };
+
+struct graph_bench {
+    struct device_context context;
+    float *pinned, *result;     /* pinned */
+    float *source, *sum, *sink; /* device */
+};
+
+static struct graph_bench open_graph_bench(void)
+{
+    struct graph_bench bench;
+    const struct kernels *kernels = test_kernels();
+    test_open(&bench.context, 0);
+    assert_ok(kernels->allocate_host(&bench.context, GRAPH_BYTES, (void **)&bench.pinned));
+    assert_ok(kernels->allocate_host(&bench.context, GRAPH_BYTES, (void **)&bench.result));
+    assert_ok(kernels->allocate(&bench.context, GRAPH_BYTES, (void **)&bench.source));
+    assert_ok(kernels->allocate(&bench.context, GRAPH_BYTES, (void **)&bench.sum));
+    assert_ok(kernels->allocate(&bench.context, GRAPH_BYTES, (void **)&bench.sink));
+    return bench;
+}
+
+static void close_graph_bench(struct graph_bench *bench)
+{
+    const struct kernels *kernels = test_kernels();
+    kernels->release_host(&bench->context, bench->pinned);
+    kernels->release_host(&bench->context, bench->result);
+    kernels->release(&bench->context, bench->source);
+    kernels->release(&bench->context, bench->sum);
+    kernels->release(&bench->context, bench->sink);
+    test_close(&bench->context);
+}
+
+/* source = pinned; sink = 0, + source; sum += sink; sink = sum; result = sink. */
+static void put_graph_work(struct graph_bench *bench)
+{
+    const struct kernels *kernels = test_kernels();
+    const struct device_context *context = &bench->context;
+    assert_ok(kernels->copy_to_device(context, QUEUE_COMPUTE, bench->source, bench->pinned, GRAPH_BYTES));
+    assert_ok(kernels->fill_zero(context, bench->sink, GRAPH_BYTES));
+    struct convert p = {GRAPH_COUNT, bench->source, bench->sink, DTYPE_F32, DTYPE_F32, true};
+    assert_ok(kernels->convert(context, &p));
+    p.source = bench->sink;
+    p.destination = bench->sum;
+    assert_ok(kernels->convert(context, &p));
+    memset(&p, 0, sizeof p);
+    assert_ok(kernels->copy(context, bench->sink, bench->sum, GRAPH_BYTES));
+    assert_ok(kernels->copy_to_host(context, QUEUE_COMPUTE, bench->result, bench->sink, GRAPH_BYTES));
+}
+
+/* What is recorded does not run; each launch runs all of it, with what the memory then holds. */
+static void graphs_repeat_their_work(void **state)
+{
+    (void)state;
+    const struct kernels *kernels = test_kernels();
+    if (!kernels->graph_begin) {
+        assert_true(!kernels->graph_end && !kernels->graph_launch && !kernels->graph_destroy);
+        skip();
+    }
+    struct graph_bench bench = open_graph_bench();
+    struct device_graph *graph;
+    assert_ok(kernels->graph_begin(&bench.context));
+    put_graph_work(&bench);
+    assert_ok(kernels->graph_end(&bench.context, &graph));
+    assert_non_null(graph);
+    assert_ok(kernels->copy_to_host(&bench.context, QUEUE_COMPUTE, bench.result, bench.sum, GRAPH_BYTES));
+    assert_ok(kernels->synchronize(&bench.context));
+    for (int i = 0; i < GRAPH_COUNT; i++)
+        assert_true(bench.result[i] == 0);
+    float expected = 0;
+    for (int launch = 0; launch < 4; launch++) {
+        for (int i = 0; i < GRAPH_COUNT; i++)
+            bench.pinned[i] = (float)(i + launch);
+        assert_ok(kernels->graph_launch(&bench.context, graph));
+        assert_ok(kernels->synchronize(&bench.context));
+        expected += (float)launch;
+        for (int i = 0; i < GRAPH_COUNT; i++)
+            assert_true(bench.result[i] == (float)((launch + 1) * i) + expected);
+    }
+    kernels->graph_destroy(&bench.context, graph);
+    kernels->graph_destroy(&bench.context, NULL);
+    close_graph_bench(&bench);
+}
+
+/* A recording that is dropped leaves a queue that works, and what cannot be recorded is refused. */
+static void graphs_refuse_what_cannot_be_recorded(void **state)
+{
+    (void)state;
+    const struct kernels *kernels = test_kernels();
+    if (!kernels->graph_begin)
+        skip();
+    struct graph_bench bench = open_graph_bench();
+    const struct device_context *context = &bench.context;
+    struct device_graph *graph;
+    struct device_event *event;
+    void *memory;
+    static float pageable[GRAPH_COUNT];
+    const char *text = "while a graph is recorded";
+    assert_ok(kernels->event_create(context, &event));
+    assert_ok(kernels->event_record(context, QUEUE_COMPUTE, event));
+    assert_fails(kernels->graph_end(context, &graph), STATUS_INTERNAL, "no graph is being recorded");
+    assert_null(graph);
+    assert_fails(kernels->graph_launch(context, NULL), STATUS_INTERNAL, "null");
+    assert_ok(kernels->graph_begin(context));
+    assert_fails(kernels->graph_begin(context), STATUS_INTERNAL, "already");
+    assert_fails(kernels->synchronize(context), STATUS_INTERNAL, text);
+    assert_fails(kernels->allocate(context, 100, &memory), STATUS_INTERNAL, text);
+    assert_fails(kernels->event_record(context, QUEUE_COMPUTE, event), STATUS_INTERNAL, text);
+    assert_fails(kernels->queue_wait(context, QUEUE_COMPUTE, event), STATUS_INTERNAL, text);
+    assert_fails(kernels->event_wait(context, event), STATUS_INTERNAL, text);
+    assert_fails(kernels->copy_to_device(context, QUEUE_COPY, bench.source, bench.pinned, 8), STATUS_INTERNAL, text);
+    put_graph_work(&bench);
+    assert_ok(kernels->graph_end(context, &graph)); /* what was refused has left no trace */
+    kernels->graph_destroy(context, graph);
+    assert_ok(kernels->graph_begin(context));
+    assert_fails(kernels->copy_to_device(context, QUEUE_COMPUTE, bench.source, pageable, 8), STATUS_INTERNAL, "");
+    assert_ok(kernels->graph_end(context, NULL));
+    put_graph_work(&bench);
+    assert_ok(kernels->synchronize(context));
+    assert_true(bench.result[0] == 0);
+    kernels->event_destroy(context, event);
+    close_graph_bench(&bench);
+}
+
+/* A fault that a graph's work finds is told like any other. */
+static void graphs_report_faults(void **state)
+{
+    (void)state;
+    const struct kernels *kernels = test_kernels();
+    if (!kernels->graph_begin)
+        skip();
+    struct device_context context;
+    struct device_graph *graph;
+    struct tensor ids = tensor_zero(DTYPE_I32, 2), x = tensor_zero(DTYPE_F32, 8), y = tensor_zero(DTYPE_F32, 8);
+    tensor_set(&ids, 1, 3);
+    const struct embedding_forward p = {2, 4, 2, tensor_device(&ids), tensor_device(&x), tensor_device(&y), DTYPE_F32};
+    test_open(&context, 0);
+    test_settle();
+    assert_ok(kernels->graph_begin(&context));
+    assert_ok(kernels->embedding_forward(&context, &p));
+    assert_ok(kernels->graph_end(&context, &graph));
+    assert_ok(kernels->synchronize(&context));
+    assert_ok(kernels->graph_launch(&context, graph));
+    assert_fails(kernels->synchronize(&context), STATUS_INTERNAL, "embedding_forward: id 1 of 2 is 3, outside 0..1");
+    kernels->graph_destroy(&context, graph);
+    test_close(&context);
+    tensor_free(&ids);
+    tensor_free(&x);
+    tensor_free(&y);
+}
+
 static void contexts_grow_and_end(void **state)
 {
     (void)state;
@@ -309,6 +461,9 @@ int main(void)
         cmocka_unit_test(too_much_memory_is_an_error),
         cmocka_unit_test(wrong_calls_are_refused),
         cmocka_unit_test(queues_overlap_in_order),
+        cmocka_unit_test(graphs_repeat_their_work),
+        cmocka_unit_test(graphs_refuse_what_cannot_be_recorded),
+        cmocka_unit_test(graphs_report_faults),
         cmocka_unit_test(contexts_grow_and_end),
         cmocka_unit_test(the_first_fault_stays),
         cmocka_unit_test(conversion),

@@ -184,9 +184,10 @@ static void embedding_copies_and_adds(void **state)
         }
         for (int i = 0; i < 4; i++) {
             struct tensor output = tensor_make(q.type, q.gradient.count), sum = tensor_copy(&q.before);
-            const struct device_context *context = test_context(thread_counts[i], 0);
             struct embedding_forward forward = describe_forward(&q, &output);
             struct embedding_backward backward = describe_backward(&q, &sum);
+            size_t scratch = test_kernels()->embedding_backward_scratch_size(&backward);
+            const struct device_context *context = test_context(thread_counts[i], scratch);
             assert_ok(test_kernels()->embedding_forward(context, &forward));
             assert_ok(test_kernels()->embedding_backward(context, &backward));
             assert_tensor("output", &output, expected, 0, 0);

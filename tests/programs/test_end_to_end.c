@@ -106,31 +106,33 @@ static void prepare(void)
 {
     write_manifests();
     write_configuration();
-    expect(0, "$B/prepare --config $D/small.yaml");
+    expect(0, "$B/prepare --device cpu --config $D/small.yaml");
     expect(0, "cd $D && find datasets tokenizer -type f ! -name '*.part*' | sort | xargs sha256sum > first.txt");
-    expect(0, "$B/prepare --config $D/small.yaml"); /* verifies and changes nothing */
+    expect(0, "$B/prepare --device cpu --config $D/small.yaml"); /* verifies and changes nothing */
     expect(0, "cd $D && sha256sum --quiet -c first.txt");
 }
 
 static void tokenize(void)
 {
-    const char *line = strstr(expect(0, "$B/tokenize --config $D/small.yaml " DATA "cards/001.wav 2>/dev/null"), "{");
+    const char *line =
+        strstr(expect(0, "$B/tokenize --device cpu --config $D/small.yaml " DATA "cards/001.wav 2>/dev/null"), "{");
     json_t *root;
     assert_non_null(line);
     assert_ok(jdoc_parse("tokenize", line, (int64_t)strcspn(line, "\n"), &root));
     json_decref(root);
     assert_non_null(strstr(line, "[Hu"));
-    expect(0, "$B/tokenize --config $D/small.yaml " DATA
+    expect(0, "$B/tokenize --device cpu --config $D/small.yaml " DATA
               "cards/001.wav | $B/tokenize --config $D/small.yaml --decode --output $D/again.wav -");
     expect_sound("again.wav");
 }
 
 static void train(void)
 {
-    assert_non_null(strstr(expect(0, "$B/train --config $D/small.yaml --show-samples 6"), "[Speech]"));
-    assert_non_null(strstr(expect(0, "$B/train --config $D/small.yaml --dry-run --gpus 2"), "activations"));
-    expect(0, "$B/train --config $D/small.yaml train.steps=3");
-    expect(0, "$B/train --config $D/small.yaml"); /* continues from step 3 */
+    assert_non_null(strstr(expect(0, "$B/train --device cpu --config $D/small.yaml --show-samples 6"), "[Speech]"));
+    assert_non_null(
+        strstr(expect(0, "$B/train --device cpu --config $D/small.yaml --dry-run --gpus 2"), "activations"));
+    expect(0, "$B/train --device cpu --config $D/small.yaml train.steps=3");
+    expect(0, "$B/train --device cpu --config $D/small.yaml"); /* continues from step 3 */
     expect(0, "test $(grep -c '\"loss\"' $D/run/metrics.jsonl) -eq 6");
     expect(0, "grep -q polyline $D/run/report.html");
 }
@@ -151,8 +153,8 @@ static double first_loss(const char *name)
 /* The head a few rows at a time: the plan needs less memory, and the loss is the same but for its rounding. */
 static void train_with_small_heads(void)
 {
-    const char *plan =
-        "$B/train --config $D/small.yaml --dry-run train.run=$D/heads train.head_rows=%d | grep activations";
+    const char *plan = "$B/train --device cpu --config $D/small.yaml --dry-run train.run=$D/heads train.head_rows=%d | "
+                       "grep activations";
     char few[1000], many[1000], command[400];
     snprintf(command, sizeof command, plan, 16);
     snprintf(few, sizeof few, "%.900s", expect(0, command));
@@ -162,7 +164,7 @@ static void train_with_small_heads(void)
     const double large = strtod(many + strcspn(many, "0123456789"), NULL);
     if (!(small > 0 && small < large))
         fail_msg("activations of heads of 16 and 512 rows: %s and %s", few, many);
-    expect(0, "$B/train --config $D/small.yaml train.run=$D/heads train.head_rows=16 train.steps=1");
+    expect(0, "$B/train --device cpu --config $D/small.yaml train.run=$D/heads train.head_rows=16 train.steps=1");
     const double expected = first_loss("run"), found = first_loss("heads");
     if (!(fabs(found - expected) <= 1e-5 * expected))
         fail_msg("loss of the first step: %.9g with heads of 16 rows, %.9g without", found, expected);
@@ -171,18 +173,20 @@ static void train_with_small_heads(void)
 /* A prompt in pieces of 5 tokens leaves the same greedy tokens. */
 static void generate_by_small_prompts(void)
 {
-    expect(0, "generate() { $B/generate --model $D/run --text 'ten of hearts and the nine of clubs' --output any "
+    expect(0, "generate() { $B/generate --device cpu --model $D/run --text 'ten of hearts and the nine of clubs' "
+              "--output any "
               "--temperature 0 --max-new-tokens 40 --out $D/$1 $2 $3; }; generate whole && "
               "generate pieces --prefill-tokens 5 && cmp $D/whole/samples.json $D/pieces/samples.json");
 }
 
 static void generate(void)
 {
-    expect(0, "$B/generate --model $D/run --text 'ten of' --output speech --max-new-tokens 60 --out $D/speech_out");
+    expect(0, "$B/generate --device cpu --model $D/run --text 'ten of' --output speech --max-new-tokens 60 --out "
+              "$D/speech_out");
     expect_sound("speech_out/sample_0_0.wav");
-    expect(0, "$B/generate --model $D/run --speech " DATA
+    expect(0, "$B/generate --device cpu --model $D/run --speech " DATA
               "cards/003.wav --output text --max-new-tokens 30 --out $D/text_out");
-    expect(0, "$B/generate --model $D/run --text ten --speech " DATA
+    expect(0, "$B/generate --device cpu --model $D/run --text ten --speech " DATA
               "cards/003.wav --output any --samples 2 --max-new-tokens 50 --out $D/any_out");
     json_t *root;
     char path[800];
@@ -191,30 +195,33 @@ static void generate(void)
     assert_int_equal(json_array_size(root), 2);
     json_decref(root);
     /* A folder that cannot be made is noticed before the decoding. */
-    expect(0, "touch $D/file; $B/generate --model $D/run --text a --output text --out $D/file > $D/log 2>&1; "
-              "test $? -eq 2 && ! grep -q generating $D/log");
+    expect(0,
+           "touch $D/file; $B/generate --device cpu --model $D/run --text a --output text --out $D/file > $D/log 2>&1; "
+           "test $? -eq 2 && ! grep -q generating $D/log");
 }
 
 static void evaluate(void)
 {
-    assert_non_null(strstr(expect(0, "$B/evaluate --config $D/small.yaml learning"), "speech units"));
-    assert_non_null(strstr(expect(0, "$B/evaluate --config $D/small.yaml generation"), "held out"));
-    assert_non_null(strstr(expect(0, "$B/evaluate --config $D/small.yaml pairs $D/run/evaluation/pairs_shuffled.jsonl"),
-                           "mean per token"));
+    assert_non_null(strstr(expect(0, "$B/evaluate --device cpu --config $D/small.yaml learning"), "speech units"));
+    assert_non_null(strstr(expect(0, "$B/evaluate --device cpu --config $D/small.yaml generation"), "held out"));
+    assert_non_null(strstr(
+        expect(0, "$B/evaluate --device cpu --config $D/small.yaml pairs $D/run/evaluation/pairs_shuffled.jsonl"),
+        "mean per token"));
     expect(0, "ls $D/run/evaluation/results_learning.json $D/run/evaluation/samples_pairs_pairs_shuffled.jsonl");
     /* The results name the model's folder, the protocol and the pairs by hash. */
     expect(0, "cd $D/run/evaluation && f=results_pairs_pairs_shuffled.json && grep -q '\"protocol\"' $f && "
               "grep -q checkpoints/step_00000006 $f && "
               "grep -q $(sha256sum pairs_shuffled.jsonl | cut -d ' ' -f 1) $f");
     /* Pitch and style are the model's, not the configuration's. */
-    expect(0,
-           "$B/evaluate --config $D/small.yaml learning data.expressive=false --out $D/again && grep -q Pi "
-           "$D/again/pairs_shuffled.jsonl && cmp $D/run/evaluation/pairs_shuffled.jsonl $D/again/pairs_shuffled.jsonl");
+    expect(
+        0,
+        "$B/evaluate --device cpu --config $D/small.yaml learning data.expressive=false --out $D/again && grep -q Pi "
+        "$D/again/pairs_shuffled.jsonl && cmp $D/run/evaluation/pairs_shuffled.jsonl $D/again/pairs_shuffled.jsonl");
     /* Another file of pairs leaves the first one's results alone. */
     expect(
         0,
         "cd $D/run/evaluation && sha256sum results_*.json > $D/results.txt && cp pairs_shuffled.jsonl $D/other.jsonl");
-    expect(0, "$B/evaluate --config $D/small.yaml pairs $D/other.jsonl && "
+    expect(0, "$B/evaluate --device cpu --config $D/small.yaml pairs $D/other.jsonl && "
               "cd $D/run/evaluation && sha256sum --quiet -c $D/results.txt && ls results_pairs_other.json");
 }
 
@@ -245,9 +252,10 @@ static void other_tokenizers_units_are_refused(void **state)
     expect(
         0,
         "sed 's|/tokenizer|/tokenizer2|; s|seed: 1|seed: 2|; s|/datasets|/datasets2|' $D/small.yaml > $D/other.yaml");
-    expect(0, "$B/prepare --config $D/other.yaml --stage fit tokenizer.units=23");
-    const char *error = expect(2, "$B/train --config $D/other.yaml data.train=$D/datasets/speech,$D/datasets/text "
-                                  "train.run=$D/none");
+    expect(0, "$B/prepare --device cpu --config $D/other.yaml --stage fit tokenizer.units=23");
+    const char *error =
+        expect(2, "$B/train --device cpu --config $D/other.yaml data.train=$D/datasets/speech,$D/datasets/text "
+                  "train.run=$D/none");
     assert_non_null(strstr(error, "hubert"));
     assert_non_null(strstr(error, "datasets/speech"));
     assert_non_null(strstr(error, "tokenizer2"));

@@ -14,7 +14,8 @@ struct closed_context {
     int queues[QUEUE_COUNT]; /* their numbers among those of all contexts */
     struct closed_counters counters;
     struct device_memory memory;
-    int64_t live; /* allocations */
+    int64_t live;                   /* allocations */
+    struct device_graph *recording; /* between graph_begin and graph_end, else NULL */
     char fault[512];
     bool reported;
 };
@@ -92,6 +93,19 @@ enum status closed_copy_begin(const struct closed_work *work, void *host, size_t
 
 /* A fault when a copy that is not over uses [memory, memory + bytes); the copy is dropped. */
 void closed_host_released(struct closed_context *context, const void *memory, size_t bytes);
+
+/* ---- closed_graph.c ---- */
+
+/* A recorded call: `run` makes it again from the copy of its `parameters`. */
+typedef enum status closed_replay(const struct device_context *context, const void *parameters);
+enum status closed_graph_add(const struct closed_context *context, closed_replay *run, const void *parameters,
+                             size_t bytes);
+enum status closed_graph_begin(const struct device_context *context);
+enum status closed_graph_end(const struct device_context *context, struct device_graph **graph);
+enum status closed_graph_launch(const struct device_context *context, struct device_graph *graph);
+void closed_graph_destroy(const struct device_context *context, struct device_graph *graph);
+
+/* ---- events ---- */
 
 struct device_event;
 struct device_event *closed_event_create(void);

@@ -87,11 +87,20 @@ void closed_reset_counters(const struct device_context *context)
     state_of(context)->counters = (struct closed_counters){0};
 }
 
-/* STATUS_INTERNAL unless this table opened the context. */
-static enum status check_context(const struct device_context *context, const char *call)
+/* STATUS_INTERNAL unless this table opened the context: for what a graph can record. */
+static enum status check_opened(const struct device_context *context, const char *call)
 {
     CHECK(state_of(context), "%s: the context was not made by device_context_create", call);
     return STATUS_OK;
+}
+
+/* Likewise, and no graph is being recorded. */
+static enum status check_context(const struct device_context *context, const char *call)
+{
+    enum status result = check_opened(context, call);
+    if (result == STATUS_OK)
+        CHECK(!state_of(context)->recording, "%s: while a graph is recorded", call);
+    return result;
 }
 
 /* ---- memory ---- */
@@ -163,18 +172,47 @@ static struct device_memory closed_memory(const struct device_context *context)
 
 /* ---- copies ---- */
 
+/* A copy as a graph keeps it. */
+struct recorded_copy {
+    void *device, *host; /* or the destination and the source of one inside device memory */
+    size_t bytes;
+    bool to_host;
+};
+
+static enum status copy_host(const struct device_context *context, enum device_queue queue, void *device, void *host,
+                             size_t bytes, bool to_host);
+
+static enum status replay_copy_host(const struct device_context *context, const void *parameters)
+{
+    const struct recorded_copy *p = parameters;
+    return copy_host(context, QUEUE_COMPUTE, p->device, p->host, p->bytes, p->to_host);
+}
+
+static enum status record_copy_host(const struct closed_context *state, enum device_queue queue,
+                                    const struct recorded_copy *copy, const char *call)
+{
+    CHECK(queue == QUEUE_COMPUTE, "%s: on the copy queue, while a graph is recorded", call);
+    closed_lock();
+    bool pinned = closed_is_pinned(copy->host, copy->bytes);
+    closed_unlock();
+    CHECK(pinned, "%s: a graph is recorded, and the host memory is not pinned", call);
+    return closed_graph_add(state, replay_copy_host, copy, sizeof *copy);
+}
+
 static enum status copy_host(const struct device_context *context, enum device_queue queue, void *device, void *host,
                              size_t bytes, bool to_host)
 {
     const char *call = to_host ? "copy_to_host" : "copy_to_device";
     if (bytes == 0)
         return STATUS_OK;
-    enum status result = check_context(context, call);
+    enum status result = check_opened(context, call);
     if (result != STATUS_OK)
         return result;
     CHECK(device && host, "%s: a null pointer for %zu bytes", call, bytes);
     CHECK(queue < QUEUE_COUNT, "%s: queue %d", call, (int)queue);
     struct closed_context *state = state_of(context);
+    if (state->recording)
+        return record_copy_host(state, queue, &(struct recorded_copy){device, host, bytes, to_host}, call);
     struct closed_work work = closed_work(state, queue, call);
     closed_note(&work, "device", device, bytes, to_host ? OPERAND_READ : OPERAND_WRITTEN);
     closed_lock();
@@ -214,14 +252,28 @@ static enum status enqueue(struct closed_work *work)
 }
 
 static enum status closed_copy(const struct device_context *context, void *destination, const void *source,
+                               size_t bytes);
+static enum status closed_fill_zero(const struct device_context *context, void *memory, size_t bytes);
+
+static enum status replay_copy(const struct device_context *context, const void *parameters)
+{
+    const struct recorded_copy *p = parameters;
+    return p->host ? closed_copy(context, p->device, p->host, p->bytes)
+                   : closed_fill_zero(context, p->device, p->bytes);
+}
+
+static enum status closed_copy(const struct device_context *context, void *destination, const void *source,
                                size_t bytes)
 {
     if (bytes == 0)
         return STATUS_OK;
-    enum status result = check_context(context, "copy");
+    enum status result = check_opened(context, "copy");
     if (result != STATUS_OK)
         return result;
     CHECK(destination && source, "copy: a null pointer for %zu bytes", bytes);
+    const struct recorded_copy recorded = {destination, (void *)(uintptr_t)source, bytes, false};
+    if (state_of(context)->recording)
+        return closed_graph_add(state_of(context), replay_copy, &recorded, sizeof recorded);
     const char *from = source, *to = destination;
     CHECK(from + bytes <= to || to + bytes <= from, "copy: source and destination overlap");
     struct closed_work work = closed_work(state_of(context), QUEUE_COMPUTE, "copy");
@@ -239,10 +291,13 @@ static enum status closed_fill_zero(const struct device_context *context, void *
 {
     if (bytes == 0)
         return STATUS_OK;
-    enum status result = check_context(context, "fill_zero");
+    enum status result = check_opened(context, "fill_zero");
     if (result != STATUS_OK)
         return result;
     CHECK(memory, "fill_zero: a null pointer for %zu bytes", bytes);
+    const struct recorded_copy recorded = {.device = memory, .bytes = bytes};
+    if (state_of(context)->recording)
+        return closed_graph_add(state_of(context), replay_copy, &recorded, sizeof recorded);
     struct closed_work work = closed_work(state_of(context), QUEUE_COMPUTE, "fill_zero");
     closed_note(&work, "memory", memory, bytes, OPERAND_WRITTEN);
     result = enqueue(&work);
@@ -399,6 +454,11 @@ static struct device_context context_of_call(const struct device_context *contex
     if (p->member && (bytes) > 0)                                                                                      \
         moved.member = closed_memory_inner(p->member);
 #define CLOSED_OPERATION(name)                                                                                         \
+    static enum status run_##name(const struct device_context *context, const struct name *p);                         \
+    static enum status replay_##name(const struct device_context *context, const void *parameters)                     \
+    {                                                                                                                  \
+        return run_##name(context, parameters);                                                                        \
+    }                                                                                                                  \
     static enum status run_##name(const struct device_context *context, const struct name *p)                          \
     {                                                                                                                  \
         if (!p || !state_of(context))                                                                                  \
@@ -406,6 +466,8 @@ static struct device_context context_of_call(const struct device_context *contex
         enum status result = check_##name(p);                                                                          \
         if (result != STATUS_OK)                                                                                       \
             return result;                                                                                             \
+        if (state_of(context)->recording)                                                                              \
+            return closed_graph_add(state_of(context), replay_##name, p, sizeof *p);                                   \
         size_t scratch = kernels_cpu()->name##_scratch_size(p);                                                        \
         struct closed_work work = closed_work(state_of(context), QUEUE_COMPUTE, #name);                                \
         OPERANDS_##name(NOTE);                                                                                         \
@@ -448,6 +510,10 @@ static const struct kernels table = {
     .queue_wait = queue_wait,
     .event_wait = event_wait,
     .synchronize = synchronize,
+    .graph_begin = closed_graph_begin,
+    .graph_end = closed_graph_end,
+    .graph_launch = closed_graph_launch,
+    .graph_destroy = closed_graph_destroy,
 #define MEMBER(name) .name = run_##name, .name##_scratch_size = scratch_of_##name,
     KERNEL_OPERATIONS(MEMBER)
 #undef MEMBER

@@ -10,6 +10,8 @@
  *   - Operations run when they are called, but whether queues were made to wait for each other is kept by vector
  *     clocks: work that touches memory which another queue reads or writes, with no wait between them, is refused as a
  *     "missing wait".
+ *   - A graph keeps copies of the calls that it recorded, and a launch makes them again, with all that is checked about
+ *     them; the context's scratch must be where it was. While one is recorded, what a GPU could not record is refused.
  * All refusals are STATUS_INTERNAL. What is found where no status can be returned is a fault of the context, which
  * synchronize and event_wait report from then on; a context that is closed before it could report a fault, or before
  * its device memory was released, aborts the program.
@@ -30,6 +32,7 @@ struct closed_counters {
     int64_t host_allocations, host_releases; /* of pinned memory */
     int64_t pinned_copies, pageable_copies;  /* between host and device, by the memory of the host's side */
     int64_t copies, fills;                   /* inside device memory */
+    int64_t graph_launches;                  /* what they launch is counted as well */
     struct {
 #define CLOSED_COUNTER(name) int64_t name;
         KERNEL_OPERATIONS(CLOSED_COUNTER)

@@ -310,6 +310,19 @@ void check_gradient(const char *what, double (*loss)(void *), void *argument, do
     }
 }
 
+void assert_traffic(const char *what, double floor, double most)
+{
+    struct test_traffic traffic;
+    if (!test_traffic_end(&traffic))
+        return;
+    printf("traffic %s: %.0f KiB, %.3f of the floor; wavefronts %.3f of the ideal\n", what, traffic.bytes / 1024,
+           traffic.bytes / floor, traffic.wavefronts);
+    if (!(traffic.bytes <= most * floor) || !(traffic.wavefronts <= 1.05))
+        fail_msg("%s moves %.0f bytes, %.3f of the floor of %.0f, expected at most %.2f; wavefronts %.3f, expected at "
+                 "most 1.05",
+                 what, traffic.bytes, traffic.bytes / floor, floor, most, traffic.wavefronts);
+}
+
 double *doubles(int64_t count)
 {
     double *memory = calloc((size_t)count + 1, sizeof(double));

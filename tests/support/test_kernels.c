@@ -2,12 +2,14 @@
 #include "support/test_kernels.h"
 
 #include "support/closed_kernels.h"
+#include "support/shape_tally.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-const struct kernels *test_kernels(void)
+/* What the environment names. */
+static const struct kernels *chosen(void)
 {
     const char *name = getenv("SPIRITLM_TEST_BACKEND");
     if (!name || strcmp(name, "cpu") == 0)
@@ -21,19 +23,29 @@ const struct kernels *test_kernels(void)
     exit(2);
 }
 
+const struct kernels *test_kernels(void)
+{
+    return shape_tally(chosen());
+}
+
 bool test_kernels_closed(void)
 {
-    return test_kernels() == kernels_closed();
+    return chosen() == kernels_closed();
 }
 
 bool test_kernels_cpu(void)
 {
-    return test_kernels() == kernels_cpu() || test_kernels_closed();
+    return chosen() == kernels_cpu() || test_kernels_closed();
 }
 
 int test_repeats(int most)
 {
     return test_kernels_cpu() || most < 2 ? most : 2;
+}
+
+int64_t test_count(int64_t usual, int64_t emulated)
+{
+    return test_cuda_emulated() && !test_kernels_cpu() ? emulated : usual;
 }
 
 void test_set_engine(const struct device_context *context, enum cpu_engine engine)

@@ -49,12 +49,12 @@ pid_t tiny_run_start(const struct tiny_start *start)
 {
     enum { MOST = 20 };
     char program[900], config[900], run[900];
-    const char *argv[MOST + 1] = {program, "--config", config, run};
+    const char *argv[MOST + 1] = {program, "--device", "cpu", "--config", config, run};
     snprintf(program, sizeof program, "%s/train", TEST_PROGRAM_DIRECTORY);
     snprintf(config, sizeof config, "%s/run.yaml", start->folder);
     snprintf(run, sizeof run, "train.run=%s", start->run);
-    for (int i = 0; start->arguments && start->arguments[i] && i + 4 < MOST; i++)
-        argv[i + 4] = start->arguments[i];
+    for (int i = 0; start->arguments && start->arguments[i] && i + 6 < MOST; i++)
+        argv[i + 6] = start->arguments[i];
     return process_start(argv, start->variables, start->output);
 }
 

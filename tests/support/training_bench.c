@@ -55,11 +55,17 @@ static struct data_settings data_of(struct training_bench *bench, const struct t
 void training_bench_open(struct training_bench *bench, const struct tiny_corpus *corpus, const char *run,
                          struct comm *comm, int threads)
 {
+    training_bench_open_on(test_kernels(), bench, corpus, run, comm, threads);
+}
+
+void training_bench_open_on(const struct kernels *kernels, struct training_bench *bench,
+                            const struct tiny_corpus *corpus, const char *run, struct comm *comm, int threads)
+{
     *bench = (struct training_bench){.model = small_model, .train = short_run, .comm = comm, .owns_comm = !comm};
     bench->data = data_of(bench, corpus);
     bench->train.run = run;
     bench->train.threads = threads;
-    bench->kernels = *test_kernels();
+    bench->kernels = *kernels;
     if (!comm)
         assert_ok(comm_create_single(&bench->comm));
     assert_ok(tiny_corpus_components(corpus, &bench->components));
@@ -99,6 +105,23 @@ struct trainer *training_bench_resume(const struct training_bench *bench)
     assert_ok(trainer_load(trainer, path));
     free(path);
     return trainer;
+}
+
+static double some_peak(const struct device_context *context, enum dtype type)
+{
+    (void)context;
+    (void)type;
+    return 1e12;
+}
+
+void training_bench_shrink_if_slow(struct training_bench *bench)
+{
+    if (!test_kernels_slow())
+        return;
+    bench->data.lanes = 3;
+    bench->data.sequence_length = 32;
+    bench->model.layers = 1;
+    bench->kernels.peak_flops = some_peak;
 }
 
 void training_bench_use_demo_sizes(struct training_bench *bench)

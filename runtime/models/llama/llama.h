@@ -63,6 +63,9 @@ struct llama {
     struct device_context *context; /* borrowed */
 };
 
+/* Adds the weights and the rotary tables, each an allocation of llama_create's, to a plan. */
+enum status llama_plan(const struct llama_config *config, enum dtype dtype, struct memory_plan *plan);
+
 /* Weights zero. `config` is copied; kernels and context must outlive the model. */
 enum status llama_create(const struct llama_config *config, enum dtype dtype, const struct kernels *kernels,
                          struct device_context *context, struct llama **model);
@@ -198,6 +201,7 @@ struct llama_session_options {
     int64_t prefill_tokens; /* of a prompt, computed at a time; 0: as many as suit the kernels */
     const uint8_t *masks;   /* host, [mask_count][V]: 1 where an id may be drawn; NULL: nothing is drawn. Copied. */
     int64_t mask_count;
+    bool eager; /* no graphs: each draw puts its operations into the queue one by one, which must give the same bits */
 };
 
 /* Adds what such a session needs to `plan` (category "session"): the very allocation of llama_session_create. */
@@ -243,9 +247,10 @@ struct llama_draw {
  * on from it, and each has its own uniform number. Appends nothing. Synchronizes once. */
 enum status llama_session_draw_first(struct llama_session *session, const struct llama_draw *draw);
 
-/* Appends ids[i] to row rows[i] and draws what follows it into ids[i]. Logits stay on the device; so do ids that go back
- * in as they came out. One copy to the device, one from it, one synchronize. Each row's id is the one that it would draw
- * alone. */
+/* Appends ids[i] to row rows[i] and draws what follows it into ids[i]. Logits stay on the device. One copy to the device,
+ * one from it, one synchronize; where the kernels have graphs, the third call of one kind (rows, temperature, top-k, top-p)
+ * and all after it are one launch: the first runs call by call, which loads its kernels, the second is recorded. Each row's id
+ * is the one that it would draw alone. */
 enum status llama_session_draw(struct llama_session *session, const struct llama_draw *draw);
 
 #endif

@@ -1,5 +1,8 @@
 /* A batch on its way to the device: what is wrong with it, which follows from its ids and starts alone and is told before
- * anything is computed; the positions and the order of its tokens; and its copies into the workspace. */
+ * anything is computed; the positions and the order of its tokens; and its copies into the workspace.
+ *
+ * The copies go through the copy queue into one of two sets of arrays, which passes take in turn: a pass waits for its own
+ * arrays alone, and they arrive while the pass before it, or the update of the step before, is still computed. */
 #include "models/llama/llama_internal.h"
 
 #include <inttypes.h>
@@ -84,19 +87,24 @@ enum status llama_batch_derive(const struct llama_config *config, const struct l
 
 /* ---- to the device ---- */
 
-/* Copies one number per token, if there is one, and says where it lies then. */
+static void *input_array(const struct llama_run *run, const struct llama_buffer *buffer)
+{
+    return llama_buffer(run->workspace, buffer, run->workspace->input);
+}
+
+/* Copies one number per token, if there is one. */
 static enum status upload(struct llama_run *run, const struct llama_buffer *buffer, const void *host, size_t size)
 {
     const struct compute *compute = &run->network.compute;
     if (!host)
         return STATUS_OK;
-    return compute->kernels->copy_to_device(compute->context, QUEUE_COMPUTE, llama_buffer(run->workspace, buffer, 0),
-                                            host, (size_t)run->tokens * size);
+    return compute->kernels->copy_to_device(compute->context, QUEUE_COPY, input_array(run, buffer), host,
+                                            (size_t)run->tokens * size);
 }
 
 static const void *uploaded(const struct llama_run *run, const struct llama_buffer *buffer, const void *host)
 {
-    return host ? llama_buffer(run->workspace, buffer, 0) : NULL;
+    return host ? input_array(run, buffer) : NULL;
 }
 
 /* What the caller did not derive goes through the workspace's own memory, once the copies before have left it. */
@@ -115,7 +123,7 @@ fail:
     return result;
 }
 
-static enum status upload_all(struct llama_run *run, const struct llama_batch *batch)
+static enum status copy_arrays(struct llama_run *run, const struct llama_batch *batch)
 {
     enum status result = STATUS_OK;
     const struct llama_activations *plan = &run->workspace->activations;
@@ -132,6 +140,25 @@ static enum status upload_all(struct llama_run *run, const struct llama_batch *b
     TRY(upload(run, &plan->groups, batch->groups, sizeof *batch->groups));
     TRY(upload(run, &plan->positions, batch->positions, sizeof *batch->positions));
     TRY(upload(run, &plan->order, order, sizeof *order));
+fail:
+    return result;
+}
+
+/* The pass before this one read the other arrays, and all passes up to now come before the mark for those; the mark for
+ * this pass's arrays was made when that pass began. */
+static enum status upload_all(struct llama_run *run, const struct llama_batch *batch)
+{
+    enum status result = STATUS_OK;
+    const struct compute *compute = &run->network.compute;
+    const struct kernels *kernels = compute->kernels;
+    struct llama_workspace *workspace = run->workspace;
+    int own = workspace->input, other = 1 - own;
+    TRY(kernels->event_record(compute->context, QUEUE_COMPUTE, workspace->passed[other]));
+    TRY(kernels->queue_wait(compute->context, QUEUE_COPY, workspace->passed[own]));
+    TRY(copy_arrays(run, batch));
+    TRY(kernels->event_record(compute->context, QUEUE_COPY, workspace->filled[own]));
+    TRY(kernels->queue_wait(compute->context, QUEUE_COMPUTE, workspace->filled[own]));
+    workspace->input = other;
 fail:
     return result;
 }
@@ -154,7 +181,7 @@ enum status llama_run_begin(struct llama *model, struct llama_workspace *workspa
         TRY(derive(run, &batch));
     TRY(upload_all(run, &batch));
     if (!derived)
-        TRY(model->kernels->event_record(model->context, QUEUE_COMPUTE, workspace->staged));
+        TRY(model->kernels->event_record(model->context, QUEUE_COPY, workspace->staged));
     return STATUS_OK;
 fail:
     if (workspace->in_flight)

@@ -27,9 +27,13 @@ struct llama_activations {
     struct llama_buffer logits, grad_logits; /* [chunk][V] f32 and, where the model's type is not F32, in that type */
     struct llama_buffer grad_x, grad_input;  /* [N][C] */
     struct llama_buffer grad_wide;           /* [N][max(I, (H+2G)D + HD)] */
-    struct llama_buffer ids, targets, starts, groups, positions, order, losses; /* [N] */
+    struct llama_buffer losses;              /* [N] */
+    struct llama_buffer ids, targets, starts, groups, positions, order; /* [N]; one copy per LLAMA_INPUTS */
     int64_t chunk; /* rows of the head that are computed at a time */
 };
+
+/* Batches are copied to the device while the pass before still computes, so their arrays are there twice. */
+enum { LLAMA_INPUTS = 2 };
 
 struct llama_workspace {
     struct llama *model; /* borrowed */
@@ -37,10 +41,13 @@ struct llama_workspace {
     enum recomputation recomputation;
     bool backward;
     struct llama_activations activations;
-    void *memory;                /* device */
-    int32_t *positions, *order;  /* pinned, [tokens] each: of a batch that comes without */
-    struct device_event *staged; /* when the last copies out of them are over */
-    bool in_flight;              /* nobody has waited for those yet */
+    void *memory;                              /* device */
+    int32_t *positions, *order;                /* pinned, [tokens] each: of a batch that comes without */
+    struct device_event *staged;               /* when the last copies out of them are over */
+    bool in_flight;                            /* nobody has waited for those yet */
+    int input;                                 /* which copy of the batch's arrays the next pass takes */
+    struct device_event *filled[LLAMA_INPUTS]; /* copy queue: the arrays are there */
+    struct device_event *passed[LLAMA_INPUTS]; /* compute queue: the passes that read them are over */
 };
 
 static inline void *llama_buffer(const struct llama_workspace *workspace, const struct llama_buffer *buffer,

@@ -67,7 +67,7 @@ static enum status plan_memory(struct llama_session *session, struct memory_plan
         {"gate|up", tokens * 2 * config->intermediate_size * size, &places->gate_up},
         {"activated", tokens * config->intermediate_size * size, &places->activated},
         {"logits", DECODE_GROUP * config->vocabulary_size * (int64_t)sizeof(float), &places->logits},
-        {"tables", session_tables_bytes(session->rows, true), &places->tables},
+        {"tables", session_tables_bytes(session->rows), &places->tables},
         {"prompt", session->capacity * integer, &places->prompt},
         {"positions", session->capacity * integer, &places->positions},
         {"one row", tokens * integer, &places->one_row},
@@ -151,7 +151,7 @@ static enum status make_staging(struct llama_session *session)
 {
     enum status result = STATUS_OK;
     const struct llama *model = session->model;
-    int64_t tables = session_tables_bytes(session->rows, true), integers = session->capacity + session->rows;
+    int64_t tables = session_tables_bytes(session->rows), integers = session->capacity + session->rows;
     TRY(model->kernels->allocate_host(model->context, (size_t)tables + (size_t)integers * sizeof(int32_t),
                                       &session->staging));
     session->telling = tables_at(session->staging, session->rows);
@@ -210,11 +210,11 @@ enum status llama_session_create(struct llama *model, const struct llama_session
     session->model = model;
     session->network = llama_network_of(model);
     session->prompt_end = -1;
+    session->eager = options->eager || !model->kernels->graph_begin;
     set_sizes(session, model->kernels, options);
     session->lengths = calloc((size_t)session->rows, sizeof *session->lengths);
     session->listed = calloc((size_t)session->rows, sizeof *session->listed);
-    session->drawn_rows = calloc((size_t)session->rows, sizeof *session->drawn_rows);
-    if (!session->lengths || !session->listed || !session->drawn_rows)
+    if (!session->lengths || !session->listed)
         FAIL(STATUS_INTERNAL, "no memory for a session of %" PRId64 " rows", session->rows);
     TRY(make_memory(session, options));
     TRY(make_staging(session));
@@ -233,12 +233,12 @@ void llama_session_destroy(struct llama_session *session)
     const struct llama *model = session->model;
     if (session->prompt_in_flight || session->step_in_flight)
         (void)model->kernels->synchronize(model->context);
+    session_free_graphs(session);
     model->kernels->release(model->context, session->memory);
     model->kernels->release_host(model->context, session->staging);
     model->kernels->event_destroy(model->context, session->sent);
     free(session->lengths);
     free(session->listed);
-    free(session->drawn_rows);
     free(session);
 }
 

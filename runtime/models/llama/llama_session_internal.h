@@ -9,7 +9,7 @@
 enum { DECODE_GROUP = 16 };
 
 /* What a step tells the device: one number per decoded row in each table, all in one piece of memory that one copy
- * brings there. The ids come last: they are left out of the copy where the device has them already. */
+ * brings there. */
 struct session_tables {
     double *uniforms;
     int32_t *rows, *positions, *lengths, *mask_rows, *ids;
@@ -28,6 +28,21 @@ struct session_places {
     int64_t positions, one_row; /* [capacity] 0, 1, 2...; [tokens] zeros: what a prompt's tokens have for tables */
     int64_t masks;              /* [mask_count][V] */
 };
+
+/* What a step of drawing depends on beside its tables. */
+struct session_step {
+    int64_t count, top_k;
+    double temperature, top_p;
+    const void *scratch; /* the context's: graphs keep its address */
+};
+
+/* A kind of step that has been taken, and once it has been taken twice its graph. */
+struct session_graph {
+    struct session_step step;   /* count 0: none */
+    struct device_graph *graph; /* or NULL */
+    int64_t last_use;
+};
+enum { SESSION_GRAPHS = 16 }; /* those used longest ago make room */
 
 struct llama_session {
     struct llama *model; /* borrowed */
@@ -51,9 +66,9 @@ struct llama_session {
     bool prompt_in_flight;         /* nobody has waited for that yet */
     bool step_in_flight;           /* a step has not come to its end: its copies may not be over */
 
-    /* Which ids the device's table holds: drawn[i] for drawn_rows[i]. */
-    int64_t *drawn_rows;
-    int64_t drawn_count;
+    bool eager;
+    struct session_graph graphs[SESSION_GRAPHS];
+    int64_t graph_uses;
 };
 
 static inline void *session_at(const struct llama_session *session, int64_t place)
@@ -61,10 +76,10 @@ static inline void *session_at(const struct llama_session *session, int64_t plac
     return element_at(session->memory, DTYPE_U8, place);
 }
 
-/* Bytes of the tables of `rows` rows, without and with the ids. */
-static inline int64_t session_tables_bytes(int64_t rows, bool ids)
+/* Bytes of the tables of `rows` rows. */
+static inline int64_t session_tables_bytes(int64_t rows)
 {
-    return rows * (int64_t)(sizeof(double) + (ids ? 5 : 4) * sizeof(int32_t));
+    return rows * (int64_t)(sizeof(double) + 5 * sizeof(int32_t));
 }
 
 /* ---- llama_session_pass.c ---- */
@@ -86,5 +101,19 @@ enum status session_sample(const struct llama_session *session, int64_t first, i
                            const struct llama_draw *draw);
 /* The cache of a layer from `row` on. */
 void *session_cache_at(const struct llama_session *session, int64_t layer, int64_t row);
+
+/* ---- llama_session_graph.c ---- */
+
+/* Puts a step of drawing into the queue: the tables, which lie in the staging, to the device, the tokens through the layers,
+ * their draws, and the drawn ids to the staging. As one graph where such steps repeat. */
+enum status session_put_draw(struct llama_session *session, const struct llama_draw *draw);
+enum status session_send_tables(const struct llama_session *session);
+enum status session_bring_ids(const struct llama_session *session, int64_t count);
+void session_free_graphs(struct llama_session *session);
+
+static inline int64_t session_group_rows(int64_t count, int64_t first)
+{
+    return count - first < DECODE_GROUP ? count - first : DECODE_GROUP;
+}
 
 #endif

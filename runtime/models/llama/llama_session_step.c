@@ -88,54 +88,28 @@ static enum status copy_out(struct llama_session *session, void *device, const v
     return model->kernels->copy_to_device(model->context, QUEUE_COMPUTE, device, staging, (size_t)bytes);
 }
 
-/* Whether the device's table begins with these ids for these rows. */
-static bool device_has_ids(const struct llama_session *session, const int64_t *rows, const int32_t *ids, int64_t count)
-{
-    if (count > session->drawn_count)
-        return false;
-    for (int64_t i = 0; i < count; i++)
-        if (rows[i] != session->drawn_rows[i] || ids[i] != session->drawn[i])
-            return false;
-    return true;
-}
-
-/* The tables of a step; `ids` NULL: the device needs none. */
-static enum status send_tables(struct llama_session *session, const struct llama_draw *draw, const int32_t *ids)
+/* The tables of a step, in the staging; `ids` NULL: it reads none. */
+static void write_tables(struct llama_session *session, const struct llama_draw *draw, const int32_t *ids)
 {
     struct session_tables *telling = &session->telling;
-    bool fresh = ids && !device_has_ids(session, draw->rows, ids, draw->count);
-    session->drawn_count = 0;
     for (int64_t i = 0; i < draw->count; i++) {
         telling->rows[i] = (int32_t)draw->rows[i];
         telling->positions[i] = (int32_t)session->lengths[draw->rows[i]];
         telling->lengths[i] = telling->positions[i] + 1;
         telling->mask_rows[i] = draw->mask_rows ? draw->mask_rows[i] : 0;
         telling->uniforms[i] = draw->uniforms ? draw->uniforms[i] : 0;
-        if (fresh)
-            telling->ids[i] = ids[i];
+        telling->ids[i] = ids ? ids[i] : 0;
     }
-    return copy_out(session, session->told.uniforms, session->staging, session_tables_bytes(session->rows, fresh));
 }
 
-/* Brings the drawn ids and remembers that the device has them. */
-static enum status receive_ids(struct llama_session *session, const struct llama_draw *draw)
+/* Waits for the drawn ids. */
+static enum status take_ids(struct llama_session *session, const struct llama_draw *draw)
 {
-    enum status result = STATUS_OK;
-    const struct llama *model = session->model;
-    size_t bytes = (size_t)draw->count * sizeof *draw->ids;
+    enum status result = wait_for_device(session);
     assert(draw->ids);
-    TRY(model->kernels->copy_to_host(model->context, QUEUE_COMPUTE, session->drawn, session->told.ids, bytes));
-    TRY(wait_for_device(session));
-    memcpy(draw->ids, session->drawn, bytes);
-    memcpy(session->drawn_rows, draw->rows, (size_t)draw->count * sizeof *draw->rows);
-    session->drawn_count = draw->count;
-fail:
+    if (result == STATUS_OK)
+        memcpy(draw->ids, session->drawn, (size_t)draw->count * sizeof *draw->ids);
     return result;
-}
-
-static int64_t group_rows(int64_t count, int64_t first)
-{
-    return count - first < DECODE_GROUP ? count - first : DECODE_GROUP;
 }
 
 static enum status bring_logits(struct llama_session *session, int64_t count, float *logits)
@@ -187,43 +161,45 @@ fail:
     return result;
 }
 
-/* One token of each row: through the layers, and then its logits to the host, or an id drawn from them. */
-static enum status decode(struct llama_session *session, const struct llama_draw *draw, const int32_t *ids,
-                          float *logits)
+/* Checks and tables of a step that appends a token to each row. */
+static enum status begin_decode(struct llama_session *session, const struct llama_draw *draw, const int32_t *ids)
 {
     enum status result = STATUS_OK;
-    const struct llama *model = session->model;
-    if (draw->count == 0)
-        return STATUS_OK;
     TRY(check_ids(session, ids, draw->count));
     session->prompt_end = -1;
     TRY(begin_step(session));
-    TRY(send_tables(session, draw, ids));
-    for (int64_t done = 0, tokens; done < draw->count; done += tokens) {
-        tokens = group_rows(draw->count, done);
-        TRY(session_run_pass(session, &(struct session_pass){.tokens = tokens,
-                                                             .ids = element_at(session->told.ids, DTYPE_I32, done),
-                                                             .decode = true,
-                                                             .first = done}));
-        TRY(session_make_logits(session, 0, tokens));
-        if (logits)
-            TRY(bring_logits(session, tokens, logits + done * model->config.vocabulary_size));
-        else
-            TRY(session_sample(session, done, tokens, draw));
-    }
-    TRY(logits ? wait_for_device(session) : receive_ids(session, draw));
-    for (int64_t i = 0; i < draw->count; i++)
-        session->lengths[draw->rows[i]]++;
+    write_tables(session, draw, ids);
 fail:
     return result;
+}
+
+static void end_decode(struct llama_session *session, const int64_t *rows, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        session->lengths[rows[i]]++;
 }
 
 enum status llama_session_decode(struct llama_session *session, const int64_t *rows, const int32_t *ids, int64_t count,
                                  float *logits)
 {
     enum status result = STATUS_OK;
+    const struct llama_draw draw = {.count = count, .rows = rows};
     TRY(check_rows(session, rows, count, 1));
-    TRY(decode(session, &(struct llama_draw){.count = count, .rows = rows}, ids, logits));
+    if (count == 0)
+        return STATUS_OK;
+    TRY(begin_decode(session, &draw, ids));
+    TRY(session_send_tables(session));
+    for (int64_t done = 0, tokens; done < count; done += tokens) {
+        tokens = session_group_rows(count, done);
+        TRY(session_run_pass(session, &(struct session_pass){.tokens = tokens,
+                                                             .ids = element_at(session->told.ids, DTYPE_I32, done),
+                                                             .decode = true,
+                                                             .first = done}));
+        TRY(session_make_logits(session, 0, tokens));
+        TRY(bring_logits(session, tokens, logits + done * session->model->config.vocabulary_size));
+    }
+    TRY(wait_for_device(session));
+    end_decode(session, rows, count);
 fail:
     return result;
 }
@@ -232,7 +208,12 @@ enum status llama_session_draw(struct llama_session *session, const struct llama
 {
     enum status result = STATUS_OK;
     TRY(check_draw(session, draw, 1));
-    TRY(decode(session, draw, draw->ids, NULL));
+    if (draw->count == 0)
+        return STATUS_OK;
+    TRY(begin_decode(session, draw, draw->ids));
+    TRY(session_put_draw(session, draw));
+    TRY(take_ids(session, draw));
+    end_decode(session, draw->rows, draw->count);
 fail:
     return result;
 }
@@ -241,7 +222,7 @@ enum status llama_session_draw_first(struct llama_session *session, const struct
 {
     enum status result = STATUS_OK;
     const struct llama *model = session->model;
-    int64_t vocabulary = model->config.vocabulary_size, copies = group_rows(draw->count, 0);
+    int64_t vocabulary = model->config.vocabulary_size, copies = session_group_rows(draw->count, 0);
     float *logits = session_at(session, session->places.logits);
     if (session->prompt_end < 0)
         FAIL(STATUS_INTERNAL, "first ids are to be drawn, but the last step was no prompt");
@@ -249,13 +230,15 @@ enum status llama_session_draw_first(struct llama_session *session, const struct
     if (draw->count == 0)
         return STATUS_OK;
     TRY(begin_step(session));
-    TRY(send_tables(session, draw, NULL));
+    write_tables(session, draw, NULL);
+    TRY(session_send_tables(session));
     TRY(session_make_logits(session, session->prompt_end, 1));
     for (int64_t i = 1; i < copies; i++)
         TRY(model->kernels->copy(model->context, logits + i * vocabulary, logits, (size_t)vocabulary * sizeof *logits));
     for (int64_t done = 0; done < draw->count; done += DECODE_GROUP)
-        TRY(session_sample(session, done, group_rows(draw->count, done), draw));
-    TRY(receive_ids(session, draw));
+        TRY(session_sample(session, done, session_group_rows(draw->count, done), draw));
+    TRY(session_bring_ids(session, draw->count));
+    TRY(take_ids(session, draw));
 fail:
     return result;
 }

@@ -114,8 +114,8 @@ static enum status plan_activations(const struct kernels *kernels, const struct 
     struct llama_buffer *integers[] = {&plan->ids, &plan->targets, &plan->starts, &plan->positions, &plan->order};
     static const char *const names[] = {"ids", "targets", "starts", "positions", "order"};
     for (int i = 0; i < (options->backward ? 5 : 4); i++)
-        *integers[i] = plan_buffer(&planner, names[i], tokens, 1, sizeof(int32_t), 1);
-    plan->groups = plan_buffer(&planner, "groups", tokens, 1, sizeof(uint8_t), 1);
+        *integers[i] = plan_buffer(&planner, names[i], tokens, 1, sizeof(int32_t), LLAMA_INPUTS);
+    plan->groups = plan_buffer(&planner, "groups", tokens, 1, sizeof(uint8_t), LLAMA_INPUTS);
     plan->losses = plan_buffer(&planner, "losses", tokens, 1, sizeof(float), 1);
     return planner.result;
 }
@@ -173,7 +173,7 @@ fail:
     return result;
 }
 
-/* Pinned memory for positions and order of a batch that comes without. */
+/* Pinned memory for positions and order of a batch that comes without, and the events of its way to the device. */
 static enum status make_staging(struct llama_workspace *workspace)
 {
     enum status result = STATUS_OK;
@@ -187,6 +187,10 @@ static enum status make_staging(struct llama_workspace *workspace)
         workspace->order = memory;
     }
     TRY(model->kernels->event_create(model->context, &workspace->staged));
+    for (int i = 0; i < LLAMA_INPUTS; i++) {
+        TRY(model->kernels->event_create(model->context, &workspace->filled[i]));
+        TRY(model->kernels->event_create(model->context, &workspace->passed[i]));
+    }
 fail:
     return result;
 }
@@ -231,5 +235,9 @@ void llama_workspace_destroy(struct llama_workspace *workspace)
     model->kernels->release_host(model->context, workspace->positions);
     model->kernels->release_host(model->context, workspace->order);
     model->kernels->event_destroy(model->context, workspace->staged);
+    for (int i = 0; i < LLAMA_INPUTS; i++) {
+        model->kernels->event_destroy(model->context, workspace->filled[i]);
+        model->kernels->event_destroy(model->context, workspace->passed[i]);
+    }
     free(workspace);
 }

@@ -244,6 +244,8 @@ static cublasStatus_t put_product(const struct cublaslt_arguments *arguments, st
     struct work *work = work_create("cublasLtMatmul", run_product, sizeof *product);
     memcpy(work->payload, product, sizeof *product);
     add_operands(work, product);
+    if (!stream->capture)
+        runtime_counters.launch_calls++;
     return queue_put(stream, work) ? CUBLAS_STATUS_EXECUTION_FAILED : CUBLAS_STATUS_SUCCESS;
 }
 

@@ -105,6 +105,8 @@ static cudaError_t put_launch(struct CUkern_st *kernel, dim3 grid, dim3 block, v
         error = cudaErrorInvalidResourceHandle;
     if (error)
         return error;
+    if (!module_suits(kernel, device))
+        return cudaErrorNoKernelImageForDevice;
     struct machine_kernel *loaded = module_load_kernel(kernel, device);
     error = check_launch(kernel, device, grid, block, dynamic_shared);
     if (error)
@@ -122,6 +124,8 @@ static cudaError_t put_launch(struct CUkern_st *kernel, dim3 grid, dim3 block, v
         uint64_t offset = machine_parameter_offset(loaded, i, &bytes);
         memcpy(payload->parameters + offset, arguments[i], (size_t)bytes);
     }
+    if (!stream->capture)
+        runtime_counters.launch_calls++;
     return queue_put(stream, work);
 }
 

@@ -188,6 +188,7 @@ struct device {
 };
 extern struct device devices[DEVICES_MAXIMUM];
 extern int32_t device_count;
+extern int32_t device_places[DEVICES_MAXIMUM]; /* of the visible devices among all that the machine has */
 struct device *device_current(void);
 int32_t device_current_number(void);
 void device_make_current(int32_t number);
@@ -198,6 +199,9 @@ void device_close(struct device *device); /* drops everything that belongs to it
 cudaError_t runtime_enter(void);
 /* Takes the lock only: for calls that work on a lost device. */
 void runtime_enter_always(void);
+/* What every call says where there is no driver, too old a one, or no device. */
+cudaError_t runtime_unusable(void);
+extern int runtime_driver; /* the version that it supports, as cudaDriverGetVersion says it; 0: none */
 cudaError_t runtime_leave(cudaError_t error); /* keeps it for cudaGetLastError */
 cudaError_t runtime_last_error(bool clear);
 void runtime_call_host(cudaHostFn_t function, void *data);
@@ -221,6 +225,8 @@ struct CUkern_st {
 };
 struct CUkern_st *module_kernel(const void *host_function); /* NULL: nobody registered it */
 bool module_is_kernel(const struct CUkern_st *kernel);
+/* Whether its module has PTX that the device can run: to be asked before it is loaded. */
+bool module_suits(const struct CUkern_st *kernel, const struct device *device);
 struct machine_kernel *module_load_kernel(struct CUkern_st *kernel, struct device *device);
 /* 0 when no variable is registered for it. */
 uint64_t module_variable(const void *host_variable, struct device *device, uint64_t *bytes);

@@ -14,7 +14,9 @@
 
 struct device devices[DEVICES_MAXIMUM];
 int32_t device_count;
+int32_t device_places[DEVICES_MAXIMUM];
 struct emulator_counters runtime_counters;
+int runtime_driver;
 
 static pthread_mutex_t lock;
 static bool opened;
@@ -63,18 +65,52 @@ static int environment_choice(const char *name, const char *const *choices)
     runtime_fatal("%s=%s is not known", name, text);
 }
 
+/* CUDA_VISIBLE_DEVICES chooses among the machine's devices, as the driver reads it: numbers in the order in which the
+ * program shall see them, up to the first that does not exist or was named before. A slice of a device (MIG-...) hides
+ * all others, since a process sees one; names of whole devices (GPU-...) are not known here and end the list. */
+static void choose_visible(int32_t present)
+{
+    const char *text = getenv("CUDA_VISIBLE_DEVICES");
+    device_count = 0;
+    if (!text) {
+        for (; device_count < present; device_count++)
+            device_places[device_count] = device_count;
+        return;
+    }
+    if (!strncmp(text, "MIG-", 4)) {
+        device_count = present > 0;
+        return;
+    }
+    while (device_count < present) {
+        char *end;
+        long place = strtol(text, &end, 10);
+        bool known = end != text && (!*end || *end == ',') && place >= 0 && place < present;
+        for (int32_t i = 0; i < device_count; i++)
+            known = known && device_places[i] != place;
+        if (!known)
+            return;
+        device_places[device_count++] = (int32_t)place;
+        text = *end ? end + 1 : end;
+    }
+}
+
 static void read_environment(void)
 {
-    static const char *const limits[] = {"sm_80", "sm_86", "sm_90", NULL};
+    static const char *const limits[] = {"sm_80", "sm_86", "sm_90", "sm_75", NULL};
     static const char *const orders[] = {"forward", "reversed", "shuffled", NULL};
-    static const struct machine_limits *const known[] = {&machine_sm_80, &machine_sm_86, &machine_sm_90};
+    static const struct machine_limits *const known[] = {&machine_sm_80, &machine_sm_86, &machine_sm_90,
+                                                         &machine_sm_75};
     machine_default_settings(&initial_settings);
     initial_settings.limits = *known[environment_choice("EMULATOR_LIMITS", limits)];
     initial_settings.order = (enum machine_order)environment_choice("EMULATOR_ORDER", orders);
     initial_settings.seed = (uint64_t)environment_number("EMULATOR_SEED", (int64_t)initial_settings.seed, 0, INT64_MAX);
     initial_settings.checks = environment_number("EMULATOR_CHECKS", initial_settings.checks, 0, 1) != 0;
     initial_settings.truncate = environment_number("EMULATOR_TRUNCATE", initial_settings.truncate, 0, 1) != 0;
-    device_count = (int32_t)environment_number("EMULATOR_DEVICES", 1, 1, DEVICES_MAXIMUM);
+    initial_settings.limits.total_memory =
+        environment_number("EMULATOR_MEMORY", initial_settings.limits.total_memory, 1, INT64_C(1) << 46);
+    initial_settings.memory_taken = environment_number("EMULATOR_MEMORY_TAKEN", 0, 0, INT64_C(1) << 46);
+    runtime_driver = (int)environment_number("EMULATOR_DRIVER", CUDART_VERSION, 0, 1000000);
+    choose_visible((int32_t)environment_number("EMULATOR_DEVICES", 1, 0, DEVICES_MAXIMUM));
 }
 
 /* ---- the end of the program ---- */
@@ -84,7 +120,7 @@ static void end_of_program(void)
     if (!opened || owner != getpid()) /* reports belong to the process that used CUDA, not to its forks */
         return;
     totals_print(stderr);
-    if (unseen_error)
+    if (unseen_error && device_count > 0)
         runtime_report(&devices[0], CHECK_HOST, unseen_kernel, 0,
                        "the launch failed (%s) and the program never asked for the error",
                        cudaGetErrorName(unseen_error));
@@ -126,11 +162,23 @@ void runtime_enter_always(void)
             runtime_fatal("no memory for device %d", (int)i);
         device_open(&devices[i]);
     }
+    if (device_count == 0)
+        devices[0].lost = cudaErrorNoDevice; /* which every call then returns */
+}
+
+/* A program needs a driver of its runtime's major version or newer. */
+cudaError_t runtime_unusable(void)
+{
+    if (runtime_driver / 1000 < CUDART_VERSION / 1000)
+        return cudaErrorInsufficientDriver;
+    return device_count == 0 ? cudaErrorNoDevice : cudaSuccess;
 }
 
 cudaError_t runtime_enter(void)
 {
     runtime_enter_always();
+    if (runtime_unusable() != cudaSuccess)
+        return runtime_unusable();
     return in_host_function ? cudaErrorNotPermitted : devices[current_device].lost;
 }
 

@@ -43,6 +43,24 @@ static void do_nothing_wrong(void)
     cudaDeviceSynchronize();
 }
 
+static void say_devices(void)
+{
+    int count;
+    cudaError_t error = cudaGetDeviceCount(&count);
+    if (error != cudaSuccess) {
+        void *memory;
+        printf("%s%s\n", cudaGetErrorName(error), cudaMalloc(&memory, 16) == error ? "" : ", but memory is there");
+        return;
+    }
+    printf("%d devices:", count);
+    for (int i = 0; i < count; i++) {
+        struct cudaDeviceProp properties;
+        cudaGetDeviceProperties(&properties, i);
+        printf(" %d", properties.pciBusID);
+    }
+    printf("\n");
+}
+
 void **__cudaRegisterFatBinary(void *wrapper);
 void __cudaRegisterFunction(void **handle, const char *host_function, char *device_function, const char *name,
                             int thread_limit, void *tid, void *bid, void *block, void *grid, int *warp_size);
@@ -103,14 +121,30 @@ static void run_text_that_is_no_ptx(void)
     launch_ptx("mov.u32 %r1, }{;");
 }
 
+static void ask_for_memory(void)
+{
+    int count = -1, driver = -1;
+    void *memory = NULL;
+    size_t available = 0, total = 0;
+    printf("%s", cudaGetErrorName(cudaGetDeviceCount(&count)));
+    cudaDriverGetVersion(&driver);
+    printf(" %d devices, driver %d, %s", count, driver, cudaGetErrorName(cudaMalloc(&memory, 1000)));
+    if (cudaMemGetInfo(&available, &total) == cudaSuccess)
+        printf(", %zu of %zu free", available, total);
+    launch_bounded(memory, 64, NULL);
+    printf(", a launch: %s\n", cudaGetErrorName(cudaGetLastError()));
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
 } children[] = {{"free_twice", free_twice},
                 {"clear_reports", clear_reports},
+                {"ask_for_memory", ask_for_memory},
                 {"launch_and_never_ask", launch_and_never_ask},
                 {"launch_and_ask", launch_and_ask},
                 {"do_nothing_wrong", do_nothing_wrong},
+                {"say_devices", say_devices},
                 {"run_known_instruction", run_known_instruction},
                 {"run_unknown_opcode", run_unknown_opcode},
                 {"run_unknown_modifier", run_unknown_modifier},
@@ -162,7 +196,30 @@ static void the_environment_chooses_the_devices(void **state)
     expect("EMULATOR_LIMITS=sm_86 EMULATOR_ORDER=reversed EMULATOR_TRUNCATE=1 EMULATOR_CHECKS=0", "do_nothing_wrong", 0,
            NULL);
     expect("EMULATOR_LIMITS=sm_12", "do_nothing_wrong", 1, "EMULATOR_LIMITS=sm_12 is not known");
-    expect("EMULATOR_DEVICES=x", "do_nothing_wrong", 1, "EMULATOR_DEVICES=x: expected a number from 1 to 16");
+    expect("EMULATOR_DEVICES=x", "do_nothing_wrong", 1, "EMULATOR_DEVICES=x: expected a number from 0 to 16");
+    expect("EMULATOR_DEVICES=3", "say_devices", 0, "3 devices: 1 2 3\n");
+    expect("EMULATOR_DEVICES=3 CUDA_VISIBLE_DEVICES=2,0", "say_devices", 0, "2 devices: 3 1\n");
+    expect("EMULATOR_DEVICES=3 CUDA_VISIBLE_DEVICES=1,7,0", "say_devices", 0, "1 devices: 2\n");
+    expect("EMULATOR_DEVICES=3 CUDA_VISIBLE_DEVICES=1,1,0", "say_devices", 0, "1 devices: 2\n");
+    expect("EMULATOR_DEVICES=3 CUDA_VISIBLE_DEVICES=MIG-1234", "say_devices", 0, "1 devices: 1\n");
+    expect("EMULATOR_DEVICES=3 CUDA_VISIBLE_DEVICES=", "say_devices", 0, "cudaErrorNoDevice\n");
+    expect("EMULATOR_DEVICES=3 CUDA_VISIBLE_DEVICES=-1", "say_devices", 0, "cudaErrorNoDevice\n");
+    expect("EMULATOR_DEVICES=0", "say_devices", 0, "cudaErrorNoDevice\n");
+}
+
+static void the_environment_makes_machines_that_lack_something(void **state)
+{
+    (void)state;
+    expect("EMULATOR_DRIVER=0", "ask_for_memory", 0,
+           "cudaErrorInsufficientDriver 0 devices, driver 0, cudaErrorInsufficientDriver, a launch: "
+           "cudaErrorInsufficientDriver");
+    expect("EMULATOR_DRIVER=10020", "ask_for_memory", 0, "cudaErrorInsufficientDriver 0 devices, driver 10020");
+    expect("EMULATOR_DEVICES=0", "ask_for_memory", 0, "cudaErrorNoDevice 0 devices");
+    expect("EMULATOR_LIMITS=sm_75", "ask_for_memory", 0, "a launch: cudaErrorNoKernelImageForDevice");
+    expect("EMULATOR_MEMORY=1500", "ask_for_memory", 0, "cudaSuccess, 476 of 1500 free");
+    expect("EMULATOR_MEMORY=1023", "ask_for_memory", 0, "cudaErrorMemoryAllocation, 1023 of 1023 free");
+    expect("EMULATOR_MEMORY=5000 EMULATOR_MEMORY_TAKEN=4000", "ask_for_memory", 0,
+           "cudaErrorMemoryAllocation, 1000 of 5000 free");
 }
 
 static void what_cannot_be_executed_ends_the_program(void **state)
@@ -184,6 +241,7 @@ int main(int count, char **arguments)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reports_fail_the_program),
         cmocka_unit_test(the_environment_chooses_the_devices),
+        cmocka_unit_test(the_environment_makes_machines_that_lack_something),
         cmocka_unit_test(what_cannot_be_executed_ends_the_program),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

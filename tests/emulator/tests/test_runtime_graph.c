@@ -90,6 +90,7 @@ static void a_replay_equals_the_calls(void **state)
     }
     assert_int_equal(emulator_counters().graph_launches, 3);
     assert_int_equal(emulator_counters().launches, 12);
+    assert_int_equal(emulator_counters().launch_calls, 3); /* neither those that a graph took in nor its replays */
     assert_cuda(cudaGraphExecDestroy(executable));
 }
 

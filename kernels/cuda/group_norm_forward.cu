@@ -1,0 +1,168 @@
+/* GroupNorm over frames, with GELU after it, in four kernels: each channel's mean and squares about it over a block of 128
+ * frames, whose values stay in registers between the two; a channel's over the row; a group's mean and rstd; and the
+ * output. x is read twice, since its statistics come before its first output. */
+#include "kernels/cuda/group_norm.cuh"
+#include "kernels/cuda/moments.cuh"
+
+/* Where the statistics lie in the scratch. */
+struct statistics {
+    double *channels;   /* [B][2][C]: mean and squares about it over a row */
+    float *partial;     /* [B][blocks][2][C]: over a block of frames */
+    float *mean, *rstd; /* [B][groups] */
+};
+
+static struct statistics place_statistics(const struct group_norm_forward *p, void *scratch)
+{
+    struct statistics s = {};
+    s.channels = static_cast<double *>(scratch);
+    s.partial = reinterpret_cast<float *>(s.channels + p->batch * 2 * p->channels);
+    s.mean = s.partial + p->batch * group_norm_blocks(p->frames) * 2 * p->channels;
+    s.rstd = s.mean + p->batch * p->groups;
+    return s;
+}
+
+template <typename T>
+__global__ void __launch_bounds__(GROUP_NORM_THREADS)
+    group_norm_block_kernel(struct group_norm_forward p, float *partial, struct cuda_fault *fault)
+{
+    __shared__ group_norm_sums sums;
+    struct group_norm_tile tile = group_norm_tile(p.batch, p.frames, p.lengths);
+    if (p.lengths && threadIdx.x == 0)
+        index_fits(fault, CUDA_group_norm_forward, CUDA_FAULT_LENGTH, tile.b, p.batch, p.lengths[tile.b], 0,
+                   p.frames + 1);
+    if (tile.frames == 0)
+        return; /* the whole block */
+    int64_t count = p.channels - tile.channel;
+    const T *x = static_cast<const T *>(p.x) + (tile.b * p.frames + tile.first) * p.channels + tile.channel;
+    float value[GROUP_NORM_HELD][PACK], mean[PACK] = {0}, squares[PACK] = {0};
+#pragma unroll
+    for (int k = 0; k < GROUP_NORM_HELD; k++) {
+        load_pack(value[k], x + held_frame(k) * p.channels, held_frame(k) < tile.frames ? count : 0);
+#pragma unroll
+        for (int i = 0; i < PACK; i++)
+            mean[i] += value[k][i];
+    }
+    sum_slices(mean, sums);
+#pragma unroll
+    for (int i = 0; i < PACK; i++)
+        mean[i] /= float(tile.frames);
+#pragma unroll
+    for (int k = 0; k < GROUP_NORM_HELD; k++)
+#pragma unroll
+        for (int i = 0; i < PACK; i++) {
+            float v = held_frame(k) < tile.frames ? value[k][i] - mean[i] : 0.0f;
+            squares[i] = fmaf(v, v, squares[i]);
+        }
+    sum_slices(squares, sums);
+    if (threadIdx.x >= GROUP_NORM_LANES || count <= 0)
+        return;
+    float *result = partial + int64_t(blockIdx.x) * 2 * p.channels + tile.channel;
+    store_pack(result, mean, count);
+    store_pack(result + p.channels, squares, count);
+}
+
+/* A channel's moments over its row: each part of the block joins its share of the blocks of frames, then the parts are joined
+ * in order. */
+__global__ void __launch_bounds__(GROUP_NORM_THREADS)
+    group_norm_channel_kernel(struct group_norm_forward p, int64_t blocks, const float *partial, double *channels)
+{
+    __shared__ struct moments parts[GROUP_NORM_JOINS][GROUP_NORM_JOINED];
+    int lane = int(threadIdx.x) % GROUP_NORM_JOINED, part = int(threadIdx.x) / GROUP_NORM_JOINED;
+    int64_t b = blockIdx.x, c = int64_t(blockIdx.y) * GROUP_NORM_JOINED + lane,
+            frames = row_frames(p.lengths, b, p.frames);
+    struct moments total = {0, 0, 0};
+    for (int64_t first = part * GROUP_NORM_FRAMES; c < p.channels && first < frames;
+         first += GROUP_NORM_JOINS * GROUP_NORM_FRAMES) {
+        const float *from = partial + (b * blocks + first / GROUP_NORM_FRAMES) * 2 * p.channels + c;
+        moments_join(&total, moments{double(min(int64_t(GROUP_NORM_FRAMES), frames - first)), double(from[0]),
+                                     double(from[p.channels])});
+    }
+    parts[part][lane] = total;
+    __syncthreads();
+    if (part > 0 || c >= p.channels)
+        return;
+    for (int i = 1; i < GROUP_NORM_JOINS; i++)
+        moments_join(&total, parts[i][lane]);
+    channels[b * 2 * p.channels + c] = total.mean;
+    channels[(b * 2 + 1) * p.channels + c] = total.squares;
+}
+
+/* Mean and rstd of each group, a warp per group. */
+__global__ void __launch_bounds__(GROUP_NORM_THREADS)
+    group_norm_group_kernel(struct group_norm_forward p, struct statistics s)
+{
+    int64_t group = (int64_t(blockIdx.x) * GROUP_NORM_THREADS + threadIdx.x) / WARP; /* of [B][groups] */
+    if (group >= p.batch * p.groups)
+        return;
+    int64_t b = group / p.groups, width = p.channels / p.groups, first = group % p.groups * width;
+    double frames = double(row_frames(p.lengths, b, p.frames));
+    const double *mean = s.channels + b * 2 * p.channels + first, *squares = mean + p.channels;
+    struct moments total = {0, 0, 0};
+    for (int64_t c = int(threadIdx.x) % WARP; c < width; c += WARP)
+        moments_join(&total, moments{frames, mean[c], squares[c]});
+    total = moments_join_warp(total);
+    if (threadIdx.x % WARP != 0)
+        return;
+    float rstd = total.count > 0 ? float(1 / sqrt(total.squares / total.count + double(p.epsilon))) : 0.0f;
+    s.mean[group] = float(total.mean);
+    s.rstd[group] = rstd;
+    if (p.mean) {
+        p.mean[group] = float(total.mean);
+        p.rstd[group] = rstd;
+    }
+}
+
+template <typename T>
+__global__ void __launch_bounds__(GROUP_NORM_THREADS)
+    group_norm_output_kernel(struct group_norm_forward p, const float *means, const float *rstds)
+{
+    struct group_norm_tile tile = group_norm_tile(p.batch, p.frames, p.lengths);
+    int64_t count = p.channels - tile.channel, row = tile.b * p.frames + tile.first;
+    if (count <= 0)
+        return;
+    const T *x = static_cast<const T *>(p.x) + row * p.channels + tile.channel;
+    T *output = static_cast<T *>(p.output) + row * p.channels + tile.channel;
+    float mean[PACK], rstd[PACK], weight[PACK], bias[PACK];
+    group_values(mean, means, tile.b, p.groups, p.channels, tile.channel);
+    group_values(rstd, rstds, tile.b, p.groups, p.channels, tile.channel);
+    load_pack(weight, static_cast<const T *>(p.weight) + tile.channel, count);
+    load_pack(bias, static_cast<const T *>(p.bias) + tile.channel, count);
+#pragma unroll 4
+    for (int k = 0; k < GROUP_NORM_HELD; k++) {
+        float value[PACK] = {0};
+        if (tile.first + held_frame(k) >= p.frames)
+            break;
+        if (held_frame(k) < tile.frames) {
+            load_pack(value, x + held_frame(k) * p.channels, count);
+#pragma unroll
+            for (int i = 0; i < PACK; i++) {
+                float v = fmaf((value[i] - mean[i]) * rstd[i], weight[i], bias[i]);
+                value[i] = p.activation == ACTIVATION_GELU ? gelu(v) : v;
+            }
+        }
+        store_pack(output + held_frame(k) * p.channels, value, count);
+    }
+}
+
+extern "C" enum status cuda_group_norm_forward(const struct device_context *context, const struct group_norm_forward *p)
+{
+    static const char *const name = "group_norm_forward";
+    bool f32 = p->type == DTYPE_F32;
+    struct statistics s = place_statistics(p, context->scratch);
+    int64_t tiles = p->batch * group_norm_blocks(p->frames), strips = divide_up(p->channels, GROUP_NORM_CHANNELS);
+    if (tiles == 0)
+        return STATUS_OK;
+    enum status result =
+        launch(context, name, f32 ? group_norm_block_kernel<float> : group_norm_block_kernel<__nv_bfloat16>, tiles,
+               strips, GROUP_NORM_THREADS, *p, s.partial, cuda_fault_word(context));
+    if (result == STATUS_OK)
+        result = launch(context, name, group_norm_channel_kernel, p->batch, divide_up(p->channels, GROUP_NORM_JOINED),
+                        GROUP_NORM_THREADS, *p, group_norm_blocks(p->frames), s.partial, s.channels);
+    if (result == STATUS_OK)
+        result = launch(context, name, group_norm_group_kernel,
+                        divide_up(p->batch * p->groups * WARP, GROUP_NORM_THREADS), 1, GROUP_NORM_THREADS, *p, s);
+    if (result == STATUS_OK)
+        result = launch(context, name, f32 ? group_norm_output_kernel<float> : group_norm_output_kernel<__nv_bfloat16>,
+                        tiles, strips, GROUP_NORM_THREADS, *p, s.mean, s.rstd);
+    return result;
+}

@@ -1,0 +1,160 @@
+/* LayerNorm's gradients. The blocks that compute the rows' gradients also sum their rows' part of the gradients of weight
+ * and bias, each lane for the channels that it holds; the warps of a block are added in order, and a second kernel adds the
+ * blocks as a fixed tree. So the activations are read once for everything (layer_norm.cuh). */
+#include "kernels/cuda/layer_norm.cuh"
+
+enum { COLUMNS = 32, SLICES = LAYER_NORM_THREADS / COLUMNS };
+
+/* A lane's share of one row, and what all of its rows have added to the parameters' gradients. */
+template <int PACKS> struct lane_share {
+    float normal[PACKS][PACK], scaled[PACKS][PACK]; /* the normalised value; g * weight */
+    float weight[PACKS][PACK], bias[PACKS][PACK];   /* sums of g * normal, of g */
+};
+
+/* Fills normal and scaled, g the gradient of what weight and bias give, and adds to weight and bias; the lane's sums of
+ * scaled and of scaled * normal come back. */
+template <typename T, int TEAM, int PACKS>
+__device__ inline float2 load_row(struct lane_share<PACKS> &lane, const struct layer_norm_backward &p,
+                                  const struct layer_norm_parameters<TEAM, PACKS> &parameters, int64_t n)
+{
+    const T *sum = static_cast<const T *>(p.sum) + n * p.channels;                 /* [C] */
+    const T *grad_output = static_cast<const T *>(p.grad_output) + n * p.channels; /* [C] */
+    float mean = p.mean[n], rstd = p.rstd[n];
+    float2 sums = make_float2(0, 0);
+#pragma unroll
+    for (int k = 0; k < PACKS; k++) {
+        int64_t c = team_channel<TEAM>(k);
+        if (c >= p.channels)
+            break;
+        float weight[PACK], bias[PACK], gradient[PACK];
+        load_pack(lane.normal[k], sum + c, p.channels - c);
+        load_pack(gradient, grad_output + c, p.channels - c);
+        parameter_pack(weight, parameters.weight, int(c / PACK));
+        parameter_pack(bias, parameters.bias, int(c / PACK));
+#pragma unroll
+        for (int i = 0; i < PACK; i++) {
+            float normal = (lane.normal[k][i] - mean) * rstd, g = gradient[i];
+            if (p.activation == ACTIVATION_GELU)
+                g *= gelu_slope(fmaf(normal, weight[i], bias[i]));
+            lane.normal[k][i] = normal;
+            lane.scaled[k][i] = g * weight[i]; /* 0 past the last channel, as the weight is there */
+            lane.weight[k][i] = fmaf(g, normal, lane.weight[k][i]);
+            lane.bias[k][i] += g;
+            sums.x += lane.scaled[k][i];
+            sums.y = fmaf(lane.scaled[k][i], normal, sums.y);
+        }
+    }
+    return sums;
+}
+
+/* grad_sum = (scaled - mean(scaled) - normal * mean(scaled * normal)) * rstd + grad_residual */
+template <typename T, int TEAM, int PACKS>
+__device__ inline void store_row(const struct lane_share<PACKS> &lane, const struct layer_norm_backward &p, float mean,
+                                 float slope, int64_t n)
+{
+    const T *residual = p.grad_residual ? static_cast<const T *>(p.grad_residual) + n * p.channels : nullptr; /* [C] */
+    T *grad_sum = static_cast<T *>(p.grad_sum) + n * p.channels;                                              /* [C] */
+    float rstd = p.rstd[n];
+#pragma unroll
+    for (int k = 0; k < PACKS; k++) {
+        int64_t c = team_channel<TEAM>(k);
+        if (c >= p.channels)
+            break;
+        float result[PACK], other[PACK] = {0};
+        if (residual)
+            load_pack(other, residual + c, p.channels - c);
+#pragma unroll
+        for (int i = 0; i < PACK; i++)
+            result[i] = fmaf(lane.scaled[k][i] - mean - lane.normal[k][i] * slope, rstd, other[i]);
+        store_pack(grad_sum + c, result, p.channels - c);
+    }
+}
+
+/* Adds what the block's teams have in turn, and writes it to its piece of `partial`. `sums` may be the parameters' place. */
+template <int TEAM, int PACKS>
+__device__ inline void store_piece(const float (&lane)[PACKS][PACK], float4 (&sums)[2][TEAM * PACKS], float *piece,
+                                   int64_t channels)
+{
+    for (int team = 0; team < LAYER_NORM_THREADS / TEAM; team++) {
+        __syncthreads(); /* the team before has added, or what was in `sums` has been read */
+#pragma unroll
+        for (int k = 0; k < PACKS; k++) {
+            int64_t c = team_channel<TEAM>(k);
+            float so_far[PACK] = {0};
+            if (c >= channels || int(threadIdx.x) / TEAM != team)
+                break;
+            if (team > 0)
+                parameter_pack(so_far, sums, int(c / PACK));
+#pragma unroll
+            for (int i = 0; i < PACK; i++)
+                so_far[i] += lane[k][i];
+            sums[0][c / PACK] = make_float4(so_far[0], so_far[1], so_far[2], so_far[3]);
+            sums[1][c / PACK] = make_float4(so_far[4], so_far[5], so_far[6], so_far[7]);
+        }
+    }
+    __syncthreads();
+    for (int64_t i = threadIdx.x; i * PACK < channels; i += LAYER_NORM_THREADS) {
+        float total[PACK];
+        parameter_pack(total, sums, int(i));
+        store_pack(piece + i * PACK, total, channels - i * PACK);
+    }
+}
+
+template <typename T, int TEAM, int PACKS>
+__global__ void __launch_bounds__(LAYER_NORM_THREADS)
+    layer_norm_backward_kernel(struct layer_norm_backward p, int64_t piece_rows, float *partial /* [pieces][2][C] */)
+{
+    __shared__ struct layer_norm_parameters<TEAM, PACKS> parameters;
+    spread_parameter(parameters.weight, static_cast<const T *>(p.weight), p.channels);
+    spread_parameter(parameters.bias, static_cast<const T *>(p.bias), p.channels);
+    __syncthreads();
+    struct lane_share<PACKS> lane = {
+    };
+    int64_t first = int64_t(blockIdx.x) * piece_rows, end = min(first + piece_rows, p.rows);
+    for (int64_t n = first + int(threadIdx.x) / TEAM; n < end; n += LAYER_NORM_THREADS / TEAM) {
+        float2 sums = load_row<T, TEAM>(lane, p, parameters, n);
+        float mean = team_sum<TEAM>(sums.x) / float(p.channels), slope = team_sum<TEAM>(sums.y) / float(p.channels);
+        store_row<T, TEAM>(lane, p, mean, slope, n);
+    }
+    float *piece = partial + int64_t(blockIdx.x) * 2 * p.channels;
+    store_piece<TEAM>(lane.weight, parameters.weight, piece, p.channels);
+    store_piece<TEAM>(lane.bias, parameters.bias, piece + p.channels, p.channels);
+}
+
+/* The gradients of weight and bias from the pieces: each slice of a block adds every SLICES-th piece, then the slices are
+ * added in order. */
+__global__ void __launch_bounds__(LAYER_NORM_THREADS)
+    parameter_kernel(struct layer_norm_backward p, int64_t pieces, const float *partial /* [pieces][2][C] */)
+{
+    __shared__ float sums[SLICES][COLUMNS];
+    int lane = int(threadIdx.x) % COLUMNS, slice = int(threadIdx.x) / COLUMNS;
+    int64_t column = int64_t(blockIdx.x) * COLUMNS + lane, columns = 2 * p.channels; /* weight, then bias */
+    float total = 0;
+#pragma unroll 4
+    for (int64_t piece = slice; column < columns && piece < pieces; piece += SLICES)
+        total += partial[piece * columns + column];
+    sums[slice][lane] = total;
+    __syncthreads();
+    if (slice > 0 || column >= columns)
+        return;
+    for (int i = 1; i < SLICES; i++)
+        total += sums[i][lane];
+    float *result = column < p.channels ? p.grad_weight + column : p.grad_bias + (column - p.channels);
+    *result = p.overwrite ? total : *result + total;
+}
+
+extern "C" enum status cuda_layer_norm_backward(const struct device_context *context,
+                                                const struct layer_norm_backward *p)
+{
+    static const char *const name = "layer_norm_backward";
+    float *partial = static_cast<float *>(context->scratch);
+    if (p->rows == 0 && !p->overwrite)
+        return STATUS_OK;
+    auto kernel = p->type == DTYPE_F32 ? LAYER_NORM_KERNEL(layer_norm_backward_kernel, float, p->channels)
+                                       : LAYER_NORM_KERNEL(layer_norm_backward_kernel, __nv_bfloat16, p->channels);
+    enum status result = launch(context, name, kernel, layer_norm_pieces(p->rows), 1, LAYER_NORM_THREADS, *p,
+                                layer_norm_piece_rows(p->rows), partial);
+    return result == STATUS_OK ? launch(context, name, parameter_kernel, divide_up(2 * p->channels, COLUMNS), 1,
+                                        LAYER_NORM_THREADS, *p, layer_norm_pieces(p->rows), partial)
+                               : result;
+}
