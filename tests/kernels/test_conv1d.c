@@ -8,40 +8,40 @@
 
 static const struct conv1d_shape shapes[] = {
     /* batch, frames, channels, outputs, kernel, stride, dilation, groups, left, right */
-    {1, 1, 1, 1, 1, 1, 1, 1, 0, 0},
-    {3, 31, 1, 33, 10, 5, 1, 1, 0, 0}, /* wav2vec2's layers in small */
-    {1, 1299, 1, 129, 10, 5, 1, 1, 0, 0},
-    {3, 127, 31, 33, 3, 2, 1, 1, 0, 0},
-    {2, 129, 33, 127, 2, 2, 1, 1, 0, 0},
-    {1, 261, 127, 130, 3, 2, 1, 1, 0, 0},
-    {3, 33, 32, 32, 128, 1, 1, 16, 64, 63}, /* the positional one, longer than a row */
-    {1, 150, 24, 20, 128, 1, 1, 2, 64, 63},
-    {2, 9, 6, 4, 12, 1, 1, 2, 3, 3}, /* a row shorter than the kernel, by its padding not */
-    {2, 9, 6, 4, 12, 1, 1, 2, 0, 0}, /* and one without an output frame */
-    {3, 40, 5, 7, 3, 1, 2, 1, 2, 2},
-    {2, 61, 4, 6, 5, 3, 4, 2, 7, 1},
-    {2, 50, 8, 8, 4, 5, 3, 8, 1, 0}, /* depthwise, a stride that skips frames */
-    {1, 35, 9, 15, 31, 1, 1, 3, 15, 15},
-    {3, 0, 4, 4, 3, 1, 1, 1, 1, 1},
-    {2, 17, 300, 20, 3, 1, 1, 1, 1, 1}, /* channels in parts */
-    {1, 300, 20, 300, 1, 1, 1, 1, 0, 0},
-    {1, 16390, 9, 2, 2, 1, 16383, 1, 0, 0}, /* the widest kernel that is taken */
-    {1, 1900, 1, 3, 1500, 7, 1, 1, 9, 0},
-    {3, 129, 1, 1, 3, 1, 1, 1, 1, 1},
-    {3, 33, 127, 31, 1, 1, 1, 1, 0, 0},
-    {2, 31, 129, 5, 2, 1, 1, 1, 1, 0},
-    {1, 127, 33, 129, 1, 2, 1, 1, 0, 0},
-    {3, 1, 31, 33, 5, 1, 1, 1, 2, 2}, /* rows of one frame */
-    {2, 257, 3, 9, 7, 4, 1, 3, 3, 0},
-    {1, 130, 66, 65, 2, 3, 1, 1, 0, 1},
-    {3, 65, 10, 10, 9, 1, 3, 5, 12, 12},
-    {2, 20, 7, 11, 4, 6, 2, 1, 5, 5}, /* a stride wider than its taps: frames without any */
-    {1, 64, 12, 128, 5, 2, 1, 4, 2, 2},
-    {3, 128, 2, 64, 8, 4, 1, 1, 0, 0},
-    {1, 33, 33, 33, 33, 1, 1, 1, 16, 16},
-    {2, 31, 31, 127, 2, 1, 5, 1, 0, 5},
-    {3, 77, 18, 6, 3, 9, 3, 2, 4, 2},  /* stride a multiple of the dilation */
-    {1, 4, 5, 3, 2, 16, 1, 1, 30, 30}, /* more remainders than frames */
+    {1, 1, 1, 1, 1, 1, 1, 1, 0, 0, CONV1D_ODD},
+    {3, 31, 1, 33, 10, 5, 1, 1, 0, 0, CONV1D_ODD}, /* wav2vec2's layers in small */
+    {1, 1299, 1, 129, 10, 5, 1, 1, 0, 0, CONV1D_ODD},
+    {3, 127, 31, 33, 3, 2, 1, 1, 0, 0, CONV1D_ODD},
+    {2, 129, 33, 127, 2, 2, 1, 1, 0, 0, CONV1D_ODD},
+    {1, 261, 127, 130, 3, 2, 1, 1, 0, 0, CONV1D_ODD},
+    {3, 33, 32, 32, 128, 1, 1, 16, 64, 63, CONV1D_ODD}, /* the positional one, longer than a row */
+    {1, 150, 24, 20, 128, 1, 1, 2, 64, 63, CONV1D_ODD},
+    {2, 9, 6, 4, 12, 1, 1, 2, 3, 3, CONV1D_ODD}, /* a row shorter than the kernel, by its padding not */
+    {2, 9, 6, 4, 12, 1, 1, 2, 0, 0, CONV1D_ODD}, /* and one without an output frame */
+    {3, 40, 5, 7, 3, 1, 2, 1, 2, 2, CONV1D_ODD},
+    {2, 61, 4, 6, 5, 3, 4, 2, 7, 1, CONV1D_ODD},
+    {2, 50, 8, 8, 4, 5, 3, 8, 1, 0, CONV1D_ODD}, /* depthwise, a stride that skips frames */
+    {1, 35, 9, 15, 31, 1, 1, 3, 15, 15, CONV1D_ODD},
+    {3, 0, 4, 4, 3, 1, 1, 1, 1, 1, CONV1D_ODD},
+    {2, 17, 300, 20, 3, 1, 1, 1, 1, 1, CONV1D_ODD}, /* channels in parts */
+    {1, 300, 20, 300, 1, 1, 1, 1, 0, 0, CONV1D_ODD},
+    {1, 16390, 9, 2, 2, 1, 16383, 1, 0, 0, CONV1D_ODD}, /* the widest kernel that is taken */
+    {1, 1900, 1, 3, 1500, 7, 1, 1, 9, 0, CONV1D_ODD},
+    {3, 129, 1, 1, 3, 1, 1, 1, 1, 1, CONV1D_ODD},
+    {3, 33, 127, 31, 1, 1, 1, 1, 0, 0, CONV1D_ODD},
+    {2, 31, 129, 5, 2, 1, 1, 1, 1, 0, CONV1D_ODD},
+    {1, 127, 33, 129, 1, 2, 1, 1, 0, 0, CONV1D_ODD},
+    {3, 1, 31, 33, 5, 1, 1, 1, 2, 2, CONV1D_ODD}, /* rows of one frame */
+    {2, 257, 3, 9, 7, 4, 1, 3, 3, 0, CONV1D_ODD},
+    {1, 130, 66, 65, 2, 3, 1, 1, 0, 1, CONV1D_ODD},
+    {3, 65, 10, 10, 9, 1, 3, 5, 12, 12, CONV1D_ODD},
+    {2, 20, 7, 11, 4, 6, 2, 1, 5, 5, CONV1D_ODD}, /* a stride wider than its taps: frames without any */
+    {1, 64, 12, 128, 5, 2, 1, 4, 2, 2, CONV1D_ODD},
+    {3, 128, 2, 64, 8, 4, 1, 1, 0, 0, CONV1D_ODD},
+    {1, 33, 33, 33, 33, 1, 1, 1, 16, 16, CONV1D_ODD},
+    {2, 31, 31, 127, 2, 1, 5, 1, 0, 5, CONV1D_ODD},
+    {3, 77, 18, 6, 3, 9, 3, 2, 4, 2, CONV1D_ODD},  /* stride a multiple of the dilation */
+    {1, 4, 5, 3, 2, 16, 1, 1, 30, 30, CONV1D_ODD}, /* more remainders than frames */
     /* frames on boundaries of 16 bytes, as the model has them */
     {3, 127, 32, 72, 3, 2, 1, 1, 0, 0, CONV1D_DENSE},
     {2, 129, 72, 32, 2, 2, 1, 1, 0, 0, CONV1D_ALIGNED},
@@ -342,7 +342,8 @@ static void the_reference_has_the_right_gradient(void **state)
 {
     (void)state;
     struct rng rng = test_rng(6);
-    const struct conv1d_shape small[] = {{3, 12, 4, 6, 3, 2, 2, 2, 2, 1}, {2, 20, 3, 5, 4, 3, 1, 1, 0, 2}};
+    const struct conv1d_shape small[] = {{3, 12, 4, 6, 3, 2, 2, 2, 2, 1, CONV1D_ODD},
+                                         {2, 20, 3, 5, 4, 3, 1, 1, 0, 2, CONV1D_ODD}};
     for (int s = 0; s < 2; s++) {
         struct conv1d_problem q = conv1d_problem(&rng, small[s], DTYPE_F32, true, false);
         q.bias = true;
