@@ -21,7 +21,6 @@ struct cuda_libraries {
     struct cuda_fault *seen;  /* pinned: as the fault was at the latest synchronize */
     char fault_text[256];     /* "" while the host knows of none */
     bool recording;           /* a graph: between graph_begin and graph_end */
-    bool copying;             /* the copy queue has been used since the latest synchronize */
     struct cuda_products *products;
     struct cuda_block {
         void *memory;

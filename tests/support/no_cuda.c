@@ -18,6 +18,17 @@ bool test_traffic_end(struct test_traffic *traffic)
     return false;
 }
 
+void *test_sparse_memory(size_t bytes)
+{
+    (void)bytes;
+    return NULL;
+}
+
+void test_sparse_release(void *memory)
+{
+    (void)memory;
+}
+
 bool test_cuda_calls(struct test_calls *calls)
 {
     *calls = (struct test_calls){0};

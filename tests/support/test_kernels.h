@@ -31,6 +31,11 @@ void test_traffic_begin(void);
 /* False without the emulator. */
 bool test_traffic_end(struct test_traffic *traffic);
 
+/* Device memory whose pages cost nothing until they are touched, for arrays with gaps of gigabytes; undefined bytes. NULL where
+ * there is none: everywhere but on the emulator. */
+void *test_sparse_memory(size_t bytes);
+void test_sparse_release(void *memory);
+
 /* What the program has asked of the CUDA runtime. */
 struct test_calls {
     int64_t launches; /* kernels and library calls outside graphs */

@@ -6,6 +6,8 @@
 
 #ifdef SPIRITLM_EMULATED
 #include "emulator/runtime/emulator.h"
+
+#include <cuda_runtime_api.h>
 #endif
 
 #include <stdio.h>
@@ -45,6 +47,18 @@ bool test_traffic_end(struct test_traffic *traffic)
     return true;
 }
 
+void *test_sparse_memory(size_t bytes)
+{
+    void *memory = NULL;
+    return cudaMalloc(&memory, bytes) == cudaSuccess ? memory : NULL;
+}
+
+void test_sparse_release(void *memory)
+{
+    if (cudaFree(memory) != cudaSuccess)
+        fail_msg("memory cannot be released");
+}
+
 bool test_cuda_calls(struct test_calls *calls)
 {
     struct emulator_counters counters = emulator_counters();
@@ -69,6 +83,17 @@ bool test_traffic_end(struct test_traffic *traffic)
 {
     (void)traffic;
     return false;
+}
+
+void *test_sparse_memory(size_t bytes)
+{
+    (void)bytes;
+    return NULL;
+}
+
+void test_sparse_release(void *memory)
+{
+    (void)memory;
 }
 
 bool test_cuda_calls(struct test_calls *calls)
