@@ -39,7 +39,7 @@ void memory_plan_print(const struct memory_plan *plan, FILE *file)
                 break;
             }
     }
-    fprintf(file, "  %-16s %10.1f MiB  %5lld entries", plan->name, (double)plan->total / 1048576.0,
+    fprintf(file, "  %-26s %10.1f MiB  %5lld entries", plan->name, (double)plan->total / 1048576.0,
             (long long)plan->count);
     for (int place = 0; place < SHOWN && largest[place]; place++)
         fprintf(file, "%s%s %.1f", place ? ", " : "  largest: ", largest[place]->name,

@@ -210,6 +210,7 @@ enum status check_kmeans_assign(const struct kmeans_assign *p)
           "kmeans_assign: %lld points of %lld, %lld clusters", LL(p->rows), LL(p->channels), LL(p->clusters));
     CHECK(p->x_row_stride >= p->channels, "kmeans_assign: a row stride of %lld for %lld channels", LL(p->x_row_stride),
           LL(p->channels));
-    CHECK(p->rows == 0 || (p->x && p->centroids && (p->labels || p->distances)), "kmeans_assign: a null array");
+    CHECK(p->rows == 0 || (p->x && p->centroids && (p->labels || p->distances || p->every)),
+          "kmeans_assign: a null array");
     return STATUS_OK;
 }

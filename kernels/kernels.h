@@ -43,9 +43,10 @@ struct device_context {
 /* Operations run on COMPUTE. COPY is for transfers that go on beside them. */
 enum device_queue { QUEUE_COMPUTE, QUEUE_COPY, QUEUE_COUNT };
 
-/* Bytes of device memory that this context has allocated: now, and at most so far. */
+/* Bytes of device memory: what this context has allocated now, and at most so far; the size of the latest allocation that
+ * was refused (0: none); and what the device has in all (0: it shares the host's memory). */
 struct device_memory {
-    int64_t allocated, peak;
+    int64_t allocated, peak, refused, capacity;
 };
 
 struct kernels {
@@ -53,6 +54,9 @@ struct kernels {
     /* How much a caller who may choose should compute at a time, so that the device is occupied; 0: no wish. */
     int64_t block_rows;     /* of a product */
     int64_t block_elements; /* of a large intermediate matrix */
+    /* Device memory beside what is asked for, for plans: what a context allocates for itself, each piece rounded up to 256
+     * bytes, and an estimate of what the driver and its libraries take. */
+    int64_t context_bytes, driver_bytes;
 
     /* Fills context->libraries from context->pool, and the reverse, when all that the context allocated has been
      * released: device_context_create and _destroy call them. */
@@ -64,6 +68,8 @@ struct kernels {
     enum status (*allocate_host)(const struct device_context *, size_t bytes, void **memory); /* pinned, zeroed */
     void (*release_host)(const struct device_context *, void *memory); /* NULL is fine; its copies must be over */
     struct device_memory (*memory)(const struct device_context *);
+    /* FLOP/s of dense products of this type, as the device's maker states them; 0: not known. NULL: of no device. */
+    double (*peak_flops)(const struct device_context *, enum dtype type);
 
     enum status (*copy_to_device)(const struct device_context *, enum device_queue, void *device, const void *host,
                                   size_t bytes);

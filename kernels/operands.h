@@ -297,6 +297,7 @@ static inline int64_t operand_conv1d_weights(const struct conv1d_forward *p)
     O(x, operand_strided_bytes(1, 0, p->rows, p->x_row_stride, p->channels, DTYPE_F32), OPERAND_READ)                  \
     O(centroids, operand_rows_bytes(p->clusters, p->channels, DTYPE_F32), OPERAND_READ)                                \
     O(labels, operand_bytes(p->rows, DTYPE_I32), OPERAND_WRITTEN)                                                      \
-    O(distances, operand_bytes(p->rows, DTYPE_F32), OPERAND_WRITTEN)
+    O(distances, operand_bytes(p->rows, DTYPE_F32), OPERAND_WRITTEN)                                                   \
+    O(every, operand_rows_bytes(p->rows, p->clusters, DTYPE_F32), OPERAND_WRITTEN)
 
 #endif

@@ -276,7 +276,8 @@ struct adamw {
 
 /* ids[r] = one id drawn from row r: bans, then temperature, then top-k, then top-p, in the order of Spirit LM's release
  * (which is that of transformers). Candidates are ordered by logit, equal ones by id; uniforms[r] in [0, 1) picks among
- * those that remain, weighed in double. temperature 0 takes the first of the largest logits. -1 where an allowed logit
+ * those that remain, weighed in double (a GPU may weigh in whole multiples of at most 2^-45 of the largest weight, so that
+ * sums have no order). temperature 0 takes the first of the largest logits. -1 where an allowed logit
  * is NaN or plus infinity, or all are minus infinity. Row-stable. */
 struct sample {
     int64_t rows, columns;
@@ -474,7 +475,7 @@ static inline int64_t log_mel_frames_of(const struct log_mel_spectrum *p, int64_
 /* labels[n] = the centroid with the least sum over c of (x[n][c] - centroid[c])^2, ties to the lowest; distances[n] that
  * sum. Sums are f32; on the cpu in order of c. A point all of whose distances are NaN or infinite gets label 0 and an
  * infinite distance. A GPU may choose by |c|^2 - 2 x c where the two best are not close, and by this sum where they are.
- * Row-stable. */
+ * `every` receives the sums themselves, which a search for the least path through time wants. Row-stable. */
 struct kmeans_assign {
     int64_t rows, channels, clusters;
     const float *x;         /* [N][C], x_row_stride apart */
@@ -482,6 +483,7 @@ struct kmeans_assign {
     int64_t x_row_stride;
     int32_t *labels;  /* [N], or NULL */
     float *distances; /* [N], or NULL */
+    float *every;     /* [N][K], or NULL */
 };
 
 /* Every operation, in two parts: what language models need, and what speech encoders need beside it. */

@@ -2,6 +2,7 @@
 #include "data/prepare/prepare.h"
 
 #include "programs/common/settings.h"
+#include "programs/device/device.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,11 +11,12 @@
 static const struct program_option options[] = {
     {"--stage", "fit|shards|index|all", "what to do (default all)", false},
     {"--part", "I/N", "with --stage shards: make every Nth shard, counted from the Ith", false},
+    DEVICE_OPTION,
 };
 
 static const struct program program = {
     .name = "prepare",
-    .usage = "--config FILE [--stage fit|shards|index|all] [--part I/N] [key=value ...]",
+    .usage = "--config FILE [--stage fit|shards|index|all] [--part I/N] [--device D] [key=value ...]",
     .summary =
         "Turns each manifest NAME.jsonl of prepare.manifests into the dataset folder NAME below prepare.output:\n"
         "fits the speech tokenizer once, writes units, words and texts into shards, verifies and indexes them.\n"
@@ -61,6 +63,7 @@ static enum status run(const struct program_arguments *arguments)
     TRY(settings_load(arguments, SETTINGS_TOKENIZER | SETTINGS_PREPARE, &settings));
     TRY(parse_stage(program_value(arguments, "--stage", "all"), &prepare.stages));
     TRY(parse_part(program_value(arguments, "--part", "1/1"), &prepare));
+    TRY(program_device_kernels(arguments, &prepare.kernels));
     const struct interleave_options interleave = data_interleave_options(&settings.data);
     prepare.interleave = &interleave;
     TRY(prepare_run(&prepare));

@@ -5,6 +5,7 @@
 #include "io/json.h"
 #include "package/speech_folder.h"
 #include "programs/common/settings.h"
+#include "programs/device/device.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -19,11 +20,12 @@ static const struct program_option options[] = {
     {"--channel", "N", "use this channel instead of the mean of all", false},
     {"--decode", NULL, "do the reverse: the arguments are unit strings, or - for lines of standard input", false},
     {"--output", "FILE", "with --decode: the wav file; %d in it is replaced by 1, 2, ...", false},
+    DEVICE_OPTION,
 };
 
 static const struct program program = {
     .name = "tokenize",
-    .usage = "--config FILE AUDIO ...\n       tokenize --config FILE --decode --output FILE.wav UNITS|-",
+    .usage = "--config FILE [--device D] AUDIO ...\n       tokenize --config FILE --decode --output FILE.wav UNITS|-",
     .summary = "Prints one JSON line per audio file: id, seconds, the units of each stream and the unit string. The\n"
                "lines are a manifest of ready units. With --decode a unit string, or such a line, becomes speech.",
     .example = "tokenize --config configs/demo.yaml hello.wav | tokenize --config configs/demo.yaml --decode --output "
@@ -51,6 +53,11 @@ static enum status tools_open(const struct program_arguments *arguments, struct 
     if (result == STATUS_USAGE) /* the folder does not exist */
         status_prefix(result, "tokenizer.folder (--config FILE names it, prepare --stage fit creates it)");
     TRY(result);
+    if (!program_flag(arguments, "--decode")) {
+        const struct kernels *kernels;
+        TRY(program_device_kernels(arguments, &kernels));
+        TRY(speech_compute_on(tools->speech, kernels));
+    }
     const struct speech_encoder *encoder = tools->speech->encoder;
     TRY(vocabulary_create(3, 1, 2, 0, encoder[STREAM_HUBERT].size, encoder[STREAM_PITCH].size,
                           encoder[STREAM_STYLE].size, false, &tools->vocabulary));

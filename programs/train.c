@@ -3,6 +3,7 @@
 #include "programs/common/settings.h"
 #include "programs/model/components_settings.h"
 #include "programs/model/machine.h"
+#include "train/memory.h"
 #include "train/run.h"
 
 #include <stdio.h>
@@ -76,16 +77,30 @@ fail:
     return result;
 }
 
+/* How much device memory a plan may take (0: any), and the words before that number. */
+static enum status device_limit(const struct program_arguments *arguments, const struct settings *settings,
+                                int64_t *bytes, const char **name)
+{
+    enum status result = training_memory_parse(settings->train.device_memory, bytes);
+    *name = "train.device_memory is";
+    if (result == STATUS_OK && *bytes == 0) {
+        *bytes = program_device_bytes(arguments);
+        *name = "the GPU has";
+    }
+    return result;
+}
+
 static enum status dry_run(const struct program_arguments *arguments, const struct settings *settings)
 {
     enum status result = STATUS_OK;
     int64_t ranks = 1;
-    int32_t rows = 0;
-    const struct kernels *kernels;
-    TRY(program_machine_plan_kernels(arguments, &kernels));
+    struct run_plan plan = {.data = &settings->data, .model = &settings->model, .train = &settings->train};
+    TRY(program_machine_plan_kernels(arguments, &plan.kernels));
     TRY(program_integer(arguments, "--gpus", 1, 1 << 20, 1, &ranks));
-    TRY(vocabulary_rows(settings, &rows));
-    TRY(run_print_plan(kernels, &settings->data, &settings->model, &settings->train, rows, (int)ranks, stdout));
+    plan.ranks = (int)ranks;
+    TRY(device_limit(arguments, settings, &plan.device_bytes, &plan.device_name));
+    TRY(vocabulary_rows(settings, &plan.vocabulary_rows));
+    TRY(run_print_plan(&plan, stdout));
 fail:
     return result;
 }

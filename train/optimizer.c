@@ -37,6 +37,12 @@ static int64_t exchange_elements(const struct parameter_layout *layout, int rank
     return ranks > 1 ? largest_slice(layout, ranks) * ranks : 0;
 }
 
+/* A slice cuts at most one tensor at its end. */
+static int64_t segments_at_most(const struct parameter_layout *layout)
+{
+    return layout->count + layout->bucket_count;
+}
+
 enum status optimizer_plan(const struct parameter_layout *layout, enum dtype dtype, int ranks,
                            struct memory_plan *gradients, struct memory_plan *states)
 {
@@ -50,6 +56,9 @@ enum status optimizer_plan(const struct parameter_layout *layout, enum dtype dty
         good = good && memory_plan_add(states, slices * 4, "masters") >= 0;
     if (ranks > 1)
         good = good && memory_plan_add(states, 2 * exchange_elements(layout, ranks) * 4, "exchange x 2") >= 0;
+    good = good &&
+           memory_plan_add(states, segments_at_most(layout) * (int64_t)sizeof(struct adamw_segment), "segments") >= 0;
+    good = good && memory_plan_add(states, sizeof(struct optimizer_scalars), "scalars") >= 0;
     return good ? STATUS_OK : status_set(STATUS_INTERNAL, "the optimizer's sizes overflow");
 }
 
@@ -107,7 +116,7 @@ static enum status make_segments(struct optimizer *optimizer)
     enum status result = STATUS_OK;
     const struct llama *model = optimizer->model;
     const struct parameter_layout *layout = &model->layout;
-    int64_t count = 0, most = layout->count + layout->bucket_count; /* a slice cuts at most one tensor at its end */
+    int64_t count = 0, most = segments_at_most(layout); /* of any rank: so many are planned */
     struct adamw_segment *segments = calloc((size_t)most, sizeof *segments);
     if (!segments)
         FAIL(STATUS_INTERNAL, "no memory for the optimizer's segments");
@@ -120,7 +129,7 @@ static enum status make_segments(struct optimizer *optimizer)
         }
     }
     optimizer->segment_starts[layout->bucket_count] = count;
-    TRY(allocate(optimizer, count > 0 ? count * (int64_t)sizeof *segments : 1, &optimizer->segments));
+    TRY(allocate(optimizer, most * (int64_t)sizeof *segments, &optimizer->segments));
     TRY(model->kernels->copy_to_device(model->context, QUEUE_COMPUTE, optimizer->segments, segments,
                                        (size_t)count * sizeof *segments));
     TRY(model->kernels->synchronize(model->context));

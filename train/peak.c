@@ -1,4 +1,4 @@
-/* A product that is over in microseconds says more about the way to the device than about the device, and one that takes
+/* A GPU whose maker states what it can do is not measured. A product that is over in microseconds says more about the way to the device than about the device, and one that takes
  * seconds would delay the start on a small machine: so the side grows until the time is worth measuring. Random numbers,
  * since a device spends less on multiplying zeros and would then show a peak that no training can come near. */
 #include "train/peak.h"
@@ -71,19 +71,27 @@ static double time_product(const struct kernels *kernels, struct device_context 
     return good ? best : 0;
 }
 
-double peak_flops(const struct kernels *kernels, struct thread_pool *pool, enum dtype dtype)
+static double measured_peak(const struct kernels *kernels, struct device_context *context, enum dtype dtype)
 {
-    struct device_context context;
     double peak = 0, seconds = 0;
-    if (device_context_create(kernels, pool, 0, &context) != STATUS_OK)
-        return 0;
     for (int64_t side = SMALLEST; side <= LARGEST && seconds < long_enough; side *= 2) {
-        seconds = time_product(kernels, &context, side, dtype);
+        seconds = time_product(kernels, context, side, dtype);
         if (!(seconds > 0))
             break;
         double flops = 2.0 * (double)side * (double)side * (double)side / seconds;
         peak = flops > peak ? flops : peak;
     }
+    return peak;
+}
+
+double peak_flops(const struct kernels *kernels, struct thread_pool *pool, enum dtype dtype)
+{
+    struct device_context context;
+    if (device_context_create(kernels, pool, 0, &context) != STATUS_OK)
+        return 0;
+    double peak = kernels->peak_flops ? kernels->peak_flops(&context, dtype) : 0;
+    if (peak == 0)
+        peak = measured_peak(kernels, &context, dtype);
     device_context_destroy(kernels, &context);
     return peak;
 }

@@ -3,7 +3,7 @@
 
 #include "data/datasets.h"
 #include "train/checkpoint.h"
-#include "train/optimizer.h"
+#include "train/memory.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -73,99 +73,73 @@ fail:
 
 /* ---- the memory plan ---- */
 
-enum { PARAMETERS, GRADIENTS, STATES, ACTIVATIONS, SCRATCH, CATEGORIES };
-
-struct preview {
-    struct llama_config config;
-    struct parameter_layout layout;
-    struct llama_workspace_options workspace;
-    enum dtype dtype;
-    struct memory_plan plans[CATEGORIES];
-};
-
-/* One scratch serves all operations, so it is as large as the largest of them needs it. */
-static enum status plan_scratch(struct preview *preview, const struct kernels *kernels, int ranks)
+static void print_memory(const struct training_memory *memory, enum dtype dtype, FILE *file)
 {
-    enum status result = STATUS_OK;
-    size_t passes = 0, update = optimizer_scratch(kernels, &preview->layout, ranks);
-    TRY(llama_plan_scratch(kernels, &preview->config, preview->dtype, &preview->workspace, &passes));
-    if (memory_plan_add(&preview->plans[SCRATCH], (int64_t)(passes > update ? passes : update), "operations") < 0)
-        FAIL(STATUS_INTERNAL, "the scratch's size overflows");
-fail:
-    return result;
-}
-
-static enum status plan_memory(struct preview *preview, const struct kernels *kernels, int ranks)
-{
-    enum status result = STATUS_OK;
-    enum dtype dtype = preview->dtype;
-    struct memory_plan *plans = preview->plans;
-    TRY(parameter_layout_create(&preview->config, &preview->layout));
-    if (memory_plan_add(&plans[PARAMETERS], preview->layout.elements * (int64_t)dtype_size(dtype), "weights") < 0)
-        FAIL(STATUS_INTERNAL, "the weights' size overflows");
-    TRY(optimizer_plan(&preview->layout, dtype, ranks, &plans[GRADIENTS], &plans[STATES]));
-    TRY(llama_plan_workspace(kernels, &preview->config, dtype, &preview->workspace, &plans[ACTIVATIONS]));
-    TRY(plan_scratch(preview, kernels, ranks));
-fail:
-    return result;
-}
-
-static void print_memory(const struct preview *preview, FILE *file)
-{
-    int64_t total = 0;
     fprintf(file, "memory per rank:\n");
-    for (int i = 0; i < CATEGORIES; i++) {
-        memory_plan_print(&preview->plans[i], file);
-        total += preview->plans[i].total;
-    }
-    fprintf(file, "  %-16s %10.1f MiB\n", "total", (double)total / 1048576.0);
+    for (int i = 0; i < TRAINING_CATEGORIES; i++)
+        if (memory->plans[i].total > 0)
+            memory_plan_print(&memory->plans[i], file);
+    fprintf(file, "  %-26s %10.1f MiB\n", "total", (double)memory->total / 1048576.0);
     fprintf(file, "and %.1f MiB of host memory while a rank starts, or reads or writes a checkpoint\n",
-            (double)checkpoint_host_bytes(preview->dtype) / 1048576.0);
+            (double)checkpoint_host_bytes(dtype) / 1048576.0);
 }
 
-enum status run_print_plan(const struct kernels *kernels, const struct data_settings *data,
-                           const struct model_settings *model, const struct train_settings *train,
-                           int32_t vocabulary_rows, int ranks, FILE *file)
+/* The shape of rank 0, which has the most lanes. */
+static enum status plan_shape(const struct run_plan *plan, FILE *file, struct training_shape *shape)
 {
     enum status result = STATUS_OK;
-    struct preview preview = {.dtype = (enum dtype)train->dtype,
-                              .plans = {{.name = "parameters"},
-                                        {.name = "gradients"},
-                                        {.name = "optimizer"},
-                                        {.name = "activations"},
-                                        {.name = "scratch"}}};
-    const struct llama_config *config = &preview.config;
-    const struct interleave_options interleave = data_interleave_options(data);
-    const struct lanes_options lanes = data_lanes_options(data, 0);
-    TRY(interleave_options_check(&interleave));
-    TRY(lanes_options_check(&lanes));
-    if (ranks > data->lanes)
-        FAIL(STATUS_USAGE, "data.lanes is %lld, fewer than the %d ranks", (long long)data->lanes, ranks);
-    int64_t own_lanes = (data->lanes + ranks - 1) / ranks, tokens = data->lanes * data->sequence_length;
-    preview.workspace = (struct llama_workspace_options){
-        .rows = train->micro_batch && train->micro_batch < own_lanes ? train->micro_batch : own_lanes,
-        .length = data->sequence_length,
-        .recomputation = (enum recomputation)train->recomputation,
-        .head_rows = train->head_rows,
-        .backward = true};
-    struct model_settings planned = *model;
-    if (*model->initialize_from && access(model->initialize_from, R_OK) != 0) {
-        fprintf(file, "note: %s is not there; planned with the sizes of the configuration\n", model->initialize_from);
-        planned.initialize_from = "";
+    const struct data_settings *data = plan->data;
+    const struct train_settings *train = plan->train;
+    struct model_settings model = *plan->model;
+    int64_t own_lanes = (data->lanes + plan->ranks - 1) / plan->ranks;
+    *shape = (struct training_shape){.kernels = plan->kernels,
+                                     .dtype = (enum dtype)train->dtype,
+                                     .workspace = trainer_workspace_options(data, train, own_lanes),
+                                     .lanes = data->lanes,
+                                     .ranks = plan->ranks};
+    if (*model.initialize_from && access(model.initialize_from, R_OK) != 0) {
+        fprintf(file, "note: %s is not there; planned with the sizes of the configuration\n", model.initialize_from);
+        model.initialize_from = "";
     }
-    TRY(trainer_model_config(data, &planned, vocabulary_rows, &preview.config));
-    TRY(plan_memory(&preview, kernels, ranks));
+    TRY(trainer_model_config(data, &model, plan->vocabulary_rows, &shape->config));
+fail:
+    return result;
+}
+
+static void print_sizes(const struct run_plan *plan, const struct training_shape *shape, FILE *file)
+{
+    const struct llama_config *config = &shape->config;
+    const struct data_settings *data = plan->data;
+    int64_t tokens = data->lanes * data->sequence_length;
     fprintf(file, "model: %lld parameters, %lld layers of %lld, %lld vocabulary rows, %s\n",
             (long long)llama_parameter_count(config), (long long)config->layers, (long long)config->hidden_size,
-            (long long)config->vocabulary_size, dtype_name((enum dtype)train->dtype));
+            (long long)config->vocabulary_size, dtype_name(shape->dtype));
     fprintf(file, "batch: %lld lanes of %lld tokens = %lld tokens per step; %d rank%s of %lld lanes, %lld at a time\n",
-            (long long)data->lanes, (long long)data->sequence_length, (long long)tokens, ranks, ranks == 1 ? "" : "s",
-            (long long)own_lanes, (long long)preview.workspace.rows);
-    fprintf(file, "steps: %lld, %.3g tokens\n", (long long)train->steps, (double)train->steps * (double)tokens);
-    print_memory(&preview, file);
+            (long long)data->lanes, (long long)data->sequence_length, (long long)tokens, plan->ranks,
+            plan->ranks == 1 ? "" : "s", (long long)((data->lanes + plan->ranks - 1) / plan->ranks),
+            (long long)shape->workspace.rows);
+    fprintf(file, "steps: %lld, %.3g tokens\n", (long long)plan->train->steps,
+            (double)plan->train->steps * (double)tokens);
+}
+
+enum status run_print_plan(const struct run_plan *plan, FILE *file)
+{
+    enum status result = STATUS_OK;
+    struct training_shape shape;
+    struct training_memory memory = {0};
+    const struct interleave_options interleave = data_interleave_options(plan->data);
+    const struct lanes_options lanes = data_lanes_options(plan->data, 0);
+    TRY(interleave_options_check(&interleave));
+    TRY(lanes_options_check(&lanes));
+    if (plan->ranks > plan->data->lanes)
+        FAIL(STATUS_USAGE, "data.lanes is %lld, fewer than the %d ranks", (long long)plan->data->lanes, plan->ranks);
+    TRY(plan_shape(plan, file, &shape));
+    TRY(training_memory_plan(&shape, &memory));
+    print_sizes(plan, &shape, file);
+    print_memory(&memory, shape.dtype, file);
+    fflush(file);
+    TRY(training_memory_check(&shape, plan->device_bytes, plan->device_name));
 fail:
-    for (int i = 0; i < CATEGORIES; i++)
-        memory_plan_free(&preview.plans[i]);
-    parameter_layout_free(&preview.layout);
+    training_memory_free(&memory);
     return result;
 }

@@ -26,9 +26,20 @@ enum status run_train(const struct trainer_setup *setup, const struct run_option
 /* Prints `count` documents of the training mixture as the model sees them: text as text, other ids by name. */
 enum status run_show_samples(const struct trainer_setup *setup, int64_t count, FILE *file);
 
-/* The memory plan of one of `ranks` ranks, the batch and the steps, without weights or data. */
-enum status run_print_plan(const struct kernels *kernels, const struct data_settings *data,
-                           const struct model_settings *model, const struct train_settings *train,
-                           int32_t vocabulary_rows, int ranks, FILE *file);
+/* What is planned, without weights or data: all of it borrowed. */
+struct run_plan {
+    const struct kernels *kernels; /* only its sizes */
+    const struct data_settings *data;
+    const struct model_settings *model;
+    const struct train_settings *train;
+    int32_t vocabulary_rows;
+    int ranks;
+    int64_t device_bytes;    /* that a rank's device has; 0: unknown */
+    const char *device_name; /* who says so, before the number: "train.device_memory is" */
+};
+
+/* Prints the memory of a rank, category by category, the batch and the steps. Then STATUS_USAGE where the device has less,
+ * as training_memory_check says it. */
+enum status run_print_plan(const struct run_plan *plan, FILE *file);
 
 #endif

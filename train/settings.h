@@ -19,9 +19,10 @@ struct model_settings {
 struct train_settings {
     const char *run; /* the run's folder */
     int64_t seed, steps, micro_batch, threads;
-    int dtype;         /* enum dtype: F32 or BF16 */
-    int recomputation; /* enum recomputation */
-    int64_t head_rows; /* of the head computed at a time; 0: as many as suit the device */
+    int dtype;                 /* enum dtype: F32 or BF16 */
+    int recomputation;         /* enum recomputation */
+    const char *device_memory; /* bytes that a plan may take, with a unit; "": what the device has */
+    int64_t head_rows;         /* of the head computed at a time; 0: as many as suit the device */
     struct schedule_settings schedule;
     double beta1, beta2, epsilon, weight_decay, clip;
     bool stochastic_rounding; /* of masters to bf16 weights */

@@ -9,7 +9,9 @@
 
 #include "data/datasets.h"
 #include "train/held_out.h"
+#include "train/memory.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,6 +52,17 @@ enum status trainer_model_config(const struct data_settings *data, const struct 
     TRY(llama_config_check(config));
 fail:
     return result;
+}
+
+struct llama_workspace_options trainer_workspace_options(const struct data_settings *data,
+                                                         const struct train_settings *train, int64_t own_lanes)
+{
+    bool cut = train->micro_batch > 0 && train->micro_batch < own_lanes;
+    return (struct llama_workspace_options){.rows = cut ? train->micro_batch : own_lanes,
+                                            .length = data->sequence_length,
+                                            .recomputation = (enum recomputation)train->recomputation,
+                                            .head_rows = train->head_rows,
+                                            .backward = true};
 }
 
 /* ---- creation ---- */
@@ -103,11 +116,8 @@ static enum status create_workspace(struct trainer *trainer)
 {
     enum status result = STATUS_OK;
     const struct trainer_setup *setup = &trainer->setup;
-    const struct llama_workspace_options options = {.rows = trainer->micro_batch,
-                                                    .length = setup->data->sequence_length,
-                                                    .recomputation = (enum recomputation)setup->train->recomputation,
-                                                    .head_rows = setup->train->head_rows,
-                                                    .backward = true};
+    const struct llama_workspace_options options =
+        trainer_workspace_options(setup->data, setup->train, trainer->own_lanes);
     size_t bytes = LLAMA_LOSS_GROUPS * sizeof(double);
     void *memory;
     TRY(llama_workspace_create(trainer->model, &options, &trainer->workspace));
@@ -158,6 +168,50 @@ static enum status create_held_out(struct trainer *trainer)
     return held_out_rows(&options, trainer->held_out);
 }
 
+static struct training_shape shape_of(const struct trainer *trainer)
+{
+    const struct trainer_setup *setup = &trainer->setup;
+    return (struct training_shape){
+        .kernels = setup->kernels,
+        .config = trainer->config,
+        .dtype = (enum dtype)setup->train->dtype,
+        .workspace = trainer_workspace_options(setup->data, setup->train, trainer->own_lanes),
+        .lanes = setup->data->lanes,
+        .ranks = comm_size(setup->comm),
+    };
+}
+
+/* A plan that the device cannot hold is refused before anything is allocated. */
+static enum status check_memory(const struct trainer *trainer)
+{
+    enum status result = STATUS_OK;
+    const struct trainer_setup *setup = &trainer->setup;
+    const struct training_shape shape = shape_of(trainer);
+    const char *limit = "train.device_memory is";
+    int64_t bytes;
+    TRY(training_memory_parse(setup->train->device_memory, &bytes));
+    if (bytes == 0) {
+        bytes = setup->kernels->memory(setup->context).capacity;
+        limit = "the GPU has";
+    }
+    TRY(training_memory_check(&shape, bytes, limit));
+fail:
+    return result;
+}
+
+/* A device that refused an allocation all the same, because it is shared: what was planned is said beside what it has. */
+static enum status add_plan(const struct trainer *trainer, enum status failure)
+{
+    const struct training_shape shape = shape_of(trainer);
+    struct training_memory memory;
+    char found[1024], planned[512] = "nothing";
+    snprintf(found, sizeof found, "%s", status_text());
+    if (training_memory_plan(&shape, &memory) == STATUS_OK)
+        training_memory_text(&memory, planned, sizeof planned);
+    training_memory_free(&memory);
+    return status_set(failure, "%s; planned: %s", found, planned);
+}
+
 enum status trainer_create(const struct trainer_setup *setup, bool empty, struct trainer **out)
 {
     enum status result = STATUS_OK;
@@ -171,11 +225,10 @@ enum status trainer_create(const struct trainer_setup *setup, bool empty, struct
         return status_set(STATUS_INTERNAL, "no memory for a trainer");
     trainer->setup = *setup;
     trainer->own_lanes = (lanes - rank + ranks - 1) / ranks;
-    trainer->micro_batch = setup->train->micro_batch ? setup->train->micro_batch : trainer->own_lanes;
-    if (trainer->micro_batch > trainer->own_lanes)
-        trainer->micro_batch = trainer->own_lanes;
+    trainer->micro_batch = trainer_workspace_options(setup->data, setup->train, trainer->own_lanes).rows;
     TRY(guard_create(setup->train->spike_window, setup->train->spike_deviations, &trainer->guard));
     TRY(trainer_model_config(setup->data, setup->model, setup->components->vocabulary.padded_size, &trainer->config));
+    TRY(check_memory(trainer));
     TRY(create_feed(trainer));
     TRY(create_held_out(trainer));
     TRY(create_model(trainer, empty));
@@ -183,6 +236,8 @@ enum status trainer_create(const struct trainer_setup *setup, bool empty, struct
     *out = trainer;
     return STATUS_OK;
 fail:
+    if (setup->kernels->memory(setup->context).refused > 0)
+        result = add_plan(trainer, result);
     trainer_destroy(trainer);
     return result;
 }

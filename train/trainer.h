@@ -70,6 +70,10 @@ enum status trainer_save(struct trainer *trainer, const char *run);
 /* Takes up a checkpoint: weights, moments, lanes, guard, step. Warns where what decides the bits differs. */
 enum status trainer_load(struct trainer *trainer, const char *path);
 
+/* What a rank with so many lanes makes its workspace with. */
+struct llama_workspace_options trainer_workspace_options(const struct data_settings *data,
+                                                         const struct train_settings *train, int64_t own_lanes);
+
 /* The model's configuration that the settings ask for. */
 enum status trainer_model_config(const struct data_settings *data, const struct model_settings *model,
                                  int32_t vocabulary_rows, struct llama_config *config);

@@ -204,6 +204,7 @@ static enum status fit(struct prepare *prepare)
         .style_codes = settings->style_codes,
         .iterations = settings->iterations,
         .seed = (uint64_t)settings->seed,
+        .kernels = prepare->options->kernels,
     };
     struct speech_fit *state = NULL;
     TRY(speech_fit_begin(&options, &state));
@@ -251,6 +252,7 @@ enum status prepare_tokenizer(struct prepare *prepare)
         TRY(fit(prepare));
     TRY(speech_folder_open(folder, &prepare->speech));
     TRY(check_sizes(prepare));
+    TRY(speech_compute_on(prepare->speech, prepare->options->kernels));
     if (fitting)
         log_info("fit: %.1f s%s", clock_seconds() - start,
                  missing ? "" : " (the tokenizer already existed and is whole)");

@@ -55,8 +55,11 @@ static void assign_task(void *argument, int64_t task, int worker)
         float least = INFINITY, distances[CLUSTERS];
         int32_t best = 0;
         for (int64_t first = 0; first < p->clusters; first += CLUSTERS) {
+            int64_t lanes = minimum(CLUSTERS, p->clusters - first);
             block_distances(p->x + n * p->x_row_stride, work->packed + first * p->channels, p->channels, distances);
-            for (int64_t lane = 0; lane < minimum(CLUSTERS, p->clusters - first); lane++)
+            if (p->every)
+                memcpy(p->every + n * p->clusters + first, distances, (size_t)lanes * sizeof *distances);
+            for (int64_t lane = 0; lane < lanes; lane++)
                 if (distances[lane] < least) {
                     least = distances[lane];
                     best = (int32_t)(first + lane);

@@ -28,6 +28,7 @@ struct cuda_libraries {
     } * blocks; /* what is allocated */
     int64_t block_count, block_capacity;
     struct device_memory memory;
+    char name[256]; /* of the device */
     char description[320];
 };
 
@@ -49,6 +50,7 @@ enum status cuda_fault_status(struct cuda_libraries *libraries, const struct cud
 /* device.c */
 enum status cuda_open(struct device_context *context);
 void cuda_close(struct device_context *context);
+double cuda_peak_flops(const struct device_context *context, enum dtype type);
 const char *cuda_describe(const struct device_context *context);
 
 /* memory.c */

@@ -46,7 +46,7 @@ struct cuda_fault {
 
 enum cuda_operation {
 #define CUDA_OPERATION_NUMBER(name) CUDA_##name,
-    CUDA_OPERATIONS_PRESENT(CUDA_OPERATION_NUMBER)
+    KERNEL_OPERATIONS(CUDA_OPERATION_NUMBER)
 #undef CUDA_OPERATION_NUMBER
         CUDA_OPERATIONS
 };
@@ -66,7 +66,7 @@ enum status cuda_launched(const char *operation);
 enum status cuda_checked(cudaError_t error, const char *what);
 
 #define CUDA_OPERATION(name) enum status cuda_##name(const struct device_context *context, const struct name *p);
-CUDA_OPERATIONS_PRESENT(CUDA_OPERATION)
+KERNEL_OPERATIONS(CUDA_OPERATION)
 #undef CUDA_OPERATION
 
 #ifdef __cplusplus

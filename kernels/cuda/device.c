@@ -4,6 +4,7 @@
 #include "kernels/cuda/context.h"
 #include "kernels/cuda/kernels_cuda.h"
 #include "kernels/cuda/products.h"
+#include "kernels/cuda/ranges.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -38,6 +39,21 @@ enum status kernels_cuda_select(int index)
         return status_set(STATUS_USAGE, "GPU %d has compute capability %d.%d; the kernels need %d.0 or newer", index,
                           major, minor, (int)OLDEST_MAJOR);
     atomic_store(&selected, index);
+fail:
+    return result;
+}
+
+enum status kernels_cuda_device_bytes(int index, int64_t *bytes)
+{
+    enum status result = STATUS_OK;
+    int count;
+    struct cudaDeviceProp properties;
+    *bytes = 0;
+    TRY(kernels_cuda_devices(&count));
+    if (index < 0 || index >= count)
+        return status_set(STATUS_USAGE, "there is no GPU %d; this machine shows %d, counted from 0", index, count);
+    TRY(cuda_checked(cudaGetDeviceProperties(&properties, index), "the GPU"));
+    *bytes = (int64_t)properties.totalGlobalMem;
 fail:
     return result;
 }
@@ -117,6 +133,8 @@ static void describe(struct cuda_libraries *libraries)
     int driver = 0;
     if (cudaGetDeviceProperties(&properties, libraries->device) != cudaSuccess)
         snprintf(properties.name, sizeof properties.name, "a GPU");
+    libraries->memory.capacity = (int64_t)properties.totalGlobalMem;
+    snprintf(libraries->name, sizeof libraries->name, "%s", properties.name);
     (void)cudaDriverGetVersion(&driver);
     cuda_products_version(libraries->products, version, sizeof version);
     snprintf(libraries->description, sizeof libraries->description,
@@ -150,6 +168,7 @@ enum status cuda_open(struct device_context *context)
     int count;
     struct cuda_libraries *libraries = calloc(1, sizeof *libraries);
     CHECK(libraries, "no memory for the context of a GPU");
+    cuda_ranges_open();
     TRY(kernels_cuda_devices(&count));
     libraries->device = atomic_load(&selected);
     TRY(use_device(libraries->device));
@@ -176,4 +195,9 @@ void cuda_close(struct device_context *context)
 const char *cuda_describe(const struct device_context *context)
 {
     return context && context->libraries ? cuda_libraries_of(context)->description : "no context";
+}
+
+double cuda_peak_flops(const struct device_context *context, enum dtype type)
+{
+    return cuda_published_peak(cuda_libraries_of(context)->name, type);
 }

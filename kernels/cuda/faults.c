@@ -7,7 +7,7 @@
 
 static const char *const operations[] = {
 #define OPERATION_NAME(name) [CUDA_##name] = #name,
-    CUDA_OPERATIONS_PRESENT(OPERATION_NAME)
+    KERNEL_OPERATIONS(OPERATION_NAME)
 #undef OPERATION_NAME
 };
 

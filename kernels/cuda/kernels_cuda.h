@@ -16,4 +16,7 @@ enum status kernels_cuda_devices(int *count);
  * STATUS_USAGE for a device that does not exist or is older than the kernels. */
 enum status kernels_cuda_select(int index);
 
+/* Bytes of memory of device `index`. Fails like kernels_cuda_select. */
+enum status kernels_cuda_device_bytes(int index, int64_t *bytes);
+
 #endif

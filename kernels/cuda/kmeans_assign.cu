@@ -87,27 +87,38 @@ struct tile {
 __device__ static void load_tile(float (&to)[DEPTH][PADDED], const float *from, int64_t first, int64_t rows,
                                  int64_t stride, int64_t c, int64_t channels)
 {
-    for (int i = int(threadIdx.x); i < DEPTH * POINTS; i += THREADS) {
-        int64_t row = first + i / DEPTH, column = c + i % DEPTH;
-        to[i % DEPTH][i / DEPTH] = row < rows && column < channels ? from[row * stride + column] : 0.0f;
-    }
+    int depth = int(threadIdx.x) % DEPTH;
+    int64_t row = first + int(threadIdx.x) / DEPTH;
+    const float *source = from + row * stride + c + depth;
+    bool inside = c + depth < channels;
+#pragma unroll
+    for (int i = 0; i < POINTS; i += THREADS / DEPTH)
+        to[depth][int(threadIdx.x) / DEPTH + i] = inside && row + i < rows ? source[i * stride] : 0.0f;
+}
+
+/* What this thread has to do with coordinate d: HELD points and HELD clusters. */
+__device__ static void held_values(float (&x)[HELD], float (&centroid)[HELD], const struct tile &tile, int d)
+{
+    static_assert(HELD == 4, "held values are one word of 16 bytes");
+    float4 a = *reinterpret_cast<const float4 *>(&tile.x[d][int(threadIdx.x) / SIDE * HELD]);
+    float4 b = *reinterpret_cast<const float4 *>(&tile.centroids[d][int(threadIdx.x) % SIDE * HELD]);
+    x[0] = a.x, x[1] = a.y, x[2] = a.z, x[3] = a.w;
+    centroid[0] = b.x, centroid[1] = b.y, centroid[2] = b.z, centroid[3] = b.w;
 }
 
 /* Products of this thread's HELD x HELD points and clusters; also the squares of the points. */
 __device__ static void add_products(float (&product)[HELD][HELD], float (&square)[HELD], const struct tile &tile)
 {
-    int point = int(threadIdx.x) / SIDE * HELD, cluster = int(threadIdx.x) % SIDE * HELD;
 #pragma unroll
     for (int d = 0; d < DEPTH; d++) {
-        float4 x = *reinterpret_cast<const float4 *>(&tile.x[d][point]);
-        float4 y = *reinterpret_cast<const float4 *>(&tile.centroids[d][cluster]);
-        const float a[HELD] = {x.x, x.y, x.z, x.w}, b[HELD] = {y.x, y.y, y.z, y.w};
+        float x[HELD], centroid[HELD];
+        held_values(x, centroid, tile, d);
 #pragma unroll
         for (int i = 0; i < HELD; i++) {
-            square[i] = fmaf(a[i], a[i], square[i]);
+            square[i] = fmaf(x[i], x[i], square[i]);
 #pragma unroll
             for (int j = 0; j < HELD; j++)
-                product[i][j] = fmaf(a[i], b[j], product[i][j]);
+                product[i][j] = fmaf(x[i], centroid[j], product[i][j]);
         }
     }
 }
@@ -217,14 +228,53 @@ __global__ void __launch_bounds__(THREADS)
     }
 }
 
+/* Every distance: the sums of this thread's HELD x HELD points and clusters side by side. Coordinates past the last one are 0
+ * in both tiles and add nothing. */
+__global__ void __launch_bounds__(THREADS) kmeans_distances_kernel(struct kmeans_assign p)
+{
+    __shared__ struct tile tile;
+    float sum[HELD][HELD] = {};
+    int64_t points = int64_t(blockIdx.x) * POINTS, clusters = int64_t(blockIdx.y) * CLUSTERS;
+    int point = int(threadIdx.x) / SIDE * HELD, cluster = int(threadIdx.x) % SIDE * HELD;
+    for (int64_t c = 0; c < p.channels; c += DEPTH) {
+        __syncthreads(); /* the tile before has been used */
+        load_tile(tile.x, p.x, points, p.rows, p.x_row_stride, c, p.channels);
+        load_tile(tile.centroids, p.centroids, clusters, p.clusters, p.channels, c, p.channels);
+        __syncthreads();
+#pragma unroll 1
+        for (int d = 0; d < DEPTH; d++) {
+            float x[HELD], centroid[HELD];
+            held_values(x, centroid, tile, d);
+#pragma unroll
+            for (int i = 0; i < HELD; i++)
+#pragma unroll
+                for (int j = 0; j < HELD; j++) {
+                    float difference = __fsub_rn(x[i], centroid[j]);
+                    sum[i][j] = __fadd_rn(sum[i][j], __fmul_rn(difference, difference));
+                }
+        }
+    }
+#pragma unroll
+    for (int i = 0; i < HELD; i++)
+#pragma unroll
+        for (int j = 0; j < HELD; j++)
+            if (points + point + i < p.rows && clusters + cluster + j < p.clusters)
+                p.every[(points + point + i) * p.clusters + clusters + cluster + j] = sum[i][j];
+}
+
 extern "C" enum status cuda_kmeans_assign(const struct device_context *context, const struct kmeans_assign *p)
 {
     static const char *const name = "kmeans_assign";
     float *largest = static_cast<float *>(context->scratch), *norms = largest + 1;
+    enum status result = STATUS_OK;
     if (p->rows == 0)
         return STATUS_OK;
-    enum status result =
-        launch(context, name, norm_kernel, divide_up(p->clusters * WARP, THREADS), 1, THREADS, *p, norms);
+    if (p->every)
+        result = launch(context, name, kmeans_distances_kernel, divide_up(p->rows, POINTS),
+                        divide_up(p->clusters, CLUSTERS), THREADS, *p);
+    if (result != STATUS_OK || (!p->labels && !p->distances))
+        return result;
+    result = launch(context, name, norm_kernel, divide_up(p->clusters * WARP, THREADS), 1, THREADS, *p, norms);
     if (result == STATUS_OK)
         result = launch(context, name, largest_kernel, 1, 1, THREADS, p->clusters, norms, largest);
     if (result == STATUS_OK)

@@ -52,4 +52,14 @@ static enum status launch(const struct device_context *context, const char *oper
     return launch_shared(context, operation, kernel, blocks, parts, threads, 0, arguments...);
 }
 
+/* Likewise for kernels that have one dimension of blocks and live in shared memory, of which every architecture from sm_80 on
+ * has 99 KiB for a block. */
+template <typename... Parameters, typename... Arguments>
+static enum status launch_tensor(const struct device_context *context, const char *operation,
+                                 void (*kernel)(Parameters...), int64_t blocks, int threads, int shared,
+                                 const Arguments &...arguments)
+{
+    return launch_shared(context, operation, kernel, blocks, 1, threads, shared, arguments...);
+}
+
 #endif

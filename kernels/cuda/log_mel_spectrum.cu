@@ -194,15 +194,8 @@ __global__ void __launch_bounds__(THREADS)
 
 extern "C" enum status cuda_log_mel_spectrum(const struct device_context *context, const struct log_mel_spectrum *p)
 {
-    static const char *const name = "log_mel_spectrum";
-    int64_t row = divide_up(p->frames, FRAMES), blocks = p->batch * row;
-    size_t shared = 3 * size_t(p->window_size / 2) * sizeof(double2); /* at most the 48 KiB that every kernel has */
-    if (blocks == 0)
-        return STATUS_OK;
-    if (blocks > INT32_MAX)
-        return status_set(STATUS_INTERNAL, "%s: a grid of %lld blocks is more than a device takes", name,
-                          (long long)blocks);
-    log_mel_spectrum_kernel<<<(unsigned int)blocks, THREADS, shared, cuda_stream(context)>>>(*p, row,
-                                                                                             cuda_fault_word(context));
-    return cuda_launched(name);
+    int64_t blocks = divide_up(p->frames, FRAMES);
+    size_t shared = 3 * size_t(p->window_size / 2) * sizeof(double2);
+    return launch_shared(context, "log_mel_spectrum", log_mel_spectrum_kernel, p->batch * blocks, 1, THREADS, shared,
+                         *p, blocks, cuda_fault_word(context));
 }

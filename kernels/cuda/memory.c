@@ -19,11 +19,12 @@ static enum status note_block(struct cuda_libraries *libraries, void *memory, si
     return STATUS_OK;
 }
 
-static enum status out_of_memory(const struct cuda_libraries *libraries, size_t bytes)
+static enum status out_of_memory(struct cuda_libraries *libraries, size_t bytes)
 {
     size_t free_bytes = 0, total = 0;
     (void)cudaGetLastError(); /* the refusal is no error of what follows */
     (void)cudaMemGetInfo(&free_bytes, &total);
+    libraries->memory.refused = bytes > INT64_MAX ? INT64_MAX : (int64_t)bytes;
     return status_set(STATUS_INTERNAL,
                       "no device memory: %zu bytes were asked for, %zu of %zu are free, %lld are this context's", bytes,
                       free_bytes, total, (long long)libraries->memory.allocated);

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WORKSPACE = 32 << 20, ALIGNMENT = 16 };
+enum { WORKSPACE = CUDA_PRODUCTS_WORKSPACE, ALIGNMENT = 16 };
 
 /* All that an algorithm may depend on, in whole numbers so that no padding is compared. */
 struct key {

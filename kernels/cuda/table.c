@@ -2,6 +2,7 @@
  * share; what an operation finds in device memory it reports through the fault word (faults.c). */
 #include "kernels/cuda/context.h"
 #include "kernels/cuda/kernels_cuda.h"
+#include "kernels/cuda/ranges.h"
 
 #define CHECKED_OPERATION(name)                                                                                        \
     static enum status run_##name(const struct device_context *context, const struct name *p)                          \
@@ -15,31 +16,20 @@
         size_t scratch = cuda_##name##_scratch_size(p);                                                                \
         CHECK(context->scratch_bytes >= scratch && (context->scratch || scratch == 0),                                 \
               #name ": needs %zu bytes of scratch, the context has %zu", scratch, context->scratch_bytes);             \
-        return cuda_##name(context, p);                                                                                \
+        cuda_range_begin(#name);                                                                                       \
+        result = cuda_##name(context, p);                                                                              \
+        cuda_range_end();                                                                                              \
+        return result;                                                                                                 \
     }
-CUDA_OPERATIONS_PRESENT(CHECKED_OPERATION)
+KERNEL_OPERATIONS(CHECKED_OPERATION)
 #undef CHECKED_OPERATION
-
-/* Operations without kernels: whoever calls one hears so. */
-#define ABSENT_OPERATION(name)                                                                                         \
-    static enum status run_##name(const struct device_context *context, const struct name *p)                          \
-    {                                                                                                                  \
-        (void)context;                                                                                                 \
-        (void)p;                                                                                                       \
-        return status_set(STATUS_USAGE, #name " does not run on CUDA yet: use --device cpu");                          \
-    }                                                                                                                  \
-    static size_t cuda_##name##_scratch_size(const struct name *p)                                                     \
-    {                                                                                                                  \
-        (void)p;                                                                                                       \
-        return 0;                                                                                                      \
-    }
-CUDA_OPERATIONS_ABSENT(ABSENT_OPERATION)
-#undef ABSENT_OPERATION
 
 static const struct kernels table = {
     .name = "cuda",
     .block_rows = CUDA_BLOCK_ROWS,
     .block_elements = CUDA_BLOCK_ELEMENTS,
+    .context_bytes = CUDA_CONTEXT_BYTES,
+    .driver_bytes = CUDA_DRIVER_BYTES,
     .open = cuda_open,
     .close = cuda_close,
     .allocate = cuda_allocate,
@@ -47,6 +37,7 @@ static const struct kernels table = {
     .allocate_host = cuda_allocate_host,
     .release_host = cuda_release_host,
     .memory = cuda_memory,
+    .peak_flops = cuda_peak_flops,
     .copy_to_device = cuda_copy_to_device,
     .copy_to_host = cuda_copy_to_host,
     .copy = cuda_copy,

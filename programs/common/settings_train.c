@@ -38,6 +38,9 @@ const struct config_field train_fields[] = {
      "activations computed again in the backward pass"},
     {"head_rows", CONFIG_INT, TRAIN(head_rows), "0", 0, 1 << 24, NULL,
      "positions whose logits exist at a time; 0: as many as suit the device"},
+    {"device_memory", CONFIG_STRING, TRAIN(device_memory), "", 0, 0, NULL,
+     "what a plan may take on each device, such as 80 GB; empty: the memory of the GPU that is used, on the cpu no "
+     "limit"},
     {"schedule", CONFIG_CHOICE, TRAIN(schedule.kind), "constant", 0, 0, schedules, "learning rate after the warm-up"},
     {"learning_rate", CONFIG_NUMBER, TRAIN(schedule.learning_rate), "3e-5", 0, 10, NULL, "highest learning rate"},
     {"minimum_learning_rate", CONFIG_NUMBER, TRAIN(schedule.minimum), "0", 0, 10, NULL,

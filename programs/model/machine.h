@@ -5,14 +5,10 @@
 
 #include "core/thread_pool.h"
 #include "kernels/kernels.h"
-#include "programs/common/program.h"
+#include "programs/device/device.h"
 
 /* The option --device of every program that has a machine. */
-#define MACHINE_OPTION                                                                                                 \
-    {                                                                                                                  \
-        "--device", "cpu|cuda|cuda:N", "what computes (default: the first GPU that this program can use, else cpu)",   \
-            false                                                                                                      \
-    }
+#define MACHINE_OPTION DEVICE_OPTION
 
 struct machine {
     struct thread_pool *pool;

@@ -48,6 +48,11 @@ void speech_vocoder_remove(struct speech_vocoder *vocoder)
     *vocoder = (struct speech_vocoder){0};
 }
 
+enum status speech_compute_on(struct speech *speech, const struct kernels *kernels)
+{
+    return kernels && speech->compute_on ? speech->compute_on(speech, kernels) : STATUS_OK;
+}
+
 void speech_free(struct speech *speech)
 {
     if (!speech)

@@ -10,6 +10,7 @@
 #include "core/hash.h"
 #include "core/status.h"
 #include "core/thread_pool.h"
+#include "kernels/kernels.h"
 #include "speech/streams.h"
 #include "speech/units.h"
 
@@ -96,6 +97,8 @@ struct speech {
     const char *kind; /* static; what tokenizer.json calls it: "embedded" */
     struct speech_encoder encoder[STREAM_COUNT];
     struct speech_vocoder vocoder;
+    /* Computes on these kernels from now on, on contexts of its own, what this kind has a use for; NULL: it has none. */
+    enum status (*compute_on)(struct speech *self, const struct kernels *kernels);
     struct speech_file *files; /* as read when the set was opened: a checkpoint holds the ones that were used */
     int64_t file_count;
 };
@@ -104,6 +107,10 @@ struct speech {
  * it, belong to the kind. */
 #define SPEECH_FORMAT "spiritlm-speech-tokenizer"
 enum { SPEECH_FORMAT_VERSION = 1 };
+
+/* Lets a set that is not in use yet compute on `kernels` (borrowed), on the device that is selected; a kind that has no use for
+ * them, and `kernels` NULL, leave it as it is: on the host. */
+enum status speech_compute_on(struct speech *speech, const struct kernels *kernels);
 
 /* Destroys the components and frees the files and the set itself; NULL is fine. */
 void speech_free(struct speech *speech);

@@ -7,21 +7,27 @@
 #include <string.h>
 
 static const int thread_counts[] = {1, 2, 3};
-static const int64_t shapes[][2] = {{1, 1},   {3, 7},    {31, 8},    {70, 113}, {257, 64}, {40, 1000},
-                                    {33, 31}, {127, 33}, {129, 127}, {2, 129},  {5, 768}};
+static const int64_t shapes[][2] = {
+    {1, 1},     {3, 7},    {31, 8},   {70, 113}, {257, 64}, {40, 1000}, {33, 31},  {127, 33},
+    {129, 127}, {2, 129},  {5, 768},  {1, 512},  {9, 513},  {65, 256},  {17, 257}, {4, 1024},
+    {3, 1025},  {2, 2049}, {1, 4096}, {8, 24},   {33, 40},  {34, 31},   {7, 1},    {32, 2},
+    {12, 320},  {6, 640},  {5, 769},  {11, 128}, {129, 32}, {130, 16},  {31, 129}, {100, 3},
+};
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 static const double epsilon = 1e-5;
 
 /* ---- GELU ---- */
 
-static const int64_t counts[] = {1, 7, 8, 31, 33, 127, 129, 16383, 16385, 50000};
+static const int64_t counts[] = {1,    2,    3,    7,    8,    9,    15,   16,    17,    31,   32,
+                                 33,   63,   64,   65,   127,  128,  129,  255,   256,   257,  999,
+                                 1000, 2047, 2048, 2049, 4095, 8193, 9999, 16383, 16385, 50000};
 
 /* Phi keeps its relative precision in the left tail: 4 units in the last place, where exp(-x^2/2) has all of its own. */
 static void gelu_equals_the_definition(void **state)
 {
     (void)state;
     struct rng rng = test_rng(1);
-    for (int s = 0; s < 20; s++) {
+    for (int s = 0; s < 64; s++) {
         int64_t count = counts[s / 2];
         enum dtype type = s % 2 ? DTYPE_BF16 : DTYPE_F32;
         struct tensor x = tensor_normal(&rng, type, count, 3), gradient = tensor_normal(&rng, type, count, 1);
@@ -32,6 +38,8 @@ static void gelu_equals_the_definition(void **state)
             grad_x[i] = gradient.values[i] * reference_gelu_slope(x.values[i]);
         }
         for (int i = 0; i < 5; i++) { /* at last in place */
+            if (i == 2 && test_repeats(3) < 3)
+                continue;
             struct tensor y = i >= 3 ? tensor_copy(&x) : tensor_make(type, count);
             struct tensor dx = i >= 3 ? tensor_copy(i == 3 ? &x : &gradient) : tensor_make(type, count);
             const struct device_context *context = test_context(thread_counts[i % 3], 0);
@@ -170,6 +178,8 @@ static struct forward run_forward(struct problem *q)
 {
     struct forward first = {.sum = {0}};
     for (int i = 0; i < 5; i++) {
+        if (i == 2 && test_repeats(3) < 3)
+            continue;
         struct forward next = {tensor_make(q->type, q->x.count), tensor_make(q->type, q->x.count),
                                tensor_make(DTYPE_F32, q->rows), tensor_make(DTYPE_F32, q->rows)};
         struct layer_norm_forward p = {.rows = q->rows,
@@ -211,7 +221,7 @@ static void forward_equals_the_reference(void **state)
     (void)state;
     struct rng rng = test_rng(3);
     for (int s = 0; s < SHAPES; s++)
-        for (int variant = 0; variant < 8; variant++) {
+        for (int variant = s % 4; variant < 8; variant += 3) {
             struct problem q = make(&rng, s, variant);
             struct forward f = run_forward(&q);
             double *sum = sum_of(&q), *expected = doubles(q.x.count), *mean = doubles(q.rows), *rstd = doubles(q.rows);
@@ -219,13 +229,16 @@ static void forward_equals_the_reference(void **state)
             reference_norm(&reference, expected, mean, rstd);
             assert_tensor("sum", &f.sum, sum, 0, 0);
             assert_tensor("mean", &f.mean, mean, 1e-5, 0);
+            double worst =
+                1; /* the mean is rounded to f32, and rstd multiplies that: large where a row has few channels */
             for (int64_t n = 0; n < q.rows; n++) {
                 /* a single channel has variance 0: rstd is 316, and what is left of x - mean its rounding */
-                rstd[n] = tensor_read(&f.rstd)[n] / rstd[n];
-                if (!(fabs(rstd[n] - 1) <= 2e-6))
-                    fail_msg("rstd of row %lld is %g times the expected one", (long long)n, rstd[n]);
+                double ratio = tensor_read(&f.rstd)[n] / rstd[n];
+                worst = q.channels > 1 ? fmax(worst, rstd[n]) : 1;
+                if (!(fabs(ratio - 1) <= 2e-6 * worst))
+                    fail_msg("rstd of row %lld is %g times the expected one", (long long)n, ratio);
             }
-            assert_tensor("output", &f.output, expected, 2e-5, 1.01);
+            assert_tensor("output", &f.output, expected, 2e-5 * worst, 1.01);
             free_forward(&f);
             free_problem(&q);
             free(sum);
@@ -245,6 +258,8 @@ static struct backward run_backward(struct problem *q, struct forward *f, struct
 {
     struct backward first = {.sum = {0}};
     for (int i = 0; i < 5; i++) {
+        if (i == 2 && test_repeats(3) < 3)
+            continue;
         struct backward next = {tensor_copy(i == 4 ? &q->grad_residual : &q->gradient), tensor_copy(weight),
                                 tensor_copy(bias)};
         struct layer_norm_backward p = {
@@ -303,7 +318,7 @@ static void check_backward(struct problem *q, struct rng *rng, bool overwrite)
     double worst = 1;
     for (int64_t n = 0; n < q->rows; n++)
         worst = fmax(worst, tensor_read(&f.rstd)[n]);
-    assert_tensor("grad_sum", &g.sum, grad_sum, 3e-5 * worst, 1.01);
+    assert_tensor("grad_sum", &g.sum, grad_sum, 3e-5 * worst * worst, 1.01);
     double sums = 3e-5 * worst * (1 + sqrt((double)q->rows));
     assert_tensor("grad_weight", &g.weight, grad_weight, sums, 0);
     assert_tensor("grad_bias", &g.bias, grad_bias, sums, 0);
@@ -323,8 +338,9 @@ static void backward_equals_the_reference(void **state)
 {
     (void)state;
     struct rng rng = test_rng(4);
-    for (int s = 1; s < SHAPES; s++) /* a single channel has no gradient but rounding */
-        for (int variant = 0; variant < 8; variant++) {
+    for (int s = 0; s < SHAPES; s++)
+        for (int variant = s % 4; variant < 8 && shapes[s][1] > 1;
+             variant += 3) { /* one channel: nothing but rounding */
             struct problem q = make(&rng, s, variant);
             check_backward(&q, &rng, (variant + s) % 2);
             free_problem(&q);
@@ -381,6 +397,82 @@ static void rows_do_not_depend_on_each_other(void **state)
     }
 }
 
+/* Each array once: x, the residual, the sum and the output; of the gradients sum, grad_output, grad_residual and the result,
+ * and for the parameters what the blocks leave to be added. */
+static void rows_are_moved_once(void **state)
+{
+    (void)state;
+    enum { ROWS = 8192, CHANNELS = 256 };
+    struct rng rng = test_rng(6);
+    for (int type = 0; type < 2; type++) {
+        enum dtype dtype = type ? DTYPE_BF16 : DTYPE_F32;
+        double array = (double)(ROWS * CHANNELS) * (double)dtype_size(dtype);
+        struct tensor x = tensor_normal(&rng, dtype, ROWS * CHANNELS, 1);
+        struct tensor y = tensor_make(dtype, ROWS * CHANNELS), z = tensor_make(dtype, ROWS * CHANNELS);
+        struct tensor w = tensor_normal(&rng, dtype, CHANNELS, 1), statistics = tensor_make(DTYPE_F32, 2 * ROWS);
+        struct tensor grad = tensor_make(DTYPE_F32, 2 * CHANNELS);
+        float *mean = tensor_device(&statistics), *grad_weight = tensor_device(&grad);
+        struct layer_norm_forward p = {.rows = ROWS,
+                                       .channels = CHANNELS,
+                                       .x = tensor_device(&x),
+                                       .residual = type ? tensor_device(&x) : NULL,
+                                       .weight = tensor_device(&w),
+                                       .bias = tensor_device(&w),
+                                       .sum = type ? tensor_device(&y) : NULL,
+                                       .output = tensor_device(&z),
+                                       .mean = mean,
+                                       .rstd = mean + ROWS,
+                                       .epsilon = 1e-5f,
+                                       .type = dtype};
+        struct layer_norm_backward q = {.rows = ROWS,
+                                        .channels = CHANNELS,
+                                        .sum = type ? p.sum : p.x,
+                                        .weight = p.weight,
+                                        .bias = p.bias,
+                                        .grad_output = p.output,
+                                        .grad_residual = type ? p.x : NULL,
+                                        .mean = p.mean,
+                                        .rstd = p.rstd,
+                                        .grad_sum = tensor_device(type ? &z : &y),
+                                        .grad_weight = grad_weight,
+                                        .grad_bias = grad_weight + CHANNELS,
+                                        .overwrite = true,
+                                        .type = dtype};
+        const struct device_context *context = test_context(1, test_kernels()->layer_norm_backward_scratch_size(&q));
+        test_traffic_begin();
+        assert_ok(test_kernels()->layer_norm_forward(context, &p));
+        assert_traffic("layer_norm_forward", (type ? 4 : 2) * array + 8.0 * ROWS, 1.05);
+        test_traffic_begin();
+        assert_ok(test_kernels()->layer_norm_backward(context, &q));
+        assert_traffic("layer_norm_backward", (type ? 4 : 3) * array + 8.0 * ROWS, 1.15);
+        struct tensor *all[] = {&x, &y, &z, &w, &statistics, &grad};
+        for (int i = 0; i < 6; i++)
+            tensor_free(all[i]);
+    }
+}
+
+static void elements_are_moved_once(void **state)
+{
+    (void)state;
+    enum { COUNT = 1 << 17 };
+    struct rng rng = test_rng(7);
+    for (int type = 0; type < 2; type++) {
+        enum dtype dtype = type ? DTYPE_BF16 : DTYPE_F32;
+        double array = (double)COUNT * (double)dtype_size(dtype);
+        struct tensor x = tensor_normal(&rng, dtype, COUNT, 1), y = tensor_make(dtype, COUNT);
+        struct gelu_forward p = {COUNT, tensor_device(&x), tensor_device(&y), dtype};
+        struct gelu_backward q = {COUNT, p.x, p.output, p.output, dtype};
+        test_traffic_begin();
+        assert_ok(test_kernels()->gelu_forward(test_context(1, 0), &p));
+        assert_traffic("gelu_forward", 2 * array, 1.05);
+        test_traffic_begin();
+        assert_ok(test_kernels()->gelu_backward(test_context(1, 0), &q));
+        assert_traffic("gelu_backward", 3 * array, 1.05);
+        tensor_free(&x);
+        tensor_free(&y);
+    }
+}
+
 static void wrong_arguments_are_refused(void **state)
 {
     (void)state;
@@ -394,6 +486,7 @@ static void wrong_arguments_are_refused(void **state)
                                                .output = tensor_device(&y)};
     assert_refused(layer_norm_forward, forward, p.rows = -1, "-1 rows");
     assert_refused(layer_norm_forward, forward, p.channels = 0, "rows of 0");
+    assert_refused(layer_norm_forward, forward, p.channels = 4097, "4097 channels, at most 4096");
     assert_refused(layer_norm_forward, forward, p.bias = NULL, "null");
     assert_refused(layer_norm_forward, forward, p.mean = tensor_device(&w), "mean and rstd");
     assert_refused(layer_norm_forward, forward, p.activation = (enum activation)7, "activation 7");
@@ -438,6 +531,8 @@ int main(void)
         cmocka_unit_test(backward_equals_the_reference),
         cmocka_unit_test(backward_without_rows),
         cmocka_unit_test(rows_do_not_depend_on_each_other),
+        cmocka_unit_test(rows_are_moved_once),
+        cmocka_unit_test(elements_are_moved_once),
         cmocka_unit_test(wrong_arguments_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

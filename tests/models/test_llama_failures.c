@@ -93,10 +93,11 @@ static void subject_destroy(struct subject *subject)
     llama_fixture_destroy(&subject->fixture);
 }
 
-/* Runs `action` with its k-th call failing for k = 0, 1... until it succeeds; returns how many calls could fail. */
+/* Runs `action` with its k-th call failing for k = 0, 1... until it succeeds; returns how many calls could fail. Where kernels
+ * are slow, with every fifth call. */
 static int64_t fail_everywhere(enum status (*action)(void *), void *argument)
 {
-    for (int64_t k = 0;; k++) {
+    for (int64_t k = 0;; k += test_kernels_slow() ? 5 : 1) {
         countdown = k;
         enum status status = action(argument);
         bool injected = countdown < 0;

@@ -106,21 +106,22 @@ static void prepare(void)
 {
     write_manifests();
     write_configuration();
-    expect(0, "$B/prepare --config $D/small.yaml");
+    expect(0, "$B/prepare --device cpu --config $D/small.yaml");
     expect(0, "cd $D && find datasets tokenizer -type f ! -name '*.part*' | sort | xargs sha256sum > first.txt");
-    expect(0, "$B/prepare --config $D/small.yaml"); /* verifies and changes nothing */
+    expect(0, "$B/prepare --device cpu --config $D/small.yaml"); /* verifies and changes nothing */
     expect(0, "cd $D && sha256sum --quiet -c first.txt");
 }
 
 static void tokenize(void)
 {
-    const char *line = strstr(expect(0, "$B/tokenize --config $D/small.yaml " DATA "cards/001.wav 2>/dev/null"), "{");
+    const char *line =
+        strstr(expect(0, "$B/tokenize --device cpu --config $D/small.yaml " DATA "cards/001.wav 2>/dev/null"), "{");
     json_t *root;
     assert_non_null(line);
     assert_ok(jdoc_parse("tokenize", line, (int64_t)strcspn(line, "\n"), &root));
     json_decref(root);
     assert_non_null(strstr(line, "[Hu"));
-    expect(0, "$B/tokenize --config $D/small.yaml " DATA
+    expect(0, "$B/tokenize --device cpu --config $D/small.yaml " DATA
               "cards/001.wav | $B/tokenize --config $D/small.yaml --decode --output $D/again.wav -");
     expect_sound("again.wav");
 }
@@ -251,7 +252,7 @@ static void other_tokenizers_units_are_refused(void **state)
     expect(
         0,
         "sed 's|/tokenizer|/tokenizer2|; s|seed: 1|seed: 2|; s|/datasets|/datasets2|' $D/small.yaml > $D/other.yaml");
-    expect(0, "$B/prepare --config $D/other.yaml --stage fit tokenizer.units=23");
+    expect(0, "$B/prepare --device cpu --config $D/other.yaml --stage fit tokenizer.units=23");
     const char *error =
         expect(2, "$B/train --device cpu --config $D/other.yaml data.train=$D/datasets/speech,$D/datasets/text "
                   "train.run=$D/none");

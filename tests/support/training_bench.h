@@ -35,6 +35,10 @@ void training_bench_close(struct training_bench *bench);
 /* The newest checkpoint of the bench's run, in a trainer that knows nothing else. */
 struct trainer *training_bench_resume(const struct training_bench *bench);
 
+/* Where kernels are slow (test_kernels_slow): three lanes of 32 tokens and one layer, which still have all parts, and a peak
+ * that need not be measured. Elsewhere nothing changes. */
+void training_bench_shrink_if_slow(struct training_bench *bench);
+
 /* configs/demo.yaml's model and batch: four layers of 128, eight lanes of 256. */
 void training_bench_use_demo_sizes(struct training_bench *bench);
 

@@ -3,6 +3,7 @@
  * have without that batch, whatever was wrong with it. */
 #include "support/poison.h"
 #include "support/ranks.h"
+#include "support/test_kernels.h"
 #include "support/test_support.h"
 #include "support/training_bench.h"
 
@@ -92,6 +93,7 @@ static void train_rank(struct comm *comm, void *argument)
     struct training_bench bench;
     struct trainer *trainer;
     training_bench_open(&bench, &corpus, job->run, comm, 1);
+    training_bench_shrink_if_slow(&bench);
     bench.train.dtype = scenario->dtype;
     bench.train.spike_deviations = scenario->spike_deviations;
     bench.train.spike_window = WINDOW;
@@ -231,6 +233,8 @@ static void a_step_that_is_not_finite_changes_nothing(void **state)
     for (int dtype = DTYPE_F32; dtype <= DTYPE_BF16; dtype++)
         for (int ranks = 1; ranks <= RANKS; ranks++)
             for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+                if (test_kernels_slow() && (ranks != 1 + dtype || i != (size_t)dtype * 2 + 1))
+                    continue; /* one time of each type, one with a resume */
                 struct scenario scenario = {.ranks = ranks,
                                             .dtype = dtype,
                                             .first = times[i].first,
@@ -246,8 +250,8 @@ static void a_spike_changes_nothing(void **state)
 {
     (void)state;
     struct rng rng = rng_make(test_seed(), RNG_TEST, 81, 0);
-    for (int ranks = 1; ranks <= RANKS; ranks++)
-        for (int resume_at = 0; resume_at <= 6; resume_at += 6) {
+    for (int ranks = 1; ranks <= (test_kernels_slow() ? 1 : RANKS); ranks++)
+        for (int resume_at = test_kernels_slow() ? 6 : 0; resume_at <= 6; resume_at += 6) {
             struct scenario scenario = {
                 .ranks = ranks, .dtype = DTYPE_F32, .first = 6, .last = 7, .resume_at = resume_at};
             scenario.spike_deviations = 20; /* so small a run is not smooth */
@@ -262,6 +266,8 @@ static void early_spikes_are_taken_and_all_without_the_rule(void **state)
     for (enum poison_kind kind = POISON_LOSS_SPIKE; kind <= POISON_GRADIENT_SPIKE; kind++)
         for (int rule = 0; rule < 2; rule++) {
             struct scenario scenario = {.kind = kind, .ranks = 2, .poisoned_rank = 1, .dtype = DTYPE_F32};
+            if (test_kernels_slow() && rule != (kind == POISON_LOSS_SPIKE))
+                continue;
             scenario.first = scenario.last = rule ? 2 : 7;
             scenario.spike_deviations = rule ? 20 : 0;
             struct rank_result results[RANKS] = {0};
@@ -284,6 +290,8 @@ static void a_third_in_a_row_stops_all_ranks(void **state)
     struct rng rng = rng_make(test_seed(), RNG_TEST, 82, 0);
     for (enum poison_kind kind = POISON_LOSS_NAN; kind < POISON_KINDS; kind++)
         for (int resume_at = 0; resume_at <= 6; resume_at += 6) {
+            if (test_kernels_slow() && (kind % 4 != 1 || resume_at != 6 * (kind == POISON_LOSS_NAN)))
+                continue;
             struct scenario scenario = {.kind = kind,
                                         .ranks = 1 + (int)rng_below(&rng, RANKS),
                                         .dtype = DTYPE_F32,

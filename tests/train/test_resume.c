@@ -62,6 +62,7 @@ static void resume_is_exact(int dtype, const char *name)
     double losses[6];
     snprintf(run, sizeof run, "%s/%s", test_directory(), name);
     training_bench_open(&bench, &corpus, run, NULL, 1);
+    training_bench_shrink_if_slow(&bench);
     bench.train.dtype = dtype;
     assert_ok(trainer_create(&bench.setup, false, &trainer));
     for (int i = 0; i < 6; i++) {
@@ -123,6 +124,7 @@ static void train_rank(struct comm *comm, void *argument)
     struct trainer *trainer;
     struct step_result step;
     training_bench_open(&bench, &corpus, job->run, comm, 1);
+    training_bench_shrink_if_slow(&bench);
     bench.data.validation = bench.data.train;
     if (job->anew)
         assert_ok(trainer_create(&bench.setup, false, &trainer));

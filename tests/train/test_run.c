@@ -21,6 +21,7 @@ static struct tiny_corpus corpus;
 static void bench_open(struct training_bench *bench, const char *run)
 {
     training_bench_open(bench, &corpus, run, NULL, 1);
+    training_bench_shrink_if_slow(bench);
     bench->data.validation = bench->data.train;
 }
 

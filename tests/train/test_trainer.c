@@ -1,5 +1,6 @@
 /* A trainer's steps from the outside: equal however the batch is cut, untouched by a NaN, continuing a text model. */
 #include "support/ranks.h"
+#include "support/test_kernels.h"
 #include "support/test_support.h"
 #include "support/training_bench.h"
 #include "support/weights.h"
@@ -43,10 +44,19 @@ static void train_some(struct training_bench *bench, struct outcome *outcome)
     trainer_destroy(trainer);
 }
 
+/* Five lanes are enough for whole, uneven and single ones. */
+static void shrink(struct training_bench *bench)
+{
+    training_bench_shrink_if_slow(bench);
+    if (test_kernels_slow())
+        bench->data.lanes = 5;
+}
+
 static void one_rank(int64_t micro_batch, struct outcome *outcome)
 {
     struct training_bench bench;
     training_bench_open(&bench, &corpus, "unused", NULL, 1);
+    shrink(&bench);
     bench.train.micro_batch = micro_batch;
     train_some(&bench, outcome);
     training_bench_close(&bench);
@@ -56,6 +66,7 @@ static void train_rank(struct comm *comm, void *argument)
 {
     struct training_bench bench;
     training_bench_open(&bench, &corpus, "unused", comm, 1);
+    shrink(&bench);
     train_some(&bench, argument);
     training_bench_close(&bench);
 }
@@ -121,6 +132,7 @@ static void a_nan_changes_no_weight_and_too_many_stop(void **state)
     struct trainer *trainer;
     struct step_result step;
     training_bench_open(&bench, &corpus, "unused", NULL, 1);
+    shrink(&bench);
     assert_ok(trainer_create(&bench.setup, false, &trainer));
     assert_ok(trainer_step(trainer, &step));
     const struct parameter_view *norm = parameter_layout_find(&trainer_model(trainer)->layout, "model.norm.weight");

@@ -9,33 +9,24 @@
 extern "C" {
 #endif
 
-/* The operations that CUDA has kernels for, */
-#define CUDA_OPERATIONS_PRESENT(X)                                                                                     \
-    KERNEL_OPERATIONS_LANGUAGE(X)                                                                                      \
-    X(gelu_forward)                                                                                                    \
-    X(gelu_backward)                                                                                                   \
-    X(layer_norm_forward)                                                                                              \
-    X(layer_norm_backward)                                                                                             \
-    X(group_norm_forward)                                                                                              \
-    X(group_norm_backward)                                                                                             \
-    X(waveform_normalise)                                                                                              \
-    X(log_mel_spectrum)                                                                                                \
-    X(kmeans_assign)
-
-/* and those that only say that they have none yet. */
-#define CUDA_OPERATIONS_ABSENT(X)                                                                                      \
-    X(conv1d_forward)                                                                                                  \
-    X(conv1d_backward)                                                                                                 \
-    X(conv1d_group_norm)
-
 #define CUDA_SCRATCH_SIZE(name) size_t cuda_##name##_scratch_size(const struct name *p);
-CUDA_OPERATIONS_PRESENT(CUDA_SCRATCH_SIZE)
+KERNEL_OPERATIONS(CUDA_SCRATCH_SIZE)
 #undef CUDA_SCRATCH_SIZE
 
 /* What struct kernels asks of a backend. A product of 2,048 rows fills every GPU of today, and the output projection's
  * weight gradient, which is read and written once for every block of rows, then costs less than its product. */
 #define CUDA_BLOCK_ROWS 2048
 #define CUDA_BLOCK_ELEMENTS (INT64_C(1) << 26)
+
+/* What a context allocates for itself: cuBLASLt's workspace, which it is given once, and the fault word. */
+#define CUDA_PRODUCTS_WORKSPACE (INT64_C(32) << 20)
+#define CUDA_CONTEXT_BYTES (CUDA_PRODUCTS_WORKSPACE + 256)
+/* What the driver's context, the kernels' code and cuBLASLt's take beside it. An estimate, not a measurement. */
+#define CUDA_DRIVER_BYTES (INT64_C(768) << 20)
+
+/* FLOP/s of dense products on the GPU that the driver calls so, from its data sheet: bf16 with f32 sums on tensor cores, or
+ * f32 by FMA. 0: it is not in the table, or a slice of a GPU. */
+double cuda_published_peak(const char *device_name, enum dtype type);
 
 /* A table that can only be asked for sizes: what plans a training on GPUs, also where there is no CUDA. */
 const struct kernels *kernels_cuda_plan(void);

@@ -212,6 +212,20 @@ fail:
     return result;
 }
 
+enum status llama_plan(const struct llama_config *config, enum dtype dtype, struct memory_plan *plan)
+{
+    enum status result = llama_config_check(config);
+    if (result != STATUS_OK)
+        return result;
+    struct llama_offsets offsets;
+    llama_find_offsets(config, &offsets);
+    int64_t angles = config->maximum_positions * (config->head_size / 2) * (int64_t)sizeof(float);
+    bool good = memory_plan_add(plan, offsets.elements * (int64_t)dtype_size(dtype), "weights") >= 0;
+    good = good && memory_plan_add(plan, angles, "rotary cosines") >= 0;
+    good = good && memory_plan_add(plan, angles, "rotary sines") >= 0;
+    return good ? STATUS_OK : status_set(STATUS_INTERNAL, "the weights' size overflows");
+}
+
 enum status llama_create(const struct llama_config *config, enum dtype dtype, const struct kernels *kernels,
                          struct device_context *context, struct llama **out)
 {

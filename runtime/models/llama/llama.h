@@ -63,6 +63,9 @@ struct llama {
     struct device_context *context; /* borrowed */
 };
 
+/* Adds the weights and the rotary tables, each an allocation of llama_create's, to a plan. */
+enum status llama_plan(const struct llama_config *config, enum dtype dtype, struct memory_plan *plan);
+
 /* Weights zero. `config` is copied; kernels and context must outlive the model. */
 enum status llama_create(const struct llama_config *config, enum dtype dtype, const struct kernels *kernels,
                          struct device_context *context, struct llama **model);

@@ -9,7 +9,8 @@ static enum status no_memory(const struct embedded_chunk *chunk)
     return status_set(STATUS_INTERNAL, "no memory to analyse %lld samples", (long long)chunk->count);
 }
 
-enum status embedded_chunk_averages(struct embedded_chunk *chunk, const struct log_mel *mel)
+enum status embedded_chunk_averages(struct embedded_chunk *chunk, const struct log_mel *mel,
+                                    struct embedded_device *device)
 {
     enum status result = STATUS_OK;
     if (chunk->averages)
@@ -20,7 +21,8 @@ enum status embedded_chunk_averages(struct embedded_chunk *chunk, const struct l
         result = no_memory(chunk);
         goto fail;
     }
-    TRY(log_mel_compute(mel, chunk->samples, chunk->count, spectra));
+    TRY(device ? embedded_device_log_mel(device, chunk->samples, chunk->count, spectra)
+               : log_mel_compute(mel, chunk->samples, chunk->count, spectra));
     unit_average(spectra, chunk->units, averages);
     chunk->averages = averages;
     averages = NULL;
@@ -46,12 +48,13 @@ enum status embedded_chunk_pitch(struct embedded_chunk *chunk)
     return STATUS_OK;
 }
 
-enum status embedded_chunk_style(struct embedded_chunk *chunk, const struct log_mel *mel)
+enum status embedded_chunk_style(struct embedded_chunk *chunk, const struct log_mel *mel,
+                                 struct embedded_device *device)
 {
     enum status result = STATUS_OK;
     if (chunk->style)
         return STATUS_OK;
-    TRY(embedded_chunk_averages(chunk, mel));
+    TRY(embedded_chunk_averages(chunk, mel, device));
     TRY(embedded_chunk_pitch(chunk));
     if (!(chunk->style = calloc((size_t)chunk->styles * STYLE_VALUES, sizeof *chunk->style)))
         return no_memory(chunk);
@@ -92,12 +95,13 @@ enum status embedded_analysis_create(const float *samples, int64_t count, struct
     return STATUS_OK;
 }
 
-enum status embedded_analysis_complete(struct embedded_analysis *analysis, const struct log_mel *mel)
+enum status embedded_analysis_complete(struct embedded_analysis *analysis, const struct log_mel *mel,
+                                       struct embedded_device *device)
 {
     enum status result = STATUS_OK;
     for (int64_t c = 0; c < analysis->count; c++) {
         struct embedded_chunk *chunk = &analysis->chunks[c];
-        TRY(embedded_chunk_style(chunk, mel)); /* which needs the other two */
+        TRY(embedded_chunk_style(chunk, mel, device)); /* which needs the other two */
         f0_track_free(&chunk->track);
         chunk->samples = NULL;
     }

@@ -4,6 +4,7 @@
 #define SPIRITLM_SPEECH_EMBEDDED_ANALYSIS_H
 
 #include "speech/component.h"
+#include "speech/embedded/device.h"
 #include "speech/embedded/log_mel.h"
 #include "speech/embedded/pitch.h"
 #include "speech/embedded/style.h"
@@ -37,12 +38,16 @@ struct embedded_analysis {
 enum status embedded_analysis_create(const float *samples, int64_t count, struct embedded_analysis **analysis);
 void embedded_analysis_free(struct embedded_analysis *analysis); /* NULL is fine */
 
-enum status embedded_chunk_averages(struct embedded_chunk *chunk, const struct log_mel *mel);
+/* device: where spectra are computed; NULL: on the host, with `mel`. */
+enum status embedded_chunk_averages(struct embedded_chunk *chunk, const struct log_mel *mel,
+                                    struct embedded_device *device);
 enum status embedded_chunk_pitch(struct embedded_chunk *chunk); /* and voiced and track */
-enum status embedded_chunk_style(struct embedded_chunk *chunk, const struct log_mel *mel);
+enum status embedded_chunk_style(struct embedded_chunk *chunk, const struct log_mel *mel,
+                                 struct embedded_device *device);
 
 /* Computes averages, pitch and style of all chunks, then drops samples and F0 tracks, so that a fit can keep the rest
  * for many hours. */
-enum status embedded_analysis_complete(struct embedded_analysis *analysis, const struct log_mel *mel);
+enum status embedded_analysis_complete(struct embedded_analysis *analysis, const struct log_mel *mel,
+                                       struct embedded_device *device);
 
 #endif

@@ -34,11 +34,12 @@ static enum status chunk_hubert(const struct embedded_tokenizer *tokenizer, stru
     enum status result = STATUS_OK;
     if (chunk->hubert)
         return STATUS_OK;
-    TRY(embedded_chunk_averages(chunk, tokenizer->mel));
+    TRY(embedded_chunk_averages(chunk, tokenizer->mel, tokenizer->device));
     chunk->hubert = malloc((size_t)chunk->units * sizeof *chunk->hubert);
     if (!chunk->hubert)
         FAIL(STATUS_INTERNAL, "no memory for %lld units", (long long)chunk->units);
-    TRY(unit_quantizer_encode(&tokenizer->units, chunk->averages, chunk->units, chunk->hubert, NULL));
+    TRY(unit_quantizer_encode(&tokenizer->units, tokenizer->device, chunk->averages, chunk->units, chunk->hubert,
+                              NULL));
     return STATUS_OK;
 fail:
     free(chunk->hubert);
@@ -65,7 +66,7 @@ static enum status encode_style(const struct embedded_tokenizer *tokenizer, stru
                                 uint16_t *codes)
 {
     enum status result = STATUS_OK;
-    TRY(embedded_chunk_style(chunk, tokenizer->mel));
+    TRY(embedded_chunk_style(chunk, tokenizer->mel, tokenizer->device));
     TRY(chunk_hubert(tokenizer, chunk));
     style_count_changes(chunk->hubert, chunk->units, chunk->style);
     TRY(style_encode(&tokenizer->styles, chunk->style, chunk->styles, codes));
@@ -125,6 +126,17 @@ static enum status synthesise(const struct speech_vocoder *self, const struct sp
     return embedded_vocode(self->state, spoken, durations, spoken_count, pool, samples, count);
 }
 
+/* The encoders that are still ours share one tokenizer. */
+static enum status compute_on(struct speech *speech, const struct kernels *kernels)
+{
+    for (int stream = 0; stream < STREAM_COUNT; stream++) {
+        struct embedded_tokenizer *tokenizer = speech->encoder[stream].state;
+        if (speech->encoder[stream].encode == encode && !tokenizer->device)
+            return embedded_device_create(kernels, tokenizer->mel, &tokenizer->device);
+    }
+    return STATUS_OK;
+}
+
 static void release(void *state)
 {
     embedded_tokenizer_release(state);
@@ -145,6 +157,7 @@ static void make_components(struct embedded_tokenizer *tokenizer, struct speech 
             .knows_speaker = stream == STREAM_PITCH ? knows_speaker : NULL,
             .destroy = release,
         };
+    speech->compute_on = compute_on;
     speech->vocoder = (struct speech_vocoder){
         .fingerprint = tokenizer->vocoder_fingerprint,
         .units = tokenizer->fingerprints[STREAM_HUBERT],

@@ -52,7 +52,10 @@ enum status speech_fit_begin(const struct speech_fit_options *options, struct sp
     if (!fit)
         return status_set(STATUS_INTERNAL, "no memory to fit a speech tokenizer");
     fit->options = *options;
-    if ((result = embedded_tokenizer_create(&fit->tokenizer)) != STATUS_OK)
+    result = embedded_tokenizer_create(&fit->tokenizer);
+    if (result == STATUS_OK && options->kernels)
+        result = embedded_device_create(options->kernels, fit->tokenizer->mel, &fit->tokenizer->device);
+    if (result != STATUS_OK)
         speech_fit_free(fit);
     else
         *out = fit;
@@ -81,7 +84,7 @@ enum status speech_fit_analyse(const struct speech_fit *fit, const float *sample
     *out = NULL;
     TRY(speech_check_samples(samples, count));
     TRY(embedded_analysis_create(samples, count, &analysis));
-    TRY(embedded_analysis_complete(analysis, fit->tokenizer->mel));
+    TRY(embedded_analysis_complete(analysis, fit->tokenizer->mel, fit->tokenizer->device));
     *out = analysis;
     return STATUS_OK;
 fail:
@@ -180,7 +183,8 @@ static enum status fit_units(struct speech_fit *fit, struct thread_pool *pool, s
     struct unit_fit_options options = {.units = fit->options.units,
                                        .passes = fit->options.iterations,
                                        .seed = fit->options.seed,
-                                       .switch_share = SWITCH_SHARE};
+                                       .switch_share = SWITCH_SHARE,
+                                       .device = fit->tokenizer->device};
     enum status result = unit_quantizer_fit(samples, chunks, &options, pool, &fit->tokenizer->units);
     at = 0;
     for (int64_t u = 0; u < fit->count && result == STATUS_OK; u++)

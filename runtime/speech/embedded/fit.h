@@ -4,6 +4,7 @@
 
 #include "core/status.h"
 #include "core/thread_pool.h"
+#include "kernels/kernels.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,6 +15,7 @@ struct speech_fit_options {
     int64_t style_codes; /* upper bound; the fit takes at most points / 20 */
     int64_t iterations;  /* k-means passes */
     uint64_t seed;
+    const struct kernels *kernels; /* where log-mel spectra and distances are computed; NULL: on the host */
 };
 
 /* Feeds one utterance of the fitting sample (call in a fixed order: results depend on it). */

@@ -123,6 +123,7 @@ struct update_job {
     double *sums;      /* [clusters][dimensions] */
     int64_t *total;    /* mini-batches: points each cluster has had in this fit; NULL: Lloyd */
     const int64_t *of; /* mini-batches: the batch's points by number; NULL: all points in order */
+    struct embedded_device *device;
 };
 
 /* All sums of CLUSTER_TILE clusters: a task reads every label but adds only its own points, in their order. */
@@ -324,14 +325,23 @@ static enum status space_allocate(struct space *space, int64_t points, int64_t d
     return allocate_sums(clusters, dimensions, &space->sums);
 }
 
+/* Labels and distances of the job's points, or of those in `points`, wherever they are computed. */
+static enum status assign(const struct update_job *job, const float *points, int64_t count, struct thread_pool *pool,
+                          int32_t *labels, float *distances)
+{
+    struct distance_problem problem = {points, job->centroids, count, job->dimensions, job->clusters};
+    return job->device
+               ? embedded_device_assign(job->device, &problem, labels, distances)
+               : kmeans_assign(points, count, job->dimensions, job->centroids, job->clusters, pool, labels, distances);
+}
+
 static enum status lloyd(struct update_job *job, struct space *space, int64_t passes, struct thread_pool *pool,
                          struct kmeans_report *report)
 {
     enum status result = STATUS_OK;
     job->labels = space->labels;
     for (int64_t pass = 0; pass < passes; pass++) {
-        TRY(kmeans_assign(job->points, job->count, job->dimensions, job->centroids, job->clusters, pool, space->labels,
-                          space->distances));
+        TRY(assign(job, job->points, job->count, pool, space->labels, space->distances));
         bool same = pass > 0 && !memcmp(space->labels, space->previous, (size_t)job->count * sizeof *space->labels);
         if (same)
             break;
@@ -364,8 +374,7 @@ static enum status mini_batches(struct update_job *job, struct space *space, int
                 space->of[i] = (int64_t)rng_below(rng, (uint64_t)points);
                 memcpy(space->gathered + i * d, job->points + space->of[i] * d, (size_t)d * sizeof(float));
             }
-            TRY(kmeans_assign(space->gathered, job->count, d, job->centroids, job->clusters, pool, space->labels,
-                              space->distances));
+            TRY(assign(job, space->gathered, job->count, pool, space->labels, space->distances));
             thread_pool_run(pool, (job->clusters + CLUSTER_TILE - 1) / CLUSTER_TILE, update_tile, job);
             for (int64_t c = 0; c < job->clusters; c++)
                 seen[c] += job->members[c];
@@ -402,7 +411,8 @@ enum status kmeans_fit(const float *points, int64_t count, int64_t dimensions, c
                              .count = batch ? options->batch : count,
                              .dimensions = dimensions,
                              .clusters = k,
-                             .centroids = centroids};
+                             .centroids = centroids,
+                             .device = options->device};
     TRY(space_allocate(&space, job.count, dimensions, k, batch));
     job.members = space.members;
     job.sums = space.sums;
@@ -414,7 +424,7 @@ enum status kmeans_fit(const float *points, int64_t count, int64_t dimensions, c
         TRY(lloyd(&job, &space, options->passes, pool, report));
     if (!(distances = calloc((size_t)count, sizeof *distances)))
         FAIL(STATUS_INTERNAL, "no memory for %lld distances", (long long)count);
-    TRY(kmeans_assign(points, count, dimensions, centroids, k, pool, NULL, distances));
+    TRY(assign(&job, points, count, pool, NULL, distances));
     double sum = 0;
     for (int64_t i = 0; i < count; i++)
         sum += (double)distances[i];

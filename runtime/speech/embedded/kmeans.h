@@ -6,6 +6,7 @@
 
 #include "core/status.h"
 #include "core/thread_pool.h"
+#include "speech/embedded/device.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,7 +17,8 @@ struct kmeans_options {
     int64_t batch;  /* points of a mini-batch; 0, or no fewer than the points: Lloyd over all of them */
     uint64_t seed;
     uint64_t purpose; /* part of the random stream's name, after RNG_KMEANS: differs between the fits of one run */
-    bool given_start; /* start from what `centroids` holds instead of k-means++ */
+    struct embedded_device *device; /* where points are assigned; NULL: on the host's threads */
+    bool given_start;               /* start from what `centroids` holds instead of k-means++ */
 };
 
 struct kmeans_report {

@@ -91,6 +91,11 @@ int log_mel_bands(const struct log_mel *mel)
     return mel->bands;
 }
 
+const double *log_mel_window(const struct log_mel *mel)
+{
+    return mel->window;
+}
+
 struct log_mel_band log_mel_band(const struct log_mel *mel, int band)
 {
     return (struct log_mel_band){mel->first[band], mel->length[band],
@@ -124,14 +129,14 @@ enum status log_mel_compute(const struct log_mel *mel, const float *samples, int
         fft_real(mel->fft, frame, spectrum, work);
         for (int k = 0; k < LOG_MEL_BINS; k++) {
             double re = creal(spectrum[k]), im = cimag(spectrum[k]);
-            magnitude[k] = sqrt(re * re + im * im + 1e-9);
+            magnitude[k] = sqrt(re * re + im * im + LOG_MEL_OFFSET);
         }
         for (int b = 0; b < mel->bands; b++) {
             struct log_mel_band band = log_mel_band(mel, b);
             double sum = 0;
             for (int i = 0; i < band.length; i++)
                 sum += band.weights[i] * magnitude[band.first + i];
-            output[t * mel->bands + b] = (float)log(fmax(sum, 1e-5));
+            output[t * mel->bands + b] = (float)log(fmax(sum, LOG_MEL_FLOOR));
         }
     }
 fail:

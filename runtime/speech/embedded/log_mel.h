@@ -18,6 +18,10 @@
 
 enum { LOG_MEL_HOP = 160, LOG_MEL_WINDOW = 1024, LOG_MEL_BINS = LOG_MEL_WINDOW / 2 + 1 };
 
+/* What is added to a bin's power before the root, and the least of what the logarithm is taken of. */
+#define LOG_MEL_OFFSET 1e-9
+#define LOG_MEL_FLOOR 1e-5
+
 struct log_mel; /* tables of one number of bands; read-only, so threads may share it */
 
 enum status log_mel_create(int bands, struct log_mel **mel); /* 1..256 bands */
@@ -39,5 +43,6 @@ struct log_mel_band {
 };
 struct log_mel_band log_mel_band(const struct log_mel *mel, int band);
 int log_mel_bands(const struct log_mel *mel);
+const double *log_mel_window(const struct log_mel *mel); /* [LOG_MEL_WINDOW] */
 
 #endif

@@ -39,6 +39,7 @@ void embedded_tokenizer_release(struct embedded_tokenizer *tokenizer)
     for (int64_t s = 0; s < tokenizer->speaker_count; s++)
         free(tokenizer->speakers[s].name);
     free(tokenizer->speakers);
+    embedded_device_free(tokenizer->device);
     log_mel_free(tokenizer->mel);
     free(tokenizer->log_magnitudes);
     free(tokenizer);

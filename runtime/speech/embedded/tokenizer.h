@@ -4,6 +4,7 @@
 
 #include "speech/component.h"
 #include "speech/embedded/analysis.h"
+#include "speech/embedded/device.h"
 #include "speech/embedded/log_mel.h"
 #include "speech/embedded/pitch.h"
 #include "speech/embedded/style.h"
@@ -37,7 +38,8 @@ struct embedded_tokenizer {
     uint64_t vocoder_seed;
     struct sha256 fingerprints[STREAM_COUNT], vocoder_fingerprint;
     struct log_mel *mel;
-    float *log_magnitudes; /* [units][LOG_MEL_BINS]: the units' spectra as the vocoder needs them */
+    struct embedded_device *device; /* where log-mel spectra and distances are computed; NULL: on the host */
+    float *log_magnitudes;          /* [units][LOG_MEL_BINS]: the units' spectra as the vocoder needs them */
 };
 
 /* The default of the embedded vocoder. */

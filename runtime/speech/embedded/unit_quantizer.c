@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <math.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -145,8 +146,17 @@ static enum status least_path(const float *distances, int64_t count, int64_t uni
     return STATUS_OK;
 }
 
-enum status unit_quantizer_encode(const struct unit_quantizer *quantizer, const float *averages, int64_t count,
-                                  uint16_t *units, float *neutral_out)
+/* Distances [count][units] of features to all centroids. */
+static enum status measure_features(const struct unit_quantizer *quantizer, struct embedded_device *device,
+                                    const float *features, int64_t count, float *distances)
+{
+    struct distance_problem problem = {features, quantizer->centroids, count, UNIT_FEATURES, quantizer->units};
+    return device ? embedded_device_distances(device, &problem, distances)
+                  : kmeans_distances(features, count, UNIT_FEATURES, quantizer->centroids, quantizer->units, distances);
+}
+
+enum status unit_quantizer_encode(const struct unit_quantizer *quantizer, struct embedded_device *device,
+                                  const float *averages, int64_t count, uint16_t *units, float *neutral_out)
 {
     enum status result = STATUS_OK;
     float *neutral = NULL, *features = NULL, *distances = NULL;
@@ -159,7 +169,7 @@ enum status unit_quantizer_encode(const struct unit_quantizer *quantizer, const 
         FAIL(STATUS_INTERNAL, "no memory for %lld units", (long long)count);
     make_neutral(quantizer, averages, count, neutral);
     make_features(quantizer, neutral, count, features);
-    TRY(kmeans_distances(features, count, UNIT_FEATURES, quantizer->centroids, quantizer->units, distances));
+    TRY(measure_features(quantizer, device, features, count, distances));
     TRY(least_path(distances, count, quantizer->units, quantizer->switch_cost, units));
     if (neutral_out)
         memcpy(neutral_out, neutral, (size_t)count * UNIT_BANDS * sizeof *neutral);
@@ -207,8 +217,12 @@ static void fit_bands(const float *neutral, int64_t frames, struct unit_quantize
 
 struct encode_job {
     const struct unit_quantizer *quantizer;
+    struct embedded_device *device;
     struct unit_sample *samples;
-    enum status *results; /* one per sample */
+    struct encode_outcome {
+        enum status result;
+        char error[256]; /* a thread's text is its own */
+    } * outcomes;        /* one per sample */
 };
 
 static void encode_sample(void *argument, int64_t task, int worker)
@@ -216,22 +230,26 @@ static void encode_sample(void *argument, int64_t task, int worker)
     (void)worker;
     struct encode_job *job = argument;
     struct unit_sample *sample = &job->samples[task];
-    job->results[task] = unit_quantizer_encode(job->quantizer, sample->averages, sample->count, sample->units, NULL);
+    struct encode_outcome *outcome = &job->outcomes[task];
+    outcome->result =
+        unit_quantizer_encode(job->quantizer, job->device, sample->averages, sample->count, sample->units, NULL);
+    if (outcome->result != STATUS_OK)
+        snprintf(outcome->error, sizeof outcome->error, "%s", status_text());
 }
 
-static enum status encode_all(const struct unit_quantizer *quantizer, struct unit_sample *samples, int64_t sample_count,
-                              struct thread_pool *pool)
+static enum status encode_all(const struct unit_quantizer *quantizer, struct embedded_device *device,
+                              struct unit_sample *samples, int64_t sample_count, struct thread_pool *pool)
 {
-    struct encode_job job = {.quantizer = quantizer, .samples = samples};
-    job.results = calloc((size_t)sample_count, sizeof *job.results);
-    if (!job.results)
+    struct encode_job job = {.quantizer = quantizer, .device = device, .samples = samples};
+    job.outcomes = calloc((size_t)sample_count, sizeof *job.outcomes);
+    if (!job.outcomes)
         return status_set(STATUS_INTERNAL, "no memory for %lld utterances", (long long)sample_count);
     thread_pool_run(pool, sample_count, encode_sample, &job);
     enum status result = STATUS_OK;
     for (int64_t s = 0; s < sample_count && result == STATUS_OK; s++)
-        if (job.results[s] != STATUS_OK)
-            result = status_set(job.results[s], "no memory for the units of utterance %lld", (long long)s);
-    free(job.results);
+        if (job.outcomes[s].result != STATUS_OK)
+            result = status_set(job.outcomes[s].result, "utterance %lld: %s", (long long)s, job.outcomes[s].error);
+    free(job.outcomes);
     return result;
 }
 
@@ -295,11 +313,12 @@ enum status unit_quantizer_fit(struct unit_sample *samples, int64_t sample_count
                                     .passes = options->passes,
                                     .batch = LLOYD_FRAMES,
                                     .seed = options->seed,
-                                    .purpose = 0};
+                                    .purpose = 0,
+                                    .device = options->device};
     struct kmeans_report report;
     TRY(kmeans_fit(features, frames, UNIT_FEATURES, &kmeans, pool, quantizer->centroids, &report));
     quantizer->switch_cost = options->switch_share * report.inertia;
-    TRY(encode_all(quantizer, samples, sample_count, pool));
+    TRY(encode_all(quantizer, options->device, samples, sample_count, pool));
     TRY(fit_spectra(samples, sample_count, neutral, quantizer));
 fail:
     free(neutral);

@@ -19,6 +19,7 @@
 
 #include "core/status.h"
 #include "core/thread_pool.h"
+#include "speech/embedded/device.h"
 
 #include <stdint.h>
 
@@ -40,9 +41,10 @@ void unit_quantizer_free(struct unit_quantizer *quantizer);                     
 /* Step 1: mel [4 count][UNIT_BANDS] to averages [count][UNIT_BANDS]. */
 void unit_average(const float *mel, int64_t count, float *averages);
 
-/* Steps 2 to 4: averages [count][UNIT_BANDS] to units [count]; neutral [count][UNIT_BANDS] may be NULL. */
-enum status unit_quantizer_encode(const struct unit_quantizer *quantizer, const float *averages, int64_t count,
-                                  uint16_t *units, float *neutral);
+/* Steps 2 to 4: averages [count][UNIT_BANDS] to units [count]; neutral [count][UNIT_BANDS] may be NULL. device: where
+ * distances are computed; NULL: on the host. */
+enum status unit_quantizer_encode(const struct unit_quantizer *quantizer, struct embedded_device *device,
+                                  const float *averages, int64_t count, uint16_t *units, float *neutral);
 
 /* One utterance of a fitting sample. */
 struct unit_sample {
@@ -54,7 +56,8 @@ struct unit_sample {
 struct unit_fit_options {
     int64_t units, passes;
     uint64_t seed;
-    double switch_share; /* switch_cost as a share of the mean squared distance of a frame to its centroid */
+    struct embedded_device *device; /* where distances are computed; NULL: on the host */
+    double switch_share;            /* switch_cost as a share of the mean squared distance of a frame to its centroid */
 };
 
 /* Fits everything on the sample. *quantizer is the caller's, to be freed by unit_quantizer_free. STATUS_USAGE: fewer

@@ -10,6 +10,17 @@
 
 /* CUDA C++ Programming Guide, "Technical Specifications per Compute Capability". Processors and memory: A100 SXM 80 GB,
  * A10 and H100 SXM. */
+/* Older than what the kernels of this emulator's users are compiled for. */
+const struct machine_limits machine_sm_75 = {.name = "sm_75",
+                                             .major = 7,
+                                             .minor = 5,
+                                             .processors = 40,
+                                             .shared_per_block = 48 * KIB,
+                                             .shared_per_block_optin = 64 * KIB,
+                                             .shared_per_processor = 64 * KIB,
+                                             .registers_per_block = 65536,
+                                             .threads_per_block = 1024,
+                                             .total_memory = 16 * GIB};
 const struct machine_limits machine_sm_80 = {.name = "sm_80",
                                              .major = 8,
                                              .minor = 0,

@@ -24,7 +24,7 @@ struct machine_limits {
     int32_t threads_per_block;
     int64_t total_memory; /* bytes of device memory; allocations beyond it fail */
 };
-extern const struct machine_limits machine_sm_80, machine_sm_86, machine_sm_90;
+extern const struct machine_limits machine_sm_75, machine_sm_80, machine_sm_86, machine_sm_90;
 
 enum machine_order { MACHINE_FORWARD, MACHINE_REVERSED, MACHINE_SHUFFLED };
 
@@ -35,6 +35,7 @@ struct machine_settings {
     bool checks;              /* races, bounds, uninitialised reads, asynchronous copies; barriers are always checked */
     bool truncate;            /* mma: partial sums are cut toward zero, as tensor cores do; false: rounded to nearest */
     bool eager_copies;        /* cp.async copies at once; false: when its group is waited for */
+    int64_t memory_taken;     /* bytes of the device that another process has */
     int64_t instruction_budget; /* warp instructions of one launch after which it is reported as endless; 0: 4e9 */
 };
 void machine_default_settings(struct machine_settings *settings); /* sm_80, forward, checks, rounded, deferred */
@@ -89,6 +90,7 @@ void machine_format_report(const struct machine_report *report, char *text, size
  * twice, and 64 KiB around each allocation belong to nobody. */
 uint64_t machine_allocate(struct machine *machine, uint64_t bytes);
 bool machine_release(struct machine *machine, uint64_t address); /* false: no allocation begins there */
+/* Bytes of all live allocations, each rounded up to 256 as a device places them. */
 uint64_t machine_allocated(const struct machine *machine);
 /* Whether [address, address + bytes) lies in one live allocation. */
 bool machine_owns(const struct machine *machine, uint64_t address, uint64_t bytes);

@@ -133,11 +133,18 @@ static void unmap(uint64_t address, uint64_t bytes)
     }
 }
 
+static uint64_t whole_lines(uint64_t bytes)
+{
+    return (bytes + 255) / 256 * 256;
+}
+
 uint64_t machine_allocate(struct machine *machine, uint64_t bytes)
 {
     struct memory *memory = machine_memory(machine);
-    uint64_t total = (uint64_t)machine_settings(machine)->limits.total_memory;
-    if (bytes == 0 || bytes > total || memory->allocated > total - bytes)
+    const struct machine_settings *settings = machine_settings(machine);
+    uint64_t total = (uint64_t)settings->limits.total_memory,
+             used = memory->allocated + (uint64_t)settings->memory_taken;
+    if (bytes == 0 || bytes > total || used > total || whole_lines(bytes) > total - used)
         return 0;
     uint64_t mapped = whole_pages(ALLOCATION_OFFSET + bytes);
     uint64_t left = memory->base + memory->span - memory->next;
@@ -154,7 +161,7 @@ uint64_t machine_allocate(struct machine *machine, uint64_t bytes)
     }
     uint64_t address = memory->next + ALLOCATION_OFFSET;
     memory->allocations[memory->allocation_count++] = (struct allocation){address, bytes, true};
-    memory->allocated += bytes;
+    memory->allocated += whole_lines(bytes);
     memory->next += mapped + GUARD_BYTES;
     return address;
 }
@@ -179,7 +186,7 @@ bool machine_release(struct machine *machine, uint64_t address)
     if (found == NULL || found->address != address || !found->live)
         return false;
     memory->allocations[found - memory->allocations].live = false;
-    memory->allocated -= found->bytes;
+    memory->allocated -= whole_lines(found->bytes);
     shadow_forget_pages(memory, address, found->bytes);
     unmap(address - ALLOCATION_OFFSET, whole_pages(ALLOCATION_OFFSET + found->bytes));
     return true;

@@ -43,17 +43,15 @@ static const struct machine_limits *limits_of(int32_t number)
 
 static bool device_exists(int number)
 {
-    return number >= 0 && number < device_count;
+    return !runtime_unusable() && number >= 0 && number < device_count;
 }
 
 cudaError_t cudaGetDeviceCount(int *count)
 {
     runtime_enter_always();
     if (count)
-        *count = device_count;
-    if (count && device_count == 0)
-        return runtime_leave(cudaErrorNoDevice);
-    return runtime_leave(count ? cudaSuccess : cudaErrorInvalidValue);
+        *count = runtime_unusable() ? 0 : device_count;
+    return runtime_leave(count ? runtime_unusable() : cudaErrorInvalidValue);
 }
 
 cudaError_t cudaGetDevice(int *device)
@@ -68,7 +66,7 @@ cudaError_t cudaSetDevice(int device)
 {
     runtime_enter_always();
     if (!device_exists(device))
-        return runtime_leave(cudaErrorInvalidDevice);
+        return runtime_leave(runtime_unusable() ? runtime_unusable() : cudaErrorInvalidDevice);
     device_make_current(device);
     return runtime_leave(devices[device].lost);
 }
@@ -173,15 +171,18 @@ cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr attribute, in
 
 cudaError_t cudaDriverGetVersion(int *version)
 {
-    if (!version)
-        return cudaErrorInvalidValue;
-    *version = CUDART_VERSION;
-    return cudaSuccess;
+    runtime_enter_always();
+    if (version)
+        *version = runtime_driver;
+    return runtime_leave(version ? cudaSuccess : cudaErrorInvalidValue);
 }
 
 cudaError_t cudaRuntimeGetVersion(int *version)
 {
-    return cudaDriverGetVersion(version);
+    if (!version)
+        return cudaErrorInvalidValue;
+    *version = CUDART_VERSION;
+    return cudaSuccess;
 }
 
 cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *greatest)
@@ -210,6 +211,8 @@ cudaError_t cudaDeviceSynchronize(void)
 cudaError_t cudaDeviceReset(void)
 {
     runtime_enter_always();
+    if (runtime_unusable())
+        return runtime_leave(runtime_unusable());
     struct device *device = device_current();
     if (!device->lost)
         queue_finish_device(device);
@@ -238,6 +241,8 @@ cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, const voi
     if (!kernel)
         return runtime_leave(cudaErrorInvalidDeviceFunction);
     struct device *device = device_current();
+    if (!module_suits(kernel, device))
+        return runtime_leave(cudaErrorNoKernelImageForDevice);
     struct machine_kernel_attributes attributes = machine_attributes(module_load_kernel(kernel, device));
     const struct machine_limits *limits = limits_of(device->number);
     if (!blocks || block_size < 1)

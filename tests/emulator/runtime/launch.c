@@ -45,7 +45,7 @@ static void run_launch(struct device *device, struct work *work)
     memcpy(launch.grid, payload->grid, sizeof launch.grid);
     memcpy(launch.block, payload->block, sizeof launch.block);
     runtime_counters.launches++;
-    if (!machine_run(device->machine, &launch))
+    if (!totals_run(device->machine, &launch, payload->kernel->name))
         device->lost = error_of_launch(device->machine);
     hazard_launch(device, work);
 }
@@ -105,6 +105,8 @@ static cudaError_t put_launch(struct CUkern_st *kernel, dim3 grid, dim3 block, v
         error = cudaErrorInvalidResourceHandle;
     if (error)
         return error;
+    if (!module_suits(kernel, device))
+        return cudaErrorNoKernelImageForDevice;
     struct machine_kernel *loaded = module_load_kernel(kernel, device);
     error = check_launch(kernel, device, grid, block, dynamic_shared);
     if (error)

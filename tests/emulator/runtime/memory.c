@@ -249,7 +249,7 @@ cudaError_t cudaMemGetInfo(size_t *available, size_t *total)
     if (!error) {
         struct machine *machine = device_current()->machine;
         *total = (size_t)machine_settings(machine)->limits.total_memory;
-        uint64_t used = machine_allocated(machine);
+        uint64_t used = machine_allocated(machine) + (uint64_t)machine_settings(machine)->memory_taken;
         *available = used < *total ? *total - used : 0;
     }
     return runtime_leave(error);

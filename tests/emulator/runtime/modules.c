@@ -101,7 +101,8 @@ void __cudaRegisterVar(void **handle, char *host_variable, char *device_address,
 /* ---- loading ---- */
 
 /* The newest PTX that the device can run, as the driver would choose. */
-static struct fatbin_ptx choose_ptx(const struct registered_module *module, const struct machine_limits *limits)
+static bool choose_ptx(const struct registered_module *module, const struct machine_limits *limits,
+                       struct fatbin_ptx *chosen)
 {
     struct fatbin_ptx found[16];
     char error[256];
@@ -113,17 +114,26 @@ static struct fatbin_ptx choose_ptx(const struct registered_module *module, cons
         if (found[i].architecture <= limits->major * 10 + limits->minor &&
             (best < 0 || found[i].architecture > found[best].architecture))
             best = i;
-    if (best < 0)
-        runtime_fatal("a module has no PTX for %s: compile it with -arch=compute_%d%d", limits->name, limits->major,
-                      limits->minor);
-    return found[best];
+    if (best >= 0)
+        *chosen = found[best];
+    return best >= 0;
+}
+
+bool module_suits(const struct CUkern_st *kernel, const struct device *device)
+{
+    struct fatbin_ptx chosen;
+    return choose_ptx(kernel->module, &machine_settings(device->machine)->limits, &chosen);
 }
 
 static void load(struct registered_module *module, struct device *device)
 {
     if (module->loaded[device->number])
         return;
-    struct fatbin_ptx ptx = choose_ptx(module, &machine_settings(device->machine)->limits);
+    struct fatbin_ptx ptx;
+    const struct machine_limits *limits = &machine_settings(device->machine)->limits;
+    if (!choose_ptx(module, limits, &ptx))
+        runtime_fatal("a module has no PTX for %s: compile it with -arch=compute_%d%d", limits->name, limits->major,
+                      limits->minor);
     char error[512];
     struct ptx_module *parsed = ptx_parse(ptx.text, ptx.length, error, sizeof error);
     const char *name = "?";

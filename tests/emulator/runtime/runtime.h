@@ -72,6 +72,8 @@ struct allocation {
     int32_t pending;    /* operands of queued work that lie here */
     struct access_record *records;
     int64_t record_count, record_capacity, prune_at;
+    int64_t own_first; /* of the records of the work that is noted down (hazards.c) */
+    bool replaced;     /* some record has been replaced and waits to be dropped */
 };
 struct allocation *allocation_add(uint64_t address, uint64_t bytes, enum allocation_kind kind, struct device *device);
 struct allocation *allocation_at(uint64_t address); /* the one that contains the address, or NULL */
@@ -197,6 +199,9 @@ void device_close(struct device *device); /* drops everything that belongs to it
 cudaError_t runtime_enter(void);
 /* Takes the lock only: for calls that work on a lost device. */
 void runtime_enter_always(void);
+/* What every call says where there is no driver, too old a one, or no device. */
+cudaError_t runtime_unusable(void);
+extern int runtime_driver; /* the version that it supports, as cudaDriverGetVersion says it; 0: none */
 cudaError_t runtime_leave(cudaError_t error); /* keeps it for cudaGetLastError */
 cudaError_t runtime_last_error(bool clear);
 void runtime_call_host(cudaHostFn_t function, void *data);
@@ -220,10 +225,18 @@ struct CUkern_st {
 };
 struct CUkern_st *module_kernel(const void *host_function); /* NULL: nobody registered it */
 bool module_is_kernel(const struct CUkern_st *kernel);
+/* Whether its module has PTX that the device can run: to be asked before it is loaded. */
+bool module_suits(const struct CUkern_st *kernel, const struct device *device);
 struct machine_kernel *module_load_kernel(struct CUkern_st *kernel, struct device *device);
 /* 0 when no variable is registered for it. */
 uint64_t module_variable(const void *host_variable, struct device *device, uint64_t *bytes);
 void modules_forget(const struct device *device);
+
+/* ---- totals.c ---- */
+
+/* machine_run, and counted for totals_print when EMULATOR_COUNTERS=1. */
+bool totals_run(struct machine *machine, const struct machine_launch *launch, const char *kernel);
+void totals_print(FILE *file); /* nothing when nothing was counted */
 
 /* Values that a launch found in its parameters; for queue_user. */
 bool launch_mentions(const struct work *work, uint64_t address, uint64_t bytes);

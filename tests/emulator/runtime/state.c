@@ -16,6 +16,7 @@ struct device devices[DEVICES_MAXIMUM];
 int32_t device_count;
 int32_t device_places[DEVICES_MAXIMUM];
 struct emulator_counters runtime_counters;
+int runtime_driver;
 
 static pthread_mutex_t lock;
 static bool opened;
@@ -95,15 +96,20 @@ static void choose_visible(int32_t present)
 
 static void read_environment(void)
 {
-    static const char *const limits[] = {"sm_80", "sm_86", "sm_90", NULL};
+    static const char *const limits[] = {"sm_80", "sm_86", "sm_90", "sm_75", NULL};
     static const char *const orders[] = {"forward", "reversed", "shuffled", NULL};
-    static const struct machine_limits *const known[] = {&machine_sm_80, &machine_sm_86, &machine_sm_90};
+    static const struct machine_limits *const known[] = {&machine_sm_80, &machine_sm_86, &machine_sm_90,
+                                                         &machine_sm_75};
     machine_default_settings(&initial_settings);
     initial_settings.limits = *known[environment_choice("EMULATOR_LIMITS", limits)];
     initial_settings.order = (enum machine_order)environment_choice("EMULATOR_ORDER", orders);
     initial_settings.seed = (uint64_t)environment_number("EMULATOR_SEED", (int64_t)initial_settings.seed, 0, INT64_MAX);
     initial_settings.checks = environment_number("EMULATOR_CHECKS", initial_settings.checks, 0, 1) != 0;
     initial_settings.truncate = environment_number("EMULATOR_TRUNCATE", initial_settings.truncate, 0, 1) != 0;
+    initial_settings.limits.total_memory =
+        environment_number("EMULATOR_MEMORY", initial_settings.limits.total_memory, 1, INT64_C(1) << 46);
+    initial_settings.memory_taken = environment_number("EMULATOR_MEMORY_TAKEN", 0, 0, INT64_C(1) << 46);
+    runtime_driver = (int)environment_number("EMULATOR_DRIVER", CUDART_VERSION, 0, 1000000);
     choose_visible((int32_t)environment_number("EMULATOR_DEVICES", 1, 0, DEVICES_MAXIMUM));
 }
 
@@ -113,6 +119,7 @@ static void end_of_program(void)
 {
     if (!opened || owner != getpid()) /* reports belong to the process that used CUDA, not to its forks */
         return;
+    totals_print(stderr);
     if (unseen_error && device_count > 0)
         runtime_report(&devices[0], CHECK_HOST, unseen_kernel, 0,
                        "the launch failed (%s) and the program never asked for the error",
@@ -159,9 +166,19 @@ void runtime_enter_always(void)
         devices[0].lost = cudaErrorNoDevice; /* which every call then returns */
 }
 
+/* A program needs a driver of its runtime's major version or newer. */
+cudaError_t runtime_unusable(void)
+{
+    if (runtime_driver / 1000 < CUDART_VERSION / 1000)
+        return cudaErrorInsufficientDriver;
+    return device_count == 0 ? cudaErrorNoDevice : cudaSuccess;
+}
+
 cudaError_t runtime_enter(void)
 {
     runtime_enter_always();
+    if (runtime_unusable() != cudaSuccess)
+        return runtime_unusable();
     return in_host_function ? cudaErrorNotPermitted : devices[current_device].lost;
 }
 

@@ -121,11 +121,26 @@ static void run_text_that_is_no_ptx(void)
     launch_ptx("mov.u32 %r1, }{;");
 }
 
+static void ask_for_memory(void)
+{
+    int count = -1, driver = -1;
+    void *memory = NULL;
+    size_t available = 0, total = 0;
+    printf("%s", cudaGetErrorName(cudaGetDeviceCount(&count)));
+    cudaDriverGetVersion(&driver);
+    printf(" %d devices, driver %d, %s", count, driver, cudaGetErrorName(cudaMalloc(&memory, 1000)));
+    if (cudaMemGetInfo(&available, &total) == cudaSuccess)
+        printf(", %zu of %zu free", available, total);
+    launch_bounded(memory, 64, NULL);
+    printf(", a launch: %s\n", cudaGetErrorName(cudaGetLastError()));
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
 } children[] = {{"free_twice", free_twice},
                 {"clear_reports", clear_reports},
+                {"ask_for_memory", ask_for_memory},
                 {"launch_and_never_ask", launch_and_never_ask},
                 {"launch_and_ask", launch_and_ask},
                 {"do_nothing_wrong", do_nothing_wrong},
@@ -192,6 +207,21 @@ static void the_environment_chooses_the_devices(void **state)
     expect("EMULATOR_DEVICES=0", "say_devices", 0, "cudaErrorNoDevice\n");
 }
 
+static void the_environment_makes_machines_that_lack_something(void **state)
+{
+    (void)state;
+    expect("EMULATOR_DRIVER=0", "ask_for_memory", 0,
+           "cudaErrorInsufficientDriver 0 devices, driver 0, cudaErrorInsufficientDriver, a launch: "
+           "cudaErrorInsufficientDriver");
+    expect("EMULATOR_DRIVER=10020", "ask_for_memory", 0, "cudaErrorInsufficientDriver 0 devices, driver 10020");
+    expect("EMULATOR_DEVICES=0", "ask_for_memory", 0, "cudaErrorNoDevice 0 devices");
+    expect("EMULATOR_LIMITS=sm_75", "ask_for_memory", 0, "a launch: cudaErrorNoKernelImageForDevice");
+    expect("EMULATOR_MEMORY=1500", "ask_for_memory", 0, "cudaSuccess, 476 of 1500 free");
+    expect("EMULATOR_MEMORY=1023", "ask_for_memory", 0, "cudaErrorMemoryAllocation, 1023 of 1023 free");
+    expect("EMULATOR_MEMORY=5000 EMULATOR_MEMORY_TAKEN=4000", "ask_for_memory", 0,
+           "cudaErrorMemoryAllocation, 1000 of 5000 free");
+}
+
 static void what_cannot_be_executed_ends_the_program(void **state)
 {
     (void)state;
@@ -211,6 +241,7 @@ int main(int count, char **arguments)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reports_fail_the_program),
         cmocka_unit_test(the_environment_chooses_the_devices),
+        cmocka_unit_test(the_environment_makes_machines_that_lack_something),
         cmocka_unit_test(what_cannot_be_executed_ends_the_program),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
