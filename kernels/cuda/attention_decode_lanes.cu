@@ -89,8 +89,10 @@ __device__ void store_sums(struct warp_results<ROWS, FOURS * WARP * FOUR> &resul
         float sum = sums.sum[row];
         for (int distance = QUAD; distance < WARP; distance *= 2)
             sum += __shfl_xor_sync(FULL_WARP, sum, distance);
-        results.largest[warp][row] = sums.largest[row]; /* the same in all lanes */
-        results.sum[warp][row] = sum;
+        if (lane == 0) { /* they are the same in all */
+            results.largest[warp][row] = sums.largest[row];
+            results.sum[warp][row] = sum;
+        }
 #pragma unroll
         for (int i = 0; i < FOURS; i++)
             *reinterpret_cast<float4 *>(&results.output[warp][row][(i * WARP + lane) * FOUR]) = sums.output[row][i];

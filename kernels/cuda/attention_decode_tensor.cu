@@ -40,8 +40,17 @@ __device__ const uint4 *words_at(const __nv_bfloat16 *row, int element)
     return reinterpret_cast<const uint4 *>(row + element);
 }
 
-/* Queries [ROWS][D] as A operands, two for each 32 elements; rows from `heads` on are zeros. The address of a query need not
- * be aligned. */
+/* Eight neighbours of a query; its address need not be aligned. */
+__device__ uint4 load_query(const __nv_bfloat16 *source)
+{
+    if (reinterpret_cast<uintptr_t>(source) % sizeof(uint4) == 0)
+        return __ldg(words_at(source, 0));
+    const unsigned short *at = reinterpret_cast<const unsigned short *>(source);
+    return make_uint4(at[0] | uint32_t(at[1]) << 16, at[2] | uint32_t(at[3]) << 16, at[4] | uint32_t(at[5]) << 16,
+                      at[6] | uint32_t(at[7]) << 16);
+}
+
+/* Queries [ROWS][D] as A operands, two for each 32 elements; rows from `heads` on are zeros. */
 template <int D>
 __device__ void load_queries(uint32_t (&queries)[D / 32][2][4], const __nv_bfloat16 *source, int heads,
                              const struct lane_place &place)
@@ -49,17 +58,15 @@ __device__ void load_queries(uint32_t (&queries)[D / 32][2][4], const __nv_bfloa
 #pragma unroll
     for (int step = 0; step < D / 32; step++)
 #pragma unroll
-        for (int word = 0; word < 4; word++)
-#pragma unroll
-            for (int upper = 0; upper < 2; upper++) {
-                int row = place.quad + upper * HALF, d = step * 32 + place.lane * CHUNK + word * 2;
-                uint32_t pair = 0;
-                if (row < heads) {
-                    const unsigned short *at = reinterpret_cast<const unsigned short *>(source + row * D + d);
-                    pair = uint32_t(at[0]) | uint32_t(at[1]) << 16;
-                }
-                queries[step][word / 2][word % 2 * 2 + upper] = pair;
-            }
+        for (int upper = 0; upper < 2; upper++) {
+            int row = place.quad + upper * HALF;
+            uint4 words =
+                row < heads ? load_query(source + row * D + step * 32 + place.lane * CHUNK) : make_uint4(0, 0, 0, 0);
+            queries[step][0][upper] = words.x;
+            queries[step][0][2 + upper] = words.y;
+            queries[step][1][upper] = words.z;
+            queries[step][1][2 + upper] = words.w;
+        }
 }
 
 /* One tile of keys as B operands. */
@@ -217,8 +224,10 @@ __device__ void store_results(results_of_warps<D> &results, const struct softmax
         float sum = rows.sum[upper];
         sum += __shfl_xor_sync(FULL_WARP, sum, 1);
         sum += __shfl_xor_sync(FULL_WARP, sum, 2);
-        results.largest[warp][row] = rows.largest[upper]; /* the same in all four lanes */
-        results.sum[warp][row] = sum;
+        if (place.lane == 0) { /* they are the same in all four */
+            results.largest[warp][row] = rows.largest[upper];
+            results.sum[warp][row] = sum;
+        }
 #pragma unroll
         for (int tile = 0; tile < D / HALF; tile++)
             *reinterpret_cast<float2 *>(&results.output[warp][row][slot_of(tile, place.lane * 2)]) =
