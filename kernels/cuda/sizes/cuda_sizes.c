@@ -21,6 +21,7 @@ NO_SCRATCH(convert)
 NO_SCRATCH(conv1d_forward)
 NO_SCRATCH(clip_scale)
 NO_SCRATCH(adamw)
+NO_SCRATCH(sample)
 NO_SCRATCH(gelu_forward)
 NO_SCRATCH(gelu_backward)
 NO_SCRATCH(layer_norm_forward)
@@ -67,14 +68,6 @@ size_t cuda_cross_entropy_scratch_size(const struct cross_entropy *p)
 size_t cuda_squared_norm_scratch_size(const struct squared_norm *p)
 {
     return p->count <= 0 ? 0 : (size_t)squares_tiles(p->count) * sizeof(double);
-}
-
-/* a row: u64 [power of two from V on], the candidates; f64 [V], running sums of their weights */
-size_t cuda_sample_scratch_size(const struct sample *p)
-{
-    if (p->rows <= 0 || p->columns <= 0 || p->temperature == 0)
-        return 0;
-    return (size_t)p->rows * (size_t)(sort_length(p->columns) + p->columns) * sizeof(double);
 }
 
 /* f32 [pieces][2][C]: the gradients of weight and bias from each piece of the rows */
