@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WORKSPACE = 32 << 20, ALGORITHMS = 16 };
+enum { WORKSPACE = 32 << 20, ALGORITHMS = 8 };
 
 /* ---- cuBLASLt by itself ---- */
 

@@ -468,7 +468,7 @@ static void rows_far_apart(void **state)
 {
     (void)state;
     const int64_t apart = INT64_C(2500000000), row = FAR_FRAMES * FAR_CHANNELS, row_bytes = row * 2;
-    char *x = test_cuda_reserve((size_t)(apart + row) * 2), *output = test_cuda_reserve((size_t)(apart + row) * 2);
+    char *x = test_sparse_memory((size_t)(apart + row) * 2), *output = test_sparse_memory((size_t)(apart + row) * 2);
     if (!x || !output)
         return;
     const struct kernels *kernels = test_kernels();
@@ -507,8 +507,8 @@ static void rows_far_apart(void **state)
         assert_ok(kernels->copy(context, (char *)tensor_device(&back) + b * row_bytes, output + b * apart * 2,
                                 (size_t)row_bytes));
     assert_same_bits("rows far apart", &dense, &back);
-    test_cuda_unreserve(x);
-    test_cuda_unreserve(output);
+    test_sparse_release(x);
+    test_sparse_release(output);
     tensor_free(&near);
     tensor_free(&dense);
     tensor_free(&weight);

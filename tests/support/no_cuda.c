@@ -24,13 +24,13 @@ bool test_cuda_work(struct test_work *work)
     return false;
 }
 
-void *test_cuda_reserve(size_t bytes)
+void *test_sparse_memory(size_t bytes)
 {
     (void)bytes;
     return NULL;
 }
 
-void test_cuda_unreserve(void *memory)
+void test_sparse_release(void *memory)
 {
     (void)memory;
 }
@@ -49,4 +49,15 @@ bool test_kernels_slow(void)
 int64_t test_cuda_device_bytes(void)
 {
     return 0;
+}
+
+bool test_cuda_traffic(int64_t *bytes)
+{
+    *bytes = 0;
+    return false;
+}
+
+bool test_cuda_emulated(void)
+{
+    return false;
 }

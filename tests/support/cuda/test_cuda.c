@@ -42,10 +42,23 @@ bool test_traffic_end(struct test_traffic *traffic)
     block_orders_pause(false);
     struct machine_counters counters = machine_counters(emulator_machine());
     traffic->bytes = 32 * (double)(counters.global_sectors_read + counters.global_sectors_written);
+    traffic->tensor_products = counters.mma;
     traffic->wavefronts = counters.shared_wavefronts_ideal == 0
                               ? 1
                               : (double)counters.shared_wavefronts / (double)counters.shared_wavefronts_ideal;
     return true;
+}
+
+void *test_sparse_memory(size_t bytes)
+{
+    void *memory = NULL;
+    return cudaMalloc(&memory, bytes) == cudaSuccess ? memory : NULL;
+}
+
+void test_sparse_release(void *memory)
+{
+    if (cudaFree(memory) != cudaSuccess)
+        fail_msg("memory cannot be released");
 }
 
 bool test_cuda_calls(struct test_calls *calls)
@@ -77,17 +90,6 @@ bool test_cuda_work(struct test_work *work)
     return true;
 }
 
-void *test_cuda_reserve(size_t bytes)
-{
-    void *memory = NULL;
-    return cudaMalloc(&memory, bytes) == cudaSuccess ? memory : NULL;
-}
-
-void test_cuda_unreserve(void *memory)
-{
-    (void)cudaFree(memory);
-}
-
 bool test_kernels_slow(void)
 {
     return !test_kernels_cpu() && !test_is_long();
@@ -96,6 +98,18 @@ bool test_kernels_slow(void)
 int64_t test_cuda_device_bytes(void)
 {
     return (int64_t)machine_allocated(emulator_machine());
+}
+
+bool test_cuda_traffic(int64_t *bytes)
+{
+    const struct machine_counters counters = machine_counters(emulator_machine());
+    *bytes = 32 * (counters.global_sectors_read + counters.global_sectors_written);
+    return true;
+}
+
+bool test_cuda_emulated(void)
+{
+    return true;
 }
 
 #else
@@ -110,6 +124,17 @@ bool test_traffic_end(struct test_traffic *traffic)
     return false;
 }
 
+void *test_sparse_memory(size_t bytes)
+{
+    (void)bytes;
+    return NULL;
+}
+
+void test_sparse_release(void *memory)
+{
+    (void)memory;
+}
+
 bool test_cuda_calls(struct test_calls *calls)
 {
     *calls = (struct test_calls){0};
@@ -122,18 +147,18 @@ bool test_cuda_work(struct test_work *work)
     return false;
 }
 
-void *test_cuda_reserve(size_t bytes)
-{
-    (void)bytes;
-    return NULL;
-}
-
-void test_cuda_unreserve(void *memory)
-{
-    (void)memory;
-}
-
 bool test_kernels_slow(void)
+{
+    return false;
+}
+
+bool test_cuda_traffic(int64_t *bytes)
+{
+    *bytes = 0;
+    return false;
+}
+
+bool test_cuda_emulated(void)
 {
     return false;
 }
