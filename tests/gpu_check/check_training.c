@@ -1,10 +1,12 @@
 /* What a trained model shows that no single operation does, on a GPU: a small model learns, its losses are the cpu's, it is
- * resumed from memory to the bit, recomputation changes no bit, and decoding draws the cpu's tokens.
+ * resumed from memory to the bit, recomputation changes no bit, decoding draws the cpu's tokens, and
+ * the graph of a step draws what its operations draw one by one.
  *   check_training [--tiny] [--out FILE]
  * Prints one line per check and appends one JSON object per check to FILE. Exits with 1 when one failed; the others are made
  * all the same. */
 #include "gpu_check/small_model.h"
 
+#include "core/rng.h"
 #include "kernels/cpu/cpu.h"
 #include "kernels/cuda/kernels_cuda.h"
 
@@ -12,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static struct plan {
     struct llama_config config;
@@ -26,7 +29,7 @@ static int failures;
 
 static void say(const char *check, bool passed, const char *detail)
 {
-    printf("%-28s %-6s %s\n", check, passed ? "passed" : "FAILED", detail);
+    printf("%-30s %-6s %s\n", check, passed ? "passed" : "FAILED", detail);
     fflush(stdout);
     if (out) {
         fprintf(out, "{\"check\": \"%s\", \"passed\": %s, \"detail\": \"", check, passed ? "true" : "false");
@@ -163,35 +166,66 @@ static void check_recomputation(enum dtype dtype)
 
 /* ---- decoding ---- */
 
-/* Greedy tokens of two rows, the second a copy of the first, after one prompt. */
-static enum status draw_tokens(const struct kernels *kernels, enum dtype dtype, int32_t *drawn)
+struct drawing {
+    const struct kernels *kernels;
+    enum dtype dtype;
+    bool eager;
+    double temperature;
+};
+
+static double seconds_now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+/* plan.drawn tokens of two rows, the second a copy of the first and with the same uniform numbers, after one prompt; and the
+ * seconds of a step. */
+static enum status draw_rows(const struct drawing *d, struct small_run *run, struct llama_session *session,
+                             int32_t *drawn, double *seconds)
 {
     enum status result = STATUS_OK;
-    const struct small_settings settings = settings_of(dtype, RECOMPUTATION_NONE);
-    struct small_run run;
+    const int64_t rows[2] = {0, 1};
+    double uniforms[2];
+    struct rng rng = rng_make(3, RNG_TEST, 0, 0);
+    struct llama_draw draw = {
+        .count = 2, .rows = rows, .uniforms = uniforms, .temperature = d->temperature, .top_p = 1, .ids = drawn};
+    TRY(llama_session_prefill(session, 0, run->ids, plan.prompt, NULL));
+    TRY(llama_session_copy_row(session, 1, 0));
+    uniforms[0] = uniforms[1] = rng_uniform(&rng);
+    TRY(llama_session_draw_first(session, &draw));
+    double began = seconds_now();
+    for (int64_t i = 1; i < plan.drawn; i++) {
+        memcpy(drawn + 2 * i, drawn + 2 * i - 2, 2 * sizeof *drawn);
+        draw.ids = drawn + 2 * i;
+        uniforms[0] = uniforms[1] = rng_uniform(&rng);
+        TRY(llama_session_draw(session, &draw));
+    }
+    *seconds = (seconds_now() - began) / (double)(plan.drawn - 1);
+fail:
+    return result;
+}
+
+static enum status draw_tokens(const struct drawing *d, int32_t *drawn, double *seconds)
+{
+    enum status result = STATUS_OK;
+    const struct small_settings settings = settings_of(d->dtype, RECOMPUTATION_NONE);
+    struct small_run run = {0};
     struct llama_session *session = NULL;
     double loss, norm;
-    const int64_t rows[2] = {0, 1};
     uint8_t *mask = malloc((size_t)plan.config.vocabulary_size);
-    TRY(small_run_open(kernels, &settings, &run));
     if (!mask)
         FAIL(STATUS_INTERNAL, "no memory for a mask");
     memset(mask, 1, (size_t)plan.config.vocabulary_size);
+    TRY(small_run_open(d->kernels, &settings, &run));
     for (int64_t i = 0; i < plan.resumed; i++)
         TRY(small_run_step(&run, &loss, &norm));
     TRY(optimizer_finish_update(run.optimizer));
     const struct llama_session_options options = {
-        .rows = 2, .capacity = plan.prompt + plan.drawn, .masks = mask, .mask_count = 1};
+        .rows = 2, .capacity = plan.prompt + plan.drawn, .masks = mask, .mask_count = 1, .eager = d->eager};
     TRY(llama_session_create(run.model, &options, &session));
-    TRY(llama_session_prefill(session, 0, run.ids, plan.prompt, NULL));
-    TRY(llama_session_copy_row(session, 1, 0));
-    struct llama_draw draw = {.count = 2, .rows = rows, .top_p = 1, .ids = drawn};
-    TRY(llama_session_draw_first(session, &draw));
-    for (int64_t i = 1; i < plan.drawn; i++) {
-        memcpy(drawn + 2 * i, drawn + 2 * i - 2, 2 * sizeof *drawn);
-        draw.ids = drawn + 2 * i;
-        TRY(llama_session_draw(session, &draw));
-    }
+    TRY(draw_rows(d, &run, session, drawn, seconds));
 fail:
     if (session)
         llama_session_destroy(session);
@@ -200,26 +234,39 @@ fail:
     return result;
 }
 
-static void check_decoding(void)
+/* Both ways draw the same tokens, and rows that are alike stay alike. */
+static void check_drawing(const char *name, const struct drawing *one, const struct drawing *other)
 {
     size_t bytes = 2 * (size_t)plan.drawn * sizeof(int32_t);
     int32_t *drawn = calloc(1, bytes), *expected = calloc(1, bytes);
-    if (!drawn || !expected || draw_tokens(kernels_cuda(), DTYPE_F32, drawn) != STATUS_OK ||
-        draw_tokens(kernels_cpu(), DTYPE_F32, expected) != STATUS_OK) {
-        say("greedy tokens, f32", false, status_text());
+    double seconds[2];
+    if (!drawn || !expected || draw_tokens(one, drawn, &seconds[0]) != STATUS_OK ||
+        draw_tokens(other, expected, &seconds[1]) != STATUS_OK) {
+        say(name, false, status_text());
     } else {
-        char detail[160];
+        char detail[200];
         int64_t same = 0, alike = 0;
         for (int64_t i = 0; i < plan.drawn; i++) {
             same += drawn[2 * i] == expected[2 * i] && drawn[2 * i] >= 0;
             alike += drawn[2 * i] == drawn[2 * i + 1];
         }
-        snprintf(detail, sizeof detail, "%lld of %lld are the cpu's; %lld are alike in two rows", (long long)same,
-                 (long long)plan.drawn, (long long)alike);
-        say("greedy tokens, f32", same == plan.drawn && alike == plan.drawn, detail);
+        snprintf(detail, sizeof detail, "%lld of %lld tokens, %lld alike in two rows; %.3f and %.3f ms per step",
+                 (long long)same, (long long)plan.drawn, (long long)alike, 1e3 * seconds[0], 1e3 * seconds[1]);
+        say(name, same == plan.drawn && alike == plan.drawn, detail);
     }
     free(drawn);
     free(expected);
+}
+
+static void check_decoding(void)
+{
+    struct drawing graph = {kernels_cuda(), DTYPE_F32, false, 0}, eager = {kernels_cuda(), DTYPE_F32, true, 0},
+                   cpu = {kernels_cpu(), DTYPE_F32, true, 0};
+    check_drawing("f32 greedy beside the cpu", &graph, &cpu);
+    check_drawing("f32 greedy, graph and eager", &graph, &eager);
+    graph.dtype = eager.dtype = DTYPE_BF16;
+    graph.temperature = eager.temperature = 1;
+    check_drawing("bf16 drawn, graph and eager", &graph, &eager);
 }
 
 /* ---- the program ---- */
@@ -243,7 +290,7 @@ static void choose(bool tiny)
     plan.compared = tiny ? 5 : 20;
     plan.resumed = tiny ? 2 : 10;
     plan.prompt = tiny ? 5 : 40;
-    plan.drawn = tiny ? 3 : 100;
+    plan.drawn = tiny ? 6 : 100; /* the third step of a kind is the first that a graph makes */
     plan.learns = !tiny;
 }
 

@@ -229,13 +229,16 @@ static void forward_equals_the_reference(void **state)
             reference_norm(&reference, expected, mean, rstd);
             assert_tensor("sum", &f.sum, sum, 0, 0);
             assert_tensor("mean", &f.mean, mean, 1e-5, 0);
+            double worst =
+                1; /* the mean is rounded to f32, and rstd multiplies that: large where a row has few channels */
             for (int64_t n = 0; n < q.rows; n++) {
                 /* a single channel has variance 0: rstd is 316, and what is left of x - mean its rounding */
-                rstd[n] = tensor_read(&f.rstd)[n] / rstd[n];
-                if (!(fabs(rstd[n] - 1) <= 2e-6))
-                    fail_msg("rstd of row %lld is %g times the expected one", (long long)n, rstd[n]);
+                double ratio = tensor_read(&f.rstd)[n] / rstd[n];
+                worst = q.channels > 1 ? fmax(worst, rstd[n]) : 1;
+                if (!(fabs(ratio - 1) <= 2e-6 * worst))
+                    fail_msg("rstd of row %lld is %g times the expected one", (long long)n, ratio);
             }
-            assert_tensor("output", &f.output, expected, 2e-5, 1.01);
+            assert_tensor("output", &f.output, expected, 2e-5 * worst, 1.01);
             free_forward(&f);
             free_problem(&q);
             free(sum);
@@ -315,7 +318,7 @@ static void check_backward(struct problem *q, struct rng *rng, bool overwrite)
     double worst = 1;
     for (int64_t n = 0; n < q->rows; n++)
         worst = fmax(worst, tensor_read(&f.rstd)[n]);
-    assert_tensor("grad_sum", &g.sum, grad_sum, 3e-5 * worst, 1.01);
+    assert_tensor("grad_sum", &g.sum, grad_sum, 3e-5 * worst * worst, 1.01);
     double sums = 3e-5 * worst * (1 + sqrt((double)q->rows));
     assert_tensor("grad_weight", &g.weight, grad_weight, sums, 0);
     assert_tensor("grad_bias", &g.bias, grad_bias, sums, 0);

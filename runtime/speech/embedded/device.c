@@ -230,8 +230,8 @@ fail:
     return result;
 }
 
-/* Points and centroids, to which `p` is applied: its outputs are offsets in the room, or NULL. They take up `made` bytes behind
- * what is sent, and come back together. */
+/* Puts points and centroids into the room and the outputs that are wanted behind them: `labels`, `distances` or both, one array
+ * after the other, or `every` distance. They are in the host's room from *place on when it returns. */
 static enum status measure(const struct kernels *kernels, struct workspace *w, const struct distance_problem *problem,
                            bool labels, bool distances, bool every, size_t *place)
 {

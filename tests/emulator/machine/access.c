@@ -301,6 +301,8 @@ static uint32_t lanes_of_space(const struct memory *memory, const struct access 
 
 bool memory_access(struct memory *memory, const struct access *access, void *pointers[32])
 {
+    if (access_lanes(memory, access, pointers))
+        return true;
     struct request request;
     request_begin(memory, &request, access, access->lanes);
     if (request.shape != SHAPE_OTHER)

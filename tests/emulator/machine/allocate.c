@@ -192,6 +192,32 @@ static void patch_ops(struct machine_kernel *kernel, const uint32_t *places)
     }
 }
 
+/* Which registers need a mask of the lanes that have written them: those that live at the kernel's entry, since some path
+ * leads from there to a use and to no certain write before it, and results of shuffles, which may be of no lane at all.
+ * Every other one is written before it is used on every path, and an op forgets that it touches it. */
+static void keep_doubtful(struct flow *flow)
+{
+    struct machine_kernel *kernel = flow->kernel;
+    uint64_t *doubtful = flow->blocks[0].live_in;
+    for (int32_t i = 0; i < kernel->op_count; i++)
+        if (kernel->ops[i].kind == OP_COLLECTIVE && kernel->ops[i].warp.has_value)
+            put(doubtful, kernel->touched[kernel->ops[i].writes]);
+    for (int32_t i = 0; i < kernel->op_count; i++) {
+        struct op *op = &kernel->ops[i];
+        int32_t reads = 0, writes = 0;
+        for (int32_t k = 0; k < op->read_count; k++)
+            if (has(doubtful, kernel->touched[op->reads + k]))
+                kernel->touched[op->reads + reads++] = kernel->touched[op->reads + k];
+        for (int32_t k = 0; k < op->write_count; k++)
+            if (has(doubtful, kernel->touched[op->writes + k]))
+                kernel->touched[op->writes + writes++] = kernel->touched[op->writes + k];
+        op->read_count = reads;
+        op->write_count = writes;
+        op->doubtful_reads = reads > 0;
+        op->doubtful_writes = writes > 0;
+    }
+}
+
 static bool place_registers(struct flow *flow)
 {
     struct machine_kernel *kernel = flow->kernel;
@@ -253,6 +279,7 @@ bool allocate_registers(struct machine_kernel *kernel, char *error, size_t size)
         }
         find_lives(&flow);
         good = place_registers(&flow);
+        keep_doubtful(&flow);
     }
     free(flow.blocks);
     free(flow.block_of);

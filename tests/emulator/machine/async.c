@@ -136,6 +136,7 @@ static void set_pending(struct async_copy *copy, bool pending)
         const struct run *run = &copy->destination.runs[i];
         if (run->page->pending == NULL)
             run->page->pending = memory_need(calloc(1, sizeof(byte_map)));
+        run->page->under_way += pending ? 1 : -1;
         if (pending)
             map_set(run->page->pending, run->offset, run->bytes);
         else

@@ -82,6 +82,8 @@ bool decode_arithmetic(struct decoder *decoder)
         return decode_fail(decoder, "this instruction is not known");
     if (selection == ALU_UNKNOWN)
         return decode_fail(decoder, "%s", why);
+    op->arithmetic = op->alu.run;
+    op->special_function = op->alu.special_function;
 
     const struct ptx_operand *flat[MOST_OPERANDS];
     int count = 0;

@@ -60,17 +60,15 @@ static void check_reads(struct execution *execution, struct warp *warp, const st
 
 /* ---- arithmetic ---- */
 
-static inline void run_arithmetic(struct execution *execution, const struct warp *warp, const struct op *op,
-                                  uint32_t active)
+static inline void run_arithmetic(const struct warp *warp, const struct op *op, uint32_t active)
 {
-    void *destinations[ALU_DESTINATIONS];
-    const void *sources[ALU_SOURCES];
-    for (int i = 0; i < op->destination_count; i++)
-        destinations[i] = warp_slot(warp, op->slots[i]);
-    for (int i = 0; i < op->source_count; i++)
-        sources[i] = warp_slot(warp, op->slots[op->destination_count + i]);
-    execution->special_functions += op->alu.special_function;
-    op->alu.run(&op->alu, destinations, sources, active);
+    void *operands[ALU_DESTINATIONS + ALU_SOURCES];
+    int count = op->destination_count + op->source_count;
+    for (int i = 0; i < 4; i++) /* there are seldom more; slots that are not used are 0 */
+        operands[i] = warp_slot(warp, op->slots[i]);
+    for (int i = 4; i < count; i++)
+        operands[i] = warp_slot(warp, op->slots[i]);
+    op->arithmetic(&op->alu, operands, (const void *const *)operands + op->destination_count, active);
 }
 
 static bool is_signed(enum ptx_type type)
@@ -219,50 +217,91 @@ static bool run_control(struct execution *execution, struct warp *warp, struct f
 
 enum turn { TURN_CHANGED, TURN_SPENT, TURN_FAILED };
 
+static inline uint32_t guarded_lanes(struct execution *execution, struct warp *warp, const struct op *op,
+                                     uint32_t lanes)
+{
+    uint32_t predicate = *(const uint32_t *)warp_slot(warp, op->guard);
+    uint32_t active = lanes & (op->guard_negated ? ~predicate : predicate);
+    if (op->doubtful_reads && execution->checks)
+        check_reads(execution, warp, op, active);
+    return active;
+}
+
+/* Ops that only go on to the next one: false ends the launch. */
+static inline bool run_plain(struct execution *execution, struct warp *warp, const struct op *op, uint32_t active)
+{
+    if (op->kind == OP_ALU) {
+        execution->special_functions += op->special_function;
+        run_arithmetic(warp, op, active);
+    } else if (op->kind == OP_ADAPTED) {
+        execution->special_functions += op->special_function;
+        run_adapted(warp, op, active);
+    } else if (!op->run(execution, warp, op, active)) {
+        return false;
+    }
+    if (op->doubtful_writes && execution->checks)
+        execution_mark(execution, warp, op, active);
+    return true;
+}
+
+/* Runs ops up to the first that may change fragments, to `meet` or to the last of `budget`; returns the next one's
+ * number, or -1 when the launch is to end. */
+static inline int32_t run_straight(struct execution *execution, struct warp *warp, int32_t pc, uint32_t mask,
+                                   int32_t meet, int64_t end)
+{
+    const struct op *ops = execution->kernel->ops;
+    do {
+        const struct op *op = &ops[pc];
+        if (op->kind > OP_PLAIN)
+            return pc;
+        uint32_t active = mask;
+        execution->instructions++;
+        if (op->guard != SLOT_NONE)
+            active = guarded_lanes(execution, warp, op, mask);
+        else if (op->doubtful_reads && execution->checks)
+            check_reads(execution, warp, op, active);
+        if (active != 0 && !run_plain(execution, warp, op, active))
+            return -1;
+        pc++;
+    } while (pc != meet && execution->instructions < end);
+    return pc;
+}
+
 /* Runs a fragment until it is waiting, meets another, is ahead of one that could run, or has used up its turn. */
 static enum turn run_fragment(struct execution *execution, struct warp *warp, struct fragment *fragment, int64_t limit)
 {
     const struct op *ops = execution->kernel->ops;
-    bool checks = execution->checks, rotated = warp->spent;
+    bool rotated = warp->spent;
     int64_t end = execution->instructions + limit;
     int32_t meet = fragment_meeting(warp, fragment);
     warp->spent = false;
     while (execution->instructions < end) {
         const struct op *op = &ops[fragment->pc];
+        if (op->kind <= OP_PLAIN) {
+            int32_t next = run_straight(execution, warp, fragment->pc, fragment->mask, meet, end);
+            if (next < 0)
+                return TURN_FAILED;
+            fragment->pc = next;
+            if (next == meet)
+                return TURN_CHANGED;
+            continue;
+        }
         uint32_t active = fragment->mask;
         execution->instructions++;
-        if (op->guard != SLOT_NONE) {
-            uint32_t predicate = *(const uint32_t *)warp_slot(warp, op->guard);
-            if (checks)
-                check_reads(execution, warp, op, active & (op->guard_negated ? ~predicate : predicate));
-            active &= op->guard_negated ? ~predicate : predicate;
-        } else if (checks && op->read_count > 0) {
+        if (op->guard != SLOT_NONE)
+            active = guarded_lanes(execution, warp, op, active);
+        else if (op->doubtful_reads && execution->checks)
             check_reads(execution, warp, op, active);
-        }
-        if (op->kind <= OP_PLAIN) {
-            if (active != 0) {
-                if (op->kind == OP_ALU)
-                    run_arithmetic(execution, warp, op, active);
-                else if (op->kind == OP_ADAPTED)
-                    run_adapted(warp, op, active);
-                else if (!op->run(execution, warp, op, active))
-                    return TURN_FAILED;
-                if (checks)
-                    execution_mark(execution, warp, op, active);
-            }
-            fragment->pc++;
-        } else {
-            int32_t before = warp->fragment_count;
-            if (!run_control(execution, warp, fragment, op, active))
-                return TURN_FAILED;
-            if (warp->fragment_count != before || warp->fragment_count == 0 || fragment->state != FRAGMENT_READY ||
-                warp->spent)
+        int32_t before = warp->fragment_count;
+        if (!run_control(execution, warp, fragment, op, active))
+            return TURN_FAILED;
+        if (warp->fragment_count != before || warp->fragment_count == 0 || fragment->state != FRAGMENT_READY ||
+            warp->spent)
+            return TURN_CHANGED;
+        if (warp->fragment_count > 1) {
+            if (!fragment_continues(warp, fragment, rotated))
                 return TURN_CHANGED;
-            if (warp->fragment_count > 1) {
-                if (!fragment_continues(warp, fragment, rotated))
-                    return TURN_CHANGED;
-                meet = fragment_meeting(warp, fragment);
-            }
+            meet = fragment_meeting(warp, fragment);
         }
         if (fragment->pc == meet)
             return TURN_CHANGED;

@@ -76,16 +76,24 @@ struct op_warp {
     bool generic;
 };
 
+/* What every op needs stands first, so that most of them are read from one line of the cache. */
 struct op {
+    union {
+        op_run run;
+        void (*arithmetic)(const struct alu_operation *operation, void *const *destinations, const void *const *sources,
+                           uint32_t active); /* OP_ALU */
+    };
     uint8_t kind;
     bool guard_negated;
     uint8_t destination_count, source_count;
-    uint32_t guard; /* slot of the predicate, or SLOT_NONE */
-    int32_t target; /* branch: an op; table: the first of its targets */
-    int32_t index;  /* of this op: places[index] is its place in the source */
-    op_run run;
+    bool special_function; /* counted as ex2 */
+    /* It reads or writes registers of which it must be known what lanes have written them (allocate.c). */
+    bool doubtful_reads, doubtful_writes;
+    uint32_t guard;              /* slot of the predicate, or SLOT_NONE */
+    int32_t target;              /* branch: an op; table: the first of its targets */
     uint32_t slots[OP_SLOTS];    /* destinations, then sources */
-    int32_t reads, read_count;   /* registers, in kernel->touched */
+    int32_t index;               /* of this op: places[index] is its place in the source */
+    int32_t reads, read_count;   /* registers, in kernel->touched; after allocate.c only those in doubt */
     int32_t writes, write_count; /* likewise */
     union {
         struct {

@@ -1,5 +1,6 @@
 /* What the files of the machine's memory share: pages with their shadow, the windows of a block, the clocks of its warps.
- * Only memory.c, shadow.c, blocks.c, access.c, traffic.c, order.c, marks.c, races.c, async.c and memory_reports.c include it.
+ * Only memory.c, shadow.c, blocks.c, access.c, traffic.c, order.c, marks.c, races.c, async.c, memory_reports.c and the two
+ * *_lanes.c include it.
  *
  * A device address of global memory is an address of this process. One range is reserved without access rights and without
  * pages; an allocation makes its part of it a private mapping of a file that holds nothing but 0xCD, so that fresh memory
@@ -33,7 +34,11 @@ struct page {
     uint64_t *pending;   /* byte_map: destinations of asynchronous copies under way; NULL: none ever */
     uint64_t *read_only; /* byte_map: what ld.global.nc has read in this launch; NULL: nothing */
     struct records *records;
-    int32_t sources; /* asynchronous copies under way that read from the page */
+    int32_t sources;   /* asynchronous copies under way that read from the page */
+    int32_t under_way; /* parts of them that write to it: while there are none, nothing is set in `pending` */
+    uint32_t read_bytes, written_bytes; /* how many are set in `read` and `written` */
+    bool all_defined;                   /* `defined` is known to be full */
+    uint32_t looks;                     /* at `defined`, by access_lanes.c */
     byte_map defined;
     byte_map read, written; /* global memory: in this launch */
 };
@@ -83,6 +88,9 @@ struct marks {
     struct marks *next; /* in the pool */
     int32_t *clock;
     uint32_t *who, *lanes;
+    int32_t since;  /* the first clock of the block that had them first: no mark is of an earlier block of the launch */
+    int32_t latest; /* no clock is larger */
+    int32_t owner;  /* of a slot: the warp for which all marks are its own or old; -1: none */
 };
 #define WHO_WARP UINT32_C(31)
 #define WHO_ATOMIC UINT32_C(32)
@@ -95,9 +103,11 @@ struct marks {
 struct records {
     struct records *next;
     uint32_t shift;
-    bool atomics; /* some slot holds an atomic operation */
+    bool atomics;  /* some slot holds an atomic operation */
+    int32_t block; /* races_lanes.c: the first clock of the block since which slots have only its reads */
     int32_t slot_count, slot_capacity;
     struct marks **slots;
+    uint8_t slot_of_warp[WARPS]; /* where a warp's latest read went: its next one will most likely do so, too */
     struct marks *write;
     struct marks *earlier_read, *earlier_atomic; /* by some earlier block of the launch, if its slot was taken over */
     struct marks *cached;                        /* the last ld.global.nc */
@@ -141,6 +151,7 @@ struct memory {
 
     struct async_copy *copies; /* under way */
     struct record_pool pool;
+    uint8_t stamp[PAGE_BYTES]; /* races_lanes.c: which of an access's lanes was last at an offset of a page */
 };
 
 /* ---- memory.c ---- */
@@ -240,6 +251,36 @@ static inline int32_t run_lane(const struct request *request, const struct run *
 {
     return run->lane + (int32_t)((offset - run->offset) / (uint32_t)request->access->bytes);
 }
+
+/* ---- access_lanes.c, races_lanes.c ---- */
+
+/* The bytes of an access that lie in one page: a row of neighbours, or a list of elements. */
+struct part {
+    const struct access *access;
+    struct page *page;
+    bool global; /* shared otherwise */
+    bool row;
+    uint32_t offset, length, lane; /* of a row, and the lane of its first element */
+    uint32_t count, offsets[LANES], lanes[LANES];
+    uint64_t element; /* as many bits as an element has bytes */
+    /* What is the same for all parts of an access, as in struct order, and for the part's marks. */
+    int32_t low, base, floor, joined, clock;
+    uint32_t who;
+    struct records *records;
+    uint32_t granule_count, first; /* of a row */
+    const uint32_t *granule_lanes;
+    uint32_t granules[LANES << LARGEST_SHIFT], lanes_of_granules[LANES << LARGEST_SHIFT];
+};
+
+/* All of a plain access. False: something is out of the ordinary; then nothing has been done that request_resolve and
+ * request_check would not do as well. */
+bool access_lanes(struct memory *memory, const struct access *access, void *pointers[LANES]);
+void part_set(const struct part *part, uint64_t *map);
+/* Of shared memory; `offsets` of all 32 lanes. */
+int64_t traffic_wavefronts(const uint32_t offsets[LANES], uint32_t lanes, uint32_t bytes);
+void races_part_begin(struct memory *memory, struct part *part);
+/* Checks the part and remembers it; false: it may conflict. */
+bool races_part(struct memory *memory, struct part *part);
 
 /* ---- async.c ---- */
 

@@ -20,6 +20,11 @@ static bool check_global(struct execution *execution, struct warp *warp, const s
                          const uint64_t addresses[WARP_LANES])
 {
     uint32_t wrong = 0;
+    uint64_t inside = 0;
+    for (int lane = 0; lane < WARP_LANES; lane++)
+        inside |= addresses[lane] - SHARED_WINDOW < PARAMETER_WINDOW + WINDOW_BYTES - SHARED_WINDOW;
+    if (inside == 0)
+        return true;
     FOR_LANES(lane, active)
     {
         if (addresses[lane] >= SHARED_WINDOW && addresses[lane] < PARAMETER_WINDOW + WINDOW_BYTES)
@@ -73,6 +78,8 @@ static bool check_constant(struct execution *execution, struct warp *warp, const
 {
     const struct machine *machine = execution->machine;
     uint64_t start = machine->constant_start, size = machine->constant_end - start;
+    if (size == 0)
+        return true;
     FOR_LANES(lane, active)
     {
         if (addresses[lane] - start < size && memory_is_constant(machine, addresses[lane]))
@@ -120,31 +127,79 @@ static bool touch_vector(struct execution *execution, struct warp *warp, const s
 
 /* ---- ld ---- */
 
-static uint64_t extended(const void *bytes, int size, bool sign)
+/* Whether lane l's bytes are right behind those of lane l - 1. */
+static inline bool neighbours(void *const pointers[WARP_LANES], size_t bytes)
 {
-    uint64_t value = 0;
-    memcpy(&value, bytes, (size_t)size);
-    if (sign && size < 8 && (value >> (8 * size - 1) & 1) != 0)
-        value |= ~UINT64_C(0) << 8 * size;
-    return value;
+    uintptr_t first = (uintptr_t)pointers[0], differs = 0;
+    for (size_t lane = 0; lane < WARP_LANES; lane++)
+        differs |= (uintptr_t)pointers[lane] ^ (first + lane * bytes);
+    return differs == 0;
+}
+
+/* Element `offset` bytes into each lane's vector, of type T in memory and H in the register. */
+#define LOAD_LANES(T, H)                                                                                               \
+    do {                                                                                                               \
+        H *registers = held;                                                                                           \
+        if (active == ALL_LANES) {                                                                                     \
+            for (int lane = 0; lane < WARP_LANES; lane++) {                                                            \
+                T value;                                                                                               \
+                memcpy(&value, (const char *)pointers[lane] + offset, sizeof value);                                   \
+                registers[lane] = (H)value;                                                                            \
+            }                                                                                                          \
+        } else {                                                                                                       \
+            FOR_LANES(lane, active)                                                                                    \
+            {                                                                                                          \
+                T value;                                                                                               \
+                memcpy(&value, (const char *)pointers[lane] + offset, sizeof value);                                   \
+                registers[lane] = (H)value;                                                                            \
+            }                                                                                                          \
+        }                                                                                                              \
+    } while (0)
+
+static void load_narrow(const struct op *op, void *held, int register_size, void *const pointers[WARP_LANES],
+                        int offset, uint32_t active)
+{
+    bool sign = op->memory.sign, wide = register_size == 8;
+    if (op->memory.size == 1 && sign && wide)
+        LOAD_LANES(int8_t, uint64_t);
+    else if (op->memory.size == 1 && wide)
+        LOAD_LANES(uint8_t, uint64_t);
+    else if (op->memory.size == 1 && sign)
+        LOAD_LANES(int8_t, uint32_t);
+    else if (op->memory.size == 1)
+        LOAD_LANES(uint8_t, uint32_t);
+    else if (sign && wide)
+        LOAD_LANES(int16_t, uint64_t);
+    else if (wide)
+        LOAD_LANES(uint16_t, uint64_t);
+    else if (sign)
+        LOAD_LANES(int16_t, uint32_t);
+    else
+        LOAD_LANES(uint16_t, uint32_t);
+    if (register_size == 2 && sign) {
+        uint32_t *registers = held;
+        FOR_LANES(lane, active)
+        registers[lane] &= 0xFFFF;
+    }
 }
 
 static void load_element(const struct op *op, void *held, int i, void *const pointers[WARP_LANES], int offset,
                          uint32_t active)
 {
     int size = op->memory.size, register_size = op->memory.register_size[i];
-    if (size == 4 && register_size <= 4 && active == ALL_LANES) {
-        for (int lane = 0; lane < WARP_LANES; lane++)
-            memcpy((uint32_t *)held + lane, (const char *)pointers[lane] + offset, 4);
-        return;
-    }
-    FOR_LANES(lane, active)
-    {
-        uint64_t value = extended((const char *)pointers[lane] + offset, size, op->memory.sign);
-        if (register_size == 8)
-            ((uint64_t *)held)[lane] = value;
+    if (size == 4 && register_size == 4) {
+        if (active == ALL_LANES && neighbours(pointers, 4))
+            memcpy(held, (const char *)pointers[0] + offset, sizeof(uint32_t[WARP_LANES]));
         else
-            ((uint32_t *)held)[lane] = (uint32_t)(register_size == 2 ? value & 0xFFFF : value);
+            LOAD_LANES(uint32_t, uint32_t);
+    } else if (size == 8) {
+        LOAD_LANES(uint64_t, uint64_t);
+    } else if (size == 4 && op->memory.sign) {
+        LOAD_LANES(int32_t, uint64_t);
+    } else if (size == 4) {
+        LOAD_LANES(uint32_t, uint64_t);
+    } else {
+        load_narrow(op, held, register_size, pointers, offset, active);
     }
 }
 
@@ -178,6 +233,39 @@ static bool run_load_parameter(struct execution *execution, struct warp *warp, c
 
 /* ---- st ---- */
 
+#define STORE_LANES(T, H)                                                                                              \
+    do {                                                                                                               \
+        const H *registers = held;                                                                                     \
+        FOR_LANES(lane, active)                                                                                        \
+        {                                                                                                              \
+            T value = (T)registers[lane];                                                                              \
+            memcpy((char *)pointers[lane] + offset, &value, sizeof value);                                             \
+        }                                                                                                              \
+    } while (0)
+
+static void store_element(const void *held, bool wide, int size, void *const pointers[WARP_LANES], int offset,
+                          uint32_t active)
+{
+    if (size == 4 && !wide) {
+        if (active == ALL_LANES && neighbours(pointers, 4))
+            memcpy((char *)pointers[0] + offset, held, sizeof(uint32_t[WARP_LANES]));
+        else
+            STORE_LANES(uint32_t, uint32_t);
+    } else if (size == 8) {
+        STORE_LANES(uint64_t, uint64_t);
+    } else if (size == 4) {
+        STORE_LANES(uint32_t, uint64_t);
+    } else if (size == 2 && wide) {
+        STORE_LANES(uint16_t, uint64_t);
+    } else if (size == 2) {
+        STORE_LANES(uint16_t, uint32_t);
+    } else if (wide) {
+        STORE_LANES(uint8_t, uint64_t);
+    } else {
+        STORE_LANES(uint8_t, uint32_t);
+    }
+}
+
 static bool run_store(struct execution *execution, struct warp *warp, const struct op *op, uint32_t active)
 {
     uint64_t addresses[WARP_LANES];
@@ -189,28 +277,9 @@ static bool run_store(struct execution *execution, struct warp *warp, const stru
         !touch_vector(execution, warp, op, addresses, active, pointers))
         return false;
     for (int i = 0; i < memory->count; i++) {
-        int offset = i * memory->size, stride = (memory->wide >> (first + i) & 1) != 0 ? 8 : 4;
-        const char *held = warp_slot(warp, op->slots[first + i]);
-        void *const *part = pointers[offset / 16];
-        FOR_LANES(lane, active)
-        {
-            char *to = (char *)part[lane] + offset % 16;
-            const char *from = held + stride * (int)lane;
-            switch (memory->size) {
-            case 4:
-                memcpy(to, from, 4);
-                break;
-            case 8:
-                memcpy(to, from, 8);
-                break;
-            case 2:
-                memcpy(to, from, 2);
-                break;
-            default:
-                *to = *from;
-                break;
-            }
-        }
+        int offset = i * memory->size;
+        store_element(warp_slot(warp, op->slots[first + i]), (memory->wide >> (first + i) & 1) != 0, memory->size,
+                      pointers[offset / 16], offset % 16, active);
     }
     return true;
 }

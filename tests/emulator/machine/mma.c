@@ -12,7 +12,7 @@
 
 #include <math.h>
 
-enum { ROWS = 16, COLUMNS = 8, TERMS = 16 };
+enum { ROWS = 16, COLUMNS = 8, TERMS = 16, AT_ONCE = 8 };
 
 /* The compiler's vectors: a row's eight columns side by side, and half of them where numbers have 64 bits. */
 typedef float row __attribute__((vector_size(4 * COLUMNS)));
@@ -26,36 +26,49 @@ struct tile {
     float a[ROWS][TERMS], b[TERMS][COLUMNS], c[ROWS][COLUMNS];
 };
 
-static void take_fragments(struct tile *tile, const uint32_t (*a)[32], const uint32_t (*b)[32], const float (*c)[32],
-                           int terms)
+/* Four lanes of a group hold eight neighbours of a row of A, in order, and likewise of a column of B; so registers are
+ * taken eight elements at a time. */
+static void take_eight(float to[8], const uint32_t from[4])
 {
-    for (int lane = 0; lane < 32; ++lane) {
-        const int group = lane / 4, thread = lane % 4;
-        for (int i = 0; i < terms / 4; ++i) {
-            float *pair = &tile->a[group + 8 * (i % 2)][2 * thread + 8 * (i / 2)];
-            pair[0] = alu_from_bf16(a[i][lane] & 0xffff);
-            pair[1] = alu_from_bf16(a[i][lane] >> 16);
-        }
-        for (int i = 0; i < terms / 8; ++i) {
-            const int k = 2 * thread + 8 * i;
-            tile->b[k][group] = alu_from_bf16(b[i][lane] & 0xffff);
-            tile->b[k + 1][group] = alu_from_bf16(b[i][lane] >> 16);
-        }
-        for (int i = 0; i < 4; ++i)
-            tile->c[group + 8 * (i / 2)][2 * thread + i % 2] = c[i][lane];
+    for (int i = 0; i < 4; ++i) {
+        to[2 * i] = alu_from_bf16(from[i] & 0xffff);
+        to[2 * i + 1] = alu_from_bf16(from[i] >> 16);
     }
 }
 
-/* In order of k, each sum rounded to nearest. Products of two bf16 are exact in f32, short of underflow. Four rows at a
+static void take_fragments(struct tile *tile, const uint32_t (*a)[32], const uint32_t (*b)[32], const float (*c)[32],
+                           int terms)
+{
+    for (int i = 0; i < terms / 4; ++i)
+        for (int group = 0; group < 8; ++group)
+            take_eight(&tile->a[group + 8 * (i % 2)][8 * (i / 2)], a[i] + 4 * group);
+    for (int i = 0; i < terms / 8; ++i)
+        for (int thread = 0; thread < 4; ++thread) {
+            float *low = tile->b[2 * thread + 8 * i], *high = tile->b[2 * thread + 8 * i + 1];
+            for (int group = 0; group < 8; ++group) {
+                low[group] = alu_from_bf16(b[i][4 * group + thread] & 0xffff);
+                high[group] = alu_from_bf16(b[i][4 * group + thread] >> 16);
+            }
+        }
+    for (int m = 0; m < ROWS; ++m) {
+        const float *even = c[m / 8 * 2] + 4 * (m % 8), *odd = c[m / 8 * 2 + 1] + 4 * (m % 8);
+        for (int thread = 0; thread < 4; ++thread) {
+            tile->c[m][2 * thread] = even[thread];
+            tile->c[m][2 * thread + 1] = odd[thread];
+        }
+    }
+}
+
+/* In order of k, each sum rounded to nearest. Products of two bf16 are exact in f32, short of underflow. Eight rows at a
  * time, because each sum waits for the one before it. */
 static void sum_rounded(struct tile *tile, int m, int terms)
 {
-    row sums[4];
+    row sums[AT_ONCE];
     memcpy(sums, tile->c[m], sizeof sums);
     for (int k = 0; k < terms; ++k) {
         row b;
         memcpy(&b, tile->b[k], sizeof b);
-        for (int i = 0; i < 4; ++i)
+        for (int i = 0; i < AT_ONCE; ++i)
             sums[i] += tile->a[m + i][k] * b;
     }
     memcpy(tile->c[m], sums, sizeof sums);
@@ -122,18 +135,22 @@ static void sum_rows(struct tile *tile, int m, int terms, bool truncate)
         sum_rounded(tile, m, terms);
         return;
     }
-    for (int i = m; i < m + 4; ++i)
+    for (int i = m; i < m + AT_ONCE; ++i)
         for (int n = 0; n < COLUMNS; n += HALF)
             sum_truncated(&tile->c[i][n], tile->a[i], (const float(*)[COLUMNS]) & tile->b[0][n], terms);
 }
 
 static void multiply(float d[4][32], struct tile *tile, int terms, bool truncate)
 {
-    for (int m = 0; m < ROWS; m += 4)
+    for (int m = 0; m < ROWS; m += AT_ONCE)
         sum_rows(tile, m, terms, truncate);
-    for (int lane = 0; lane < 32; ++lane)
-        for (int i = 0; i < 4; ++i)
-            d[i][lane] = alu_float(alu_result_f32(tile->c[lane / 4 + 8 * (i / 2)][2 * (lane % 4) + i % 2]));
+    for (int m = 0; m < ROWS; ++m) {
+        float *even = d[m / 8 * 2] + 4 * (m % 8), *odd = d[m / 8 * 2 + 1] + 4 * (m % 8);
+        for (int thread = 0; thread < 4; ++thread) {
+            even[thread] = alu_float(alu_result_f32(tile->c[m][2 * thread]));
+            odd[thread] = alu_float(alu_result_f32(tile->c[m][2 * thread + 1]));
+        }
+    }
 }
 
 void mma_m16n8k16_bf16(float d[4][32], const uint32_t a[4][32], const uint32_t b[2][32], const float c[4][32],

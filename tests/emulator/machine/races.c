@@ -208,8 +208,15 @@ static bool check_read_only(struct row *row)
 
 /* ---- records ---- */
 
+static inline void note_latest(const struct row *row, struct marks *marks)
+{
+    marks->latest = row->clock > marks->latest ? row->clock : marks->latest;
+    marks->owner = -1; /* races_lanes.c looks anew */
+}
+
 static void set_marks(const struct row *row, struct marks *marks)
 {
+    note_latest(row, marks);
     int32_t *restrict clock = marks->clock + row->first, now = row->clock;
     uint32_t *restrict who = marks->who + row->first, *restrict lanes = marks->lanes + row->first;
     const uint32_t *restrict mine = row->lanes;
@@ -251,6 +258,7 @@ static void keep_earlier(struct row *row, const struct marks *marks)
         bool atomic = (marks->who[granule] & WHO_ATOMIC) != 0;
         struct marks *kept =
             marks_need(row->memory, records, atomic ? &records->earlier_atomic : &records->earlier_read);
+        kept->since = 0; /* all of it is of earlier blocks */
         if (kept->clock[granule] >= row->low)
             continue;
         kept->clock[granule] = clock;
@@ -262,6 +270,7 @@ static void keep_earlier(struct row *row, const struct marks *marks)
 /* As set_marks, but lanes of the warp that did the same at this clock stay. */
 static void join_marks(const struct row *row, struct marks *marks)
 {
+    note_latest(row, marks);
     int32_t *restrict clock = marks->clock + row->first, now = row->clock;
     uint32_t *restrict who = marks->who + row->first, *restrict lanes = marks->lanes + row->first;
     const uint32_t *restrict mine = row->lanes;
@@ -364,6 +373,7 @@ static bool access_few(struct row *row)
     if ((i < records->slot_count) == write) /* a read wants one that is old, a write all */
         return false;
     marks = write ? marks : records->slots[i];
+    note_latest(row, marks);
     for (uint32_t granule = row->first; granule < row->first + row->count; granule++) {
         marks->clock[granule] = row->clock;
         marks->who[granule] = row->who;

@@ -125,6 +125,7 @@ void shadow_free(struct memory *memory)
 void shadow_touch(struct memory *memory, struct page *page)
 {
     page->age = memory->launch_age;
+    page->read_bytes = page->written_bytes = 0;
     memset(page->read, 0, sizeof page->read);
     memset(page->written, 0, sizeof page->written);
     if (page->read_only != NULL)
@@ -170,6 +171,7 @@ struct page *shadow_window_page(struct memory *memory, struct window *window, ui
         page->age = memory->block_age;
         memset(page->bytes, FRESH_BYTE, PAGE_BYTES);
         memset(page->defined, 0, sizeof page->defined);
+        page->all_defined = false;
     }
     return page;
 }
@@ -185,8 +187,10 @@ void machine_mark_defined(struct machine *machine, uint64_t address, uint64_t by
         struct page *page = shadow_page(memory, address);
         if (page != NULL && defined)
             map_set(page->defined, offset, (uint32_t)part);
-        else if (page != NULL)
+        else if (page != NULL) {
             map_clear(page->defined, offset, (uint32_t)part);
+            page->all_defined = false;
+        }
         address += part;
         bytes -= part;
     }
@@ -231,8 +235,10 @@ void shadow_copy(struct memory *memory, uint64_t destination, uint64_t source, u
         uint64_t mask = word_mask(to / 64, to, (uint32_t)part);
         struct page *page = shadow_page(memory, destination + done);
         uint64_t bits = map_bits(shadow_page(memory, source + done), from) << (to % 64);
-        if (page != NULL)
+        if (page != NULL) {
             page->defined[to / 64] = (page->defined[to / 64] & ~mask) | (bits & mask);
+            page->all_defined = false;
+        }
         done += part;
     }
 }

@@ -40,6 +40,13 @@ static int64_t count_sectors(const struct request *request)
     return count;
 }
 
+static uint32_t count_new(uint64_t *map, uint32_t *known, uint32_t offset, uint32_t bytes)
+{
+    uint32_t added = map_has_all(map, offset, bytes) ? 0 : map_set_new(map, offset, bytes);
+    *known += added;
+    return added;
+}
+
 static void count_global(struct memory *memory, const struct request *request)
 {
     struct machine_counters *counters = machine_counters_of(memory->machine);
@@ -50,34 +57,15 @@ static void count_global(struct memory *memory, const struct request *request)
     counters->global_sectors_written += write ? sectors : 0;
     for (int32_t i = 0; i < request->run_count; i++) {
         const struct run *run = &request->runs[i];
-        if (read && !map_has_all(run->page->read, run->offset, run->bytes))
-            counters->global_bytes_read += map_set_new(run->page->read, run->offset, run->bytes);
-        if (write && !map_has_all(run->page->written, run->offset, run->bytes))
-            counters->global_bytes_written += map_set_new(run->page->written, run->offset, run->bytes);
+        if (read)
+            counters->global_bytes_read += count_new(run->page->read, &run->page->read_bytes, run->offset, run->bytes);
+        if (write)
+            counters->global_bytes_written +=
+                count_new(run->page->written, &run->page->written_bytes, run->offset, run->bytes);
     }
 }
 
 /* ---- shared memory ---- */
-
-/* Of a group of lanes that is served together. In each wavefront a bank gives one word, to as many lanes as want it, so the
- * bank with the most distinct words decides. Elements of 8 and 16 bytes lie in 2 and 4 neighbouring banks, always the
- * same ones together, and count as words of 16 and 8 wider banks. */
-static int64_t group_wavefronts(const struct access *access, uint32_t lanes)
-{
-    uint64_t width = access->bytes > BANK_BYTES ? (uint64_t)access->bytes : BANK_BYTES;
-    uint32_t shift = (uint32_t)__builtin_ctzll(width);
-    uint8_t words[BANKS] = {0}, most = 0;
-    struct set seen = {{0}};
-    for (; lanes != 0; lanes &= lanes - 1) {
-        uint64_t word = (access->addresses[__builtin_ctz(lanes)] - SHARED_WINDOW) >> shift;
-        if (!set_add(&seen, word))
-            continue;
-        uint64_t bank = word % (WAVEFRONT_BYTES / width);
-        words[bank]++;
-        most = words[bank] > most ? words[bank] : most;
-    }
-    return most;
-}
 
 static void count_shared(struct memory *memory, const struct request *request)
 {
@@ -91,11 +79,10 @@ static void count_shared(struct memory *memory, const struct request *request)
         counters->shared_wavefronts += LANES / group;
         return;
     }
-    for (int32_t lane = 0; lane < LANES; lane += group) {
-        uint32_t lanes = (uint32_t)((UINT64_C(1) << group) - 1) << lane & request->lanes;
-        if (lanes != 0)
-            counters->shared_wavefronts += group_wavefronts(access, lanes);
-    }
+    uint32_t offsets[LANES];
+    for (int32_t lane = 0; lane < LANES; lane++)
+        offsets[lane] = (uint32_t)(access->addresses[lane] - SHARED_WINDOW);
+    counters->shared_wavefronts += traffic_wavefronts(offsets, request->lanes, (uint32_t)access->bytes);
 }
 
 void traffic_count(struct memory *memory, const struct request *request)

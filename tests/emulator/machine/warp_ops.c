@@ -43,29 +43,42 @@ static bool decode_collective(struct decoder *decoder, op_run run)
 
 /* ---- shfl ---- */
 
-static uint32_t shuffle_source(int32_t mode, uint32_t lane, uint32_t b, uint32_t c, bool *inside)
+static inline __attribute__((always_inline)) uint32_t shuffle_source(int32_t mode, uint32_t lane, uint32_t b,
+                                                                     uint32_t c, bool *inside)
 {
     uint32_t segment = c >> 8 & 31, clamp = c & 31, offset = b & 31;
     uint32_t most = (lane & segment) | (clamp & ~segment), least = lane & segment, source;
-    switch (mode) {
-    case SHUFFLE_UP:
+    if (mode == SHUFFLE_UP) {
         source = lane - offset;
         *inside = (int32_t)source >= (int32_t)most;
-        break;
-    case SHUFFLE_DOWN:
-        source = lane + offset;
+    } else {
+        source = mode == SHUFFLE_DOWN  ? lane + offset
+                 : mode == SHUFFLE_XOR ? lane ^ offset
+                                       : least | (offset & ~segment);
         *inside = source <= most;
-        break;
-    case SHUFFLE_XOR:
-        source = lane ^ offset;
-        *inside = source <= most;
-        break;
-    default:
-        source = least | (offset & ~segment);
-        *inside = source <= most;
-        break;
     }
     return *inside ? source : lane;
+}
+
+/* As shuffle_source of all 32 lanes, where all name one b and one c, as nearly every shuffle does. */
+static uint32_t find_sources(int32_t mode, uint32_t b, uint32_t c, uint32_t sources[WARP_LANES])
+{
+    uint32_t inside = 0;
+#define FIND_SOURCES(mode)                                                                                             \
+    for (uint32_t lane = 0; lane < WARP_LANES; lane++) {                                                               \
+        bool in;                                                                                                       \
+        sources[lane] = shuffle_source(mode, lane, b, c, &in);                                                         \
+        inside |= (uint32_t)in << lane;                                                                                \
+    }
+    if (mode == SHUFFLE_XOR)
+        FIND_SOURCES(SHUFFLE_XOR)
+    else if (mode == SHUFFLE_UP)
+        FIND_SOURCES(SHUFFLE_UP)
+    else if (mode == SHUFFLE_DOWN)
+        FIND_SOURCES(SHUFFLE_DOWN)
+    else
+        FIND_SOURCES(SHUFFLE_INDEX)
+    return inside;
 }
 
 static bool run_shuffle(struct execution *execution, struct warp *warp, const struct op *op, uint32_t lanes)
@@ -73,24 +86,34 @@ static bool run_shuffle(struct execution *execution, struct warp *warp, const st
     const uint32_t *values = warp_slot(warp, op->slots[op->destination_count]);
     const uint32_t *b = warp_slot(warp, op->slots[op->destination_count + 1]);
     const uint32_t *c = warp_slot(warp, op->slots[op->destination_count + 2]);
-    uint32_t result[WARP_LANES], predicate = 0, undefined = 0;
-    FOR_LANES(lane, lanes)
-    {
-        bool inside;
-        uint32_t source = shuffle_source(op->warp.mode, lane, b[lane], c[lane], &inside);
-        predicate |= (uint32_t)inside << lane;
-        if ((lanes >> source & 1) == 0) {
-            undefined |= 1u << lane;
-            result[lane] = 0xCDCDCDCDu;
-        } else {
-            result[lane] = values[source];
+    uint32_t result[WARP_LANES], sources[WARP_LANES], predicate = 0, undefined = 0, differs = 0;
+    uint32_t *destination = warp_slot(warp, op->slots[0]);
+    for (int lane = 0; lane < WARP_LANES; lane++)
+        differs |= (b[lane] ^ b[0]) | (c[lane] ^ c[0]);
+    if (lanes == ALL_LANES && differs == 0) {
+        predicate = find_sources(op->warp.mode, b[0], c[0], sources);
+        for (int lane = 0; lane < WARP_LANES; lane++)
+            result[lane] = values[sources[lane]];
+        memcpy(destination, result, sizeof result);
+    } else {
+        FOR_LANES(lane, lanes)
+        {
+            bool inside;
+            uint32_t source = shuffle_source(op->warp.mode, lane, b[lane], c[lane], &inside);
+            predicate |= (uint32_t)inside << lane;
+            if ((lanes >> source & 1) == 0) {
+                undefined |= 1u << lane;
+                result[lane] = 0xCDCDCDCDu;
+            } else {
+                result[lane] = values[source];
+            }
         }
+        write_lanes(warp, op->slots[0], lanes, result);
     }
-    write_lanes(warp, op->slots[0], lanes, result);
     if (op->warp.has_predicate)
         write_predicate(warp, op->slots[1], lanes, predicate);
     order_lanes(execution, warp, lanes);
-    if (execution->checks && op->warp.has_value)
+    if (undefined != 0 && execution->checks && op->warp.has_value)
         warp->defined[execution->kernel->touched[op->writes]] &= ~undefined;
     return true;
 }

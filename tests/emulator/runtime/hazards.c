@@ -34,16 +34,32 @@ static bool covers(const struct span *outer, const struct span *inner)
            (outer->rows == 1 && outer->address <= inner->address && span_end(inner) <= span_end(outer));
 }
 
-/* Accesses that all queued and all future work comes after can be forgotten. */
+/* Accesses that all queued and all future work comes after can be forgotten, and those that were replaced. */
 static void prune(struct allocation *allocation)
 {
     struct stream_clock floor = queue_floor();
     int64_t kept = 0;
-    for (int64_t i = 0; i < allocation->record_count; i++)
-        if (allocation->records[i].sequence > floor.passed[allocation->records[i].slot])
-            allocation->records[kept++] = allocation->records[i];
+    for (int64_t i = 0; i < allocation->record_count; i++) {
+        const struct access_record *record = &allocation->records[i];
+        if (record->end > 0 && record->sequence > floor.passed[record->slot])
+            allocation->records[kept++] = *record;
+    }
     allocation->record_count = kept;
+    allocation->replaced = false;
     allocation->prune_at = 2 * kept > RECORDS_BEFORE_PRUNING ? 2 * kept : RECORDS_BEFORE_PRUNING;
+}
+
+/* Records of the work whose accesses are being noted stand last and need not be compared with each other: a kernel may leave
+ * thousands of ranges, and has none in conflict with itself. */
+static void begin_own(struct allocation *allocation, const struct work *work)
+{
+    int64_t count = allocation->record_count;
+    if (count > 0 && allocation->records[count - 1].sequence == work->sequence &&
+        allocation->records[count - 1].slot == work->slot)
+        return;
+    if (count > allocation->prune_at || allocation->replaced)
+        prune(allocation);
+    allocation->own_first = allocation->record_count;
 }
 
 void hazard_access(struct device *device, const struct work *work, const struct operand *operand)
@@ -51,13 +67,11 @@ void hazard_access(struct device *device, const struct work *work, const struct 
     struct allocation *allocation = allocation_at(operand->span.address);
     if (!allocation || !operand->span.width || !machine_settings(device->machine)->checks)
         return;
-    if (allocation->record_count > allocation->prune_at)
-        prune(allocation);
+    begin_own(allocation, work);
     uint64_t begin = operand->span.address, end = span_end(&operand->span);
     bool reported = false;
-    int64_t kept = 0;
-    for (int64_t i = 0; i < allocation->record_count; i++) {
-        const struct access_record *record = &allocation->records[i];
+    for (int64_t i = 0; i < allocation->own_first; i++) {
+        struct access_record *record = &allocation->records[i];
         bool apart = record->end <= begin || end <= record->span.address;
         bool ordered = record->sequence <= work->clock.passed[record->slot];
         if (!apart && !ordered && !reported && (record->write || operand->write) &&
@@ -65,14 +79,13 @@ void hazard_access(struct device *device, const struct work *work, const struct 
             report_missing_wait(device, work, operand, record);
             reported = true;
         }
-        bool replaced =
-            !apart && ordered && (operand->write || !record->write) && covers(&operand->span, &record->span);
-        if (!replaced && kept++ != i)
-            allocation->records[kept - 1] = *record;
+        if (!apart && ordered && (operand->write || !record->write) && covers(&operand->span, &record->span)) {
+            record->end = 0; /* replaced: it is apart from everything, and goes with begin_own */
+            allocation->replaced = true;
+        }
     }
-    allocation->record_count = kept;
-    if (kept == allocation->record_capacity) {
-        allocation->record_capacity = kept ? 2 * kept : 8;
+    if (allocation->record_count == allocation->record_capacity) {
+        allocation->record_capacity = allocation->record_count ? 2 * allocation->record_count : 8;
         allocation->records =
             realloc(allocation->records, (size_t)allocation->record_capacity * sizeof *allocation->records);
         if (!allocation->records)

@@ -45,7 +45,7 @@ static void run_launch(struct device *device, struct work *work)
     memcpy(launch.grid, payload->grid, sizeof launch.grid);
     memcpy(launch.block, payload->block, sizeof launch.block);
     runtime_counters.launches++;
-    if (!machine_run(device->machine, &launch))
+    if (!totals_run(device->machine, &launch, payload->kernel->name))
         device->lost = error_of_launch(device->machine);
     hazard_launch(device, work);
 }

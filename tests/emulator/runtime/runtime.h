@@ -72,6 +72,8 @@ struct allocation {
     int32_t pending;    /* operands of queued work that lie here */
     struct access_record *records;
     int64_t record_count, record_capacity, prune_at;
+    int64_t own_first; /* of the records of the work that is noted down (hazards.c) */
+    bool replaced;     /* some record has been replaced and waits to be dropped */
 };
 struct allocation *allocation_add(uint64_t address, uint64_t bytes, enum allocation_kind kind, struct device *device);
 struct allocation *allocation_at(uint64_t address); /* the one that contains the address, or NULL */
@@ -229,6 +231,12 @@ struct machine_kernel *module_load_kernel(struct CUkern_st *kernel, struct devic
 /* 0 when no variable is registered for it. */
 uint64_t module_variable(const void *host_variable, struct device *device, uint64_t *bytes);
 void modules_forget(const struct device *device);
+
+/* ---- totals.c ---- */
+
+/* machine_run, and counted for totals_print when EMULATOR_COUNTERS=1. */
+bool totals_run(struct machine *machine, const struct machine_launch *launch, const char *kernel);
+void totals_print(FILE *file); /* nothing when nothing was counted */
 
 /* Values that a launch found in its parameters; for queue_user. */
 bool launch_mentions(const struct work *work, uint64_t address, uint64_t bytes);

@@ -7,6 +7,8 @@
 
 #ifdef SPIRITLM_EMULATED
 #include "emulator/runtime/emulator.h"
+
+#include <cuda_runtime_api.h>
 #endif
 
 #include <stdio.h>
@@ -40,10 +42,23 @@ bool test_traffic_end(struct test_traffic *traffic)
     block_orders_pause(false);
     struct machine_counters counters = machine_counters(emulator_machine());
     traffic->bytes = 32 * (double)(counters.global_sectors_read + counters.global_sectors_written);
+    traffic->tensor_products = counters.mma;
     traffic->wavefronts = counters.shared_wavefronts_ideal == 0
                               ? 1
                               : (double)counters.shared_wavefronts / (double)counters.shared_wavefronts_ideal;
     return true;
+}
+
+void *test_sparse_memory(size_t bytes)
+{
+    void *memory = NULL;
+    return cudaMalloc(&memory, bytes) == cudaSuccess ? memory : NULL;
+}
+
+void test_sparse_release(void *memory)
+{
+    if (cudaFree(memory) != cudaSuccess)
+        fail_msg("memory cannot be released");
 }
 
 bool test_cuda_calls(struct test_calls *calls)
@@ -60,6 +75,21 @@ bool test_cuda_calls(struct test_calls *calls)
     return true;
 }
 
+bool test_cuda_work(struct test_work *work)
+{
+    struct machine_counters counters = machine_counters(emulator_machine());
+    *work = (struct test_work){
+        .instructions = counters.warp_instructions,
+        .mma = counters.mma,
+        .ldmatrix = counters.ldmatrix,
+        .wavefronts = counters.shared_wavefronts,
+        .wavefronts_ideal = counters.shared_wavefronts_ideal,
+        .sectors = counters.global_sectors_read + counters.global_sectors_written,
+        .bytes = counters.global_bytes_read + counters.global_bytes_written,
+    };
+    return true;
+}
+
 bool test_kernels_slow(void)
 {
     return !test_kernels_cpu() && !test_is_long();
@@ -68,6 +98,18 @@ bool test_kernels_slow(void)
 int64_t test_cuda_device_bytes(void)
 {
     return (int64_t)machine_allocated(emulator_machine());
+}
+
+bool test_cuda_traffic(int64_t *bytes)
+{
+    const struct machine_counters counters = machine_counters(emulator_machine());
+    *bytes = 32 * (counters.global_sectors_read + counters.global_sectors_written);
+    return true;
+}
+
+bool test_cuda_emulated(void)
+{
+    return true;
 }
 
 #else
@@ -82,13 +124,41 @@ bool test_traffic_end(struct test_traffic *traffic)
     return false;
 }
 
+void *test_sparse_memory(size_t bytes)
+{
+    (void)bytes;
+    return NULL;
+}
+
+void test_sparse_release(void *memory)
+{
+    (void)memory;
+}
+
 bool test_cuda_calls(struct test_calls *calls)
 {
     *calls = (struct test_calls){0};
     return false;
 }
 
+bool test_cuda_work(struct test_work *work)
+{
+    *work = (struct test_work){0};
+    return false;
+}
+
 bool test_kernels_slow(void)
+{
+    return false;
+}
+
+bool test_cuda_traffic(int64_t *bytes)
+{
+    *bytes = 0;
+    return false;
+}
+
+bool test_cuda_emulated(void)
 {
     return false;
 }
