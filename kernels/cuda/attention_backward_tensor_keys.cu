@@ -17,7 +17,6 @@ template <int D> struct cut {
 template <int D> struct key_state {
     static constexpr int ROWS = cut<D>::ROWS;
     uint32_t key[ROWS][D / 16][4], value[ROWS][D / 16][4]; /* A fragments */
-    uint32_t values;                                       /* or where this lane reads them */
     float grad_key[ROWS][D / 8][4], grad_value[ROWS][D / 8][4];
 };
 
@@ -235,7 +234,7 @@ static __device__ inline void store_gradients(const key_state<D> &state, unsigne
                         p.value_row_stride, p.key_length - at.first, lane);
 }
 
-/* By one thread: the plan of the whole block. */
+/* By one thread where the block has one plan. */
 template <int D>
 static __device__ inline void make_plan(struct plan &plan, const struct attention_forward &p, const place<D> &own,
                                         int64_t keys)

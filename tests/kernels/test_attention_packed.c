@@ -296,11 +296,88 @@ static void padded_and_bidirectional_rows(void **state)
                                        .lengths = i != 2});
 }
 
+/* Copies rows between arrays whose rows lie `stride` elements apart and tensors that have them side by side, those that are
+ * not NULL. */
+static void move_rows(uint16_t *const *far, struct tensor *const *near, const int64_t *widths, int64_t stride,
+                      int64_t rows, bool there)
+{
+    const struct device_context *context = test_context(1, 0);
+    for (int i = 0; i < 4; i++) {
+        if (!near[i])
+            continue;
+        uint16_t *side = tensor_device(near[i]);
+        for (int64_t row = 0; row < rows; row++) {
+            uint16_t *a = far[i] + row * stride, *b = side + row * widths[i];
+            assert_ok(test_kernels()->copy(context, there ? a : b, there ? b : a, (size_t)widths[i] * sizeof *a));
+        }
+    }
+    assert_ok(test_kernels()->synchronize(context));
+}
+
+/* Tokens more than 2^31 elements apart get the bits that they get side by side: rows of q|k|v, of outputs, and of both
+ * gradients. */
+static void strides_are_64_bits_wide(void **state)
+{
+    (void)state;
+    enum { TOKENS = 3, SIZE = 64, ARRAYS = 4 /* q|k|v, its gradient, output, its gradient */ };
+    const int64_t wide = (INT64_C(1) << 31) + 64, widths[ARRAYS] = {3 * SIZE, 3 * SIZE, SIZE, SIZE};
+    struct rng rng = test_rng(3);
+    struct problem q =
+        make_problem(&rng, (struct shape){.batch = 1, .length = TOKENS, .heads = 1, .kv_heads = 1, .head_size = SIZE});
+    struct tensor gradients = tensor_zero(DTYPE_BF16, q.rows.count), output = tensor_zero(DTYPE_BF16, TOKENS * SIZE);
+    struct tensor log_sum_exp = tensor_make(DTYPE_F32, TOKENS);
+    struct tensor *inputs[ARRAYS] = {&q.rows, NULL, NULL, &q.gradient}, found[ARRAYS];
+    uint16_t *far[ARRAYS];
+    for (int i = 0; i < ARRAYS; i++) {
+        far[i] = test_sparse_memory((size_t)(wide * (TOKENS - 1) + widths[i]) * sizeof *far[i]);
+        found[i] = tensor_zero(DTYPE_BF16, TOKENS * widths[i]);
+    }
+    const bool there = far[0] && far[1] && far[2] && far[3];
+    for (int way = 0; way < (there ? 2 : 0); way++) {
+        struct attention_forward f = describe(&q, &output, &log_sum_exp);
+        struct attention_backward p = {f, tensor_device(&q.gradient), NULL, NULL, NULL};
+        uint16_t *to = tensor_device(&gradients);
+        if (way == 1) {
+            move_rows(far, inputs, widths, wide, TOKENS, true);
+            to = far[1];
+            p.grad_output = far[3];
+            f.query = far[0];
+            f.key = far[0] + SIZE;
+            f.value = far[0] + 2 * SIZE;
+            f.output = far[2];
+            f.query_row_stride = f.key_row_stride = f.value_row_stride = f.output_row_stride = wide;
+        }
+        p.forward = f;
+        p.grad_query = to;
+        p.grad_key = to + SIZE;
+        p.grad_value = to + 2 * SIZE;
+        const struct kernels *kernels = test_kernels();
+        assert_ok(kernels->attention_forward(test_context(1, kernels->attention_forward_scratch_size(&f)), &f));
+        assert_ok(kernels->attention_backward(test_context(1, kernels->attention_backward_scratch_size(&p)), &p));
+    }
+    struct tensor *results[ARRAYS] = {NULL, &found[1], &found[2], NULL};
+    if (there) {
+        move_rows(far, results, widths, wide, TOKENS, false);
+        assert_same_bits("gradients", &gradients, &found[1]);
+        assert_same_bits("output", &output, &found[2]);
+    }
+    for (int i = 0; i < ARRAYS; i++) {
+        if (far[i])
+            test_sparse_release(far[i]);
+        tensor_free(&found[i]);
+    }
+    tensor_free(&gradients);
+    tensor_free(&output);
+    tensor_free(&log_sum_exp);
+    free_problem(&q);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whole_rows_and_documents),
         cmocka_unit_test(padded_and_bidirectional_rows),
+        cmocka_unit_test(strides_are_64_bits_wide),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

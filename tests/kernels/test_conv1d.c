@@ -263,12 +263,13 @@ static void check_backward(struct conv1d_problem *q, struct rng *rng, bool overw
     struct backward g = run_backward(q, &f.pre_activation, &weight, &bias, overwrite);
     double depth = (double)(q->s.kernel * q->s.outputs / q->s.groups);
     double size = fmax(1, sqrt((double)q->s.outputs / (double)q->s.channels)); /* of grad_x */
-    /* CUDA rounds the gradient before the activation to bf16, by 2^-9 of it at most, half of that on average */
+    /* CUDA rounds the gradient before the activation to bf16, by 2^-8 of it at most, half of that on average; a
+     * sum of many, each of a few units, may lie several deviations off */
     double rounding = q->type == DTYPE_BF16 && q->gelu && !test_kernels_cpu() ? BF16_ROUNDING / 2 : 0;
-    conv1d_compare("grad_x", q, &g.x, false, grad_x, 1e-6 + (4e-7 * sqrt(depth) + 4 * rounding) * size, 1.01);
+    conv1d_compare("grad_x", q, &g.x, false, grad_x, 1e-6 + (4e-7 * sqrt(depth) + 8 * rounding) * size, 1.01);
     double sums = 1 + sqrt((double)(q->s.batch * q->output_frames));
-    assert_tensor("grad_weight", &g.weight, grad_weight, (4e-6 + 4 * rounding) * sums, 0);
-    assert_tensor("grad_bias", &g.bias, grad_bias, (4e-6 + 4 * rounding) * sums, 0);
+    assert_tensor("grad_weight", &g.weight, grad_weight, (4e-6 + 8 * rounding) * sums, 0);
+    assert_tensor("grad_bias", &g.bias, grad_bias, (4e-6 + 8 * rounding) * sums, 0);
     free_backward(&g);
     free_forward(&f);
     tensor_free(&weight);

@@ -47,7 +47,8 @@ static int64_t planned_bytes(const struct parameter_layout *layout, int ranks)
 static void start(struct comm *comm, void *unused)
 {
     (void)unused;
-    const struct optimizer_settings settings = {0.9, 0.95, 1e-8, 0.1, 1};
+    const struct optimizer_settings settings = {
+        .beta1 = 0.9, .beta2 = 0.95, .epsilon = 1e-8, .weight_decay = 0.1, .clip = 1};
     struct kernels kernels = *test_kernels();
     struct thread_pool *pool;
     struct device_context context;
