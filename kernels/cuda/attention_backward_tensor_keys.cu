@@ -11,7 +11,7 @@
 template <int D> struct cut {
     static constexpr int ROWS = D == 32 ? 2 : 1, WARPS = 8 / ROWS, THREADS = WARPS * WARP, KEYS = 128,
                          QUERIES = D == 64 || D == 96 ? 64 : 32, PART = 16;
-    static constexpr bool SHARED_PLAN = D != 64; /* registers do not suffice */
+    static constexpr bool SHARED_PLAN = D != 64, ONE_PLACE = D >= 96; /* where registers do not suffice otherwise */
 };
 
 template <int D> struct key_state {
@@ -162,11 +162,13 @@ static __device__ inline void attend(key_state<D> &state, uint32_t &at, int32_t 
                                      const struct query_statistics *all, int lane)
 {
     constexpr int ROWS = cut<D>::ROWS, QUERIES = cut<D>::QUERIES, PART = cut<D>::PART;
+    constexpr bool ONE_PLACE = cut<D>::ONE_PLACE;
     const float zeros[ROWS][2] = {}, factor = q.forward.scale * CUDART_L2E_F;
     for (; count > 0; count--) {
         wait_copies<0>();
         __syncthreads(); /* this tile has come, and nobody reads the other stage any more */
-        const uint32_t queries = lane_place<D>(shared_address(memory) + at, lane);
+        const uint32_t queries = lane_place<D>(shared_address(memory) + at, lane),
+                       transposed = ONE_PLACE ? queries : transposed_place<D>(shared_address(memory) + at, lane);
         const struct query_statistics *statistics =
             reinterpret_cast<const struct query_statistics *>(memory + at + 2 * stage<D>::TILE);
         at = stage<D>::BYTES - at;
@@ -179,9 +181,9 @@ static __device__ inline void attend(key_state<D> &state, uint32_t &at, int32_t 
             multiply_rows<ROWS, D, PART>(ds, state.value, queries, QUERIES + part, zeros);
             differentiate<D, MASKED>(p, ds, statistics + part, plan.visibility, tile + part, key, factor, lane);
             pack_rows<ROWS, PART>(packed, p);
-            add_product<ROWS, D, PART>(state.grad_value, packed, queries, QUERIES + part);
+            add_product<ROWS, D, PART, ONE_PLACE>(state.grad_value, packed, transposed, QUERIES + part);
             pack_rows<ROWS, PART>(packed, ds);
-            add_product<ROWS, D, PART>(state.grad_key, packed, queries, part);
+            add_product<ROWS, D, PART, ONE_PLACE>(state.grad_key, packed, transposed, part);
         }
         tile = tile + QUERIES < plan.end ? tile + QUERIES : plan.first;
     }

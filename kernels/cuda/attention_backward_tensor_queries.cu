@@ -73,7 +73,8 @@ static __device__ inline void attend(query_state<D> &state, walk<D> &at, int32_t
     for (; count > 0; count--) {
         wait_copies<0>();
         __syncthreads(); /* this tile has come, and nobody reads the other stage any more */
-        const uint32_t keys = lane_place<D>(at.stages + at.stage, lane);
+        const uint32_t keys = lane_place<D>(at.stages + at.stage, lane),
+                       transposed = transposed_place<D>(at.stages + at.stage, lane);
         if (at.to_copy > 0)
             at.copy(walk<D>::STAGE - at.stage);
         commit_copies();
@@ -95,7 +96,7 @@ static __device__ inline void attend(query_state<D> &state, walk<D> &at, int32_t
                         ds[m][n][i] = hidden ? 0 : slope;
                     }
             pack_rows<ROWS, PART>(packed, ds);
-            add_product<ROWS, D, PART>(state.grad_query, packed, keys, part);
+            add_product<ROWS, D, PART>(state.grad_query, packed, transposed, part);
         }
         at.tile = at.order.after(at.tile);
         at.stage = walk<D>::STAGE - at.stage;

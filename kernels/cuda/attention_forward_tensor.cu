@@ -140,7 +140,8 @@ static __device__ inline void attend(query_state<D> &state, walk<D> &at, int32_t
     for (; count > 0; count--) {
         wait_copies<0>();
         __syncthreads(); /* this tile has come, and nobody reads the other stage any more */
-        const uint32_t keys = lane_place<D>(at.stages + at.stage, lane);
+        const uint32_t keys = lane_place<D>(at.stages + at.stage, lane),
+                       values = transposed_place<D>(at.stages + at.stage, lane);
         if (at.to_copy > 0)
             at.copy();
         commit_copies();
@@ -151,7 +152,7 @@ static __device__ inline void attend(query_state<D> &state, walk<D> &at, int32_t
             mask_scores<ROWS>(scores, start, end, at.tile, lane);
         softmax<D>(state, factor, scores);
         pack_rows<ROWS, KEYS>(packed, scores);
-        add_product<ROWS, D, KEYS>(state.output, packed, keys, KEYS);
+        add_product<ROWS, D, KEYS>(state.output, packed, values, KEYS);
         at.tile = at.order.after(at.tile);
         at.stage = walk<D>::STAGE - at.stage;
     }
