@@ -105,6 +105,22 @@ template <int N> __device__ inline void read_room(float (&value)[N], const chann
     }
 }
 
+/* Writes a number of each of the tile's channels, which the threads of slice 0 have, to `to` [C]: by way of the room, so that
+ * threads side by side write side by side. */
+template <int N>
+__device__ inline void store_channels(float *to, int64_t channels, const float (&value)[N], channel_room<N> &room)
+{
+    int c = int(threadIdx.x), first = int(blockIdx.y) * GROUP_NORM_LANES * N;
+    __syncthreads(); /* what was in the room has been read */
+#pragma unroll
+    for (int i = 0; i < N; i++)
+        if (c < GROUP_NORM_LANES)
+            room.of[i / 4][c * 4 + i % 4] = value[i];
+    __syncthreads();
+    if (c < GROUP_NORM_LANES * N && first + c < channels)
+        to[first + c] = room.of[c % N / 4][c / N * 4 + c % 4];
+}
+
 /* What normalises the tile's channels: the group's mean and rstd, weight and bias. */
 template <int N> struct channel_rooms {
     channel_room<N> mean, rstd, weight, bias;

@@ -70,11 +70,9 @@ __global__ void __launch_bounds__(GROUP_NORM_THREADS)
     }
     sum_slices(dot, sums);
     sum_slices(sum, sums);
-    if (threadIdx.x >= GROUP_NORM_LANES || count <= 0)
-        return;
-    float *result = partial + int64_t(blockIdx.x) * 2 * p.channels + tile.channel;
-    store_pack(result, dot, count);
-    store_pack(result + p.channels, sum, count);
+    float *result = partial + int64_t(blockIdx.x) * 2 * p.channels;
+    store_channels(result, p.channels, dot, rooms.mean);
+    store_channels(result + p.channels, p.channels, sum, rooms.mean);
 }
 
 /* The sums over a row's blocks of frames: each part of the block adds its share of them, then the parts are added in order. */

@@ -31,6 +31,7 @@ __global__ void __launch_bounds__(GROUP_NORM_THREADS)
 {
     constexpr int N = pack_size<T>::count;
     __shared__ group_norm_sums<N> sums;
+    __shared__ channel_room<N> room;
     struct group_norm_tile tile = group_norm_tile<N>(p.batch, p.frames, p.lengths);
     if (p.lengths && threadIdx.x == 0)
         index_fits(fault, CUDA_group_norm_forward, CUDA_FAULT_LENGTH, tile.b, p.batch, p.lengths[tile.b], 0,
@@ -59,11 +60,9 @@ __global__ void __launch_bounds__(GROUP_NORM_THREADS)
             squares[i] = fmaf(v, v, squares[i]);
         }
     sum_slices(squares, sums);
-    if (threadIdx.x >= GROUP_NORM_LANES || count <= 0)
-        return;
-    float *result = partial + int64_t(blockIdx.x) * 2 * p.channels + tile.channel;
-    store_pack(result, mean, count);
-    store_pack(result + p.channels, squares, count);
+    float *result = partial + int64_t(blockIdx.x) * 2 * p.channels;
+    store_channels(result, p.channels, mean, room);
+    store_channels(result + p.channels, p.channels, squares, room);
 }
 
 /* A channel's moments over its row: each part of the block joins its share of the blocks of frames, then the parts are joined
