@@ -287,15 +287,14 @@ struct cost {
     double waves; /* wavefronts of shared memory */
 };
 
-/* Of a warp's access in the best case, where every lane's bytes are its own: what a shuffle or a 4-byte access takes is
- * one. Rows that many lanes read together need fewer, so that wider loads than 4 bytes are counted as one, too. */
+/* Of a warp's access without bank conflicts: 128 bytes each of what its 32 lanes ask for, also where some ask for the same. */
 static double waves_of(const struct instruction *instruction, enum kind kind)
 {
     if (kind == MATRIX_LOAD)
         return strstr(instruction->opcode, ".4") ? 4 : strstr(instruction->opcode, ".2") ? 2 : 1;
-    if (kind == COPY)
+    if (kind == COPY || kind == SHARED)
         return strstr(instruction->opcode, ".128") ? 4 : strstr(instruction->opcode, ".64") ? 2 : 1;
-    return kind == SHARED ? 1 : 0;
+    return 0;
 }
 
 /* Copies of the next tile are skipped in the last pass alone, so they count as if they always ran. */

@@ -78,7 +78,8 @@ static double planned_bytes(const struct llama_config *config, enum dtype type, 
 static void open_step(struct step *s, const struct llama_config *config, enum dtype type,
                       enum recomputation recomputation)
 {
-    const struct optimizer_settings settings = {0.9, 0.95, 1e-8, 0.1, 1.0};
+    const struct optimizer_settings settings = {
+        .beta1 = 0.9, .beta2 = 0.95, .epsilon = 1e-8, .weight_decay = 0.1, .clip = 1.0};
     s->kernels = profile_wrap(kernels_cpu());
     must(llama_create(config, type, &s->kernels, &s->context, &s->model));
     must(optimizer_create(s->model, s->comm, s->device_comm, &settings, &s->optimizer));

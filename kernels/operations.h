@@ -276,7 +276,8 @@ struct adamw {
 
 /* ids[r] = one id drawn from row r: bans, then temperature, then top-k, then top-p, in the order of Spirit LM's release
  * (which is that of transformers). Candidates are ordered by logit, equal ones by id; uniforms[r] in [0, 1) picks among
- * those that remain, weighed in double. temperature 0 takes the first of the largest logits. -1 where an allowed logit
+ * those that remain, weighed in double (a GPU may weigh in whole multiples of at most 2^-45 of the largest weight, so that
+ * sums have no order). temperature 0 takes the first of the largest logits. -1 where an allowed logit
  * is NaN or plus infinity, or all are minus infinity. Row-stable. */
 struct sample {
     int64_t rows, columns;

@@ -355,6 +355,9 @@ static enum status update_bucket(struct optimizer *optimizer, int64_t bucket, do
         .step = step,
         .scale = &optimizer->scalars->clip_scale,
         .skip = &optimizer->scalars->nonfinite,
+        .stochastic = optimizer->settings.stochastic_rounding && optimizer->masters,
+        .seed = optimizer->settings.seed,
+        .first_index = begin,
     };
     return end > first ? model->kernels->adamw(model->context, &update) : STATUS_OK;
 }

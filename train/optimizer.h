@@ -13,6 +13,8 @@
 
 struct optimizer_settings {
     double beta1, beta2, epsilon, weight_decay, clip;
+    bool stochastic_rounding; /* struct adamw; the bits come from the seed, the step and a parameter's place */
+    uint64_t seed;
 };
 
 /* What lies in device memory for the host's judge and for the update. */

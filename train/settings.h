@@ -25,7 +25,8 @@ struct train_settings {
     int64_t head_rows;         /* of the head computed at a time; 0: as many as suit the device */
     struct schedule_settings schedule;
     double beta1, beta2, epsilon, weight_decay, clip;
-    double spike_deviations; /* 0: only non-finite steps are skipped */
+    bool stochastic_rounding; /* of masters to bf16 weights */
+    double spike_deviations;  /* 0: only non-finite steps are skipped */
     int64_t spike_window;
     int64_t log_every, validate_every, validation_rows, save_every, keep;
     double watchdog_seconds;  /* without a sign of life; 0: not watched */

@@ -94,7 +94,16 @@ static enum status create_model(struct trainer *trainer, bool empty)
     enum status result = STATUS_OK;
     const struct trainer_setup *setup = &trainer->setup;
     const struct train_settings *train = setup->train;
-    struct optimizer_settings settings = {train->beta1, train->beta2, train->epsilon, train->weight_decay, train->clip};
+    struct optimizer_settings settings = {.beta1 = train->beta1,
+                                          .beta2 = train->beta2,
+                                          .epsilon = train->epsilon,
+                                          .weight_decay = train->weight_decay,
+                                          .clip = train->clip,
+                                          .stochastic_rounding = train->stochastic_rounding,
+                                          .seed = (uint64_t)train->seed};
+    if (train->stochastic_rounding && train->dtype != DTYPE_BF16)
+        FAIL(STATUS_USAGE, "train.stochastic_rounding is for bf16 weights, but train.dtype is %s",
+             dtype_name((enum dtype)train->dtype));
     TRY(llama_create(&trainer->config, (enum dtype)train->dtype, setup->kernels, setup->context, &trainer->model));
     TRY(optimizer_create(trainer->model, setup->comm, setup->device_comm, &settings, &trainer->optimizer));
     if (!empty)

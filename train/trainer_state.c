@@ -87,11 +87,12 @@ static const char *bits_of(const struct trainer *trainer)
 static json_t *describe_settings(const struct trainer *trainer)
 {
     const struct train_settings *train = trainer->setup.train;
-    return json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "steps", (double)train->steps, "schedule",
-                     (double)train->schedule.kind, "learning_rate", train->schedule.learning_rate,
+    return json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "steps", (double)train->steps,
+                     "schedule", (double)train->schedule.kind, "learning_rate", train->schedule.learning_rate,
                      "minimum_learning_rate", train->schedule.minimum, "warmup_steps",
                      (double)train->schedule.warmup_steps, "beta1", train->beta1, "beta2", train->beta2, "epsilon",
-                     train->epsilon, "weight_decay", train->weight_decay, "clip", train->clip);
+                     train->epsilon, "weight_decay", train->weight_decay, "clip", train->clip, "stochastic_rounding",
+                     train->stochastic_rounding ? 1.0 : 0.0);
 }
 
 static enum status make_state(const struct trainer *trainer, json_t *lanes, json_t **out)

@@ -241,16 +241,13 @@ static enum status run_passes(const struct device_context *context, const struct
 }
 
 static enum status run_tensor_passes(const struct device_context *context, const struct attention_backward *p,
-                                     float *delta)
+                                     struct query_statistics *statistics)
 {
-    const struct attention_forward *f = &p->forward;
-    enum status result = launch(context, "attention_backward", delta_kernel<__nv_bfloat16>,
-                                divide_up(f->batch * f->heads * f->query_length, DELTA_WARPS), 1, DELTA_THREADS, *p,
-                                delta, cuda_fault_word(context));
+    enum status result = attention_backward_tensor_statistics(context, p, statistics);
     if (result == STATUS_OK)
-        result = attention_backward_tensor_keys(context, p, delta);
+        result = attention_backward_tensor_keys(context, p, statistics);
     if (result == STATUS_OK)
-        result = attention_backward_tensor_queries(context, p, delta);
+        result = attention_backward_tensor_queries(context, p, statistics);
     return result;
 }
 
@@ -271,8 +268,8 @@ static enum status choose(const struct device_context *context, const struct att
 
 extern "C" enum status cuda_attention_backward(const struct device_context *context, const struct attention_backward *p)
 {
-    float *delta = static_cast<float *>(context->scratch);
     if (attention_backward_tensor_fits(p))
-        return run_tensor_passes(context, p, delta);
+        return run_tensor_passes(context, p, static_cast<struct query_statistics *>(context->scratch));
+    float *delta = static_cast<float *>(context->scratch);
     return p->forward.type == DTYPE_F32 ? choose<float>(context, p, delta) : choose<__nv_bfloat16>(context, p, delta);
 }

@@ -1,50 +1,29 @@
 /* One query per token against a cache of keys and values. A row's keys are cut into pieces by the cache's capacity alone, so
- * that few tokens still occupy a device; a block computes one piece for one key/value head and four query heads of its group,
- * one per warp, and leaves its maximum, its sum and its output, not yet divided. A second kernel combines the pieces in their
- * order. */
+ * that few tokens still occupy a device; a block computes one piece for one key/value head and query heads of its group, and
+ * leaves its maximum, its sum and its output, not yet divided. A second kernel combines the pieces in their order. Most
+ * pieces are computed by tensor cores (attention_decode_tensor.cu) or with words of four elements
+ * (attention_decode_lanes.cu); here is what fits neither, four heads a block, one per warp. */
 #include "kernels/cuda/attention.cuh"
+#include "kernels/cuda/attention_decode.cuh"
 
 enum { COMBINE_THREADS = 128, COMBINE_WARPS = COMBINE_THREADS / WARP };
 
-/* How a call is cut. */
-struct cut {
-    int64_t pieces, piece_keys;
-    int64_t parts;  /* of four heads, in a group */
-    float *partial; /* [N][H][pieces][D + 2]: output, maximum, sum */
-};
-
-__device__ static float *piece_of(const struct attention_decode &p, const struct cut &cut, int64_t n, int64_t h,
-                                  int64_t piece)
-{
-    return cut.partial + ((n * p.heads + h) * cut.pieces + piece) * (p.head_size + 2);
-}
-
-/* The number of keys of token n, or -1 where its length or its row is wrong. */
-__device__ static int64_t token_keys(const struct attention_decode &p, int64_t n, struct cuda_fault *fault)
-{
-    bool fits =
-        index_fits(fault, CUDA_attention_decode, CUDA_FAULT_ROW, n, p.tokens, p.rows[n], 0, p.cache.rows) &&
-        index_fits(fault, CUDA_attention_decode, CUDA_FAULT_LENGTH, n, p.tokens, p.lengths[n], 0, p.cache.capacity + 1);
-    return fits ? p.lengths[n] : -1;
-}
-
 template <typename T, int CHUNKS>
 __global__ void __launch_bounds__(ATTENTION_THREADS, ATTENTION_BLOCKS)
-    piece_kernel(struct attention_decode p, struct cut cut, struct cuda_fault *fault)
+    piece_kernel(struct attention_decode p, struct decode_cut cut, struct cuda_fault *fault)
 {
     __shared__ float queries[ATTENTION_WARPS * CHUNKS * CHUNK], tile[WARP * CHUNK_STRIDE];
-    int64_t index = blockIdx.x, piece = index % cut.pieces, part = index / cut.pieces % cut.parts;
-    int64_t kv = index / cut.pieces / cut.parts % p.kv_heads, n = index / cut.pieces / cut.parts / p.kv_heads;
-    int64_t group = p.heads / p.kv_heads, width = p.kv_heads * p.head_size, first_head = part * ATTENTION_WARPS;
+    struct decode_block block = decode_block_of(p, cut, ATTENTION_WARPS);
+    int64_t width = p.kv_heads * p.head_size, start = block.piece * cut.piece_keys;
+    int64_t end = min(token_keys(p, block.n, fault), start + cut.piece_keys);
     int size = int(p.head_size), warp = int(threadIdx.x) / WARP, lane = int(threadIdx.x) % WARP;
-    int heads = int(min(group - first_head, int64_t(ATTENTION_WARPS)));
-    int64_t start = piece * cut.piece_keys, end = min(token_keys(p, n, fault), start + cut.piece_keys);
     if (start >= end)
         return;
     load_rows<ATTENTION_WARPS, CHUNKS>(
-        queries, static_cast<const T *>(p.query) + n * p.query_row_stride + (kv * group + first_head) * p.head_size,
-        p.head_size, heads, size, p.scale);
-    const T *keys = static_cast<const T *>(p.cache.memory) + p.rows[n] * p.cache.row_stride + kv * p.head_size;
+        queries, static_cast<const T *>(p.query) + block.n * p.query_row_stride + block.head * p.head_size, p.head_size,
+        block.heads, size, p.scale);
+    const T *keys =
+        static_cast<const T *>(p.cache.memory) + p.rows[block.n] * p.cache.row_stride + block.kv * p.head_size;
     struct softmax softmax = {-INFINITY, 0};
     float output[1][CHUNKS * HALVES], score[1];
     clear_sums(output);
@@ -61,9 +40,9 @@ __global__ void __launch_bounds__(ATTENTION_THREADS, ATTENTION_BLOCKS)
         add_columns<1, CHUNKS>(output, score, tile, tile_values);
     }
     float sum = warp_sum(softmax.sum);
-    if (warp >= heads)
+    if (warp >= block.heads)
         return;
-    float *result = piece_of(p, cut, n, kv * group + first_head + warp, piece); /* [D + 2] */
+    float *result = piece_of(p, cut, block.n, block.head + warp, block.piece); /* [D + 2] */
     store_row(result, output[0], size, 1.0f);
     if (lane == 0) {
         result[size] = softmax.largest;
@@ -74,7 +53,7 @@ __global__ void __launch_bounds__(ATTENTION_THREADS, ATTENTION_BLOCKS)
 /* One warp per token and head. */
 template <typename T>
 __global__ void __launch_bounds__(COMBINE_THREADS)
-    combine_kernel(struct attention_decode p, struct cut cut, struct cuda_fault *fault)
+    combine_kernel(struct attention_decode p, struct decode_cut cut, struct cuda_fault *fault)
 {
     int64_t index = int64_t(blockIdx.x) * COMBINE_WARPS + threadIdx.x / WARP, n = index / p.heads, h = index % p.heads;
     if (n >= p.tokens)
@@ -89,7 +68,7 @@ __global__ void __launch_bounds__(COMBINE_THREADS)
     float shift = largest == -INFINITY ? 0.0f : largest;
     for (int64_t piece = 0; piece < pieces; piece++) {
         const float *result = piece_of(p, cut, n, h, piece); /* [D + 2] */
-        total = fmaf(result[size + 1], expf(result[size] - shift), total);
+        total = fmaf(result[size + 1], exp2f(cut.exponent * (result[size] - shift)), total);
     }
     float inverse = total == 0 ? 0.0f : 1.0f / total; /* a token without keys: output 0 */
     T *output = static_cast<T *>(p.output) + n * p.output_row_stride + h * p.head_size; /* [D] */
@@ -97,7 +76,7 @@ __global__ void __launch_bounds__(COMBINE_THREADS)
         float sum = 0;
         for (int64_t piece = 0; piece < pieces; piece++) {
             const float *result = piece_of(p, cut, n, h, piece);
-            sum = fmaf(result[d], expf(result[size] - shift), sum);
+            sum = fmaf(result[d], exp2f(cut.exponent * (result[size] - shift)), sum);
         }
         store_element(output, d, sum * inverse);
     }
@@ -121,11 +100,18 @@ extern "C" enum status cuda_attention_decode(const struct device_context *contex
 {
     struct cuda_fault *fault = cuda_fault_word(context);
     bool f32 = p->type == DTYPE_F32;
-    struct cut cut = {decode_pieces(p->cache.capacity), decode_piece_keys(p->cache.capacity),
-                      divide_up(p->heads / p->kv_heads, ATTENTION_WARPS), static_cast<float *>(context->scratch)};
-    enum status result =
-        launch(context, "attention_decode", f32 ? choose<float>(p->head_size) : choose<__nv_bfloat16>(p->head_size),
-               p->tokens * p->kv_heads * cut.parts * cut.pieces, 1, ATTENTION_THREADS, *p, cut, fault);
+    struct decode_cut cut = {decode_pieces(p->cache.capacity), decode_piece_keys(p->cache.capacity),
+                             divide_up(p->heads / p->kv_heads, ATTENTION_WARPS), 1.4426950408889634f,
+                             static_cast<float *>(context->scratch)};
+    enum status result;
+    if (attention_decode_tensor_fits(p))
+        result = attention_decode_tensor(context, p, &cut);
+    else if (attention_decode_lanes_fit(p))
+        result = attention_decode_lanes(context, p, &cut);
+    else
+        result =
+            launch(context, "attention_decode", f32 ? choose<float>(p->head_size) : choose<__nv_bfloat16>(p->head_size),
+                   p->tokens * p->kv_heads * cut.parts * cut.pieces, 1, ATTENTION_THREADS, *p, cut, fault);
     if (result != STATUS_OK)
         return result;
     return launch(context, "attention_decode", f32 ? combine_kernel<float> : combine_kernel<__nv_bfloat16>,

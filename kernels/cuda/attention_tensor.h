@@ -13,12 +13,14 @@ static inline bool whole_chunks(const void *array, int64_t row_stride, int64_t b
     return (uintptr_t)array % 16 == 0 && row_stride % 8 == 0 && batch_stride % 8 == 0;
 }
 
-/* Whether the tensor-core kernels take this call: bf16, a head size that they were compiled for, aligned rows, rows of
- * less than 2^31 keys, and a positive scale, by which maxima may be found before they are scaled. The others go to the plain kernels. */
+/* Whether the tensor-core kernels take this call: bf16, a head size that they were compiled for, aligned rows, rows
+ * whose positions fit 32 bits with a tile to spare, and a positive scale, by which maxima may be found before they are
+ * scaled. The others go to the plain kernels. */
 static inline bool attention_tensor_fits(const struct attention_forward *p)
 {
     const bool size = p->head_size == 32 || p->head_size == 64 || p->head_size == 96 || p->head_size == 128;
-    return p->type == DTYPE_BF16 && size && p->key_length < INT32_MAX && p->query_length < INT32_MAX && p->scale > 0 &&
+    const int64_t most = INT32_MAX - 1024;
+    return p->type == DTYPE_BF16 && size && p->key_length <= most && p->query_length <= most && p->scale > 0 &&
            isfinite(p->scale) && whole_chunks(p->query, p->query_row_stride, p->query_batch_stride) &&
            whole_chunks(p->key, p->key_row_stride, p->key_batch_stride) &&
            whole_chunks(p->value, p->value_row_stride, p->value_batch_stride) &&
@@ -36,10 +38,15 @@ static inline bool attention_backward_tensor_fits(const struct attention_backwar
 /* attention_forward of calls that fit. */
 enum status attention_forward_tensor(const struct device_context *context, const struct attention_forward *p);
 
-/* The two passes of attention_backward (attention_backward_tensor.cuh); delta [B][H][T] = sum(dO * O) of each query. */
+/* The passes of attention_backward (attention_backward_tensor.cuh): what the others need of each query, into [B][H][T]; dK and
+ * dV; dQ. */
+struct query_statistics;
+enum status attention_backward_tensor_statistics(const struct device_context *context,
+                                                 const struct attention_backward *p,
+                                                 struct query_statistics *statistics);
 enum status attention_backward_tensor_keys(const struct device_context *context, const struct attention_backward *p,
-                                           const float *delta);
+                                           const struct query_statistics *statistics);
 enum status attention_backward_tensor_queries(const struct device_context *context, const struct attention_backward *p,
-                                              const float *delta);
+                                              const struct query_statistics *statistics);
 
 #endif

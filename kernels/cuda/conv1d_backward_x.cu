@@ -3,6 +3,7 @@
  * the gradient and whose depth are those taps and the outputs of the group. The weights [O][K][C] are its right side as
  * they lie, by depth. */
 #include "kernels/cuda/conv1d_gradients.cuh"
+#include "kernels/cuda/conv1d_window.cuh"
 
 /* The taps that input frames of a remainder meet: first, first + step, ...; tap first meets output frame i + frame for the
  * remainder's i-th frame, and each further tap one that is `apart` earlier. */
@@ -66,6 +67,31 @@ static __device__ inline depth_operand<T> weights_operand(const struct conv1d_fo
     return o;
 }
 
+/* The sums of a block's tile, of `rows` frames; `outputs`: those of the row of the batch. */
+template <typename T, int COLUMNS, enum tile_source SOURCE>
+static __device__ inline void find_sums(const struct conv1d_forward &f, const struct conv1d_gradient &z,
+                                        const struct conv1d_block &at, const struct taps &taps, int64_t rows,
+                                        int64_t outputs, unsigned char *memory)
+{
+    constexpr int THREADS = tile_shape<T, COLUMNS>::THREADS;
+    constexpr enum tile_source LOADS = SOURCE == SOURCE_WINDOW ? SOURCE_CHUNKS : SOURCE;
+    const rows_operand<T> left = gradient_operand<T>(f, z, at, taps, rows, outputs);
+    const depth_operand<T> right = weights_operand<T>(f, at.group, at.column, taps);
+    const auto limits = [&](int64_t) { return outer_limits{right.inners, 1}; };
+    depth_copy<T, COLUMNS, THREADS, decltype(limits)> b(right, limits);
+    if constexpr (SOURCE == SOURCE_WINDOW) {
+        window_product<true>(memory, left, taps.count, right.columns - at.column,
+                             [&](unsigned char *tile) { b.template copy<LOADS>(right, limits, tile); });
+    } else {
+        rows_copy<T, TILE_ROWS, THREADS> a(left);
+        tile_product<T, COLUMNS, false, true>(memory, left.depth, rows, right.columns - at.column,
+                                              [&](unsigned char *to_a, unsigned char *to_b) {
+                                                  a.template copy<LOADS>(left, to_a);
+                                                  b.template copy<LOADS>(right, limits, to_b);
+                                              });
+    }
+}
+
 template <typename T, int COLUMNS, enum tile_source SOURCE>
 static __global__ void __launch_bounds__(tile_shape<T, COLUMNS>::THREADS)
     x_kernel(const struct conv1d_backward p, const struct conv1d_gradient z, int64_t remainders, int64_t tap_step,
@@ -83,19 +109,9 @@ static __global__ void __launch_bounds__(tile_shape<T, COLUMNS>::THREADS)
     /* frames of this remainder, from the tile's first on: those of the row, and those of the array */
     const int64_t rows = (length - remainder + stride - 1) / stride - at.frame;
     const int64_t all = (f.frames - remainder + stride - 1) / stride - at.frame;
-    if (rows > 0) {
-        const struct taps taps = taps_of(f, remainder, tap_step);
-        const rows_operand<T> left = gradient_operand<T>(f, z, at, taps, rows, conv1d_row_outputs(f, length));
-        const depth_operand<T> right = weights_operand<T>(f, at.group, at.column, taps);
-        const auto limits = [&](int64_t) { return outer_limits{right.inners, 1}; };
-        rows_copy<T, TILE_ROWS, THREADS> a(left);
-        depth_copy<T, COLUMNS, THREADS, decltype(limits)> b(right, limits);
-        tile_product<T, COLUMNS, false, true>(memory, left.depth, rows, channels - at.column,
-                                              [&](unsigned char *to_a, unsigned char *to_b) {
-                                                  a.template copy<SOURCE>(left, to_a);
-                                                  b.template copy<SOURCE>(right, limits, to_b);
-                                              });
-    }
+    if (rows > 0)
+        find_sums<T, COLUMNS, SOURCE>(f, z, at, taps_of(f, remainder, tap_step), rows, conv1d_row_outputs(f, length),
+                                      memory);
     const int64_t first =
         at.b * f.x_batch_stride + (at.frame * stride + remainder) * f.x_row_stride + at.group * channels + at.column;
     conv1d_finish<COLUMNS, THREADS>(
@@ -117,32 +133,40 @@ static int64_t greatest_divisor(int64_t a, int64_t b)
 
 template <typename T, int COLUMNS, enum tile_source SOURCE>
 static enum status run(const struct device_context *context, const struct conv1d_backward *p,
-                       const struct conv1d_gradient *z)
+                       const struct conv1d_gradient *z, int shared = tile_shape<T, COLUMNS>::SHARED)
 {
     const struct conv1d_forward *f = &p->forward;
     const int64_t remainders = f->stride < f->frames ? f->stride : f->frames;
     return launch_tensor(context, "conv1d_backward", x_kernel<T, COLUMNS, SOURCE>,
                          conv1d_blocks(f->batch, divide_up(f->frames, f->stride), f->channels / f->groups,
                                        f->groups * remainders, COLUMNS),
-                         tile_shape<T, COLUMNS>::THREADS, tile_shape<T, COLUMNS>::SHARED, *p, *z, remainders,
+                         tile_shape<T, COLUMNS>::THREADS, shared, *p, *z, remainders,
                          f->stride / greatest_divisor(f->stride, f->dilation), cuda_fault_word(context));
+}
+
+static bool whole_chunks(const struct conv1d_forward *f, const struct conv1d_gradient *z)
+{
+    return conv1d_gradient_whole(f, z) && conv1d_whole_chunks(f->type, f->weight, 0, 0, f->channels / f->groups);
 }
 
 template <typename T, int COLUMNS>
 static enum status choose(const struct device_context *context, const struct conv1d_backward *p,
                           const struct conv1d_gradient *z)
 {
-    const struct conv1d_forward *f = &p->forward;
-    const bool whole =
-        conv1d_gradient_whole(f, z) && conv1d_whole_chunks(f->type, f->weight, 0, 0, f->channels / f->groups);
-    return whole ? run<T, COLUMNS, SOURCE_CHUNKS>(context, p, z) : run<T, COLUMNS, SOURCE_ELEMENTS>(context, p, z);
+    return whole_chunks(&p->forward, z) ? run<T, COLUMNS, SOURCE_CHUNKS>(context, p, z)
+                                        : run<T, COLUMNS, SOURCE_ELEMENTS>(context, p, z);
 }
 
 enum status cuda_conv1d_backward_x(const struct device_context *context, const struct conv1d_backward *p,
                                    const struct conv1d_gradient *z)
 {
-    const bool narrow = conv1d_columns(p->forward.channels / p->forward.groups) == CONV1D_NARROW;
-    if (p->forward.type == DTYPE_F32)
+    const struct conv1d_forward *f = &p->forward;
+    const int64_t channels = f->channels / f->groups, outputs = f->output_channels / f->groups;
+    const bool narrow = conv1d_columns(channels) == CONV1D_NARROW;
+    if (f->output_frames > 0 && whole_chunks(f, z) && window_fits(f, outputs, channels))
+        return run<__nv_bfloat16, WINDOW_COLUMNS, SOURCE_WINDOW>(context, p, z,
+                                                                 (int)window_shared(f->kernel, f->dilation, outputs));
+    if (f->type == DTYPE_F32)
         return narrow ? choose<float, CONV1D_NARROW>(context, p, z) : choose<float, CONV1D_TILE>(context, p, z);
     return narrow ? choose<__nv_bfloat16, CONV1D_NARROW>(context, p, z)
                   : choose<__nv_bfloat16, CONV1D_TILE>(context, p, z);

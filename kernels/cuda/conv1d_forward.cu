@@ -2,7 +2,7 @@
  * (conv1d_tile.cuh). Row t of the left side begins `stride` frames after row t - 1, so rows overlap in x and nothing is
  * unfolded; the weights are the right side as they lie. Bias, GELU and residual follow while the sums are in shared
  * memory, so that the output is written once. */
-#include "kernels/cuda/conv1d.cuh"
+#include "kernels/cuda/conv1d_window.cuh"
 #include "kernels/cuda/gelu.cuh"
 #include "kernels/cuda/sizes/conv1d_pieces.h"
 
@@ -33,6 +33,22 @@ static __device__ inline void finish_quad(const struct conv1d_forward &p, int64_
     store_quad(static_cast<T *>(p.output) + index, values, count);
 }
 
+/* The sums of a block's tile. */
+template <typename T, int COLUMNS, enum tile_source SOURCE>
+static __device__ inline void find_sums(const struct conv1d_forward &p, const struct conv1d_block &at, int64_t length,
+                                        int64_t outputs, unsigned char *memory)
+{
+    if constexpr (SOURCE == SOURCE_WINDOW) {
+        const rows_operand<T> frames = conv1d_frames_operand<T>(p, at, length, outputs);
+        const rows_operand<T> weights = conv1d_weights_operand<T>(p, at);
+        rows_copy<T, COLUMNS, window_shape::THREADS> b(weights);
+        window_product<false>(memory, frames, p.kernel, weights.rows,
+                              [&](unsigned char *tile) { b.template copy<SOURCE_CHUNKS>(weights, tile); });
+    } else {
+        conv1d_sums<T, COLUMNS, SOURCE>(p, at, length, outputs, memory);
+    }
+}
+
 template <typename T, int COLUMNS, enum tile_source SOURCE>
 static __global__ void __launch_bounds__(tile_shape<T, COLUMNS>::THREADS)
     forward_kernel(const struct conv1d_forward p, struct cuda_fault *fault)
@@ -43,7 +59,7 @@ static __global__ void __launch_bounds__(tile_shape<T, COLUMNS>::THREADS)
     const int64_t length = conv1d_row_frames(p, at.b, fault, CUDA_conv1d_forward);
     const int64_t valid = conv1d_row_outputs(p, length) - at.frame;
     if (valid > 0)
-        conv1d_sums<T, COLUMNS, SOURCE>(p, at, length, valid + at.frame, memory);
+        find_sums<T, COLUMNS, SOURCE>(p, at, length, valid + at.frame, memory);
     const int64_t first = at.group * outputs + at.column;
     const int64_t start = at.b * p.output_batch_stride + at.frame * p.output_row_stride + first;
     conv1d_finish<COLUMNS, tile_shape<T, COLUMNS>::THREADS>(
@@ -54,20 +70,25 @@ static __global__ void __launch_bounds__(tile_shape<T, COLUMNS>::THREADS)
 }
 
 template <typename T, int COLUMNS, enum tile_source SOURCE>
-static enum status run(const struct device_context *context, const struct conv1d_forward *p)
+static enum status run(const struct device_context *context, const struct conv1d_forward *p,
+                       int shared = tile_shape<T, COLUMNS>::SHARED)
 {
     return launch_tensor(context, "conv1d_forward", forward_kernel<T, COLUMNS, SOURCE>,
                          conv1d_blocks(p->batch, p->output_frames, p->output_channels / p->groups, p->groups, COLUMNS),
-                         tile_shape<T, COLUMNS>::THREADS, tile_shape<T, COLUMNS>::SHARED, *p, cuda_fault_word(context));
+                         tile_shape<T, COLUMNS>::THREADS, shared, *p, cuda_fault_word(context));
+}
+
+static bool whole_chunks(const struct conv1d_forward *p)
+{
+    const int64_t channels = p->channels / p->groups;
+    return conv1d_whole_chunks(p->type, p->x, p->x_row_stride, p->x_batch_stride, channels) &&
+           conv1d_whole_chunks(p->type, p->weight, 0, 0, channels);
 }
 
 template <typename T, int COLUMNS>
 static enum status choose(const struct device_context *context, const struct conv1d_forward *p)
 {
-    const int64_t channels = p->channels / p->groups;
-    const bool whole = conv1d_whole_chunks(p->type, p->x, p->x_row_stride, p->x_batch_stride, channels) &&
-                       conv1d_whole_chunks(p->type, p->weight, 0, 0, channels);
-    return whole ? run<T, COLUMNS, SOURCE_CHUNKS>(context, p) : run<T, COLUMNS, SOURCE_ELEMENTS>(context, p);
+    return whole_chunks(p) ? run<T, COLUMNS, SOURCE_CHUNKS>(context, p) : run<T, COLUMNS, SOURCE_ELEMENTS>(context, p);
 }
 
 extern "C" enum status cuda_conv1d_forward(const struct device_context *context, const struct conv1d_forward *p)
@@ -75,6 +96,10 @@ extern "C" enum status cuda_conv1d_forward(const struct device_context *context,
     const bool narrow = conv1d_columns(p->output_channels / p->groups) == CONV1D_NARROW;
     if (p->batch == 0 || p->output_frames == 0)
         return STATUS_OK;
+    const int64_t channels = p->channels / p->groups;
+    if (whole_chunks(p) && window_fits(p, channels, p->output_channels / p->groups))
+        return run<__nv_bfloat16, WINDOW_COLUMNS, SOURCE_WINDOW>(context, p,
+                                                                 (int)window_shared(p->kernel, p->dilation, channels));
     if (p->type == DTYPE_F32)
         return narrow ? choose<float, CONV1D_NARROW>(context, p) : choose<float, CONV1D_TILE>(context, p);
     return narrow ? choose<__nv_bfloat16, CONV1D_NARROW>(context, p) : choose<__nv_bfloat16, CONV1D_TILE>(context, p);

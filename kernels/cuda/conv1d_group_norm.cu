@@ -4,6 +4,7 @@
  * that costs less than writing an array that is hundreds of times as large as x, reading it and writing it again. */
 #include "kernels/cuda/conv1d.cuh"
 #include "kernels/cuda/gelu.cuh"
+#include "kernels/cuda/moments.cuh"
 #include "kernels/cuda/sizes/conv1d_pieces.h"
 
 /* Channels may be few and rows of any alignment, so elements are taken one by one. */
@@ -45,21 +46,6 @@ static __global__ void __launch_bounds__(THREADS)
             make_float2(mean, parts[0][column] + parts[1][column]);
 }
 
-/* Count, mean and squares about it, joined as Chan, Golub and LeVeque do (1979). */
-struct moments {
-    double count, mean, squares;
-};
-
-static __device__ inline void join(struct moments &total, const struct moments &part)
-{
-    if (part.count == 0)
-        return;
-    const double count = total.count + part.count, difference = part.mean - total.mean;
-    total.squares += part.squares + difference * difference * total.count * part.count / count;
-    total.mean += difference * part.count / count;
-    total.count = count;
-}
-
 /* statistics[b][group] = mean and 1 / deviation: each thread joins every JOINERS-th part, then a tree joins the threads'. */
 template <typename T>
 static __global__ void __launch_bounds__(JOINERS)
@@ -78,14 +64,14 @@ static __global__ void __launch_bounds__(JOINERS)
         const int64_t channel = group * width + i / own, block = i % own;
         const float2 part = from[i / own * blocks + block];
         const float bias = conv.bias ? load_element(static_cast<const T *>(conv.bias), channel) : 0;
-        join(total, {(double)min(frames - block * TILE_ROWS, (int64_t)TILE_ROWS), (double)part.x + (double)bias,
-                     (double)part.y});
+        moments_join(&total, {(double)min(frames - block * TILE_ROWS, (int64_t)TILE_ROWS),
+                              (double)part.x + (double)bias, (double)part.y});
     }
     parts[threadIdx.x] = total;
     for (int distance = JOINERS / 2; distance > 0; distance /= 2) {
         __syncthreads();
         if ((int)threadIdx.x < distance)
-            join(parts[threadIdx.x], parts[threadIdx.x + distance]);
+            moments_join(&parts[threadIdx.x], parts[threadIdx.x + distance]);
     }
     if (threadIdx.x != 0)
         return;

@@ -27,7 +27,7 @@ enum {
 };
 
 /* Whether elements reach shared memory by 16 bytes, or one by one because they lie elsewhere than on 16-byte boundaries. */
-enum tile_source { SOURCE_CHUNKS, SOURCE_ELEMENTS };
+enum tile_source { SOURCE_CHUNKS, SOURCE_ELEMENTS, SOURCE_WINDOW /* by 16 bytes, conv1d_window.cuh */ };
 
 template <typename T, int COLUMNS> struct tile_shape {
     static constexpr int ELEMENTS = CHUNK_BYTES / (int)sizeof(T); /* of a chunk */
@@ -188,7 +188,7 @@ template <typename T, int COLUMNS, int THREADS, typename Limits> struct depth_co
     {
         const int chunk = (int)threadIdx.x % ACROSS, row = (int)threadIdx.x / ACROSS;
         const int64_t column = o.column + chunk * ELEMENTS;
-#pragma unroll
+#pragma unroll(SOURCE == SOURCE_CHUNKS ? COUNT : 1)
         for (int i = 0; i < COUNT; i++) {
             const uint32_t to = tile_offset<COLUMNS *(int)sizeof(T) / 2>(row + i * STRIDE, chunk);
             if (SOURCE == SOURCE_CHUNKS) {
@@ -244,12 +244,11 @@ template <bool BY_DEPTH, int LANES_BESIDE> __device__ inline int sum_place(int l
     return BY_DEPTH ? lane_place * 4 + i / 4 * (4 * LANES_BESIDE) + i % 4 : lane_place + i * LANES_BESIDE;
 }
 
-/* The first `steps` sixteenths of the depth of a tile. `row` and `column`: where the warp's sums begin. */
-template <bool A_BY_DEPTH, bool B_BY_DEPTH, int COLUMNS>
-__device__ inline void multiply_sixteen(warp_sums<__nv_bfloat16> &sums, uint32_t a, uint32_t b, int row, int column,
-                                        int k, int lane)
+/* The warp's part of a sixteenth of the depth of A as fragments, and that of B times them. `row` and `column`: where the warp's
+ * sums begin. */
+template <bool A_BY_DEPTH>
+__device__ inline void load_left(uint32_t (&left)[WARP_ROWS / 16][4], uint32_t a, int row, int k, int lane)
 {
-    uint32_t left[WARP_ROWS / 16][4];
 #pragma unroll
     for (int m = 0; m < WARP_ROWS / 16; m++)
         if (A_BY_DEPTH)
@@ -258,21 +257,34 @@ __device__ inline void multiply_sixteen(warp_sums<__nv_bfloat16> &sums, uint32_t
         else
             load_matrices(left[m],
                           a + tile_offset<STEP_BYTES / 2>(row + m * 16 + a_lane_row(lane), k * 2 + a_lane_chunk(lane)));
+}
+template <bool B_BY_DEPTH, int COLUMNS>
+__device__ inline void multiply_right(float (&sums)[WARP_ROWS / 16][WARP_COLUMNS / 8][4],
+                                      const uint32_t (&left)[WARP_ROWS / 16][4], uint32_t b, int column, int n, int k,
+                                      int lane)
+{
+    uint32_t right[4];
+    if (B_BY_DEPTH)
+        load_matrices_transposed(
+            right, b + tile_offset<COLUMNS>(k * 16 + a_lane_row(lane), column / CHUNK + n + a_lane_chunk(lane)));
+    else
+        load_matrices(right,
+                      b + tile_offset<STEP_BYTES / 2>(column + n * 8 + b_lane_row(lane), k * 2 + b_lane_chunk(lane)));
 #pragma unroll
-    for (int n = 0; n < WARP_COLUMNS / 8; n += 2) {
-        uint32_t right[4];
-        if (B_BY_DEPTH)
-            load_matrices_transposed(
-                right, b + tile_offset<COLUMNS>(k * 16 + a_lane_row(lane), column / CHUNK + n + a_lane_chunk(lane)));
-        else
-            load_matrices(
-                right, b + tile_offset<STEP_BYTES / 2>(column + n * 8 + b_lane_row(lane), k * 2 + b_lane_chunk(lane)));
-#pragma unroll
-        for (int m = 0; m < WARP_ROWS / 16; m++) {
-            multiply_add(sums.values[m][n], left[m], right[0], right[1]);
-            multiply_add(sums.values[m][n + 1], left[m], right[2], right[3]);
-        }
+    for (int m = 0; m < WARP_ROWS / 16; m++) {
+        multiply_add(sums[m][n], left[m], right[0], right[1]);
+        multiply_add(sums[m][n + 1], left[m], right[2], right[3]);
     }
+}
+template <bool A_BY_DEPTH, bool B_BY_DEPTH, int COLUMNS>
+__device__ inline void multiply_sixteen(warp_sums<__nv_bfloat16> &sums, uint32_t a, uint32_t b, int row, int column,
+                                        int k, int lane)
+{
+    uint32_t left[WARP_ROWS / 16][4];
+    load_left<A_BY_DEPTH>(left, a, row, k, lane);
+#pragma unroll
+    for (int n = 0; n < WARP_COLUMNS / 8; n += 2)
+        multiply_right<B_BY_DEPTH, COLUMNS>(sums.values, left, b, column, n, k, lane);
 }
 
 /* Four of the depth in f32. */

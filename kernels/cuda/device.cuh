@@ -66,6 +66,47 @@ template <> struct word_of<16> {
     typedef uint4 type;
 };
 
+/* Words of global memory. Those of 8 and 16 bytes are written out: left to itself the compiler may cut them into elements, and
+ * then each instruction touches all sectors for a part of their bytes. */
+template <typename Word> __device__ inline Word load_word(const Word *source)
+{
+    return *source;
+}
+__device__ inline uint2 load_word(const uint2 *source)
+{
+    uint2 word;
+    asm volatile("ld.global.v2.u32 {%0, %1}, [%2];"
+                 : "=r"(word.x), "=r"(word.y)
+                 : "l"(__cvta_generic_to_global(source))
+                 : "memory");
+    return word;
+}
+__device__ inline uint4 load_word(const uint4 *source)
+{
+    uint4 word;
+    asm volatile("ld.global.v4.u32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(word.x), "=r"(word.y), "=r"(word.z), "=r"(word.w)
+                 : "l"(__cvta_generic_to_global(source))
+                 : "memory");
+    return word;
+}
+template <typename Word> __device__ inline void store_word(Word *destination, Word word)
+{
+    *destination = word;
+}
+__device__ inline void store_word(uint2 *destination, uint2 word)
+{
+    asm volatile("st.global.v2.u32 [%0], {%1, %2};" ::"l"(__cvta_generic_to_global(destination)), "r"(word.x),
+                 "r"(word.y)
+                 : "memory");
+}
+__device__ inline void store_word(uint4 *destination, uint4 word)
+{
+    asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(__cvta_generic_to_global(destination)), "r"(word.x),
+                 "r"(word.y), "r"(word.z), "r"(word.w)
+                 : "memory");
+}
+
 /* N elements as words of at most 16 bytes, which is how aligned ones are moved. */
 template <typename T, int N> union pack_words {
     static constexpr int BYTES = int(N * sizeof(T) < 16 ? N * sizeof(T) : 16), WORDS = int(N * sizeof(T) / BYTES);
@@ -90,7 +131,7 @@ template <typename T, int N> __device__ inline void load_words(pack_words<T, N> 
     if (moves_as_words<T, N>(source, count)) {
 #pragma unroll
         for (int i = 0; i < pack_words<T, N>::WORDS; i++)
-            pack.words[i] = reinterpret_cast<const word *>(source)[i];
+            pack.words[i] = load_word(reinterpret_cast<const word *>(source) + i);
     } else {
 #pragma unroll
         for (int i = 0; i < N; i++)
@@ -119,7 +160,7 @@ template <typename T, int N> __device__ inline void store_pack(T *destination, c
             store_element(pack.elements, i, values[i]);
 #pragma unroll
         for (int i = 0; i < pack_words<T, N>::WORDS; i++)
-            reinterpret_cast<word *>(destination)[i] = pack.words[i];
+            store_word(reinterpret_cast<word *>(destination) + i, pack.words[i]);
     } else {
 #pragma unroll
         for (int i = 0; i < N; i++)
@@ -137,7 +178,7 @@ template <int N = PACK, typename T> __device__ inline void copy_pack(T *destinat
     if (moves_as_words<T, N>(destination, count)) {
 #pragma unroll
         for (int i = 0; i < pack_words<T, N>::WORDS; i++)
-            reinterpret_cast<word *>(destination)[i] = pack.words[i];
+            store_word(reinterpret_cast<word *>(destination) + i, pack.words[i]);
     } else {
 #pragma unroll
         for (int i = 0; i < N; i++)

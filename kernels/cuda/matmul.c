@@ -19,7 +19,7 @@ enum status cuda_matmul(const struct device_context *context, const struct matmu
     enum status result = STATUS_OK;
     if (p->m == 0 || p->n == 0)
         return STATUS_OK;
-    if (p->m <= MATMUL_FEW_ROWS && !p->a_transposed)
+    if (matmul_has_few_rows(p))
         return cuda_matmul_few(context, p);
     if (p->k == 0)
         return cuda_matmul_finish(context, p, NULL);

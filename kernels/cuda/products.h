@@ -3,8 +3,7 @@
 #define SPIRITLM_KERNELS_CUDA_PRODUCTS_H
 
 #include "kernels/cuda/context.h"
-
-enum { MATMUL_FEW_ROWS = 16 };
+#include "kernels/cuda/sizes/pieces.h"
 
 enum status cuda_products_open(struct cuda_products **products);
 void cuda_products_close(struct cuda_products *products); /* NULL is fine; the queues must be empty */

@@ -1,19 +1,26 @@
 /* One id per row of logits, one block per row. A candidate is a 64-bit key, the falling order of its logit above its id, so
- * that candidates have one order and "the first of the largest" is the smallest key. With top-k, the largest key that remains
- * is found digit by digit from counts; the candidates up to it are gathered in any order and sorted. What follows is a sum of
- * doubles in the order of the candidates, as the cpu's: all lanes of a warp add the same numbers, which they fetch 32 at a
- * time. */
+ * that candidates have one order and "the first of the largest" is the smallest key.
+ *
+ * What is sought is always the first candidate at which a running sum over the candidates in their order passes a limit: of
+ * ones for top-k, of weights for top-p and for the draw. Long rows are never sorted: the key of that candidate is found
+ * digit by digit, from sums per digit over those candidates that have the digits found so far, so a row is read some eight
+ * times, from the second on out of the cache. Short rows are sorted in shared memory and summed once.
+ *
+ * Weights are exp((logit - best) / temperature) in double, as whole multiples of a power of two so small that all of a row
+ * fit 62 bits: sums of whole numbers have no order, so threads may add in any. Two candidates would have to be closer to a
+ * limit than 2^-33 of the best one's weight for the id to differ from that of sums in double. */
 #include "kernels/cuda/launch.cuh"
 
 enum {
     THREADS = 512,
-    BLOCKS = 2,         /* a processor holds: 64 registers per thread. Left alone, ptxas spills for more blocks */
-    SHARED_KEYS = 2048, /* so many candidates are sorted in shared memory, more in scratch */
-    DIGIT_BITS = 8,
+    BLOCKS = 2, /* a processor holds: 64 registers per thread */
+    DIGIT_BITS = 11,
     DIGITS = 1 << DIGIT_BITS,
-    KEY_BITS = 64,
+    LOGIT_BITS = 32, /* the upper part of a key; the lower is the id */
+    SORTED = 1024,   /* rows of at most so many are sorted */
 };
 typedef unsigned long long candidate_key;
+typedef unsigned long long mass;
 #define NO_KEY 0xffffffffffffffffull /* behind all keys */
 #define BAD_KEY 0ull                 /* an allowed logit that is NaN or plus infinity */
 
@@ -25,11 +32,11 @@ __device__ static candidate_key key_of(float logit, int32_t id)
     if (logit == -INFINITY)
         return NO_KEY;
     unsigned int bits = __float_as_uint(logit + 0.0f), falling = bits >> 31 ? bits : ~bits & 0x7fffffffu;
-    return candidate_key(falling) << 32 | (unsigned int)id;
+    return candidate_key(falling) << LOGIT_BITS | (unsigned int)id;
 }
 __device__ static float logit_of(candidate_key key)
 {
-    unsigned int falling = (unsigned int)(key >> 32);
+    unsigned int falling = (unsigned int)(key >> LOGIT_BITS);
     return __uint_as_float(falling >> 31 ? falling : ~falling & 0x7fffffffu);
 }
 
@@ -38,11 +45,18 @@ struct row {
     const float *logits;    /* [V] */
     const uint8_t *allowed; /* [V] */
     int64_t columns;
+    double best, temperature;
+    double unit; /* what the best weight is a whole multiple of: so many units make 1 */
 };
 
 __device__ static candidate_key candidate_at(const struct row &row, int64_t id)
 {
     return row.allowed[id] ? key_of(row.logits[id], int32_t(id)) : NO_KEY;
+}
+
+__device__ static mass mass_of(const struct row &row, candidate_key key)
+{
+    return mass(exp((double(logit_of(key)) - row.best) / row.temperature) * row.unit + 0.5);
 }
 
 /* ---- the best candidate, and how many there are ---- */
@@ -51,6 +65,7 @@ __device__ static candidate_key block_minimum(candidate_key value)
 {
     __shared__ candidate_key smallest[MOST_WARPS];
     int warp = int(threadIdx.x) / WARP, lane = int(threadIdx.x) % WARP;
+    __syncthreads(); /* those of a call before this one have been read */
     for (int step = 0; step < 2; step++) {
         for (int distance = WARP / 2; distance > 0; distance /= 2)
             value = min(value, __shfl_xor_sync(FULL_WARP, value, distance));
@@ -78,67 +93,171 @@ __device__ static candidate_key first_candidate(const struct row &row, int *coun
     return block_minimum(best);
 }
 
-/* ---- top-k ---- */
+/* ---- running sums over a block ---- */
 
-/* A key that exactly `kept` (at least 1) candidates do not exceed. Each step fixes one more digit of candidate number `kept`,
- * from the highest, by counting the digits of the candidates that have those found so far; it ends when a count fits. */
-__device__ static candidate_key last_key(const struct row &row, int kept)
+/* The sum of the values of all threads up to this one's, its own included. */
+__device__ static mass running_sum(mass value)
 {
-    __shared__ int counts[DIGITS];
-    __shared__ int chosen[3]; /* digit, how many candidates have a lower one, how many have it */
-    candidate_key prefix = 0;
-    for (int shift = KEY_BITS - DIGIT_BITS; shift >= 0; shift -= DIGIT_BITS) {
-        for (int digit = int(threadIdx.x); digit < DIGITS; digit += int(blockDim.x))
-            counts[digit] = 0;
-        __syncthreads();
-        candidate_key fixed = shift == KEY_BITS - DIGIT_BITS ? 0 : ~0ull << (shift + DIGIT_BITS);
-        for (int64_t id = threadIdx.x; id < row.columns; id += blockDim.x) {
-            candidate_key key = candidate_at(row, id);
-            if (key != NO_KEY && (key & fixed) == prefix)
-                atomicAdd(&counts[int(key >> shift) & (DIGITS - 1)], 1);
-        }
-        __syncthreads();
-        if (threadIdx.x == 0) {
-            int digit = 0, before = 0;
-            while (digit < DIGITS - 1 && before + counts[digit] < kept)
-                before += counts[digit++];
-            chosen[0] = digit;
-            chosen[1] = before;
-            chosen[2] = counts[digit];
-        }
-        __syncthreads();
-        prefix |= candidate_key(chosen[0]) << shift;
-        kept -= chosen[1];
-        if (kept == chosen[2])
-            return prefix | ((1ull << shift) - 1);
+    __shared__ mass sums[MOST_WARPS];
+    int warp = int(threadIdx.x) / WARP, lane = int(threadIdx.x) % WARP, warps = int(blockDim.x) / WARP;
+    for (int distance = 1; distance < WARP; distance *= 2) {
+        mass other = __shfl_up_sync(FULL_WARP, value, distance);
+        value += lane >= distance ? other : 0;
     }
-    return prefix;
+    __syncthreads();
+    if (lane == WARP - 1)
+        sums[warp] = value;
+    __syncthreads();
+    mass before = 0;
+    for (int w = 0; w < warps; w++)
+        before += w < warp ? sums[w] : 0;
+    return before + value;
 }
 
-/* Gathers the candidates up to `last`, of which there are `count`, and fills up to `length` with NO_KEY. */
-__device__ static void gather(const struct row &row, candidate_key last, int count, int64_t length, candidate_key *keys)
+/* ---- long rows: digits ---- */
+
+/* What is summed over the candidates whose key is at most `last`. */
+struct measure {
+    candidate_key last;
+    bool ones; /* each counts one; else its mass */
+};
+
+/* The search for the first candidate at which the running sum exceeds a limit. */
+struct search {
+    candidate_key prefix; /* digits found, from the highest */
+    int shift;            /* bits below them */
+    mass before;          /* sum of the candidates in front of those that begin with the prefix */
+    mass here;            /* of those that do */
+};
+
+/* sums[d] = the sum over the candidates that begin with the prefix and have `d` as their next `bits` bits. */
+__device__ static void sum_digits(const struct row &row, const struct measure &measure, const struct search &search,
+                                  int bits, mass *sums)
 {
-    __shared__ int next;
-    if (threadIdx.x == 0)
-        next = 0;
+    int shift = search.shift - bits;
+    candidate_key fixed = search.shift == 2 * LOGIT_BITS ? 0 : ~0ull << search.shift;
+    __syncthreads();
+    for (int digit = int(threadIdx.x); digit < DIGITS; digit += int(blockDim.x))
+        sums[digit] = 0;
     __syncthreads();
     for (int64_t id = threadIdx.x; id < row.columns; id += blockDim.x) {
         candidate_key key = candidate_at(row, id);
-        if (key != NO_KEY && key <= last)
-            keys[atomicAdd(&next, 1)] = key;
+        if (key == NO_KEY || key > measure.last || (key & fixed) != search.prefix)
+            continue;
+        mass value = measure.ones ? 1 : mass_of(row, key);
+        if (value != 0)
+            atomicAdd(&sums[int(key >> shift) & ((1 << bits) - 1)], value);
     }
-    for (int64_t i = count + int64_t(threadIdx.x); i < length; i += blockDim.x)
-        keys[i] = NO_KEY;
     __syncthreads();
 }
 
-/* Bitonic sort (Batcher 1968) of a power of two of keys, smallest first. */
-__device__ static void sort_keys(candidate_key *keys, int64_t length)
+/* Takes the digit in which the running sum passes the limit, which the sum of all exceeds. */
+__device__ static void take_digit(struct search &search, int bits, const mass *sums, mass limit)
 {
-    for (int64_t run = 2; run <= length; run *= 2)
-        for (int64_t distance = run / 2; distance > 0; distance /= 2) {
-            for (int64_t pair = threadIdx.x; pair < length / 2; pair += blockDim.x) {
-                int64_t low = (pair & -distance) * 2 + (pair & (distance - 1)), high = low + distance;
+    __shared__ struct search found;
+    int each = DIGITS / int(blockDim.x), first = int(threadIdx.x) * each;
+    mass own = 0;
+    for (int i = 0; i < each; i++)
+        own += sums[first + i];
+    mass after = search.before + running_sum(own), before = after - own;
+    if (before <= limit && limit < after) { /* one thread's */
+        int digit = first;
+        while (before + sums[digit] <= limit)
+            before += sums[digit++];
+        found.shift = search.shift - bits;
+        found.prefix = search.prefix | candidate_key(digit) << found.shift;
+        found.before = before;
+        found.here = sums[digit];
+    }
+    __syncthreads();
+    search = found;
+    __syncthreads();
+}
+
+/* Bits of the next digit: the two halves of a key end with digits of their own. */
+__device__ static int digit_bits(int shift)
+{
+    int left = shift > LOGIT_BITS ? shift - LOGIT_BITS : shift;
+    return min(left, int(DIGIT_BITS));
+}
+
+__device__ static void find_digits(const struct row &row, const struct measure &measure, struct search &search,
+                                   mass limit, int least_shift, mass *sums)
+{
+    while (search.shift > least_shift) {
+        int bits = digit_bits(search.shift);
+        sum_digits(row, measure, search, bits, sums);
+        take_digit(search, bits, sums, limit);
+    }
+}
+
+/* The key of candidate number `kept` (from 1) of more. */
+__device__ static candidate_key last_key(const struct row &row, int kept, mass *sums)
+{
+    struct measure ones = {NO_KEY - 1, true};
+    struct search search = {0, 2 * LOGIT_BITS, 0, 0};
+    while (search.shift > 0 &&
+           search.before + search.here != mass(kept)) { /* all that begin with the prefix are kept */
+        int bits = digit_bits(search.shift);
+        sum_digits(row, ones, search, bits, sums);
+        take_digit(search, bits, sums, mass(kept) - 1);
+    }
+    return search.prefix | ((1ull << search.shift) - 1);
+}
+
+/* Of candidates with equal logits, which is where a search that has found all of a logit's digits ends: how many lie in front
+ * of the one that passes the limit. */
+__device__ static mass equal_ones_before(const struct row &row, const struct search &search, mass limit)
+{
+    return (limit - search.before) / mass_of(row, search.prefix);
+}
+
+/* The whole draw of a long row; top_k is 0 where all candidates are left. */
+__device__ static int32_t draw_by_digits(const struct row &row, int64_t top_k, double top_p, double uniform)
+{
+    __shared__ mass first_sums[DIGITS], sums[DIGITS];
+    candidate_key last = top_k > 0 ? last_key(row, int(top_k), sums) : NO_KEY - 1;
+    struct measure weights = {last, false};
+    const struct search all = {0, 2 * LOGIT_BITS, 0, 0};
+    struct search search = all;
+    sum_digits(row, weights, search, DIGIT_BITS, first_sums);
+    mass total = 0;
+    for (int digit = int(threadIdx.x); digit < DIGITS; digit += int(blockDim.x))
+        total += first_sums[digit];
+    total = block_sum(total);
+    if (top_p < 1) { /* what is kept: all up to the candidate with which the sum reaches top_p of the total */
+        mass wanted = min(total, mass(ceil(top_p * double(total)))), limit = wanted > 0 ? wanted - 1 : 0;
+        take_digit(search, DIGIT_BITS, first_sums, limit);
+        find_digits(row, weights, search, limit, LOGIT_BITS, sums);
+        total = search.before + (equal_ones_before(row, search, limit) + 1) * mass_of(row, search.prefix);
+    }
+    mass limit = min(total - 1, mass(uniform * double(total)));
+    search = all;
+    take_digit(search, DIGIT_BITS, first_sums, limit);
+    find_digits(row, weights, search, limit, LOGIT_BITS, sums);
+    /* Of the candidates with that logit, the one with this number, by their ids. */
+    if (search.here == mass_of(row, search.prefix)) {
+        candidate_key found = NO_KEY;
+        for (int64_t id = threadIdx.x; id < row.columns; id += blockDim.x) {
+            candidate_key key = candidate_at(row, id);
+            if (key != NO_KEY && key >> LOGIT_BITS == search.prefix >> LOGIT_BITS)
+                found = key;
+        }
+        return int32_t(block_minimum(found));
+    }
+    find_digits(row, weights, search, limit, 0, sums);
+    return int32_t(search.prefix);
+}
+
+/* ---- short rows: sorted ---- */
+
+/* Bitonic sort (Batcher 1968) of a power of two of keys, smallest first. */
+__device__ static void sort_keys(candidate_key *keys, int length)
+{
+    for (int run = 2; run <= length; run *= 2)
+        for (int distance = run / 2; distance > 0; distance /= 2) {
+            for (int pair = int(threadIdx.x); pair < length / 2; pair += int(blockDim.x)) {
+                int low = (pair & -distance) * 2 + (pair & (distance - 1)), high = low + distance;
                 candidate_key a = keys[low], b = keys[high];
                 if ((a > b) == ((low & run) == 0)) {
                     keys[low] = b;
@@ -149,104 +268,76 @@ __device__ static void sort_keys(candidate_key *keys, int64_t length)
         }
 }
 
-/* ---- the draw, by one warp ---- */
-
-__device__ static double weight_of(candidate_key key, candidate_key best, double temperature)
+/* How many of the first `count` running sums do not exceed the limit. */
+__device__ static int sums_up_to(const mass *sums, int count, mass limit)
 {
-    return exp((double(logit_of(key)) - double(logit_of(best))) / temperature);
+    int found = 0;
+    for (int i = int(threadIdx.x); i < count; i += int(blockDim.x))
+        found += sums[i] <= limit;
+    return block_sum(found);
 }
 
-/* sums[i] = weight of candidate 0 + ... + weight of candidate i, added in that order; returns the last. */
-__device__ static double running_sums(const candidate_key *keys, int count, double temperature, double *sums)
+__device__ static int32_t draw_by_sorting(const struct row &row, int kept, double top_p, double uniform)
 {
-    int lane = int(threadIdx.x) % WARP;
-    double sum = 0;
-    for (int first = 0; first < count; first += WARP) {
-        int own = first + lane, length = min(count - first, int(WARP));
-        double weight = own < count ? weight_of(keys[own], keys[0], temperature) : 0, mine = 0;
-        for (int i = 0; i < length; i++) {
-            sum += __shfl_sync(FULL_WARP, weight, i);
-            mine = i == lane ? sum : mine;
-        }
-        if (own < count)
-            sums[own] = mine;
+    __shared__ candidate_key keys[SORTED];
+    __shared__ mass sums[SORTED];
+    int length = 1;
+    while (length < row.columns)
+        length *= 2;
+    for (int id = int(threadIdx.x); id < length; id += int(blockDim.x))
+        keys[id] = id < row.columns ? candidate_at(row, id) : NO_KEY;
+    __syncthreads();
+    sort_keys(keys, length);
+    mass before = 0;
+    for (int first = 0; first < kept; first += int(blockDim.x)) {
+        int i = first + int(threadIdx.x);
+        mass sum = before + running_sum(i < kept ? mass_of(row, keys[i]) : 0);
+        if (i < kept)
+            sums[i] = sum;
+        __syncthreads();
+        before = sums[min(kept, first + int(blockDim.x)) - 1];
     }
-    return sum;
-}
-
-/* The smallest number of candidates, at least one, whose mass reaches `mass`; all when none does. */
-__device__ static int mass_reached(const double *sums, int count, double mass)
-{
-    int low = 1, high = count;
-    while (low < high) {
-        int middle = low + (high - low) / 2;
-        if (sums[middle - 1] < mass)
-            low = middle + 1;
-        else
-            high = middle;
+    if (top_p < 1) {
+        mass wanted = min(before, mass(ceil(top_p * double(before))));
+        kept = sums_up_to(sums, kept, wanted > 0 ? wanted - 1 : 0) + 1;
     }
-    return low;
-}
-
-/* The candidate whose weight takes `point` below 0 when the weights are taken off in their order. */
-__device__ static int32_t candidate_under(const candidate_key *keys, int count, double temperature, double point)
-{
-    int lane = int(threadIdx.x) % WARP;
-    for (int first = 0; first < count; first += WARP) {
-        int own = first + lane, length = min(count - first, int(WARP));
-        double weight = own < count ? weight_of(keys[own], keys[0], temperature) : 0;
-        for (int i = 0; i < length; i++) {
-            point -= __shfl_sync(FULL_WARP, weight, i);
-            if (point < 0)
-                return int32_t(keys[first + i]);
-        }
-    }
-    return int32_t(keys[count - 1]);
+    mass total = sums[kept - 1];
+    int found = sums_up_to(sums, kept, min(total - 1, mass(uniform * double(total))));
+    return int32_t(keys[found]);
 }
 
 /* ---- a row ---- */
 
-__global__ void __launch_bounds__(THREADS, BLOCKS)
-    sample_kernel(struct sample p, int64_t length, candidate_key *all_keys, double *all_sums, struct cuda_fault *fault)
+template <bool SORTS>
+__global__ void __launch_bounds__(THREADS, BLOCKS) sample_kernel(struct sample p, double unit, struct cuda_fault *fault)
 {
-    __shared__ candidate_key shared_keys[SHARED_KEYS];
     int64_t r = blockIdx.x, mask = p.mask_rows[r];
     if (!index_fits(fault, CUDA_sample, CUDA_FAULT_MASK_ROW, r, p.rows, mask, 0, p.mask_count))
         return;
-    struct row row = {p.logits + r * p.row_stride, p.masks + mask * p.columns, p.columns};
+    struct row row = {p.logits + r * p.row_stride, p.masks + mask * p.columns, p.columns, 0, p.temperature, unit};
     int count;
-    candidate_key best = first_candidate(row, &count), last = NO_KEY - 1;
-    if (best == BAD_KEY || best == NO_KEY || p.temperature == 0) {
-        if (threadIdx.x == 0)
-            p.ids[r] = best == BAD_KEY || best == NO_KEY ? -1 : int32_t(best);
-        return;
+    candidate_key best = first_candidate(row, &count);
+    int32_t id = best == BAD_KEY || best == NO_KEY ? -1 : int32_t(best);
+    if (id >= 0 && p.temperature != 0) {
+        bool cuts = p.top_k > 0 && p.top_k < count;
+        row.best = double(logit_of(best));
+        if constexpr (SORTS)
+            id = draw_by_sorting(row, cuts ? int(p.top_k) : count, p.top_p, p.uniforms[r]);
+        else
+            id = draw_by_digits(row, cuts ? p.top_k : 0, p.top_p, p.uniforms[r]);
     }
-    if (p.top_k > 0 && p.top_k < count) {
-        count = int(p.top_k);
-        last = last_key(row, count);
-    }
-    candidate_key *keys = count <= SHARED_KEYS ? shared_keys : all_keys + r * length;
-    int64_t sorted = 1;
-    while (sorted < count)
-        sorted *= 2;
-    gather(row, last, count, sorted, keys);
-    sort_keys(keys, sorted);
-    if (threadIdx.x >= WARP)
-        return;
-    double *sums = all_sums + r * p.columns;
-    double sum = running_sums(keys, count, p.temperature, sums);
-    __syncwarp();
-    int kept = mass_reached(sums, count, p.top_p * sum);
-    int32_t id = candidate_under(keys, kept, p.temperature, p.uniforms[r] * sums[kept - 1]);
     if (threadIdx.x == 0)
         p.ids[r] = id;
 }
 
 extern "C" enum status cuda_sample(const struct device_context *context, const struct sample *p)
 {
-    int64_t length = sort_length(p->columns);
-    candidate_key *keys = static_cast<candidate_key *>(context->scratch); /* [R][length] */
-    double *sums = reinterpret_cast<double *>(keys + p->rows * length);   /* [R][V] */
-    return launch(context, "sample", sample_kernel, p->rows, 1, block_threads(p->columns, THREADS), *p, length, keys,
-                  sums, cuda_fault_word(context));
+    /* A power of two of units to the best candidate's weight, at most what a double can tell apart, so that all V weights
+     * together stay below 2^62. */
+    double unit = 1;
+    for (int bits = 0; bits < 52 && unit * 2 * double(p->columns) <= 4611686018427387904.0; bits++)
+        unit *= 2;
+    bool sorts = p->columns <= SORTED;
+    return launch(context, "sample", sorts ? sample_kernel<true> : sample_kernel<false>, p->rows, 1,
+                  sorts ? block_threads(p->columns, THREADS) : THREADS, *p, unit, cuda_fault_word(context));
 }

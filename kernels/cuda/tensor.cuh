@@ -23,6 +23,15 @@ template <int D> __device__ inline uint32_t tile_offset(int row, int chunk)
     return (uint32_t)((row * (D / CHUNK) + swizzled) * CHUNK_BYTES);
 }
 
+/* From a lane's place, chunk 0 or 1 of some row, to the one `row` rows and `chunk` chunks further, a multiple of 8 and an even
+ * number. Both are constants of unrolled loops, so that this is an XOR with a constant and an offset inside the instruction. */
+template <int D> __device__ inline uint32_t tile_place(uint32_t lane_place, int row, int chunk)
+{
+    constexpr int SWIZZLED = D % 64 == 0 ? 7 : 3;
+    return (lane_place ^ (uint32_t)((chunk & SWIZZLED) * CHUNK_BYTES)) +
+           (uint32_t)(row * D * 2 + (chunk & ~SWIZZLED) * CHUNK_BYTES);
+}
+
 __device__ inline uint32_t shared_address(const void *pointer)
 {
     return (uint32_t)__cvta_generic_to_shared(pointer);
@@ -38,6 +47,12 @@ __device__ inline void copy_chunk_async(uint32_t destination, const void *source
 __device__ inline void commit_copies()
 {
     asm volatile("cp.async.commit_group;" ::: "memory");
+}
+/* 8 bytes likewise. */
+__device__ inline void copy_pair_async(uint32_t destination, const void *source, bool valid)
+{
+    const int bytes = valid ? 8 : 0;
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 8, %2;" ::"r"(destination), "l"(source), "r"(bytes) : "memory");
 }
 /* Until at most `LEFT` of this thread's groups are still under way. */
 template <int LEFT> __device__ inline void wait_copies()

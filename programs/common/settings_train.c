@@ -50,6 +50,8 @@ const struct config_field train_fields[] = {
     {"beta2", CONFIG_NUMBER, TRAIN(beta2), "0.95", 0, 0.999999, NULL, "AdamW"},
     {"epsilon", CONFIG_NUMBER, TRAIN(epsilon), "1e-8", 1e-30, 1, NULL, "AdamW"},
     {"weight_decay", CONFIG_NUMBER, TRAIN(weight_decay), "0.1", 0, 10, NULL, "decoupled; not applied to norms"},
+    {"stochastic_rounding", CONFIG_BOOL, TRAIN(stochastic_rounding), "false", 0, 0, NULL,
+     "round f32 masters to bf16 weights up or down by chance, so that small updates are not lost"},
     {"clip", CONFIG_NUMBER, TRAIN(clip), "1.0", 0, 1e9, NULL, "largest global gradient norm; 0: no limit"},
     {"spike_deviations", CONFIG_NUMBER, TRAIN(spike_deviations), "0", 0, 1e9, NULL,
      "skip a step whose loss or norm lies this many deviations (by MAD) above the median; 0: only non-finite steps"},

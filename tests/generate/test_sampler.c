@@ -118,7 +118,7 @@ static void masks_hold_for_ten_thousand_tokens_a_mode(void **state)
     for (int mode = OUTPUT_TEXT; mode <= OUTPUT_ANY; mode++) {
         int seen[TOKEN_KINDS] = {0};
         output_mask(&vocabulary, (enum output_modality)mode, allowed);
-        for (int i = 0; i < 10000 / BATCH; i++) {
+        for (int i = 0; i < test_count(10000, 1200) / BATCH; i++) {
             int32_t ids[BATCH];
             for (int64_t j = 0; j < BATCH * columns; j++)
                 logits[j] = (float)(3 * rng_normal(&rng)) + (allowed[j % columns] ? 0.0f : 1000.0f);
@@ -138,7 +138,7 @@ static void masks_hold_for_ten_thousand_tokens_a_mode(void **state)
     guarded_free(allowed);
 }
 
-enum { IDS = 6, DRAWS = 60000 };
+enum { IDS = 6 };
 
 /* By hand: exp of the logits over the temperature, the k largest, then the smallest set that holds p of the mass. */
 static void frequencies_are_the_distributions(void **state)
@@ -158,6 +158,7 @@ static void frequencies_are_the_distributions(void **state)
         {{1.0, 0, 0.8}, {0, 20.08553692, 7.389056099, 0, 12.18249396, 0}},
         {{1.0, 2, 0.6}, {0, 1, 0, 0, 0, 0}}, /* of the two that top-k leaves the first has 0.622 */
     };
+    const int64_t draws = test_count(60000, 4000);
     float rows[BATCH * IDS];
     struct device device;
     device_open(&device, BATCH, IDS);
@@ -167,7 +168,7 @@ static void frequencies_are_the_distributions(void **state)
         struct rng rng = rng_make(test_seed(), RNG_TEST, 5, c);
         int counts[IDS] = {0};
         double total = 0;
-        for (int i = 0; i < DRAWS / BATCH; i++) {
+        for (int i = 0; i < draws / BATCH; i++) {
             int32_t ids[BATCH];
             draw(&device, &cases[c].sampling, rows, allowed, &rng, ids);
             for (int j = 0; j < BATCH; j++) {
@@ -178,9 +179,10 @@ static void frequencies_are_the_distributions(void **state)
         for (int id = 0; id < IDS; id++)
             total += cases[c].expected[id];
         for (int id = 0; id < IDS; id++) {
-            double p = cases[c].expected[id] / total, deviation = sqrt(DRAWS * p * (1 - p));
-            if (!(fabs(counts[id] - DRAWS * p) <= 5 * deviation))
-                fail_msg("case %zu id %d: %d draws, expected %.0f +- %.0f", c, id, counts[id], DRAWS * p, deviation);
+            double p = cases[c].expected[id] / total, deviation = sqrt((double)draws * p * (1 - p));
+            if (!(fabs(counts[id] - (double)draws * p) <= 5 * deviation))
+                fail_msg("case %zu id %d: %d draws, expected %.0f +- %.0f", c, id, counts[id], (double)draws * p,
+                         deviation);
         }
     }
     device_close(&device);

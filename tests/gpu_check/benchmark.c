@@ -1,5 +1,5 @@
 /* How fast are the kernels on this GPU, and how far from what it can do? One row per operation at the sizes of a 7B model.
- *   benchmarks [--tiny] [--out FILE]
+ *   benchmarks [--tiny|--counted] [--out FILE]
  * Calls are enqueued back to back between two events of the device, so what the host takes for a launch shows only in
  * operations that are shorter. A ceiling is measured here as well: a copy for what moves bytes, cuBLASLt's fastest
  * algorithm for what multiplies. */
@@ -112,10 +112,11 @@ enum status benchmark_time(struct benchmark *b, enum status (*call)(struct bench
     enum status result = STATUS_OK;
     cudaEvent_t marks[2] = {NULL, NULL};
     double times[BATCHES];
-    int64_t batches = b->tiny ? 1 : BATCHES, count = 1;
+    const bool once = b->tiny || b->counted;
+    int64_t batches = once ? 1 : BATCHES, count = 1;
     TRY(checked(cudaEventCreate(&marks[0])));
     TRY(checked(cudaEventCreate(&marks[1])));
-    if (!b->tiny) { /* a first call makes what is made once; then as many as take 20 milliseconds */
+    if (!once) { /* a first call makes what is made once; then as many as take 20 milliseconds */
         TRY(time_batch(b, call, argument, 1, marks, times));
         TRY(time_batch(b, call, argument, 3, marks, times));
         count = (int64_t)fmin(fmax(0.02 / times[0], 3), 2000);
@@ -185,6 +186,7 @@ void benchmark_row(struct benchmark *b, const struct benchmark_case *row)
     size_t scratch = operations[row->operation].scratch(b, row->parameters);
     enum status result = device_context_reserve(b->kernels, &b->context, scratch);
     seen[row->operation] = true;
+    benchmark_counters_reset();
     if (result == STATUS_OK)
         result = benchmark_time(b, operations[row->operation].run, row->parameters, &time);
     if (result != STATUS_OK) {
@@ -210,14 +212,18 @@ void benchmark_row(struct benchmark *b, const struct benchmark_case *row)
             row->flops > 0 ? "flop" : "bytes", work, 1e3 * floor, rate / ceiling);
     if (row->peer)
         fprintf(b->out, ", \"peer\": \"%s\", \"peer_milliseconds\": %.6g", row->peer, 1e3 * row->peer_seconds);
+    fprintf(b->out, ", \"floor_bytes\": %.6g", bytes);
+    benchmark_counters_write(b->out);
     fprintf(b->out, "}\n");
     fflush(b->out);
 }
 
 /* ---- the program ---- */
 
-static struct benchmark_sizes choose_sizes(bool tiny)
+static struct benchmark_sizes choose_sizes(bool tiny, bool counted)
 {
+    if (counted)
+        return (struct benchmark_sizes){1, 512, 1024, 8, 2, 128, 2816, 4096, 4, 512, 1 << 20, 16, 1 << 20, 1};
     if (tiny)
         return (struct benchmark_sizes){1, 16, 64, 2, 1, 32, 32, 48, 2, 8, 256, 16, 4096, 1};
     return (struct benchmark_sizes){2, 4096, 4096, 32, 8, 128, 11008, 32768, 16, 4096, 1 << 28, 8192, 1 << 30, 30};
@@ -242,20 +248,22 @@ int main(int count, char **arguments)
     for (int i = 1; i < count; i++)
         if (strcmp(arguments[i], "--tiny") == 0) {
             b.tiny = true;
+        } else if (strcmp(arguments[i], "--counted") == 0) {
+            b.counted = true;
         } else if (strcmp(arguments[i], "--out") == 0 && i + 1 < count) {
             b.out = fopen(arguments[++i], "ae");
         } else {
-            fprintf(stderr, "usage: benchmarks [--tiny] [--out FILE]\n");
+            fprintf(stderr, "usage: benchmarks [--tiny|--counted] [--out FILE]\n");
             return 2;
         }
     benchmark_must(kernels_cuda_devices(&devices));
     b.kernels = kernels_cuda();
-    b.sizes = choose_sizes(b.tiny);
+    b.sizes = choose_sizes(b.tiny, b.counted);
     benchmark_must(device_context_create(b.kernels, NULL, 0, &b.context));
     printf("%s\n", b.kernels->describe(&b.context));
     benchmark_ceilings(&b);
     printf("%-20s %-30s %9s %9s %16s %7s %9s\n", "operation", "shape", "ms", "floor ms", "rate", "share", "peer ms");
-    benchmark_products(&b);
+    benchmark_products(&b); /* the library's products are not counted: they are no kernels of ours */
     benchmark_training(&b);
     benchmark_generation(&b);
     benchmark_speech(&b);

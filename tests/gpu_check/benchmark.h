@@ -23,7 +23,8 @@ struct benchmark {
     struct device_context context;
     FILE *out; /* JSON lines, or NULL */
     bool tiny;
-    double copy_rate;       /* bytes per second, read and written */
+    bool counted;     /* on an emulator, one call each, at sizes that take minutes there: for benchmarks/kernels.md */
+    double copy_rate; /* bytes per second, read and written */
     double product_rate[2]; /* operations per second: f32, bf16 */
     void *blocks[64];       /* device memory of the present case */
     int block_count;
@@ -66,6 +67,10 @@ enum status benchmark_time(struct benchmark *b, enum status (*call)(struct bench
 
 /* benchmark_products.c: the fastest of the algorithms that cuBLASLt offers for a product, in seconds. */
 enum status benchmark_cublaslt(struct benchmark *b, const struct matmul *product, double *seconds);
+
+/* benchmark_counters.c: what the device did between the two calls, as members of a row's JSON. Nothing but on the emulator. */
+void benchmark_counters_reset(void);
+void benchmark_counters_write(FILE *out);
 
 void benchmark_ceilings(struct benchmark *b);
 void benchmark_products(struct benchmark *b);

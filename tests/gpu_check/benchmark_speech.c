@@ -8,7 +8,7 @@ enum { RATE = 16000, FIRST_KERNEL = 10, FIRST_STRIDE = 5 };
 
 static int64_t batch_of(const struct benchmark *b)
 {
-    return b->tiny ? 1 : 8;
+    return b->tiny || b->counted ? 1 : 8;
 }
 
 static int64_t samples_of(const struct benchmark *b)

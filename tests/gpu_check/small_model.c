@@ -62,7 +62,8 @@ fail:
 enum status small_run_open(const struct kernels *kernels, const struct small_settings *settings, struct small_run *run)
 {
     enum status result = STATUS_OK;
-    const struct optimizer_settings adamw = {0.9, 0.95, 1e-8, 0.1, 1.0};
+    const struct optimizer_settings adamw = {
+        .beta1 = 0.9, .beta2 = 0.95, .epsilon = 1e-8, .weight_decay = 0.1, .clip = 1.0};
     const struct llama_workspace_options options = {
         .rows = settings->rows, .length = settings->length, .recomputation = settings->recomputation, .backward = true};
     *run = (struct small_run){.settings = *settings, .kernels = kernels};

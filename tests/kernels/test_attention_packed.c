@@ -11,6 +11,7 @@
 struct shape {
     int64_t batch, length, heads, kv_heads, head_size;
     bool bidirectional, documents, lengths; /* documents: packed; lengths: each row its own number of keys */
+    int64_t gap;                            /* elements of NaN between the rows */
 };
 
 struct problem {
@@ -25,12 +26,14 @@ static struct problem make_problem(struct rng *rng, struct shape s)
 {
     struct problem q = {.s = s, .width = s.heads * s.head_size, .kv_width = s.kv_heads * s.head_size};
     const int64_t tokens = s.batch * s.length;
-    q.row = q.width + 2 * q.kv_width;
+    q.row = q.width + 2 * q.kv_width + s.gap;
     q.scale = 1 / sqrt((double)s.head_size);
     q.rows = tensor_normal(rng, DTYPE_BF16, tokens * q.row, 1);
     q.gradient = tensor_normal(rng, DTYPE_BF16, tokens * q.width, 1);
     q.starts = tensor_zero(DTYPE_I32, tokens);
     q.key_lengths = tensor_zero(DTYPE_I32, s.batch);
+    if (s.gap)
+        tensor_fill_gaps(&q.rows, q.row - s.gap, q.row, NAN);
     for (int64_t i = 0, start = 0; i < tokens; i++) {
         if (i % s.length == 0)
             start = 0;
@@ -42,7 +45,7 @@ static struct problem make_problem(struct rng *rng, struct shape s)
         const int64_t length = b % 3 == 0 ? s.length : b % 3 == 1 ? s.length * 2 / 3 : 1;
         tensor_set(&q.key_lengths, b, (double)length);
         for (int64_t t = length; s.lengths && t < s.length; t++) /* what lies behind a row's keys is not read */
-            for (int64_t j = q.width; j < q.row; j++)
+            for (int64_t j = q.width; j < q.width + 2 * q.kv_width; j++)
                 tensor_set(&q.rows, (b * s.length + t) * q.row + j, NAN);
     }
     return q;
@@ -210,6 +213,18 @@ static struct attention_forward describe(struct problem *q, struct tensor *outpu
                                       .type = DTYPE_BF16};
 }
 
+/* On the emulator: that the work since test_traffic_begin was done on tensor cores and nowhere else is shown by there being
+ * enough of it: `products` of all visible pairs, 2048 multiply-adds each. */
+static void assert_tensor_cores(const struct shape *s, int products)
+{
+    struct test_traffic traffic;
+    const int64_t pairs = s->documents || s->lengths ? 1 : s->length * (s->length + 1) / 2;
+    const int64_t least = products * s->batch * s->heads * pairs * s->head_size / 2048;
+    if (test_traffic_end(&traffic) && !(traffic.tensor_products > 0 && traffic.tensor_products >= least))
+        fail_msg("%lld products of matrices on tensor cores, expected at least %lld",
+                 (long long)traffic.tensor_products, (long long)least);
+}
+
 static void check(struct rng *rng, struct shape s)
 {
     struct problem q = make_problem(rng, s);
@@ -219,11 +234,17 @@ static void check(struct rng *rng, struct shape s)
     struct tensor output = tensor_make(DTYPE_BF16, tokens * q.width), gradients = tensor_make(DTYPE_BF16, q.rows.count);
     struct tensor log_sum_exp = tensor_make(DTYPE_F32, tokens * s.heads);
     const struct attention_forward f = describe(&q, &output, &log_sum_exp);
+    test_traffic_begin();
     assert_ok(kernels->attention_forward(test_context(2, kernels->attention_forward_scratch_size(&f)), &f));
+    assert_tensor_cores(&s, 2);
+    tensor_fill_gaps(&gradients, s.gap ? q.row - s.gap : q.row, q.row, -1);
     char *to = tensor_device(&gradients);
+    test_traffic_begin();
     const struct attention_backward p = {f, tensor_device(&q.gradient), to, to + q.width * bytes,
                                          to + (q.width + q.kv_width) * bytes};
     assert_ok(kernels->attention_backward(test_context(2, kernels->attention_backward_scratch_size(&p)), &p));
+    assert_tensor_cores(&s, 7);
+    tensor_check_gaps("gradients", &gradients, s.gap ? q.row - s.gap : q.row, q.row, -1);
     compare("output", &output, 0, q.width, q.width, d.output, d.rounded[0]);
     assert_tensor("log_sum_exp", &log_sum_exp, d.log_sum_exp, 2e-5, 0);
     compare("grad_query", &gradients, 0, q.row, q.width, d.grad_query, d.rounded[1]);
@@ -247,12 +268,14 @@ static void whole_rows_and_documents(void **state)
         {.batch = 1, .length = 1, .heads = 1, .kv_heads = 1},   {.batch = 1, .length = 31, .heads = 2, .kv_heads = 1},
         {.batch = 2, .length = 33, .heads = 1, .kv_heads = 1},  {.batch = 1, .length = 64, .heads = 1, .kv_heads = 1},
         {.batch = 1, .length = 65, .heads = 2, .kv_heads = 2},  {.batch = 3, .length = 70, .heads = 2, .kv_heads = 1},
-        {.batch = 1, .length = 129, .heads = 8, .kv_heads = 1}, {.batch = 1, .length = 200, .heads = 2, .kv_heads = 1}};
+        {.batch = 1, .length = 127, .heads = 2, .kv_heads = 1}, {.batch = 1, .length = 129, .heads = 8, .kv_heads = 1},
+        {.batch = 1, .length = 193, .heads = 2, .kv_heads = 1}, {.batch = 1, .length = 300, .heads = 4, .kv_heads = 2}};
     for (int64_t size = 32; size <= 128; size += 32)
         for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
             struct shape s = shapes[i];
             s.head_size = size;
             s.documents = i % 2 == (size_t)size / 32 % 2;
+            s.gap = i % 3 == 0 ? 8 : 0;
             check(&rng, s);
         }
 }
@@ -273,11 +296,88 @@ static void padded_and_bidirectional_rows(void **state)
                                        .lengths = i != 2});
 }
 
+/* Copies rows between arrays whose rows lie `stride` elements apart and tensors that have them side by side, those that are
+ * not NULL. */
+static void move_rows(uint16_t *const *far, struct tensor *const *near, const int64_t *widths, int64_t stride,
+                      int64_t rows, bool there)
+{
+    const struct device_context *context = test_context(1, 0);
+    for (int i = 0; i < 4; i++) {
+        if (!near[i])
+            continue;
+        uint16_t *side = tensor_device(near[i]);
+        for (int64_t row = 0; row < rows; row++) {
+            uint16_t *a = far[i] + row * stride, *b = side + row * widths[i];
+            assert_ok(test_kernels()->copy(context, there ? a : b, there ? b : a, (size_t)widths[i] * sizeof *a));
+        }
+    }
+    assert_ok(test_kernels()->synchronize(context));
+}
+
+/* Tokens more than 2^31 elements apart get the bits that they get side by side: rows of q|k|v, of outputs, and of both
+ * gradients. */
+static void strides_are_64_bits_wide(void **state)
+{
+    (void)state;
+    enum { TOKENS = 3, SIZE = 64, ARRAYS = 4 /* q|k|v, its gradient, output, its gradient */ };
+    const int64_t wide = (INT64_C(1) << 31) + 64, widths[ARRAYS] = {3 * SIZE, 3 * SIZE, SIZE, SIZE};
+    struct rng rng = test_rng(3);
+    struct problem q =
+        make_problem(&rng, (struct shape){.batch = 1, .length = TOKENS, .heads = 1, .kv_heads = 1, .head_size = SIZE});
+    struct tensor gradients = tensor_zero(DTYPE_BF16, q.rows.count), output = tensor_zero(DTYPE_BF16, TOKENS * SIZE);
+    struct tensor log_sum_exp = tensor_make(DTYPE_F32, TOKENS);
+    struct tensor *inputs[ARRAYS] = {&q.rows, NULL, NULL, &q.gradient}, found[ARRAYS];
+    uint16_t *far[ARRAYS];
+    for (int i = 0; i < ARRAYS; i++) {
+        far[i] = test_sparse_memory((size_t)(wide * (TOKENS - 1) + widths[i]) * sizeof *far[i]);
+        found[i] = tensor_zero(DTYPE_BF16, TOKENS * widths[i]);
+    }
+    const bool there = far[0] && far[1] && far[2] && far[3];
+    for (int way = 0; way < (there ? 2 : 0); way++) {
+        struct attention_forward f = describe(&q, &output, &log_sum_exp);
+        struct attention_backward p = {f, tensor_device(&q.gradient), NULL, NULL, NULL};
+        uint16_t *to = tensor_device(&gradients);
+        if (way == 1) {
+            move_rows(far, inputs, widths, wide, TOKENS, true);
+            to = far[1];
+            p.grad_output = far[3];
+            f.query = far[0];
+            f.key = far[0] + SIZE;
+            f.value = far[0] + 2 * SIZE;
+            f.output = far[2];
+            f.query_row_stride = f.key_row_stride = f.value_row_stride = f.output_row_stride = wide;
+        }
+        p.forward = f;
+        p.grad_query = to;
+        p.grad_key = to + SIZE;
+        p.grad_value = to + 2 * SIZE;
+        const struct kernels *kernels = test_kernels();
+        assert_ok(kernels->attention_forward(test_context(1, kernels->attention_forward_scratch_size(&f)), &f));
+        assert_ok(kernels->attention_backward(test_context(1, kernels->attention_backward_scratch_size(&p)), &p));
+    }
+    struct tensor *results[ARRAYS] = {NULL, &found[1], &found[2], NULL};
+    if (there) {
+        move_rows(far, results, widths, wide, TOKENS, false);
+        assert_same_bits("gradients", &gradients, &found[1]);
+        assert_same_bits("output", &output, &found[2]);
+    }
+    for (int i = 0; i < ARRAYS; i++) {
+        if (far[i])
+            test_sparse_release(far[i]);
+        tensor_free(&found[i]);
+    }
+    tensor_free(&gradients);
+    tensor_free(&output);
+    tensor_free(&log_sum_exp);
+    free_problem(&q);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whole_rows_and_documents),
         cmocka_unit_test(padded_and_bidirectional_rows),
+        cmocka_unit_test(strides_are_64_bits_wide),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

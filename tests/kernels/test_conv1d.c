@@ -8,40 +8,50 @@
 
 static const struct conv1d_shape shapes[] = {
     /* batch, frames, channels, outputs, kernel, stride, dilation, groups, left, right */
-    {1, 1, 1, 1, 1, 1, 1, 1, 0, 0},
-    {3, 31, 1, 33, 10, 5, 1, 1, 0, 0}, /* wav2vec2's layers in small */
-    {1, 1299, 1, 129, 10, 5, 1, 1, 0, 0},
-    {3, 127, 31, 33, 3, 2, 1, 1, 0, 0},
-    {2, 129, 33, 127, 2, 2, 1, 1, 0, 0},
-    {1, 261, 127, 130, 3, 2, 1, 1, 0, 0},
-    {3, 33, 32, 32, 128, 1, 1, 16, 64, 63}, /* the positional one, longer than a row */
-    {1, 150, 24, 20, 128, 1, 1, 2, 64, 63},
-    {2, 9, 6, 4, 12, 1, 1, 2, 3, 3}, /* a row shorter than the kernel, by its padding not */
-    {2, 9, 6, 4, 12, 1, 1, 2, 0, 0}, /* and one without an output frame */
-    {3, 40, 5, 7, 3, 1, 2, 1, 2, 2},
-    {2, 61, 4, 6, 5, 3, 4, 2, 7, 1},
-    {2, 50, 8, 8, 4, 5, 3, 8, 1, 0}, /* depthwise, a stride that skips frames */
-    {1, 35, 9, 15, 31, 1, 1, 3, 15, 15},
-    {3, 0, 4, 4, 3, 1, 1, 1, 1, 1},
-    {2, 17, 300, 20, 3, 1, 1, 1, 1, 1}, /* channels in parts */
-    {1, 300, 20, 300, 1, 1, 1, 1, 0, 0},
-    {1, 16390, 9, 2, 2, 1, 16383, 1, 0, 0}, /* the widest kernel that is taken */
-    {1, 1900, 1, 3, 1500, 7, 1, 1, 9, 0},
-    {3, 129, 1, 1, 3, 1, 1, 1, 1, 1},
-    {3, 33, 127, 31, 1, 1, 1, 1, 0, 0},
-    {2, 31, 129, 5, 2, 1, 1, 1, 1, 0},
-    {1, 127, 33, 129, 1, 2, 1, 1, 0, 0},
-    {3, 1, 31, 33, 5, 1, 1, 1, 2, 2}, /* rows of one frame */
-    {2, 257, 3, 9, 7, 4, 1, 3, 3, 0},
-    {1, 130, 66, 65, 2, 3, 1, 1, 0, 1},
-    {3, 65, 10, 10, 9, 1, 3, 5, 12, 12},
-    {2, 20, 7, 11, 4, 6, 2, 1, 5, 5}, /* a stride wider than its taps: frames without any */
-    {1, 64, 12, 128, 5, 2, 1, 4, 2, 2},
-    {3, 128, 2, 64, 8, 4, 1, 1, 0, 0},
-    {1, 33, 33, 33, 33, 1, 1, 1, 16, 16},
-    {2, 31, 31, 127, 2, 1, 5, 1, 0, 5},
-    {3, 77, 18, 6, 3, 9, 3, 2, 4, 2},  /* stride a multiple of the dilation */
-    {1, 4, 5, 3, 2, 16, 1, 1, 30, 30}, /* more remainders than frames */
+    {1, 1, 1, 1, 1, 1, 1, 1, 0, 0, CONV1D_ODD},
+    {3, 31, 1, 33, 10, 5, 1, 1, 0, 0, CONV1D_ODD}, /* wav2vec2's layers in small */
+    {1, 1299, 1, 129, 10, 5, 1, 1, 0, 0, CONV1D_ODD},
+    {3, 127, 31, 33, 3, 2, 1, 1, 0, 0, CONV1D_ODD},
+    {2, 129, 33, 127, 2, 2, 1, 1, 0, 0, CONV1D_ODD},
+    {1, 261, 127, 130, 3, 2, 1, 1, 0, 0, CONV1D_ODD},
+    {3, 33, 32, 32, 128, 1, 1, 16, 64, 63, CONV1D_ODD}, /* the positional one, longer than a row */
+    {1, 150, 24, 20, 128, 1, 1, 2, 64, 63, CONV1D_ODD},
+    {2, 9, 6, 4, 12, 1, 1, 2, 3, 3, CONV1D_ODD}, /* a row shorter than the kernel, by its padding not */
+    {2, 9, 6, 4, 12, 1, 1, 2, 0, 0, CONV1D_ODD}, /* and one without an output frame */
+    {3, 40, 5, 7, 3, 1, 2, 1, 2, 2, CONV1D_ODD},
+    {2, 61, 4, 6, 5, 3, 4, 2, 7, 1, CONV1D_ODD},
+    {2, 50, 8, 8, 4, 5, 3, 8, 1, 0, CONV1D_ODD}, /* depthwise, a stride that skips frames */
+    {1, 35, 9, 15, 31, 1, 1, 3, 15, 15, CONV1D_ODD},
+    {3, 0, 4, 4, 3, 1, 1, 1, 1, 1, CONV1D_ODD},
+    {2, 17, 300, 20, 3, 1, 1, 1, 1, 1, CONV1D_ODD}, /* channels in parts */
+    {1, 300, 20, 300, 1, 1, 1, 1, 0, 0, CONV1D_ODD},
+    {1, 16390, 9, 2, 2, 1, 16383, 1, 0, 0, CONV1D_ODD}, /* the widest kernel that is taken */
+    {1, 1900, 1, 3, 1500, 7, 1, 1, 9, 0, CONV1D_ODD},
+    {3, 129, 1, 1, 3, 1, 1, 1, 1, 1, CONV1D_ODD},
+    {3, 33, 127, 31, 1, 1, 1, 1, 0, 0, CONV1D_ODD},
+    {2, 31, 129, 5, 2, 1, 1, 1, 1, 0, CONV1D_ODD},
+    {1, 127, 33, 129, 1, 2, 1, 1, 0, 0, CONV1D_ODD},
+    {3, 1, 31, 33, 5, 1, 1, 1, 2, 2, CONV1D_ODD}, /* rows of one frame */
+    {2, 257, 3, 9, 7, 4, 1, 3, 3, 0, CONV1D_ODD},
+    {1, 130, 66, 65, 2, 3, 1, 1, 0, 1, CONV1D_ODD},
+    {3, 65, 10, 10, 9, 1, 3, 5, 12, 12, CONV1D_ODD},
+    {2, 20, 7, 11, 4, 6, 2, 1, 5, 5, CONV1D_ODD}, /* a stride wider than its taps: frames without any */
+    {1, 64, 12, 128, 5, 2, 1, 4, 2, 2, CONV1D_ODD},
+    {3, 128, 2, 64, 8, 4, 1, 1, 0, 0, CONV1D_ODD},
+    {1, 33, 33, 33, 33, 1, 1, 1, 16, 16, CONV1D_ODD},
+    {2, 31, 31, 127, 2, 1, 5, 1, 0, 5, CONV1D_ODD},
+    {3, 77, 18, 6, 3, 9, 3, 2, 4, 2, CONV1D_ODD},  /* stride a multiple of the dilation */
+    {1, 4, 5, 3, 2, 16, 1, 1, 30, 30, CONV1D_ODD}, /* more remainders than frames */
+    /* frames on boundaries of 16 bytes, as the model has them */
+    {3, 127, 32, 72, 3, 2, 1, 1, 0, 0, CONV1D_DENSE},
+    {2, 129, 72, 32, 2, 2, 1, 1, 0, 0, CONV1D_ALIGNED},
+    {3, 31, 96, 96, 16, 1, 1, 2, 8, 7, CONV1D_DENSE}, /* windows */
+    {1, 140, 32, 128, 31, 1, 2, 2, 33, 31, CONV1D_ALIGNED},
+    {1, 33, 64, 64, 128, 1, 1, 1, 64, 63, CONV1D_DENSE},
+    {2, 130, 16, 8, 5, 3, 4, 2, 7, 1, CONV1D_ALIGNED},
+    {1, 129, 8, 136, 9, 1, 1, 1, 4, 4, CONV1D_DENSE},
+    {2, 1, 16, 16, 3, 1, 1, 1, 1, 1, CONV1D_DENSE},
+    {1, 300, 40, 24, 1, 1, 1, 1, 0, 0, CONV1D_DENSE},
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 static const int thread_counts[] = {1, 2, 3};
@@ -253,12 +263,13 @@ static void check_backward(struct conv1d_problem *q, struct rng *rng, bool overw
     struct backward g = run_backward(q, &f.pre_activation, &weight, &bias, overwrite);
     double depth = (double)(q->s.kernel * q->s.outputs / q->s.groups);
     double size = fmax(1, sqrt((double)q->s.outputs / (double)q->s.channels)); /* of grad_x */
-    /* CUDA rounds the gradient before the activation to bf16, by 2^-9 of it at most, half of that on average */
+    /* CUDA rounds the gradient before the activation to bf16, by 2^-8 of it at most, half of that on average; a
+     * sum of many, each of a few units, may lie several deviations off */
     double rounding = q->type == DTYPE_BF16 && q->gelu && !test_kernels_cpu() ? BF16_ROUNDING / 2 : 0;
-    conv1d_compare("grad_x", q, &g.x, false, grad_x, 1e-6 + (4e-7 * sqrt(depth) + 4 * rounding) * size, 1.01);
+    conv1d_compare("grad_x", q, &g.x, false, grad_x, 1e-6 + (4e-7 * sqrt(depth) + 8 * rounding) * size, 1.01);
     double sums = 1 + sqrt((double)(q->s.batch * q->output_frames));
-    assert_tensor("grad_weight", &g.weight, grad_weight, (4e-6 + 4 * rounding) * sums, 0);
-    assert_tensor("grad_bias", &g.bias, grad_bias, (4e-6 + 4 * rounding) * sums, 0);
+    assert_tensor("grad_weight", &g.weight, grad_weight, (4e-6 + 8 * rounding) * sums, 0);
+    assert_tensor("grad_bias", &g.bias, grad_bias, (4e-6 + 8 * rounding) * sums, 0);
     free_backward(&g);
     free_forward(&f);
     tensor_free(&weight);
@@ -332,7 +343,8 @@ static void the_reference_has_the_right_gradient(void **state)
 {
     (void)state;
     struct rng rng = test_rng(6);
-    const struct conv1d_shape small[] = {{3, 12, 4, 6, 3, 2, 2, 2, 2, 1}, {2, 20, 3, 5, 4, 3, 1, 1, 0, 2}};
+    const struct conv1d_shape small[] = {{3, 12, 4, 6, 3, 2, 2, 2, 2, 1, CONV1D_ODD},
+                                         {2, 20, 3, 5, 4, 3, 1, 1, 0, 2, CONV1D_ODD}};
     for (int s = 0; s < 2; s++) {
         struct conv1d_problem q = conv1d_problem(&rng, small[s], DTYPE_F32, true, false);
         q.bias = true;
@@ -364,6 +376,143 @@ static void no_shape_is_there_twice(void **state)
         for (int j = 0; j < i; j++)
             assert_true(memcmp(&shapes[i], &shapes[j], sizeof shapes[i]) != 0);
     assert_true(SHAPES >= 30);
+}
+
+/* ---- how CUDA does it ---- */
+
+/* The work of one call, of conv1d_backward or of conv1d_forward. */
+static struct test_work work_of(struct conv1d_problem *q, bool backward)
+{
+    const struct kernels *kernels = test_kernels();
+    struct tensor output = conv1d_output_like(q), x = conv1d_x_like(q);
+    struct tensor weight = tensor_zero(DTYPE_F32, q->weight.count), bias = tensor_zero(DTYPE_F32, q->s.outputs);
+    const struct conv1d_forward p = conv1d_describe(q, &output, NULL);
+    const struct conv1d_backward g = {.forward = p,
+                                      .grad_output = tensor_device(&q->gradient),
+                                      .grad_x = tensor_device(&x),
+                                      .grad_weight = tensor_device(&weight),
+                                      .grad_bias = tensor_device(&bias),
+                                      .overwrite = true};
+    const struct device_context *context = test_context(1, kernels->conv1d_backward_scratch_size(&g));
+    struct test_work before, after;
+    test_settle();
+    test_cuda_work(&before);
+    assert_ok(backward ? kernels->conv1d_backward(context, &g) : kernels->conv1d_forward(context, &p));
+    test_settle();
+    test_cuda_work(&after);
+    tensor_free(&output);
+    tensor_free(&x);
+    tensor_free(&weight);
+    tensor_free(&bias);
+    return (struct test_work){after.instructions - before.instructions,
+                              after.mma - before.mma,
+                              after.ldmatrix - before.ldmatrix,
+                              after.wavefronts - before.wavefronts,
+                              after.wavefronts_ideal - before.wavefronts_ideal,
+                              after.sectors - before.sectors,
+                              after.bytes - before.bytes};
+}
+
+struct expected_work {
+    const char *name;
+    struct conv1d_shape s;
+    int64_t forward, backward; /* mma */
+};
+
+/* Tensor cores get the products of every convolution in bf16: 64 x 32 sums are 16 mma for each sixteenth of the depth.
+ * Aligned rows reach them without a detour through registers, which takes more instructions, and shared memory is
+ * used without conflicts. */
+static void aligned_rows_use_tensor_cores(void **state)
+{
+    (void)state;
+    static const struct expected_work cases[] = {
+        /* 128 frames, 128 outputs: 8 of those sums, depth 192. Backward: 64 channels and 129 frames of either remainder,
+         * two tiles of which the second has one warp's rows, 2 + 1 rows of sums times 2, over 2 and 1 taps of 128 outputs;
+         * 192 places and 128 outputs, 3 times 4, over 128 frames */
+        {"strided", {1, 257, 64, 128, 3, 2, 1, 1, 0, 0, CONV1D_DENSE}, 16 * 8 * 12, 16 * (6 * 16 + 4 * 8 + 12 * 8)},
+        /* 128 frames and 48 columns, 2 times 1 1/2, over 32 taps of 48; 1536 places and 48 outputs, 24 times 2, over 128
+         * frames */
+        {"positional", {1, 128, 48, 48, 32, 1, 1, 1, 16, 15, CONV1D_DENSE}, 16 * 3 * 96, 16 * (3 * 96 + 48 * 8)},
+    };
+    struct test_work work;
+    struct rng rng = test_rng(9);
+    for (int i = 0; i < 2 && test_cuda_work(&work); i++)
+        for (int backward = 0; backward < 2; backward++) {
+            struct conv1d_shape odd = cases[i].s;
+            odd.packing = CONV1D_ODD;
+            struct conv1d_problem q = conv1d_problem(&rng, cases[i].s, DTYPE_BF16, false, false);
+            struct conv1d_problem other = conv1d_problem(&rng, odd, DTYPE_BF16, false, false);
+            work = work_of(&q, backward);
+            struct test_work plain = work_of(&other, backward);
+            print_message("%s, %s: %lld mma, %.2f for each ldmatrix, %.2f instructions for each mma (odd rows: %.2f), "
+                          "wavefronts %.3f of the ideal, sectors %.3f of the bytes touched\n",
+                          cases[i].name, backward ? "backward" : "forward", (long long)work.mma,
+                          (double)work.mma / (double)work.ldmatrix, (double)work.instructions / (double)work.mma,
+                          (double)plain.instructions / (double)plain.mma,
+                          (double)work.wavefronts / (double)work.wavefronts_ideal,
+                          (double)work.sectors * 32 / (double)work.bytes);
+            if (work.mma != (backward ? cases[i].backward : cases[i].forward))
+                fail_msg("%s: %lld mma, expected %lld", cases[i].name, (long long)work.mma,
+                         (long long)(backward ? cases[i].backward : cases[i].forward));
+            assert_true(work.instructions < plain.instructions);
+            assert_true((double)work.wavefronts <= 1.05 * (double)work.wavefronts_ideal);
+            conv1d_problem_free(&q);
+            conv1d_problem_free(&other);
+        }
+}
+
+enum { FAR_FRAMES = 20, FAR_CHANNELS = 8, FAR_TAPS = 3 };
+
+/* Rows of the batch 5 GB apart: offsets beyond 2^31 elements. */
+static void rows_far_apart(void **state)
+{
+    (void)state;
+    const int64_t apart = INT64_C(2500000000), row = FAR_FRAMES * FAR_CHANNELS, row_bytes = row * 2;
+    char *x = test_sparse_memory((size_t)(apart + row) * 2), *output = test_sparse_memory((size_t)(apart + row) * 2);
+    if (!x || !output)
+        return;
+    const struct kernels *kernels = test_kernels();
+    const struct device_context *context = test_context(1, 0);
+    struct rng rng = test_rng(10);
+    struct tensor near = tensor_integers(&rng, DTYPE_BF16, 2 * row, 3), dense = tensor_zero(DTYPE_BF16, 2 * row);
+    struct tensor weight = tensor_integers(&rng, DTYPE_BF16, FAR_CHANNELS * FAR_TAPS * FAR_CHANNELS, 3);
+    struct tensor back = tensor_zero(DTYPE_BF16, 2 * row);
+    struct conv1d_forward p = {.batch = 2,
+                               .frames = FAR_FRAMES,
+                               .channels = FAR_CHANNELS,
+                               .output_frames = FAR_FRAMES,
+                               .output_channels = FAR_CHANNELS,
+                               .kernel = FAR_TAPS,
+                               .stride = 1,
+                               .dilation = 1,
+                               .groups = 1,
+                               .padding_left = 1,
+                               .padding_right = 1,
+                               .x = tensor_device(&near),
+                               .weight = tensor_device(&weight),
+                               .output = tensor_device(&dense),
+                               .x_row_stride = FAR_CHANNELS,
+                               .x_batch_stride = row,
+                               .output_row_stride = FAR_CHANNELS,
+                               .output_batch_stride = row,
+                               .type = DTYPE_BF16};
+    assert_ok(kernels->conv1d_forward(context, &p));
+    for (int64_t b = 0; b < 2; b++)
+        assert_ok(kernels->copy(context, x + b * apart * 2, (const char *)p.x + b * row_bytes, (size_t)row_bytes));
+    p.x = x;
+    p.output = output;
+    p.x_batch_stride = p.output_batch_stride = apart;
+    assert_ok(kernels->conv1d_forward(context, &p));
+    for (int64_t b = 0; b < 2; b++)
+        assert_ok(kernels->copy(context, (char *)tensor_device(&back) + b * row_bytes, output + b * apart * 2,
+                                (size_t)row_bytes));
+    assert_same_bits("rows far apart", &dense, &back);
+    test_sparse_release(x);
+    test_sparse_release(output);
+    tensor_free(&near);
+    tensor_free(&dense);
+    tensor_free(&weight);
+    tensor_free(&back);
 }
 
 /* ---- what is refused ---- */
@@ -429,10 +578,16 @@ static void wrong_arguments_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(no_shape_is_there_twice),       cmocka_unit_test(the_reference_has_the_right_gradient),
-        cmocka_unit_test(forward_equals_the_reference),  cmocka_unit_test(integers_are_exact),
-        cmocka_unit_test(padding_changes_no_bit),        cmocka_unit_test(backward_equals_the_reference),
-        cmocka_unit_test(gradients_that_are_not_wanted), cmocka_unit_test(wrong_lengths_are_faults),
+        cmocka_unit_test(no_shape_is_there_twice),
+        cmocka_unit_test(the_reference_has_the_right_gradient),
+        cmocka_unit_test(forward_equals_the_reference),
+        cmocka_unit_test(integers_are_exact),
+        cmocka_unit_test(padding_changes_no_bit),
+        cmocka_unit_test(backward_equals_the_reference),
+        cmocka_unit_test(gradients_that_are_not_wanted),
+        cmocka_unit_test(aligned_rows_use_tensor_cores),
+        cmocka_unit_test(rows_far_apart),
+        cmocka_unit_test(wrong_lengths_are_faults),
         cmocka_unit_test(wrong_arguments_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -107,6 +107,9 @@ static void losses_equal_the_reference(void **state)
     for (int s = 0; s < 6; s++)
         for (int i = 0; i < 12; i++)
             check(&rng, shapes[s][0], shapes[s][1], i & 1 ? DTYPE_BF16 : DTYPE_F32, i / 4, i & 2 ? 20 : 2);
+    const int64_t columns[] = {2, 4, 7, 8, 9, 31, 32, 33, 64, 65, 127, 128, 129, 511, 512, 513, 2047, 2048, 2049, 4097};
+    for (int s = 0; s < 40; s++)
+        check(&rng, 1 + s % 5, columns[s / 2], s % 2 ? DTYPE_BF16 : DTYPE_F32, 1 + s / 2 % 2, 3);
 }
 
 /* A bf16 gradient of f32 logits has the bits of the f32 gradient rounded afterwards. */
@@ -170,6 +173,46 @@ static void groups_are_summed_in_order(void **state)
         tensor_free(&x);
         tensor_free(&loss);
         free_problem(&q);
+    }
+}
+
+/* Logits are read once and gradients written once: rows that fit into the shared memory of every device (48,000 bytes and 96,000),
+ * and one that fits into none, which is read twice. */
+static void rows_are_moved_once(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t columns;
+        enum dtype type, grad_type;
+        double reads;
+    } cases[] = {{12000, DTYPE_F32, DTYPE_F32, 1},
+                 {48000, DTYPE_BF16, DTYPE_BF16, 1},
+                 {24000, DTYPE_F32, DTYPE_BF16, 1},
+                 {60000, DTYPE_F32, DTYPE_F32, 2}};
+    for (int i = 0; i < 4; i++) {
+        const int64_t rows = 20, columns = cases[i].columns;
+        struct tensor x = tensor_zero(cases[i].type, rows * columns),
+                      grad = tensor_zero(cases[i].grad_type, rows * columns);
+        struct tensor targets = tensor_zero(DTYPE_I32, rows), losses = tensor_zero(DTYPE_F32, rows);
+        struct cross_entropy p = {.rows = rows,
+                                  .columns = columns,
+                                  .logits = tensor_device(&x),
+                                  .targets = tensor_device(&targets),
+                                  .losses = tensor_device(&losses),
+                                  .grad = tensor_device(&grad),
+                                  .grad_scale = 1,
+                                  .type = x.type,
+                                  .grad_type = grad.type};
+        test_traffic_begin();
+        run(&p, 1);
+        assert_traffic("cross_entropy",
+                       (double)(rows * columns) *
+                           (cases[i].reads * (double)dtype_size(x.type) + (double)dtype_size(grad.type)),
+                       1.05);
+        tensor_free(&x);
+        tensor_free(&grad);
+        tensor_free(&targets);
+        tensor_free(&losses);
     }
 }
 
@@ -296,6 +339,7 @@ int main(void)
         cmocka_unit_test(losses_equal_the_reference),
         cmocka_unit_test(a_gradient_may_be_rounded),
         cmocka_unit_test(groups_are_summed_in_order),
+        cmocka_unit_test(rows_are_moved_once),
         cmocka_unit_test(losses_at_the_ends),
         cmocka_unit_test(wrong_indices_are_faults),
         cmocka_unit_test(wrong_arguments_are_refused),

@@ -167,7 +167,10 @@ static const struct shape shapes[] = {{1, 1, 1, 1},
                                       {2, 100, 40, 1},
                                       {4, 33, 17, 1},
                                       {7, 515, 64, 1},
-                                      {1, 39, 15, 1}};
+                                      {1, 39, 15, 1},
+                                      /* on CUDA: wide blocks of columns, k in pieces, both with whole words */
+                                      {9, 2056, 96, 1},
+                                      {2, 40, 2304, 2}};
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
 static const enum dtype types[][2] = {{DTYPE_F32, DTYPE_F32}, {DTYPE_BF16, DTYPE_BF16}, {DTYPE_BF16, DTYPE_F32}};
@@ -179,9 +182,10 @@ static void integers_are_exact(void **state)
     skip_other_engines();
     struct rng rng = test_rng(1);
     for (int s = 0; s < SHAPES; s++)
-        for (int options = 0; options < 128; options += engine == CPU_ENGINE_BLOCKED ? 5 : 13) {
+        for (int64_t options = test_count(0, s % 19); options < 128;
+             options += test_count(engine == CPU_ENGINE_BLOCKED ? 5 : 13, 19)) {
             const enum dtype *type = types[(s + options) % 3];
-            struct problem q = make_problem(&rng, shapes[s], options, type[0], type[1], true);
+            struct problem q = make_problem(&rng, shapes[s], (int)options, type[0], type[1], true);
             struct tensor c = run(&q);
             for (int64_t i = 0; i < c.count; i++)
                 q.expected[i] = round_to(c.type, q.expected[i]);
@@ -197,10 +201,10 @@ static void normal_numbers_are_close(void **state)
     skip_other_engines();
     struct rng rng = test_rng(2);
     for (int s = 0; s < SHAPES; s++)
-        for (int t = 0; t < 12; t += engine == CPU_ENGINE_BLOCKED ? 1 : 2) {
+        for (int64_t t = test_count(0, s % 5); t < 12; t += test_count(engine == CPU_ENGINE_BLOCKED ? 1 : 2, 5)) {
             const enum dtype *type = types[t % 3];
             struct problem q =
-                make_problem(&rng, shapes[s], (t / 3) | 16 | (t / 2 % 2 ? 64 : 0), type[0], type[1], false);
+                make_problem(&rng, shapes[s], (int)(t / 3) | 16 | (t / 2 % 2 ? 64 : 0), type[0], type[1], false);
             struct tensor c = run(&q);
             /* k roundings of sums of size sqrt(k) walk to about 2.4e-8 k; the largest sum of 1e5 is 4.5 times that
              * size, and so is its rounding, which may lie 3 times above its own deviation */
@@ -211,16 +215,16 @@ static void normal_numbers_are_close(void **state)
 }
 
 /* A row of a product has the bits it has among others: of at most 16 rows with any engine, of more with our own. */
-static void check_stable_rows(int64_t least, int64_t most)
+static void check_stable_rows(int64_t least, int64_t most, int64_t n, int64_t k)
 {
     struct rng rng = test_rng(3);
     for (int t = 0; t < 6; t++) {
         const enum dtype *type = types[t % 3];
-        struct problem q = make_problem(&rng, (struct shape){most, 131, 699, 1}, (t >= 3 ? 2 : 0) | (t % 2 ? 64 : 0),
+        struct problem q = make_problem(&rng, (struct shape){most, n, k, 1}, (t >= 3 ? 2 : 0) | (t % 2 ? 64 : 0),
                                         type[0], type[1], false);
         struct tensor all = run(&q);
-        for (int64_t m = least; m < most; m += m < 24 ? 1 : 97) {
-            struct tensor c = tensor_make(q.c_type, m * 131);
+        for (int64_t m = least; m < most; m += m < 24 ? test_count(1, 4) : 97) {
+            struct tensor c = tensor_make(q.c_type, m * n);
             struct matmul p = describe(&q, &c);
             p.m = m;
             int64_t first = most - m; /* other rows beside it, at other places */
@@ -228,7 +232,7 @@ static void check_stable_rows(int64_t least, int64_t most)
             const struct device_context *context = test_context(2, test_kernels()->matmul_scratch_size(&p));
             test_set_engine(context, engine);
             assert_ok(test_kernels()->matmul(context, &p));
-            size_t skip = (size_t)(first * 131) * dtype_size(q.c_type);
+            size_t skip = (size_t)(first * n) * dtype_size(q.c_type);
             assert_memory_equal(tensor_host(&c), (const char *)tensor_host(&all) + skip,
                                 (size_t)c.count * dtype_size(q.c_type));
             tensor_free(&c);
@@ -242,9 +246,41 @@ static void rows_are_stable(void **state)
 {
     (void)state;
     skip_other_engines();
-    check_stable_rows(1, 16);
-    if (engine == CPU_ENGINE_BLOCKED && test_kernels_cpu())
-        check_stable_rows(17, 500);
+    check_stable_rows(1, 16, 131, 699);
+    if (engine != CPU_ENGINE_BLOCKED)
+        return;
+    check_stable_rows(1, 16, 2064, 72); /* on CUDA: wide blocks, whole words, */
+    check_stable_rows(1, 16, 24, 2056); /* k in pieces */
+    if (test_kernels_cpu())
+        check_stable_rows(17, 500, 131, 699);
+}
+
+/* One row against weights of a layer: they are read once, and beside them little is moved. */
+static void weights_are_read_once(void **state)
+{
+    (void)state;
+    int64_t before, after;
+    if (!test_cuda_traffic(&before))
+        skip();
+    struct rng rng = test_rng(6);
+    for (int t = 0; t < 3; t++) {
+        const struct shape shape = {1, 4096, 512, 1};
+        struct problem q = make_problem(&rng, shape, 2, types[t][0], types[t][1], false);
+        struct tensor c = tensor_copy(&q.c);
+        const struct matmul p = describe(&q, &c);
+        const struct device_context *context = test_context(1, test_kernels()->matmul_scratch_size(&p));
+        test_settle();
+        test_cuda_traffic(&before);
+        assert_ok(test_kernels()->matmul(context, &p));
+        test_settle();
+        test_cuda_traffic(&after);
+        double floor = (double)(shape.n * shape.k) * (double)dtype_size(q.type), moved = (double)(after - before);
+        print_message("%.4f of the weights' bytes are moved\n", moved / floor);
+        if (!(moved <= 1.05 * floor && moved >= floor))
+            fail_msg("%g bytes are moved for weights of %g", moved, floor);
+        tensor_free(&c);
+        free_problem(&q);
+    }
 }
 
 static void nan_is_not_hidden(void **state)
@@ -369,6 +405,7 @@ int main(void)
         cmocka_unit_test_setup(rows_are_stable, with_onednn),
         cmocka_unit_test_setup(nan_is_not_hidden, with_onednn),
         cmocka_unit_test_setup(k_of_zero, with_onednn),
+        cmocka_unit_test(weights_are_read_once),
         cmocka_unit_test(wrong_arguments_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -131,8 +131,9 @@ static void adamw_equals_the_paper(void **state)
 {
     (void)state;
     struct rng rng = test_rng(1);
-    const int64_t counts[] = {1, 31, 40001};
-    for (int s = 0; s < 6; s++) {
+    const int64_t counts[] = {1,  31, 40001, 2,  3,   4,   5,   6,   7,   8,   9,   15,   16,   17,   32,   33,   63,
+                              64, 65, 100,   12, 127, 128, 129, 255, 256, 257, 511, 1023, 1024, 1025, 4095, 4096, 4097};
+    for (int s = 0; s < 2 * (int)(sizeof counts / sizeof *counts); s++) {
         int64_t count = counts[s / 2];
         const struct adamw_segment whole = {0, count, 0.1f};
         struct step go = make_step(0.5, 0, &whole, 1), stop = make_step(0.5, 1, &whole, 1);
@@ -144,7 +145,7 @@ static void adamw_equals_the_paper(void **state)
         for (int t = 0; t < 5; t++)
             plain_step(&plain, count, gradients[t].values, (double)0.01f, (double)0.1f, 0.5, t + 1);
         struct optimizer kept = {0};
-        for (int i = 0; i < 4; i++) {
+        for (int i = 0; i < (s < 6 ? 4 : 1); i++) {
             struct optimizer o =
                 run_steps(&start, s % 2 ? DTYPE_BF16 : DTYPE_F32, gradients, thread_counts[i], &go, &stop);
             check_against_the_paper(&o, &plain);
@@ -186,6 +187,93 @@ static void adamw_without_a_compute_copy(void **state)
     tensor_free(&start);
     tensor_free(&gradient);
     free_step(&step);
+}
+
+/* ---- stochastic rounding ---- */
+
+/* One update with rate 0, which leaves the masters as they are: the copy shows how they are rounded. */
+static void round_masters(struct optimizer *o, int64_t first_index, int64_t number, uint64_t seed)
+{
+    struct tensor gradient = tensor_zero(DTYPE_F32, o->master.count);
+    const struct adamw_segment whole = {0, o->master.count, 0};
+    struct step step = make_step(1, 0, &whole, 1);
+    struct adamw p = describe(o, &gradient, number, &step);
+    p.learning_rate = 0;
+    p.stochastic = true;
+    p.seed = seed;
+    p.first_index = first_index;
+    assert_ok(test_kernels()->adamw(test_context(2, 0), &p));
+    tensor_free(&gradient);
+    free_step(&step);
+}
+
+/* As operations.h writes it: on every backend the same bits. */
+static void masters_are_rounded_by_the_formula(void **state)
+{
+    (void)state;
+    struct rng rng = test_rng(8);
+    const int64_t firsts[] = {0, 1, 6, (INT64_C(1) << 34) + 3}, counts[] = {1, 33, 4099, 127};
+    for (int s = 0; s < 8; s++) {
+        const int64_t first = firsts[s % 4], count = counts[s / 2], number = s < 4 ? 1 : (INT64_C(1) << 32) + 9;
+        const uint64_t seed = rng_u64(&rng);
+        const uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
+        struct tensor start = tensor_normal(&rng, DTYPE_F32, count, s % 2 ? 1e-3 : 100);
+        tensor_set(&start, count / 2, NAN);
+        struct optimizer o = make_optimizer(&start, DTYPE_BF16);
+        round_masters(&o, first, number, seed);
+        const bf16 *weights = tensor_host(&o.weights);
+        for (int64_t i = 0; i < count; i++) {
+            const uint64_t n = (uint64_t)(first + i);
+            const uint32_t counter[4] = {(uint32_t)(n / 4), (uint32_t)(n / 4 >> 32), (uint32_t)number,
+                                         (uint32_t)((uint64_t)number >> 32)};
+            uint32_t words[4], bits;
+            const float master = (float)start.values[i];
+            philox4x32(key, counter, words);
+            memcpy(&bits, &master, sizeof bits);
+            bits = (bits + words[n % 4] % 65536) / 65536;
+            if (i == count / 2 ? !isnan((double)bf16_to_float(weights[i])) : weights[i] != bits)
+                fail_msg("weight %lld is %x, expected %x", (long long)i, (unsigned)weights[i], (unsigned)bits);
+        }
+        free_optimizer(&o);
+        tensor_free(&start);
+    }
+}
+
+/* A master a third of the way between two bf16 numbers goes up a third of the time, whatever its sign, over elements and over
+ * steps; and two steps are not alike. */
+static void rounding_is_unbiased(void **state)
+{
+    (void)state;
+    struct rng rng = test_rng(9);
+    const int64_t count = 20000;
+    const double step = 1.0 / 128, low = 1.5, sign[] = {1, -1};
+    const uint64_t seed = rng_u64(&rng);
+    for (int s = 0; s < 2; s++) {
+        struct tensor start = tensor_make(DTYPE_F32, count);
+        for (int64_t i = 0; i < count; i++)
+            tensor_set(&start, i, sign[s] * (low + step / 3));
+        struct optimizer o = make_optimizer(&start, DTYPE_BF16);
+        double up[2] = {0}, both = 0;
+        double *before = doubles(count);
+        for (int64_t t = 0; t < 2; t++) {
+            round_masters(&o, 0, t + 1, seed);
+            tensor_read(&o.weights);
+            for (int64_t i = 0; i < count; i++) {
+                const double share = (fabs(o.weights.values[i]) - low) / step;
+                assert_true(share == 0 || share == 1);
+                up[t] += share / (double)count;
+                both += t == 1 ? share * before[i] / (double)count : 0;
+                before[i] = share;
+            }
+        }
+        const double deviation = sqrt(2.0 / 9 / (double)count);
+        if (!(fabs(up[0] - 1.0 / 3) <= 5 * deviation) || !(fabs(up[1] - 1.0 / 3) <= 5 * deviation) ||
+            !(fabs(both - 1.0 / 9) <= 5 * deviation))
+            fail_msg("%g and %g of the masters went up, %g both times; expected 1/3, 1/3, 1/9", up[0], up[1], both);
+        free(before);
+        free_optimizer(&o);
+        tensor_free(&start);
+    }
 }
 
 /* ---- segments ---- */
@@ -318,13 +406,15 @@ static void norms_are_summed_in_double(void **state)
 {
     (void)state;
     struct rng rng = test_rng(3);
-    const int64_t counts[] = {0, 1, 31, 65535, 65536, 65537, 300001};
-    for (int s = 0; s < 7; s++) {
+    const int64_t counts[] = {0,   1,    31,   65535, 65536, 65537, 300001, 2,     3,     4,     5,   7,
+                              8,   9,    15,   16,    17,    32,    33,     63,    64,    65,    127, 128,
+                              129, 1023, 1024, 1025,  4095,  4096,  32768,  70000, 99999, 131072};
+    for (int s = 0; s < (int)(sizeof counts / sizeof *counts); s++) {
         struct tensor x = tensor_normal(&rng, DTYPE_F32, counts[s], 1);
         if (counts[s] > 0)
             tensor_set(&x, 0, 1e30); /* would be infinite in f32 */
         double expected = dot_product(x.values, x.values, x.count), first = 0;
-        for (int i = 0; i < 4; i++) {
+        for (int i = 0; i < (s < 7 ? 4 : 1); i++) {
             struct tensor result = number(DTYPE_F64, NAN), nonfinite = number(DTYPE_I32, 0);
             struct squared_norm p = {x.count, tensor_device(&x), tensor_device(&result), tensor_device(&nonfinite),
                                      false};
@@ -373,6 +463,34 @@ static void nonfinite_values_are_seen(void **state)
             tensor_free(&nonfinite);
         }
     tensor_free(&x);
+}
+
+static void parameters_are_moved_once(void **state)
+{
+    (void)state;
+    struct tensor start = tensor_zero(DTYPE_F32, 200000), sum = number(DTYPE_F64, 0), nonfinite = number(DTYPE_I32, 0);
+    for (int s = 0; s < 3; s++) {
+        struct optimizer o = make_optimizer(&start, s == 0 ? DTYPE_F32 : DTYPE_BF16);
+        const struct adamw_segment table[] = {{0, 70000, 0.1f}, {70000, 4096, 0}, {74112, 125888, 0.1f}};
+        struct step step = make_step(1, 0, table, 3);
+        struct adamw p = describe(&o, &start, 1, &step);
+        p.weights = s == 0 ? NULL : p.weights;
+        p.stochastic = s == 2;
+        test_traffic_begin();
+        assert_ok(test_kernels()->adamw(test_context(1, 0), &p));
+        assert_traffic("adamw", (double)start.count * (s == 0 ? 28 : 30), 1.05);
+        free_optimizer(&o);
+        free_step(&step);
+    }
+    struct squared_norm norm = {start.count, tensor_device(&start), tensor_device(&sum), tensor_device(&nonfinite),
+                                false};
+    const struct device_context *context = test_context(1, test_kernels()->squared_norm_scratch_size(&norm));
+    test_traffic_begin();
+    assert_ok(test_kernels()->squared_norm(context, &norm));
+    assert_traffic("squared_norm", 4 * (double)start.count, 1.05);
+    tensor_free(&start);
+    tensor_free(&sum);
+    tensor_free(&nonfinite);
 }
 
 static void clipping(void **state)
@@ -428,6 +546,8 @@ static void wrong_arguments_are_refused(void **state)
     assert_refused(adamw, adamw, p.skip = NULL, "skip");
     assert_refused(adamw, adamw, p.scale = NULL, "scale");
     assert_refused(adamw, adamw, p.weights = p.master; p.weights_type = DTYPE_F64, "type");
+    assert_refused(adamw, adamw, p.weights = p.master; p.stochastic = true, "only bf16 is rounded");
+    assert_refused(adamw, adamw, p.first_index = -1, "first index -1");
     const struct squared_norm norm = {4, tensor_device(&x), tensor_device(&result), tensor_device(&skip), false};
     assert_refused(squared_norm, norm, p.count = -1, "-1 values");
     assert_refused(squared_norm, norm, p.x = NULL, "null");
@@ -449,10 +569,17 @@ static void wrong_arguments_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(adamw_equals_the_paper),      cmocka_unit_test(adamw_without_a_compute_copy),
-        cmocka_unit_test(segments_are_tensors),        cmocka_unit_test(no_segments_change_nothing),
-        cmocka_unit_test(wrong_segments_are_faults),   cmocka_unit_test(norms_are_summed_in_double),
-        cmocka_unit_test(nonfinite_values_are_seen),   cmocka_unit_test(clipping),
+        cmocka_unit_test(adamw_equals_the_paper),
+        cmocka_unit_test(adamw_without_a_compute_copy),
+        cmocka_unit_test(masters_are_rounded_by_the_formula),
+        cmocka_unit_test(rounding_is_unbiased),
+        cmocka_unit_test(parameters_are_moved_once),
+        cmocka_unit_test(segments_are_tensors),
+        cmocka_unit_test(no_segments_change_nothing),
+        cmocka_unit_test(wrong_segments_are_faults),
+        cmocka_unit_test(norms_are_summed_in_double),
+        cmocka_unit_test(nonfinite_values_are_seen),
+        cmocka_unit_test(clipping),
         cmocka_unit_test(wrong_arguments_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

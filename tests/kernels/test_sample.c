@@ -175,8 +175,8 @@ static void ids_equal_those_of_a_full_sort(void **state)
     const double temperatures[] = {0, 0.05, 1, 3}, top_p[] = {1, 0.9, 0.3, 1e-9};
     for (int c = 0; c < 5; c++)
         for (int t = 0; t < 4; t++)
-            for (int i = 0; i < 20; i++) {
-                struct problem q = make_problem(&rng, i % 5 == 0 ? 33 : 4, columns[c]);
+            for (int64_t i = test_count(0, (c + t) % 3); i < 20; i += test_count(1, 3)) {
+                struct problem q = make_problem(&rng, i % 5 == 0 ? test_count(33, 9) : test_count(4, 2), columns[c]);
                 q.temperature = temperatures[t];
                 q.top_k = top_k[i % 5];
                 q.top_p = top_p[i / 5];
@@ -287,16 +287,17 @@ static void what_is_no_number_is_not_drawn(void **state)
     }
 }
 
-/* Ten thousand draws from eight ids, of which top-k and top-p leave five: Pearson's sum with 4 degrees of freedom is
+/* Thousands of draws from eight ids, of which top-k and top-p leave five: Pearson's sum with 4 degrees of freedom is
  * above 23.5 once in 10,000 seeds. */
 static void draws_have_the_right_distribution(void **state)
 {
     (void)state;
-    enum { DRAWS = 10000, IDS = 8 };
+    enum { IDS = 8 };
+    const int64_t draws = test_count(10000, 3000);
     struct rng rng = test_rng(5);
-    struct problem q = make_problem(&rng, DRAWS, IDS);
+    struct problem q = make_problem(&rng, draws, IDS);
     const double logits[IDS] = {0.5, -1, 2, 1, 0, 1.5, -3, 0.7};
-    for (int64_t r = 0; r < DRAWS; r++) {
+    for (int64_t r = 0; r < draws; r++) {
         for (int64_t id = 0; id < IDS; id++)
             tensor_set(&q.logits, r * (IDS + GAP) + id, logits[id]);
         tensor_set(&q.mask_rows, r, 0);
@@ -309,10 +310,10 @@ static void draws_have_the_right_distribution(void **state)
     for (int i = 0; i < 5; i++)
         sum += expected[left[i]] = exp(logits[left[i]] / 0.8);
     struct tensor ids = draw(&q, 2);
-    for (int64_t r = 0; r < DRAWS; r++)
+    for (int64_t r = 0; r < draws; r++)
         counts[(int64_t)ids.values[r]]++;
     for (int id = 0; id < IDS; id++) {
-        double mean = DRAWS * expected[id] / sum;
+        double mean = (double)draws * expected[id] / sum;
         if (mean == 0)
             assert_true(counts[id] == 0);
         else
@@ -322,6 +323,44 @@ static void draws_have_the_right_distribution(void **state)
         fail_msg("Pearson's sum is %g", deviation);
     tensor_free(&ids);
     free_problem(&q);
+}
+
+/* The same logits and uniform numbers give the ids that the plain computation gives, whatever is close to a limit: at least
+ * 99.9 % of 10,000 draws, from rows of a small vocabulary and from some as wide as a model's, with logits like a model's: a
+ * few that stand out from a broad rest. */
+static void ten_thousand_draws_are_the_same(void **state)
+{
+    (void)state;
+    const struct {
+        int64_t rows, columns, top_k;
+        double temperature, top_p;
+    } cases[] = {{5000, 60, 0, 1, 1},       {2500, 60, 0, 0.8, 0.9}, {2500, 60, 12, 1.2, 0.95},
+                 {40, 32000, 0, 0.9, 0.95}, {30, 32003, 0, 1, 1},    {30, 32000, 50, 1, 0.9}};
+    struct rng rng = test_rng(9);
+    int64_t draws = 0, different = 0;
+    for (int c = 0; c < 6; c++) {
+        bool wide = cases[c].columns > 1000;
+        struct problem q = make_problem(&rng, wide ? test_count(cases[c].rows, 3) : cases[c].rows, cases[c].columns);
+        q.temperature = cases[c].temperature;
+        q.top_k = cases[c].top_k;
+        q.top_p = cases[c].top_p;
+        for (int64_t r = 0; r < q.rows; r++)
+            for (int64_t id = 0; id < q.columns; id++) {
+                double *logit = &q.logits.values[r * (q.columns + GAP) + id];
+                tensor_set(&q.logits, r * (q.columns + GAP) + id,
+                           *logit + (rng_below(&rng, 200) == 0 ? 8 * rng_uniform(&rng) : 0));
+            }
+        struct tensor ids = draw(&q, 3);
+        for (int64_t r = 0; r < q.rows; r++) {
+            bool close;
+            different += ids.values[r] != (double)expected_id(&q, r, &close);
+        }
+        draws += q.rows;
+        tensor_free(&ids);
+        free_problem(&q);
+    }
+    print_message("%lld of %lld draws differ\n", (long long)different, (long long)draws);
+    assert_true(draws >= 10000 && different * 1000 <= draws);
 }
 
 static void rows_do_not_depend_on_each_other(void **state)
@@ -387,7 +426,8 @@ static void wrong_arguments_are_refused(void **state)
     assert_refused(sample, good, p.logits = NULL, "null");
     struct device_context small = *context;
     small.scratch_bytes = 1;
-    assert_fails(test_kernels()->sample(&small, &good), STATUS_INTERNAL, "sample: needs ");
+    if (test_kernels()->sample_scratch_size(&good) > 1)
+        assert_fails(test_kernels()->sample(&small, &good), STATUS_INTERNAL, "sample: needs ");
     tensor_free(&ids);
     free_problem(&q);
 }
@@ -400,6 +440,7 @@ int main(void)
         cmocka_unit_test(greed_takes_the_first),
         cmocka_unit_test(what_is_no_number_is_not_drawn),
         cmocka_unit_test(draws_have_the_right_distribution),
+        cmocka_unit_test(ten_thousand_draws_are_the_same),
         cmocka_unit_test(rows_do_not_depend_on_each_other),
         cmocka_unit_test(wrong_masks_are_faults),
         cmocka_unit_test(wrong_arguments_are_refused),

@@ -5,6 +5,7 @@
 #include "support/test_kernels.h"
 #include "support/test_support.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { V = 61, ROWS = 5, CAPACITY = 40, PROMPT = 7, STEPS = 12, SEED = 11 };
@@ -28,10 +29,20 @@ static struct llama_session *open_session(struct bench *bench, int64_t rows, boo
     return session;
 }
 
+/* Two layers whose heads begin at whole words of 16 bytes, as those of real models do. */
+static struct llama_config aligned_config(void)
+{
+    struct llama_config config = llama_small_config();
+    assert_int_equal(config.vocabulary_size, V);
+    config.layers = 2;
+    config.hidden_size = 48;
+    config.head_size = 32;
+    return config;
+}
+
 static void bench_open(struct bench *bench, enum dtype dtype)
 {
-    const struct llama_config config = llama_small_config();
-    assert_int_equal(config.vocabulary_size, V);
+    const struct llama_config config = aligned_config();
     llama_fixture_create(&bench->fixture, &config, dtype, 2);
     llama_fixture_weights(&bench->fixture, SEED, 0.1);
     memset(bench->mask, 1, V);
@@ -142,6 +153,83 @@ static void a_row_has_the_bits_it_has_alone(void **state)
     }
 }
 
+/* ---- against the cpu ---- */
+
+/* The same model on the cpu's table, with a session that holds the prompt in row 0. */
+struct twin {
+    struct device_context context;
+    struct llama *model;
+    struct llama_session *session;
+};
+
+static void open_twin(struct bench *bench, struct twin *twin)
+{
+    const struct llama *model = bench->fixture.model;
+    const struct llama_session_options options = {.rows = 1, .capacity = CAPACITY};
+    void *weights = llama_fixture_copy_weights(&bench->fixture);
+    assert_ok(device_context_create(kernels_cpu(), bench->fixture.pool, 0, &twin->context));
+    assert_ok(llama_create(&model->config, model->dtype, kernels_cpu(), &twin->context, &twin->model));
+    assert_ok(kernels_cpu()->copy_to_device(&twin->context, QUEUE_COMPUTE, twin->model->weights, weights,
+                                            (size_t)model->layout.elements * dtype_size(model->dtype)));
+    assert_ok(llama_session_create(twin->model, &options, &twin->session));
+    assert_ok(llama_session_prefill(twin->session, 0, prompt, PROMPT, NULL));
+    guarded_free(weights);
+}
+
+static void close_twin(struct twin *twin)
+{
+    llama_session_destroy(twin->session);
+    llama_destroy(twin->model);
+    device_context_destroy(kernels_cpu(), &twin->context);
+}
+
+/* The first of the largest logits, and by how much it is larger than the next. */
+static int32_t best_of(const float *logits, float *margin)
+{
+    int32_t best = 0;
+    for (int32_t id = 1; id < V; id++)
+        best = logits[id] > logits[best] ? id : best;
+    *margin = INFINITY;
+    for (int32_t id = 0; id < V; id++)
+        if (id != best && logits[best] - logits[id] < *margin)
+            *margin = logits[best] - logits[id];
+    return best;
+}
+
+/* Greedy tokens, each the cpu's continuation of the cpu's own: all in f32, in bf16 those whose logit stands out by more than
+ * two computations in bf16 may differ. */
+static void greedy_tokens_are_the_cpus(void **state)
+{
+    (void)state;
+    if (test_kernels() == kernels_cpu())
+        skip();
+    for (int dtype = DTYPE_F32; dtype <= DTYPE_BF16; dtype++) {
+        struct bench bench;
+        struct twin twin;
+        bench_open(&bench, (enum dtype)dtype);
+        open_twin(&bench, &twin);
+        const int64_t row = 0;
+        const float error = dtype == DTYPE_F32 ? 1e-4f : 0.05f;
+        int32_t given = 1;
+        int decided = 0, steps = 24;
+        for (int i = 0; i < steps; i++) {
+            float logits[V], margin;
+            int32_t id = given;
+            const struct llama_draw draw = {.count = 1, .rows = &row, .top_p = 1, .ids = &id};
+            assert_ok(llama_session_decode(twin.session, &row, &given, 1, logits));
+            assert_ok(llama_session_draw(bench.session, &draw));
+            given = best_of(logits, &margin);
+            decided += margin > 2 * error;
+            if (margin > 2 * error)
+                assert_int_equal(id, given);
+        }
+        print_message("%s: %d of %d tokens decided\n", dtype_name((enum dtype)dtype), decided, steps);
+        assert_true(decided >= (dtype == DTYPE_F32 ? steps - 1 : steps / 3));
+        close_twin(&twin);
+        bench_close(&bench);
+    }
+}
+
 /* ---- what a token costs ---- */
 
 /* From the third step of a kind on: one launch of a graph, one wait, nothing allocated, no copy of pageable memory. */
@@ -210,7 +298,7 @@ static void old_graphs_make_room(void **state)
     struct step step = {1, {0}, {0.5}, {0}};
     bench_open(&bench, DTYPE_F32);
     int32_t first[20];
-    for (int round = 0; round < 3; round++)
+    for (int round = 0; round < test_count(3, 2); round++)
         for (int kind = 0; kind < 20; kind++) {
             struct llama_draw draw = draw_of(&step);
             draw.top_k = 1 + kind;
@@ -254,6 +342,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_graph_has_the_bits_of_its_calls),
         cmocka_unit_test(a_row_has_the_bits_it_has_alone),
+        cmocka_unit_test(greedy_tokens_are_the_cpus),
         cmocka_unit_test(a_token_is_one_launch_and_one_wait),
         cmocka_unit_test(scratch_may_move),
         cmocka_unit_test(old_graphs_make_room),

@@ -5,7 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GAP = CONV1D_GAP };
+int64_t conv1d_gap(const struct conv1d_problem *q)
+{
+    static const int64_t gaps[] = {[CONV1D_ODD] = 3, [CONV1D_ALIGNED] = 8, [CONV1D_DENSE] = 0};
+    return gaps[q->s.packing];
+}
 
 static int64_t columns_of(const struct conv1d_problem *q, bool output)
 {
@@ -19,13 +23,13 @@ static int64_t frames_of(const struct conv1d_problem *q, bool output)
 
 static int64_t batch_stride(const struct conv1d_problem *q, bool output)
 {
-    return frames_of(q, output) * (columns_of(q, output) + GAP) + GAP;
+    return frames_of(q, output) * (columns_of(q, output) + conv1d_gap(q)) + conv1d_gap(q);
 }
 
 /* Row, frame and channel of an element, false in a gap. */
 static bool place_of(const struct conv1d_problem *q, int64_t index, bool output, int64_t *b, int64_t *t, int64_t *c)
 {
-    int64_t stride = columns_of(q, output) + GAP, rest = index % batch_stride(q, output);
+    int64_t stride = columns_of(q, output) + conv1d_gap(q), rest = index % batch_stride(q, output);
     *b = index / batch_stride(q, output);
     *t = rest / stride;
     *c = rest % stride;
@@ -153,9 +157,9 @@ struct conv1d_forward conv1d_describe(struct conv1d_problem *q, struct tensor *o
         .residual = q->residual ? tensor_device(&q->residual_values) : NULL,
         .output = output ? tensor_device(output) : NULL,
         .pre_activation = pre_activation ? tensor_device(pre_activation) : NULL,
-        .x_row_stride = q->s.channels + GAP,
+        .x_row_stride = q->s.channels + conv1d_gap(q),
         .x_batch_stride = batch_stride(q, false),
-        .output_row_stride = q->s.outputs + GAP,
+        .output_row_stride = q->s.outputs + conv1d_gap(q),
         .output_batch_stride = batch_stride(q, true),
         .lengths = q->ragged ? tensor_device(&q->length_values) : NULL,
         .activation = q->gelu ? ACTIVATION_GELU : ACTIVATION_NONE,

@@ -6,8 +6,13 @@
 #include "support/kernel_harness.h"
 #include "support/reference_speech.h"
 
+/* What lies between frames: an odd gap, after which no two frames have the same alignment; a gap that keeps every frame on
+ * a boundary of 16 bytes where the channels do; or nothing. */
+enum conv1d_packing { CONV1D_ODD, CONV1D_ALIGNED, CONV1D_DENSE };
+
 struct conv1d_shape {
     int64_t batch, frames, channels, outputs, kernel, stride, dilation, groups, left, right;
+    enum conv1d_packing packing;
 };
 
 struct conv1d_problem {
@@ -20,7 +25,7 @@ struct conv1d_problem {
 };
 
 /* Rows of the batch are frames * (columns + gap) + gap apart. */
-enum { CONV1D_GAP = 3 };
+int64_t conv1d_gap(const struct conv1d_problem *q);
 
 /* Random numbers; weights are scaled so that outputs are about 1 in size. integers: small integers instead, whose sums
  * are exact. Ragged rows have all frames, about half of them, none, one, ... */

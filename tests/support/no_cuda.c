@@ -18,6 +18,12 @@ bool test_traffic_end(struct test_traffic *traffic)
     return false;
 }
 
+bool test_cuda_work(struct test_work *work)
+{
+    *work = (struct test_work){0};
+    return false;
+}
+
 void *test_sparse_memory(size_t bytes)
 {
     (void)bytes;
@@ -43,4 +49,15 @@ bool test_kernels_slow(void)
 int64_t test_cuda_device_bytes(void)
 {
     return 0;
+}
+
+bool test_cuda_traffic(int64_t *bytes)
+{
+    *bytes = 0;
+    return false;
+}
+
+bool test_cuda_emulated(void)
+{
+    return false;
 }

@@ -43,6 +43,11 @@ int test_repeats(int most)
     return test_kernels_cpu() || most < 2 ? most : 2;
 }
 
+int64_t test_count(int64_t usual, int64_t emulated)
+{
+    return test_cuda_emulated() && !test_kernels_cpu() ? emulated : usual;
+}
+
 void test_set_engine(const struct device_context *context, enum cpu_engine engine)
 {
     if (!test_kernels_cpu())

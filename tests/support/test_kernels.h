@@ -23,13 +23,19 @@ int test_repeats(int most);
  * takes fewer steps and combinations there, though each kind of them, unless the long tests are asked for. */
 bool test_kernels_slow(void);
 
+/* `usual`, or on the emulator, which executes a GPU's instructions one by one, `emulated`: how many cases of one kind a test
+ * takes. It takes some of every kind everywhere. */
+int64_t test_count(int64_t usual, int64_t emulated);
+
 /* CUDA's table when this program was linked for `backend`, else NULL. */
 const struct kernels *test_cuda_kernels(const char *backend);
 
 /* What operations have moved, as the emulator counts it, since test_traffic_begin: sectors of 32 bytes of global memory by every
- * instruction, caches left aside; wavefronts of shared memory, over those that the bytes need. */
+ * instruction, caches left aside; wavefronts of shared memory, over those that the bytes need; products of matrices on tensor
+ * cores (mma), a warp's at a time. */
 struct test_traffic {
     double bytes, wavefronts;
+    int64_t tensor_products;
 };
 void test_traffic_begin(void);
 /* False without the emulator. */
@@ -53,8 +59,23 @@ struct test_calls {
  * emulator. */
 bool test_cuda_calls(struct test_calls *calls);
 
+/* What the kernels have done, as the emulated device counts it. Wavefronts are those of shared memory; `ideal`: as many as the
+ * bytes asked for need. Sectors are 32 bytes of device memory; `bytes`: the different ones that each launch touched. */
+struct test_work {
+    int64_t instructions, mma, ldmatrix;
+    int64_t wavefronts, wavefronts_ideal;
+    int64_t sectors, bytes;
+};
+/* Since the program's start; a test takes differences, after a synchronize. False where nobody counts: everywhere but on the
+ * emulator. */
+bool test_cuda_work(struct test_work *work);
+
 /* Device memory that is allocated on the emulated device, each allocation rounded up to 256 bytes; 0 elsewhere. */
 int64_t test_cuda_device_bytes(void);
+/* Bytes of global memory that kernels have moved since the program's start, in whole sectors of 32 bytes: as a profiler counts
+ * them, every access of a warp for itself. False but on the emulator. */
+bool test_cuda_traffic(int64_t *bytes);
+bool test_cuda_emulated(void);
 
 /* What multiplies matrices in a context of that table (cpu_set_engine); CUDA's have no choice. */
 void test_set_engine(const struct device_context *context, enum cpu_engine engine);

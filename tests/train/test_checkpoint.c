@@ -34,7 +34,8 @@ struct side {
 
 static void open_side(struct side *side, struct comm *comm, enum dtype dtype)
 {
-    const struct optimizer_settings settings = {0.9, 0.95, 1e-8, 0.1, 1};
+    const struct optimizer_settings settings = {
+        .beta1 = 0.9, .beta2 = 0.95, .epsilon = 1e-8, .weight_decay = 0.1, .clip = 1};
     assert_ok(thread_pool_create(1, &side->pool));
     assert_ok(device_context_create(test_kernels(), side->pool, 0, &side->context));
     assert_ok(llama_create(&config, dtype, test_kernels(), &side->context, &side->model));

@@ -77,7 +77,8 @@ static int make_checkpoints(void **state)
     struct device_context context;
     struct llama *model;
     struct optimizer *optimizer;
-    const struct optimizer_settings settings = {0.9, 0.95, 1e-8, 0.1, 1};
+    const struct optimizer_settings settings = {
+        .beta1 = 0.9, .beta2 = 0.95, .epsilon = 1e-8, .weight_decay = 0.1, .clip = 1};
     snprintf(run, sizeof run, "%s/run", test_directory());
     snprintf(older, sizeof older, "%s/checkpoints/step_00000001", run);
     snprintf(newer, sizeof newer, "%s/checkpoints/step_00000002", run);

@@ -21,6 +21,7 @@ NO_SCRATCH(convert)
 NO_SCRATCH(conv1d_forward)
 NO_SCRATCH(clip_scale)
 NO_SCRATCH(adamw)
+NO_SCRATCH(sample)
 NO_SCRATCH(gelu_forward)
 NO_SCRATCH(gelu_backward)
 NO_SCRATCH(layer_norm_forward)
@@ -39,13 +40,14 @@ size_t cuda_rmsnorm_backward_scratch_size(const struct rmsnorm_backward *p)
     return p->rows <= 0 || p->channels <= 0 ? 0 : (size_t)(norm_pieces(p->rows) * p->channels) * sizeof(float);
 }
 
-/* f32 [B][H][T]: sum over d of output * grad_output */
+/* f32 [B][H][T]: sum over d of output * grad_output; in bf16, where tensor cores may take the call, beside each the scaled
+ * log-sum-exp */
 size_t cuda_attention_backward_scratch_size(const struct attention_backward *p)
 {
     const struct attention_forward *f = &p->forward;
     if (f->batch <= 0 || f->heads <= 0 || f->query_length <= 0)
         return 0;
-    return (size_t)(f->batch * f->heads * f->query_length) * sizeof(float);
+    return (size_t)(f->batch * f->heads * f->query_length) * sizeof(float) * (f->type == DTYPE_BF16 ? 2 : 1);
 }
 
 /* f32 [N][H][pieces][D + 2]: output not yet divided, maximum, sum */
@@ -66,14 +68,6 @@ size_t cuda_cross_entropy_scratch_size(const struct cross_entropy *p)
 size_t cuda_squared_norm_scratch_size(const struct squared_norm *p)
 {
     return p->count <= 0 ? 0 : (size_t)squares_tiles(p->count) * sizeof(double);
-}
-
-/* a row: u64 [power of two from V on], the candidates; f64 [V], running sums of their weights */
-size_t cuda_sample_scratch_size(const struct sample *p)
-{
-    if (p->rows <= 0 || p->columns <= 0 || p->temperature == 0)
-        return 0;
-    return (size_t)p->rows * (size_t)(sort_length(p->columns) + p->columns) * sizeof(double);
 }
 
 /* f32 [pieces][2][C]: the gradients of weight and bias from each piece of the rows */

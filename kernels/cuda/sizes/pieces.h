@@ -84,6 +84,37 @@ static inline int64_t decode_pieces(int64_t capacity)
     return larger(1, divide_up(capacity, decode_piece_keys(capacity)));
 }
 
+/* ---- products of few rows: a block has some columns of C, and k is split where they are too few to fill a device ---- */
+
+enum {
+    MATMUL_FEW_ROWS = 16,
+    FEW_WIDE = 32,      /* columns of a block... */
+    FEW_NARROW = 8,     /* ...and of one where B is transposed and C has fewer than */
+    FEW_COLUMNS = 2048, /* these */
+    FEW_BLOCKS = 128,   /* so many are wanted, */
+    FEW_PIECE = 1024,   /* of at least this much of k */
+    FEW_STEP = 256,     /* a piece is a multiple of */
+};
+
+static inline bool matmul_has_few_rows(const struct matmul *p)
+{
+    return p->m <= MATMUL_FEW_ROWS && !p->a_transposed;
+}
+static inline int64_t few_width(const struct matmul *p)
+{
+    return p->b_transposed && p->n < FEW_COLUMNS ? FEW_NARROW : FEW_WIDE;
+}
+static inline int64_t few_piece(const struct matmul *p)
+{
+    int64_t blocks = divide_up(p->n, few_width(p)), wanted = blocks > 0 ? divide_up(FEW_BLOCKS, blocks) : 1;
+    return larger(FEW_PIECE, divide_up(divide_up(p->k, wanted), FEW_STEP) * FEW_STEP);
+}
+/* At least one, which then may be empty. */
+static inline int64_t few_pieces(const struct matmul *p)
+{
+    return larger(1, divide_up(p->k, few_piece(p)));
+}
+
 /* ---- squared_norm ---- */
 
 enum { SQUARES_TILE = 65536 };
@@ -91,17 +122,6 @@ enum { SQUARES_TILE = 65536 };
 static inline int64_t squares_tiles(int64_t count)
 {
     return divide_up(count, SQUARES_TILE);
-}
-
-/* ---- sample: the room of one row ---- */
-
-/* Keys are sorted in an array whose length is a power of two. */
-static inline int64_t sort_length(int64_t count)
-{
-    int64_t length = 1;
-    while (length < count)
-        length *= 2;
-    return length;
 }
 
 #endif

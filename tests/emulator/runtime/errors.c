@@ -14,6 +14,7 @@
     X(cudaErrorInvalidDeviceFunction, "invalid device function")                                                       \
     X(cudaErrorNoDevice, "no CUDA-capable device is detected")                                                         \
     X(cudaErrorInvalidDevice, "invalid device ordinal")                                                                \
+    X(cudaErrorInsufficientDriver, "CUDA driver version is insufficient for CUDA runtime version")                     \
     X(cudaErrorNoKernelImageForDevice, "no kernel image is available for execution on the device")                     \
     X(cudaErrorInvalidResourceHandle, "invalid resource handle")                                                       \
     X(cudaErrorSymbolNotFound, "named symbol not found")                                                               \

@@ -10,6 +10,7 @@
 struct total {
     const char *kernel; /* lives as long as the program's image */
     struct machine_counters counters;
+    uint64_t threads, shared; /* of a block, the most: threads, and bytes of shared memory of both kinds */
     double seconds;
 };
 
@@ -67,6 +68,10 @@ bool totals_run(struct machine *machine, const struct machine_launch *launch, co
     bool good = machine_run(machine, launch);
     struct total *total = total_of(kernel);
     total->seconds += thread_seconds() - start;
+    const uint64_t threads = (uint64_t)launch->block[0] * launch->block[1] * launch->block[2];
+    const uint64_t shared = launch->dynamic_shared + (uint64_t)machine_attributes(launch->kernel).static_shared;
+    total->threads = threads > total->threads ? threads : total->threads;
+    total->shared = shared > total->shared ? shared : total->shared;
     struct machine_counters after = machine_counters(machine);
     add(&total->counters, &after, &before);
     return good;
@@ -87,7 +92,9 @@ static void print(const struct total *total, FILE *file)
                               c->ldmatrix,
                               c->ex2,
                               c->atomics,
-                              c->barriers};
+                              c->barriers,
+                              (int64_t)total->threads,
+                              (int64_t)total->shared};
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
         fprintf(file, " %lld", (long long)values[i]);
     fprintf(file, "  %.3f s, %.1f M/s  %s\n", total->seconds,
@@ -100,9 +107,10 @@ void totals_print(FILE *file)
     const struct machine_counters none = {0};
     if (total_count == 0)
         return;
-    fprintf(file,
-            "launches, warp instructions, sectors read and written, bytes read and written, shared wavefronts and "
-            "their ideal, mma, ldmatrix, ex2, atomics, barriers\n");
+    fprintf(
+        file,
+        "launches, warp instructions, sectors read and written, bytes read and written, shared wavefronts and "
+        "their ideal, mma, ldmatrix, ex2, atomics, barriers, the most threads and bytes of shared memory of a block\n");
     for (int32_t i = 0; i < total_count; i++) {
         print(&totals[i], file);
         add(&sum.counters, &totals[i].counters, &none);

@@ -151,7 +151,7 @@ struct focus {
     bool plain, words;       /* no atomic operations; all accesses are of 4 bytes */
 };
 
-/* Rows, one element for all, and elements at random. */
+/* Rows, one element for all, elements at random; of all lanes also two rows of half a warp, and pairs of lanes. */
 static struct instruction random_instruction(struct rng *rng, struct focus focus)
 {
     static const enum access_action actions[] = {ACCESS_READ,  ACCESS_READ,  ACCESS_READ,   ACCESS_READ_ONLY,
@@ -161,14 +161,27 @@ static struct instruction random_instruction(struct rng *rng, struct focus focus
                                .bytes = focus.words ? 4 : 1 << rng_below(rng, rng_below(rng, 3) == 0 ? 5 : 3),
                                .shared = rng_below(rng, 2) == 0};
     uint32_t existing = made.warp == USED_WARPS - 1 ? UINT32_MAX >> 20 : UINT32_MAX,
-             pattern = (uint32_t)rng_below(rng, 4);
-    made.lanes = pattern == 0 ? UINT32_MAX : (uint32_t)rng_u64(rng) & (uint32_t)rng_u64(rng);
+             pattern = (uint32_t)rng_below(rng, 7);
+    made.lanes = pattern == 0 || pattern > 3 ? UINT32_MAX : (uint32_t)rng_u64(rng) & (uint32_t)rng_u64(rng);
     if (pattern == 3)
         made.lanes = UINT32_C(1) << rng_below(rng, focus.lanes);
     made.lanes &= existing;
     uint32_t elements = focus.bytes / (uint32_t)made.bytes, first = (uint32_t)rng_below(rng, elements);
+    uint32_t second = (uint32_t)rng_below(rng, elements);
+    if (pattern > 3 && elements >= 32)
+        first = second = (uint32_t)rng_below(rng, elements - 31);
+    if (pattern == 4 && elements >= 32)
+        second = (uint32_t)rng_below(rng, elements - 15);
     for (uint32_t lane = 0; lane < 32; lane++) {
-        uint32_t element = pattern == 1 ? first : pattern == 2 ? (uint32_t)rng_below(rng, elements) : first + lane;
+        uint32_t element = first + lane;
+        if (pattern == 1)
+            element = first;
+        if (pattern == 2 || pattern == 6)
+            element = (uint32_t)rng_below(rng, elements);
+        if (pattern == 4)
+            element = lane < 16 ? first + lane : second + lane - 16;
+        if (pattern == 5)
+            element = first + lane / 2;
         made.offsets[lane] = element * (uint32_t)made.bytes;
         if (element >= elements)
             made.lanes &= ~(UINT32_C(1) << lane);

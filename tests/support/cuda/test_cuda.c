@@ -42,6 +42,7 @@ bool test_traffic_end(struct test_traffic *traffic)
     block_orders_pause(false);
     struct machine_counters counters = machine_counters(emulator_machine());
     traffic->bytes = 32 * (double)(counters.global_sectors_read + counters.global_sectors_written);
+    traffic->tensor_products = counters.mma;
     traffic->wavefronts = counters.shared_wavefronts_ideal == 0
                               ? 1
                               : (double)counters.shared_wavefronts / (double)counters.shared_wavefronts_ideal;
@@ -74,6 +75,21 @@ bool test_cuda_calls(struct test_calls *calls)
     return true;
 }
 
+bool test_cuda_work(struct test_work *work)
+{
+    struct machine_counters counters = machine_counters(emulator_machine());
+    *work = (struct test_work){
+        .instructions = counters.warp_instructions,
+        .mma = counters.mma,
+        .ldmatrix = counters.ldmatrix,
+        .wavefronts = counters.shared_wavefronts,
+        .wavefronts_ideal = counters.shared_wavefronts_ideal,
+        .sectors = counters.global_sectors_read + counters.global_sectors_written,
+        .bytes = counters.global_bytes_read + counters.global_bytes_written,
+    };
+    return true;
+}
+
 bool test_kernels_slow(void)
 {
     return !test_kernels_cpu() && !test_is_long();
@@ -82,6 +98,18 @@ bool test_kernels_slow(void)
 int64_t test_cuda_device_bytes(void)
 {
     return (int64_t)machine_allocated(emulator_machine());
+}
+
+bool test_cuda_traffic(int64_t *bytes)
+{
+    const struct machine_counters counters = machine_counters(emulator_machine());
+    *bytes = 32 * (counters.global_sectors_read + counters.global_sectors_written);
+    return true;
+}
+
+bool test_cuda_emulated(void)
+{
+    return true;
 }
 
 #else
@@ -113,7 +141,24 @@ bool test_cuda_calls(struct test_calls *calls)
     return false;
 }
 
+bool test_cuda_work(struct test_work *work)
+{
+    *work = (struct test_work){0};
+    return false;
+}
+
 bool test_kernels_slow(void)
+{
+    return false;
+}
+
+bool test_cuda_traffic(int64_t *bytes)
+{
+    *bytes = 0;
+    return false;
+}
+
+bool test_cuda_emulated(void)
 {
     return false;
 }
