@@ -22,7 +22,7 @@ template <typename T> __global__ void __launch_bounds__(THREADS) gelu_backward_k
 
 extern "C" enum status cuda_gelu_backward(const struct device_context *context, const struct gelu_backward *p)
 {
-    auto kernel = p->type == DTYPE_F32 ? gelu_backward_kernel<float> : gelu_backward_kernel<__nv_bfloat16>;
+    auto kernel = p->type == DTYPE_F32 ? gelu_backward_kernel<float> : gelu_backward_kernel<cuda_bfloat16>;
     return launch(context, "gelu_backward", kernel, divide_up(p->count, THREADS * 16 / int64_t(dtype_size(p->type))), 1,
                   THREADS, *p);
 }

@@ -20,7 +20,7 @@ template <typename T> __global__ void __launch_bounds__(THREADS) gelu_forward_ke
 
 extern "C" enum status cuda_gelu_forward(const struct device_context *context, const struct gelu_forward *p)
 {
-    auto kernel = p->type == DTYPE_F32 ? gelu_forward_kernel<float> : gelu_forward_kernel<__nv_bfloat16>;
+    auto kernel = p->type == DTYPE_F32 ? gelu_forward_kernel<float> : gelu_forward_kernel<cuda_bfloat16>;
     return launch(context, "gelu_forward", kernel, divide_up(p->count, THREADS * 16 / int64_t(dtype_size(p->type))), 1,
                   THREADS, *p);
 }

@@ -181,20 +181,20 @@ extern "C" enum status cuda_group_norm_backward(const struct device_context *con
     if (tiles == 0 && !p->overwrite)
         return STATUS_OK;
     if (tiles > 0) {
-        result = launch(context, name, f32 ? gradient_block_kernel<float> : gradient_block_kernel<__nv_bfloat16>, tiles,
+        result = launch(context, name, f32 ? gradient_block_kernel<float> : gradient_block_kernel<cuda_bfloat16>, tiles,
                         strips, GROUP_NORM_THREADS, *p, s.partial, cuda_fault_word(context));
         if (result == STATUS_OK)
             result = launch(context, name, gradient_channel_kernel, p->batch, divide_up(columns, GROUP_NORM_JOINED),
                             GROUP_NORM_THREADS, *p, group_norm_blocks(p->frames), s.partial, s.channels);
         if (result == STATUS_OK)
-            result = launch(context, name, f32 ? gradient_group_kernel<float> : gradient_group_kernel<__nv_bfloat16>,
+            result = launch(context, name, f32 ? gradient_group_kernel<float> : gradient_group_kernel<cuda_bfloat16>,
                             groups, 1, GROUP_NORM_THREADS, *p, s);
     }
     if (result == STATUS_OK)
         result = launch(context, name, gradient_parameter_kernel, divide_up(columns, GROUP_NORM_THREADS), 1,
                         GROUP_NORM_THREADS, *p, tiles > 0 ? p->batch : 0, s.channels);
     if (result == STATUS_OK)
-        result = launch(context, name, f32 ? gradient_result_kernel<float> : gradient_result_kernel<__nv_bfloat16>,
+        result = launch(context, name, f32 ? gradient_result_kernel<float> : gradient_result_kernel<cuda_bfloat16>,
                         tiles, strips, GROUP_NORM_THREADS, *p, s.mean, s.slope);
     return result;
 }

@@ -154,7 +154,7 @@ extern "C" enum status cuda_group_norm_forward(const struct device_context *cont
     if (tiles == 0)
         return STATUS_OK;
     enum status result =
-        launch(context, name, f32 ? group_norm_block_kernel<float> : group_norm_block_kernel<__nv_bfloat16>, tiles,
+        launch(context, name, f32 ? group_norm_block_kernel<float> : group_norm_block_kernel<cuda_bfloat16>, tiles,
                strips, GROUP_NORM_THREADS, *p, s.partial, cuda_fault_word(context));
     if (result == STATUS_OK)
         result = launch(context, name, group_norm_channel_kernel, p->batch, divide_up(p->channels, GROUP_NORM_JOINED),
@@ -163,7 +163,7 @@ extern "C" enum status cuda_group_norm_forward(const struct device_context *cont
         result = launch(context, name, group_norm_group_kernel,
                         divide_up(p->batch * p->groups * WARP, GROUP_NORM_THREADS), 1, GROUP_NORM_THREADS, *p, s);
     if (result == STATUS_OK)
-        result = launch(context, name, f32 ? group_norm_output_kernel<float> : group_norm_output_kernel<__nv_bfloat16>,
+        result = launch(context, name, f32 ? group_norm_output_kernel<float> : group_norm_output_kernel<cuda_bfloat16>,
                         tiles, strips, GROUP_NORM_THREADS, *p, s.mean, s.rstd);
     return result;
 }

@@ -152,7 +152,7 @@ extern "C" enum status cuda_layer_norm_backward(const struct device_context *con
     if (p->rows == 0 && !p->overwrite)
         return STATUS_OK;
     auto kernel = p->type == DTYPE_F32 ? LAYER_NORM_KERNEL(layer_norm_backward_kernel, float, p->channels)
-                                       : LAYER_NORM_KERNEL(layer_norm_backward_kernel, __nv_bfloat16, p->channels);
+                                       : LAYER_NORM_KERNEL(layer_norm_backward_kernel, cuda_bfloat16, p->channels);
     enum status result = launch(context, name, kernel, layer_norm_pieces(p->rows), 1, LAYER_NORM_THREADS, *p,
                                 layer_norm_piece_rows(p->rows), partial);
     return result == STATUS_OK ? launch(context, name, parameter_kernel, divide_up(2 * p->channels, COLUMNS), 1,

@@ -94,7 +94,7 @@ extern "C" enum status cuda_layer_norm_forward(const struct device_context *cont
 {
     int64_t block_rows = layer_norm_rows(p->rows);
     auto kernel = p->type == DTYPE_F32 ? LAYER_NORM_KERNEL(layer_norm_forward_kernel, float, p->channels)
-                                       : LAYER_NORM_KERNEL(layer_norm_forward_kernel, __nv_bfloat16, p->channels);
+                                       : LAYER_NORM_KERNEL(layer_norm_forward_kernel, cuda_bfloat16, p->channels);
     return launch(context, "layer_norm_forward", kernel, divide_up(p->rows, block_rows), 1, LAYER_NORM_THREADS, *p,
                   block_rows);
 }

@@ -91,6 +91,6 @@ extern "C" enum status cuda_waveform_normalise(const struct device_context *cont
     int64_t blocks = p->batch * waveform_tiles(p->samples);
     enum status result =
         launch(context, name, waveform_measure_kernel, blocks, 1, THREADS, *p, partial, cuda_fault_word(context));
-    auto output = p->type == DTYPE_F32 ? waveform_output_kernel<float> : waveform_output_kernel<__nv_bfloat16>;
+    auto output = p->type == DTYPE_F32 ? waveform_output_kernel<float> : waveform_output_kernel<cuda_bfloat16>;
     return result == STATUS_OK ? launch(context, name, output, blocks, 1, THREADS, *p, partial) : result;
 }
