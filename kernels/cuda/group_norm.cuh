@@ -9,7 +9,6 @@
 
 #include "kernels/cuda/gelu.cuh"
 #include "kernels/cuda/launch.cuh"
-#include "kernels/cuda/words.cuh"
 
 enum {
     GROUP_NORM_THREADS = 256,

@@ -165,7 +165,7 @@ __global__ void __launch_bounds__(GROUP_NORM_THREADS)
             for (int i = 0; i < N; i++)
                 result[i] = (gradient[i] * pack.weight[i] - mean[i] - normal[i] * slope[i]) * pack.rstd[i];
         }
-        store_pack_whole(static_cast<T *>(p.grad_x) + index, result, count);
+        store_pack(static_cast<T *>(p.grad_x) + index, result, count);
     }
 }
 

@@ -141,7 +141,7 @@ __global__ void __launch_bounds__(GROUP_NORM_THREADS)
                 value[i] = p.activation == ACTIVATION_GELU ? gelu(v) : v;
             }
         }
-        store_pack_whole(output + held_frame(k) * p.channels, value, count);
+        store_pack(output + held_frame(k) * p.channels, value, count);
     }
 }
 

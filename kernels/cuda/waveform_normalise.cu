@@ -3,7 +3,6 @@
  * order whichever block it is. Statistics are in double. */
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/moments.cuh"
-#include "kernels/cuda/words.cuh"
 
 enum { THREADS = 256, TOGETHER = 4 /* samples in 16 bytes */, HELD = WAVEFORM_TILE / (THREADS * TOGETHER) };
 
@@ -81,7 +80,7 @@ __global__ void __launch_bounds__(THREADS)
 #pragma unroll
         for (int i = 0; i < TOGETHER; i++)
             value[i] = held_sample(k) + i < count ? float((double(value[i]) - mean) * scale) : 0.0f;
-        store_pack_whole(output + held_sample(k), value, all - held_sample(k));
+        store_pack(output + held_sample(k), value, all - held_sample(k));
     }
 }
 

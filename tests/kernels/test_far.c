@@ -6,19 +6,18 @@
 
 #include <stdlib.h>
 
-static const int64_t FAR = (INT64_C(1) << 31) + 64; /* elements from one row to the next */
-
 /* ---- rows side by side, and far apart ---- */
 
 struct rows {
     struct tensor near;
     int64_t count, width;
-    char *far; /* NULL: no such memory here */
+    int64_t apart; /* elements from one to the next: the last one begins more than 2^31 after the first */
+    char *far;     /* NULL: no such memory here */
 };
 
 static char *far_row(const struct rows *rows, int64_t row)
 {
-    return rows->far + row * FAR * (int64_t)dtype_size(rows->near.type);
+    return rows->far + row * rows->apart * (int64_t)dtype_size(rows->near.type);
 }
 
 static void copy_rows(struct rows *rows, struct tensor *near, bool out)
@@ -36,7 +35,8 @@ static void copy_rows(struct rows *rows, struct tensor *near, bool out)
 static struct rows make_rows(struct rng *rng, enum dtype type, int64_t count, int64_t width)
 {
     struct rows rows = {.near = tensor_normal(rng, type, count * width, 1), .count = count, .width = width};
-    const int64_t elements = FAR * (count - 1) + width;
+    rows.apart = (INT64_C(1) << 31) / (count - 1) + 64;
+    const int64_t elements = rows.apart * (count - 1) + width;
     rows.far = test_sparse_memory((size_t)elements * dtype_size(type));
     copy_rows(&rows, &rows.near, true);
     return rows;
@@ -44,6 +44,7 @@ static struct rows make_rows(struct rng *rng, enum dtype type, int64_t count, in
 
 static void free_rows(struct rows *rows)
 {
+    test_settle();
     if (rows->far)
         test_sparse_release(rows->far);
     tensor_free(&rows->near);
@@ -56,7 +57,7 @@ static void *place(struct rows *rows, bool far)
 }
 static int64_t stride(const struct rows *rows, bool far)
 {
-    return far ? FAR : rows->width;
+    return far ? rows->apart : rows->width;
 }
 
 static void assert_same_rows(const char *what, struct rows *rows)
@@ -77,11 +78,12 @@ static bool there(const struct rows *rows, int count)
 
 /* ---- products ---- */
 
-/* Rows of every matrix far apart, or matrices of a batch: the latter also for what cuBLASLt multiplies. */
+/* Rows of every matrix far apart, or matrices of a batch: the latter also for what cuBLASLt multiplies. No stride of a product may
+ * be above 2^31 - 1, so there are three. */
 static void multiply(struct rng *rng, enum dtype type, bool b_transposed, bool batch)
 {
-    enum { ROWS = 2, DEPTH = 40, TALL = 17 };
-    const int64_t count = 2, m = batch ? TALL : ROWS, n = batch ? 9 : ROWS, k = batch || b_transposed ? DEPTH : ROWS;
+    enum { ROWS = 3, DEPTH = 40, TALL = 17 };
+    const int64_t count = ROWS, m = batch ? TALL : ROWS, n = batch ? 9 : ROWS, k = batch || b_transposed ? DEPTH : ROWS;
     struct rows rows[] = {make_rows(rng, type, count, batch ? m * k : k),
                           make_rows(rng, type, count,
                                     batch          ? n * k
@@ -128,7 +130,7 @@ static void matrices_may_lie_far_apart(void **state)
 
 /* ---- attention ---- */
 
-/* Two tokens of a row far apart, or two rows of the batch. */
+/* Tokens of a row far apart, or rows of the batch. */
 static void attend(struct rng *rng, enum dtype type, bool batch)
 {
     enum { HEADS = 2, SIZE = 30, LENGTH = 9, ARRAYS = 8 /* q, k, v, output, its gradient, dq, dk, dv */ };
@@ -189,10 +191,10 @@ static void tokens_may_lie_far_apart(void **state)
 
 /* ---- generation ---- */
 
-/* Rows of the cache, and tokens: a step appends to both rows and attends to them. */
+/* Rows of the cache, and tokens: a step appends to all rows and attends to them. */
 static void generate(struct rng *rng, enum dtype type, int64_t size)
 {
-    enum { COUNT = 2, HEADS = 2, CAPACITY = 40, ARRAYS = 4 /* queries, k|v, cache, output */ };
+    enum { COUNT = 3, HEADS = 2, CAPACITY = 40, ARRAYS = 4 /* queries, k|v, cache, output */ };
     struct rows rows[ARRAYS] = {make_rows(rng, type, COUNT, HEADS * size), make_rows(rng, type, COUNT, 2 * size),
                                 make_rows(rng, type, COUNT, CAPACITY * 2 * size),
                                 make_rows(rng, type, COUNT, HEADS * size)};
@@ -200,7 +202,7 @@ static void generate(struct rng *rng, enum dtype type, int64_t size)
     for (int i = 0; i < 3; i++) {
         numbers[i] = tensor_zero(DTYPE_I32, COUNT);
         for (int n = 0; n < COUNT; n++)
-            tensor_set(&numbers[i], n, i == 0 ? 1 - n : CAPACITY - 5 * n + i - 2);
+            tensor_set(&numbers[i], n, i == 0 ? COUNT - 1 - n : CAPACITY - 5 * n + i - 2);
     }
     rope_tables(CAPACITY, size, &cosine, &sine);
     for (int far = 0; far < (there(rows, ARRAYS) ? 2 : 0); far++) {
@@ -261,7 +263,7 @@ static void caches_may_be_large(void **state)
 static void logits_may_lie_far_apart(void **state)
 {
     (void)state;
-    enum { COUNT = 2 };
+    enum { COUNT = 3 };
     struct rng rng = test_rng(4);
     for (int64_t columns = 50; columns < 3000; columns *= 40) { /* sorted, then by digits */
         struct rows logits = make_rows(&rng, DTYPE_F32, COUNT, columns);
