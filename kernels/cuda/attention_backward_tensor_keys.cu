@@ -11,7 +11,7 @@
 template <int D> struct cut {
     static constexpr int ROWS = D == 32 ? 2 : 1, WARPS = 8 / ROWS, THREADS = WARPS * WARP, KEYS = 128,
                          QUERIES = D == 64 || D == 96 ? 64 : 32, PART = 16;
-    static constexpr bool SHARED_PLAN = D != 64; /* registers do not suffice */
+    static constexpr bool SHARED_PLAN = D != 64, ONE_PLACE = D >= 96; /* where registers do not suffice otherwise */
 };
 
 template <int D> struct key_state {
@@ -50,7 +50,7 @@ template <int D> struct place {
 
 /* Where the next tile of queries comes from. */
 struct source {
-    const __nv_bfloat16 *query, *gradient;
+    const cuda_bfloat16 *query, *gradient;
     const struct query_statistics *statistics;
     int32_t rows; /* queries from its first one on; 0: no tile is left */
 };
@@ -92,8 +92,8 @@ static __device__ inline void find_next(struct plan &plan, int to, const struct 
     if (next.rows == 0)
         return;
     next.query =
-        static_cast<const __nv_bfloat16 *>(p.query) + b * p.query_batch_stride + tile * p.query_row_stride + head * D;
-    next.gradient = static_cast<const __nv_bfloat16 *>(q.grad_output) + b * p.output_batch_stride +
+        static_cast<const cuda_bfloat16 *>(p.query) + b * p.query_batch_stride + tile * p.query_row_stride + head * D;
+    next.gradient = static_cast<const cuda_bfloat16 *>(q.grad_output) + b * p.output_batch_stride +
                     tile * p.output_row_stride + head * D;
     next.statistics = statistics + (b * p.heads + head) * p.query_length + tile;
     plan.tile = tile + cut<D>::QUERIES < plan.end ? tile + cut<D>::QUERIES : plan.first;
@@ -162,11 +162,13 @@ static __device__ inline void attend(key_state<D> &state, uint32_t &at, int32_t 
                                      const struct query_statistics *all, int lane)
 {
     constexpr int ROWS = cut<D>::ROWS, QUERIES = cut<D>::QUERIES, PART = cut<D>::PART;
+    constexpr bool ONE_PLACE = cut<D>::ONE_PLACE;
     const float zeros[ROWS][2] = {}, factor = q.forward.scale * CUDART_L2E_F;
     for (; count > 0; count--) {
         wait_copies<0>();
         __syncthreads(); /* this tile has come, and nobody reads the other stage any more */
-        const uint32_t queries = lane_place<D>(shared_address(memory) + at, lane);
+        const uint32_t queries = lane_place<D>(shared_address(memory) + at, lane),
+                       transposed = ONE_PLACE ? queries : transposed_place<D>(shared_address(memory) + at, lane);
         const struct query_statistics *statistics =
             reinterpret_cast<const struct query_statistics *>(memory + at + 2 * stage<D>::TILE);
         at = stage<D>::BYTES - at;
@@ -179,9 +181,9 @@ static __device__ inline void attend(key_state<D> &state, uint32_t &at, int32_t 
             multiply_rows<ROWS, D, PART>(ds, state.value, queries, QUERIES + part, zeros);
             differentiate<D, MASKED>(p, ds, statistics + part, plan.visibility, tile + part, key, factor, lane);
             pack_rows<ROWS, PART>(packed, p);
-            add_product<ROWS, D, PART>(state.grad_value, packed, queries, QUERIES + part);
+            add_product<ROWS, D, PART, ONE_PLACE>(state.grad_value, packed, transposed, QUERIES + part);
             pack_rows<ROWS, PART>(packed, ds);
-            add_product<ROWS, D, PART>(state.grad_key, packed, queries, part);
+            add_product<ROWS, D, PART, ONE_PLACE>(state.grad_key, packed, transposed, part);
         }
         tile = tile + QUERIES < plan.end ? tile + QUERIES : plan.first;
     }
@@ -225,11 +227,11 @@ static __device__ inline void store_gradients(const key_state<D> &state, unsigne
     const int lane = thread_number() % WARP, row = thread_number() / WARP * 16 * ROWS;
     __syncthreads(); /* nobody reads the last tile any more */
     store_rows<ROWS, D>(state.grad_key, p.scale, memory, row,
-                        static_cast<__nv_bfloat16 *>(q.grad_key) + at.b * p.key_batch_stride +
+                        static_cast<cuda_bfloat16 *>(q.grad_key) + at.b * p.key_batch_stride +
                             at.first * p.key_row_stride + at.kv * D,
                         p.key_row_stride, p.key_length - at.first, lane);
     store_rows<ROWS, D>(state.grad_value, 1, memory, row,
-                        static_cast<__nv_bfloat16 *>(q.grad_value) + at.b * p.value_batch_stride +
+                        static_cast<cuda_bfloat16 *>(q.grad_value) + at.b * p.value_batch_stride +
                             at.first * p.value_row_stride + at.kv * D,
                         p.value_row_stride, p.key_length - at.first, lane);
 }

@@ -73,7 +73,8 @@ static __device__ inline void attend(query_state<D> &state, walk<D> &at, int32_t
     for (; count > 0; count--) {
         wait_copies<0>();
         __syncthreads(); /* this tile has come, and nobody reads the other stage any more */
-        const uint32_t keys = lane_place<D>(at.stages + at.stage, lane);
+        const uint32_t keys = lane_place<D>(at.stages + at.stage, lane),
+                       transposed = transposed_place<D>(at.stages + at.stage, lane);
         if (at.to_copy > 0)
             at.copy(walk<D>::STAGE - at.stage);
         commit_copies();
@@ -95,7 +96,7 @@ static __device__ inline void attend(query_state<D> &state, walk<D> &at, int32_t
                         ds[m][n][i] = hidden ? 0 : slope;
                     }
             pack_rows<ROWS, PART>(packed, ds);
-            add_product<ROWS, D, PART>(state.grad_query, packed, keys, part);
+            add_product<ROWS, D, PART>(state.grad_query, packed, transposed, part);
         }
         at.tile = at.order.after(at.tile);
         at.stage = walk<D>::STAGE - at.stage;
@@ -152,7 +153,7 @@ static __global__ void __launch_bounds__(cut<D>::THREADS)
     attend<D, true>(state, at, order.count - order.whole_count, start, end, factor, lane);
     __syncthreads(); /* nobody reads the last tile any more */
     store_rows<ROWS, D>(state.grad_query, p.scale, memory, row,
-                        static_cast<__nv_bfloat16 *>(q.grad_query) + b * p.query_batch_stride +
+                        static_cast<cuda_bfloat16 *>(q.grad_query) + b * p.query_batch_stride +
                             first * p.query_row_stride + head * D,
                         p.query_row_stride, p.query_length - first, lane);
 }

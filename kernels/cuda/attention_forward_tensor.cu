@@ -140,7 +140,8 @@ static __device__ inline void attend(query_state<D> &state, walk<D> &at, int32_t
     for (; count > 0; count--) {
         wait_copies<0>();
         __syncthreads(); /* this tile has come, and nobody reads the other stage any more */
-        const uint32_t keys = lane_place<D>(at.stages + at.stage, lane);
+        const uint32_t keys = lane_place<D>(at.stages + at.stage, lane),
+                       values = transposed_place<D>(at.stages + at.stage, lane);
         if (at.to_copy > 0)
             at.copy();
         commit_copies();
@@ -151,7 +152,7 @@ static __device__ inline void attend(query_state<D> &state, walk<D> &at, int32_t
             mask_scores<ROWS>(scores, start, end, at.tile, lane);
         softmax<D>(state, factor, scores);
         pack_rows<ROWS, KEYS>(packed, scores);
-        add_product<ROWS, D, KEYS>(state.output, packed, keys, KEYS);
+        add_product<ROWS, D, KEYS>(state.output, packed, values, KEYS);
         at.tile = at.order.after(at.tile);
         at.stage = walk<D>::STAGE - at.stage;
     }
@@ -184,7 +185,7 @@ static __device__ inline void finish(query_state<D> &state, const struct attenti
         }
     __syncthreads(); /* nobody reads the last tile any more */
     store_rows<ROWS, D>(state.output, 1, memory, row,
-                        static_cast<__nv_bfloat16 *>(p.output) + b * p.output_batch_stride +
+                        static_cast<cuda_bfloat16 *>(p.output) + b * p.output_batch_stride +
                             first * p.output_row_stride + head * D,
                         p.output_row_stride, p.query_length - first, lane);
 }

@@ -54,7 +54,7 @@ template <int D, int ROWS, int THREADS> struct tile_copy {
                          STEP = THREADS / LANES, PASSES = ROWS > STEP ? ROWS / STEP : 1;
     static_assert(THREADS % LANES == 0 && STEP % 8 == 0 && (ROWS < STEP || ROWS % STEP == 0), "whole rows of threads");
 
-    const __nv_bfloat16 *source; /* of row 0, this thread's first chunk */
+    const cuda_bfloat16 *source; /* of row 0, this thread's first chunk */
     int64_t stride;
     uint32_t offset; /* in a tile, of the same chunk */
 
@@ -62,13 +62,13 @@ template <int D, int ROWS, int THREADS> struct tile_copy {
     {
         const int chunk = thread_number() % LANES, row = thread_number() / LANES;
         offset = tile_offset<D>(row, chunk);
-        source = static_cast<const __nv_bfloat16 *>(array) + first_element + row * row_stride + chunk * CHUNK;
+        source = static_cast<const cuda_bfloat16 *>(array) + first_element + row * row_stride + chunk * CHUNK;
         stride = row_stride;
     }
     /* Rows [first, first + ROWS) to `tile`; those at and behind `end` become zeros, and are not read. */
     __device__ inline void start(uint32_t tile, int32_t first, int32_t end) const
     {
-        const __nv_bfloat16 *from = source + (uint32_t)first * stride;
+        const cuda_bfloat16 *from = source + (uint32_t)first * stride;
         const int32_t row = (int32_t)(offset / (D * 2));
         if (ROWS < STEP && row >= ROWS)
             return;
@@ -116,11 +116,15 @@ template <int WIDTH> struct tile_order {
 
 /* ---- products of the warp's ROWS x 16 rows ---- */
 
-/* Where this lane reads a tile: for both products the same, so that few addresses are kept. Tiles that follow one another in
- * memory are further rows of the first one. */
+/* Where this lane reads a tile in multiply_rows and in add_product. Tiles that follow one another in memory are further rows of
+ * the first one. */
 template <int D> static __device__ inline uint32_t lane_place(uint32_t tile, int lane)
 {
     return tile + tile_offset<D>(b_lane_row(lane), b_lane_chunk(lane));
+}
+template <int D> static __device__ inline uint32_t transposed_place(uint32_t tile, int lane)
+{
+    return tile + tile_offset<D>(a_lane_row(lane), a_lane_chunk(lane));
 }
 
 /* sum = a b^T + initial: `a` fragments of D / 16 steps, b rows [from, from + N) of a tile of rows of D. initial[m][0] is of rows lane / 4, initial[m][1] of those 8 below. */
@@ -162,12 +166,14 @@ static __device__ inline void pack_rows(uint32_t (&packed)[ROWS][K / 16][4], con
                 packed[m][k][i] = pack_pair(p[m][2 * k + i / 2][i % 2 * 2], p[m][2 * k + i / 2][i % 2 * 2 + 1]);
 }
 
-/* sum += p b: p [16][K] packed, b rows [from, from + K) of a tile of rows of D. Its matrices come by rows: both of the first
- * 8, then both of the others. */
-template <int ROWS, int D, int K>
+/* sum += p b: p [16][K] packed, b rows [from, from + K) of a tile of rows of D. With ONE_PLACE the lane reads where it does for
+ * multiply_rows: fewer addresses to keep, and two moves more for each load, since halves of an operand then lie apart. */
+template <int ROWS, int D, int K, bool ONE_PLACE = false>
 static __device__ inline void add_product(float (&sum)[ROWS][D / 8][4], const uint32_t (&p)[ROWS][K / 16][4],
                                           uint32_t place, int from)
 {
+    constexpr int SECOND = ONE_PLACE ? 2 : 1,
+                  OTHER = ONE_PLACE ? 1 : 2; /* half of the first operand; first of the other */
 #pragma unroll
     for (int k = 0; k < K / 16; k++)
 #pragma unroll
@@ -176,8 +182,8 @@ static __device__ inline void add_product(float (&sum)[ROWS][D / 8][4], const ui
             load_matrices_transposed(fragment, tile_place<D>(place, from + k * 16, d));
 #pragma unroll
             for (int m = 0; m < ROWS; m++) {
-                multiply_add(sum[m][d], p[m][k], fragment[0], fragment[2]);
-                multiply_add(sum[m][d + 1], p[m][k], fragment[1], fragment[3]);
+                multiply_add(sum[m][d], p[m][k], fragment[0], fragment[SECOND]);
+                multiply_add(sum[m][d + 1], p[m][k], fragment[OTHER], fragment[3]);
             }
         }
 }
@@ -207,7 +213,7 @@ template <int ROWS, int D> static __device__ inline void clear_sums(float (&sum)
  * `output` is row 0 of the tile; rows at and behind `rows` are left out. */
 template <int ROWS, int D>
 static __device__ inline void store_rows(const float (&sum)[ROWS][D / 8][4], float factor, unsigned char *tile, int row,
-                                         __nv_bfloat16 *output, int64_t row_stride, int64_t rows, int lane)
+                                         cuda_bfloat16 *output, int64_t row_stride, int64_t rows, int lane)
 {
     __syncwarp();
 #pragma unroll

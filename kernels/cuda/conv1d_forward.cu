@@ -70,11 +70,11 @@ static enum status run_own(const struct device_context *context, const struct co
     const bool narrow = conv1d_columns(p->output_channels / p->groups) == CONV1D_NARROW;
     const int64_t channels = p->channels / p->groups;
     if (whole_chunks(p) && window_fits(p, channels, p->output_channels / p->groups))
-        return run<__nv_bfloat16, WINDOW_COLUMNS, SOURCE_WINDOW>(context, p,
+        return run<cuda_bfloat16, WINDOW_COLUMNS, SOURCE_WINDOW>(context, p,
                                                                  (int)window_shared(p->kernel, p->dilation, channels));
     if (p->type == DTYPE_F32)
         return narrow ? choose<float, CONV1D_NARROW>(context, p) : choose<float, CONV1D_TILE>(context, p);
-    return narrow ? choose<__nv_bfloat16, CONV1D_NARROW>(context, p) : choose<__nv_bfloat16, CONV1D_TILE>(context, p);
+    return narrow ? choose<cuda_bfloat16, CONV1D_NARROW>(context, p) : choose<cuda_bfloat16, CONV1D_TILE>(context, p);
 }
 
 extern "C" enum status cuda_conv1d_forward(const struct device_context *context, const struct conv1d_forward *p)

@@ -12,6 +12,7 @@ struct shape {
     int64_t batch, length, heads, kv_heads, head_size;
     bool bidirectional, documents, lengths; /* documents: packed; lengths: each row its own number of keys */
     int64_t gap;                            /* elements of NaN between the rows */
+    bool growing;                           /* keys that grow along the row: maxima of scores do, too */
 };
 
 struct problem {
@@ -34,6 +35,9 @@ static struct problem make_problem(struct rng *rng, struct shape s)
     q.key_lengths = tensor_zero(DTYPE_I32, s.batch);
     if (s.gap)
         tensor_fill_gaps(&q.rows, q.row - s.gap, q.row, NAN);
+    for (int64_t i = 0; s.growing && i < tokens; i++)
+        for (int64_t j = q.width; j < q.width + q.kv_width; j++)
+            tensor_set(&q.rows, i * q.row + j, q.rows.values[i * q.row + j] * (1 + (double)(i % s.length) / 16));
     for (int64_t i = 0, start = 0; i < tokens; i++) {
         if (i % s.length == 0)
             start = 0;
@@ -276,6 +280,7 @@ static void whole_rows_and_documents(void **state)
             s.head_size = size;
             s.documents = i % 2 == (size_t)size / 32 % 2;
             s.gap = i % 3 == 0 ? 8 : 0;
+            s.growing = i % 4 == 3;
             check(&rng, s);
         }
 }
@@ -287,6 +292,7 @@ static void padded_and_bidirectional_rows(void **state)
     for (int64_t size = 32; size <= 128; size += 32)
         for (int i = 0; i < 4; i++)
             check(&rng, (struct shape){.batch = 3,
+                                       .growing = i == 3,
                                        .length = i < 2 ? 67 : 129,
                                        .heads = 2,
                                        .kv_heads = 1,
