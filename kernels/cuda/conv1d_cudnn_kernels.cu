@@ -45,8 +45,8 @@ extern "C" enum status cuda_conv1d_stage(const struct device_context *context, c
     if (p->type == DTYPE_F32)
         return launch(context, "conv1d_forward", stage_kernel<float>, blocks, 1, THREADS, *p, static_cast<float *>(to),
                       cuda_fault_word(context));
-    return launch(context, "conv1d_forward", stage_kernel<__nv_bfloat16>, blocks, 1, THREADS, *p,
-                  static_cast<__nv_bfloat16 *>(to), cuda_fault_word(context));
+    return launch(context, "conv1d_forward", stage_kernel<cuda_bfloat16>, blocks, 1, THREADS, *p,
+                  static_cast<cuda_bfloat16 *>(to), cuda_fault_word(context));
 }
 
 extern "C" enum status cuda_conv1d_finish(const struct device_context *context, const struct conv1d_forward *p,
@@ -56,6 +56,6 @@ extern "C" enum status cuda_conv1d_finish(const struct device_context *context, 
     if (p->type == DTYPE_F32)
         return launch(context, "conv1d_forward", finish_kernel<float>, blocks, 1, THREADS, *p,
                       static_cast<const float *>(sums), cuda_fault_word(context));
-    return launch(context, "conv1d_forward", finish_kernel<__nv_bfloat16>, blocks, 1, THREADS, *p,
-                  static_cast<const __nv_bfloat16 *>(sums), cuda_fault_word(context));
+    return launch(context, "conv1d_forward", finish_kernel<cuda_bfloat16>, blocks, 1, THREADS, *p,
+                  static_cast<const cuda_bfloat16 *>(sums), cuda_fault_word(context));
 }
