@@ -64,6 +64,7 @@ static enum status run(const struct program_arguments *arguments)
     TRY(parse_stage(program_value(arguments, "--stage", "all"), &prepare.stages));
     TRY(parse_part(program_value(arguments, "--part", "1/1"), &prepare));
     TRY(program_device_kernels(arguments, &prepare.kernels));
+    TRY(program_device_engines(prepare.kernels, &settings.kernels));
     const struct interleave_options interleave = data_interleave_options(&settings.data);
     prepare.interleave = &interleave;
     TRY(prepare_run(&prepare));

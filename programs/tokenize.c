@@ -56,6 +56,7 @@ static enum status tools_open(const struct program_arguments *arguments, struct 
     if (!program_flag(arguments, "--decode")) {
         const struct kernels *kernels;
         TRY(program_device_kernels(arguments, &kernels));
+        TRY(program_device_engines(kernels, &tools->settings.kernels));
         TRY(speech_compute_on(tools->speech, kernels));
     }
     const struct speech_encoder *encoder = tools->speech->encoder;
