@@ -63,6 +63,7 @@ static enum status run_on(const struct program_arguments *arguments, const struc
     TRY(settings_load(arguments, SETTINGS_TOKENIZER | SETTINGS_PREPARE, &settings));
     TRY(parse_stage(program_value(arguments, "--stage", "all"), &prepare.stages));
     TRY(parse_part(program_value(arguments, "--part", "1/1"), &prepare));
+    TRY(program_device_engines(kernels, &settings.kernels));
     const struct interleave_options interleave = data_interleave_options(&settings.data);
     prepare.interleave = &interleave;
     prepare.kernels = kernels;

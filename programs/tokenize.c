@@ -56,6 +56,8 @@ static enum status tools_open(const struct program_arguments *arguments, struct 
     if (result == STATUS_USAGE) /* the folder does not exist */
         status_prefix(result, "tokenizer.folder (--config FILE names it, prepare --stage fit creates it)");
     TRY(result);
+    if (!program_flag(arguments, "--decode"))
+        TRY(program_device_engines(kernels, &tools->settings.kernels));
     TRY(speech_compute_on(tools->speech, kernels));
     const struct speech_encoder *encoder = tools->speech->encoder;
     TRY(vocabulary_create(3, 1, 2, 0, encoder[STREAM_HUBERT].size, encoder[STREAM_PITCH].size,

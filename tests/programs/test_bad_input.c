@@ -42,6 +42,9 @@ static const struct bad_case {
     {"$B/train --config $D/run.yaml train.steps=0", 2, "train.steps"},
     {"$B/train --config $D/run.yaml train.stepz=3", 2, "train.steps"},
     {"$B/train --config $D/run.yaml train.dtype=f64", 2, "train.dtype"},
+    {"$B/train --config $D/run.yaml kernels.conv1d=fast", 2, "own, cudnn"},
+    {"$B/train --config $D/run.yaml kernels.conv1d=cudnn", 2, "kernels.conv1d: cudnn computes on GPUs alone"},
+    {"$B/train --config $D/run.yaml --dry-run kernels.conv1d=cudnn", 2, "kernels.conv1d: cudnn computes on GPUs alone"},
     {"$B/train --config $D/run.yaml train.beta1=nan", 2, "train.beta1"},
     {"$B/train --config $D/run.yaml data.sequence_length=1", 2, "data.sequence_length"},
     /* ---- data, tokenizers, model ---- */
