@@ -364,24 +364,15 @@ static void decode_is_row_stable(void **state)
 static void long_contexts_are_read_once(void **state)
 {
     (void)state;
-    int64_t before, after;
-    if (!test_cuda_traffic(&before))
-        skip();
     struct rng rng = test_rng(10);
     const struct shape shape = {1, 1, 16384, 8, 2, 64, 8};
     struct problem q = make_problem(&rng, shape, DTYPE_BF16);
     struct tensor output = tensor_make(q.type, q.width + q.s.gap);
     const struct attention_decode p = describe_decode(&q, &output);
     const struct device_context *context = test_context(1, test_kernels()->attention_decode_scratch_size(&p));
-    test_settle();
-    test_cuda_traffic(&before);
+    test_traffic_begin();
     assert_ok(test_kernels()->attention_decode(context, &p));
-    test_settle();
-    test_cuda_traffic(&after);
-    double floor = (double)(shape.capacity * q.kv_width * 2), moved = (double)(after - before);
-    print_message("%.4f of the cache's bytes are moved\n", moved / floor);
-    if (!(moved <= 1.05 * floor && moved >= floor))
-        fail_msg("%g bytes are moved for a cache of %g", moved, floor);
+    assert_traffic("attention_decode", (double)(shape.capacity * q.kv_width * 2 * dtype_size(q.type)), 1.05);
     tensor_free(&output);
     free_problem(&q);
 }

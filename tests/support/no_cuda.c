@@ -51,12 +51,6 @@ int64_t test_cuda_device_bytes(void)
     return 0;
 }
 
-bool test_cuda_traffic(int64_t *bytes)
-{
-    *bytes = 0;
-    return false;
-}
-
 bool test_cuda_emulated(void)
 {
     return false;

@@ -72,9 +72,6 @@ bool test_cuda_work(struct test_work *work);
 
 /* Device memory that is allocated on the emulated device, each allocation rounded up to 256 bytes; 0 elsewhere. */
 int64_t test_cuda_device_bytes(void);
-/* Bytes of global memory that kernels have moved since the program's start, in whole sectors of 32 bytes: as a profiler counts
- * them, every access of a warp for itself. False but on the emulator. */
-bool test_cuda_traffic(int64_t *bytes);
 bool test_cuda_emulated(void);
 
 /* What multiplies matrices in a context of that table (cpu_set_engine); CUDA's have no choice. */
