@@ -171,6 +171,6 @@ extern "C" enum status cuda_adamw(const struct device_context *context, const st
         return result;
     if (p->weights_type == DTYPE_F32)
         return run<float, false>(context, p, corrections);
-    return p->stochastic ? run<__nv_bfloat16, true>(context, p, corrections)
-                         : run<__nv_bfloat16, false>(context, p, corrections);
+    return p->stochastic ? run<cuda_bfloat16, true>(context, p, corrections)
+                         : run<cuda_bfloat16, false>(context, p, corrections);
 }

@@ -271,5 +271,5 @@ extern "C" enum status cuda_attention_backward(const struct device_context *cont
     if (attention_backward_tensor_fits(p))
         return run_tensor_passes(context, p, static_cast<struct query_statistics *>(context->scratch));
     float *delta = static_cast<float *>(context->scratch);
-    return p->forward.type == DTYPE_F32 ? choose<float>(context, p, delta) : choose<__nv_bfloat16>(context, p, delta);
+    return p->forward.type == DTYPE_F32 ? choose<float>(context, p, delta) : choose<cuda_bfloat16>(context, p, delta);
 }

@@ -50,7 +50,7 @@ template <int D> struct place {
 
 /* Where the next tile of queries comes from. */
 struct source {
-    const __nv_bfloat16 *query, *gradient;
+    const cuda_bfloat16 *query, *gradient;
     const struct query_statistics *statistics;
     int32_t rows; /* queries from its first one on; 0: no tile is left */
 };
@@ -92,8 +92,8 @@ static __device__ inline void find_next(struct plan &plan, int to, const struct 
     if (next.rows == 0)
         return;
     next.query =
-        static_cast<const __nv_bfloat16 *>(p.query) + b * p.query_batch_stride + tile * p.query_row_stride + head * D;
-    next.gradient = static_cast<const __nv_bfloat16 *>(q.grad_output) + b * p.output_batch_stride +
+        static_cast<const cuda_bfloat16 *>(p.query) + b * p.query_batch_stride + tile * p.query_row_stride + head * D;
+    next.gradient = static_cast<const cuda_bfloat16 *>(q.grad_output) + b * p.output_batch_stride +
                     tile * p.output_row_stride + head * D;
     next.statistics = statistics + (b * p.heads + head) * p.query_length + tile;
     plan.tile = tile + cut<D>::QUERIES < plan.end ? tile + cut<D>::QUERIES : plan.first;
@@ -227,11 +227,11 @@ static __device__ inline void store_gradients(const key_state<D> &state, unsigne
     const int lane = thread_number() % WARP, row = thread_number() / WARP * 16 * ROWS;
     __syncthreads(); /* nobody reads the last tile any more */
     store_rows<ROWS, D>(state.grad_key, p.scale, memory, row,
-                        static_cast<__nv_bfloat16 *>(q.grad_key) + at.b * p.key_batch_stride +
+                        static_cast<cuda_bfloat16 *>(q.grad_key) + at.b * p.key_batch_stride +
                             at.first * p.key_row_stride + at.kv * D,
                         p.key_row_stride, p.key_length - at.first, lane);
     store_rows<ROWS, D>(state.grad_value, 1, memory, row,
-                        static_cast<__nv_bfloat16 *>(q.grad_value) + at.b * p.value_batch_stride +
+                        static_cast<cuda_bfloat16 *>(q.grad_value) + at.b * p.value_batch_stride +
                             at.first * p.value_row_stride + at.kv * D,
                         p.value_row_stride, p.key_length - at.first, lane);
 }

@@ -153,7 +153,7 @@ static __global__ void __launch_bounds__(cut<D>::THREADS)
     attend<D, true>(state, at, order.count - order.whole_count, start, end, factor, lane);
     __syncthreads(); /* nobody reads the last tile any more */
     store_rows<ROWS, D>(state.grad_query, p.scale, memory, row,
-                        static_cast<__nv_bfloat16 *>(q.grad_query) + b * p.query_batch_stride +
+                        static_cast<cuda_bfloat16 *>(q.grad_query) + b * p.query_batch_stride +
                             first * p.query_row_stride + head * D,
                         p.query_row_stride, p.query_length - first, lane);
 }

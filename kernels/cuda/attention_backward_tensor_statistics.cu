@@ -25,7 +25,7 @@ static __device__ inline void check_indices(const struct attention_forward &p, s
 }
 
 /* The sum of the products of 8 elements of each. */
-static __device__ inline float multiply_chunks(const __nv_bfloat16 *a, const __nv_bfloat16 *b)
+static __device__ inline float multiply_chunks(const cuda_bfloat16 *a, const cuda_bfloat16 *b)
 {
     const uint4 left = *reinterpret_cast<const uint4 *>(a), right = *reinterpret_cast<const uint4 *>(b);
     const uint32_t words[2][4] = {{left.x, left.y, left.z, left.w}, {right.x, right.y, right.z, right.w}};
@@ -54,8 +54,8 @@ static __global__ void __launch_bounds__(THREADS)
     float delta = 0;
     if (exists && chunk < D / CHUNK) {
         const int64_t first = b * p.output_batch_stride + query * p.output_row_stride + head * D + chunk * CHUNK;
-        delta = multiply_chunks(static_cast<const __nv_bfloat16 *>(p.output) + first,
-                                static_cast<const __nv_bfloat16 *>(q.grad_output) + first);
+        delta = multiply_chunks(static_cast<const cuda_bfloat16 *>(p.output) + first,
+                                static_cast<const cuda_bfloat16 *>(q.grad_output) + first);
     }
 #pragma unroll
     for (int distance = LANES / 2; distance > 0; distance /= 2)

@@ -110,10 +110,10 @@ extern "C" enum status cuda_attention_decode(const struct device_context *contex
         result = attention_decode_lanes(context, p, &cut);
     else
         result =
-            launch(context, "attention_decode", f32 ? choose<float>(p->head_size) : choose<__nv_bfloat16>(p->head_size),
+            launch(context, "attention_decode", f32 ? choose<float>(p->head_size) : choose<cuda_bfloat16>(p->head_size),
                    p->tokens * p->kv_heads * cut.parts * cut.pieces, 1, ATTENTION_THREADS, *p, cut, fault);
     if (result != STATUS_OK)
         return result;
-    return launch(context, "attention_decode", f32 ? combine_kernel<float> : combine_kernel<__nv_bfloat16>,
+    return launch(context, "attention_decode", f32 ? combine_kernel<float> : combine_kernel<cuda_bfloat16>,
                   divide_up(p->tokens * p->heads, COMBINE_WARPS), 1, COMBINE_THREADS, *p, cut, fault);
 }

@@ -18,7 +18,7 @@ __device__ float4 load_four(const float *source)
 {
     return __ldg(reinterpret_cast<const float4 *>(source));
 }
-__device__ float4 load_four(const __nv_bfloat16 *source)
+__device__ float4 load_four(const cuda_bfloat16 *source)
 {
     uint2 words = __ldg(reinterpret_cast<const uint2 *>(source));
     return make_float4(__uint_as_float(words.x << 16), __uint_as_float(words.x & 0xffff0000u),
@@ -189,7 +189,7 @@ enum status attention_decode_lanes(const struct device_context *context, const s
                                    struct decode_cut *cut)
 {
     const float log2_e = 1.4426950408889634f;
-    piece_kernel *kernel = p->type == DTYPE_F32 ? choose<float>(p) : choose<__nv_bfloat16>(p);
+    piece_kernel *kernel = p->type == DTYPE_F32 ? choose<float>(p) : choose<cuda_bfloat16>(p);
     cut->parts = divide_up(p->heads / p->kv_heads, rows_of(p));
     cut->exponent = 1; /* the scale has made powers of e those of 2 */
     return launch(context, "attention_decode", kernel, p->tokens * p->kv_heads * cut->parts * cut->pieces, 1,

@@ -35,13 +35,13 @@ template <int D> struct fragments {
     static constexpr int WIDES = D / WIDE, NARROWS = D % WIDE / NARROW;
 };
 
-__device__ const uint4 *words_at(const __nv_bfloat16 *row, int element)
+__device__ const uint4 *words_at(const cuda_bfloat16 *row, int element)
 {
     return reinterpret_cast<const uint4 *>(row + element);
 }
 
 /* Eight neighbours of a query; its address need not be aligned. */
-__device__ uint4 load_query(const __nv_bfloat16 *source)
+__device__ uint4 load_query(const cuda_bfloat16 *source)
 {
     if (reinterpret_cast<uintptr_t>(source) % sizeof(uint4) == 0)
         return __ldg(words_at(source, 0));
@@ -52,7 +52,7 @@ __device__ uint4 load_query(const __nv_bfloat16 *source)
 
 /* Queries [ROWS][D] as A operands, two for each 32 elements; rows from `heads` on are zeros. */
 template <int D>
-__device__ void load_queries(uint32_t (&queries)[D / 32][2][4], const __nv_bfloat16 *source, int heads,
+__device__ void load_queries(uint32_t (&queries)[D / 32][2][4], const cuda_bfloat16 *source, int heads,
                              const struct lane_place &place)
 {
 #pragma unroll
@@ -71,7 +71,7 @@ __device__ void load_queries(uint32_t (&queries)[D / 32][2][4], const __nv_bfloa
 
 /* One tile of keys as B operands. */
 template <int D>
-__device__ void load_keys(uint4 (&words)[2][D / 32], const __nv_bfloat16 *keys, int64_t stride, int64_t first,
+__device__ void load_keys(uint4 (&words)[2][D / 32], const cuda_bfloat16 *keys, int64_t stride, int64_t first,
                           int64_t end, const struct lane_place &place)
 {
 #pragma unroll
@@ -91,13 +91,13 @@ template <int D> struct values {
 };
 
 template <int D>
-__device__ void load_values(struct values<D> &values, const __nv_bfloat16 *source, int64_t stride, int64_t first,
+__device__ void load_values(struct values<D> &values, const cuda_bfloat16 *source, int64_t stride, int64_t first,
                             int64_t end, const struct lane_place &place)
 {
 #pragma unroll
     for (int i = 0; i < 4; i++) {
         int64_t key = first + i / 2 * HALF + place.lane * 2 + i % 2;
-        const __nv_bfloat16 *row = source + key * stride;
+        const cuda_bfloat16 *row = source + key * stride;
 #pragma unroll
         for (int block = 0; block < fragments<D>::WIDES; block++)
             values.wide[block][i] =
@@ -246,10 +246,10 @@ __global__ void __launch_bounds__(DECODE_THREADS, 2)
     int64_t end = min(token_keys(p, block.n, fault), start + cut.piece_keys);
     if (start >= end)
         return;
-    const __nv_bfloat16 *keys =
-        static_cast<const __nv_bfloat16 *>(p.cache.memory) + p.rows[block.n] * p.cache.row_stride + block.kv * D;
-    const __nv_bfloat16 *query =
-        static_cast<const __nv_bfloat16 *>(p.query) + block.n * p.query_row_stride + block.head * D;
+    const cuda_bfloat16 *keys =
+        static_cast<const cuda_bfloat16 *>(p.cache.memory) + p.rows[block.n] * p.cache.row_stride + block.kv * D;
+    const cuda_bfloat16 *query =
+        static_cast<const cuda_bfloat16 *>(p.query) + block.n * p.query_row_stride + block.head * D;
     uint32_t queries[D / 32][2][4];
     load_queries<D>(queries, query, block.heads, place);
     struct softmax_rows rows = {{-INFINITY, -INFINITY}, {0, 0}};

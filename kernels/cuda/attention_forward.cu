@@ -108,7 +108,7 @@ extern "C" enum status cuda_attention_forward(const struct device_context *conte
     if (attention_tensor_fits(p))
         return attention_forward_tensor(context, p);
     int64_t blocks = divide_up(p->query_length, BLOCK_ROWS);
-    auto kernel = p->type == DTYPE_F32 ? choose<float>(p->head_size) : choose<__nv_bfloat16>(p->head_size);
+    auto kernel = p->type == DTYPE_F32 ? choose<float>(p->head_size) : choose<cuda_bfloat16>(p->head_size);
     return launch(context, "attention_forward", kernel, blocks * p->batch * p->heads, 1, ATTENTION_THREADS, *p, blocks,
                   cuda_fault_word(context));
 }

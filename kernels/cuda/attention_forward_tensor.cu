@@ -185,7 +185,7 @@ static __device__ inline void finish(query_state<D> &state, const struct attenti
         }
     __syncthreads(); /* nobody reads the last tile any more */
     store_rows<ROWS, D>(state.output, 1, memory, row,
-                        static_cast<__nv_bfloat16 *>(p.output) + b * p.output_batch_stride +
+                        static_cast<cuda_bfloat16 *>(p.output) + b * p.output_batch_stride +
                             first * p.output_row_stride + head * D,
                         p.output_row_stride, p.query_length - first, lane);
 }

@@ -54,7 +54,7 @@ template <int D, int ROWS, int THREADS> struct tile_copy {
                          STEP = THREADS / LANES, PASSES = ROWS > STEP ? ROWS / STEP : 1;
     static_assert(THREADS % LANES == 0 && STEP % 8 == 0 && (ROWS < STEP || ROWS % STEP == 0), "whole rows of threads");
 
-    const __nv_bfloat16 *source; /* of row 0, this thread's first chunk */
+    const cuda_bfloat16 *source; /* of row 0, this thread's first chunk */
     int64_t stride;
     uint32_t offset; /* in a tile, of the same chunk */
 
@@ -62,13 +62,13 @@ template <int D, int ROWS, int THREADS> struct tile_copy {
     {
         const int chunk = thread_number() % LANES, row = thread_number() / LANES;
         offset = tile_offset<D>(row, chunk);
-        source = static_cast<const __nv_bfloat16 *>(array) + first_element + row * row_stride + chunk * CHUNK;
+        source = static_cast<const cuda_bfloat16 *>(array) + first_element + row * row_stride + chunk * CHUNK;
         stride = row_stride;
     }
     /* Rows [first, first + ROWS) to `tile`; those at and behind `end` become zeros, and are not read. */
     __device__ inline void start(uint32_t tile, int32_t first, int32_t end) const
     {
-        const __nv_bfloat16 *from = source + (uint32_t)first * stride;
+        const cuda_bfloat16 *from = source + (uint32_t)first * stride;
         const int32_t row = (int32_t)(offset / (D * 2));
         if (ROWS < STEP && row >= ROWS)
             return;
@@ -213,7 +213,7 @@ template <int ROWS, int D> static __device__ inline void clear_sums(float (&sum)
  * `output` is row 0 of the tile; rows at and behind `rows` are left out. */
 template <int ROWS, int D>
 static __device__ inline void store_rows(const float (&sum)[ROWS][D / 8][4], float factor, unsigned char *tile, int row,
-                                         __nv_bfloat16 *output, int64_t row_stride, int64_t rows, int lane)
+                                         cuda_bfloat16 *output, int64_t row_stride, int64_t rows, int lane)
 {
     __syncwarp();
 #pragma unroll

@@ -72,8 +72,8 @@ static enum status find_gradient(const struct device_context *context, const str
     if (f->type == DTYPE_F32)
         return launch(context, "conv1d_backward", slope_kernel<float>, divide_up(threads, THREADS), 1, THREADS, *p,
                       static_cast<float *>(context->scratch), cuda_fault_word(context));
-    return launch(context, "conv1d_backward", slope_kernel<__nv_bfloat16>, divide_up(threads, THREADS), 1, THREADS, *p,
-                  static_cast<__nv_bfloat16 *>(context->scratch), cuda_fault_word(context));
+    return launch(context, "conv1d_backward", slope_kernel<cuda_bfloat16>, divide_up(threads, THREADS), 1, THREADS, *p,
+                  static_cast<cuda_bfloat16 *>(context->scratch), cuda_fault_word(context));
 }
 
 static enum status find_bias(const struct device_context *context, const struct conv1d_backward *p,
@@ -84,7 +84,7 @@ static enum status find_bias(const struct device_context *context, const struct 
     const int64_t quads = divide_up(f->output_channels, QUAD);
     const int threads = block_threads(quads, THREADS);
     enum status result = launch(
-        context, "conv1d_backward", f->type == DTYPE_F32 ? bias_kernel<float> : bias_kernel<__nv_bfloat16>, pieces,
+        context, "conv1d_backward", f->type == DTYPE_F32 ? bias_kernel<float> : bias_kernel<cuda_bfloat16>, pieces,
         divide_up(quads, threads), threads, *f, *z, conv1d_bias_piece(f), partial, cuda_fault_word(context));
     if (result == STATUS_OK)
         result = cuda_conv1d_add_pieces(context, partial, pieces, f->output_channels, p->grad_bias, p->overwrite);

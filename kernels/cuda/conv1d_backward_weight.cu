@@ -149,8 +149,8 @@ enum status cuda_conv1d_backward_weight(const struct device_context *context, co
         result = narrow ? choose<float, CONV1D_NARROW>(context, p, z, to, add)
                         : choose<float, CONV1D_TILE>(context, p, z, to, add);
     else if (pieces > 0)
-        result = narrow ? choose<__nv_bfloat16, CONV1D_NARROW>(context, p, z, to, add)
-                        : choose<__nv_bfloat16, CONV1D_TILE>(context, p, z, to, add);
+        result = narrow ? choose<cuda_bfloat16, CONV1D_NARROW>(context, p, z, to, add)
+                        : choose<cuda_bfloat16, CONV1D_TILE>(context, p, z, to, add);
     if (result == STATUS_OK && !one)
         result = cuda_conv1d_add_pieces(context, partial, pieces, count, p->grad_weight, p->overwrite);
     return result;

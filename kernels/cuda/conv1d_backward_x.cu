@@ -164,10 +164,10 @@ enum status cuda_conv1d_backward_x(const struct device_context *context, const s
     const int64_t channels = f->channels / f->groups, outputs = f->output_channels / f->groups;
     const bool narrow = conv1d_columns(channels) == CONV1D_NARROW;
     if (f->output_frames > 0 && whole_chunks(f, z) && window_fits(f, outputs, channels))
-        return run<__nv_bfloat16, WINDOW_COLUMNS, SOURCE_WINDOW>(context, p, z,
+        return run<cuda_bfloat16, WINDOW_COLUMNS, SOURCE_WINDOW>(context, p, z,
                                                                  (int)window_shared(f->kernel, f->dilation, outputs));
     if (f->type == DTYPE_F32)
         return narrow ? choose<float, CONV1D_NARROW>(context, p, z) : choose<float, CONV1D_TILE>(context, p, z);
-    return narrow ? choose<__nv_bfloat16, CONV1D_NARROW>(context, p, z)
-                  : choose<__nv_bfloat16, CONV1D_TILE>(context, p, z);
+    return narrow ? choose<cuda_bfloat16, CONV1D_NARROW>(context, p, z)
+                  : choose<cuda_bfloat16, CONV1D_TILE>(context, p, z);
 }

@@ -152,5 +152,5 @@ extern "C" enum status cuda_conv1d_group_norm(const struct device_context *conte
 {
     if (p->conv.batch == 0 || p->conv.output_frames == 0)
         return STATUS_OK;
-    return p->conv.type == DTYPE_F32 ? run<float>(context, p) : run<__nv_bfloat16>(context, p);
+    return p->conv.type == DTYPE_F32 ? run<float>(context, p) : run<cuda_bfloat16>(context, p);
 }

@@ -230,7 +230,7 @@ template <typename T, int COLUMNS, int THREADS, typename Limits> struct depth_co
 /* A warp's 64 x 32 sums. */
 template <typename T> struct warp_sums;
 
-template <> struct warp_sums<__nv_bfloat16> {
+template <> struct warp_sums<cuda_bfloat16> {
     float values[WARP_ROWS / 16][WARP_COLUMNS / 8][4];
 };
 template <> struct warp_sums<float> {
@@ -277,7 +277,7 @@ __device__ inline void multiply_right(float (&sums)[WARP_ROWS / 16][WARP_COLUMNS
     }
 }
 template <bool A_BY_DEPTH, bool B_BY_DEPTH, int COLUMNS>
-__device__ inline void multiply_sixteen(warp_sums<__nv_bfloat16> &sums, uint32_t a, uint32_t b, int row, int column,
+__device__ inline void multiply_sixteen(warp_sums<cuda_bfloat16> &sums, uint32_t a, uint32_t b, int row, int column,
                                         int k, int lane)
 {
     uint32_t left[WARP_ROWS / 16][4];
@@ -341,14 +341,14 @@ __device__ inline int warp_column()
 
 /* sums += the product of the first `depth` of a step. */
 template <bool A_BY_DEPTH, bool B_BY_DEPTH, int COLUMNS>
-__device__ inline void multiply_tiles(warp_sums<__nv_bfloat16> &sums, const unsigned char *a, const unsigned char *b,
+__device__ inline void multiply_tiles(warp_sums<cuda_bfloat16> &sums, const unsigned char *a, const unsigned char *b,
                                       int64_t depth)
 {
     const int lane = (int)threadIdx.x % WARP;
     const uint32_t left = shared_address(a), right = shared_address(b);
-    if (depth >= tile_shape<__nv_bfloat16, COLUMNS>::DEPTH) {
+    if (depth >= tile_shape<cuda_bfloat16, COLUMNS>::DEPTH) {
 #pragma unroll
-        for (int k = 0; k < tile_shape<__nv_bfloat16, COLUMNS>::DEPTH / 16; k++)
+        for (int k = 0; k < tile_shape<cuda_bfloat16, COLUMNS>::DEPTH / 16; k++)
             multiply_sixteen<A_BY_DEPTH, B_BY_DEPTH, COLUMNS>(sums, left, right, warp_row(), warp_column(), k, lane);
     } else {
 #pragma unroll 1
@@ -379,7 +379,7 @@ template <bool TRANSPOSED, int COLUMNS> __device__ inline int sum_index(int row,
 }
 
 template <bool A_BY_DEPTH, bool B_BY_DEPTH, int COLUMNS>
-__device__ inline void leave_sums(const warp_sums<__nv_bfloat16> &sums, float *tile)
+__device__ inline void leave_sums(const warp_sums<cuda_bfloat16> &sums, float *tile)
 {
     const int lane = (int)threadIdx.x % WARP;
 #pragma unroll
@@ -469,7 +469,7 @@ __device__ inline void load_whole(float (&values)[QUAD], const float *source)
     const float4 four = *reinterpret_cast<const float4 *>(source);
     values[0] = four.x, values[1] = four.y, values[2] = four.z, values[3] = four.w;
 }
-__device__ inline void load_whole(float (&values)[QUAD], const __nv_bfloat16 *source)
+__device__ inline void load_whole(float (&values)[QUAD], const cuda_bfloat16 *source)
 {
     const uint2 two = *reinterpret_cast<const uint2 *>(source);
     values[0] = __uint_as_float(two.x << 16), values[1] = __uint_as_float(two.x & 0xffff0000u);
@@ -479,7 +479,7 @@ __device__ inline void store_whole(float *to, const float (&values)[QUAD])
 {
     *reinterpret_cast<float4 *>(to) = make_float4(values[0], values[1], values[2], values[3]);
 }
-__device__ inline void store_whole(__nv_bfloat16 *to, const float (&values)[QUAD])
+__device__ inline void store_whole(cuda_bfloat16 *to, const float (&values)[QUAD])
 {
     *reinterpret_cast<uint2 *>(to) = make_uint2(pack_pair(values[0], values[1]), pack_pair(values[2], values[3]));
 }

@@ -10,7 +10,7 @@
 
 enum { WINDOW_COLUMNS = 64, WINDOW_INNER = 64 /* channels at most, whole sixteens */, WINDOW_LIMIT = 99 * 1024 };
 
-using window_shape = tile_shape<__nv_bfloat16, WINDOW_COLUMNS>;
+using window_shape = tile_shape<cuda_bfloat16, WINDOW_COLUMNS>;
 
 /* Frames of a window for `taps` taps `apart` frames apart, and bytes from one to the next. */
 __host__ __device__ inline int64_t window_frames(int64_t taps, int64_t apart)
@@ -38,12 +38,12 @@ static inline bool window_fits(const struct conv1d_forward *p, int64_t inner, in
 }
 
 /* Copies the window of A, which begins at the earliest frame that any tap of the tile's first row meets. */
-static __device__ inline void copy_window(const rows_operand<__nv_bfloat16> &a, int64_t taps, unsigned char *window)
+static __device__ inline void copy_window(const rows_operand<cuda_bfloat16> &a, int64_t taps, unsigned char *window)
 {
     const int64_t apart = a.tap_step < 0 ? -a.tap_step : a.tap_step;
     const int64_t back = a.tap_step < 0 ? (taps - 1) * apart : 0, row_stride = a.row_stride;
     const int chunks = (int)a.inner / CHUNK, count = (int)window_frames(taps, apart) * chunks;
-    const __nv_bfloat16 *first = a.first - back * row_stride;
+    const cuda_bfloat16 *first = a.first - back * row_stride;
     for (int i = (int)threadIdx.x; i < count; i += window_shape::THREADS) {
         const int frame = i / chunks, chunk = i % chunks;
         const bool present = (uint64_t)(a.frame - back + frame) < (uint64_t)a.frames;
@@ -54,10 +54,10 @@ static __device__ inline void copy_window(const rows_operand<__nv_bfloat16> &a, 
 
 /* tile_product, with A from a window. `columns`: those that exist. */
 template <bool B_BY_DEPTH, typename Copy>
-static __device__ inline void window_product(unsigned char *memory, const rows_operand<__nv_bfloat16> &a, int64_t taps,
+static __device__ inline void window_product(unsigned char *memory, const rows_operand<cuda_bfloat16> &a, int64_t taps,
                                              int64_t columns, Copy &&copy)
 {
-    warp_sums<__nv_bfloat16> sums = {};
+    warp_sums<cuda_bfloat16> sums = {};
     const int lane = (int)threadIdx.x % WARP, pitch = window_pitch(a.inner), inner = (int)a.inner;
     const int tap_bytes = (int)a.tap_step * pitch;
     unsigned char *stage = memory, *other = memory + window_shape::B_BYTES,

@@ -36,10 +36,10 @@ template <typename Source> static enum status choose(const struct device_context
     if (p->add)
         return run<Source, Source, true>(context, p);
     return p->destination_type == DTYPE_F32 ? run<Source, float, false>(context, p)
-                                            : run<Source, __nv_bfloat16, false>(context, p);
+                                            : run<Source, cuda_bfloat16, false>(context, p);
 }
 
 extern "C" enum status cuda_convert(const struct device_context *context, const struct convert *p)
 {
-    return p->source_type == DTYPE_F32 ? choose<float>(context, p) : choose<__nv_bfloat16>(context, p);
+    return p->source_type == DTYPE_F32 ? choose<float>(context, p) : choose<cuda_bfloat16>(context, p);
 }

@@ -171,9 +171,9 @@ extern "C" enum status cuda_cross_entropy(const struct device_context *context, 
     float *losses = p->losses ? p->losses : static_cast<float *>(context->scratch);
     enum status result;
     if (p->type == DTYPE_BF16)
-        result = choose<__nv_bfloat16, __nv_bfloat16>(context, p, losses);
+        result = choose<cuda_bfloat16, cuda_bfloat16>(context, p, losses);
     else if (p->grad && p->grad_type == DTYPE_BF16)
-        result = choose<float, __nv_bfloat16>(context, p, losses);
+        result = choose<float, cuda_bfloat16>(context, p, losses);
     else
         result = choose<float, float>(context, p, losses);
     if (result != STATUS_OK || !p->group_sums || p->rows == 0)

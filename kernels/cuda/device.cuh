@@ -3,9 +3,8 @@
 #ifndef SPIRITLM_KERNELS_CUDA_DEVICE_CUH
 #define SPIRITLM_KERNELS_CUDA_DEVICE_CUH
 
+#include "kernels/cuda/bf16.cuh"
 #include "kernels/cuda/cuda.h"
-
-#include <cuda_bf16.h>
 
 enum {
     WARP = 32,
@@ -20,17 +19,17 @@ __device__ inline float load_element(const float *array, int64_t index)
 {
     return array[index];
 }
-__device__ inline float load_element(const __nv_bfloat16 *array, int64_t index)
+__device__ inline float load_element(const cuda_bfloat16 *array, int64_t index)
 {
-    return __bfloat162float(array[index]);
+    return bf16_value(array[index]);
 }
 __device__ inline void store_element(float *array, int64_t index, float value)
 {
     array[index] = value;
 }
-__device__ inline void store_element(__nv_bfloat16 *array, int64_t index, float value)
+__device__ inline void store_element(cuda_bfloat16 *array, int64_t index, float value)
 {
-    array[index] = __float2bfloat16_rn(value);
+    array[index] = bf16_nearest(value);
 }
 /* `value` as it would be after a store and a load. */
 template <typename T> __device__ inline float rounded(float value);
@@ -38,9 +37,9 @@ template <> __device__ inline float rounded<float>(float value)
 {
     return value;
 }
-template <> __device__ inline float rounded<__nv_bfloat16>(float value)
+template <> __device__ inline float rounded<cuda_bfloat16>(float value)
 {
-    return __bfloat162float(__float2bfloat16_rn(value));
+    return bf16_value(bf16_nearest(value));
 }
 
 /* ---- packs ---- */
@@ -135,7 +134,7 @@ template <typename T, int N> __device__ inline void load_words(pack_words<T, N> 
     } else {
 #pragma unroll
         for (int i = 0; i < N; i++)
-            pack.elements[i] = i < count ? source[i] : T(0.0f);
+            pack.elements[i] = i < count ? source[i] : T{};
     }
 }
 

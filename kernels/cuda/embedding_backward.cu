@@ -168,5 +168,5 @@ template <typename T> static enum status run(const struct device_context *contex
 
 extern "C" enum status cuda_embedding_backward(const struct device_context *context, const struct embedding_backward *p)
 {
-    return p->type == DTYPE_F32 ? run<float>(context, p) : run<__nv_bfloat16>(context, p);
+    return p->type == DTYPE_F32 ? run<float>(context, p) : run<cuda_bfloat16>(context, p);
 }

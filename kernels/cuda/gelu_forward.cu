@@ -6,19 +6,21 @@ enum { THREADS = 256 };
 
 template <typename T> __global__ void __launch_bounds__(THREADS) gelu_forward_kernel(struct gelu_forward p)
 {
-    int64_t i = (int64_t(blockIdx.x) * THREADS + threadIdx.x) * PACK;
+    constexpr int N = pack_size<T>::count;
+    int64_t i = (int64_t(blockIdx.x) * THREADS + threadIdx.x) * N;
     if (i >= p.count)
         return;
-    float value[PACK];
+    float value[N];
     load_pack(value, static_cast<const T *>(p.x) + i, p.count - i);
 #pragma unroll
-    for (int j = 0; j < PACK; j++)
+    for (int j = 0; j < N; j++)
         value[j] = gelu(value[j]);
     store_pack(static_cast<T *>(p.output) + i, value, p.count - i);
 }
 
 extern "C" enum status cuda_gelu_forward(const struct device_context *context, const struct gelu_forward *p)
 {
-    auto kernel = p->type == DTYPE_F32 ? gelu_forward_kernel<float> : gelu_forward_kernel<__nv_bfloat16>;
-    return launch(context, "gelu_forward", kernel, divide_up(p->count, THREADS * PACK), 1, THREADS, *p);
+    auto kernel = p->type == DTYPE_F32 ? gelu_forward_kernel<float> : gelu_forward_kernel<cuda_bfloat16>;
+    return launch(context, "gelu_forward", kernel, divide_up(p->count, THREADS * 16 / int64_t(dtype_size(p->type))), 1,
+                  THREADS, *p);
 }

@@ -22,30 +22,15 @@ static struct sums_of place_sums(const struct group_norm_backward *p, void *scra
     return s;
 }
 
-/* What a thread knows of its channels. */
-struct channel_pack {
-    float mean[PACK], rstd[PACK], weight[PACK], bias[PACK];
-};
-
-template <typename T>
-__device__ inline void load_channels(struct channel_pack &pack, const struct group_norm_backward &p,
-                                     const struct group_norm_tile &tile)
-{
-    group_values(pack.mean, p.mean, tile.b, p.groups, p.channels, tile.channel);
-    group_values(pack.rstd, p.rstd, tile.b, p.groups, p.channels, tile.channel);
-    load_pack(pack.weight, static_cast<const T *>(p.weight) + tile.channel, p.channels - tile.channel);
-    load_pack(pack.bias, static_cast<const T *>(p.bias) + tile.channel, p.channels - tile.channel);
-}
-
 /* g and the normalised value of a frame, from its first of this thread's channels on. */
-template <typename T>
-__device__ inline void load_gradient(float (&gradient)[PACK], float (&normal)[PACK], const struct channel_pack &pack,
+template <typename T, int N>
+__device__ inline void load_gradient(float (&gradient)[N], float (&normal)[N], const struct channel_pack<N> &pack,
                                      const struct group_norm_backward &p, int64_t index, int64_t count)
 {
     load_pack(normal, static_cast<const T *>(p.x) + index, count);
     load_pack(gradient, static_cast<const T *>(p.grad_output) + index, count);
 #pragma unroll
-    for (int i = 0; i < PACK; i++) {
+    for (int i = 0; i < N; i++) {
         normal[i] = (normal[i] - pack.mean[i]) * pack.rstd[i];
         if (p.activation == ACTIVATION_GELU)
             gradient[i] *= gelu_slope(fmaf(normal[i], pack.weight[i], pack.bias[i]));
@@ -56,36 +41,38 @@ template <typename T>
 __global__ void __launch_bounds__(GROUP_NORM_THREADS)
     gradient_block_kernel(struct group_norm_backward p, float *partial, struct cuda_fault *fault)
 {
-    __shared__ group_norm_sums sums;
-    struct group_norm_tile tile = group_norm_tile(p.batch, p.frames, p.lengths);
+    constexpr int N = pack_size<T>::count;
+    __shared__ group_norm_sums<N> sums;
+    __shared__ channel_rooms<N> rooms;
+    struct group_norm_tile tile = group_norm_tile<N>(p.batch, p.frames, p.lengths);
     int64_t count = p.channels - tile.channel;
-    struct channel_pack pack = {};
-    float dot[PACK] = {0}, sum[PACK] = {0};
+    struct channel_pack<N> pack = {
+    };
+    float dot[N] = {0}, sum[N] = {0};
     if (p.lengths && threadIdx.x == 0)
         index_fits(fault, CUDA_group_norm_backward, CUDA_FAULT_LENGTH, tile.b, p.batch, p.lengths[tile.b], 0,
                    p.frames + 1);
-    if (count > 0)
-        load_channels<T>(pack, p, tile);
+    fill_rooms<T>(rooms, p, p.mean, p.rstd, tile.b);
+    __syncthreads();
+    pack.read(rooms);
 #pragma unroll 2
     for (int k = 0; k < GROUP_NORM_HELD && count > 0; k++) {
-        float gradient[PACK], normal[PACK];
+        float gradient[N], normal[N];
         if (held_frame(k) >= tile.frames)
             break;
         int64_t index = (tile.b * p.frames + tile.first + held_frame(k)) * p.channels + tile.channel;
         load_gradient<T>(gradient, normal, pack, p, index, count);
 #pragma unroll
-        for (int i = 0; i < PACK; i++) {
+        for (int i = 0; i < N; i++) {
             dot[i] = fmaf(gradient[i], normal[i], dot[i]);
             sum[i] += gradient[i];
         }
     }
     sum_slices(dot, sums);
     sum_slices(sum, sums);
-    if (threadIdx.x >= GROUP_NORM_LANES || count <= 0)
-        return;
-    float *result = partial + int64_t(blockIdx.x) * 2 * p.channels + tile.channel;
-    store_pack(result, dot, count);
-    store_pack(result + p.channels, sum, count);
+    float *result = partial + int64_t(blockIdx.x) * 2 * p.channels;
+    store_channels(result, p.channels, dot, rooms.mean);
+    store_channels(result + p.channels, p.channels, sum, rooms.mean);
 }
 
 /* The sums over a row's blocks of frames: each part of the block adds its share of them, then the parts are added in order. */
@@ -149,25 +136,33 @@ template <typename T>
 __global__ void __launch_bounds__(GROUP_NORM_THREADS)
     gradient_result_kernel(struct group_norm_backward p, const float *means, const float *slopes)
 {
-    struct group_norm_tile tile = group_norm_tile(p.batch, p.frames, p.lengths);
+    constexpr int N = pack_size<T>::count;
+    struct group_norm_tile tile = group_norm_tile<N>(p.batch, p.frames, p.lengths);
     int64_t count = p.channels - tile.channel;
+    __shared__ channel_rooms<N> rooms;
+    __shared__ channel_room<N> mean_room, slope_room;
+    int width = int(p.channels / p.groups);
+    fill_rooms<T>(rooms, p, p.mean, p.rstd, tile.b);
+    fill_room(mean_room, p.channels, [&](int c) { return means[tile.b * p.groups + c / width]; });
+    fill_room(slope_room, p.channels, [&](int c) { return slopes[tile.b * p.groups + c / width]; });
+    __syncthreads();
     if (count <= 0)
         return;
-    struct channel_pack pack;
-    float mean[PACK], slope[PACK];
-    load_channels<T>(pack, p, tile);
-    group_values(mean, means, tile.b, p.groups, p.channels, tile.channel);
-    group_values(slope, slopes, tile.b, p.groups, p.channels, tile.channel);
+    struct channel_pack<N> pack;
+    float mean[N], slope[N];
+    pack.read(rooms);
+    read_room(mean, mean_room);
+    read_room(slope, slope_room);
 #pragma unroll 2
     for (int k = 0; k < GROUP_NORM_HELD; k++) {
-        float gradient[PACK], normal[PACK], result[PACK] = {0};
+        float gradient[N], normal[N], result[N] = {0};
         if (tile.first + held_frame(k) >= p.frames)
             break;
         int64_t index = (tile.b * p.frames + tile.first + held_frame(k)) * p.channels + tile.channel;
         if (held_frame(k) < tile.frames) {
             load_gradient<T>(gradient, normal, pack, p, index, count);
 #pragma unroll
-            for (int i = 0; i < PACK; i++)
+            for (int i = 0; i < N; i++)
                 result[i] = (gradient[i] * pack.weight[i] - mean[i] - normal[i] * slope[i]) * pack.rstd[i];
         }
         store_pack(static_cast<T *>(p.grad_x) + index, result, count);
@@ -179,27 +174,27 @@ extern "C" enum status cuda_group_norm_backward(const struct device_context *con
 {
     static const char *const name = "group_norm_backward";
     bool f32 = p->type == DTYPE_F32;
-    int64_t tiles = p->batch * group_norm_blocks(p->frames), strips = divide_up(p->channels, GROUP_NORM_CHANNELS);
+    int64_t tiles = p->batch * group_norm_blocks(p->frames), strips = group_norm_strips(p->channels, p->type);
     int64_t columns = 2 * p->channels, groups = divide_up(p->batch * p->groups * WARP, GROUP_NORM_THREADS);
     struct sums_of s = place_sums(p, context->scratch);
     enum status result = STATUS_OK;
     if (tiles == 0 && !p->overwrite)
         return STATUS_OK;
     if (tiles > 0) {
-        result = launch(context, name, f32 ? gradient_block_kernel<float> : gradient_block_kernel<__nv_bfloat16>, tiles,
+        result = launch(context, name, f32 ? gradient_block_kernel<float> : gradient_block_kernel<cuda_bfloat16>, tiles,
                         strips, GROUP_NORM_THREADS, *p, s.partial, cuda_fault_word(context));
         if (result == STATUS_OK)
             result = launch(context, name, gradient_channel_kernel, p->batch, divide_up(columns, GROUP_NORM_JOINED),
                             GROUP_NORM_THREADS, *p, group_norm_blocks(p->frames), s.partial, s.channels);
         if (result == STATUS_OK)
-            result = launch(context, name, f32 ? gradient_group_kernel<float> : gradient_group_kernel<__nv_bfloat16>,
+            result = launch(context, name, f32 ? gradient_group_kernel<float> : gradient_group_kernel<cuda_bfloat16>,
                             groups, 1, GROUP_NORM_THREADS, *p, s);
     }
     if (result == STATUS_OK)
         result = launch(context, name, gradient_parameter_kernel, divide_up(columns, GROUP_NORM_THREADS), 1,
                         GROUP_NORM_THREADS, *p, tiles > 0 ? p->batch : 0, s.channels);
     if (result == STATUS_OK)
-        result = launch(context, name, f32 ? gradient_result_kernel<float> : gradient_result_kernel<__nv_bfloat16>,
+        result = launch(context, name, f32 ? gradient_result_kernel<float> : gradient_result_kernel<cuda_bfloat16>,
                         tiles, strips, GROUP_NORM_THREADS, *p, s.mean, s.slope);
     return result;
 }

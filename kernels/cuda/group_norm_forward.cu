@@ -8,7 +8,7 @@
 struct statistics {
     double *channels;   /* [B][2][C]: mean and squares about it over a row */
     float *partial;     /* [B][blocks][2][C]: over a block of frames */
-    float *mean, *rstd; /* [B][groups] */
+    float *mean, *rstd; /* [B][groups]: the caller's where it wants them */
 };
 
 static struct statistics place_statistics(const struct group_norm_forward *p, void *scratch)
@@ -18,6 +18,10 @@ static struct statistics place_statistics(const struct group_norm_forward *p, vo
     s.partial = reinterpret_cast<float *>(s.channels + p->batch * 2 * p->channels);
     s.mean = s.partial + p->batch * group_norm_blocks(p->frames) * 2 * p->channels;
     s.rstd = s.mean + p->batch * p->groups;
+    if (p->mean) {
+        s.mean = p->mean;
+        s.rstd = p->rstd;
+    }
     return s;
 }
 
@@ -25,8 +29,10 @@ template <typename T>
 __global__ void __launch_bounds__(GROUP_NORM_THREADS)
     group_norm_block_kernel(struct group_norm_forward p, float *partial, struct cuda_fault *fault)
 {
-    __shared__ group_norm_sums sums;
-    struct group_norm_tile tile = group_norm_tile(p.batch, p.frames, p.lengths);
+    constexpr int N = pack_size<T>::count;
+    __shared__ group_norm_sums<N> sums;
+    __shared__ channel_room<N> room;
+    struct group_norm_tile tile = group_norm_tile<N>(p.batch, p.frames, p.lengths);
     if (p.lengths && threadIdx.x == 0)
         index_fits(fault, CUDA_group_norm_forward, CUDA_FAULT_LENGTH, tile.b, p.batch, p.lengths[tile.b], 0,
                    p.frames + 1);
@@ -34,31 +40,29 @@ __global__ void __launch_bounds__(GROUP_NORM_THREADS)
         return; /* the whole block */
     int64_t count = p.channels - tile.channel;
     const T *x = static_cast<const T *>(p.x) + (tile.b * p.frames + tile.first) * p.channels + tile.channel;
-    float value[GROUP_NORM_HELD][PACK], mean[PACK] = {0}, squares[PACK] = {0};
+    float value[GROUP_NORM_HELD][N], mean[N] = {0}, squares[N] = {0};
 #pragma unroll
     for (int k = 0; k < GROUP_NORM_HELD; k++) {
         load_pack(value[k], x + held_frame(k) * p.channels, held_frame(k) < tile.frames ? count : 0);
 #pragma unroll
-        for (int i = 0; i < PACK; i++)
+        for (int i = 0; i < N; i++)
             mean[i] += value[k][i];
     }
     sum_slices(mean, sums);
 #pragma unroll
-    for (int i = 0; i < PACK; i++)
+    for (int i = 0; i < N; i++)
         mean[i] /= float(tile.frames);
 #pragma unroll
     for (int k = 0; k < GROUP_NORM_HELD; k++)
 #pragma unroll
-        for (int i = 0; i < PACK; i++) {
+        for (int i = 0; i < N; i++) {
             float v = held_frame(k) < tile.frames ? value[k][i] - mean[i] : 0.0f;
             squares[i] = fmaf(v, v, squares[i]);
         }
     sum_slices(squares, sums);
-    if (threadIdx.x >= GROUP_NORM_LANES || count <= 0)
-        return;
-    float *result = partial + int64_t(blockIdx.x) * 2 * p.channels + tile.channel;
-    store_pack(result, mean, count);
-    store_pack(result + p.channels, squares, count);
+    float *result = partial + int64_t(blockIdx.x) * 2 * p.channels;
+    store_channels(result, p.channels, mean, room);
+    store_channels(result + p.channels, p.channels, squares, room);
 }
 
 /* A channel's moments over its row: each part of the block joins its share of the blocks of frames, then the parts are joined
@@ -106,37 +110,34 @@ __global__ void __launch_bounds__(GROUP_NORM_THREADS)
     float rstd = total.count > 0 ? float(1 / sqrt(total.squares / total.count + double(p.epsilon))) : 0.0f;
     s.mean[group] = float(total.mean);
     s.rstd[group] = rstd;
-    if (p.mean) {
-        p.mean[group] = float(total.mean);
-        p.rstd[group] = rstd;
-    }
 }
 
 template <typename T>
 __global__ void __launch_bounds__(GROUP_NORM_THREADS)
     group_norm_output_kernel(struct group_norm_forward p, const float *means, const float *rstds)
 {
-    struct group_norm_tile tile = group_norm_tile(p.batch, p.frames, p.lengths);
+    constexpr int N = pack_size<T>::count;
+    struct group_norm_tile tile = group_norm_tile<N>(p.batch, p.frames, p.lengths);
     int64_t count = p.channels - tile.channel, row = tile.b * p.frames + tile.first;
+    __shared__ channel_rooms<N> rooms;
+    fill_rooms<T>(rooms, p, means, rstds, tile.b);
+    __syncthreads();
     if (count <= 0)
         return;
     const T *x = static_cast<const T *>(p.x) + row * p.channels + tile.channel;
     T *output = static_cast<T *>(p.output) + row * p.channels + tile.channel;
-    float mean[PACK], rstd[PACK], weight[PACK], bias[PACK];
-    group_values(mean, means, tile.b, p.groups, p.channels, tile.channel);
-    group_values(rstd, rstds, tile.b, p.groups, p.channels, tile.channel);
-    load_pack(weight, static_cast<const T *>(p.weight) + tile.channel, count);
-    load_pack(bias, static_cast<const T *>(p.bias) + tile.channel, count);
+    struct channel_pack<N> pack;
+    pack.read(rooms);
 #pragma unroll 4
     for (int k = 0; k < GROUP_NORM_HELD; k++) {
-        float value[PACK] = {0};
+        float value[N] = {0};
         if (tile.first + held_frame(k) >= p.frames)
             break;
         if (held_frame(k) < tile.frames) {
             load_pack(value, x + held_frame(k) * p.channels, count);
 #pragma unroll
-            for (int i = 0; i < PACK; i++) {
-                float v = fmaf((value[i] - mean[i]) * rstd[i], weight[i], bias[i]);
+            for (int i = 0; i < N; i++) {
+                float v = fmaf((value[i] - pack.mean[i]) * pack.rstd[i], pack.weight[i], pack.bias[i]);
                 value[i] = p.activation == ACTIVATION_GELU ? gelu(v) : v;
             }
         }
@@ -149,11 +150,11 @@ extern "C" enum status cuda_group_norm_forward(const struct device_context *cont
     static const char *const name = "group_norm_forward";
     bool f32 = p->type == DTYPE_F32;
     struct statistics s = place_statistics(p, context->scratch);
-    int64_t tiles = p->batch * group_norm_blocks(p->frames), strips = divide_up(p->channels, GROUP_NORM_CHANNELS);
+    int64_t tiles = p->batch * group_norm_blocks(p->frames), strips = group_norm_strips(p->channels, p->type);
     if (tiles == 0)
         return STATUS_OK;
     enum status result =
-        launch(context, name, f32 ? group_norm_block_kernel<float> : group_norm_block_kernel<__nv_bfloat16>, tiles,
+        launch(context, name, f32 ? group_norm_block_kernel<float> : group_norm_block_kernel<cuda_bfloat16>, tiles,
                strips, GROUP_NORM_THREADS, *p, s.partial, cuda_fault_word(context));
     if (result == STATUS_OK)
         result = launch(context, name, group_norm_channel_kernel, p->batch, divide_up(p->channels, GROUP_NORM_JOINED),
@@ -162,7 +163,7 @@ extern "C" enum status cuda_group_norm_forward(const struct device_context *cont
         result = launch(context, name, group_norm_group_kernel,
                         divide_up(p->batch * p->groups * WARP, GROUP_NORM_THREADS), 1, GROUP_NORM_THREADS, *p, s);
     if (result == STATUS_OK)
-        result = launch(context, name, f32 ? group_norm_output_kernel<float> : group_norm_output_kernel<__nv_bfloat16>,
+        result = launch(context, name, f32 ? group_norm_output_kernel<float> : group_norm_output_kernel<cuda_bfloat16>,
                         tiles, strips, GROUP_NORM_THREADS, *p, s.mean, s.rstd);
     return result;
 }

@@ -146,9 +146,9 @@ template <typename Out, int ROWS, int WIDTH> __global__ void __launch_bounds__(T
     __shared__ float warp_sums[WARPS][ROWS][WIDTH + PAD];
     struct place place = place_of(p, WIDTH);
     int warp = int(threadIdx.x) / WARP, group = int(threadIdx.x) % WARP / GROUP, lane = int(threadIdx.x) % GROUP;
-    const __nv_bfloat16 *a = matrix_of<__nv_bfloat16>(p.a, place.batch, p.a_batch) + group * p.a_stride;
-    const __nv_bfloat16 *b =
-        matrix_of<__nv_bfloat16>(p.b, place.batch, p.b_batch) + (place.column + group) * p.b_stride;
+    const cuda_bfloat16 *a = matrix_of<cuda_bfloat16>(p.a, place.batch, p.a_batch) + group * p.a_stride;
+    const cuda_bfloat16 *b =
+        matrix_of<cuda_bfloat16>(p.b, place.batch, p.b_batch) + (place.column + group) * p.b_stride;
     const uint4 nothing = make_uint4(0, 0, 0, 0);
     float sums[TILES][4] = {};
 #pragma unroll 2
@@ -236,7 +236,7 @@ __device__ float4 load_columns(const float *row, int64_t column, int64_t end, bo
     return make_float4(__uint_as_float(words.x), __uint_as_float(words.y), __uint_as_float(words.z),
                        __uint_as_float(words.w));
 }
-__device__ float4 load_columns(const __nv_bfloat16 *row, int64_t column, int64_t end, bool aligned)
+__device__ float4 load_columns(const cuda_bfloat16 *row, int64_t column, int64_t end, bool aligned)
 {
     float values[COLUMNS];
     uint2 words;
@@ -320,8 +320,8 @@ few_kernel *choose(const struct matmul *p)
     if (p->a_type == DTYPE_F32)
         return p->b_transposed ? choose_groups(p->m, wide) : choose_columns<float, float>(p->m);
     if (p->b_transposed)
-        return f32 ? choose_tensor<float>(p->m, wide) : choose_tensor<__nv_bfloat16>(p->m, wide);
-    return f32 ? choose_columns<__nv_bfloat16, float>(p->m) : choose_columns<__nv_bfloat16, __nv_bfloat16>(p->m);
+        return f32 ? choose_tensor<float>(p->m, wide) : choose_tensor<cuda_bfloat16>(p->m, wide);
+    return f32 ? choose_columns<cuda_bfloat16, float>(p->m) : choose_columns<cuda_bfloat16, cuda_bfloat16>(p->m);
 }
 
 bool rows_are_aligned(const void *matrix, int64_t stride, int64_t batch_stride, enum dtype type)
@@ -361,6 +361,6 @@ enum status cuda_matmul_few(const struct device_context *context, const struct m
     enum status result = launch(context, "matmul", choose(p), few.blocks * few.pieces, p->batch, THREADS, few);
     if (result != STATUS_OK || few.pieces == 1)
         return result;
-    return launch(context, "matmul", p->c_type == DTYPE_F32 ? finish_pieces<float> : finish_pieces<__nv_bfloat16>,
+    return launch(context, "matmul", p->c_type == DTYPE_F32 ? finish_pieces<float> : finish_pieces<cuda_bfloat16>,
                   divide_up(p->m * p->n, FINISH_THREADS), p->batch, FINISH_THREADS, few);
 }

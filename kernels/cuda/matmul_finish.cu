@@ -68,5 +68,5 @@ enum status cuda_matmul_finish(const struct device_context *context, const struc
     struct finish finish = {p->m,        p->n, product, p->addend, p->bias, p->c, p->c_row_stride, p->c_batch_stride,
                             p->beta != 0};
     return p->c_type == DTYPE_F32 ? run<float>(context, finish, p->batch)
-                                  : run<__nv_bfloat16>(context, finish, p->batch);
+                                  : run<cuda_bfloat16>(context, finish, p->batch);
 }

@@ -207,7 +207,7 @@ extern "C" enum status cuda_rmsnorm_backward(const struct device_context *contex
     if (p->rows == 0 && !p->overwrite)
         return STATUS_OK;
     enum status result =
-        p->type == DTYPE_F32 ? choose<float>(context, p, partial) : choose<__nv_bfloat16>(context, p, partial);
+        p->type == DTYPE_F32 ? choose<float>(context, p, partial) : choose<cuda_bfloat16>(context, p, partial);
     if (result != STATUS_OK)
         return result;
     return launch(context, name, weight_kernel, divide_up(p->channels, CHAIN_COLUMNS), 1, int(CHAINS * CHAIN_COLUMNS),

@@ -48,6 +48,6 @@ extern "C" enum status cuda_rope(const struct device_context *context, const str
         INT32_MAX) /* places within a row are 32 bits wide: nothing is slower than a division */
         return status_set(STATUS_INTERNAL, "rope: a row of %lld elements is more than the kernel takes",
                           (long long)(p->heads * p->head_size));
-    auto kernel = p->type == DTYPE_F32 ? choose<float>(p) : choose<__nv_bfloat16>(p);
+    auto kernel = p->type == DTYPE_F32 ? choose<float>(p) : choose<cuda_bfloat16>(p);
     return launch(context, "rope", kernel, divide_up(p->tokens, WARPS), 1, THREADS, *p, cuda_fault_word(context));
 }

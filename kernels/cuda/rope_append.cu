@@ -25,6 +25,6 @@ __global__ void __launch_bounds__(THREADS) rope_append_kernel(struct rope_append
 extern "C" enum status cuda_rope_append(const struct device_context *context, const struct rope_append *p)
 {
     int threads = block_threads(p->heads * divide_up(p->head_size / 2, PACK), THREADS);
-    auto kernel = p->type == DTYPE_F32 ? rope_append_kernel<float> : rope_append_kernel<__nv_bfloat16>;
+    auto kernel = p->type == DTYPE_F32 ? rope_append_kernel<float> : rope_append_kernel<cuda_bfloat16>;
     return launch(context, "rope_append", kernel, p->tokens, 1, threads, *p, cuda_fault_word(context));
 }

@@ -26,5 +26,5 @@ template <typename T> static enum status choose(const struct device_context *con
 
 extern "C" enum status cuda_swiglu_forward(const struct device_context *context, const struct swiglu_forward *p)
 {
-    return p->type == DTYPE_F32 ? choose<float>(context, p) : choose<__nv_bfloat16>(context, p);
+    return p->type == DTYPE_F32 ? choose<float>(context, p) : choose<cuda_bfloat16>(context, p);
 }

@@ -8,7 +8,8 @@
 #ifndef SPIRITLM_KERNELS_CUDA_TENSOR_CUH
 #define SPIRITLM_KERNELS_CUDA_TENSOR_CUH
 
-#include <cuda_bf16.h>
+#include "kernels/cuda/bf16.cuh"
+
 #include <stdint.h>
 
 enum { CHUNK = 8 /* elements of bf16 */, CHUNK_BYTES = 16 };

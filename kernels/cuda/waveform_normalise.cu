@@ -4,7 +4,7 @@
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/moments.cuh"
 
-enum { THREADS = 256, HELD = WAVEFORM_TILE / (THREADS * PACK) };
+enum { THREADS = 256, TOGETHER = 4 /* samples in 16 bytes */, HELD = WAVEFORM_TILE / (THREADS * TOGETHER) };
 
 /* The row's samples; 0 where its length is a fault. */
 __device__ static int64_t row_samples(const struct waveform_normalise &p, int64_t b)
@@ -15,7 +15,7 @@ __device__ static int64_t row_samples(const struct waveform_normalise &p, int64_
 
 __device__ static int64_t held_sample(int k)
 {
-    return int64_t(int(threadIdx.x) + k * THREADS) * PACK;
+    return int64_t(int(threadIdx.x) + k * THREADS) * TOGETHER;
 }
 
 __global__ void __launch_bounds__(THREADS)
@@ -28,20 +28,20 @@ __global__ void __launch_bounds__(THREADS)
         index_fits(fault, CUDA_waveform_normalise, CUDA_FAULT_LENGTH, b, p.batch, p.lengths[b], 0, p.samples + 1);
     count = count < 0 ? 0 : min(count, int64_t(WAVEFORM_TILE));
     const float *x = p.x + b * p.x_stride + first;
-    float value[HELD][PACK];
+    float value[HELD][TOGETHER];
     double sum = 0, squares = 0;
 #pragma unroll
     for (int k = 0; k < HELD; k++) {
         load_pack(value[k], x + held_sample(k), count - held_sample(k));
 #pragma unroll
-        for (int i = 0; i < PACK; i++)
+        for (int i = 0; i < TOGETHER; i++)
             sum += double(value[k][i]);
     }
     double mean = count > 0 ? block_sum(sum) / double(count) : 0;
 #pragma unroll
     for (int k = 0; k < HELD; k++)
 #pragma unroll
-        for (int i = 0; i < PACK; i++) {
+        for (int i = 0; i < TOGETHER; i++) {
             double v = held_sample(k) + i < count ? double(value[k][i]) - mean : 0;
             squares = fma(v, v, squares);
         }
@@ -73,12 +73,12 @@ __global__ void __launch_bounds__(THREADS)
     T *output = static_cast<T *>(p.output) + b * p.output_stride + first;
 #pragma unroll
     for (int k = 0; k < HELD; k++) {
-        float value[PACK];
+        float value[TOGETHER];
         if (held_sample(k) >= all)
             break;
         load_pack(value, x + held_sample(k), count - held_sample(k));
 #pragma unroll
-        for (int i = 0; i < PACK; i++)
+        for (int i = 0; i < TOGETHER; i++)
             value[i] = held_sample(k) + i < count ? float((double(value[i]) - mean) * scale) : 0.0f;
         store_pack(output + held_sample(k), value, all - held_sample(k));
     }
@@ -91,6 +91,6 @@ extern "C" enum status cuda_waveform_normalise(const struct device_context *cont
     int64_t blocks = p->batch * waveform_tiles(p->samples);
     enum status result =
         launch(context, name, waveform_measure_kernel, blocks, 1, THREADS, *p, partial, cuda_fault_word(context));
-    auto output = p->type == DTYPE_F32 ? waveform_output_kernel<float> : waveform_output_kernel<__nv_bfloat16>;
+    auto output = p->type == DTYPE_F32 ? waveform_output_kernel<float> : waveform_output_kernel<cuda_bfloat16>;
     return result == STATUS_OK ? launch(context, name, output, blocks, 1, THREADS, *p, partial) : result;
 }

@@ -203,6 +203,66 @@ static void queues_overlap_in_order(void **state)
     test_close(&context);
 }
 
+/* One synchronize is enough for what either queue holds, in whichever it was put last. */
+static void synchronize_waits_for_both_queues(void **state)
+{
+    (void)state;
+    enum { COUNT = 5000, BYTES = COUNT * sizeof(float) };
+    struct device_context context;
+    test_open(&context, 0);
+    const struct kernels *kernels = test_kernels();
+    float *sent, *back[QUEUE_COUNT], *device[QUEUE_COUNT];
+    assert_ok(kernels->allocate_host(&context, BYTES, (void **)&sent));
+    for (int queue = 0; queue < QUEUE_COUNT; queue++) {
+        assert_ok(kernels->allocate_host(&context, BYTES, (void **)&back[queue]));
+        assert_ok(kernels->allocate(&context, BYTES, (void **)&device[queue]));
+    }
+    for (int round = 0; round < 4; round++) {
+        for (int j = 0; j < COUNT; j++)
+            sent[j] = (float)(round * COUNT + j);
+        for (int i = 0; i < QUEUE_COUNT; i++) {
+            enum device_queue queue = (enum device_queue)(round % 2 ? QUEUE_COUNT - 1 - i : i);
+            if (round == 3 && queue == QUEUE_COMPUTE)
+                continue;
+            assert_ok(kernels->copy_to_device(&context, queue, device[queue], sent, BYTES));
+            assert_ok(kernels->copy_to_host(&context, queue, back[queue], device[queue], BYTES));
+        }
+        assert_ok(kernels->synchronize(&context));
+        for (int queue = 0; queue < QUEUE_COUNT; queue++)
+            if (round < 3 || queue == QUEUE_COPY)
+                assert_memory_equal(back[queue], sent, BYTES);
+    }
+    kernels->release_host(&context, sent);
+    for (int queue = 0; queue < QUEUE_COUNT; queue++) {
+        kernels->release_host(&context, back[queue]);
+        kernels->release(&context, device[queue]);
+    }
+    test_close(&context);
+}
+
+/* Copies from and to host memory of the table go on by themselves, which a device does with pinned memory alone. */
+static void host_memory_is_pinned(void **state)
+{
+    (void)state;
+    enum { BYTES = 4096 };
+    const struct device_context *context = test_context(1, 0);
+    const struct kernels *kernels = test_kernels();
+    struct test_calls before, after;
+    void *host, *device;
+    if (!test_cuda_calls(&before))
+        skip();
+    assert_ok(kernels->allocate_host(context, BYTES, &host));
+    assert_ok(kernels->allocate(context, BYTES, &device));
+    assert_ok(kernels->copy_to_device(context, QUEUE_COPY, device, host, BYTES));
+    assert_ok(kernels->copy_to_host(context, QUEUE_COPY, host, device, BYTES));
+    assert_ok(kernels->synchronize(context));
+    assert_true(test_cuda_calls(&after));
+    assert_int_equal(after.pageable_copies, before.pageable_copies);
+    assert_true(after.copies >= before.copies + 2);
+    kernels->release_host(context, host);
+    kernels->release(context, device);
+}
+
 /* ---- graphs ---- */
 
 enum { GRAPH_COUNT = 300, GRAPH_BYTES = GRAPH_COUNT * sizeof(float) };
@@ -461,6 +521,8 @@ int main(void)
         cmocka_unit_test(too_much_memory_is_an_error),
         cmocka_unit_test(wrong_calls_are_refused),
         cmocka_unit_test(queues_overlap_in_order),
+        cmocka_unit_test(synchronize_waits_for_both_queues),
+        cmocka_unit_test(host_memory_is_pinned),
         cmocka_unit_test(graphs_repeat_their_work),
         cmocka_unit_test(graphs_refuse_what_cannot_be_recorded),
         cmocka_unit_test(graphs_report_faults),

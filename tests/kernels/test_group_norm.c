@@ -291,7 +291,7 @@ static void backward_equals_the_reference(void **state)
 static void frames_are_moved_once(void **state)
 {
     (void)state;
-    enum { BATCH = 2, FRAMES = 1024, CHANNELS = 128, COUNT = BATCH * FRAMES * CHANNELS };
+    enum { BATCH = 1, FRAMES = 4096, CHANNELS = 128, COUNT = BATCH * FRAMES * CHANNELS };
     struct rng rng = test_rng(8);
     for (int type = 0; type < 2; type++) {
         enum dtype dtype = type ? DTYPE_BF16 : DTYPE_F32;

@@ -214,6 +214,124 @@ static void normal_numbers_are_close(void **state)
         }
 }
 
+/* Nothing but an element's own alignment is promised: one operand after the other begins an element behind a boundary. */
+static void operands_may_begin_anywhere(void **state)
+{
+    (void)state;
+    skip_other_engines();
+    enum { OPERANDS = 5 };
+    struct rng rng = test_rng(7);
+    for (int t = 0; t < 3 * OPERANDS * 2; t++) {
+        const int which = t % OPERANDS;
+        struct problem q = make_problem(&rng, (struct shape){t % 2 ? 3 : 17, 40, 24, 1},
+                                        t % 4 < 2 ? 2 | 8 | 64 : 4 | 8 | 64, types[t % 3][0], types[t % 3][1], true);
+        struct tensor c = tensor_copy(&q.c), *operands[OPERANDS] = {&q.a, &q.b, &q.add, &q.row, &c};
+        struct tensor moved = tensor_zero(operands[which]->type, operands[which]->count + 1);
+        const size_t size = dtype_size(moved.type), bytes = (size_t)operands[which]->count * size;
+        struct matmul p = describe(&q, &c);
+        const struct device_context *context = test_context(2, test_kernels()->matmul_scratch_size(&p));
+        char *own = tensor_device(operands[which]), *there = (char *)tensor_device(&moved) + size;
+        const void *places[OPERANDS] = {p.a, p.b, p.addend, p.bias, p.c};
+        places[which] = there;
+        p.a = places[0], p.b = places[1], p.addend = places[2], p.bias = places[3];
+        p.c = which == 4 ? there : p.c;
+        assert_ok(test_kernels()->copy(context, there, own, bytes));
+        assert_ok(test_kernels()->matmul(context, &p));
+        if (which == 4)
+            assert_ok(test_kernels()->copy(context, own, there, bytes));
+        for (int64_t i = 0; i < c.count; i++)
+            q.expected[i] = round_to(c.type, q.expected[i]);
+        assert_tensor("C", &c, q.expected, 0, 0);
+        tensor_free(&moved);
+        tensor_free(&c);
+        free_problem(&q);
+    }
+}
+
+enum { VARIATIONS = 14, BIAS_APART = 32 /* bytes from one bias to another */ };
+
+/* What a variation changes of a product; the last one nothing. */
+static struct matmul vary(struct matmul p, int variation)
+{
+    int64_t *const strides[] = {&p.a_row_stride,   &p.b_row_stride,   &p.c_row_stride,
+                                &p.a_batch_stride, &p.b_batch_stride, &p.c_batch_stride};
+    if (variation < 6)
+        *strides[variation] += 8;
+    p.a_transposed = variation == 6;
+    p.b_transposed = variation == 7;
+    p.beta = variation == 8 ? 1 : 0;
+    p.addend = variation == 9 ? p.addend : NULL;
+    p.bias = variation == 10 ? p.bias : variation == 12 ? (const char *)p.bias + BIAS_APART : NULL;
+    p.alpha = variation == 11 ? 3 : 1;
+    return p;
+}
+
+static void check_variation(const struct matmul *p, const struct tensor *a, const struct tensor *b,
+                            const struct tensor *before, struct tensor *add, struct tensor *c)
+{
+    double *product = doubles(p->m * p->n);
+    const double *found = tensor_read(c), *bias = add->values;
+    if (p->bias != tensor_device(add))
+        bias += BIAS_APART / dtype_size(add->type);
+    for (int64_t t = 0; t < p->batch; t++) {
+        reference_matmul(p->m, p->n, p->k, a->values + t * p->a_batch_stride, p->a_row_stride, p->a_transposed,
+                         b->values + t * p->b_batch_stride, p->b_row_stride, p->b_transposed, product, p->n);
+        for (int64_t i = 0; i < p->m * p->n; i++) {
+            const int64_t at = t * p->c_batch_stride + i / p->n * p->c_row_stride + i % p->n;
+            const double value = (double)p->alpha * product[i] + (p->beta != 0 ? before->values[at] : 0) +
+                                 (p->addend ? add->values[at] : 0) + (p->bias ? bias[i % p->n] : 0);
+            if (!(found[at] == round_to(c->type, value)))
+                fail_msg("element %lld of product %lld is %g, expected %g", (long long)i, (long long)t, found[at],
+                         value);
+        }
+    }
+    free(product);
+}
+
+/* Products that differ in one thing alone follow each other: whatever is kept from one to the next has to tell them apart. */
+static void like_products_are_told_apart(void **state)
+{
+    (void)state;
+    skip_other_engines();
+    enum { STRIDE = 24, MATRIX = 24 * 32, COUNT = 3 * MATRIX };
+    struct rng rng = test_rng(8);
+    for (int t = 0; t < 3; t++) {
+        const enum dtype *type = types[t];
+        struct tensor a = tensor_integers(&rng, type[0], COUNT, 4), b = tensor_integers(&rng, type[0], COUNT, 4);
+        struct tensor before = tensor_integers(&rng, type[1], COUNT, 4), add = tensor_integers(&rng, type[1], COUNT, 4);
+        for (int variation = 0; variation < VARIATIONS; variation++) {
+            struct tensor c = tensor_copy(&before);
+            const struct matmul base = {.m = 18,
+                                        .n = 19,
+                                        .k = 20,
+                                        .batch = 2,
+                                        .a = tensor_device(&a),
+                                        .b = tensor_device(&b),
+                                        .c = tensor_device(&c),
+                                        .addend = tensor_device(&add),
+                                        .bias = tensor_device(&add),
+                                        .a_type = type[0],
+                                        .b_type = type[0],
+                                        .c_type = type[1],
+                                        .a_row_stride = STRIDE,
+                                        .b_row_stride = STRIDE,
+                                        .c_row_stride = STRIDE,
+                                        .a_batch_stride = MATRIX,
+                                        .b_batch_stride = MATRIX,
+                                        .c_batch_stride = MATRIX};
+            const struct matmul p = vary(base, (variation + VARIATIONS - 1) % VARIATIONS); /* as it is comes first */
+            const struct device_context *context = test_context(2, test_kernels()->matmul_scratch_size(&p));
+            test_set_engine(context, engine);
+            assert_ok(test_kernels()->matmul(context, &p));
+            check_variation(&p, &a, &b, &before, &add, &c);
+            tensor_free(&c);
+        }
+        struct tensor *all[] = {&a, &b, &before, &add};
+        for (int i = 0; i < 4; i++)
+            tensor_free(all[i]);
+    }
+}
+
 /* A row of a product has the bits it has among others: of at most 16 rows with any engine, of more with our own. */
 static void check_stable_rows(int64_t least, int64_t most, int64_t n, int64_t k)
 {
@@ -392,6 +510,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(integers_are_exact, with_own_tiles),
         cmocka_unit_test_setup(normal_numbers_are_close, with_own_tiles),
+        cmocka_unit_test_setup(operands_may_begin_anywhere, with_own_tiles),
+        cmocka_unit_test_setup(like_products_are_told_apart, with_own_tiles),
         cmocka_unit_test_setup(rows_are_stable, with_own_tiles),
         cmocka_unit_test_setup(nan_is_not_hidden, with_own_tiles),
         cmocka_unit_test_setup(k_of_zero, with_own_tiles),

@@ -406,13 +406,14 @@ static void norms_are_summed_in_double(void **state)
 {
     (void)state;
     struct rng rng = test_rng(3);
-    const int64_t counts[] = {0,   1,    31,   65535, 65536, 65537, 300001, 2,     3,     4,     5,   7,
-                              8,   9,    15,   16,    17,    32,    33,     63,    64,    65,    127, 128,
-                              129, 1023, 1024, 1025,  4095,  4096,  32768,  70000, 99999, 131072};
+    const int64_t counts[] = {0,   1,    31,   65535, 65536, 65537, 300001, 2,     3,     4,      5,     7,
+                              8,   9,    15,   16,    17,    32,    33,     63,    64,    65,     127,   128,
+                              129, 1023, 1024, 1025,  4095,  4096,  32768,  70000, 99999, 131072, 1300001};
     for (int s = 0; s < (int)(sizeof counts / sizeof *counts); s++) {
         struct tensor x = tensor_normal(&rng, DTYPE_F32, counts[s], 1);
-        if (counts[s] > 0)
-            tensor_set(&x, 0, 1e30); /* would be infinite in f32 */
+        /* would be infinite in f32; without it the order of the tiles shows in the last bits */
+        if (counts[s] > 0 && counts[s] < 400000)
+            tensor_set(&x, 0, 1e30);
         double expected = dot_product(x.values, x.values, x.count), first = 0;
         for (int i = 0; i < (s < 7 ? 4 : 1); i++) {
             struct tensor result = number(DTYPE_F64, NAN), nonfinite = number(DTYPE_I32, 0);
@@ -421,7 +422,7 @@ static void norms_are_summed_in_double(void **state)
             size_t scratch = test_kernels()->squared_norm_scratch_size(&p);
             assert_ok(test_kernels()->squared_norm(test_context(thread_counts[i], scratch), &p));
             double sum = *tensor_read(&result);
-            assert_true(fabs(sum - expected) <= 1e-13 * expected && *tensor_read(&nonfinite) == 0);
+            assert_true(fabs(sum - expected) <= 1e-12 * expected && *tensor_read(&nonfinite) == 0);
             if (i == 0)
                 first = sum;
             assert_true(memcmp(&sum, &first, sizeof sum) == 0);

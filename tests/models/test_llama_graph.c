@@ -290,6 +290,33 @@ static void scratch_may_move(void **state)
     bench_close(&bench);
 }
 
+/* Steps that differ in one thing alone are steps of different kinds, in turn until each has its graph. */
+static void kinds_are_told_apart(void **state)
+{
+    (void)state;
+    enum { KINDS = 5, ROUNDS = 5 };
+    struct bench bench;
+    struct rng rng = rng_make(test_seed(), RNG_TEST, 44, 0);
+    bench_open(&bench, DTYPE_F32);
+    struct llama_session *eager = open_session(&bench, ROWS, true);
+    for (int number = 0; number < KINDS * ROUNDS; number++) {
+        struct step step, other;
+        next_step(&rng, &step, 0);
+        step.count = number % KINDS == 4 ? ROWS - 1 : ROWS;
+        other = step;
+        struct llama_draw draw = draw_of(&step), eager_draw = draw_of(&other);
+        draw.temperature = eager_draw.temperature = number % KINDS == 1 ? 0.2 : 1;
+        draw.top_k = eager_draw.top_k = number % KINDS == 2 ? 2 : 20;
+        draw.top_p = eager_draw.top_p = number % KINDS == 3 ? 0.1 : 0.95;
+        assert_ok(llama_session_draw(bench.session, &draw));
+        assert_ok(llama_session_draw(eager, &eager_draw));
+        assert_memory_equal(step.ids, other.ids, sizeof step.ids);
+    }
+    expect_same_logits(bench.session, eager);
+    llama_session_destroy(eager);
+    bench_close(&bench);
+}
+
 /* More kinds of steps than there are places for graphs, again and again. */
 static void old_graphs_make_room(void **state)
 {
@@ -345,6 +372,7 @@ int main(void)
         cmocka_unit_test(greedy_tokens_are_the_cpus),
         cmocka_unit_test(a_token_is_one_launch_and_one_wait),
         cmocka_unit_test(scratch_may_move),
+        cmocka_unit_test(kinds_are_told_apart),
         cmocka_unit_test(old_graphs_make_room),
         cmocka_unit_test(a_refused_recording_is_dropped),
     };

@@ -20,6 +20,14 @@ uint64_t test_seed(void)
     return seed;
 }
 
+/* SPIRITLM_TEST_FILTER=PATTERN runs only the tests of a program whose names fit, with * and ? as in file names. */
+static void __attribute__((constructor)) choose_tests(void)
+{
+    const char *pattern = getenv("SPIRITLM_TEST_FILTER");
+    if (pattern && *pattern)
+        cmocka_set_test_filter(pattern);
+}
+
 void test_assert_ok(enum status status, const char *call, const char *file, int line)
 {
     if (status != STATUS_OK) {

@@ -39,6 +39,7 @@ static void train(int dtype, int recomputation, int threads, struct outcome *out
     struct training_bench bench;
     struct trainer *trainer;
     training_bench_open(&bench, &corpus, "unused", NULL, threads);
+    training_bench_shrink_if_slow(&bench);
     if (!test_kernels_slow())
         training_bench_use_demo_sizes(&bench);
     bench.train.dtype = dtype;
@@ -84,8 +85,9 @@ static void no_bit_depends_on_threads_or_recomputation(int dtype)
     static const char *const recomputations[] = {"none", "light", "block"};
     struct outcome expected = {0};
     train(dtype, RECOMPUTATION_NONE, 1, &expected);
-    assert_true(isfinite(expected.losses[0]) &&
-                expected.losses[expected.steps - 1] < (test_kernels_slow() ? 1.0 : 0.9) * expected.losses[0]);
+    assert_true(isfinite(expected.losses[0]));
+    if (!test_kernels_slow()) /* in three steps of other tokens each nothing is learned */
+        assert_true(expected.losses[expected.steps - 1] < 0.9 * expected.losses[0]);
     for (int recomputation = RECOMPUTATION_NONE; recomputation <= RECOMPUTATION_BLOCK; recomputation++)
         for (int threads = 1; threads <= 2; threads++) {
             struct outcome found = {0};
