@@ -26,7 +26,8 @@ function verdict(missed, operation) {
 function short(name) {
   sub(/^void /, "", name)
   gsub(/\(anonymous namespace\)::/, "", name)
-  gsub(/\((int|bool|unsigned int)\)/, "", name)
+  while (match(name, /[<,] ?\([^()]*\)[-0-9]/)) # casts of a template's arguments
+    name = substr(name, 1, RSTART) substr(name, RSTART + RLENGTH - 1)
   sub(/\(.*$/, "", name)
   gsub(/__nv_bfloat16/, "bf16", name)
   return name
