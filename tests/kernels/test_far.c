@@ -1,7 +1,7 @@
 /* Rows and matrices more than 2^31 elements apart get the bits that they get side by side, whatever the operation: attention on
- * plain kernels, generation, products, sampling. An offset in 32 bits has no other symptom than such a distance. Only the
+ * plain kernels, convolutions, generation, products, sampling. An offset in 32 bits has no other symptom than such a distance. Only the
  * emulator has memory whose gaps cost nothing; other tests compare what lies side by side with references, and those of
- * rope, convolutions, attention on tensor cores, features and distances have a test like these of their own. */
+ * rope, rows of convolutions, attention on tensor cores, features and distances have a test like these of their own. */
 #include "support/kernel_harness.h"
 
 #include <stdlib.h>
@@ -189,6 +189,72 @@ static void tokens_may_lie_far_apart(void **state)
         attend(&rng, i & 1 ? DTYPE_BF16 : DTYPE_F32, i & 2);
 }
 
+/* ---- convolutions ---- */
+
+/* Frames of x, of the output and of both gradients. */
+static void convolve(struct rng *rng, enum dtype type, int64_t channels)
+{
+    enum { COUNT = 3, TAPS = 2, ARRAYS = 4 /* x, output, its gradient, that of x */ };
+    struct rows rows[ARRAYS];
+    struct tensor weight = tensor_normal(rng, type, channels * TAPS * channels, 1);
+    struct tensor grad_weight[2], grad_bias[2];
+    for (int i = 0; i < ARRAYS; i++)
+        rows[i] = make_rows(rng, type, COUNT, channels);
+    for (int far = 0; far < 2; far++) {
+        grad_weight[far] = tensor_make(DTYPE_F32, weight.count);
+        grad_bias[far] = tensor_make(DTYPE_F32, channels);
+    }
+    for (int far = 0; far < (there(rows, ARRAYS) ? 2 : 0); far++) {
+        struct conv1d_forward f = {.batch = 1,
+                                   .frames = COUNT,
+                                   .channels = channels,
+                                   .output_frames = COUNT,
+                                   .output_channels = channels,
+                                   .kernel = TAPS,
+                                   .stride = 1,
+                                   .dilation = 1,
+                                   .groups = 1,
+                                   .padding_left = 1,
+                                   .x = place(&rows[0], far),
+                                   .weight = tensor_device(&weight),
+                                   .output = place(&rows[1], far),
+                                   .x_row_stride = stride(&rows[0], far),
+                                   .x_batch_stride = COUNT * stride(&rows[0], far),
+                                   .output_row_stride = stride(&rows[1], far),
+                                   .output_batch_stride = COUNT * stride(&rows[1], far),
+                                   .type = type};
+        const struct conv1d_backward p = {.forward = f,
+                                          .grad_output = place(&rows[2], far),
+                                          .grad_x = place(&rows[3], far),
+                                          .grad_weight = tensor_device(&grad_weight[far]),
+                                          .grad_bias = tensor_device(&grad_bias[far]),
+                                          .overwrite = true};
+        const struct kernels *kernels = test_kernels();
+        assert_ok(kernels->conv1d_forward(test_context(1, kernels->conv1d_forward_scratch_size(&f)), &f));
+        assert_ok(kernels->conv1d_backward(test_context(1, kernels->conv1d_backward_scratch_size(&p)), &p));
+    }
+    if (there(rows, ARRAYS)) {
+        assert_same_rows("output", &rows[1]);
+        assert_same_rows("grad_x", &rows[3]);
+        assert_same_bits("grad_weight", &grad_weight[0], &grad_weight[1]);
+        assert_same_bits("grad_bias", &grad_bias[0], &grad_bias[1]);
+    }
+    for (int i = 0; i < ARRAYS; i++)
+        free_rows(&rows[i]);
+    struct tensor *others[] = {&weight, &grad_weight[0], &grad_weight[1], &grad_bias[0], &grad_bias[1]};
+    for (int i = 0; i < 5; i++)
+        tensor_free(others[i]);
+}
+
+/* By elements, by chunks, and by windows of bf16. */
+static void frames_may_lie_far_apart(void **state)
+{
+    (void)state;
+    struct rng rng = test_rng(5);
+    for (int i = 0; i < 6; i++)
+        convolve(&rng, i & 1 ? DTYPE_BF16 : DTYPE_F32, i < 2 ? 5 : i < 4 ? 8 : 16);
+}
+
 /* ---- generation ---- */
 
 /* Rows of the cache, and tokens: a step appends to all rows and attends to them. */
@@ -301,9 +367,8 @@ static void logits_may_lie_far_apart(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(matrices_may_lie_far_apart),
-        cmocka_unit_test(tokens_may_lie_far_apart),
-        cmocka_unit_test(caches_may_be_large),
+        cmocka_unit_test(matrices_may_lie_far_apart), cmocka_unit_test(tokens_may_lie_far_apart),
+        cmocka_unit_test(frames_may_lie_far_apart),   cmocka_unit_test(caches_may_be_large),
         cmocka_unit_test(logits_may_lie_far_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -46,6 +46,10 @@ bool test_traffic_end(struct test_traffic *traffic);
 void *test_sparse_memory(size_t bytes);
 void test_sparse_release(void *memory);
 
+/* Makes device memory what it is before anybody has written it, for the emulator's check of undefined memory; elsewhere nothing. The
+ * queues must be empty. */
+void test_forget(void *memory, size_t bytes);
+
 /* What the program has asked of the CUDA runtime. */
 struct test_calls {
     int64_t launches; /* kernels and library calls outside graphs */

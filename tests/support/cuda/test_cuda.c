@@ -61,6 +61,13 @@ void test_sparse_release(void *memory)
         fail_msg("memory cannot be released");
 }
 
+void test_forget(void *memory, size_t bytes)
+{
+    const uint64_t address = (uint64_t)(uintptr_t)memory;
+    machine_fill(emulator_machine(), address, 0xCD, bytes);
+    machine_mark_defined(emulator_machine(), address, bytes, false);
+}
+
 bool test_cuda_calls(struct test_calls *calls)
 {
     struct emulator_counters counters = emulator_counters();
@@ -126,6 +133,12 @@ void *test_sparse_memory(size_t bytes)
 void test_sparse_release(void *memory)
 {
     (void)memory;
+}
+
+void test_forget(void *memory, size_t bytes)
+{
+    (void)memory;
+    (void)bytes;
 }
 
 bool test_cuda_calls(struct test_calls *calls)
