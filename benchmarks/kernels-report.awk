@@ -1,5 +1,4 @@
-# The tables of benchmarks/kernels.md from what benchmarks/kernels-report gathered. Its standard input has each kernel's name in
-# machine code and as it is written.
+# The tables of benchmarks/kernels.md from what benchmarks/kernels-report gathered.
 
 function member(line, name,    found) { # of a JSON object without nested ones
   if (!match(line, "\"" name "\": (\"[^\"]*\"|[-+.0-9e]+)"))
@@ -26,16 +25,15 @@ function verdict(missed, operation) {
 }
 function short(name) {
   sub(/^void /, "", name)
+  gsub(/\(anonymous namespace\)::/, "", name)
+  while (match(name, /[<,] ?\([^()]*\)[-0-9]/)) # casts of a template's arguments
+    name = substr(name, 1, RSTART) substr(name, RSTART + RLENGTH - 1)
   sub(/\(.*$/, "", name)
   gsub(/__nv_bfloat16/, "bf16", name)
-  gsub(/\(anonymous namespace\)::/, "", name)
   return name
 }
 
-{ written[$1] = substr($0, length($1) + 2) }
-
-END {
-  FS = "\t"
+BEGIN {
   while ((getline line < "benchmarks/kernels-reasons") > 0)
     if (line !~ /^#/ && split(line, part, "\t") == 2)
       reason[part[1]] = part[2]
@@ -69,9 +67,10 @@ END {
   while ((getline line < totals) > 0) {
     if (line !~ /M\/s/ || line ~ /all kernels$/)
       continue
-    count = split(line, part, / +/)
+    match(line, /M\/s  /)
+    name = short(substr(line, RSTART + RLENGTH))
+    split(line, part, / +/)
     first = part[1] == "" ? 2 : 1
-    name = part[count]
     threads[name] = part[first + 13]
     shared[name] = part[first + 14]
     traffic[name] = ratio(32 * (part[first + 2] + part[first + 3]), part[first + 4] + part[first + 5])
@@ -79,8 +78,10 @@ END {
   }
   while ((getline line < registers) > 0) {
     split(line, part, "\t")
-    used[part[1], part[2]] = part[3]
-    spilled[part[1]] += part[4]
+    name = short(part[1])
+    known[name] = 1
+    used[name, part[2]] = part[3]
+    spilled[name] += part[4]
   }
   print "\n## Kernels\n"
   print "Registers and spills (goal: none) are ptxas's; threads and shared memory of a block are those of the calls above, and occupancy"
@@ -89,8 +90,8 @@ END {
   print "| kernel | threads | shared, bytes | registers sm_80 / sm_90 | spills, bytes | occupancy sm_80 / sm_90 | sectors / distinct bytes | wavefronts / ideal | |"
   print "|---|---|---|---|---|---|---|---|---|"
   sort = "sort -t '|' -k 2"
-  for (name in written)
-    printf "| %s | %s | %s | %s / %s | %d | %s / %s | %s | %s | %s |\n", short(written[name]), name in threads ? threads[name] : "?", name in shared ? shared[name] : "?", used[name, "sm_80"], used[name, "sm_90"], spilled[name], occupancy(used[name, "sm_80"], threads[name], shared[name], 164 * 1024), occupancy(used[name, "sm_90"], threads[name], shared[name], 228 * 1024), traffic[name], wavefronts[name], spilled[name] ? "missed: spills" : "" | sort
+  for (name in known)
+    printf "| %s | %s | %s | %s / %s | %d | %s / %s | %s | %s | %s |\n", name, name in threads ? threads[name] : "?", name in shared ? shared[name] : "?", used[name, "sm_80"], used[name, "sm_90"], spilled[name], occupancy(used[name, "sm_80"], threads[name], shared[name], 164 * 1024), occupancy(used[name, "sm_90"], threads[name], shared[name], 228 * 1024), traffic[name], wavefronts[name], spilled[name] ? "missed: spills" : "" | sort
   close(sort)
 
   print "\n## Inner loops of attention\n"

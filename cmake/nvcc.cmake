@@ -21,6 +21,10 @@ find_path(SPIRITLM_CUDA_LIBRARIES libcudart_static.a REQUIRED NO_DEFAULT_PATH
           PATHS ${SPIRITLM_CUDA_HOME}/lib64 ${SPIRITLM_CUDA_HOME}/targets/x86_64-linux/lib ${SPIRITLM_CUDA_HOME}/lib
                 /usr/lib/x86_64-linux-gnu)
 
+# cuDNN is optional: a build without its header has our own convolutions alone.
+find_path(SPIRITLM_CUDNN_INCLUDE cudnn.h NO_DEFAULT_PATH
+          PATHS ${SPIRITLM_CUDA_INCLUDE} /usr/include /usr/include/x86_64-linux-gnu)
+
 set(SPIRITLM_CUDA_TARGET "" CACHE STRING "Compile for one kind of GPU alone (sm_90); empty: sm_80, sm_90 and PTX")
 
 # The host's half of a .cu file. Enumerators of shared C headers meet numbers, which g++ alone finds odd.
@@ -68,6 +72,10 @@ function(cuda_backend)
   target_compile_options(room_kernels_cuda PRIVATE ${SPIRITLM_WARNINGS})
   target_include_directories(room_kernels_cuda SYSTEM PRIVATE ${SPIRITLM_CUDA_INCLUDE})
   target_compile_definitions(room_kernels_cuda PRIVATE SPIRITLM_CUDA_LIBRARIES="${SPIRITLM_CUDA_LIBRARIES}")
+  if(SPIRITLM_CUDNN_INCLUDE)
+    target_compile_definitions(room_kernels_cuda PRIVATE SPIRITLM_HAVE_CUDNN)
+    target_include_directories(room_kernels_cuda SYSTEM PRIVATE ${SPIRITLM_CUDNN_INCLUDE})
+  endif()
   target_link_libraries(room_kernels_cuda PUBLIC room_kernels_cuda_sizes room_kernels)
   set_target_properties(room_kernels_cuda PROPERTIES LINKER_LANGUAGE CXX)
   if(NOT SPIRITLM_CUDA STREQUAL emulated)

@@ -137,7 +137,8 @@ static enum status load(const struct program_arguments *arguments, const char *n
 {
     enum status result = STATUS_OK;
     char *path = NULL;
-    TRY(program_machine_create(arguments, evaluation->settings.train.threads, &evaluation->machine));
+    TRY(program_machine_create(arguments, evaluation->settings.train.threads, &evaluation->settings.kernels,
+                               &evaluation->machine));
     TRY(model_open(name, evaluation->machine.kernels, &evaluation->machine.context, &evaluation->components,
                    &evaluation->model, &path));
     evaluation->checkpoint = realpath(path, NULL);

@@ -198,7 +198,7 @@ static enum status run(const struct program_arguments *arguments)
         FAIL(STATUS_USAGE, "--model is missing: name a run's folder or a checkpoint");
     int64_t count = read_pieces(arguments, pieces);
     TRY(read_options(arguments, &generation));
-    TRY(program_machine_create(arguments, 0, &machine));
+    TRY(program_machine_create(arguments, 0, NULL, &machine));
     TRY(model_open(name, machine.kernels, &machine.context, &components, &model, NULL));
     TRY(prompt_create(components, pieces, count, generation.output, &prompt));
     if (folder)

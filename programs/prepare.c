@@ -55,7 +55,7 @@ static enum status parse_part(const char *text, struct prepare_options *prepare)
     return status_set(STATUS_USAGE, "--part: expected I/N with 1 <= I <= N, such as 2/3, found \"%s\"", text);
 }
 
-static enum status run(const struct program_arguments *arguments)
+static enum status run_on(const struct program_arguments *arguments, const struct kernels *kernels)
 {
     enum status result = STATUS_OK;
     struct settings settings;
@@ -63,13 +63,21 @@ static enum status run(const struct program_arguments *arguments)
     TRY(settings_load(arguments, SETTINGS_TOKENIZER | SETTINGS_PREPARE, &settings));
     TRY(parse_stage(program_value(arguments, "--stage", "all"), &prepare.stages));
     TRY(parse_part(program_value(arguments, "--part", "1/1"), &prepare));
-    TRY(program_device_kernels(arguments, &prepare.kernels));
+    TRY(program_device_engines(kernels, &settings.kernels));
     const struct interleave_options interleave = data_interleave_options(&settings.data);
     prepare.interleave = &interleave;
+    prepare.kernels = kernels;
     TRY(prepare_run(&prepare));
 fail:
     settings_free(&settings);
     return result;
+}
+
+static enum status run(const struct program_arguments *arguments)
+{
+    const struct kernels *kernels;
+    enum status result = program_device_kernels(arguments, &kernels);
+    return result == STATUS_OK ? run_on(arguments, kernels) : result;
 }
 
 int main(int argc, char **argv)

@@ -46,18 +46,19 @@ struct tools {
 static enum status tools_open(const struct program_arguments *arguments, struct tools *tools)
 {
     enum status result = STATUS_OK;
+    const struct kernels *kernels = NULL;
     memset(tools, 0, sizeof *tools);
+    if (!program_flag(arguments, "--decode"))
+        TRY(program_device_kernels(arguments, &kernels));
     TRY(settings_load(arguments, SETTINGS_TOKENIZER, &tools->settings));
     TRY(thread_pool_create((int)tools->settings.prepare.threads, &tools->pool));
     result = speech_folder_open(tools->settings.tokenizer.folder, &tools->speech);
     if (result == STATUS_USAGE) /* the folder does not exist */
         status_prefix(result, "tokenizer.folder (--config FILE names it, prepare --stage fit creates it)");
     TRY(result);
-    if (!program_flag(arguments, "--decode")) {
-        const struct kernels *kernels;
-        TRY(program_device_kernels(arguments, &kernels));
-        TRY(speech_compute_on(tools->speech, kernels));
-    }
+    if (!program_flag(arguments, "--decode"))
+        TRY(program_device_engines(kernels, &tools->settings.kernels));
+    TRY(speech_compute_on(tools->speech, kernels));
     const struct speech_encoder *encoder = tools->speech->encoder;
     TRY(vocabulary_create(3, 1, 2, 0, encoder[STREAM_HUBERT].size, encoder[STREAM_PITCH].size,
                           encoder[STREAM_STYLE].size, false, &tools->vocabulary));

@@ -96,6 +96,7 @@ static enum status dry_run(const struct program_arguments *arguments, const stru
     int64_t ranks = 1;
     struct run_plan plan = {.data = &settings->data, .model = &settings->model, .train = &settings->train};
     TRY(program_machine_plan_kernels(arguments, &plan.kernels));
+    TRY(program_device_engines(plan.kernels, &settings->kernels));
     TRY(program_integer(arguments, "--gpus", 1, 1 << 20, 1, &ranks));
     plan.ranks = (int)ranks;
     TRY(device_limit(arguments, settings, &plan.device_bytes, &plan.device_name));
@@ -133,7 +134,7 @@ static enum status run(const struct program_arguments *arguments)
         goto fail;
     }
     TRY(program_integer(arguments, "--show-samples", 1, 1000000, 0, &samples));
-    TRY(program_machine_create(arguments, settings.train.threads, &machine));
+    TRY(program_machine_create(arguments, settings.train.threads, &settings.kernels, &machine));
     TRY(components_from_settings(&settings, &components));
     TRY(comm_create_single(&comm));
     TRY(device_comm_create_single(&device_comm));

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 struct cuda_products; /* products.h */
+struct cuda_cudnn;    /* conv1d_cudnn.h */
 
 struct cuda_libraries {
     int device, major, minor; /* compute capability major.minor */
@@ -22,6 +23,7 @@ struct cuda_libraries {
     char fault_text[256];     /* "" while the host knows of none */
     bool recording;           /* a graph: between graph_begin and graph_end */
     struct cuda_products *products;
+    struct cuda_cudnn *cudnn; /* NULL: our own convolutions */
     struct cuda_block {
         void *memory;
         size_t bytes;
@@ -29,7 +31,7 @@ struct cuda_libraries {
     int64_t block_count, block_capacity;
     struct device_memory memory;
     char name[256]; /* of the device */
-    char description[320];
+    char description[360];
 };
 
 static inline struct cuda_libraries *cuda_libraries_of(const struct device_context *context)

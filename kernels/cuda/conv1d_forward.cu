@@ -1,37 +1,11 @@
 /* Convolution over frames as an implicit matrix product: a block computes 128 output frames of 64 or 128 outputs of one group
  * (conv1d_tile.cuh). Row t of the left side begins `stride` frames after row t - 1, so rows overlap in x and nothing is
  * unfolded; the weights are the right side as they lie. Bias, GELU and residual follow while the sums are in shared
- * memory, so that the output is written once. */
+ * memory, so that the output is written once. A context that was opened with cuDNN lets it compute what it takes. */
+#include "kernels/cuda/conv1d_cudnn.h"
+#include "kernels/cuda/conv1d_finish.cuh"
 #include "kernels/cuda/conv1d_window.cuh"
-#include "kernels/cuda/gelu.cuh"
 #include "kernels/cuda/sizes/conv1d_pieces.h"
-
-/* What comes after the sums for four columns of a frame. */
-template <typename T>
-static __device__ inline void finish_quad(const struct conv1d_forward &p, int64_t index, int64_t channel, int64_t count,
-                                          bool valid, float (&values)[QUAD])
-{
-    float other[QUAD];
-    if (valid && p.bias) {
-        load_quad(other, static_cast<const T *>(p.bias) + channel, count);
-#pragma unroll
-        for (int i = 0; i < QUAD; i++)
-            values[i] += other[i];
-    }
-    if (p.pre_activation)
-        store_quad(static_cast<T *>(p.pre_activation) + index, values, count);
-    if (valid && p.activation == ACTIVATION_GELU)
-#pragma unroll
-        for (int i = 0; i < QUAD; i++)
-            values[i] = gelu(values[i]);
-    if (valid && p.residual) {
-        load_quad(other, static_cast<const T *>(p.residual) + index, count);
-#pragma unroll
-        for (int i = 0; i < QUAD; i++)
-            values[i] += other[i];
-    }
-    store_quad(static_cast<T *>(p.output) + index, values, count);
-}
 
 /* The sums of a block's tile. */
 template <typename T, int COLUMNS, enum tile_source SOURCE>
@@ -91,11 +65,9 @@ static enum status choose(const struct device_context *context, const struct con
     return whole_chunks(p) ? run<T, COLUMNS, SOURCE_CHUNKS>(context, p) : run<T, COLUMNS, SOURCE_ELEMENTS>(context, p);
 }
 
-extern "C" enum status cuda_conv1d_forward(const struct device_context *context, const struct conv1d_forward *p)
+static enum status run_own(const struct device_context *context, const struct conv1d_forward *p)
 {
     const bool narrow = conv1d_columns(p->output_channels / p->groups) == CONV1D_NARROW;
-    if (p->batch == 0 || p->output_frames == 0)
-        return STATUS_OK;
     const int64_t channels = p->channels / p->groups;
     if (whole_chunks(p) && window_fits(p, channels, p->output_channels / p->groups))
         return run<cuda_bfloat16, WINDOW_COLUMNS, SOURCE_WINDOW>(context, p,
@@ -103,4 +75,15 @@ extern "C" enum status cuda_conv1d_forward(const struct device_context *context,
     if (p->type == DTYPE_F32)
         return narrow ? choose<float, CONV1D_NARROW>(context, p) : choose<float, CONV1D_TILE>(context, p);
     return narrow ? choose<cuda_bfloat16, CONV1D_NARROW>(context, p) : choose<cuda_bfloat16, CONV1D_TILE>(context, p);
+}
+
+extern "C" enum status cuda_conv1d_forward(const struct device_context *context, const struct conv1d_forward *p)
+{
+    bool done = false;
+    enum status result = STATUS_OK;
+    if (p->batch == 0 || p->output_frames == 0)
+        return STATUS_OK;
+    if (cuda_libraries_of(context)->cudnn)
+        result = cuda_cudnn_forward(context, p, &done);
+    return result != STATUS_OK || done ? result : run_own(context, p);
 }

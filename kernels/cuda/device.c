@@ -2,9 +2,11 @@
  * be wrong with a machine (no driver, an old one, no GPU, a GPU that no kernel was built for, no memory left) shows here, in
  * one line, before anything has been computed. */
 #include "kernels/cuda/context.h"
+#include "kernels/cuda/conv1d_cudnn.h"
 #include "kernels/cuda/kernels_cuda.h"
 #include "kernels/cuda/products.h"
 #include "kernels/cuda/ranges.h"
+#include "kernels/cuda/sizes/conv1d_engine.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -129,7 +131,7 @@ fail:
 static void describe(struct cuda_libraries *libraries)
 {
     struct cudaDeviceProp properties = {0};
-    char version[32];
+    char version[32], convolutions[48] = "";
     int driver = 0;
     if (cudaGetDeviceProperties(&properties, libraries->device) != cudaSuccess)
         snprintf(properties.name, sizeof properties.name, "a GPU");
@@ -137,10 +139,16 @@ static void describe(struct cuda_libraries *libraries)
     snprintf(libraries->name, sizeof libraries->name, "%s", properties.name);
     (void)cudaDriverGetVersion(&driver);
     cuda_products_version(libraries->products, version, sizeof version);
-    snprintf(libraries->description, sizeof libraries->description,
-             "CUDA %d.%d kernels on %.100s (sm_%d%d, driver for CUDA %d.%d), f32: cuBLASLt %s (FMA), bf16: cuBLASLt %s",
-             CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10, properties.name, libraries->major, libraries->minor,
-             driver / 1000, driver % 1000 / 10, version, version);
+    if (libraries->cudnn) {
+        char cudnn[24];
+        cuda_cudnn_version(libraries->cudnn, cudnn, sizeof cudnn);
+        snprintf(convolutions, sizeof convolutions, ", conv1d: cuDNN %s", cudnn);
+    }
+    snprintf(
+        libraries->description, sizeof libraries->description,
+        "CUDA %d.%d kernels on %.100s (sm_%d%d, driver for CUDA %d.%d), f32: cuBLASLt %s (FMA), bf16: cuBLASLt %s%s",
+        CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10, properties.name, libraries->major, libraries->minor,
+        driver / 1000, driver % 1000 / 10, version, version, convolutions);
 }
 
 static void free_libraries(struct cuda_libraries *libraries)
@@ -149,6 +157,7 @@ static void free_libraries(struct cuda_libraries *libraries)
         if (libraries->streams[queue])
             (void)cudaStreamSynchronize(libraries->streams[queue]);
     cuda_products_close(libraries->products);
+    cuda_cudnn_close(libraries->cudnn);
     for (int queue = 0; queue < QUEUE_COUNT; queue++)
         if (libraries->streams[queue])
             (void)cudaStreamDestroy(libraries->streams[queue]);
@@ -175,6 +184,8 @@ enum status cuda_open(struct device_context *context)
     TRY(read_properties(libraries));
     TRY(make_queues(libraries));
     TRY(cuda_products_open(&libraries->products));
+    if (cuda_conv1d_engine() == CUDA_CONV1D_CUDNN)
+        TRY(cuda_cudnn_open(libraries->streams[QUEUE_COMPUTE], &libraries->cudnn));
     describe(libraries);
     context->libraries = libraries;
     context->stream = libraries->streams[QUEUE_COMPUTE];

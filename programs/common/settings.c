@@ -5,6 +5,14 @@
 
 #include <string.h>
 
+static const char *const conv1d_choices[] = {"own", "cudnn", NULL};
+
+static const struct config_field kernels_fields[] = {
+    {"conv1d", CONFIG_CHOICE, offsetof(struct kernels_settings, conv1d), "own", 0, 0, conv1d_choices,
+     "whose convolutions a GPU runs: the program's own, or cuDNN's"},
+};
+enum { KERNELS_FIELDS = sizeof kernels_fields / sizeof *kernels_fields };
+
 static void list_sections(struct settings *settings, unsigned required,
                           struct config_section sections[SETTINGS_SECTIONS])
 {
@@ -14,6 +22,7 @@ static void list_sections(struct settings *settings, unsigned required,
         {"data", data_fields, data_field_count, &settings->data, required & SETTINGS_DATA},
         {"model", model_fields, model_field_count, &settings->model, required & SETTINGS_MODEL},
         {"train", train_fields, train_field_count, &settings->train, required & SETTINGS_TRAIN},
+        {"kernels", kernels_fields, KERNELS_FIELDS, &settings->kernels, false},
     };
     memcpy(sections, all, sizeof all);
 }

@@ -3,6 +3,7 @@
 #include "programs/device/device.h"
 
 #include "core/log.h"
+#include "kernels/cuda/sizes/conv1d_engine.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -115,4 +116,13 @@ int64_t program_device_bytes(const struct program_arguments *arguments)
     int index;
     const char *name = program_value(arguments, "--device", "cuda"); /* as it is where none is given */
     return names_gpu(name, &index) ? gpu_bytes(index) : 0;
+}
+
+enum status program_device_engines(const struct kernels *kernels, const struct kernels_settings *settings)
+{
+    const bool cudnn = settings->conv1d == CONV1D_CHOICE_CUDNN;
+    if (cudnn && (!kernels || strcmp(kernels->name, "cuda") != 0))
+        return status_set(STATUS_USAGE, "kernels.conv1d: cudnn computes on GPUs alone; the cpu has own");
+    cuda_conv1d_choose(cudnn ? CUDA_CONV1D_CUDNN : CUDA_CONV1D_OWN);
+    return STATUS_OK;
 }

@@ -19,11 +19,14 @@ enum status program_machine_plan_kernels(const struct program_arguments *argumen
     return STATUS_OK;
 }
 
-enum status program_machine_create(const struct program_arguments *arguments, int64_t threads, struct machine *machine)
+enum status program_machine_create(const struct program_arguments *arguments, int64_t threads,
+                                   const struct kernels_settings *settings, struct machine *machine)
 {
     enum status result = STATUS_OK;
     *machine = (struct machine){0};
     TRY(program_machine_kernels(arguments, &machine->kernels));
+    if (settings)
+        TRY(program_device_engines(machine->kernels, settings));
     TRY(thread_pool_create((int)threads, &machine->pool));
     TRY(device_context_create(machine->kernels, machine->pool, 0, &machine->context));
     return STATUS_OK;

@@ -23,8 +23,10 @@ enum status program_machine_kernels(const struct program_arguments *arguments, c
 /* The same for plans, which need no device: of `cuda` the sizes alone where there is no GPU. */
 enum status program_machine_plan_kernels(const struct program_arguments *arguments, const struct kernels **kernels);
 
-/* On the device of --device. threads 0: SPIRITLM_THREADS, else all processors. */
-enum status program_machine_create(const struct program_arguments *arguments, int64_t threads, struct machine *machine);
+/* On the device of --device, with the engines of `settings` (NULL: those of a configuration that names none). threads 0:
+ * SPIRITLM_THREADS, else all processors. */
+enum status program_machine_create(const struct program_arguments *arguments, int64_t threads,
+                                   const struct kernels_settings *settings, struct machine *machine);
 void program_machine_destroy(struct machine *machine); /* a zeroed one is fine */
 
 #endif

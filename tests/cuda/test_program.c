@@ -102,6 +102,26 @@ static void a_profiler_sees_operations_by_name(void **state)
     free(text);
 }
 
+/* The engine of convolutions is chosen before the context is opened, and run.json names it. */
+static void cudnn_is_used_where_it_is_chosen(void **state)
+{
+    (void)state;
+    char arguments[900], path[700], *text;
+    int64_t size;
+    expect_error("", "--device cpu kernels.conv1d=cudnn", 2, PARTS("kernels.conv1d: cudnn computes on GPUs alone"));
+    snprintf(arguments, sizeof arguments, "--device cuda train.steps=1 train.run='%s/cudnn' kernels.conv1d=cudnn",
+             folder);
+    int code = train("", arguments);
+    if (code == 2 && strstr(output, "built without cuDNN"))
+        skip();
+    if (code != 0)
+        fail_msg("%s", output);
+    snprintf(path, sizeof path, "%s/cudnn/run.json", folder);
+    assert_ok(file_read(path, 1 << 24, (void **)&text, &size));
+    assert_non_null(strstr(text, "conv1d: cuDNN"));
+    free(text);
+}
+
 static int make_run(void **state)
 {
     (void)state;
@@ -117,6 +137,7 @@ int main(void)
         cmocka_unit_test(a_device_without_memory_says_what_was_planned),
         cmocka_unit_test(a_plan_is_held_against_the_gpu_that_is_found),
         cmocka_unit_test(a_profiler_sees_operations_by_name),
+        cmocka_unit_test(cudnn_is_used_where_it_is_chosen),
     };
     return cmocka_run_group_tests(tests, make_run, NULL);
 }

@@ -1,6 +1,9 @@
 /* What a speech encoder does on `seconds` of sound in a batch: HuBERT's layers at its base size, in bf16, and the parts of the
- * embedded tokenizers. A tiny run has the same operations with a few frames. */
+ * embedded tokenizers; convolutions beside cuDNN's, where the build and the machine have it. A tiny run has the same operations
+ * with a few frames. */
 #include "gpu_check/benchmark.h"
+#include "kernels/cuda/conv1d_cudnn.h"
+#include "kernels/cuda/sizes/conv1d_engine.h"
 
 #include <stdlib.h>
 
@@ -53,6 +56,33 @@ static struct conv1d_forward conv1d_of(struct benchmark *b, int64_t frames, int6
     return p;
 }
 
+static enum status run_cudnn(struct benchmark *b, const void *parameters)
+{
+    bool done = false;
+    enum status result = cuda_cudnn_forward(&b->context, parameters, &done);
+    return result != STATUS_OK || done ? result : status_set(STATUS_USAGE, "cuDNN does not take the convolution");
+}
+
+/* The same call by cuDNN, in a context of its own. 0: there is no cuDNN, or it does not take the call, and a line says so. */
+static double seconds_of_cudnn(struct benchmark *b, const struct conv1d_forward *p)
+{
+    struct benchmark other = *b;
+    struct benchmark_time time = {0, 0, 0};
+    cuda_conv1d_choose(CUDA_CONV1D_CUDNN);
+    enum status result =
+        device_context_create(b->kernels, NULL, b->kernels->conv1d_forward_scratch_size(p), &other.context);
+    if (result == STATUS_OK) {
+        result = benchmark_time(&other, run_cudnn, p, &time);
+        if (result != STATUS_OK)
+            printf("conv1d_forward beside cuDNN: %s\n", status_text());
+        device_context_destroy(b->kernels, &other.context);
+    } else {
+        printf("conv1d_forward beside cuDNN: %s\n", status_text());
+    }
+    cuda_conv1d_choose(CUDA_CONV1D_OWN);
+    return result == STATUS_OK ? time.median : 0;
+}
+
 static void bench_conv1d(struct benchmark *b, const char *what, int64_t frames, int64_t channels, int64_t kernel,
                          int64_t stride, int64_t groups, int64_t padding)
 {
@@ -61,7 +91,9 @@ static void bench_conv1d(struct benchmark *b, const char *what, int64_t frames, 
     double flops = 2.0 * (double)(p.batch * p.output_frames * channels) * (double)(kernel * channels / groups);
     snprintf(shape, sizeof shape, "%s k%lld s%lld g%lld, %lld", what, (long long)kernel, (long long)stride,
              (long long)groups, (long long)channels);
-    benchmark_row(b, &(struct benchmark_case){BENCHMARK_conv1d_forward, &p, shape, DTYPE_BF16, 0, flops, NULL, 0});
+    const double peer = b->counted ? 0 : seconds_of_cudnn(b, &p);
+    benchmark_row(b, &(struct benchmark_case){BENCHMARK_conv1d_forward, &p, shape, DTYPE_BF16, 0, flops,
+                                              peer > 0 ? "cuDNN" : NULL, peer});
     p.pre_activation = benchmark_numbers(b, DTYPE_BF16, p.batch * p.output_batch_stride, 1);
     const struct conv1d_backward back = {.forward = p,
                                          .grad_output = p.output,

@@ -397,23 +397,17 @@ static struct test_work work_of(struct conv1d_problem *q, bool backward)
                                       .grad_bias = tensor_device(&bias),
                                       .overwrite = true};
     const struct device_context *context = test_context(1, kernels->conv1d_backward_scratch_size(&g));
-    struct test_work before, after;
-    test_settle();
-    test_cuda_work(&before);
+    struct test_work work;
+    struct test_traffic traffic;
+    test_traffic_begin(); /* counts from zero, and each call once */
     assert_ok(backward ? kernels->conv1d_backward(context, &g) : kernels->conv1d_forward(context, &p));
-    test_settle();
-    test_cuda_work(&after);
+    test_traffic_end(&traffic);
+    test_cuda_work(&work);
     tensor_free(&output);
     tensor_free(&x);
     tensor_free(&weight);
     tensor_free(&bias);
-    return (struct test_work){after.instructions - before.instructions,
-                              after.mma - before.mma,
-                              after.ldmatrix - before.ldmatrix,
-                              after.wavefronts - before.wavefronts,
-                              after.wavefronts_ideal - before.wavefronts_ideal,
-                              after.sectors - before.sectors,
-                              after.bytes - before.bytes};
+    return work;
 }
 
 struct expected_work {

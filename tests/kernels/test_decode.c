@@ -364,10 +364,6 @@ static void decode_is_row_stable(void **state)
 static void long_contexts_are_read_once(void **state)
 {
     (void)state;
-    struct test_traffic traffic;
-    test_traffic_begin();
-    if (!test_traffic_end(&traffic))
-        skip();
     struct rng rng = test_rng(10);
     const struct shape shape = {1, 1, 16384, 8, 2, 64, 8};
     struct problem q = make_problem(&rng, shape, DTYPE_BF16);
@@ -376,11 +372,7 @@ static void long_contexts_are_read_once(void **state)
     const struct device_context *context = test_context(1, test_kernels()->attention_decode_scratch_size(&p));
     test_traffic_begin();
     assert_ok(test_kernels()->attention_decode(context, &p));
-    test_traffic_end(&traffic);
-    double floor = (double)(shape.capacity * q.kv_width * 2), moved = traffic.bytes;
-    print_message("%.4f of the cache's bytes are moved\n", moved / floor);
-    if (!(moved <= 1.05 * floor && moved >= floor))
-        fail_msg("%g bytes are moved for a cache of %g", moved, floor);
+    assert_traffic("attention_decode", (double)(shape.capacity * q.kv_width) * (double)dtype_size(q.type), 1.05);
     tensor_free(&output);
     free_problem(&q);
 }

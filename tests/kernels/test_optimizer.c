@@ -406,8 +406,8 @@ static void norms_are_summed_in_double(void **state)
 {
     (void)state;
     struct rng rng = test_rng(3);
-    const int64_t counts[] = {0,   1,    31,   65535, 65536, 65537, 300001, 2,     3,     4,      5,     7,
-                              8,   9,    15,   16,    17,    32,    33,     63,    64,    65,     127,   128,
+    const int64_t counts[] = {0,   1,    31,   65535, 65536, 65537, 300001, 2,     3,     4,      5,      7,
+                              8,   9,    15,   16,    17,    32,    33,     63,    64,    65,     127,    128,
                               129, 1023, 1024, 1025,  4095,  4096,  32768,  70000, 99999, 131072, 1300001};
     for (int s = 0; s < (int)(sizeof counts / sizeof *counts); s++) {
         struct tensor x = tensor_normal(&rng, DTYPE_F32, counts[s], 1);

@@ -1,12 +1,33 @@
-/* Scratch of the convolution's gradients (conv1d_pieces.h says what lies in it), and of the convolution with a norm. */
+/* Scratch of the convolution where cuDNN computes it, of its gradients (conv1d_pieces.h says what lies in both), and of the
+ * convolution with a norm. */
+#include "kernels/cuda/sizes/conv1d_engine.h"
 #include "kernels/cuda/sizes/conv1d_pieces.h"
 #include "kernels/cuda/sizes/cuda_sizes.h"
+
+#include <stdatomic.h>
 
 /* Whether a shape has anything to compute, and no number in it by which nothing can be divided. */
 static bool has_work(const struct conv1d_forward *p)
 {
     return p->batch > 0 && p->output_frames > 0 && p->groups > 0 && p->channels >= p->groups &&
            p->output_channels >= p->groups && p->kernel > 0;
+}
+
+static atomic_int chosen = CUDA_CONV1D_OWN;
+
+void cuda_conv1d_choose(enum cuda_conv1d_engine engine)
+{
+    atomic_store(&chosen, (int)engine);
+}
+
+enum cuda_conv1d_engine cuda_conv1d_engine(void)
+{
+    return (enum cuda_conv1d_engine)atomic_load(&chosen);
+}
+
+size_t cuda_conv1d_forward_scratch_size(const struct conv1d_forward *p)
+{
+    return cuda_conv1d_engine() == CUDA_CONV1D_CUDNN && has_work(p) ? conv1d_cudnn_room(p).end : 0;
 }
 
 size_t cuda_conv1d_backward_scratch_size(const struct conv1d_backward *p)

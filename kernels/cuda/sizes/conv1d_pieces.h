@@ -79,4 +79,24 @@ static inline struct conv1d_room conv1d_room(const struct conv1d_backward *p)
     return room;
 }
 
+/* ---- scratch of conv1d_forward by cuDNN, in bytes from its beginning ---- */
+
+enum { CONV1D_CUDNN_WORKSPACE = 32 << 20 };
+
+struct conv1d_cudnn_room {
+    size_t y, workspace, end; /* x comes first */
+};
+
+/* T [B][left + T + right][C]: x with its padding; T [B][output_frames][O]: the sums; then what cuDNN asks for. By the shape
+ * alone, though dense operands need no copies. */
+static inline struct conv1d_cudnn_room conv1d_cudnn_room(const struct conv1d_forward *p)
+{
+    int64_t frames = p->padding_left + p->frames + p->padding_right, bytes = (int64_t)dtype_size(p->type);
+    struct conv1d_cudnn_room room = {0, 0, 0};
+    room.y = conv1d_aligned(p->batch * frames * p->channels * bytes);
+    room.workspace = room.y + conv1d_aligned(p->batch * p->output_frames * p->output_channels * bytes);
+    room.end = room.workspace + CONV1D_CUDNN_WORKSPACE;
+    return room;
+}
+
 #endif
