@@ -17,10 +17,11 @@ enum {
     HALVES = CHUNK / WARP,    /* elements of a chunk per lane */
 };
 
-/* Chunks that a head of `size` elements needs are at most CHUNKS, a constant of the kernel: 1, 2, 4 or 8. */
+/* Chunks that a head of `size` elements needs are at most CHUNKS, a constant of the kernel: 1, 2 or 8. Few models have heads
+ * between 128 and 512, and each variant costs seconds of compilation. */
 static inline int attention_chunks(int64_t size)
 {
-    return size <= CHUNK ? 1 : size <= 2 * CHUNK ? 2 : size <= 4 * CHUNK ? 4 : 8;
+    return size <= CHUNK ? 1 : size <= 2 * CHUNK ? 2 : 8;
 }
 
 /* ---- what a query sees ---- */

@@ -7,7 +7,7 @@
 
 /* Rows per warp: the block's two arrays of rows fit 32 KiB. */
 template <int CHUNKS> struct backward_rows {
-    enum { ROWS = CHUNKS <= 4 ? 4 : 2, BLOCK_ROWS = ROWS * ATTENTION_WARPS, STRIDE = CHUNKS * CHUNK };
+    enum { ROWS = CHUNKS <= 2 ? 4 : 2, BLOCK_ROWS = ROWS * ATTENTION_WARPS, STRIDE = CHUNKS * CHUNK };
 };
 
 enum { DELTA_THREADS = 256, DELTA_WARPS = DELTA_THREADS / WARP };
@@ -259,8 +259,6 @@ static enum status choose(const struct device_context *context, const struct att
         return run_passes<T, 1>(context, p, delta);
     case 2:
         return run_passes<T, 2>(context, p, delta);
-    case 4:
-        return run_passes<T, 4>(context, p, delta);
     default:
         return run_passes<T, 8>(context, p, delta);
     }

@@ -89,8 +89,6 @@ template <typename T> static auto choose(int64_t head_size)
         return piece_kernel<T, 1>;
     case 2:
         return piece_kernel<T, 2>;
-    case 4:
-        return piece_kernel<T, 4>;
     default:
         return piece_kernel<T, 8>;
     }

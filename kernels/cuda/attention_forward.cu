@@ -96,8 +96,6 @@ template <typename T> static auto choose(int64_t head_size)
         return attention_forward_kernel<T, 1>;
     case 2:
         return attention_forward_kernel<T, 2>;
-    case 4:
-        return attention_forward_kernel<T, 4>;
     default:
         return attention_forward_kernel<T, 8>;
     }
