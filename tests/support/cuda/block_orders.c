@@ -170,7 +170,7 @@ static enum status run_orders(const char *name, const struct device_context *con
     static enum status ordered_##name(const struct device_context *context, const struct name *p)                      \
     {                                                                                                                  \
         struct writes writes = {.covered = true};                                                                      \
-        if (!is_chosen())                                                                                              \
+        if (!is_chosen() || !context || !p)                                                                            \
             return inner->name(context, p);                                                                            \
         OPERANDS_##name(NOTE);                                                                                         \
         return run_orders(#name, context, p, again_##name, &writes);                                                   \
