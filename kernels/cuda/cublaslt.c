@@ -20,6 +20,8 @@ enum status cublaslt_load(const struct cublaslt **calls)
 
 #else
 
+#include "kernels/cuda/library.h"
+
 #include <cuda_runtime_api.h>
 #include <dlfcn.h>
 #include <stdio.h>
@@ -27,25 +29,11 @@ enum status cublaslt_load(const struct cublaslt **calls)
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static char problem[600]; /* "" after success */
 
-static void *open_library(void)
-{
-    char name[64], path[512];
-    snprintf(name, sizeof name, "libcublasLt.so.%d", CUDART_VERSION / 1000);
-    void *library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
-    if (library)
-        return library;
-    const char *error = dlerror();
-    snprintf(problem, sizeof problem, "cuBLASLt cannot be loaded: %s", error ? error : name);
-    snprintf(path, sizeof path, "%s/%s", SPIRITLM_CUDA_LIBRARIES, name);
-    return dlopen(path, RTLD_NOW | RTLD_LOCAL);
-}
-
 static void load(void)
 {
-    void *library = open_library(), *address;
+    void *library = library_open("cuBLASLt", "libcublasLt", CUDART_VERSION / 1000, problem, sizeof problem), *address;
     if (!library)
         return;
-    *problem = 0;
 #define FIND(name)                                                                                                     \
     address = dlsym(library, "cublasLt" #name);                                                                        \
     if (!address)                                                                                                      \

@@ -22,31 +22,19 @@ enum status cudnn_load(const struct cudnn **calls)
 
 #else
 
+#include "kernels/cuda/library.h"
+
 #include <dlfcn.h>
 #include <stdio.h>
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static char problem[600]; /* "" after success */
 
-static void *open_library(void)
-{
-    char name[64], path[512];
-    snprintf(name, sizeof name, "libcudnn.so.%d", CUDNN_MAJOR);
-    void *library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
-    if (library)
-        return library;
-    const char *error = dlerror();
-    snprintf(problem, sizeof problem, "cuDNN cannot be loaded: %s", error ? error : name);
-    snprintf(path, sizeof path, "%s/%s", SPIRITLM_CUDA_LIBRARIES, name);
-    return dlopen(path, RTLD_NOW | RTLD_LOCAL);
-}
-
 static void load(void)
 {
-    void *library = open_library(), *address;
+    void *library = library_open("cuDNN", "libcudnn", CUDNN_MAJOR, problem, sizeof problem), *address;
     if (!library)
         return;
-    *problem = 0;
 #define FIND(name)                                                                                                     \
     address = dlsym(library, "cudnn" #name);                                                                           \
     if (!address)                                                                                                      \

@@ -76,6 +76,7 @@ bool test_cuda_work(struct test_work *work);
 
 /* Device memory that is allocated on the emulated device, each allocation rounded up to 256 bytes; 0 elsewhere. */
 int64_t test_cuda_device_bytes(void);
+/* Whether this program is linked with the emulator. */
 bool test_cuda_emulated(void);
 
 /* What multiplies matrices in a context of that table (cpu_set_engine); CUDA's have no choice. */

@@ -8,9 +8,8 @@
 #define KIB INT64_C(1024)
 #define GIB (KIB * KIB * KIB)
 
-/* CUDA C++ Programming Guide, "Technical Specifications per Compute Capability". Processors and memory: A100 SXM 80 GB,
- * A10 and H100 SXM. */
-/* Older than what the kernels of this emulator's users are compiled for. */
+/* CUDA C++ Programming Guide, "Technical Specifications per Compute Capability". Processors and memory: T4, A100 SXM 80 GB,
+ * A10 and H100 SXM. The first is there for what is said of a GPU that is too old. */
 const struct machine_limits machine_sm_75 = {.name = "sm_75",
                                              .major = 7,
                                              .minor = 5,
