@@ -90,7 +90,9 @@ static void free_forward(struct forward *f)
 static struct forward run_forward(struct conv1d_problem *q)
 {
     struct forward first = {.output = {0}};
-    for (int i = 0; i < 4; i += i == 0 && test_repeats(3) == 2 ? 3 : 1) {
+    for (int i = 0; i < 4; i++) {
+        if (test_repeats(3) < 3 && i > 0 && (i < 3 || (test_repeats(3) < 2 && !q->residual)))
+            continue;
         struct forward next = {conv1d_output_like(q), conv1d_output_like(q)};
         struct conv1d_forward p = conv1d_describe(q, &next.output, &next.pre_activation);
         const struct device_context *context =
