@@ -271,8 +271,8 @@ static void whole_rows_and_documents(int64_t size)
         {.batch = 1, .length = 1, .heads = 1, .kv_heads = 1},   {.batch = 1, .length = 31, .heads = 2, .kv_heads = 1},
         {.batch = 2, .length = 33, .heads = 1, .kv_heads = 1},  {.batch = 1, .length = 64, .heads = 1, .kv_heads = 1},
         {.batch = 1, .length = 65, .heads = 2, .kv_heads = 2},  {.batch = 3, .length = 70, .heads = 2, .kv_heads = 1},
-        {.batch = 1, .length = 127, .heads = 2, .kv_heads = 1}, {.batch = 1, .length = 129, .heads = 8, .kv_heads = 1},
-        {.batch = 1, .length = 193, .heads = 2, .kv_heads = 1}, {.batch = 1, .length = 300, .heads = 4, .kv_heads = 2}};
+        {.batch = 1, .length = 127, .heads = 4, .kv_heads = 2}, {.batch = 1, .length = 129, .heads = 8, .kv_heads = 1},
+        {.batch = 1, .length = 193, .heads = 2, .kv_heads = 1}, {.batch = 1, .length = 261, .heads = 2, .kv_heads = 1}};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         struct shape s = shapes[i];
         s.head_size = size;
