@@ -510,11 +510,13 @@ static void norms_reach_the_end(void **state)
 {
     (void)state;
     enum { COUNT = 37 };
+    const int64_t start =
+        far_away + INT64_C(257) * 65536; /* in its last tile, one that a thread comes to in an odd round */
     struct rng rng = test_rng(11);
-    struct array x = make_normal(&rng, DTYPE_F32, COUNT, far_away);
+    struct array x = make_normal(&rng, DTYPE_F32, COUNT, start);
     struct tensor results[2] = {tensor_zero(DTYPE_F64, 1), tensor_zero(DTYPE_F64, 1)}, flag = tensor_zero(DTYPE_I32, 1);
     for (int far = 0; far < (x.memory ? 2 : 0); far++) {
-        const struct squared_norm p = {(far ? far_away : 0) + COUNT, place(&x, far), tensor_device(&results[far]),
+        const struct squared_norm p = {(far ? start : 0) + COUNT, place(&x, far), tensor_device(&results[far]),
                                        tensor_device(&flag), false};
         RUN(squared_norm, p, far, -1, 1);
     }
