@@ -72,14 +72,15 @@ static struct holdings without_passing_threads(struct holdings now)
     return now;
 }
 
-static void assert_as_many(struct holdings now, struct holdings first)
+/* A passing thread has low priority, and on a busy machine it may take seconds to go; a leak never goes. */
+static void assert_no_more(struct holdings now, struct holdings first)
 {
-    for (int i = 0; i < 1000 && (now.threads != first.threads || now.descriptors != first.descriptors); i++) {
+    for (int i = 0; i < 60000 && (now.threads > first.threads || now.descriptors > first.descriptors); i++) {
         usleep(1000);
         now = holdings_now();
     }
-    assert_int_equal(now.descriptors, first.descriptors);
-    assert_int_equal(now.threads, first.threads);
+    assert_true(now.descriptors <= first.descriptors);
+    assert_true(now.threads <= first.threads);
 }
 
 /* ---- within a run: the same at every step ---- */
@@ -94,7 +95,7 @@ static enum status watched_clip_scale(const struct device_context *context, cons
     struct holdings now = holdings_now();
     if (within.samples++ == 0)
         within.first = without_passing_threads(now);
-    assert_as_many(now, within.first);
+    assert_no_more(now, within.first);
     return test_kernels()->clip_scale(context, p);
 }
 
@@ -119,17 +120,13 @@ static void one_run(const char *folder, int64_t steps)
     training_bench_close(&bench);
 }
 
-static int compare_kilobytes(const void *a, const void *b)
+/* The least of some runs: a leak lifts it, and what the threads' timing adds to single runs does not. */
+static long least_kilobytes(const struct holdings *holdings, int first, int last)
 {
-    long x = ((const struct holdings *)a)->kilobytes, y = ((const struct holdings *)b)->kilobytes;
-    return (x > y) - (x < y);
-}
-
-/* The median: a leak lifts it, and one heap more that a thread happened to be given does not. */
-static long usual(struct holdings *holdings, int first, int last)
-{
-    qsort(holdings + first, (size_t)(last - first), sizeof *holdings, compare_kilobytes);
-    return holdings[(first + last) / 2].kilobytes;
+    long least = holdings[first].kilobytes;
+    for (int i = first + 1; i < last; i++)
+        least = holdings[i].kilobytes < least ? holdings[i].kilobytes : least;
+    return least;
 }
 
 static void nothing_grows(void **state)
@@ -143,18 +140,18 @@ static void nothing_grows(void **state)
         one_run(folder, (int64_t)(i + 1) * STEPS_A_RUN);
         after[i] = i == 0 ? without_passing_threads(holdings_now()) : holdings_now();
         after[i].kilobytes = own_kilobytes();
-        assert_as_many(after[i], after[0]);
+        assert_no_more(after[i], after[0]);
         if (i % (runs / 10) == 0 || i == runs - 1)
             print_message("%d steps, %d saves, %d resumes: %ld kB, %d descriptors, %d threads\n", (i + 1) * STEPS_A_RUN,
                           (i + 1) * STEPS_A_RUN / SAVE_EVERY, i, after[i].kilobytes, after[i].descriptors,
                           after[i].threads);
     }
     /* The first quarter fills caches and the allocator's pools. */
-    long early = usual(after, runs / 4, runs / 2), late = usual(after, 3 * runs / 4, runs);
+    long early = least_kilobytes(after, runs / 4, runs / 2), late = least_kilobytes(after, 3 * runs / 4, runs);
     assert_int_equal(within.samples, runs * STEPS_A_RUN);
     print_message("at each of %lld steps: %d descriptors, %d threads\n", (long long)within.samples,
                   within.first.descriptors, within.first.threads);
-    print_message("its own pages: usually %ld kB in the second quarter, %ld kB in the last\n", early, late);
+    print_message("its own pages: at least %ld kB in the second quarter, %ld kB in the last\n", early, late);
 #ifndef __SANITIZE_ADDRESS__ /* which keeps what is freed for a while */
     if (!(late - early <= KILOBYTES + KILOBYTES_A_START * runs / 2))
         fail_msg("%ld kB more are held in the last quarter than in the second", late - early);
@@ -164,6 +161,7 @@ static void nothing_grows(void **state)
 static int make_corpus(void **state)
 {
     (void)state;
+    mallopt(M_ARENA_MAX, 1); /* which heap a thread gets is a matter of timing, and each keeps half a megabyte */
     tiny_corpus_make(20, test_seed(), &corpus);
     return 0;
 }
