@@ -6,7 +6,7 @@
 #include <string.h>
 
 static const int thread_counts[] = {1, 2, 3};
-static const double epsilon = 1e-5;
+static const double epsilon = 0.0625; /* large enough to show in every row */
 
 struct shape {
     int64_t batch, frames, channels, groups;

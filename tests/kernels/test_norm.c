@@ -11,7 +11,7 @@ static const int64_t shapes[][2] = {{1, 1},    {3, 7},    {31, 8},   {70, 113}, 
                                     {1, 33},   {33, 1},   {2, 127},  {5, 129},  {17, 16},  {127, 3},   {129, 2},
                                     {3, 2048}, {2, 4096}, {2, 8200}, {3, 1025}, {16, 255}, {15, 257},  {48, 24}};
 enum { SHAPES = sizeof shapes / sizeof *shapes };
-static const double epsilon = 1e-5;
+static const double epsilon = 0.0625; /* large enough to show in every row */
 static const int thread_counts[] = {1, 2, 3, 2};
 
 struct forward {

@@ -47,6 +47,10 @@ bool test_traffic_end(struct test_traffic *traffic);
 void *test_sparse_memory(size_t bytes);
 void test_sparse_release(void *memory);
 
+/* Until the next call only blocks [first, first + count) of a launch run, counted from the last one where `first` is negative;
+ * launches without so many run whole. 0: all blocks again. On the emulator; elsewhere nothing. The queues must be empty. */
+void test_blocks(int64_t first, int64_t count);
+
 /* Makes device memory what it is before anybody has written it, for the emulator's check of undefined memory; elsewhere nothing. The
  * queues must be empty. */
 void test_forget(void *memory, size_t bytes);
