@@ -319,7 +319,7 @@ __global__ void __launch_bounds__(THREADS, BLOCKS) sample_kernel(struct sample p
     if (id >= 0 && p.temperature != 0) {
         bool cuts = p.top_k > 0 && p.top_k < count;
         row.best = double(logit_of(best));
-        if constexpr (SORTS)
+        if (SORTS)
             id = draw_by_sorting(row, cuts ? int(p.top_k) : count, p.top_p, p.uniforms[r]);
         else
             id = draw_by_digits(row, cuts ? p.top_k : 0, p.top_p, p.uniforms[r]);

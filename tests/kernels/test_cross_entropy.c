@@ -75,7 +75,7 @@ static void check(struct rng *rng, int64_t rows, int64_t columns, enum dtype typ
             gradient[r * columns + c] *= q.scale;
     }
     struct tensor kept[2] = {{0}};
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < test_repeats(4); i++) {
         struct tensor x = tensor_copy(&q.logits), other = tensor_make(type, rows * columns);
         struct tensor loss = tensor_make(DTYPE_F32, rows), *result = grad == 2 ? &other : &x;
         struct cross_entropy p = describe(&q, &x, &loss, grad ? result : NULL);
@@ -156,7 +156,7 @@ static void groups_are_summed_in_order(void **state)
         struct tensor start = tensor_from(DTYPE_F64, 5, sums);
         for (int64_t r = 0; r < rows; r++)
             sums[(int)q.groups.values[r]] += loss.values[r];
-        for (int i = 0; i < 4; i++) {
+        for (int i = 0; i < test_repeats(4); i++) {
             struct tensor total = tensor_copy(&start), y = tensor_copy(&q.logits), again = tensor_make(DTYPE_F32, rows);
             p = describe(&q, &y, keep ? &again : NULL, grad ? &y : NULL);
             p.groups = tensor_device(&q.groups);

@@ -22,7 +22,7 @@ static struct forward run_forward(int64_t rows, int64_t channels, struct tensor 
                                   struct tensor *weight)
 {
     struct forward first = {0};
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < test_repeats(4); i++) {
         struct forward next = {tensor_make(x->type, x->count), tensor_make(x->type, x->count),
                                tensor_make(DTYPE_F32, rows)};
         struct rmsnorm_forward p = {.rows = rows,
@@ -100,6 +100,8 @@ static struct backward run_backward(int64_t rows, int64_t channels, struct tenso
 {
     struct backward first = {0};
     for (int i = 0; i < 5; i++) {
+        if (i < 3 && i >= test_repeats(3))
+            continue;
         struct backward next = {tensor_copy(gradient), tensor_copy(grad_weight)};
         struct tensor other = tensor_copy(residual ? residual : gradient);
         bool in_place = i >= 3; /* over grad_output, then over grad_residual */

@@ -15,8 +15,9 @@ bool test_kernels_closed(void);
 /* Whether its operations are the cpu's, behind the closed table or not: for promises that only the cpu makes. */
 bool test_kernels_cpu(void);
 
-/* How often a test repeats an operation in contexts of other thread counts: `most` times where threads exist, else twice,
- * which shows whether results repeat. */
+/* How often a test runs an operation in contexts of other thread counts: `most` times where threads exist; on a GPU twice,
+ * which shows whether results repeat; once on the emulator, which does the same each time, unless the long tests are asked
+ * for: there SPIRITLM_TEST_ORDERS repeats calls with their blocks in other orders. */
 int test_repeats(int most);
 
 /* Whether kernels are executed instruction by instruction, some thousand times slower than on any device, so that a test
