@@ -6,8 +6,8 @@
 #include "core/array.h"
 #include "core/path.h"
 #include "eval/scorer.h"
-#include "io/atomic_file.h"
 #include "io/json.h"
+#include "io/text_file.h"
 #include "text/white_space.h"
 
 #include <libgen.h>
@@ -155,7 +155,7 @@ static enum status read_pairs(const char *path, const struct components *compone
     if (!copy)
         FAIL(STATUS_INTERNAL, "no memory for a path");
     const char *folder = dirname(copy);
-    TRY(file_read(path, FILE_LIMIT, (void **)&text, &size));
+    TRY(text_file_read(path, FILE_LIMIT, &text, &size));
     *hash = sha256_of(text, (size_t)size);
     for (char *at = text; at < text + size;) {
         char *end = memchr(at, '\n', (size_t)(text + size - at)), where[4200];

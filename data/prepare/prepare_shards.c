@@ -75,7 +75,7 @@ static enum status collect_rows(const struct batch *batch, struct shard_writer *
             FAIL(batch->status[i], "%s:%lld: %s", batch->dataset->manifest.path, (long long)batch->rows[i].line,
                  batch->errors[i] ? batch->errors[i] : "out of memory");
         if (made->reason[0])
-            TRY(add_reject(record, batch->rows[i].id, made->reason));
+            TRY(add_reject(record, batch->rows[i].id ? batch->rows[i].id : "", made->reason));
         else if ((result = shard_writer_add(writer, &made->row)) != STATUS_OK)
             return status_prefix(result, "%s:%lld", batch->dataset->manifest.path, (long long)batch->rows[i].line);
     }
@@ -133,7 +133,7 @@ static bool audio_changed(const struct prepare_dataset *dataset, int64_t number)
         return true;
     const struct manifest_row *rows = dataset->manifest.rows + number * dataset->shard_rows;
     for (int64_t i = 0; i < prepare_shard_count(dataset, number); i++)
-        if (stat(rows[i].audio, &audio) == 0 && newer(&audio.st_mtim, &record.st_mtim))
+        if (!rows[i].fault && stat(rows[i].audio, &audio) == 0 && newer(&audio.st_mtim, &record.st_mtim))
             return true;
     return false;
 }

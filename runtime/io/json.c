@@ -3,7 +3,7 @@
  * must mean one thing. */
 #include "io/json.h"
 
-#include "io/atomic_file.h"
+#include "io/text_file.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -11,12 +11,21 @@
 
 static const int64_t JSON_MAX_BYTES = (int64_t)256 << 20;
 
-static enum status parse(const char *where, bool with_line, const char *text, int64_t length, json_t **root)
+static enum status parse(const char *where, bool with_line, const char *text, int64_t length, json_t **root,
+                         bool *contents)
 {
     json_error_t error;
+    if (length >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) { /* in the middle of a file: several were put together */
+        text += 3;
+        length -= 3;
+    }
     *root = json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (*root)
         return STATUS_OK;
+    enum json_error_code code = json_error_code(&error);
+    *contents = code == json_error_invalid_utf8 || code == json_error_null_character ||
+                code == json_error_null_byte_in_key || code == json_error_duplicate_key ||
+                code == json_error_numeric_overflow;
     if (with_line)
         return status_set(STATUS_CORRUPT, "%s:%d:%d: not valid JSON: %s", where, error.line, error.column, error.text);
     return status_set(STATUS_CORRUPT, "%s: column %d: not valid JSON: %s", where, error.column, error.text);
@@ -24,20 +33,27 @@ static enum status parse(const char *where, bool with_line, const char *text, in
 
 enum status jdoc_read(const char *path, json_t **root)
 {
-    void *text;
+    char *text;
     int64_t size;
+    bool contents;
     *root = NULL;
-    enum status result = file_read(path, JSON_MAX_BYTES, &text, &size);
+    enum status result = text_file_read(path, JSON_MAX_BYTES, &text, &size);
     if (result != STATUS_OK)
         return result;
-    result = parse(path, true, text, size, root);
+    result = parse(path, true, text, size, root, &contents);
     free(text);
     return result;
 }
 
 enum status jdoc_parse(const char *where, const char *text, int64_t length, json_t **root)
 {
-    return parse(where, false, text, length, root);
+    bool contents;
+    return parse(where, false, text, length, root, &contents);
+}
+
+enum status jdoc_parse_line(const char *where, const char *text, int64_t length, json_t **root, bool *contents)
+{
+    return parse(where, false, text, length, root, contents);
 }
 
 static const char *type_name(const json_t *value)

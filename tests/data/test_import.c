@@ -43,7 +43,7 @@ static void run_import(struct import_options options, const char *source, struct
     options.source = test_path("%s", source);
     options.output = test_path("out.jsonl");
     assert_ok(import_run(&options, counts));
-    assert_ok(manifest_read(options.output, manifest));
+    assert_ok(manifest_read(options.output, NULL, manifest));
     assert_int_equal(manifest->count, counts->rows);
 }
 
