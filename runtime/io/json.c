@@ -15,10 +15,9 @@ static enum status parse(const char *where, bool with_line, const char *text, in
                          bool *contents)
 {
     json_error_t error;
-    if (length >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) { /* in the middle of a file: several were put together */
-        text += 3;
-        length -= 3;
-    }
+    int64_t mark = text_mark(text, length); /* in the middle of a file: several were put together */
+    text += mark;
+    length -= mark;
     *root = json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (*root)
         return STATUS_OK;

@@ -65,12 +65,18 @@ static enum status utf8_from_utf16(const char *where, const unsigned char *bytes
     return STATUS_OK;
 }
 
+int64_t text_mark(const char *text, int64_t size)
+{
+    return size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+}
+
 enum status text_decode(const char *where, char **text, int64_t *size)
 {
     const unsigned char *bytes = (const unsigned char *)*text;
-    if (*size >= 3 && memcmp(bytes, "\xEF\xBB\xBF", 3) == 0) {
-        *size -= 3;
-        memmove(*text, *text + 3, (size_t)*size + 1);
+    int64_t mark = text_mark(*text, *size);
+    if (mark > 0) {
+        *size -= mark;
+        memmove(*text, *text + mark, (size_t)*size + 1);
         return STATUS_OK;
     }
     bool big = *size >= 2 && bytes[0] == 0xFE && bytes[1] == 0xFF;

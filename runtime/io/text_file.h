@@ -11,7 +11,10 @@
  * is STATUS_CORRUPT. Other bytes are left as they are: whether they are UTF-8 is for the reader to judge. */
 enum status text_file_read(const char *path, int64_t limit, char **text, int64_t *size);
 
-/* The same for text that did not come from a file by its name: `where` stands in errors. *text is replaced. */
+/* The same for text that was read otherwise; *text is allocated and may be replaced. `where` stands in errors. */
 enum status text_decode(const char *where, char **text, int64_t *size);
+
+/* Bytes of the byte order mark of UTF-8 that a text begins with, 0 or 3: for lines that come one by one. */
+int64_t text_mark(const char *text, int64_t size);
 
 #endif
