@@ -11,6 +11,21 @@
 
 static const int64_t JSON_MAX_BYTES = (int64_t)256 << 20;
 
+/* Whether the text has the form of JSON, and only a value in it cannot be used. Jansson has no code for the numbers and
+ * texts that other writers of JSON let through (Python writes NaN, Infinity and halves of surrogate pairs). */
+static bool is_of_contents(const json_error_t *error)
+{
+    static const char *const others[] = {"near 'NaN'", "near 'Infinity'", "near '-'", "invalid Unicode '",
+                                         "control character 0x"};
+    enum json_error_code code = json_error_code(error);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (code == json_error_invalid_syntax && strstr(error->text, others[i]))
+            return true;
+    return code == json_error_invalid_utf8 || code == json_error_null_character ||
+           code == json_error_null_byte_in_key || code == json_error_duplicate_key ||
+           code == json_error_numeric_overflow;
+}
+
 static enum status parse(const char *where, bool with_line, const char *text, int64_t length, json_t **root,
                          bool *contents)
 {
@@ -21,10 +36,7 @@ static enum status parse(const char *where, bool with_line, const char *text, in
     *root = json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (*root)
         return STATUS_OK;
-    enum json_error_code code = json_error_code(&error);
-    *contents = code == json_error_invalid_utf8 || code == json_error_null_character ||
-                code == json_error_null_byte_in_key || code == json_error_duplicate_key ||
-                code == json_error_numeric_overflow;
+    *contents = is_of_contents(&error);
     if (with_line)
         return status_set(STATUS_CORRUPT, "%s:%d:%d: not valid JSON: %s", where, error.line, error.column, error.text);
     return status_set(STATUS_CORRUPT, "%s: column %d: not valid JSON: %s", where, error.column, error.text);
