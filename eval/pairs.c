@@ -56,8 +56,10 @@ static enum status read_piece(const char *where, const char *folder, const json_
         struct piece *piece = &list->pieces[list->count];
         *piece = (struct piece){(enum piece_kind)kind, content};
         if (kind == PIECE_AUDIO && content[0] != '/') {
-            char path[PATH_BYTES];
-            enum status fits = path_format(path, "%s/%s", folder, content);
+            char path[PATH_BYTES], home[PATH_BYTES];
+            enum status fits = path_expand_home(content, home);
+            if (fits == STATUS_OK)
+                fits = path_format(path, "%s%s%s", home[0] == '/' ? "" : folder, home[0] == '/' ? "" : "/", home);
             if (fits != STATUS_OK)
                 return status_prefix(fits, "%s", where);
             list->paths[list->count] = strdup(path);
