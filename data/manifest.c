@@ -348,8 +348,8 @@ enum status manifest_read(const char *path, const struct config_list *labels, st
         FAIL(STATUS_CORRUPT, "%s: the manifest has no rows", path);
     TRY(refuse_duplicates(manifest));
     if (manifest->faults == manifest->count)
-        FAIL(STATUS_CORRUPT, "%s: none of its %lld rows can be used; the first: %s", path, (long long)manifest->count,
-             manifest->rows[0].fault);
+        FAIL(STATUS_CORRUPT, "%s:%lld: none of its %lld rows can be used; the first: %s", path,
+             (long long)manifest->rows[0].line, (long long)manifest->count, manifest->rows[0].fault);
 fail:
     free(data);
     if (result != STATUS_OK)
