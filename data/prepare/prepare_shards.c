@@ -4,6 +4,7 @@
 #include "data/prepare/prepare_internal.h"
 
 #include "core/log.h"
+#include "core/utf8.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
 
@@ -46,10 +47,12 @@ static void make_row(void *argument, int64_t task, int worker)
 static enum status add_reject(struct shard_record *record, const char *id, const char *reason)
 {
     enum status result = STATUS_OK;
-    char *line = NULL;
-    json_t *object = json_pack("{s:s, s:s}", "id", id, "reason", reason);
-    if (!object)
-        object = json_pack("{s:s, s:s}", "id", id, "reason", "audio: unreadable");
+    char *line = NULL, *repaired = NULL;
+    int64_t size = 0;
+    bool malformed = false;
+    json_t *object = NULL;
+    TRY(utf8_repair(reason, (int64_t)strlen(reason), false, &repaired, &size, &malformed)); /* it may be cut */
+    object = json_pack("{s:s, s:s}", "id", id, "reason", repaired);
     if (!object || !(line = jdoc_text(object, 0)))
         FAIL(STATUS_INTERNAL, "out of memory");
     size_t used = record->rejects ? strlen(record->rejects) : 0;
@@ -61,6 +64,7 @@ static enum status add_reject(struct shard_record *record, const char *id, const
     record->reject_count++;
 fail:
     free(line);
+    free(repaired);
     json_decref(object);
     return result;
 }
