@@ -29,7 +29,7 @@ char *parent_folder(const char *path)
     return length ? strndup(path, length) : strdup(".");
 }
 
-static void host_name(char name[65])
+void host_name(char name[65])
 {
     if (gethostname(name, 64) != 0)
         strcpy(name, "localhost");

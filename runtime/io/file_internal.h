@@ -21,6 +21,9 @@ enum status write_all(int descriptor, const char *path, const void *data, int64_
 /* The folder that holds `path` ("." when it names none), allocated. NULL: out of memory. */
 char *parent_folder(const char *path);
 
+/* This host's name, without a slash. */
+void host_name(char name[65]);
+
 /* PATH.tmp-PID-HOST: the name of everything that is still being written. */
 enum status temporary_path(const char *path, char temporary[PATH_BYTES]);
 

@@ -247,9 +247,18 @@ static void check_removal(const struct event *event)
             entries[i].dirty = false;
 }
 
+/* ".train.lock": it matters to processes that run, not after a power failure. */
+static bool is_lock(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *end = strrchr(path, '.');
+    return slash && slash[1] == '.' && strcmp(end, ".lock") == 0;
+}
+
 static void follow(const struct event *event, long place)
 {
     const char *what = event->what;
+    if (is_lock(event->path))
+        return;
     if (strcmp(what, "create") == 0 || strcmp(what, "mkdir") == 0) {
         struct entry *entry = find_entry(event->path, *what == 'm');
         entry->dirty = *what == 'c';
