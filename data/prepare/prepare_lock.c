@@ -41,18 +41,6 @@ void prepare_unlock_datasets(struct prepare *prepare)
     prepare->locks = NULL;
 }
 
-void prepare_remove_abandoned_locks(const struct prepare *prepare)
-{
-    char path[PATH_BYTES];
-    for (int64_t i = 0; i < prepare->dataset_count; i++) {
-        lock_remove_abandoned(prepare->datasets[i].folder);
-        if (path_format(path, "%s/parts", prepare->datasets[i].folder) == STATUS_OK)
-            lock_remove_abandoned(path);
-    }
-    if (path_format(path, "%s/..", prepare->options->tokenizer->folder) == STATUS_OK)
-        lock_remove_abandoned(path);
-}
-
 enum status prepare_lock_shard(const struct prepare *prepare, const struct prepare_dataset *dataset, int64_t number,
                                bool wait, struct file_lock **lock, bool *busy)
 {
@@ -92,21 +80,27 @@ fail:
 }
 
 /* Beside the folder, which appears whole: a lock inside would be in the way of that. */
-enum status prepare_lock_tokenizer(const struct prepare *prepare, const struct sha256 *fit_from,
-                                   struct file_lock **lock)
+static enum status tokenizer_lock_path(const struct prepare *prepare, char parent[PATH_BYTES], char file[PATH_BYTES])
 {
-    enum status result = STATUS_OK;
     const char *path = prepare->options->tokenizer->folder;
-    char purpose[65], parent[PATH_BYTES], file[PATH_BYTES];
     size_t end = strlen(path);
     while (end > 1 && path[end - 1] == '/')
         end--;
     size_t begin = end;
     while (begin > 0 && path[begin - 1] != '/')
         begin--;
+    enum status result = path_format(parent, "%.*s", begin ? (int)begin : 1, begin ? path : ".");
+    return result == STATUS_OK ? path_format(file, ".%.*s.lock", (int)(end - begin), path + begin) : result;
+}
+
+enum status prepare_lock_tokenizer(const struct prepare *prepare, const struct sha256 *fit_from,
+                                   struct file_lock **lock)
+{
+    enum status result = STATUS_OK;
+    const char *path = prepare->options->tokenizer->folder;
+    char purpose[65], parent[PATH_BYTES], file[PATH_BYTES];
     sha256_hex(fit_from, purpose);
-    TRY(path_format(parent, "%.*s", begin ? (int)begin : 1, begin ? path : "."));
-    TRY(path_format(file, ".%.*s.lock", (int)(end - begin), path + begin));
+    TRY(tokenizer_lock_path(prepare, parent, file));
     const struct lock_request request = {
         .folder = parent,
         .file = file,
@@ -120,4 +114,16 @@ enum status prepare_lock_tokenizer(const struct prepare *prepare, const struct s
     TRY(lock_acquire(&request, lock));
 fail:
     return result;
+}
+
+void prepare_remove_abandoned_locks(const struct prepare *prepare)
+{
+    char path[PATH_BYTES], file[PATH_BYTES];
+    for (int64_t i = 0; i < prepare->dataset_count; i++) {
+        lock_remove_abandoned(prepare->datasets[i].folder, NULL);
+        if (path_format(path, "%s/parts", prepare->datasets[i].folder) == STATUS_OK)
+            lock_remove_abandoned(path, NULL);
+    }
+    if (tokenizer_lock_path(prepare, path, file) == STATUS_OK)
+        lock_remove_abandoned(path, file);
 }

@@ -183,6 +183,13 @@ static void remove_made_folders(const struct file_lock *lock)
     free(path);
 }
 
+static void close_file(struct file_lock *lock)
+{
+    if (lock->descriptor >= 0)
+        close(lock->descriptor);
+    lock->descriptor = -1;
+}
+
 /* Another program that ends may remove the folder that it made while this one is about to use it. */
 static enum status open_file(struct file_lock *lock)
 {
@@ -202,14 +209,9 @@ static enum status open_file(struct file_lock *lock)
     if (!S_ISREG(lock->file.st_mode))
         FAIL(STATUS_IO, "%s: expected a file, to lock it", lock->path);
 fail:
+    if (result != STATUS_OK)
+        close_file(lock);
     return result;
-}
-
-static void close_file(struct file_lock *lock)
-{
-    if (lock->descriptor >= 0)
-        close(lock->descriptor);
-    lock->descriptor = -1;
 }
 
 /* The name is for messages: on a full disk the lock holds without it. */
@@ -406,8 +408,12 @@ static void remove_if_abandoned(const char *folder, const char *file)
     close_file(&lock);
 }
 
-void lock_remove_abandoned(const char *folder)
+void lock_remove_abandoned(const char *folder, const char *file)
 {
+    if (file) {
+        remove_if_abandoned(folder, file);
+        return;
+    }
     DIR *entries = opendir(folder);
     for (struct dirent *entry; entries && (entry = readdir(entries));) {
         size_t length = strlen(entry->d_name);

@@ -54,8 +54,8 @@ enum status lock_confirm(struct file_lock *lock);
 /* Removes the file, unless others share the lock, and the folders that were made for it if they are empty. NULL is fine. */
 void lock_release(struct file_lock *lock);
 
-/* Removes the files of locks (".NAME.lock") in the folder that nobody holds: what killed processes left. Whatever cannot be
- * removed stays. */
-void lock_remove_abandoned(const char *folder);
+/* Removes the lock's file if nobody holds it: what a killed process left; with NULL all ".NAME.lock" of a folder that is
+ * this toolkit's own. Whatever cannot be removed stays. */
+void lock_remove_abandoned(const char *folder, const char *file);
 
 #endif

@@ -10,7 +10,7 @@
 
 const char *const *fault_variables(const struct fault *fault)
 {
-    enum { VARIABLES = 9, SIZE = 1200 };
+    enum { VARIABLES = 10, SIZE = 1200 };
     static char texts[VARIABLES][SIZE];
     static const char *list[VARIABLES + 1];
     const char *preload = getenv("LD_PRELOAD");
@@ -25,6 +25,7 @@ const char *const *fault_variables(const struct fault *fault)
         {"FAULT_KIND", fault->kind},
         {"FAULT_SWALLOW", fault->swallow},
         {"FAULT_EXCHANGE", fault->exchange},
+        {"FAULT_LOCKS", fault->locks},
         {"FAULT_SWALLOW_AT", fault->swallow_at},
         {"FAULT_CALL", call},
         {"LD_PRELOAD", TEST_FAULT_SHIM},
