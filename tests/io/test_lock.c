@@ -360,6 +360,7 @@ static void any_text_in_the_file_is_harmless(void **state)
     }
     char *large = malloc(1 << 20);
     memset(large, 'x', 1 << 20);
+    assert_ok(make_directories(test_path("texts")));
     write_plainly(file, large, 1 << 20);
     free(large);
     assert_ok(lock_acquire(&request, &lock));
