@@ -6,7 +6,7 @@
 #include "io/json.h"
 #include "io/safetensors.h"
 #include "package/checkpoints.h"
-#include "package/components.h"
+#include "package/model.h"
 #include "package/speech_folder.h"
 #include "programs/inspect/inspect.h"
 #include "text/sentencepiece.h"
@@ -131,7 +131,7 @@ enum status inspect_tokenizer(const char *folder, const struct inspect_options *
     return STATUS_OK;
 }
 
-static enum status print_weights(const char *folder, const struct inspect_options *options)
+static enum status print_weights(const char *folder, bool verify)
 {
     enum status result = STATUS_OK;
     struct safetensors_folder *weights = NULL;
@@ -143,7 +143,7 @@ static enum status print_weights(const char *folder, const struct inspect_option
         print_tensor(info);
         elements += elements_of(info);
         bytes += info->bytes;
-        if (options->verify && safetensors_folder_find(weights, info->name, &data))
+        if (verify && safetensors_folder_find(weights, info->name, &data))
             TRY(check_finite(folder, info, data));
         safetensors_folder_forget(weights, info);
     }
@@ -156,7 +156,7 @@ fail:
 static enum status print_components(const char *folder)
 {
     struct components *components = NULL;
-    enum status result = components_load_checkpoint(folder, &components);
+    enum status result = model_check(folder, &components);
     if (result != STATUS_OK)
         return result;
     const struct vocabulary *vocabulary = &components->vocabulary;
@@ -180,20 +180,22 @@ static enum status print_state(const char *folder)
     return result;
 }
 
-/* A checkpoint of ours is verified in full; a plain Hugging Face folder has no MANIFEST to verify. */
+/* Refuses what generate would refuse. A checkpoint of ours is verified in full; a plain Hugging Face folder has no MANIFEST to verify. */
 enum status inspect_model(const char *folder, const struct inspect_options *options)
 {
     enum status result = STATUS_OK;
     bool ours = holds(folder, "MANIFEST");
+    char *path = NULL;
     if (ours)
-        TRY(directory_verify(folder, true));
+        TRY(checkpoint_resolve(folder, &path));
     utf8_print(stdout, "%s: %s\n", folder, ours ? "checkpoint, MANIFEST verified" : "model folder without MANIFEST");
     if (holds(folder, "spiritlm.json"))
         TRY(print_components(folder));
     if (holds(folder, "trainer"))
         TRY(print_state(folder));
-    TRY(print_weights(folder, options));
+    TRY(print_weights(folder, options->verify || holds(folder, "spiritlm.json")));
 fail:
+    free(path);
     return result;
 }
 
@@ -221,7 +223,7 @@ enum status inspect_run(const char *folder, const struct inspect_options *option
     utf8_print(stdout, "%s: run with %d checkpoints\n", folder, count);
     for (int i = 0; i < count; i++) {
         TRY(path_format(path, "%s/%s", checkpoints, entries[i]->d_name));
-        enum status status = directory_verify(path, true);
+        enum status status = checkpoint_verify(path);
         printf("  %s  %s\n", entries[i]->d_name, status == STATUS_OK ? "verified" : status_text());
         if (status != STATUS_OK && found == STATUS_OK) {
             found = status;
