@@ -162,8 +162,21 @@ enum status sync_folder(const char *path)
     return failed ? status_set_errno(STATUS_IO, failed, "%s: cannot fsync the folder", path) : STATUS_OK;
 }
 
+/* Never through a link that somebody has put there, nor into a file that somebody else has open: one of that name was left
+ * by a process with this one's number. */
+static int create_temporary(const char *path)
+{
+    enum { FLAGS = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC };
+    int descriptor = open(path, FLAGS, 0666);
+    if (descriptor < 0 && errno == EEXIST && unlink(path) == 0)
+        descriptor = open(path, FLAGS, 0666);
+    return descriptor;
+}
+
 enum status atomic_write(const char *path, const void *data, int64_t size)
 {
+    if (is_stream(path))
+        return write_stream(path, data, size);
     enum status result = STATUS_OK;
     bool made = false;
     int descriptor = -1;
@@ -171,7 +184,7 @@ enum status atomic_write(const char *path, const void *data, int64_t size)
     if (!folder)
         FAIL(STATUS_INTERNAL, "%s: out of memory", path);
     TRY(temporary_path(path, temporary));
-    descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    descriptor = create_temporary(temporary);
     if (descriptor < 0) {
         result = status_set_errno(STATUS_IO, errno, "%s: cannot create", temporary);
         goto fail;

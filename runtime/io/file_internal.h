@@ -18,6 +18,10 @@ enum status code_of_open(int error);
 /* Writes all bytes, in as many pieces as the system needs; `path` is for the error text. */
 enum status write_all(int descriptor, const char *path, const void *data, int64_t size);
 
+/* Whether a path names something open already, a pipe or a device: it is written to, never replaced. */
+bool is_stream(const char *path);
+enum status write_stream(const char *path, const void *data, int64_t size);
+
 /* The folder that holds `path` ("." when it names none), allocated. NULL: out of memory. */
 char *parent_folder(const char *path);
 

@@ -246,7 +246,7 @@ enum status yaml_flat_read(const char *path, struct yaml_flat *flat)
     void *text;
     int64_t size;
     *flat = (struct yaml_flat){0};
-    enum status result = file_read(path, YAML_MAX_BYTES, &text, &size);
+    enum status result = file_read_stream(path, YAML_MAX_BYTES, &text, &size);
     if (result != STATUS_OK)
         return result == STATUS_CORRUPT ? STATUS_USAGE : result;
     if (yaml_parser_initialize(&reader.parser)) {
