@@ -28,7 +28,7 @@ find_path(SPIRITLM_CUDNN_INCLUDE cudnn.h NO_DEFAULT_PATH
 set(SPIRITLM_CUDA_TARGET "" CACHE STRING "Compile for one kind of GPU alone (sm_90); empty: sm_80, sm_90 and PTX")
 
 # The host's half of a .cu file. Enumerators of shared C headers meet numbers, which g++ alone finds odd.
-set(SPIRITLM_NVCC_FLAGS -std=c++17 -O3 -ccbin ${CMAKE_CXX_COMPILER} -I${CMAKE_SOURCE_DIR} -I${CMAKE_SOURCE_DIR}/runtime
+set(SPIRITLM_NVCC_FLAGS -std=c++14 -O3 -ccbin ${CMAKE_CXX_COMPILER} -I${CMAKE_SOURCE_DIR} -I${CMAKE_SOURCE_DIR}/runtime
     -I${CMAKE_SOURCE_DIR}/tests -Xcompiler=-fPIC,-fvisibility=hidden,-ffp-contract=off,-Wall,-Wextra,-Wno-extra)
 if(SPIRITLM_CUDA STREQUAL emulated)
   list(APPEND SPIRITLM_NVCC_FLAGS -arch=compute_80 --no-compress -lineinfo -cudart none)

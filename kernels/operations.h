@@ -51,7 +51,7 @@ struct embedding_forward {
 };
 
 /* grad_table[ids[n]] += grad_output[n], in order of n. `order` lists the tokens by id, those of one id in their own order
- * (a stable sort), so that each row of the table is added to by one worker without atomics. */
+ * (a stable sort), so that each row of the table is added to by one worker without atomics; another order is a fault. */
 struct embedding_backward {
     int64_t tokens, channels, rows;
     const int32_t *ids;      /* [N] */

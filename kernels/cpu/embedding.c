@@ -42,10 +42,26 @@ static void backward_task(void *argument, int64_t task, int worker)
     }
 }
 
+/* A GPU would add a row of the table from two blocks at once where its tokens do not follow each other. */
+static bool order_is_sorted(const struct device_context *context, const struct embedding_backward *p)
+{
+    for (int64_t i = 1; i < p->tokens; i++) {
+        int32_t n = p->order[i], before = p->order[i - 1], id = p->ids[n], its = p->ids[before];
+        if (its > id || (its == id && before >= n))
+            return cpu_fault(
+                context,
+                "embedding_backward: place %lld of %lld in the order has token %d of id %d, the one before "
+                "it token %d of id %d",
+                (long long)i, (long long)p->tokens, n, id, before, its);
+    }
+    return true;
+}
+
 enum status cpu_embedding_backward(const struct device_context *context, const struct embedding_backward *p)
 {
     if (cpu_indices_fit(context, "embedding_backward", "id", p->ids, p->tokens, 0, p->rows) &&
-        cpu_indices_fit(context, "embedding_backward", "place in the order", p->order, p->tokens, 0, p->tokens))
+        cpu_indices_fit(context, "embedding_backward", "place in the order", p->order, p->tokens, 0, p->tokens) &&
+        order_is_sorted(context, p))
         thread_pool_run(context->pool, divide_up(p->channels, STRIP), backward_task, (void *)p);
     return STATUS_OK;
 }

@@ -17,11 +17,14 @@ enum {
     HALVES = CHUNK / WARP,    /* elements of a chunk per lane */
 };
 
-/* Chunks that a head of `size` elements needs are at most CHUNKS, a constant of the kernel: 1, 2 or 8. Few models have heads
- * between 128 and 512, and each variant costs seconds of compilation. */
-static inline int attention_chunks(int64_t size)
+/* A head has at most CHUNKS chunks, a constant of each kernel: 1 or 2 in f32, MOST_CHUNKS for longer heads and for all that
+ * tensor cores do not take in bf16. Few models have either, and every variant costs seconds of compilation, so the long one
+ * takes every head, and its loops stay loops. */
+enum { MOST_CHUNKS = 8 };
+
+__host__ __device__ constexpr int unrolled(int chunks)
 {
-    return size <= CHUNK ? 1 : size <= 2 * CHUNK ? 2 : 8;
+    return chunks == MOST_CHUNKS ? 1 : 4;
 }
 
 /* ---- what a query sees ---- */
@@ -65,24 +68,26 @@ __device__ inline void check_query(const struct attention_forward &p, int operat
 
 /* ---- tiles ---- */
 
-/* rows[ROWS][CHUNKS * CHUNK] = `count` vectors of `size` elements times `scale`, and zeros. The block loads; the caller
- * synchronizes. */
+/* rows[ROWS][CHUNKS * CHUNK] = `count` vectors of `size` elements times `scale`, and zeros in the rows behind them. A warp takes
+ * a row at a time; nobody reads what lies behind a row's elements. The block loads; the caller synchronizes. */
 template <int ROWS, int CHUNKS, typename T>
 __device__ inline void load_rows(float *rows, const T *source, int64_t stride, int count, int size, float scale)
 {
-    for (int index = int(threadIdx.x); index < ROWS * CHUNKS * CHUNK; index += ATTENTION_THREADS) {
-        int row = index / (CHUNKS * CHUNK), d = index % (CHUNKS * CHUNK);
-        rows[index] = row < count && d < size ? load_element(source, row * stride + d) * scale : 0.0f;
-    }
+    int warp = int(threadIdx.x) / WARP, lane = int(threadIdx.x) % WARP;
+#pragma unroll 1
+    for (int row = warp; row < ROWS; row += ATTENTION_WARPS)
+#pragma unroll(unrolled(CHUNKS))
+        for (int d = lane; d < size; d += WARP)
+            rows[row * CHUNKS * CHUNK + d] = row < count ? load_element(source, row * stride + d) * scale : 0.0f;
 }
 
 /* tile[WARP][CHUNK_STRIDE] likewise: `count` columns, `width` elements of each. Begins when the block has used what is
  * there, ends when it may use what is new. */
-template <typename T>
+template <int UNROLLED, typename T>
 __device__ inline void load_tile(float *tile, const T *source, int64_t stride, int count, int width, float scale)
 {
     __syncthreads();
-#pragma unroll 4
+#pragma unroll(UNROLLED)
     for (int index = int(threadIdx.x); index < WARP * CHUNK; index += ATTENTION_THREADS) {
         int column = index / CHUNK, d = index % CHUNK;
         tile[column * CHUNK_STRIDE + d] =
@@ -110,8 +115,8 @@ __device__ inline void multiply_columns(float (&product)[ROWS], const float *row
     const float *column = tile + threadIdx.x % WARP * CHUNK_STRIDE;
     for (int first = 0; first < columns.size; first += CHUNK) {
         int width = min(int(CHUNK), columns.size - first);
-        load_tile(tile, columns.first + first, columns.stride, columns.count, width, columns.scale);
-#pragma unroll 4
+        load_tile<unrolled(CHUNKS)>(tile, columns.first + first, columns.stride, columns.count, width, columns.scale);
+#pragma unroll(unrolled(CHUNKS))
         for (int d = 0; d < width; d++)
 #pragma unroll
             for (int r = 0; r < ROWS; r++)
@@ -130,8 +135,8 @@ __device__ inline void add_columns(float (&sum)[ROWS][CHUNKS * HALVES], const fl
         int first = chunk * CHUNK, width = min(int(CHUNK), columns.size - first);
         if (width <= 0)
             continue;
-        load_tile(tile, columns.first + first, columns.stride, columns.count, width, columns.scale);
-#pragma unroll 4
+        load_tile<unrolled(CHUNKS)>(tile, columns.first + first, columns.stride, columns.count, width, columns.scale);
+#pragma unroll(unrolled(CHUNKS))
         for (int column = 0; column < columns.count; column++) {
             const float *element = tile + column * CHUNK_STRIDE + lane;
 #pragma unroll

@@ -251,23 +251,19 @@ static enum status run_tensor_passes(const struct device_context *context, const
     return result;
 }
 
-template <typename T>
 static enum status choose(const struct device_context *context, const struct attention_backward *p, float *delta)
 {
-    switch (attention_chunks(p->forward.head_size)) {
-    case 1:
-        return run_passes<T, 1>(context, p, delta);
-    case 2:
-        return run_passes<T, 2>(context, p, delta);
-    default:
-        return run_passes<T, 8>(context, p, delta);
-    }
+    int64_t size = p->forward.head_size;
+    if (p->forward.type == DTYPE_BF16)
+        return run_passes<cuda_bfloat16, MOST_CHUNKS>(context, p, delta);
+    return size <= CHUNK       ? run_passes<float, 1>(context, p, delta)
+           : size <= 2 * CHUNK ? run_passes<float, 2>(context, p, delta)
+                               : run_passes<float, MOST_CHUNKS>(context, p, delta);
 }
 
 extern "C" enum status cuda_attention_backward(const struct device_context *context, const struct attention_backward *p)
 {
     if (attention_backward_tensor_fits(p))
         return run_tensor_passes(context, p, static_cast<struct query_statistics *>(context->scratch));
-    float *delta = static_cast<float *>(context->scratch);
-    return p->forward.type == DTYPE_F32 ? choose<float>(context, p, delta) : choose<cuda_bfloat16>(context, p, delta);
+    return choose(context, p, static_cast<float *>(context->scratch));
 }

@@ -8,10 +8,11 @@
 
 enum { COMBINE_THREADS = 128, COMBINE_WARPS = COMBINE_THREADS / WARP };
 
-template <typename T, int CHUNKS>
+template <typename T>
 __global__ void __launch_bounds__(ATTENTION_THREADS, ATTENTION_BLOCKS)
     piece_kernel(struct attention_decode p, struct decode_cut cut, struct cuda_fault *fault)
 {
+    constexpr int CHUNKS = MOST_CHUNKS;
     __shared__ float queries[ATTENTION_WARPS * CHUNKS * CHUNK], tile[WARP * CHUNK_STRIDE];
     struct decode_block block = decode_block_of(p, cut, ATTENTION_WARPS);
     int64_t width = p.kv_heads * p.head_size, start = block.piece * cut.piece_keys;
@@ -82,18 +83,6 @@ __global__ void __launch_bounds__(COMBINE_THREADS)
     }
 }
 
-template <typename T> static auto choose(int64_t head_size)
-{
-    switch (attention_chunks(head_size)) {
-    case 1:
-        return piece_kernel<T, 1>;
-    case 2:
-        return piece_kernel<T, 2>;
-    default:
-        return piece_kernel<T, 8>;
-    }
-}
-
 extern "C" enum status cuda_attention_decode(const struct device_context *context, const struct attention_decode *p)
 {
     struct cuda_fault *fault = cuda_fault_word(context);
@@ -107,9 +96,8 @@ extern "C" enum status cuda_attention_decode(const struct device_context *contex
     else if (attention_decode_lanes_fit(p))
         result = attention_decode_lanes(context, p, &cut);
     else
-        result =
-            launch(context, "attention_decode", f32 ? choose<float>(p->head_size) : choose<cuda_bfloat16>(p->head_size),
-                   p->tokens * p->kv_heads * cut.parts * cut.pieces, 1, ATTENTION_THREADS, *p, cut, fault);
+        result = launch(context, "attention_decode", f32 ? piece_kernel<float> : piece_kernel<cuda_bfloat16>,
+                        p->tokens * p->kv_heads * cut.parts * cut.pieces, 1, ATTENTION_THREADS, *p, cut, fault);
     if (result != STATUS_OK)
         return result;
     return launch(context, "attention_decode", f32 ? combine_kernel<float> : combine_kernel<cuda_bfloat16>,

@@ -49,7 +49,7 @@ template <int ROWS, int WIDTH> struct warp_results {
     float largest[DECODE_WARPS][ROWS], sum[DECODE_WARPS][ROWS];
 };
 
-/* The warps' results to the piece's place, in the order of the warps; weights are powers of 2. Element d of a head is at
+/* Waits for the block. The warps' results to the piece's place, in the order of the warps; weights are powers of 2. Element d of a head is at
  * SLOT(d). */
 template <int ROWS, int WIDTH, int (*SLOT)(int)>
 static __device__ inline void combine_warps(const struct attention_decode &p, const struct decode_cut &cut,

@@ -167,13 +167,13 @@ int rows_of(const struct attention_decode *p)
     return group == 1 ? 1 : p->head_size <= 128 ? MOST_ROWS : MOST_ROWS / 2;
 }
 
+/* One class of heads for up to 128 elements and one for all longer ones, which no model of today has in f32: each variant costs
+ * a second of compilation. */
 template <typename T> piece_kernel *choose(const struct attention_decode *p)
 {
     bool alone = rows_of(p) == 1;
     if (p->head_size <= 128)
         return alone ? piece_by_lanes<T, 1, 1> : piece_by_lanes<T, MOST_ROWS, 1>;
-    if (p->head_size <= 256)
-        return alone ? piece_by_lanes<T, 1, 2> : piece_by_lanes<T, MOST_ROWS / 2, 2>;
     return alone ? piece_by_lanes<T, 1, 4> : piece_by_lanes<T, MOST_ROWS / 2, 4>;
 }
 

@@ -277,7 +277,6 @@ __global__ void __launch_bounds__(DECODE_THREADS, 2)
         add_values<D>(output, scores, values);
     }
     store_results<D>(results, rows, output, place);
-    __syncthreads();
     combine_warps<ROWS, D + HALF, slot_of_element<D>>(p, cut, block, results);
 }
 

@@ -89,16 +89,13 @@ __global__ void __launch_bounds__(ATTENTION_THREADS, ATTENTION_BLOCKS)
     finish_rows<T>(p, at, softmax, output);
 }
 
-template <typename T> static auto choose(int64_t head_size)
+static auto choose(enum dtype type, int64_t head_size)
 {
-    switch (attention_chunks(head_size)) {
-    case 1:
-        return attention_forward_kernel<T, 1>;
-    case 2:
-        return attention_forward_kernel<T, 2>;
-    default:
-        return attention_forward_kernel<T, 8>;
-    }
+    if (type == DTYPE_BF16)
+        return attention_forward_kernel<cuda_bfloat16, MOST_CHUNKS>;
+    return head_size <= CHUNK       ? attention_forward_kernel<float, 1>
+           : head_size <= 2 * CHUNK ? attention_forward_kernel<float, 2>
+                                    : attention_forward_kernel<float, MOST_CHUNKS>;
 }
 
 extern "C" enum status cuda_attention_forward(const struct device_context *context, const struct attention_forward *p)
@@ -106,7 +103,6 @@ extern "C" enum status cuda_attention_forward(const struct device_context *conte
     if (attention_tensor_fits(p))
         return attention_forward_tensor(context, p);
     int64_t blocks = divide_up(p->query_length, BLOCK_ROWS);
-    auto kernel = p->type == DTYPE_F32 ? choose<float>(p->head_size) : choose<cuda_bfloat16>(p->head_size);
-    return launch(context, "attention_forward", kernel, blocks * p->batch * p->heads, 1, ATTENTION_THREADS, *p, blocks,
-                  cuda_fault_word(context));
+    return launch(context, "attention_forward", choose(p->type, p->head_size), blocks * p->batch * p->heads, 1,
+                  ATTENTION_THREADS, *p, blocks, cuda_fault_word(context));
 }

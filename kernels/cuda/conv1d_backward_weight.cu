@@ -124,15 +124,19 @@ static enum status run(const struct device_context *context, const struct conv1d
                          cuda_fault_word(context));
 }
 
-template <typename T, int COLUMNS>
+/* Elements one by one go into wide tiles alone, as in the forward pass; there are as many of them. */
+template <typename T>
 static enum status choose(const struct device_context *context, const struct conv1d_backward *p,
                           const struct conv1d_gradient *z, float *to, bool add)
 {
     const struct conv1d_forward *f = &p->forward;
     const bool whole = conv1d_gradient_whole(f, z) &&
                        conv1d_whole_chunks(f->type, f->x, f->x_row_stride, f->x_batch_stride, f->channels / f->groups);
-    return whole ? run<T, COLUMNS, SOURCE_CHUNKS>(context, p, z, to, add)
-                 : run<T, COLUMNS, SOURCE_ELEMENTS>(context, p, z, to, add);
+    if (!whole)
+        return run<T, CONV1D_TILE, SOURCE_ELEMENTS>(context, p, z, to, add);
+    return conv1d_columns(f->output_channels / f->groups) == CONV1D_NARROW
+               ? run<T, CONV1D_NARROW, SOURCE_CHUNKS>(context, p, z, to, add)
+               : run<T, CONV1D_TILE, SOURCE_CHUNKS>(context, p, z, to, add);
 }
 
 enum status cuda_conv1d_backward_weight(const struct device_context *context, const struct conv1d_backward *p,
@@ -141,16 +145,13 @@ enum status cuda_conv1d_backward_weight(const struct device_context *context, co
     const struct conv1d_forward *f = &p->forward;
     const int64_t count = f->output_channels * f->kernel * (f->channels / f->groups);
     const int64_t pieces = f->batch * f->output_frames > 0 ? conv1d_weight_pieces(f) : 0;
-    const bool narrow = conv1d_columns(f->output_channels / f->groups) == CONV1D_NARROW, one = pieces == 1;
+    const bool one = pieces == 1;
     float *to = one ? p->grad_weight : partial;
     const bool add = one && !p->overwrite;
     enum status result = STATUS_OK;
-    if (pieces > 0 && f->type == DTYPE_F32)
-        result = narrow ? choose<float, CONV1D_NARROW>(context, p, z, to, add)
-                        : choose<float, CONV1D_TILE>(context, p, z, to, add);
-    else if (pieces > 0)
-        result = narrow ? choose<cuda_bfloat16, CONV1D_NARROW>(context, p, z, to, add)
-                        : choose<cuda_bfloat16, CONV1D_TILE>(context, p, z, to, add);
+    if (pieces > 0)
+        result = f->type == DTYPE_F32 ? choose<float>(context, p, z, to, add)
+                                      : choose<cuda_bfloat16>(context, p, z, to, add);
     if (result == STATUS_OK && !one)
         result = cuda_conv1d_add_pieces(context, partial, pieces, count, p->grad_weight, p->overwrite);
     return result;

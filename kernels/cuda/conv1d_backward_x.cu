@@ -67,6 +67,15 @@ static __device__ inline depth_operand<T> weights_operand(const struct conv1d_fo
     return o;
 }
 
+/* What depth_copy asks of the weights: every tap has all outputs of the group. */
+struct weight_limits {
+    int64_t outputs;
+    __device__ struct outer_limits operator()(int64_t) const
+    {
+        return {outputs, 1};
+    }
+};
+
 /* The sums of a block's tile, of `rows` frames; `outputs`: those of the row of the batch. */
 template <typename T, int COLUMNS, enum tile_source SOURCE>
 static __device__ inline void find_sums(const struct conv1d_forward &f, const struct conv1d_gradient &z,
@@ -74,22 +83,30 @@ static __device__ inline void find_sums(const struct conv1d_forward &f, const st
                                         int64_t outputs, unsigned char *memory)
 {
     constexpr int THREADS = tile_shape<T, COLUMNS>::THREADS;
-    constexpr enum tile_source LOADS = SOURCE == SOURCE_WINDOW ? SOURCE_CHUNKS : SOURCE;
     const rows_operand<T> left = gradient_operand<T>(f, z, at, taps, rows, outputs);
     const depth_operand<T> right = weights_operand<T>(f, at.group, at.column, taps);
-    const auto limits = [&](int64_t) { return outer_limits{right.inners, 1}; };
-    depth_copy<T, COLUMNS, THREADS, decltype(limits)> b(right, limits);
-    if constexpr (SOURCE == SOURCE_WINDOW) {
-        window_product<true>(memory, left, taps.count, right.columns - at.column,
-                             [&](unsigned char *tile) { b.template copy<LOADS>(right, limits, tile); });
-    } else {
-        rows_copy<T, TILE_ROWS, THREADS> a(left);
-        tile_product<T, COLUMNS, false, true>(memory, left.depth, rows, right.columns - at.column,
-                                              [&](unsigned char *to_a, unsigned char *to_b) {
-                                                  a.template copy<LOADS>(left, to_a);
-                                                  b.template copy<LOADS>(right, limits, to_b);
-                                              });
-    }
+    const struct weight_limits limits = {right.inners};
+    rows_copy<T, TILE_ROWS, THREADS> a(left);
+    depth_copy<T, COLUMNS, THREADS, struct weight_limits> b(right, limits);
+    tile_product<T, COLUMNS, false, true>(memory, left.depth, rows, right.columns - at.column,
+                                          [&](unsigned char *to_a, unsigned char *to_b) {
+                                              a.template copy<SOURCE>(left, to_a);
+                                              b.template copy<SOURCE>(right, limits, to_b);
+                                          });
+}
+template <>
+__device__ inline void
+find_sums<cuda_bfloat16, WINDOW_COLUMNS, SOURCE_WINDOW>(const struct conv1d_forward &f, const struct conv1d_gradient &z,
+                                                        const struct conv1d_block &at, const struct taps &taps,
+                                                        int64_t rows, int64_t outputs, unsigned char *memory)
+{
+    using T = cuda_bfloat16;
+    const rows_operand<T> left = gradient_operand<T>(f, z, at, taps, rows, outputs);
+    const depth_operand<T> right = weights_operand<T>(f, at.group, at.column, taps);
+    const struct weight_limits limits = {right.inners};
+    depth_copy<T, WINDOW_COLUMNS, window_shape::THREADS, struct weight_limits> b(right, limits);
+    window_product<true>(memory, left, taps.count, right.columns - at.column,
+                         [&](unsigned char *tile) { b.copy<SOURCE_CHUNKS>(right, limits, tile); });
 }
 
 template <typename T, int COLUMNS, enum tile_source SOURCE>
@@ -149,12 +166,16 @@ static bool whole_chunks(const struct conv1d_forward *f, const struct conv1d_gra
     return conv1d_gradient_whole(f, z) && conv1d_whole_chunks(f->type, f->weight, 0, 0, f->channels / f->groups);
 }
 
-template <typename T, int COLUMNS>
+/* Elements one by one go into wide tiles alone, as in the forward pass. */
+template <typename T>
 static enum status choose(const struct device_context *context, const struct conv1d_backward *p,
                           const struct conv1d_gradient *z)
 {
-    return whole_chunks(&p->forward, z) ? run<T, COLUMNS, SOURCE_CHUNKS>(context, p, z)
-                                        : run<T, COLUMNS, SOURCE_ELEMENTS>(context, p, z);
+    if (!whole_chunks(&p->forward, z))
+        return run<T, CONV1D_TILE, SOURCE_ELEMENTS>(context, p, z);
+    return conv1d_columns(p->forward.channels / p->forward.groups) == CONV1D_NARROW
+               ? run<T, CONV1D_NARROW, SOURCE_CHUNKS>(context, p, z)
+               : run<T, CONV1D_TILE, SOURCE_CHUNKS>(context, p, z);
 }
 
 enum status cuda_conv1d_backward_x(const struct device_context *context, const struct conv1d_backward *p,
@@ -162,12 +183,8 @@ enum status cuda_conv1d_backward_x(const struct device_context *context, const s
 {
     const struct conv1d_forward *f = &p->forward;
     const int64_t channels = f->channels / f->groups, outputs = f->output_channels / f->groups;
-    const bool narrow = conv1d_columns(channels) == CONV1D_NARROW;
     if (f->output_frames > 0 && whole_chunks(f, z) && window_fits(f, outputs, channels))
         return run<cuda_bfloat16, WINDOW_COLUMNS, SOURCE_WINDOW>(context, p, z,
                                                                  (int)window_shared(f->kernel, f->dilation, outputs));
-    if (f->type == DTYPE_F32)
-        return narrow ? choose<float, CONV1D_NARROW>(context, p, z) : choose<float, CONV1D_TILE>(context, p, z);
-    return narrow ? choose<cuda_bfloat16, CONV1D_NARROW>(context, p, z)
-                  : choose<cuda_bfloat16, CONV1D_TILE>(context, p, z);
+    return f->type == DTYPE_F32 ? choose<float>(context, p, z) : choose<cuda_bfloat16>(context, p, z);
 }

@@ -12,15 +12,18 @@ template <typename T, int COLUMNS, enum tile_source SOURCE>
 static __device__ inline void find_sums(const struct conv1d_forward &p, const struct conv1d_block &at, int64_t length,
                                         int64_t outputs, unsigned char *memory)
 {
-    if constexpr (SOURCE == SOURCE_WINDOW) {
-        const rows_operand<T> frames = conv1d_frames_operand<T>(p, at, length, outputs);
-        const rows_operand<T> weights = conv1d_weights_operand<T>(p, at);
-        rows_copy<T, COLUMNS, window_shape::THREADS> b(weights);
-        window_product<false>(memory, frames, p.kernel, weights.rows,
-                              [&](unsigned char *tile) { b.template copy<SOURCE_CHUNKS>(weights, tile); });
-    } else {
-        conv1d_sums<T, COLUMNS, SOURCE>(p, at, length, outputs, memory);
-    }
+    conv1d_sums<T, COLUMNS, SOURCE>(p, at, length, outputs, memory);
+}
+template <>
+__device__ inline void
+find_sums<cuda_bfloat16, WINDOW_COLUMNS, SOURCE_WINDOW>(const struct conv1d_forward &p, const struct conv1d_block &at,
+                                                        int64_t length, int64_t outputs, unsigned char *memory)
+{
+    const rows_operand<cuda_bfloat16> frames = conv1d_frames_operand<cuda_bfloat16>(p, at, length, outputs);
+    const rows_operand<cuda_bfloat16> weights = conv1d_weights_operand<cuda_bfloat16>(p, at);
+    rows_copy<cuda_bfloat16, WINDOW_COLUMNS, window_shape::THREADS> b(weights);
+    window_product<false>(memory, frames, p.kernel, weights.rows,
+                          [&](unsigned char *tile) { b.copy<SOURCE_CHUNKS>(weights, tile); });
 }
 
 template <typename T, int COLUMNS, enum tile_source SOURCE>
@@ -59,22 +62,24 @@ static bool whole_chunks(const struct conv1d_forward *p)
            conv1d_whole_chunks(p->type, p->weight, 0, 0, channels);
 }
 
-template <typename T, int COLUMNS>
-static enum status choose(const struct device_context *context, const struct conv1d_forward *p)
+/* Elements one by one go into wide tiles alone: there most of the time is theirs, and warps whose columns do not exist help to
+ * bring them. */
+template <typename T> static enum status choose(const struct device_context *context, const struct conv1d_forward *p)
 {
-    return whole_chunks(p) ? run<T, COLUMNS, SOURCE_CHUNKS>(context, p) : run<T, COLUMNS, SOURCE_ELEMENTS>(context, p);
+    if (!whole_chunks(p))
+        return run<T, CONV1D_TILE, SOURCE_ELEMENTS>(context, p);
+    return conv1d_columns(p->output_channels / p->groups) == CONV1D_NARROW
+               ? run<T, CONV1D_NARROW, SOURCE_CHUNKS>(context, p)
+               : run<T, CONV1D_TILE, SOURCE_CHUNKS>(context, p);
 }
 
 static enum status run_own(const struct device_context *context, const struct conv1d_forward *p)
 {
-    const bool narrow = conv1d_columns(p->output_channels / p->groups) == CONV1D_NARROW;
     const int64_t channels = p->channels / p->groups;
     if (whole_chunks(p) && window_fits(p, channels, p->output_channels / p->groups))
         return run<cuda_bfloat16, WINDOW_COLUMNS, SOURCE_WINDOW>(context, p,
                                                                  (int)window_shared(p->kernel, p->dilation, channels));
-    if (p->type == DTYPE_F32)
-        return narrow ? choose<float, CONV1D_NARROW>(context, p) : choose<float, CONV1D_TILE>(context, p);
-    return narrow ? choose<cuda_bfloat16, CONV1D_NARROW>(context, p) : choose<cuda_bfloat16, CONV1D_TILE>(context, p);
+    return p->type == DTYPE_F32 ? choose<float>(context, p) : choose<cuda_bfloat16>(context, p);
 }
 
 extern "C" enum status cuda_conv1d_forward(const struct device_context *context, const struct conv1d_forward *p)

@@ -11,21 +11,12 @@
 template <typename T> using shape = tile_shape<T, CONV1D_TILE>;
 enum { THREADS = 256, HALVES = 2, JOINERS = 128 };
 
-/* partial[b][channel][block] = mean and squares about it of the sums, without bias, over the block's valid frames. */
-template <typename T>
-static __global__ void __launch_bounds__(THREADS)
-    statistics_kernel(const struct conv1d_forward p, float2 *partial, int64_t blocks, struct cuda_fault *fault)
+/* partial[channel][block] = mean and squares about it of a tile's sums, without bias, over its `frames` valid frames. `partial`
+ * begins with the tile's first channel and block. */
+static __device__ inline void find_statistics(const float *sums, int64_t frames, int64_t columns, int64_t blocks,
+                                              float2 *partial)
 {
-    extern __shared__ __align__(128) unsigned char memory[];
     __shared__ float parts[HALVES][CONV1D_TILE];
-    const int64_t outputs = p.output_channels / p.groups;
-    const struct conv1d_block at = conv1d_block_of(p.output_frames, outputs, p.groups, CONV1D_TILE);
-    const int64_t length = conv1d_row_frames(p, at.b, fault, CUDA_conv1d_group_norm);
-    const int64_t all = conv1d_row_outputs(p, length), frames = min(all - at.frame, (int64_t)TILE_ROWS);
-    if (frames <= 0)
-        return;
-    conv1d_sums<T, CONV1D_TILE, SOURCE_ELEMENTS>(p, at, length, all, memory);
-    const float *sums = reinterpret_cast<const float *>(memory);
     const int column = (int)threadIdx.x % CONV1D_TILE, half = (int)threadIdx.x / CONV1D_TILE;
     float sum = 0, squares = 0;
     for (int row = half; row < frames; row += HALVES)
@@ -40,10 +31,8 @@ static __global__ void __launch_bounds__(THREADS)
     }
     parts[half][column] = squares;
     __syncthreads();
-    const int64_t channel = at.column + column;
-    if (half == 0 && channel < outputs)
-        partial[(at.b * p.output_channels + at.group * outputs + channel) * blocks + at.frame / TILE_ROWS] =
-            make_float2(mean, parts[0][column] + parts[1][column]);
+    if (half == 0 && column < columns)
+        partial[column * blocks] = make_float2(mean, parts[0][column] + parts[1][column]);
 }
 
 /* statistics[b][group] = mean and 1 / deviation: each thread joins every JOINERS-th part, then a tree joins the threads'. */
@@ -85,19 +74,13 @@ static __global__ void __launch_bounds__(JOINERS)
     }
 }
 
-/* The output: normalised and activated, 0 behind a row's frames. */
+/* The output of a tile: normalised and activated, 0 behind a row's frames, of which `valid` are the tile's. */
 template <typename T>
-static __global__ void __launch_bounds__(THREADS)
-    output_kernel(const struct conv1d_group_norm p, const float2 *statistics, struct cuda_fault *fault)
+static __device__ inline void find_output(const struct conv1d_group_norm &p, const struct conv1d_block &at,
+                                          int64_t valid, const float2 *statistics, const unsigned char *memory)
 {
-    extern __shared__ __align__(128) unsigned char memory[];
     const struct conv1d_forward &conv = p.conv;
     const int64_t outputs = conv.output_channels / conv.groups, width = conv.output_channels / p.norm_groups;
-    const struct conv1d_block at = conv1d_block_of(conv.output_frames, outputs, conv.groups, CONV1D_TILE);
-    const int64_t length = conv1d_row_frames(conv, at.b, fault, CUDA_conv1d_group_norm);
-    const int64_t valid = conv1d_row_outputs(conv, length) - at.frame;
-    if (valid > 0)
-        conv1d_sums<T, CONV1D_TILE, SOURCE_ELEMENTS>(conv, at, length, valid + at.frame, memory);
     const int64_t first = at.group * outputs + at.column;
     const int64_t start = at.b * conv.output_batch_stride + at.frame * conv.output_row_stride + first;
     /* a thread's columns are the same in all its rows */
@@ -127,6 +110,29 @@ static __global__ void __launch_bounds__(THREADS)
         });
 }
 
+/* Both passes are one kernel, whose tiles are compiled once: for the statistics, [batch][channels][blocks], while `partial` is
+ * there, else for the output. */
+template <typename T>
+static __global__ void __launch_bounds__(THREADS)
+    tile_kernel(const struct conv1d_group_norm p, float2 *partial, int64_t blocks, const float2 *statistics,
+                struct cuda_fault *fault)
+{
+    extern __shared__ __align__(128) unsigned char memory[];
+    const struct conv1d_forward &conv = p.conv;
+    const int64_t outputs = conv.output_channels / conv.groups;
+    const struct conv1d_block at = conv1d_block_of(conv.output_frames, outputs, conv.groups, CONV1D_TILE);
+    const int64_t length = conv1d_row_frames(conv, at.b, fault, CUDA_conv1d_group_norm);
+    const int64_t all = conv1d_row_outputs(conv, length), valid = all - at.frame;
+    if (valid > 0)
+        conv1d_sums<T, CONV1D_TILE, SOURCE_ELEMENTS>(conv, at, length, all, memory);
+    if (!partial)
+        find_output<T>(p, at, valid, statistics, memory);
+    else if (valid > 0)
+        find_statistics(
+            reinterpret_cast<const float *>(memory), min(valid, (int64_t)TILE_ROWS), outputs - at.column, blocks,
+            partial + (at.b * conv.output_channels + at.group * outputs + at.column) * blocks + at.frame / TILE_ROWS);
+}
+
 template <typename T> static enum status run(const struct device_context *context, const struct conv1d_group_norm *p)
 {
     static const char *const name = "conv1d_group_norm";
@@ -137,14 +143,14 @@ template <typename T> static enum status run(const struct device_context *contex
     float2 *statistics = partial + conv->batch * conv->output_channels * frame_blocks;
     const int64_t blocks = conv1d_blocks(conv->batch, conv->output_frames, conv->output_channels / conv->groups,
                                          conv->groups, CONV1D_TILE);
-    enum status result = launch_tensor(context, name, statistics_kernel<T>, blocks, THREADS, shape<T>::SHARED, *conv,
-                                       partial, frame_blocks, fault);
+    enum status result = launch_tensor(context, name, tile_kernel<T>, blocks, THREADS, shape<T>::SHARED, *p, partial,
+                                       frame_blocks, (const float2 *)NULL, fault);
     if (result == STATUS_OK)
         result = launch(context, name, join_kernel<T>, conv->batch * p->norm_groups, 1, JOINERS, *p, partial,
                         frame_blocks, statistics, fault);
     if (result == STATUS_OK)
-        result =
-            launch_tensor(context, name, output_kernel<T>, blocks, THREADS, shape<T>::SHARED, *p, statistics, fault);
+        result = launch_tensor(context, name, tile_kernel<T>, blocks, THREADS, shape<T>::SHARED, *p, (float2 *)NULL,
+                               frame_blocks, statistics, fault);
     return result;
 }
 

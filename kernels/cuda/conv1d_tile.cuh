@@ -188,7 +188,7 @@ template <typename T, int COLUMNS, int THREADS, typename Limits> struct depth_co
     {
         const int chunk = (int)threadIdx.x % ACROSS, row = (int)threadIdx.x / ACROSS;
         const int64_t column = o.column + chunk * ELEMENTS;
-#pragma unroll(SOURCE == SOURCE_CHUNKS ? COUNT : 1)
+#pragma unroll 1 /* nothing waits for a copy, so copies side by side would gain little and be compiled for long */
         for (int i = 0; i < COUNT; i++) {
             const uint32_t to = tile_offset<COLUMNS *(int)sizeof(T) / 2>(row + i * STRIDE, chunk);
             if (SOURCE == SOURCE_CHUNKS) {

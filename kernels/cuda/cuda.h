@@ -28,6 +28,7 @@ enum cuda_fault_what {
     CUDA_FAULT_LENGTH,
     CUDA_FAULT_GROUP,
     CUDA_FAULT_ORDER,
+    CUDA_FAULT_UNSORTED,
     CUDA_FAULT_MASK_ROW,
     CUDA_FAULT_SEGMENT,
     CUDA_FAULT_BAND_FIRST,
@@ -37,8 +38,9 @@ enum cuda_fault_what {
 struct cuda_fault {
     int32_t what;      /* enum cuda_fault_what; whoever changes it from NONE by compare-and-swap writes the rest */
     int32_t operation; /* enum cuda_operation */
-    /* Element `index` of `count` is `value`, outside [low, high). Two kinds say more:
+    /* Element `index` of `count` is `value`, outside [low, high). Three kinds say more:
      * START: query index % count of row index / count starts at key `value`, the query before it at `low`.
+     * UNSORTED: token `value` at place `index` of `count` has id `high`, the one before it, token `extent`, id `low`.
      * SEGMENT: segment `index` of `count` has `extent` elements from `value` on; low..high - 1 are free. */
     int64_t index, count, value, low, high;
     int64_t extent;

@@ -1,8 +1,8 @@
 /* The embedding's gradient without atomics. `order` lists the tokens by id, so those of one id form a run there, and one block adds
  * a run's gradients to some columns of their row of the table, in the order of the run.
  *
- * A first kernel looks at every place of the order and writes down its id; when anything is wrong the second does nothing, so
- * that no two blocks ever meet in a row. The second gives CHUNK places to each block, whose threads own two or four columns
+ * A first kernel looks at every place of the order and writes down its id; when anything is wrong, or two places are not in
+ * order, the second does nothing, so that no two blocks ever meet in a row. The second gives CHUNK places to each block, whose threads own two or four columns
  * each and walk through the places: the gradients of all of them are asked for without waiting for sums, and so are the rows of the
  * table. The block in whose chunk a run begins follows it to its end, with more loads under way, because a long run is one
  * chain of additions whatever is done. */
@@ -26,8 +26,13 @@ __global__ void __launch_bounds__(THREADS)
     if (!index_fits(fault, CUDA_embedding_backward, CUDA_FAULT_ORDER, at, p.tokens, n, 0, p.tokens))
         return;
     int32_t id = p.ids[n];
-    if (index_fits(fault, CUDA_embedding_backward, CUDA_FAULT_ID, n, p.tokens, id, 0, p.rows))
-        sorted[at] = id;
+    if (!index_fits(fault, CUDA_embedding_backward, CUDA_FAULT_ID, n, p.tokens, id, 0, p.rows))
+        return;
+    sorted[at] = id;
+    int64_t before = at > 0 ? p.order[at - 1] : -1;
+    int32_t its = before >= 0 && before < p.tokens ? p.ids[before] : -1; /* what is wrong there is found there */
+    if (its >= 0 && its < p.rows && (its > id || (its == id && before >= n)))
+        keep_fault(fault, CUDA_embedding_backward, CUDA_FAULT_UNSORTED, at, p.tokens, n, its, id, before);
 }
 
 /* Some places of the order: which token is there, and its id; -1 past the end. The whole block calls. */

@@ -20,6 +20,7 @@ static const char *const findings[] = {
     [CUDA_FAULT_LENGTH] = "length",
     [CUDA_FAULT_GROUP] = "group",
     [CUDA_FAULT_ORDER] = "place in the order",
+    [CUDA_FAULT_UNSORTED] = "order",
     [CUDA_FAULT_MASK_ROW] = "mask",
     [CUDA_FAULT_SEGMENT] = "segment",
     [CUDA_FAULT_BAND_FIRST] = "band's first bin",
@@ -45,6 +46,11 @@ static void describe(const struct cuda_fault *fault, char *text, size_t size)
     if (fault->what == CUDA_FAULT_START && total > 0)
         snprintf(text, size, "%s: query %lld of row %lld starts at key %lld, the one before it at %lld", operation,
                  index % total, index / total, value, low);
+    else if (fault->what == CUDA_FAULT_UNSORTED)
+        snprintf(
+            text, size,
+            "%s: place %lld of %lld in the order has token %lld of id %lld, the one before it token %lld of id %lld",
+            operation, index, total, value, (long long)fault->high, (long long)fault->extent, low);
     else if (fault->what == CUDA_FAULT_SEGMENT)
         snprintf(text, size, "%s: segment %lld of %lld has %lld elements from %lld on; %lld..%lld are free", operation,
                  index, total, (long long)fault->extent, value, low, last);

@@ -63,11 +63,11 @@ template <typename T, int EIGHTS> struct lane_packs {
     static constexpr int size = pack_size<T>::count, count = EIGHTS * 8 / size;
 };
 
-/* What a launcher chooses among: KERNEL is a template over type, team and channels of a lane by eight. The last one takes LAYER_NORM_CHANNELS. */
+/* What a launcher chooses among: KERNEL is a template over type, team and channels of a lane by eight. The last one takes
+ * LAYER_NORM_CHANNELS. Lanes pass over packs that a row does not have, so classes between these would save registers alone,
+ * and not enough of them for one more block on a processor where it counts: each costs seconds of compilation. */
 #define LAYER_NORM_KERNEL(KERNEL, T, channels)                                                                         \
-    ((channels) <= WARP * 8       ? KERNEL<T, WARP, 1>                                                                 \
-     : (channels) <= 2 * WARP * 8 ? KERNEL<T, WARP, 2>                                                                 \
-     : (channels) <= 3 * WARP * 8 ? KERNEL<T, WARP, 3>                                                                 \
+    ((channels) <= 2 * WARP * 8   ? KERNEL<T, WARP, 2>                                                                 \
      : (channels) <= 4 * WARP * 8 ? KERNEL<T, WARP, 4>                                                                 \
                                   : KERNEL<T, LAYER_NORM_THREADS, 2>)
 

@@ -168,8 +168,8 @@ __global__ void __launch_bounds__(THREADS)
         window[k] = i < p.window_size ? p.window[i] : 0;
     }
     for (int k = int(threadIdx.x); k < half; k += THREADS)
-        sincospi(-double(k) / double(half), &tables.root[k].y, &tables.root[k].x);
-    __syncthreads();
+        sincospi(-double(k) / double(half), &tables.root[k].y,
+                 &tables.root[k].x); /* the barrier behind the frame's samples serves them, too */
     const float *samples = p.x + b * p.x_stride;
     int64_t count = p.lengths ? p.lengths[b] : p.samples, room = count + 2 * p.padding - p.window_size;
     int64_t valid = count > 0 && room >= 0 ? room / p.hop + 1 : 0; /* log_mel_frames_of */

@@ -33,6 +33,7 @@ struct few {
     int64_t m, n, k;
     const void *a, *b, *addend, *bias;
     void *c;
+    bool c_f32; /* the type of C, addend and bias; known at run time, since few loads and stores depend on it */
     int64_t a_stride, b_stride, c_stride, a_batch, b_batch, c_batch;
     float alpha;
     bool reads_c;
@@ -84,22 +85,30 @@ template <typename T> __device__ uint4 load_words(const T *row, int64_t first, i
 
 /* ---- results ---- */
 
-template <typename Out>
+__device__ float load_like_c(const struct few &p, const void *array, int64_t index)
+{
+    return p.c_f32 ? load_element(static_cast<const float *>(array), index)
+                   : load_element(static_cast<const cuda_bfloat16 *>(array), index);
+}
+
 __device__ void finish(const struct few &p, int64_t batch, int64_t row, int64_t column, float sum)
 {
     int64_t at = batch * p.c_batch + row * p.c_stride + column;
     float value = p.alpha * sum;
     if (p.reads_c)
-        value += load_element(static_cast<const Out *>(p.c), at);
+        value += load_like_c(p, p.c, at);
     if (p.addend)
-        value += load_element(static_cast<const Out *>(p.addend), at);
+        value += load_like_c(p, p.addend, at);
     if (p.bias)
-        value += load_element(static_cast<const Out *>(p.bias), column);
-    store_element(static_cast<Out *>(p.c), at, value);
+        value += load_like_c(p, p.bias, column);
+    if (p.c_f32)
+        store_element(static_cast<float *>(p.c), at, value);
+    else
+        store_element(static_cast<cuda_bfloat16 *>(p.c), at, value);
 }
 
 /* Adds the warps' sums [WARPS][ROWS][WIDTH + PAD] as a tree, to C or, with several pieces, to scratch. */
-template <typename Out, int ROWS, int WIDTH>
+template <int ROWS, int WIDTH>
 __device__ void finish_block(const struct few &p, const struct place &place, const float *warp_sums)
 {
     __syncthreads();
@@ -119,14 +128,14 @@ __device__ void finish_block(const struct few &p, const struct place &place, con
         if (at >= p.n)
             continue;
         if (p.pieces == 1)
-            finish<Out>(p, place.batch, row, at, sums[0]);
+            finish(p, place.batch, row, at, sums[0]);
         else
             p.sums[((place.start / p.piece * gridDim.y + place.batch) * p.m + row) * p.n + at] = sums[0];
     }
 }
 
 /* One thread per element: the sums of the pieces in their order. */
-template <typename Out> __global__ void __launch_bounds__(FINISH_THREADS) finish_pieces(struct few p)
+__global__ void __launch_bounds__(FINISH_THREADS) finish_pieces(struct few p)
 {
     int64_t element = int64_t(blockIdx.x) * FINISH_THREADS + threadIdx.x, count = p.m * p.n;
     if (element >= count)
@@ -134,13 +143,13 @@ template <typename Out> __global__ void __launch_bounds__(FINISH_THREADS) finish
     float sum = 0;
     for (int64_t piece = 0; piece < p.pieces; piece++)
         sum += p.sums[(piece * gridDim.y + blockIdx.y) * count + element];
-    finish<Out>(p, blockIdx.y, element / p.n, element % p.n, sum);
+    finish(p, blockIdx.y, element / p.n, element % p.n, sum);
 }
 
 /* ---- B transposed, bf16: tensor cores ---- */
 
 /* ROWS is 8 or 16: of the 16 rows that an mma has, the upper eight may stay empty. */
-template <typename Out, int ROWS, int WIDTH> __global__ void __launch_bounds__(THREADS, 2) few_by_tensor(struct few p)
+template <int ROWS, int WIDTH> __global__ void __launch_bounds__(THREADS, 2) few_by_tensor(struct few p)
 {
     constexpr int TILES = WIDTH / GROUPS, STEP = GROUP * CHUNK;
     __shared__ float warp_sums[WARPS][ROWS][WIDTH + PAD];
@@ -176,7 +185,7 @@ template <typename Out, int ROWS, int WIDTH> __global__ void __launch_bounds__(T
         for (int half = 0; half < ROWS / GROUPS; half++)
             *reinterpret_cast<float2 *>(&warp_sums[warp][half * GROUPS + group][t * GROUPS + lane * 2]) =
                 make_float2(sums[t][2 * half], sums[t][2 * half + 1]);
-    finish_block<Out, ROWS, WIDTH>(p, place, &warp_sums[0][0][0]);
+    finish_block<ROWS, WIDTH>(p, place, &warp_sums[0][0][0]);
 }
 
 /* ---- B transposed, f32 ---- */
@@ -222,7 +231,7 @@ template <int ROWS, int WIDTH> __global__ void __launch_bounds__(THREADS, 2) few
             if (lane == 0)
                 warp_sums[warp][row][t * GROUPS + group] = sum;
         }
-    finish_block<float, ROWS, WIDTH>(p, place, &warp_sums[0][0][0]);
+    finish_block<ROWS, WIDTH>(p, place, &warp_sums[0][0][0]);
 }
 
 /* ---- B as it is ---- */
@@ -252,8 +261,7 @@ __device__ float4 load_columns(const cuda_bfloat16 *row, int64_t column, int64_t
 }
 
 /* Eight lanes have the block's 32 columns, the warp's four groups of them and its fellows every 32nd k. */
-template <typename In, typename Out, int ROWS>
-__global__ void __launch_bounds__(THREADS, 2) few_by_columns(struct few p)
+template <typename In, int ROWS> __global__ void __launch_bounds__(THREADS, 2) few_by_columns(struct few p)
 {
     constexpr int WIDTH = FEW_WIDE, LANES = WIDTH / COLUMNS, STEP = WARP / LANES;
     __shared__ float warp_sums[WARPS][ROWS][WIDTH + PAD];
@@ -286,18 +294,18 @@ __global__ void __launch_bounds__(THREADS, 2) few_by_columns(struct few p)
         if (lane < LANES)
             *reinterpret_cast<float4 *>(&warp_sums[warp][row][column]) = sums[row];
     }
-    finish_block<Out, ROWS, WIDTH>(p, place, &warp_sums[0][0][0]);
+    finish_block<ROWS, WIDTH>(p, place, &warp_sums[0][0][0]);
 }
 
 /* ---- the choice: rows decide how many sums a thread keeps, never their order ---- */
 
 typedef void few_kernel(struct few);
 
-template <typename Out> few_kernel *choose_tensor(int64_t m, bool wide)
+few_kernel *choose_tensor(int64_t m, bool wide)
 {
     if (m <= GROUPS)
-        return wide ? few_by_tensor<Out, 8, FEW_WIDE> : few_by_tensor<Out, 8, FEW_NARROW>;
-    return wide ? few_by_tensor<Out, 16, FEW_WIDE> : few_by_tensor<Out, 16, FEW_NARROW>;
+        return wide ? few_by_tensor<8, FEW_WIDE> : few_by_tensor<8, FEW_NARROW>;
+    return wide ? few_by_tensor<16, FEW_WIDE> : few_by_tensor<16, FEW_NARROW>;
 }
 
 few_kernel *choose_groups(int64_t m, bool wide)
@@ -309,19 +317,17 @@ few_kernel *choose_groups(int64_t m, bool wide)
     return wide ? few_by_groups<16, FEW_WIDE> : few_by_groups<16, FEW_NARROW>;
 }
 
-template <typename In, typename Out> few_kernel *choose_columns(int64_t m)
+template <typename In> few_kernel *choose_columns(int64_t m)
 {
-    return m <= 4 ? few_by_columns<In, Out, 4> : few_by_columns<In, Out, 16>;
+    return m <= 4 ? few_by_columns<In, 4> : few_by_columns<In, 16>;
 }
 
 few_kernel *choose(const struct matmul *p)
 {
-    bool wide = few_width(p) == FEW_WIDE, f32 = p->c_type == DTYPE_F32;
-    if (p->a_type == DTYPE_F32)
-        return p->b_transposed ? choose_groups(p->m, wide) : choose_columns<float, float>(p->m);
+    bool wide = few_width(p) == FEW_WIDE, f32 = p->a_type == DTYPE_F32;
     if (p->b_transposed)
-        return f32 ? choose_tensor<float>(p->m, wide) : choose_tensor<cuda_bfloat16>(p->m, wide);
-    return f32 ? choose_columns<cuda_bfloat16, float>(p->m) : choose_columns<cuda_bfloat16, cuda_bfloat16>(p->m);
+        return f32 ? choose_groups(p->m, wide) : choose_tensor(p->m, wide);
+    return f32 ? choose_columns<float>(p->m) : choose_columns<cuda_bfloat16>(p->m);
 }
 
 bool rows_are_aligned(const void *matrix, int64_t stride, int64_t batch_stride, enum dtype type)
@@ -344,6 +350,7 @@ enum status cuda_matmul_few(const struct device_context *context, const struct m
                       p->addend,
                       p->bias,
                       p->c,
+                      p->c_type == DTYPE_F32,
                       p->a_row_stride,
                       p->b_row_stride,
                       p->c_row_stride,
@@ -361,6 +368,6 @@ enum status cuda_matmul_few(const struct device_context *context, const struct m
     enum status result = launch(context, "matmul", choose(p), few.blocks * few.pieces, p->batch, THREADS, few);
     if (result != STATUS_OK || few.pieces == 1)
         return result;
-    return launch(context, "matmul", p->c_type == DTYPE_F32 ? finish_pieces<float> : finish_pieces<cuda_bfloat16>,
-                  divide_up(p->m * p->n, FINISH_THREADS), p->batch, FINISH_THREADS, few);
+    return launch(context, "matmul", finish_pieces, divide_up(p->m * p->n, FINISH_THREADS), p->batch, FINISH_THREADS,
+                  few);
 }

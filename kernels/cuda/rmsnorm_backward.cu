@@ -48,28 +48,29 @@ template <typename T, int N> struct kept_row {
     }
 };
 
-/* Writes a block's totals. Eight in f32 are two words, and each lane's two lie side by side: lanes exchange them, so that each
- * of the warp's two stores covers whole sectors. */
+/* Writes a block's totals. */
 template <int N> __device__ static void store_totals(float *row, const float (&total)[N], int64_t channels)
 {
-    if constexpr (N == 2 * pack_size<float>::count) {
-        constexpr int HALF = N / 2;
-        int lane = int(threadIdx.x) % WARP;
+    store_pack(row + row_place<N>(), total, channels - row_place<N>());
+}
+/* Eight in f32 are two words, and each lane's two lie side by side: lanes exchange them, so that each of the warp's two stores
+ * covers whole sectors. */
+__device__ static void store_totals(float *row, const float (&total)[2 * pack_size<float>::count], int64_t channels)
+{
+    constexpr int HALF = pack_size<float>::count;
+    int lane = int(threadIdx.x) % WARP;
 #pragma unroll
-        for (int half = 0; half < 2; half++) {
-            float value[HALF];
+    for (int half = 0; half < 2; half++) {
+        float value[HALF];
 #pragma unroll
-            for (int i = 0; i < HALF; i++) {
-                int source = half * WARP / 2 + lane / 2;
-                float low = __shfl_sync(FULL_WARP, total[i], source);
-                float high = __shfl_sync(FULL_WARP, total[HALF + i], source);
-                value[i] = lane % 2 == 0 ? low : high;
-            }
-            int64_t c = int64_t(threadIdx.x - lane) * N + (half * WARP + lane) * HALF;
-            store_pack(row + c, value, channels - c);
+        for (int i = 0; i < HALF; i++) {
+            int source = half * WARP / 2 + lane / 2;
+            float low = __shfl_sync(FULL_WARP, total[i], source);
+            float high = __shfl_sync(FULL_WARP, total[HALF + i], source);
+            value[i] = lane % 2 == 0 ? low : high;
         }
-    } else {
-        store_pack(row + row_place<N>(), total, channels - row_place<N>());
+        int64_t c = int64_t(threadIdx.x - lane) * 2 * HALF + (half * WARP + lane) * HALF;
+        store_pack(row + c, value, channels - c);
     }
 }
 

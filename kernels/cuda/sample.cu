@@ -61,11 +61,11 @@ __device__ static mass mass_of(const struct row &row, candidate_key key)
 
 /* ---- the best candidate, and how many there are ---- */
 
+/* Between two calls the block waits. */
 __device__ static candidate_key block_minimum(candidate_key value)
 {
     __shared__ candidate_key smallest[MOST_WARPS];
     int warp = int(threadIdx.x) / WARP, lane = int(threadIdx.x) % WARP;
-    __syncthreads(); /* those of a call before this one have been read */
     for (int step = 0; step < 2; step++) {
         for (int distance = WARP / 2; distance > 0; distance /= 2)
             value = min(value, __shfl_xor_sync(FULL_WARP, value, distance));
@@ -95,7 +95,7 @@ __device__ static candidate_key first_candidate(const struct row &row, int *coun
 
 /* ---- running sums over a block ---- */
 
-/* The sum of the values of all threads up to this one's, its own included. */
+/* The sum of the values of all threads up to this one's, its own included. Between two calls the block waits. */
 __device__ static mass running_sum(mass value)
 {
     __shared__ mass sums[MOST_WARPS];
@@ -104,7 +104,6 @@ __device__ static mass running_sum(mass value)
         mass other = __shfl_up_sync(FULL_WARP, value, distance);
         value += lane >= distance ? other : 0;
     }
-    __syncthreads();
     if (lane == WARP - 1)
         sums[warp] = value;
     __syncthreads();
@@ -130,13 +129,13 @@ struct search {
     mass here;            /* of those that do */
 };
 
-/* sums[d] = the sum over the candidates that begin with the prefix and have `d` as their next `bits` bits. */
+/* sums[d] = the sum over the candidates that begin with the prefix and have `d` as their next `bits` bits. Whoever has read what
+ * was there before has waited for the block since (take_digit). */
 __device__ static void sum_digits(const struct row &row, const struct measure &measure, const struct search &search,
                                   int bits, mass *sums)
 {
     int shift = search.shift - bits;
     candidate_key fixed = search.shift == 2 * LOGIT_BITS ? 0 : ~0ull << search.shift;
-    __syncthreads();
     for (int digit = int(threadIdx.x); digit < DIGITS; digit += int(blockDim.x))
         sums[digit] = 0;
     __syncthreads();
@@ -170,8 +169,7 @@ __device__ static void take_digit(struct search &search, int bits, const mass *s
         found.here = sums[digit];
     }
     __syncthreads();
-    search = found;
-    __syncthreads();
+    search = found; /* the next call's running sum waits before it is replaced */
 }
 
 /* Bits of the next digit: the two halves of a key end with digits of their own. */
@@ -321,7 +319,7 @@ __global__ void __launch_bounds__(THREADS, BLOCKS) sample_kernel(struct sample p
     if (id >= 0 && p.temperature != 0) {
         bool cuts = p.top_k > 0 && p.top_k < count;
         row.best = double(logit_of(best));
-        if constexpr (SORTS)
+        if (SORTS)
             id = draw_by_sorting(row, cuts ? int(p.top_k) : count, p.top_p, p.uniforms[r]);
         else
             id = draw_by_digits(row, cuts ? p.top_k : 0, p.top_p, p.uniforms[r]);

@@ -223,7 +223,7 @@ void benchmark_row(struct benchmark *b, const struct benchmark_case *row)
 static struct benchmark_sizes choose_sizes(bool tiny, bool counted)
 {
     if (counted)
-        return (struct benchmark_sizes){1, 512, 1024, 8, 2, 128, 2816, 4096, 4, 512, 1 << 20, 16, 1 << 20, 1};
+        return (struct benchmark_sizes){8, 512, 2048, 16, 4, 128, 5632, 32768, 16, 2048, 1 << 22, 16, 1 << 20, 2};
     if (tiny)
         return (struct benchmark_sizes){1, 16, 64, 2, 1, 32, 32, 48, 2, 8, 256, 16, 4096, 1};
     return (struct benchmark_sizes){2, 4096, 4096, 32, 8, 128, 11008, 32768, 16, 4096, 1 << 28, 8192, 1 << 30, 30};

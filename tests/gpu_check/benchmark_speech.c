@@ -19,12 +19,13 @@ static int64_t samples_of(const struct benchmark *b)
     return b->tiny ? 600 : b->sizes.seconds * RATE;
 }
 
+/* bytes 0: every operand once. */
 static void row_of(struct benchmark *b, enum benchmark_operation operation, const void *parameters, int64_t rows,
-                   int64_t columns)
+                   int64_t columns, double bytes)
 {
     char shape[64];
     snprintf(shape, sizeof shape, "%lld x %lld", (long long)rows, (long long)columns);
-    benchmark_row(b, &(struct benchmark_case){operation, parameters, shape, DTYPE_BF16, 0, 0, NULL, 0});
+    benchmark_row(b, &(struct benchmark_case){operation, parameters, shape, DTYPE_BF16, bytes, 0, NULL, 0});
 }
 
 /* ---- convolutions ---- */
@@ -158,10 +159,10 @@ static void bench_norms(struct benchmark *b, int64_t rows, int64_t channels)
                                                    .grad_bias = benchmark_numbers(b, DTYPE_F32, channels, 1),
                                                    .overwrite = true,
                                                    .type = DTYPE_BF16};
-    row_of(b, BENCHMARK_gelu_forward, &gelu, rows, channels);
-    row_of(b, BENCHMARK_gelu_backward, &gelu_back, rows, channels);
-    row_of(b, BENCHMARK_layer_norm_forward, &layer, rows, channels);
-    row_of(b, BENCHMARK_layer_norm_backward, &layer_back, rows, channels);
+    row_of(b, BENCHMARK_gelu_forward, &gelu, rows, channels, 0);
+    row_of(b, BENCHMARK_gelu_backward, &gelu_back, rows, channels, 0);
+    row_of(b, BENCHMARK_layer_norm_forward, &layer, rows, channels, 0);
+    row_of(b, BENCHMARK_layer_norm_backward, &layer_back, rows, channels, 0);
     benchmark_next(b);
 }
 
@@ -195,8 +196,9 @@ static void bench_group_norm(struct benchmark *b, int64_t frames, int64_t channe
                                                  .grad_bias = benchmark_numbers(b, DTYPE_F32, channels, 1),
                                                  .overwrite = true,
                                                  .type = DTYPE_BF16};
-    row_of(b, BENCHMARK_group_norm_forward, &forward, batch * frames, channels);
-    row_of(b, BENCHMARK_group_norm_backward, &backward, batch * frames, channels);
+    /* What statistics are taken of is read twice, since they come before the first output. */
+    row_of(b, BENCHMARK_group_norm_forward, &forward, batch * frames, channels, 3 * 2 * (double)count);
+    row_of(b, BENCHMARK_group_norm_backward, &backward, batch * frames, channels, 5 * 2 * (double)count);
     benchmark_next(b);
 }
 
@@ -243,8 +245,8 @@ static void bench_sound(struct benchmark *b)
                                    .floor = 1e-10};
     mel.frames = log_mel_frames_of(&mel, samples);
     mel.output = benchmark_numbers(b, DTYPE_F32, batch * mel.frames * BANDS, 1);
-    row_of(b, BENCHMARK_waveform_normalise, &normalise, batch, samples);
-    row_of(b, BENCHMARK_log_mel_spectrum, &mel, batch * mel.frames, BANDS);
+    row_of(b, BENCHMARK_waveform_normalise, &normalise, batch, samples, 3 * 4 * (double)(batch * samples));
+    row_of(b, BENCHMARK_log_mel_spectrum, &mel, batch * mel.frames, BANDS, 0);
     benchmark_next(b);
 }
 

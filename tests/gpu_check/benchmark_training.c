@@ -136,8 +136,10 @@ static void bench_rope(struct benchmark *b)
                               1,
                               DTYPE_BF16};
     snprintf(shape, sizeof shape, "%lld x %lld heads", (long long)count, (long long)heads);
+    /* Heads are read and written; a token's angles are read once for all of its heads. */
     benchmark_row(b, &(struct benchmark_case){BENCHMARK_rope, &rope, shape, DTYPE_BF16,
-                                              4.0 * (double)(count * heads * s->head_size), 0, NULL, 0});
+                                              (double)count * (double)(4 * heads * s->head_size + 8 * half + 4), 0,
+                                              NULL, 0});
     free(positions);
     benchmark_next(b);
 }
@@ -161,7 +163,8 @@ static void bench_swiglu(struct benchmark *b)
 static void bench_attention(struct benchmark *b, int64_t head_size, bool bidirectional, int64_t documents)
 {
     const struct benchmark_sizes *s = &b->sizes;
-    int64_t count = tokens_of(b), heads = s->heads * s->head_size / head_size;
+    int64_t batch = b->counted ? 1 : s->rows, count = batch * s->length; /* slow to emulate */
+    int64_t heads = s->heads * s->head_size / head_size;
     int64_t kv_heads = heads * s->kv_heads / s->heads, width = (heads + 2 * kv_heads) * head_size;
     int64_t query = heads * head_size, part = kv_heads * head_size;
     uint16_t *qkv = benchmark_numbers(b, DTYPE_BF16, count * width, 1),
@@ -176,7 +179,7 @@ static void bench_attention(struct benchmark *b, int64_t head_size, bool bidirec
         starts[n] = (int32_t)(t * documents / s->length * s->length / documents);
         pairs += bidirectional ? (double)s->length : (double)(t + 1 - starts[n]);
     }
-    const struct attention_forward f = {.batch = s->rows,
+    const struct attention_forward f = {.batch = batch,
                                         .query_length = s->length,
                                         .key_length = s->length,
                                         .heads = heads,
@@ -203,7 +206,7 @@ static void bench_attention(struct benchmark *b, int64_t head_size, bool bidirec
     const struct attention_backward backward = {f, benchmark_numbers(b, DTYPE_BF16, count * query, 1), gradient,
                                                 gradient + query, gradient + query + part};
     double flops = 4 * pairs * (double)query;
-    snprintf(shape, sizeof shape, "%lldx%lld %lld/%lld of %lld%s%s", (long long)s->rows, (long long)s->length,
+    snprintf(shape, sizeof shape, "%lldx%lld %lld/%lld of %lld%s%s", (long long)batch, (long long)s->length,
              (long long)heads, (long long)kv_heads, (long long)head_size, bidirectional ? " both ways" : "",
              documents > 1 ? " packed" : "");
     benchmark_row(b, &(struct benchmark_case){BENCHMARK_attention_forward, &f, shape, DTYPE_BF16, 0, flops, NULL, 0});
@@ -217,8 +220,10 @@ static void bench_attention(struct benchmark *b, int64_t head_size, bool bidirec
 
 static void bench_cross_entropy(struct benchmark *b)
 {
-    int64_t rows = tokens_of(b) < 2048 ? tokens_of(b) : 2048, columns = b->sizes.vocabulary;
+    int64_t most = b->counted ? 256 : 2048, rows = tokens_of(b) < most ? tokens_of(b) : most,
+            columns = b->sizes.vocabulary;
     int32_t targets[2048];
+    char shape[64];
     void *logits = benchmark_numbers(b, DTYPE_BF16, rows * columns, 1);
     for (int64_t i = 0; i < rows; i++)
         targets[i] = (int32_t)(i * 7919 % columns);
@@ -231,7 +236,9 @@ static void bench_cross_entropy(struct benchmark *b)
                                        .grad_scale = 1e-3f,
                                        .type = DTYPE_BF16,
                                        .grad_type = DTYPE_BF16};
-    row_of(b, BENCHMARK_cross_entropy, &loss, "", rows, columns);
+    snprintf(shape, sizeof shape, "%lld x %lld in place", (long long)rows, (long long)columns);
+    benchmark_row(b, &(struct benchmark_case){BENCHMARK_cross_entropy, &loss, shape, DTYPE_BF16,
+                                              2 * 2 * (double)(rows * columns) + 8 * (double)rows, 0, NULL, 0});
     benchmark_next(b);
 }
 

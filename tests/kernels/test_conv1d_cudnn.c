@@ -21,8 +21,8 @@ static const struct conv1d_shape shapes[] = {
     {2, 61, 4, 6, 5, 3, 4, 2, 7, 1, CONV1D_ALIGNED},
     {2, 50, 8, 8, 4, 5, 3, 8, 1, 0, CONV1D_DENSE}, /* depthwise, a stride that skips frames */
     {3, 0, 4, 4, 3, 1, 1, 1, 1, 1, CONV1D_ODD},
-    {1, 300, 20, 24, 1, 1, 1, 1, 0, 0, CONV1D_DENSE},
-    {1, 4, 5, 3, 2, 16, 1, 1, 30, 30, CONV1D_DENSE}, /* a padding longer than the kernel */
+    {2, 150, 20, 24, 2, 1, 1, 1, 0, 0, CONV1D_DENSE}, /* with lengths and nothing to add */
+    {1, 4, 5, 3, 2, 16, 1, 1, 30, 30, CONV1D_DENSE},  /* a padding longer than the kernel */
     {2, 127, 64, 129, 3, 2, 1, 1, 1, 1, CONV1D_DENSE},
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
@@ -182,6 +182,19 @@ static void only_what_is_needed_is_launched(void **state)
     struct tensor output = conv1d_output_like(&q);
     struct conv1d_forward p = conv1d_describe(&q, &output, NULL);
     assert_int_equal(launches(&p), 1);
+    struct conv1d_forward alone = p; /* a row, dense wherever it lies */
+    alone.batch = 1;
+    assert_int_equal(launches(&alone), 1);
+    alone.x = (const float *)p.x + 1;
+    assert_int_equal(launches(&alone), 2);
+    alone.x = p.x;
+    alone.output = (float *)p.output + 1;
+    assert_int_equal(launches(&alone), 2);
+    struct tensor before = conv1d_output_like(&q);
+    alone = p;
+    alone.pre_activation = tensor_device(&before);
+    assert_int_equal(launches(&alone), 2);
+    tensor_free(&before);
     p.bias = tensor_device(&q.bias_values);
     assert_int_equal(launches(&p), 2);
     p.padding_right = 0;

@@ -2,6 +2,7 @@
 #include "support/kernel_harness.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -232,10 +233,47 @@ static void synchronize_waits_for_both_queues(void **state)
             if (round < 3 || queue == QUEUE_COPY)
                 assert_memory_equal(back[queue], sent, BYTES);
     }
+    /* likewise a copy alone, up or down */
+    memset(sent, 0x5A, BYTES);
+    assert_ok(kernels->copy_to_device(&context, QUEUE_COPY, device[0], sent, BYTES));
+    assert_ok(kernels->synchronize(&context));
+    assert_ok(kernels->copy_to_host(&context, QUEUE_COMPUTE, back[0], device[0], BYTES));
+    assert_ok(kernels->synchronize(&context));
+    assert_memory_equal(back[0], sent, BYTES);
+    assert_ok(kernels->copy_to_host(&context, QUEUE_COPY, back[1], device[0], BYTES));
+    assert_ok(kernels->synchronize(&context));
+    assert_memory_equal(back[1], sent, BYTES);
     kernels->release_host(&context, sent);
     for (int queue = 0; queue < QUEUE_COUNT; queue++) {
         kernels->release_host(&context, back[queue]);
         kernels->release(&context, device[queue]);
+    }
+    test_close(&context);
+}
+
+/* Device memory and events may be given back while either queue still has work with them. */
+static void nothing_is_given_back_too_early(void **state)
+{
+    (void)state;
+    enum { BYTES = 5000 };
+    struct device_context context;
+    test_open(&context, 0);
+    const struct kernels *kernels = test_kernels();
+    for (int queue = 0; queue < QUEUE_COUNT; queue++) {
+        void *host, *back, *device;
+        struct device_event *event;
+        assert_ok(kernels->allocate_host(&context, BYTES, &host));
+        assert_ok(kernels->allocate_host(&context, BYTES, &back));
+        assert_ok(kernels->allocate(&context, BYTES, &device));
+        assert_ok(kernels->event_create(&context, &event));
+        assert_ok(kernels->copy_to_device(&context, (enum device_queue)queue, device, host, BYTES));
+        assert_ok(kernels->event_record(&context, (enum device_queue)queue, event));
+        kernels->event_destroy(&context, event);
+        assert_ok(kernels->copy_to_host(&context, (enum device_queue)queue, back, device, BYTES));
+        kernels->release(&context, device);
+        assert_ok(kernels->synchronize(&context)); /* pinned memory alone is the caller's to wait for */
+        kernels->release_host(&context, host);
+        kernels->release_host(&context, back);
     }
     test_close(&context);
 }
@@ -388,6 +426,42 @@ static void graphs_refuse_what_cannot_be_recorded(void **state)
     close_graph_bench(&bench);
 }
 
+static void *use_another_context(void *bytes)
+{
+    const struct kernels *kernels = test_kernels();
+    struct device_context context;
+    void *memory;
+    enum status result = device_context_create(kernels, NULL, 0, &context);
+    if (result == STATUS_OK)
+        result = kernels->allocate(&context, *(size_t *)bytes, &memory);
+    if (result == STATUS_OK)
+        kernels->release(&context, memory);
+    device_context_destroy(kernels, &context);
+    return result == STATUS_OK ? bytes : NULL;
+}
+
+/* While one thread records, another one with a context of its own allocates. */
+static void threads_do_not_disturb_a_recording(void **state)
+{
+    (void)state;
+    const struct kernels *kernels = test_kernels();
+    if (!kernels->graph_begin)
+        skip();
+    struct graph_bench bench = open_graph_bench();
+    struct device_graph *graph;
+    pthread_t thread;
+    size_t bytes = 1000;
+    void *result;
+    assert_ok(kernels->graph_begin(&bench.context));
+    put_graph_work(&bench);
+    assert_int_equal(pthread_create(&thread, NULL, use_another_context, &bytes), 0);
+    assert_int_equal(pthread_join(thread, &result), 0);
+    assert_ptr_equal(result, &bytes);
+    assert_ok(kernels->graph_end(&bench.context, &graph));
+    kernels->graph_destroy(&bench.context, graph);
+    close_graph_bench(&bench);
+}
+
 /* A fault that a graph's work finds is told like any other. */
 static void graphs_report_faults(void **state)
 {
@@ -522,9 +596,11 @@ int main(void)
         cmocka_unit_test(wrong_calls_are_refused),
         cmocka_unit_test(queues_overlap_in_order),
         cmocka_unit_test(synchronize_waits_for_both_queues),
+        cmocka_unit_test(nothing_is_given_back_too_early),
         cmocka_unit_test(host_memory_is_pinned),
         cmocka_unit_test(graphs_repeat_their_work),
         cmocka_unit_test(graphs_refuse_what_cannot_be_recorded),
+        cmocka_unit_test(threads_do_not_disturb_a_recording),
         cmocka_unit_test(graphs_report_faults),
         cmocka_unit_test(contexts_grow_and_end),
         cmocka_unit_test(the_first_fault_stays),

@@ -6,7 +6,7 @@
 #include <string.h>
 
 static const int thread_counts[] = {1, 2, 3};
-static const double epsilon = 1e-5;
+static const double epsilon = 0.0625; /* large enough to show in every row */
 
 struct shape {
     int64_t batch, frames, channels, groups;
@@ -102,7 +102,7 @@ static struct forward run_forward(struct problem *q)
     struct forward first = {.output = {0}};
     int64_t groups = q->s.batch * q->s.groups;
     for (int i = 0; i < 4; i++) {
-        if (i == 2 && test_repeats(3) < 3)
+        if (i < 3 && i >= test_repeats(3))
             continue;
         struct forward next = {i == 3 ? tensor_copy(&q->x) : tensor_make(q->type, q->x.count),
                                tensor_zero(DTYPE_F32, groups), tensor_zero(DTYPE_F32, groups)};
@@ -204,7 +204,7 @@ static struct backward run_backward(struct problem *q, struct forward *f, struct
 {
     struct backward first = {.x = {0}};
     for (int i = 0; i < 4; i++) {
-        if (i == 2 && test_repeats(3) < 3)
+        if (i < 3 && i >= test_repeats(3))
             continue;
         struct backward next = {i == 3 ? tensor_copy(&q->gradient) : tensor_make(q->type, q->x.count),
                                 tensor_copy(weight), tensor_copy(bias)};

@@ -76,7 +76,9 @@ static void points_go_to_the_nearest(void **state)
                                    : tensor_normal(&rng, DTYPE_F32, clusters * channels, 1);
         tensor_fill_gaps(&x, channels, channels + GAP, NAN);
         struct tensor kept[2] = {{.count = 0}};
-        for (int i = 0; i < test_repeats(3); i++) {
+        for (int i = 0; i < 3; i++) { /* at 1 with the distances to every centroid */
+            if (i == 2 && test_repeats(3) < 3)
+                continue;
             struct tensor labels = tensor_make(DTYPE_I32, rows), distances = tensor_make(DTYPE_F32, rows);
             struct tensor every = tensor_make(DTYPE_F32, rows * clusters);
             struct kmeans_assign p = {.rows = rows,

@@ -14,7 +14,7 @@ static const int64_t shapes[][2] = {
     {12, 320},  {6, 640},  {5, 769},  {11, 128}, {129, 32}, {130, 16},  {31, 129}, {100, 3},
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
-static const double epsilon = 1e-5;
+static const double epsilon = 0.0625; /* large enough to show in every row */
 
 /* ---- GELU ---- */
 
@@ -38,7 +38,7 @@ static void gelu_equals_the_definition(void **state)
             grad_x[i] = gradient.values[i] * reference_gelu_slope(x.values[i]);
         }
         for (int i = 0; i < 5; i++) { /* at last in place */
-            if (i == 2 && test_repeats(3) < 3)
+            if (i < 3 && i >= test_repeats(3))
                 continue;
             struct tensor y = i >= 3 ? tensor_copy(&x) : tensor_make(type, count);
             struct tensor dx = i >= 3 ? tensor_copy(i == 3 ? &x : &gradient) : tensor_make(type, count);
@@ -178,7 +178,7 @@ static struct forward run_forward(struct problem *q)
 {
     struct forward first = {.sum = {0}};
     for (int i = 0; i < 5; i++) {
-        if (i == 2 && test_repeats(3) < 3)
+        if (i < 3 && i >= test_repeats(3))
             continue;
         struct forward next = {tensor_make(q->type, q->x.count), tensor_make(q->type, q->x.count),
                                tensor_make(DTYPE_F32, q->rows), tensor_make(DTYPE_F32, q->rows)};
@@ -258,7 +258,7 @@ static struct backward run_backward(struct problem *q, struct forward *f, struct
 {
     struct backward first = {.sum = {0}};
     for (int i = 0; i < 5; i++) {
-        if (i == 2 && test_repeats(3) < 3)
+        if (i < 3 && i >= test_repeats(3))
             continue;
         struct backward next = {tensor_copy(i == 4 ? &q->grad_residual : &q->gradient), tensor_copy(weight),
                                 tensor_copy(bias)};

@@ -11,7 +11,7 @@ static const int64_t shapes[][2] = {{1, 1},    {3, 7},    {31, 8},   {70, 113}, 
                                     {1, 33},   {33, 1},   {2, 127},  {5, 129},  {17, 16},  {127, 3},   {129, 2},
                                     {3, 2048}, {2, 4096}, {2, 8200}, {3, 1025}, {16, 255}, {15, 257},  {48, 24}};
 enum { SHAPES = sizeof shapes / sizeof *shapes };
-static const double epsilon = 1e-5;
+static const double epsilon = 0.0625; /* large enough to show in every row */
 static const int thread_counts[] = {1, 2, 3, 2};
 
 struct forward {
@@ -22,7 +22,7 @@ static struct forward run_forward(int64_t rows, int64_t channels, struct tensor 
                                   struct tensor *weight)
 {
     struct forward first = {0};
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < test_repeats(4); i++) {
         struct forward next = {tensor_make(x->type, x->count), tensor_make(x->type, x->count),
                                tensor_make(DTYPE_F32, rows)};
         struct rmsnorm_forward p = {.rows = rows,
@@ -100,6 +100,8 @@ static struct backward run_backward(int64_t rows, int64_t channels, struct tenso
 {
     struct backward first = {0};
     for (int i = 0; i < 5; i++) {
+        if (i < 3 && i >= test_repeats(3))
+            continue;
         struct backward next = {tensor_copy(gradient), tensor_copy(grad_weight)};
         struct tensor other = tensor_copy(residual ? residual : gradient);
         bool in_place = i >= 3; /* over grad_output, then over grad_residual */

@@ -2,6 +2,7 @@
 #include "support/kernel_harness.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -392,6 +393,35 @@ static void wrong_segments_are_faults(void **state)
     tensor_free(&gradient);
 }
 
+/* Of a long table, whose segments are looked at together: each against the one before it, and the first of several. */
+static void long_tables_are_looked_at_whole(void **state)
+{
+    (void)state;
+    enum { LONG = 70 };
+    static const int places[][2] = {{31, 31}, {32, 32}, {33, 60}, {40, 45}, {63, 64}, {64, 64}, {69, 69}};
+    struct rng rng = test_rng(8);
+    struct tensor start = tensor_normal(&rng, DTYPE_F32, LONG, 1);
+    struct tensor gradient = tensor_normal(&rng, DTYPE_F32, LONG, 1);
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        struct adamw_segment table[LONG];
+        char text[100];
+        for (int s = 0; s < LONG; s++)
+            table[s] = (struct adamw_segment){s, 1, 0};
+        for (int k = 0; k < 2; k++)
+            table[places[i][k]].begin = places[i][k] - 1;
+        snprintf(text, sizeof text, "adamw: segment %d of %d has 1 elements from %d on; %d..69 are free", places[i][0],
+                 (int)LONG, places[i][0] - 1, places[i][0]);
+        struct optimizer o = make_optimizer(&start, DTYPE_F32);
+        struct step step = make_step(1, 0, table, LONG);
+        const struct adamw good = describe(&o, &gradient, 1, &step);
+        assert_faults(adamw, good, (void)p, text);
+        free_optimizer(&o);
+        free_step(&step);
+    }
+    tensor_free(&start);
+    tensor_free(&gradient);
+}
+
 /* ---- norms ---- */
 
 /* A tensor of one number. */
@@ -578,6 +608,7 @@ int main(void)
         cmocka_unit_test(segments_are_tensors),
         cmocka_unit_test(no_segments_change_nothing),
         cmocka_unit_test(wrong_segments_are_faults),
+        cmocka_unit_test(long_tables_are_looked_at_whole),
         cmocka_unit_test(norms_are_summed_in_double),
         cmocka_unit_test(nonfinite_values_are_seen),
         cmocka_unit_test(clipping),

@@ -374,6 +374,35 @@ static void tables_may_be_large(void **state)
         tensor_free(all[i]);
 }
 
+/* Places that are not in the order of a stable sort are a fault, and nothing is added: exchanged, of one id exchanged, twice there. */
+static void unsorted_tokens_are_faults(void **state)
+{
+    (void)state;
+    struct rng rng = test_rng(8);
+    const double ids[] = {2, 0, 2, 1, 2, 0};
+    static const struct {
+        double order[6];
+        const char *text;
+    } cases[] = {
+        {{1, 5, 0, 3, 2, 4}, "place 3 of 6 in the order has token 3 of id 1, the one before it token 0 of id 2"},
+        {{1, 5, 3, 0, 4, 2}, "place 5 of 6 in the order has token 2 of id 2, the one before it token 4 of id 2"},
+        {{1, 5, 3, 0, 2, 2}, "place 5 of 6 in the order has token 2 of id 2, the one before it token 2 of id 2"},
+        {{5, 1, 3, 0, 2, 4}, "place 1 of 6 in the order has token 1 of id 0, the one before it token 5 of id 0"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct lookup q = make_lookup(&rng, 6, 9, 3, DTYPE_F32);
+        struct tensor sum = tensor_copy(&q.before);
+        for (int n = 0; n < 6; n++) {
+            tensor_set(&q.ids, n, ids[n]);
+            tensor_set(&q.order, n, cases[i].order[n]);
+        }
+        const struct embedding_backward backward = describe_backward(&q, &sum);
+        assert_faults(embedding_backward, backward, (void)p, cases[i].text);
+        assert_tensor("grad_table", &sum, q.before.values, 0, 0);
+        tensor_free(&sum);
+        free_lookup(&q);
+    }
+}
+
 /* An id or a place outside is never followed. */
 static void wrong_ids_are_faults(void **state)
 {
@@ -454,6 +483,7 @@ int main(void)
         cmocka_unit_test(embedding_copies_and_adds),
         cmocka_unit_test(embeddings_are_moved_once),
         cmocka_unit_test(tables_may_be_large),
+        cmocka_unit_test(unsorted_tokens_are_faults),
         cmocka_unit_test(wrong_ids_are_faults),
         cmocka_unit_test(wrong_arguments_are_refused),
     };

@@ -231,6 +231,32 @@ static void ties_are_taken_by_id(void **state)
     free_problem(&q);
 }
 
+/* The largest number below 1 takes the last candidate, however its product with the sum of the weights rounds. */
+static void the_largest_uniform_takes_the_last(void **state)
+{
+    (void)state;
+    struct rng rng = test_rng(10);
+    for (int64_t columns = 9; columns < 1200; columns *= 123) { /* sorted, then by digits */
+        struct problem q = make_problem(&rng, 24, columns);
+        for (int64_t r = 0; r < q.rows; r++)
+            tensor_set(&q.uniforms, r, nextafter(1, 0));
+        struct tensor ids = draw(&q, 1);
+        for (int64_t r = 0; r < q.rows; r++) {
+            const double *logits = q.logits.values + r * (columns + GAP);
+            const double *allowed = q.masks.values + (int64_t)q.mask_rows.values[r] * columns;
+            int64_t last = -1;
+            for (int64_t id = 0; id < columns; id++)
+                if (allowed[id] == 1 && (last < 0 || logits[id] <= logits[last]))
+                    last = id;
+            if (ids.values[r] != (double)last)
+                fail_msg("row %lld of %lld columns: id %g, expected %lld", (long long)r, (long long)columns,
+                         ids.values[r], (long long)last);
+        }
+        tensor_free(&ids);
+        free_problem(&q);
+    }
+}
+
 /* The first of the largest, whichever way greed is asked for. */
 static void greed_takes_the_first(void **state)
 {
@@ -437,6 +463,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ids_equal_those_of_a_full_sort),
         cmocka_unit_test(ties_are_taken_by_id),
+        cmocka_unit_test(the_largest_uniform_takes_the_last),
         cmocka_unit_test(greed_takes_the_first),
         cmocka_unit_test(what_is_no_number_is_not_drawn),
         cmocka_unit_test(draws_have_the_right_distribution),

@@ -35,6 +35,12 @@ void test_sparse_release(void *memory)
     (void)memory;
 }
 
+void test_blocks(int64_t first, int64_t count)
+{
+    (void)first;
+    (void)count;
+}
+
 void test_forget(void *memory, size_t bytes)
 {
     (void)memory;

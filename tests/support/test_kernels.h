@@ -15,8 +15,9 @@ bool test_kernels_closed(void);
 /* Whether its operations are the cpu's, behind the closed table or not: for promises that only the cpu makes. */
 bool test_kernels_cpu(void);
 
-/* How often a test repeats an operation in contexts of other thread counts: `most` times where threads exist, else twice,
- * which shows whether results repeat. */
+/* How often a test runs an operation in contexts of other thread counts: `most` times where threads exist; on a GPU twice,
+ * which shows whether results repeat; once on the emulator, which does the same each time, unless the long tests are asked
+ * for: there SPIRITLM_TEST_ORDERS repeats calls with their blocks in other orders. */
 int test_repeats(int most);
 
 /* Whether kernels are executed instruction by instruction, some thousand times slower than on any device, so that a test
@@ -45,6 +46,10 @@ bool test_traffic_end(struct test_traffic *traffic);
  * there is none: everywhere but on the emulator. */
 void *test_sparse_memory(size_t bytes);
 void test_sparse_release(void *memory);
+
+/* Until the next call only blocks [first, first + count) of a launch run, counted from the last one where `first` is negative;
+ * launches without so many run whole. 0: all blocks again. On the emulator; elsewhere nothing. The queues must be empty. */
+void test_blocks(int64_t first, int64_t count);
 
 /* Makes device memory what it is before anybody has written it, for the emulator's check of undefined memory; elsewhere nothing. The
  * queues must be empty. */

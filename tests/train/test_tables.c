@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STEPS = 20, SHORT_STEPS = 3, LANES = 2 };
+enum { STEPS = 20, SHORT_STEPS = 2, LANES = 2 };
 
 static struct tiny_corpus corpus;
 

@@ -9,7 +9,7 @@
 
 #include <cublasLt.h>
 
-#include "emulator/runtime/runtime.h"
+#include "emulator/libraries/objects.h"
 
 enum cublaslt_kind { CUBLASLT_HANDLE, CUBLASLT_OPERATION, CUBLASLT_LAYOUT, CUBLASLT_PREFERENCE };
 
@@ -33,9 +33,7 @@ struct cublaslt_preference {
     uint32_t alignment[4]; /* of A, B, C, D */
 };
 struct cublaslt_object {
-    struct cublaslt_object *next;
-    enum cublaslt_kind kind;
-    struct device *device;
+    struct object object;
     union {
         struct cublaslt_operation operation;
         struct cublaslt_layout layout;

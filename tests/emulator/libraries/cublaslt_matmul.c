@@ -289,7 +289,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t oper
         memcpy(&product.alpha, alpha, sizeof product.alpha);
         memcpy(&product.beta, beta, sizeof product.beta);
         if (!status)
-            status = put_product(&arguments, &product, algorithm, found[0]->device, stream);
+            status = put_product(&arguments, &product, algorithm, found[0]->object.device, stream);
     }
     runtime_leave(cudaSuccess);
     return status;

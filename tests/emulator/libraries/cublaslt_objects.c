@@ -1,49 +1,31 @@
-/* Handles and descriptors of the emulated cuBLASLt. Every live object is in one list, so that a handle that was never
- * created, was destroyed or is of another kind is seen, where the real library would read whatever lies there. */
+/* Handles and descriptors of the emulated cuBLASLt, and the attributes that descriptors have. */
 #include "emulator/libraries/cublaslt_internal.h"
 
 #include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
 
-static struct cublaslt_object *objects;
-
-static const char *kind_name(enum cublaslt_kind kind)
-{
-    static const char *const names[] = {"handle", "matmul descriptor", "matrix layout", "matmul preference"};
-    return names[kind];
-}
+static const struct object_kind kinds[] = {
+    [CUBLASLT_HANDLE] = {"handle", sizeof(struct cublaslt_object)},
+    [CUBLASLT_OPERATION] = {"matmul descriptor", sizeof(struct cublaslt_object)},
+    [CUBLASLT_LAYOUT] = {"matrix layout", sizeof(struct cublaslt_object)},
+    [CUBLASLT_PREFERENCE] = {"matmul preference", sizeof(struct cublaslt_object)},
+};
 
 cublasStatus_t cublaslt_refuse(cublasStatus_t status, const char *call, const char *format, ...)
 {
-    char text[200];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
+    library_report(call, format, arguments);
     va_end(arguments);
-    runtime_report(device_current(), CHECK_HOST, call, 0, "%s: %s", call, text);
     return status;
 }
 
 struct cublaslt_object *cublaslt_find(const void *handle, enum cublaslt_kind kind, const char *call,
                                       const char *argument)
 {
-    for (struct cublaslt_object *object = objects; object; object = object->next)
-        if (object == handle && object->kind == kind)
-            return object;
-    cublaslt_refuse(CUBLAS_STATUS_INVALID_VALUE, call, "%s is no live %s", argument, kind_name(kind));
-    return NULL;
-}
-
-static struct cublaslt_object *create(enum cublaslt_kind kind)
-{
-    struct cublaslt_object *object = calloc(1, sizeof *object);
+    struct cublaslt_object *object = object_find(handle, &kinds[kind]);
     if (!object)
-        runtime_fatal("no host memory for a cuBLASLt %s", kind_name(kind));
-    object->kind = kind;
-    object->device = device_current();
-    object->next = objects;
-    objects = object;
+        cublaslt_refuse(CUBLAS_STATUS_INVALID_VALUE, call, "%s is no live %s", argument, kinds[kind].name);
     return object;
 }
 
@@ -51,13 +33,8 @@ static cublasStatus_t destroy(void *handle, enum cublaslt_kind kind, const char 
 {
     runtime_enter_always();
     struct cublaslt_object *object = cublaslt_find(handle, kind, call, "the argument");
-    if (object) {
-        struct cublaslt_object **link = &objects;
-        while (*link != object)
-            link = &(*link)->next;
-        *link = object->next;
-        free(object);
-    }
+    if (object)
+        object_destroy(object);
     runtime_leave(cudaSuccess);
     if (object)
         return CUBLAS_STATUS_SUCCESS;
@@ -151,7 +128,7 @@ cublasStatus_t cublasLtCreate(cublasLtHandle_t *handle)
 {
     cudaError_t error = runtime_enter();
     if (!error && handle)
-        *handle = (cublasLtHandle_t)(void *)create(CUBLASLT_HANDLE);
+        *handle = (cublasLtHandle_t)object_create(&kinds[CUBLASLT_HANDLE]);
     runtime_leave(error);
     if (!handle)
         return CUBLAS_STATUS_INVALID_VALUE;
@@ -169,7 +146,7 @@ cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *handle, cublasComp
     if (!handle)
         return CUBLAS_STATUS_INVALID_VALUE;
     runtime_enter_always();
-    struct cublaslt_object *object = create(CUBLASLT_OPERATION);
+    struct cublaslt_object *object = object_create(&kinds[CUBLASLT_OPERATION]);
     object->operation = (struct cublaslt_operation){.compute_type = (int32_t)compute_type,
                                                     .scale_type = (int32_t)scale_type,
                                                     .epilogue = CUBLASLT_EPILOGUE_DEFAULT,
@@ -190,7 +167,7 @@ cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t *handle, cudaDa
     if (!handle)
         return CUBLAS_STATUS_INVALID_VALUE;
     runtime_enter_always();
-    struct cublaslt_object *object = create(CUBLASLT_LAYOUT);
+    struct cublaslt_object *object = object_create(&kinds[CUBLASLT_LAYOUT]);
     object->layout = (struct cublaslt_layout){.type = (uint32_t)type,
                                               .order = CUBLASLT_ORDER_COL,
                                               .rows = rows,
@@ -212,7 +189,7 @@ cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t *handle
     if (!handle)
         return CUBLAS_STATUS_INVALID_VALUE;
     runtime_enter_always();
-    struct cublaslt_object *object = create(CUBLASLT_PREFERENCE);
+    struct cublaslt_object *object = object_create(&kinds[CUBLASLT_PREFERENCE]);
     object->preference = (struct cublaslt_preference){.search_mode = CUBLASLT_SEARCH_BEST_FIT,
                                                       .reduction_schemes = CUBLASLT_REDUCTION_SCHEME_MASK,
                                                       .alignment = {256, 256, 256, 256}};

@@ -141,7 +141,7 @@ static cudnnStatus_t put(struct cudnn_work *forward, const struct cudnn_object *
     struct CUstream_st *stream = NULL;
     if (stream_resolve(handle->stream, &stream))
         return CUDNN_STATUS_EXECUTION_FAILED;
-    cudnnStatus_t status = check_pointers(forward, handle->device, workspace_bytes);
+    cudnnStatus_t status = check_pointers(forward, handle->object.device, workspace_bytes);
     if (status)
         return status;
     struct work *work = work_create(forward_call, run_forward, sizeof *forward);

@@ -10,7 +10,7 @@
 
 #include <cudnn.h>
 
-#include "emulator/runtime/runtime.h"
+#include "emulator/libraries/objects.h"
 
 enum cudnn_kind { CUDNN_OBJECT_HANDLE, CUDNN_OBJECT_TENSOR, CUDNN_OBJECT_FILTER, CUDNN_OBJECT_CONVOLUTION };
 
@@ -35,9 +35,7 @@ struct cudnn_convolution {
     cudnnMathType_t math;
 };
 struct cudnn_object {
-    struct cudnn_object *next;
-    enum cudnn_kind kind;
-    struct device *device;
+    struct object object;
     union {
         cudaStream_t stream; /* of a handle */
         struct cudnn_tensor tensor;

@@ -1,47 +1,29 @@
-/* Handles and descriptors of the emulated cuDNN. Every live object is in one list, so that a handle that was never created,
- * was destroyed or is of another kind is seen, where the real library would read whatever lies there. */
+/* Handles and descriptors of the emulated cuDNN. */
 #include "emulator/libraries/cudnn_internal.h"
 
 #include <stdarg.h>
-#include <stdlib.h>
 
-static struct cudnn_object *objects;
-
-static const char *kind_name(enum cudnn_kind kind)
-{
-    static const char *const names[] = {"handle", "tensor descriptor", "filter descriptor", "convolution descriptor"};
-    return names[kind];
-}
+static const struct object_kind kinds[] = {
+    [CUDNN_OBJECT_HANDLE] = {"handle", sizeof(struct cudnn_object)},
+    [CUDNN_OBJECT_TENSOR] = {"tensor descriptor", sizeof(struct cudnn_object)},
+    [CUDNN_OBJECT_FILTER] = {"filter descriptor", sizeof(struct cudnn_object)},
+    [CUDNN_OBJECT_CONVOLUTION] = {"convolution descriptor", sizeof(struct cudnn_object)},
+};
 
 cudnnStatus_t cudnn_refuse(cudnnStatus_t status, const char *call, const char *format, ...)
 {
-    char text[200];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
+    library_report(call, format, arguments);
     va_end(arguments);
-    runtime_report(device_current(), CHECK_HOST, call, 0, "%s: %s", call, text);
     return status;
 }
 
 struct cudnn_object *cudnn_find(const void *handle, enum cudnn_kind kind, const char *call, const char *argument)
 {
-    for (struct cudnn_object *object = objects; object; object = object->next)
-        if (object == handle && object->kind == kind)
-            return object;
-    cudnn_refuse(CUDNN_STATUS_BAD_PARAM, call, "%s is not a live %s", argument, kind_name(kind));
-    return NULL;
-}
-
-static struct cudnn_object *create(enum cudnn_kind kind)
-{
-    struct cudnn_object *object = calloc(1, sizeof *object);
+    struct cudnn_object *object = object_find(handle, &kinds[kind]);
     if (!object)
-        runtime_fatal("no host memory for a cuDNN %s", kind_name(kind));
-    object->kind = kind;
-    object->device = device_current();
-    object->next = objects;
-    objects = object;
+        cudnn_refuse(CUDNN_STATUS_BAD_PARAM, call, "%s is not a live %s", argument, kinds[kind].name);
     return object;
 }
 
@@ -49,13 +31,8 @@ static cudnnStatus_t destroy(void *handle, enum cudnn_kind kind, const char *cal
 {
     runtime_enter_always();
     struct cudnn_object *object = cudnn_find(handle, kind, call, "the argument");
-    if (object) {
-        struct cudnn_object **link = &objects;
-        while (*link != object)
-            link = &(*link)->next;
-        *link = object->next;
-        free(object);
-    }
+    if (object)
+        object_destroy(object);
     runtime_leave(cudaSuccess);
     return object ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_BAD_PARAM;
 }
@@ -88,7 +65,7 @@ cudnnStatus_t cudnnCreate(cudnnHandle_t *handle)
 {
     cudaError_t error = runtime_enter();
     if (!error && handle)
-        *handle = (cudnnHandle_t)(void *)create(CUDNN_OBJECT_HANDLE);
+        *handle = (cudnnHandle_t)object_create(&kinds[CUDNN_OBJECT_HANDLE]);
     runtime_leave(error);
     if (!handle)
         return CUDNN_STATUS_BAD_PARAM;
@@ -109,7 +86,7 @@ cudnnStatus_t cudnnSetStream(cudnnHandle_t handle, cudaStream_t stream)
     cudnnStatus_t status = object ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_BAD_PARAM;
     if (object && stream_resolve(stream, &resolved)) /* which reports it */
         status = CUDNN_STATUS_BAD_PARAM;
-    else if (object && resolved->device != object->device)
+    else if (object && resolved->device != object->object.device)
         status = cudnn_refuse(CUDNN_STATUS_BAD_PARAM, call, "streamId is one of another device");
     else if (object)
         object->stream = stream;
@@ -125,7 +102,7 @@ cudnnStatus_t cudnnSetStream(cudnnHandle_t handle, cudaStream_t stream)
         if (!handle)                                                                                                   \
             return CUDNN_STATUS_BAD_PARAM;                                                                             \
         runtime_enter_always();                                                                                        \
-        *handle = (type)(void *)create(kind);                                                                          \
+        *handle = (type)object_create(&kinds[kind]);                                                                   \
         runtime_leave(cudaSuccess);                                                                                    \
         return CUDNN_STATUS_SUCCESS;                                                                                   \
     }                                                                                                                  \

@@ -74,6 +74,23 @@ static void release(struct execution *execution, int32_t number)
     memset(barrier, 0, sizeof *barrier);
 }
 
+/* A barrier of all threads that some have left the block without. Devices since sm_70 do not wait for those, but CUDA asks of
+ * __syncthreads() that the whole block comes: what the others read behind it, nobody of them wrote. */
+static void report_ended(struct execution *execution, const struct barrier *barrier)
+{
+    for (int32_t w = 0; w < execution->warp_count; w++) {
+        struct warp *warp = &execution->warps[w];
+        const uint32_t ended = warp->lanes & ~warp->alive;
+        char lanes[64];
+        if (ended == 0)
+            continue;
+        format_lanes(lanes, sizeof lanes, ended);
+        execution_report(execution, CHECK_BARRIER, warp, &execution->kernel->ops[barrier->first_op], ended,
+                         "the barrier is reached after lanes %s of warp %d have ended", lanes, (int)w);
+        return;
+    }
+}
+
 bool barrier_release(struct execution *execution)
 {
     for (int32_t number = 0; number < BLOCK_BARRIERS; number++) {
@@ -85,6 +102,8 @@ bool barrier_release(struct execution *execution)
             return execution_report(
                 execution, CHECK_BARRIER, &execution->warps[0], &execution->kernel->ops[barrier->first_op], 1,
                 "%d threads arrive at barrier %d, which expects %d", (int)arrived, (int)number, (int)barrier->expected);
+        if (barrier->expected == 0)
+            report_ended(execution, barrier);
         release(execution, number);
     }
     return true;

@@ -169,6 +169,17 @@ static uint64_t ordered(const struct machine_settings *settings, uint64_t i, uin
     return settings->order == MACHINE_SHUFFLED ? shuffled(i, count, settings->seed + salt) : i;
 }
 
+/* Whether the settings let block `number` of `count` run. */
+static bool is_wanted(const struct machine_settings *settings, uint64_t number, uint64_t count)
+{
+    int64_t first = settings->first_block, wanted = settings->block_count;
+    if (first < 0)
+        first += (int64_t)count;
+    if (wanted <= 0 || first < 0 || first + wanted > (int64_t)count)
+        return true;
+    return (int64_t)number >= first && (int64_t)number < first + wanted;
+}
+
 /* ---- running ---- */
 
 static bool run_block(struct execution *execution, uint64_t number)
@@ -234,8 +245,11 @@ static bool run_blocks(struct execution *execution)
     bool good = true;
     fill_launch(execution);
     memory_launch_begin(execution->memory, &memory);
-    for (uint64_t i = 0; i < blocks && good; i++)
-        good = run_block(execution, ordered(&machine->settings, i, blocks, 0));
+    for (uint64_t i = 0; i < blocks && good; i++) {
+        uint64_t number = ordered(&machine->settings, i, blocks, 0);
+        if (is_wanted(&machine->settings, number, blocks))
+            good = run_block(execution, number);
+    }
     memory_launch_end(execution->memory);
     machine->counters.launches++;
     machine->counters.warp_instructions += execution->instructions;

@@ -37,6 +37,10 @@ struct machine_settings {
     bool eager_copies;        /* cp.async copies at once; false: when its group is waited for */
     int64_t memory_taken;     /* bytes of the device that another process has */
     int64_t instruction_budget; /* warp instructions of one launch after which it is reported as endless; 0: 4e9 */
+    /* With a count, only blocks [first_block, first_block + block_count) of a launch run, counted from the last one where
+     * first_block is negative; a launch of no more than that many runs whole. So a test reaches the far end of arrays too
+     * large to be computed. */
+    int64_t first_block, block_count;
 };
 void machine_default_settings(struct machine_settings *settings); /* sm_80, forward, checks, rounded, deferred */
 

@@ -60,7 +60,7 @@ void parse_advance(struct parser *parser)
         parse_fail(parser, "%s", parser->token.problem);
 }
 
-bool token_is(const struct parser *parser, enum token_kind kind, const char *text)
+bool parser_is_at(const struct parser *parser, enum token_kind kind, const char *text)
 {
     const struct token *token = &parser->token;
     return token->kind == kind && token->length == strlen(text) && !memcmp(token->text, text, token->length);
@@ -144,7 +144,7 @@ char *parse_intern(struct parser *parser, const char *text, size_t length)
 
 struct symbol *parse_name(struct parser *parser, const char *what)
 {
-    if (parser->token.kind != TOKEN_NAME || token_is(parser, TOKEN_NAME, "_")) {
+    if (parser->token.kind != TOKEN_NAME || parser_is_at(parser, TOKEN_NAME, "_")) {
         parse_expected(parser, what);
         return NULL;
     }
@@ -274,14 +274,14 @@ static bool refuse_function(struct parser *parser)
 static bool parse_module_declaration(struct parser *parser)
 {
     bool is_extern = false;
-    while (token_is(parser, TOKEN_DOTTED, "visible") || token_is(parser, TOKEN_DOTTED, "weak") ||
-           token_is(parser, TOKEN_DOTTED, "extern")) {
-        is_extern |= token_is(parser, TOKEN_DOTTED, "extern");
+    while (parser_is_at(parser, TOKEN_DOTTED, "visible") || parser_is_at(parser, TOKEN_DOTTED, "weak") ||
+           parser_is_at(parser, TOKEN_DOTTED, "extern")) {
+        is_extern |= parser_is_at(parser, TOKEN_DOTTED, "extern");
         parse_advance(parser);
     }
-    if (token_is(parser, TOKEN_DOTTED, "func"))
+    if (parser_is_at(parser, TOKEN_DOTTED, "func"))
         return refuse_function(parser);
-    if (!token_is(parser, TOKEN_DOTTED, "entry"))
+    if (!parser_is_at(parser, TOKEN_DOTTED, "entry"))
         return parse_variable(parser, is_extern);
     if (is_extern)
         return parse_fail(parser, "a kernel that is defined elsewhere is not supported");
@@ -291,19 +291,19 @@ static bool parse_module_declaration(struct parser *parser)
 static bool parse_module_statement(struct parser *parser)
 {
     int64_t bits;
-    if (token_is(parser, TOKEN_DOTTED, "version"))
+    if (parser_is_at(parser, TOKEN_DOTTED, "version"))
         return parse_fail(parser, "a second .version");
-    if (token_is(parser, TOKEN_DOTTED, "target"))
+    if (parser_is_at(parser, TOKEN_DOTTED, "target"))
         return parse_target(parser);
-    if (token_is(parser, TOKEN_DOTTED, "file"))
+    if (parser_is_at(parser, TOKEN_DOTTED, "file"))
         return parse_file(parser);
-    if (token_is(parser, TOKEN_DOTTED, "loc"))
+    if (parser_is_at(parser, TOKEN_DOTTED, "loc"))
         return parse_location(parser);
-    if (token_is(parser, TOKEN_DOTTED, "section"))
+    if (parser_is_at(parser, TOKEN_DOTTED, "section"))
         return parse_section(parser);
-    if (token_is(parser, TOKEN_DOTTED, "pragma"))
+    if (parser_is_at(parser, TOKEN_DOTTED, "pragma"))
         return parse_pragma(parser);
-    if (token_is(parser, TOKEN_DOTTED, "address_size")) {
+    if (parser_is_at(parser, TOKEN_DOTTED, "address_size")) {
         parse_advance(parser);
         return parse_integer(parser, "an address size", 64, 64, &bits);
     }
@@ -335,7 +335,7 @@ static bool parse_module(struct parser *parser)
     parse_advance(parser);
     if (parser->failed)
         return false;
-    if (!token_is(parser, TOKEN_DOTTED, "version"))
+    if (!parser_is_at(parser, TOKEN_DOTTED, "version"))
         return parse_expected(parser, ".version");
     if (!parse_version(parser))
         return false;

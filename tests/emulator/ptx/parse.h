@@ -57,7 +57,7 @@ bool parse_fail_at(struct parser *parser, int32_t line, const char *format, ...)
 /* "expected WHAT, found TOKEN". */
 bool parse_expected(struct parser *parser, const char *what);
 void parse_advance(struct parser *parser);
-bool token_is(const struct parser *parser, enum token_kind kind, const char *text);
+bool parser_is_at(const struct parser *parser, enum token_kind kind, const char *text);
 bool token_is_mark(const struct parser *parser, char mark);
 bool parse_accept_mark(struct parser *parser, char mark); /* reads it if it is there; never fails */
 bool parse_mark(struct parser *parser, char mark);

@@ -121,7 +121,7 @@ static const struct {
 static bool accept_space(struct parser *parser, enum ptx_space *space)
 {
     for (size_t i = 0; i < sizeof spaces / sizeof *spaces; i++) {
-        if (token_is(parser, TOKEN_DOTTED, spaces[i].name)) {
+        if (parser_is_at(parser, TOKEN_DOTTED, spaces[i].name)) {
             *space = spaces[i].space;
             parse_advance(parser);
             return true;
@@ -138,7 +138,7 @@ static bool parse_pointer_attribute(struct parser *parser)
     uint32_t ignored_alignment;
     parse_advance(parser);
     accept_space(parser, &ignored_space);
-    if (token_is(parser, TOKEN_DOTTED, "align"))
+    if (parser_is_at(parser, TOKEN_DOTTED, "align"))
         return parse_alignment(parser, &ignored_alignment);
     return !parser->failed;
 }
@@ -167,18 +167,18 @@ static bool parse_declarator(struct parser *parser, struct ptx_variable *variabl
     uint64_t vector = 1;
     uint32_t alignment = 0;
     variable->elements = 1;
-    if (token_is(parser, TOKEN_DOTTED, "attribute"))
+    if (parser_is_at(parser, TOKEN_DOTTED, "attribute"))
         return parse_fail(parser, ".attribute (managed or unified memory) is not supported");
-    if (token_is(parser, TOKEN_DOTTED, "align") && !parse_alignment(parser, &alignment))
+    if (parser_is_at(parser, TOKEN_DOTTED, "align") && !parse_alignment(parser, &alignment))
         return false;
-    if (token_is(parser, TOKEN_DOTTED, "v2") || token_is(parser, TOKEN_DOTTED, "v4")) {
+    if (parser_is_at(parser, TOKEN_DOTTED, "v2") || parser_is_at(parser, TOKEN_DOTTED, "v4")) {
         vector = (uint64_t)(parser->token.text[1] - '0');
         parse_advance(parser);
     }
     variable->type = parse_type(parser);
     if (!ptx_type_size(variable->type))
         return parse_expected(parser, "a type that memory can hold");
-    if (variable->space == PTX_PARAM && token_is(parser, TOKEN_DOTTED, "ptr") && !parse_pointer_attribute(parser))
+    if (variable->space == PTX_PARAM && parser_is_at(parser, TOKEN_DOTTED, "ptr") && !parse_pointer_attribute(parser))
         return false;
     *symbol = parse_name(parser, "a variable's name");
     if (!*symbol || !parse_dimensions(parser, variable, open))
@@ -315,7 +315,7 @@ bool parse_parameters(struct parser *parser)
         struct ptx_variable parameter = {0}, *parameters;
         struct symbol *symbol = NULL;
         bool open = false;
-        if (!token_is(parser, TOKEN_DOTTED, "param"))
+        if (!parser_is_at(parser, TOKEN_DOTTED, "param"))
             return parse_expected(parser, ".param");
         accept_space(parser, &parameter.space);
         if (!parse_declarator(parser, &parameter, &symbol, &open))

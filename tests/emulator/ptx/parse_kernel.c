@@ -16,13 +16,13 @@ bool parse_location(struct parser *parser)
     parser->file = (int32_t)file;
     parser->line = (int32_t)line;
     while (parse_accept_mark(parser, ',')) {
-        if (token_is(parser, TOKEN_NAME, "function_name")) {
+        if (parser_is_at(parser, TOKEN_NAME, "function_name")) {
             parse_advance(parser);
             if (!parse_name(parser, "a function's name"))
                 return false;
             if (parse_accept_mark(parser, '+') && !parse_integer(parser, "an offset", 0, INT64_MAX, &ignored))
                 return false;
-        } else if (token_is(parser, TOKEN_NAME, "inlined_at")) {
+        } else if (parser_is_at(parser, TOKEN_NAME, "inlined_at")) {
             parse_advance(parser);
             for (int i = 0; i < 3; i++) {
                 if (!parse_integer(parser, "a place in the source", 0, INT64_MAX, &ignored))
@@ -99,9 +99,9 @@ static bool parse_labelled(struct parser *parser)
         return false;
     if (guarded || !parse_accept_mark(parser, ':'))
         return parse_instruction(parser, &instruction, symbol);
-    if (token_is(parser, TOKEN_DOTTED, "branchtargets"))
+    if (parser_is_at(parser, TOKEN_DOTTED, "branchtargets"))
         return parse_branch_targets(parser, symbol);
-    if (token_is(parser, TOKEN_DOTTED, "calltargets") || token_is(parser, TOKEN_DOTTED, "callprototype"))
+    if (parser_is_at(parser, TOKEN_DOTTED, "calltargets") || parser_is_at(parser, TOKEN_DOTTED, "callprototype"))
         return parse_fail(parser, "a call of a device function is not supported: inline it");
     return label_declare(parser, symbol);
 }
@@ -114,11 +114,11 @@ static bool parse_statement(struct parser *parser)
         return block_close(parser);
     if (parse_accept_mark(parser, ';'))
         return !parser->failed;
-    if (token_is(parser, TOKEN_DOTTED, "reg"))
+    if (parser_is_at(parser, TOKEN_DOTTED, "reg"))
         return parse_registers(parser);
-    if (token_is(parser, TOKEN_DOTTED, "loc"))
+    if (parser_is_at(parser, TOKEN_DOTTED, "loc"))
         return parse_location(parser);
-    if (token_is(parser, TOKEN_DOTTED, "pragma"))
+    if (parser_is_at(parser, TOKEN_DOTTED, "pragma"))
         return parse_pragma(parser);
     if (parser->token.kind == TOKEN_DOTTED)
         return parse_variable(parser, false);
@@ -147,29 +147,30 @@ static bool parse_kernel_directive(struct parser *parser)
 {
     struct ptx_kernel *kernel = parser->kernel;
     int64_t value;
-    if (token_is(parser, TOKEN_DOTTED, "maxntid"))
+    if (parser_is_at(parser, TOKEN_DOTTED, "maxntid"))
         return parse_extent(parser, kernel->maximum_threads);
-    if (token_is(parser, TOKEN_DOTTED, "reqntid"))
+    if (parser_is_at(parser, TOKEN_DOTTED, "reqntid"))
         return parse_extent(parser, kernel->required_threads);
-    if (token_is(parser, TOKEN_DOTTED, "minnctapersm")) {
+    if (parser_is_at(parser, TOKEN_DOTTED, "minnctapersm")) {
         parse_advance(parser);
         if (!parse_integer(parser, "a number of blocks", 0, INT32_MAX, &value))
             return false;
         kernel->minimum_blocks = (int32_t)value;
         return true;
     }
-    if (token_is(parser, TOKEN_DOTTED, "maxnreg")) { /* a bound for ptxas that changes no result */
+    if (parser_is_at(parser, TOKEN_DOTTED, "maxnreg")) { /* a bound for ptxas that changes no result */
         parse_advance(parser);
         return parse_integer(parser, "a number of registers", 1, INT32_MAX, &value);
     }
-    if (token_is(parser, TOKEN_DOTTED, "noreturn")) {
+    if (parser_is_at(parser, TOKEN_DOTTED, "noreturn")) {
         parse_advance(parser);
         return !parser->failed;
     }
-    if (token_is(parser, TOKEN_DOTTED, "pragma"))
+    if (parser_is_at(parser, TOKEN_DOTTED, "pragma"))
         return parse_pragma(parser);
-    if (token_is(parser, TOKEN_DOTTED, "reqnctapercluster") || token_is(parser, TOKEN_DOTTED, "explicitcluster") ||
-        token_is(parser, TOKEN_DOTTED, "maxclusterrank") || token_is(parser, TOKEN_DOTTED, "blocksareclusters"))
+    if (parser_is_at(parser, TOKEN_DOTTED, "reqnctapercluster") ||
+        parser_is_at(parser, TOKEN_DOTTED, "explicitcluster") || parser_is_at(parser, TOKEN_DOTTED, "maxclusterrank") ||
+        parser_is_at(parser, TOKEN_DOTTED, "blocksareclusters"))
         return parse_fail(parser, "clusters of blocks are not supported");
     return parse_expected(parser, "a directive of kernels or '{'");
 }

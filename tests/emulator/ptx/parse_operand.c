@@ -100,7 +100,7 @@ static void set_symbol(const struct binding *binding, struct ptx_operand *operan
 /* What a name stands for. A LABEL keeps the name in `text` until it is noted as pending. */
 static bool parse_named(struct parser *parser, struct ptx_operand *operand)
 {
-    if (token_is(parser, TOKEN_NAME, "_")) {
+    if (parser_is_at(parser, TOKEN_NAME, "_")) {
         operand->kind = PTX_OPERAND_SINK;
         parse_advance(parser);
         return !parser->failed;

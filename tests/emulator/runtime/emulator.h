@@ -5,7 +5,8 @@
  * sm_90 or sm_75), EMULATOR_MEMORY and EMULATOR_MEMORY_TAKEN (bytes of a device, and those that another process has),
  * EMULATOR_DRIVER (its CUDA version as 12040; 0: no driver), EMULATOR_ORDER (forward, reversed or shuffled), EMULATOR_SEED,
  * EMULATOR_CHECKS (1), EMULATOR_TRUNCATE (0). A value that is not understood ends the program. CUDA_VISIBLE_DEVICES then
- * chooses among those devices, as on a GPU. EMULATOR_COUNTERS=1 prints what each kernel did, and how fast, at the end.
+ * chooses among those devices, as on a GPU. EMULATOR_COUNTERS=1 prints what each kernel did, and how fast, at the end;
+ * with a path, the number of all warp instructions is added to that file as a line.
  *
  * A program that ends with reports that nobody cleared prints them to stderr and exits with code 1. */
 #ifndef SPIRITLM_EMULATOR_RUNTIME_H

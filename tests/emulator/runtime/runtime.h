@@ -234,9 +234,9 @@ void modules_forget(const struct device *device);
 
 /* ---- totals.c ---- */
 
-/* machine_run, and counted for totals_print when EMULATOR_COUNTERS=1. */
+/* machine_run, and counted for totals_print when EMULATOR_COUNTERS asks for it. */
 bool totals_run(struct machine *machine, const struct machine_launch *launch, const char *kernel);
-void totals_print(FILE *file); /* nothing when nothing was counted */
+void totals_print(void); /* nothing when nothing was counted */
 
 /* Values that a launch found in its parameters; for queue_user. */
 bool launch_mentions(const struct work *work, uint64_t address, uint64_t bytes);

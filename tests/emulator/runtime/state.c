@@ -119,7 +119,7 @@ static void end_of_program(void)
 {
     if (!opened || owner != getpid()) /* reports belong to the process that used CUDA, not to its forks */
         return;
-    totals_print(stderr);
+    totals_print();
     if (unseen_error && device_count > 0)
         runtime_report(&devices[0], CHECK_HOST, unseen_kernel, 0,
                        "the launch failed (%s) and the program never asked for the error",

@@ -1,6 +1,7 @@
 /* EMULATOR_COUNTERS=1: at the end of the program, what each kernel did over all of its launches, on all devices and
  * through all resets, and how fast it was executed. Counters are those of machine.h and the same in every run; the
- * time is the thread's own, so that a busy machine changes it little. */
+ * time is the thread's own, so that a busy machine changes it little. With a path instead of 1 a line with the number of
+ * all warp instructions is added to that file, and nothing is printed: several programs may share it. */
 #include "emulator/runtime/runtime.h"
 
 #include <stdlib.h>
@@ -16,6 +17,7 @@ struct total {
 
 static struct total *totals;
 static int32_t total_count;
+static const char *wanted; /* EMULATOR_COUNTERS, when it asks for something */
 
 static double thread_seconds(void)
 {
@@ -56,10 +58,11 @@ static void add(struct machine_counters *sum, const struct machine_counters *aft
 
 bool totals_run(struct machine *machine, const struct machine_launch *launch, const char *kernel)
 {
-    static int wanted = -1;
-    if (wanted < 0) {
+    static bool asked;
+    if (!asked) {
         const char *text = getenv("EMULATOR_COUNTERS");
-        wanted = text != NULL && strcmp(text, "1") == 0;
+        wanted = text && *text && strcmp(text, "0") != 0 ? text : NULL;
+        asked = true;
     }
     if (!wanted)
         return machine_run(machine, launch);
@@ -101,20 +104,34 @@ static void print(const struct total *total, FILE *file)
             1e-6 * (double)c->warp_instructions / (total->seconds > 0 ? total->seconds : 1), total->kernel);
 }
 
-void totals_print(FILE *file)
+static void print_all(const struct total *sum, FILE *file)
+{
+    fprintf(
+        file,
+        "launches, warp instructions, sectors read and written, bytes read and written, shared wavefronts and "
+        "their ideal, mma, ldmatrix, ex2, atomics, barriers, the most threads and bytes of shared memory of a block\n");
+    for (int32_t i = 0; i < total_count; i++)
+        print(&totals[i], file);
+    print(sum, file);
+}
+
+void totals_print(void)
 {
     struct total sum = {.kernel = "all kernels"};
     const struct machine_counters none = {0};
     if (total_count == 0)
         return;
-    fprintf(
-        file,
-        "launches, warp instructions, sectors read and written, bytes read and written, shared wavefronts and "
-        "their ideal, mma, ldmatrix, ex2, atomics, barriers, the most threads and bytes of shared memory of a block\n");
     for (int32_t i = 0; i < total_count; i++) {
-        print(&totals[i], file);
         add(&sum.counters, &totals[i].counters, &none);
         sum.seconds += totals[i].seconds;
     }
-    print(&sum, file);
+    if (strcmp(wanted, "1") == 0) {
+        print_all(&sum, stderr);
+        return;
+    }
+    FILE *file = fopen(wanted, "a");
+    if (!file)
+        runtime_fatal("EMULATOR_COUNTERS=%s cannot be written", wanted);
+    fprintf(file, "%lld\n", (long long)sum.counters.warp_instructions);
+    fclose(file);
 }

@@ -131,6 +131,30 @@ static void orders_visit_every_block_once(void **state)
     trial_close(trial);
 }
 
+/* A part of a launch's blocks, from the front or from the back; smaller launches run whole. */
+static void some_blocks_run_alone(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t first, count;
+        uint32_t begin, end;
+    } parts[] = {{2, 3, 2, 5}, {-2, 2, 5, 7}, {-7, 1, 0, 1}, {0, 0, 0, 7}, {5, 3, 0, 7}, {-9, 1, 0, 7}, {6, 1, 6, 7}};
+    struct trial *trial = trial_open();
+    trial->grid[0] = 7, trial->grid[1] = 1;
+    for (int order = MACHINE_FORWARD; order <= MACHINE_SHUFFLED; order++)
+        for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+            trial->settings.order = (enum machine_order)order;
+            trial->settings.first_block = parts[i].first;
+            trial->settings.block_count = parts[i].count;
+            trial_run(trial, "mov.u32 %r0, 1;");
+            trial_no_reports(trial);
+            for (uint32_t block = 0; block < 7; block++)
+                assert_int_equal(trial->out[32 * block],
+                                 block >= parts[i].begin && block < parts[i].end ? 1u : 0xCDCDCDCDu);
+        }
+    trial_close(trial);
+}
+
 static void blocks_and_threads_in_three_dimensions(void **state)
 {
     (void)state;
@@ -210,6 +234,7 @@ int main(void)
         cmocka_unit_test(limits_of_shared_memory),
         cmocka_unit_test(limits_of_kernels),
         cmocka_unit_test(orders_visit_every_block_once),
+        cmocka_unit_test(some_blocks_run_alone),
         cmocka_unit_test(blocks_and_threads_in_three_dimensions),
         cmocka_unit_test(registers_that_nobody_wrote),
         cmocka_unit_test(blocks_that_race),

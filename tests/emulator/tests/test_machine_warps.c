@@ -243,15 +243,25 @@ static void arriving_and_waiting(void **state)
     trial_close(trial);
 }
 
-static void warps_that_have_ended_are_not_waited_for(void **state)
+/* Whether whole warps have ended or some lanes; a barrier with a number of threads asks for no others. */
+static void threads_that_have_ended_are_missed_but_not_waited_for(void **state)
 {
     (void)state;
     struct trial *trial = open_block(128);
-    trial_run(trial, "setp.ge.u32 %p1, %r1, 64; @%p1 exit; bar.sync 0; mov.u32 %r0, 1;");
-    trial_no_reports(trial);
+    trial_run(trial, "setp.ge.u32 %p1, %r1, 64; @%p1 exit;\n.loc 1 50 0\nbar.sync 0; mov.u32 %r0, 1;");
+    trial_reported(trial, CHECK_BARRIER, 50, "after lanes 0-31 of warp 2 have ended");
     assert_int_equal(trial->out[63], 1);
+    assert_true(trial->ended);
+    trial_run(trial, "setp.eq.u32 %p1, %r1, 69; @%p1 exit;\n.loc 1 52 0\nbar.sync 0; mov.u32 %r0, 1;");
+    trial_reported(trial, CHECK_BARRIER, 52, "after lanes 5 of warp 2 have ended");
     trial->settings.order = MACHINE_REVERSED;
-    trial_run(trial, "setp.lt.u32 %p1, %r1, 64; @%p1 exit; bar.sync 0; mov.u32 %r0, 1;");
+    trial_run(trial, "setp.lt.u32 %p1, %r1, 64; @%p1 exit;\n.loc 1 54 0\nbar.sync 0; mov.u32 %r0, 1;");
+    trial_reported(trial, CHECK_BARRIER, 54, "after lanes 0-31 of warp 0 have ended");
+    trial_run(trial, "setp.lt.u32 %p1, %r1, 64; @%p1 exit; bar.sync 1, 64; mov.u32 %r0, 1;");
+    trial_no_reports(trial);
+    trial_close(trial);
+    trial = open_block(40); /* lanes that the block never had */
+    trial_run(trial, "bar.sync 0; mov.u32 %r0, 1;");
     trial_no_reports(trial);
     trial_close(trial);
 }
@@ -300,7 +310,7 @@ int main(void)
         cmocka_unit_test(barriers_order_shared_memory),
         cmocka_unit_test(reductions_of_barriers),
         cmocka_unit_test(arriving_and_waiting),
-        cmocka_unit_test(warps_that_have_ended_are_not_waited_for),
+        cmocka_unit_test(threads_that_have_ended_are_missed_but_not_waited_for),
         cmocka_unit_test(a_barrier_under_divergence),
         cmocka_unit_test(a_barrier_waits_for_the_rest_of_its_warp),
     };

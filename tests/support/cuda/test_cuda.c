@@ -61,6 +61,13 @@ void test_sparse_release(void *memory)
         fail_msg("memory cannot be released");
 }
 
+void test_blocks(int64_t first, int64_t count)
+{
+    emulator_settings()->first_block = first;
+    emulator_settings()->block_count = count;
+    block_orders_pause(count > 0); /* whose copies of memory without end would take long */
+}
+
 void test_forget(void *memory, size_t bytes)
 {
     const uint64_t address = (uint64_t)(uintptr_t)memory;
@@ -133,6 +140,12 @@ void *test_sparse_memory(size_t bytes)
 void test_sparse_release(void *memory)
 {
     (void)memory;
+}
+
+void test_blocks(int64_t first, int64_t count)
+{
+    (void)first;
+    (void)count;
 }
 
 void test_forget(void *memory, size_t bytes)
