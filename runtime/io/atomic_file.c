@@ -46,11 +46,6 @@ enum status temporary_path(const char *path, char temporary[PATH_BYTES])
     return path_format(temporary, "%s.tmp-%ld-%s", path, (long)getpid(), host);
 }
 
-enum status code_of_open(int error)
-{
-    return error == ENOENT || error == ENOTDIR || error == ENAMETOOLONG ? STATUS_USAGE : STATUS_IO;
-}
-
 enum status file_read(const char *path, int64_t limit, void **data, int64_t *size)
 {
     enum status result = STATUS_OK;
@@ -123,21 +118,6 @@ enum status file_truncate(const char *path, int64_t size)
     close(descriptor);
     return failed ? status_set_errno(STATUS_IO, failed, "%s: cannot truncate it to %lld bytes", path, (long long)size)
                   : STATUS_OK;
-}
-
-enum status write_all(int descriptor, const char *path, const void *data, int64_t size)
-{
-    const char *bytes = data;
-    while (size > 0) {
-        ssize_t put = write(descriptor, bytes, (size_t)size);
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put < 0)
-            return status_set_errno(STATUS_IO, errno, "%s: cannot write", path);
-        bytes += put;
-        size -= put;
-    }
-    return STATUS_OK;
 }
 
 enum status append_whole(int descriptor, const char *path, const void *data, int64_t size)

@@ -11,6 +11,26 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum status code_of_open(int error)
+{
+    return error == ENOENT || error == ENOTDIR || error == ENAMETOOLONG ? STATUS_USAGE : STATUS_IO;
+}
+
+enum status write_all(int descriptor, const char *path, const void *data, int64_t size)
+{
+    const char *bytes = data;
+    while (size > 0) {
+        ssize_t put = write(descriptor, bytes, (size_t)size);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0)
+            return status_set_errno(STATUS_IO, errno, "%s: cannot write", path);
+        bytes += put;
+        size -= put;
+    }
+    return STATUS_OK;
+}
+
 /* Reads up to limit + 1 bytes to the end. */
 static enum status read_to_end(int descriptor, const char *path, int64_t limit, char **bytes, int64_t *size)
 {

@@ -160,7 +160,7 @@ static enum status make_folder(struct file_lock *lock)
     struct stat info;
     char *path = strdup(lock->request.folder);
     lock->made_folders = 0;
-    while (path && stat(path, &info) != 0 && errno == ENOENT) {
+    while (path && stat(path, &info) != 0 && (errno == ENOENT || errno == ENOTDIR)) {
         char *parent = parent_folder(path);
         lock->made_folders++;
         free(path);
@@ -197,6 +197,8 @@ static enum status open_file(struct file_lock *lock)
     for (int attempt = 0; lock->descriptor < 0; attempt++) {
         TRY(make_folder(lock));
         lock->descriptor = open(lock->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
+        if (lock->descriptor < 0 && errno == ENOTDIR)
+            TRY(make_directories(lock->request.folder)); /* which says where a file is in the way */
         if (lock->descriptor < 0 && (errno != ENOENT || attempt == 100)) {
             result = status_set_errno(STATUS_IO, errno, "%s: cannot create or open the lock's file", lock->path);
             goto fail;
