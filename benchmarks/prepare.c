@@ -219,7 +219,7 @@ int main(int argc, char **argv)
     const char *manifest = argc == 3 ? argv[1] : "out/demo/corpus/speech_train.jsonl";
     const char *tokenizer = argc == 3 ? argv[2] : "out/demo/tokenizer";
     char scratch[] = "/tmp/benchmark-prepare-XXXXXX";
-    must(manifest_read(manifest, &bench.manifest));
+    must(manifest_read(manifest, NULL, &bench.manifest));
     must(speech_folder_open(tokenizer, &bench.speech));
     must(log_mel_create(UNIT_BANDS, &bench.mel));
     must(aligner_create(&bench.aligner));

@@ -5,6 +5,7 @@ pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto)
 pkg_check_modules(OPENBLAS REQUIRED IMPORTED_TARGET openblas)
 pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
+pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
 # "hdf5" may be the OpenMPI variant where both are installed.
 pkg_check_modules(HDF5 REQUIRED IMPORTED_TARGET hdf5-serial)
 if(SPIRITLM_PREPARE)

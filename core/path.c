@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 enum status path_format(char path[static PATH_BYTES], const char *format, ...)
 {
@@ -20,4 +22,19 @@ enum status path_format(char path[static PATH_BYTES], const char *format, ...)
                                           PATH_BYTES - 1, length, path);
     path[0] = '\0';
     return result;
+}
+
+enum status path_expand_home(const char *given, char path[static PATH_BYTES])
+{
+    const char *slash = strchr(given, '/'), *rest = given + 1, *home = getenv("HOME");
+    if (given[0] != '~' || (!slash && given[1]))
+        return path_format(path, "%s", given);
+    if (slash > given + 1)
+        return status_set(STATUS_USAGE,
+                          "%s: expected a path; only ~/ is replaced by a home folder, so write out that of another "
+                          "user, or ./%s for a folder of that name",
+                          given, given);
+    if (!home || !*home)
+        return status_set(STATUS_USAGE, "%s: ~ stands for the home folder, but HOME is not set", given);
+    return path_format(path, "%s%s", home, rest);
 }

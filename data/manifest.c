@@ -1,20 +1,20 @@
 /* Keys are removed from a line's object as they are read; those that remain at the end are the row's own labels, kept
- * as they are. Everything is checked here, with file and line in the error, so that code that works on rows need not:
- * preparing a corpus takes hours, and should not fail at its last row because of a mistake in the manifest. */
-#include "data/manifest.h"
+ * as they are. Everything is checked here, so that code that works on rows need not: preparing a corpus takes hours, and
+ * should not fail at its last row because of a mistake in the manifest. */
+#include "data/manifest_internal.h"
 
 #include "core/array.h"
-#include "io/atomic_file.h"
+#include "core/path.h"
+#include "core/utf8.h"
 #include "io/json.h"
+#include "io/text_file.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { WHERE_LENGTH = 512 };
 static const int64_t MANIFEST_FILE_LIMIT = (int64_t)64 << 30;
-static const double SAMPLES_A_SECOND = 16000;
 
 static enum status out_of_memory(const char *where)
 {
@@ -99,44 +99,6 @@ fail:
     return result;
 }
 
-static enum status word_times(const char *where, const json_t *item, size_t index, struct aligned_word *word)
-{
-    const json_t *start = json_array_get(item, 1), *end = json_array_get(item, 2);
-    if (json_array_size(item) != 3 || !json_is_string(json_array_get(item, 0)) || !json_is_number(start) ||
-        !json_is_number(end))
-        return status_set(STATUS_CORRUPT, "%s: \"words\"[%zu] must be [\"word\", start, end]", where, index);
-    double from = json_number_value(start), to = json_number_value(end);
-    if (!(from >= 0 && from <= to && to <= MANIFEST_SECONDS_LIMIT))
-        return status_set(STATUS_CORRUPT, "%s: \"words\"[%zu]: times %g to %g; expected 0 <= start <= end <= %d", where,
-                          index, from, to, MANIFEST_SECONDS_LIMIT);
-    word->start = (int32_t)lround(from * SAMPLES_A_SECOND);
-    word->end = (int32_t)lround(to * SAMPLES_A_SECOND);
-    return STATUS_OK;
-}
-
-static enum status fill_words(const char *where, const json_t *list, struct manifest_row *row)
-{
-    int64_t position = 0;
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *item = json_array_get(list, i);
-        struct aligned_word *word = row->words + i;
-        enum status result = word_times(where, item, i, word);
-        if (result != STATUS_OK)
-            return result;
-        const struct aligned_word *last = i > 0 ? word - 1 : NULL;
-        if (last && (word->start < last->start || word->end < last->end))
-            return status_set(STATUS_CORRUPT, "%s: \"words\"[%zu] lies before the previous word", where, i);
-        if (last && word->start < last->end)
-            word->start = last->end;
-        const char *text = json_string_value(json_array_get(item, 0));
-        if (!manifest_find_word(row->text, text, &position, &word->text_begin, &word->text_end))
-            return status_set(STATUS_CORRUPT, "%s: \"words\"[%zu]: \"%s\" does not occur in the rest of the text",
-                              where, i, text);
-    }
-    row->word_count = (int64_t)json_array_size(list);
-    return STATUS_OK;
-}
-
 static enum status take_words(const char *where, json_t *object, struct manifest_row *row)
 {
     enum status result = STATUS_OK;
@@ -149,10 +111,7 @@ static enum status take_words(const char *where, json_t *object, struct manifest
         goto fail;
     if (!row->text)
         FAIL(STATUS_CORRUPT, "%s: \"words\" without \"text\"", where);
-    row->words = calloc(json_array_size(value), sizeof *row->words);
-    if (!row->words)
-        FAIL(STATUS_INTERNAL, "%s: out of memory", where);
-    TRY(fill_words(where, value, row));
+    TRY(manifest_fill_words(where, value, row));
 fail:
     json_decref(value);
     return result;
@@ -172,20 +131,23 @@ static enum status take_channel(const char *where, json_t *object, struct manife
                 : status_set(STATUS_CORRUPT, "%s: \"channel\" must be an integer between 0 and 1023", where);
 }
 
+/* Relative paths begin in the manifest's folder. */
 static enum status resolve_audio(const char *where, const char *manifest_path, struct manifest_row *row)
 {
+    enum status result = STATUS_OK;
+    char home[PATH_BYTES];
     const char *slash = strrchr(manifest_path, '/');
-    if (!row->audio || row->audio[0] == '/' || !slash)
+    if (!row->audio)
         return STATUS_OK;
-    size_t folder = (size_t)(slash - manifest_path) + 1, length = strlen(row->audio);
-    char *path = malloc(folder + length + 1);
-    if (!path)
+    if ((result = path_expand_home(row->audio, home)) != STATUS_OK)
+        return status_prefix(STATUS_CORRUPT, "%s: \"audio\"", where);
+    bool relative = home[0] != '/' && slash;
+    char *path = NULL;
+    if (asprintf(&path, "%.*s%s", relative ? (int)(slash - manifest_path) + 1 : 0, manifest_path, home) < 0)
         return out_of_memory(where);
-    memcpy(path, manifest_path, folder);
-    memcpy(path + folder, row->audio, length + 1);
     free(row->audio);
     row->audio = path;
-    return STATUS_OK;
+    return result;
 }
 
 static enum status check_row(const char *where, const struct manifest_row *row)
@@ -236,20 +198,72 @@ fail:
     return result;
 }
 
-static enum status parse_line(struct manifest *manifest, const char *line, int64_t length, int64_t number)
+static void row_clear(struct manifest_row *row)
 {
-    char where[WHERE_LENGTH];
-    snprintf(where, sizeof where, "%s:%lld", manifest->path, (long long)number);
+    free(row->id);
+    free(row->audio);
+    free(row->text);
+    free(row->speaker);
+    free(row->meta);
+    free(row->fault);
+    free(row->words);
+    for (int stream = 0; stream < STREAM_COUNT; stream++)
+        free(row->units[stream]);
+    memset(row, 0, sizeof *row);
+}
+
+/* Leaves of the row what it is called and, from the error text, why it cannot be used. */
+static enum status set_fault(struct manifest *manifest, struct manifest_row *row)
+{
+    int64_t size = 0, line = row->line;
+    bool malformed = false;
+    char *id = row->id, *fault = NULL;
+    row->id = NULL;
+    row_clear(row);
+    row->line = line;
+    row->id = id;
+    enum status result = utf8_repair(status_text(), (int64_t)strlen(status_text()), false, &fault, &size, &malformed);
+    row->fault = fault;
+    manifest->faults++;
+    return result;
+}
+
+const struct config_list manifest_any_labels;
+
+static enum status keep_foreign_key(struct manifest *manifest)
+{
+    if (!manifest->foreign_key && !(manifest->foreign_key = strdup(status_text())))
+        return out_of_memory(manifest->path);
+    return STATUS_OK;
+}
+
+static enum status parse_line(struct manifest *manifest, const struct config_list *labels, const char *line,
+                              int64_t length, int64_t number)
+{
+    enum status result = STATUS_OK;
+    char where[WHERE_LENGTH], place[32];
     json_t *object = NULL;
-    enum status result = jdoc_parse(where, line, length, &object);
-    if (result == STATUS_OK && !json_is_object(object))
-        result = status_set(STATUS_CORRUPT, "%s: a row must be a JSON object", where);
-    if (result == STATUS_OK) {
-        struct manifest_row *row = manifest->rows + manifest->count++;
-        memset(row, 0, sizeof *row);
-        row->line = number;
-        result = fill_row(where, manifest->path, object, row);
+    bool contents = false;
+    struct manifest_row *row = manifest->rows + manifest->count++;
+    *row = (struct manifest_row){.line = number};
+    snprintf(where, sizeof where, "%s:%lld", manifest->path, (long long)number);
+    snprintf(place, sizeof place, "line %lld", (long long)number);
+    result = jdoc_parse_line(where, line, length, &object, &contents);
+    if (result == STATUS_CORRUPT && contents) {
+        jdoc_parse_line(place, line, length, &object, &contents);
+        return set_fault(manifest, row);
     }
+    TRY(result);
+    if (!json_is_object(object))
+        FAIL(STATUS_CORRUPT, "%s: a row must be a JSON object", where);
+    result = manifest_check_keys(where, object, labels);
+    if (result == STATUS_CORRUPT && labels == &manifest_any_labels)
+        result = keep_foreign_key(manifest);
+    TRY(result);
+    result = fill_row(place, manifest->path, object, row);
+    if (result == STATUS_CORRUPT)
+        result = set_fault(manifest, row);
+fail:
     json_decref(object);
     return result;
 }
@@ -262,7 +276,8 @@ static bool blank(const char *line, int64_t length)
     return true;
 }
 
-static enum status parse_lines(struct manifest *manifest, const char *data, int64_t size)
+static enum status parse_lines(struct manifest *manifest, const struct config_list *labels, const char *data,
+                               int64_t size)
 {
     enum status result = STATUS_OK;
     int64_t capacity = 0, number = 0;
@@ -274,7 +289,7 @@ static enum status parse_lines(struct manifest *manifest, const char *data, int6
         if (blank(line, length))
             continue;
         TRY(array_grow(&manifest->rows, &capacity, manifest->count + 1, "rows of a manifest"));
-        TRY(parse_line(manifest, line, length, number));
+        TRY(parse_line(manifest, labels, line, length, number));
     }
 fail:
     return result;
@@ -293,6 +308,8 @@ static enum status refuse_duplicates(const struct manifest *manifest)
     enum status result = STATUS_OK;
     for (int64_t i = 0; i < manifest->count; i++) {
         const char *id = manifest->rows[i].id;
+        if (!id)
+            continue;
         uint64_t slot = ((uint64_t)crc32c(0, id, strlen(id)) << 16 ^ crc32c(1, id, strlen(id))) & (slots - 1);
         for (; table[slot] >= 0; slot = (slot + 1) & (slots - 1))
             if (strcmp(manifest->rows[table[slot]].id, id) == 0)
@@ -305,21 +322,34 @@ fail:
     return result;
 }
 
-enum status manifest_read(const char *path, struct manifest *manifest)
+static enum status check_labels(const struct config_list *labels)
+{
+    for (int64_t i = 0; labels && i < labels->count; i++)
+        if (manifest_is_own_key(labels->items[i]))
+            return status_set(STATUS_USAGE, "manifest.labels: \"%s\" has a meaning in manifests and cannot be a label",
+                              labels->items[i]);
+    return STATUS_OK;
+}
+
+enum status manifest_read(const char *path, const struct config_list *labels, struct manifest *manifest)
 {
     enum status result = STATUS_OK;
-    void *data = NULL;
+    char *data = NULL;
     int64_t size = 0;
     memset(manifest, 0, sizeof *manifest);
-    TRY(file_read(path, MANIFEST_FILE_LIMIT, &data, &size));
+    TRY(check_labels(labels));
+    TRY(text_file_read(path, MANIFEST_FILE_LIMIT, &data, &size));
     manifest->hash = sha256_of(data, (size_t)size);
     manifest->path = strdup(path);
     if (!manifest->path)
         FAIL(STATUS_INTERNAL, "%s: out of memory", path);
-    TRY(parse_lines(manifest, data, size));
+    TRY(parse_lines(manifest, labels, data, size));
     if (manifest->count == 0)
         FAIL(STATUS_CORRUPT, "%s: the manifest has no rows", path);
     TRY(refuse_duplicates(manifest));
+    if (manifest->faults == manifest->count)
+        FAIL(STATUS_CORRUPT, "%s:%lld: none of its %lld rows can be used; the first: %s", path,
+             (long long)manifest->rows[0].line, (long long)manifest->count, manifest->rows[0].fault);
 fail:
     free(data);
     if (result != STATUS_OK)
@@ -329,18 +359,10 @@ fail:
 
 void manifest_free(struct manifest *manifest)
 {
-    for (int64_t i = 0; i < manifest->count; i++) {
-        struct manifest_row *row = manifest->rows + i;
-        free(row->id);
-        free(row->audio);
-        free(row->text);
-        free(row->speaker);
-        free(row->meta);
-        free(row->words);
-        for (int stream = 0; stream < STREAM_COUNT; stream++)
-            free(row->units[stream]);
-    }
+    for (int64_t i = 0; i < manifest->count; i++)
+        row_clear(manifest->rows + i);
     free(manifest->rows);
     free(manifest->path);
+    free(manifest->foreign_key);
     memset(manifest, 0, sizeof *manifest);
 }

@@ -27,9 +27,11 @@ enum {
 struct manifest_row {
     char *id, *audio, *text, *speaker; /* audio: absolute or relative to the working directory; NULL: absent */
     char *meta;                        /* one JSON object of all other keys, sorted; NULL: none */
-    int64_t line;                      /* in the file, from 1 */
-    int channel;                       /* -1: mean of all */
-    double begin, end;                 /* seconds; end < 0: to the end */
+    char *
+        fault; /* why the row cannot be used, with its line; then only `line` and, where it has one, `id` are set. NULL: none */
+    int64_t line;               /* in the file, from 1 */
+    int channel;                /* -1: mean of all */
+    double begin, end;          /* seconds; end < 0: to the end */
     struct aligned_word *words; /* NULL: not given; they do not overlap: a start before the last end is moved there */
     int64_t word_count;
     uint16_t *units[STREAM_COUNT]; /* NULL: not given */
@@ -39,19 +41,19 @@ struct manifest_row {
 struct manifest {
     char *path;
     struct manifest_row *rows;
-    int64_t count;
-    struct sha256 hash; /* of the file's bytes */
+    int64_t count, faults; /* rows, and those that have a fault */
+    char *foreign_key;     /* with manifest_any_labels: the refusal that it prevented first; NULL: none */
+    struct sha256 hash;    /* of the text as it was read, without a byte order mark */
 };
 
-/* Refuses unknown types, duplicate ids, words out of order or outside the text, by file and line (STATUS_CORRUPT); a
- * missing file is STATUS_USAGE. Words are matched to the text in order (case and punctuation aside); words that do not
- * occur in it are an error of that row. Empty lines are skipped. */
-enum status manifest_read(const char *path, struct manifest *manifest);
+/* What is wrong with one row is that row's fault: a value of the wrong type, words out of order or not in the text (case
+ * and punctuation aside; words without a letter are skipped). What is wrong with the file is refused (STATUS_CORRUPT, by
+ * file and line): a line that is not a JSON object, a duplicate id, a key that is another tool's name or a misspelling
+ * of ours and is not among `labels` (NULL: none), and a file in which every row has a fault. A missing file is
+ * STATUS_USAGE. Empty lines are skipped. */
+struct config_list;
+extern const struct config_list manifest_any_labels; /* for looking into a manifest: all keys are taken */
+enum status manifest_read(const char *path, const struct config_list *labels, struct manifest *manifest);
 void manifest_free(struct manifest *manifest);
-
-/* Finds `word` in `text` at or after *position (bytes), case and punctuation aside, and moves *position behind it.
- * begin and end include the punctuation that touches the word. False when it does not occur. In data/manifest_words.c.
- */
-bool manifest_find_word(const char *text, const char *word, int64_t *position, int32_t *begin, int32_t *end);
 
 #endif

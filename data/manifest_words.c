@@ -1,130 +1,74 @@
-/* Finds the words of an alignment in a row's text: they are compared letter by letter, case and punctuation aside. */
-#include "core/utf8.h"
-#include "data/manifest.h"
+/* The words of a row: their times are checked, and each gets its place in the row's text. */
+#include "data/manifest_internal.h"
 
-enum { WORD_LETTERS = 256 };
+#include "text/unicode.h"
+#include "text/word_places.h"
 
-enum character { CHARACTER_LETTER, CHARACTER_PUNCTUATION, CHARACTER_SPACE, CHARACTER_END };
+#include <math.h>
+#include <stdlib.h>
 
-/* One code point; a malformed byte counts as itself. */
-static int64_t decode(const char *text, uint32_t *code)
+static const double SAMPLES_A_SECOND = 16000;
+
+static enum status word_times(const char *where, const json_t *item, size_t index, struct aligned_word *word)
 {
-    *code = (unsigned char)*text;
-    size_t length = utf8_decode(text, SIZE_MAX, code);
-    return length > 0 ? (int64_t)length : 1;
+    const json_t *start = json_array_get(item, 1), *end = json_array_get(item, 2);
+    if (json_array_size(item) != 3 || !json_is_string(json_array_get(item, 0)) || !json_is_number(start) ||
+        !json_is_number(end))
+        return status_set(STATUS_CORRUPT, "%s: \"words\"[%zu] must be [\"word\", start, end]", where, index);
+    double from = json_number_value(start), to = json_number_value(end);
+    if (!(from >= 0 && from <= to && to <= MANIFEST_SECONDS_LIMIT))
+        return status_set(STATUS_CORRUPT, "%s: \"words\"[%zu]: times %g to %g; expected 0 <= start <= end <= %d", where,
+                          index, from, to, MANIFEST_SECONDS_LIMIT);
+    word->start = (int32_t)lround(from * SAMPLES_A_SECOND);
+    word->end = (int32_t)lround(to * SAMPLES_A_SECOND);
+    return STATUS_OK;
 }
 
-/* Simple case folding of the Latin, Greek and Cyrillic blocks. */
-static uint32_t fold(uint32_t code)
+/* Words with a letter: their times go into row->words, their texts into `texts`. */
+static enum status take_times(const char *where, const json_t *list, struct manifest_row *row, const char **texts)
 {
-    if ((code >= 'A' && code <= 'Z') || (code >= 0xC0 && code <= 0xDE && code != 0xD7) ||
-        (code >= 0x391 && code <= 0x3A9) || (code >= 0x410 && code <= 0x42F))
-        return code + 32;
-    if (code >= 0x400 && code <= 0x40F)
-        return code + 80;
-    if ((code >= 0x100 && code <= 0x137) || (code >= 0x14A && code <= 0x177))
-        return code | 1;
-    return code;
-}
-
-static enum character classify(uint32_t code)
-{
-    if (code == 0)
-        return CHARACTER_END;
-    if (code <= ' ' || code == 0x7f || code == 0xA0 || code == 0x3000)
-        return CHARACTER_SPACE;
-    if (code < 0x80) {
-        bool letter = (code >= '0' && code <= '9') || (code >= 'a' && code <= 'z') || (code >= 'A' && code <= 'Z');
-        return letter ? CHARACTER_LETTER : CHARACTER_PUNCTUATION;
-    }
-    bool punctuation = code < 0xC0 ? code != 0xAA && code != 0xB5 && code != 0xBA
-                                   : (code >= 0x2000 && code <= 0x206F) || (code >= 0x3001 && code <= 0x3020);
-    return punctuation ? CHARACTER_PUNCTUATION : CHARACTER_LETTER;
-}
-
-static enum character next(const char *text, int64_t position, uint32_t *letter, int64_t *length)
-{
-    *length = decode(text + position, letter);
-    enum character kind = classify(*letter);
-    *letter = fold(*letter);
-    return kind;
-}
-
-/* Compares `count` letters with the text at `position`, skipping punctuation between them. Returns the position after
- * the last letter, or -1. */
-static int64_t match(const char *text, int64_t position, const uint32_t *letters, int64_t count, bool whole)
-{
-    uint32_t letter;
-    int64_t length;
-    for (int64_t i = 0; i < count;) {
-        enum character kind = next(text, position, &letter, &length);
-        if (kind == CHARACTER_END || kind == CHARACTER_SPACE || (kind == CHARACTER_LETTER && letter != letters[i]))
-            return -1;
-        i += kind == CHARACTER_LETTER;
-        position += length;
-    }
-    return whole && next(text, position, &letter, &length) == CHARACTER_LETTER ? -1 : position;
-}
-
-static int64_t word_letters(const char *word, uint32_t letters[WORD_LETTERS])
-{
-    int64_t count = 0, length;
-    uint32_t letter;
-    for (int64_t position = 0;; position += length) {
-        enum character kind = next(word, position, &letter, &length);
-        if (kind == CHARACTER_END)
-            return count;
-        if (kind != CHARACTER_LETTER)
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *item = json_array_get(list, i);
+        struct aligned_word *word = row->words + row->word_count;
+        enum status result = word_times(where, item, i, word);
+        if (result != STATUS_OK)
+            return result;
+        const char *text = json_string_value(json_array_get(item, 0));
+        if (!unicode_has_letter(text))
             continue;
-        if (count == WORD_LETTERS)
-            return 0;
-        letters[count++] = letter;
+        const struct aligned_word *last = row->word_count > 0 ? word - 1 : NULL;
+        if (last && (word->start < last->start || word->end < last->end))
+            return status_set(STATUS_CORRUPT, "%s: \"words\"[%zu] lies before the previous word", where, i);
+        if (last && word->start < last->end)
+            word->start = last->end;
+        texts[row->word_count++] = text;
     }
+    if (row->word_count == 0)
+        return status_set(STATUS_CORRUPT, "%s: none of its \"words\" has a letter or a digit", where);
+    return STATUS_OK;
 }
 
-/* The first place at or after `from` where the word occurs as a whole; otherwise, as part of a longer word ("can" "not"
- * in "cannot"), only at the first letter after `from`. */
-static int64_t search(const char *text, int64_t from, const uint32_t *letters, int64_t count, int64_t *start)
+enum status manifest_fill_words(const char *where, const json_t *list, struct manifest_row *row)
 {
-    int64_t length, first = -1;
-    uint32_t letter;
-    bool inside = false;
-    for (int64_t position = from;; position += length) {
-        enum character kind = next(text, position, &letter, &length);
-        if (kind == CHARACTER_END)
-            break;
-        if (kind == CHARACTER_LETTER && !inside) {
-            first = first < 0 ? position : first;
-            int64_t end = match(text, position, letters, count, true);
-            if (end >= 0) {
-                *start = position;
-                return end;
-            }
-        }
-        inside = kind == CHARACTER_LETTER;
+    enum status result = STATUS_OK;
+    size_t count = json_array_size(list);
+    int64_t missing = -1;
+    const char **texts = calloc(count, sizeof *texts);
+    struct word_place *places = calloc(count, sizeof *places);
+    row->words = calloc(count, sizeof *row->words);
+    if (!texts || !places || !row->words)
+        FAIL(STATUS_INTERNAL, "%s: out of memory", where);
+    TRY(take_times(where, list, row, texts));
+    TRY(word_places_find(row->text, texts, row->word_count, places, &missing));
+    if (missing >= 0)
+        FAIL(STATUS_CORRUPT, "%s: \"words\": \"%.200s\" (number %lld) does not occur in the rest of the text", where,
+             texts[missing], (long long)missing + 1);
+    for (int64_t i = 0; i < row->word_count; i++) {
+        row->words[i].text_begin = places[i].begin;
+        row->words[i].text_end = places[i].end;
     }
-    *start = first;
-    return first < 0 ? -1 : match(text, first, letters, count, false);
-}
-
-bool manifest_find_word(const char *text, const char *word, int64_t *position, int32_t *begin, int32_t *end)
-{
-    uint32_t letters[WORD_LETTERS], letter;
-    int64_t count = word_letters(word, letters), start, length;
-    if (count == 0)
-        return false;
-    int64_t stop = search(text, *position, letters, count, &start);
-    if (stop < 0)
-        return false;
-    /* Punctuation before the word belongs to it, back to the last space. */
-    int64_t touching = *position;
-    for (int64_t i = *position; i < start; i += length)
-        if (next(text, i, &letter, &length) != CHARACTER_PUNCTUATION)
-            touching = i + length;
-    while (next(text, stop, &letter, &length) == CHARACTER_PUNCTUATION)
-        stop += length;
-    *begin = (int32_t)touching;
-    *end = (int32_t)stop;
-    *position = stop;
-    return true;
+fail:
+    free(texts);
+    free(places);
+    return result;
 }

@@ -22,7 +22,8 @@ struct tokenizer_settings {
 struct prepare_settings {
     struct config_list manifests;
     const char *output;
-    struct config_list fit; /* base names of the manifests to fit on; none: all with audio */
+    struct config_list labels; /* manifest.labels: keys of manifests to be kept although they look like a mistake */
+    struct config_list fit;    /* base names of the manifests to fit on; none: all with audio */
     int64_t threads, shard_rows;
     bool align;
     double align_threshold; /* 0: the aligner's own */

@@ -6,8 +6,8 @@
 #include "core/array.h"
 #include "core/path.h"
 #include "eval/scorer.h"
-#include "io/atomic_file.h"
 #include "io/json.h"
+#include "io/text_file.h"
 #include "text/white_space.h"
 
 #include <libgen.h>
@@ -56,8 +56,10 @@ static enum status read_piece(const char *where, const char *folder, const json_
         struct piece *piece = &list->pieces[list->count];
         *piece = (struct piece){(enum piece_kind)kind, content};
         if (kind == PIECE_AUDIO && content[0] != '/') {
-            char path[PATH_BYTES];
-            enum status fits = path_format(path, "%s/%s", folder, content);
+            char path[PATH_BYTES], home[PATH_BYTES];
+            enum status fits = path_expand_home(content, home);
+            if (fits == STATUS_OK)
+                fits = path_format(path, "%s%s%s", home[0] == '/' ? "" : folder, home[0] == '/' ? "" : "/", home);
             if (fits != STATUS_OK)
                 return status_prefix(fits, "%s", where);
             list->paths[list->count] = strdup(path);
@@ -155,7 +157,7 @@ static enum status read_pairs(const char *path, const struct components *compone
     if (!copy)
         FAIL(STATUS_INTERNAL, "no memory for a path");
     const char *folder = dirname(copy);
-    TRY(file_read(path, FILE_LIMIT, (void **)&text, &size));
+    TRY(text_file_read(path, FILE_LIMIT, &text, &size));
     *hash = sha256_of(text, (size_t)size);
     for (char *at = text; at < text + size;) {
         char *end = memchr(at, '\n', (size_t)(text + size - at)), where[4200];

@@ -87,6 +87,8 @@ static enum status run(const struct program_arguments *arguments)
            (long long)counts.with_text, (long long)counts.words);
     if (counts.without_text)
         printf("; %lld have no text", (long long)counts.without_text);
+    if (counts.untimed)
+        printf("; %lld without times, because their words do not fit their text", (long long)counts.untimed);
     if (counts.without_audio)
         printf("; %lld skipped because their audio is missing", (long long)counts.without_audio);
     printf("\n");

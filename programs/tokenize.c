@@ -4,6 +4,7 @@
 #include "core/utf8.h"
 #include "io/audio/audio.h"
 #include "io/json.h"
+#include "io/text_file.h"
 #include "package/speech_folder.h"
 #include "programs/common/settings.h"
 #include "programs/device/device.h"
@@ -273,10 +274,11 @@ static enum status decode_input(const struct tools *tools, const char *pattern, 
     enum status result = STATUS_OK;
     char *line = NULL;
     size_t capacity = 0;
-    while (getline(&line, &capacity, stdin) >= 0) {
+    for (ssize_t length; (length = getline(&line, &capacity, stdin)) >= 0;) {
+        const char *units = line + (*number == 0 ? text_mark(line, length) : 0);
         line[strcspn(line, "\r\n")] = 0;
-        if (line[strspn(line, " \t")] != 0)
-            TRY(decode_numbered(tools, pattern, line, number));
+        if (units[strspn(units, " \t")] != 0)
+            TRY(decode_numbered(tools, pattern, units, number));
     }
     if (ferror(stdin))
         result = status_set_errno(STATUS_IO, errno, "cannot read standard input");

@@ -1,4 +1,5 @@
 /* train: continued pretraining on text, speech and both (docs/train.md). */
+#include "core/log.h"
 #include "programs/common/program.h"
 #include "programs/common/settings.h"
 #include "programs/model/components_settings.h"
@@ -106,6 +107,17 @@ fail:
     return result;
 }
 
+/* The default warm-up is made for long runs. */
+static void warn_of_warmup(const struct train_settings *train)
+{
+    const struct schedule_settings *schedule = &train->schedule;
+    if (schedule->warmup_steps > train->steps)
+        log_warning("train.warmup_steps (%lld) is more than train.steps (%lld): the learning rate only rises, and "
+                    "ends at %.3g %% of train.learning_rate; set train.warmup_steps to a part of the run",
+                    (long long)schedule->warmup_steps, (long long)train->steps,
+                    100 * (double)train->steps / (double)schedule->warmup_steps);
+}
+
 static struct run_options read_resume(const struct program_arguments *arguments, const struct settings *settings)
 {
     const char *resume = program_value(arguments, "--resume", "auto");
@@ -126,6 +138,7 @@ static enum status run(const struct program_arguments *arguments)
     struct device_comm *device_comm = NULL;
     int64_t samples = 0;
     TRY(settings_load(arguments, SETTINGS_DATA | SETTINGS_MODEL | SETTINGS_TRAIN, &settings));
+    warn_of_warmup(&settings.train);
     if (!program_flag(arguments, "--dry-run") && program_value(arguments, "--gpus", NULL))
         FAIL(STATUS_USAGE, "--gpus is for --dry-run: training runs on one machine's processors so far");
     if (program_flag(arguments, "--dry-run") && program_value(arguments, "--show-samples", NULL))

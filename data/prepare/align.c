@@ -6,7 +6,7 @@
 #include "data/prepare/pronounce.h"
 #include "io/audio/audio.h"
 #include "text/english/spell.h"
-#include "text/white_space.h"
+#include "text/unicode.h"
 
 #include <math.h>
 #include <pocketsphinx.h>
@@ -422,10 +422,10 @@ static void text_range(const char *text, const struct spoken_text *spoken, int64
     bool last = token + 1 == spoken->token_count;
     word->text_begin = spoken->tokens[token].text_begin;
     word->text_end = spoken->tokens[token].text_end;
-    while (text[word->text_end] != '\0' && !is_white_space(text[word->text_end]) &&
+    while (text[word->text_end] != '\0' && unicode_space_at(text + word->text_end, SIZE_MAX) == 0 &&
            (last || word->text_end < spoken->tokens[token + 1].text_begin))
         word->text_end++;
-    while (word->text_begin > previous_end && !is_white_space(text[word->text_begin - 1]))
+    while (word->text_begin > previous_end && unicode_space_before(text, (size_t)word->text_begin) == 0)
         word->text_begin--;
 }
 

@@ -77,8 +77,9 @@ static enum status list_candidates(const struct prepare *prepare, struct candida
         if (!fit_on(prepare, prepare->datasets + i))
             continue;
         for (int64_t j = 0; j < manifest->count; j++)
-            (*candidates)[(*count)++] = (struct candidate){
-                sample_key(prepare->options->tokenizer->seed, manifest->rows[j].id), manifest->rows + j};
+            if (!manifest->rows[j].fault)
+                (*candidates)[(*count)++] = (struct candidate){
+                    sample_key(prepare->options->tokenizer->seed, manifest->rows[j].id), manifest->rows + j};
     }
     qsort(*candidates, (size_t)*count, sizeof **candidates, by_key);
     return STATUS_OK;

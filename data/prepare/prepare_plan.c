@@ -3,12 +3,14 @@
  * current. */
 #include "data/prepare/prepare_internal.h"
 
+#include "core/log.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Part of every made_from: raise it when the same inputs would give other shards. */
-enum { PREPARE_VERSION = 2 };
+enum { PREPARE_VERSION = 3 };
 
 /* "train" of "data/train.jsonl". */
 static char *base_name(const char *path)
@@ -28,10 +30,14 @@ static enum status decide_kind(struct prepare_dataset *dataset)
 {
     const struct manifest *manifest = &dataset->manifest;
     const struct manifest_row *first = manifest->rows;
+    while (first->fault) /* not all rows have one */
+        first++;
     dataset->kind = row_is_speech(first) ? DATASET_SPEECH : DATASET_TEXT;
     dataset->ready = first->units[STREAM_HUBERT] != NULL;
-    for (int64_t i = 1; i < manifest->count; i++) {
+    for (int64_t i = 0; i < manifest->count; i++) {
         const struct manifest_row *row = manifest->rows + i;
+        if (row->fault)
+            continue;
         if (row_is_speech(row) != row_is_speech(first))
             return status_set(STATUS_CORRUPT,
                               "%s:%lld: a row %s in a manifest that starts with a row %s: text and speech are separate "
@@ -50,6 +56,18 @@ static enum status decide_kind(struct prepare_dataset *dataset)
     return STATUS_OK;
 }
 
+/* At the beginning, so that a mistake of a whole corpus is seen before hours of work. */
+static void warn_of_faults(const struct manifest *manifest)
+{
+    const struct manifest_row *first = manifest->rows;
+    if (manifest->faults == 0)
+        return;
+    while (!first->fault)
+        first++;
+    log_warning("%s: %lld of %lld rows cannot be used and will be listed in rejects.jsonl; the first: %s",
+                manifest->path, (long long)manifest->faults, (long long)manifest->count, first->fault);
+}
+
 static enum status plan_dataset(const struct prepare *prepare, int64_t number)
 {
     enum status result = STATUS_OK;
@@ -63,8 +81,9 @@ static enum status plan_dataset(const struct prepare *prepare, int64_t number)
         if (strcmp(prepare->datasets[i].name, dataset->name) == 0)
             FAIL(STATUS_USAGE, "prepare.manifests: %s and %s would both become the dataset %s",
                  prepare->options->prepare->manifests.items[i], path, dataset->folder);
-    TRY(manifest_read(path, &dataset->manifest));
+    TRY(manifest_read(path, &prepare->options->prepare->labels, &dataset->manifest));
     TRY(decide_kind(dataset));
+    warn_of_faults(&dataset->manifest);
     dataset->shard_rows = prepare->options->prepare->shard_rows;
     dataset->shards = (dataset->manifest.count + dataset->shard_rows - 1) / dataset->shard_rows;
 fail:

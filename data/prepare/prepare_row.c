@@ -163,7 +163,9 @@ enum status prepare_row(const struct prepare *prepare, const struct prepare_data
         .text_length = text_length(row->text),
         .score = NAN,
     };
-    if (dataset->kind == DATASET_TEXT)
+    if (row->fault)
+        snprintf(made->reason, REASON_LENGTH, "%s", row->fault);
+    if (row->fault || dataset->kind == DATASET_TEXT)
         return STATUS_OK;
     return dataset->ready ? make_from_units(prepare, dataset, row, made) : make_from_audio(prepare, row, worker, made);
 }

@@ -4,6 +4,7 @@
 #include "data/prepare/prepare_internal.h"
 
 #include "core/log.h"
+#include "core/utf8.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
 
@@ -44,10 +45,12 @@ static void make_row(void *argument, int64_t task, int worker)
 static enum status add_reject(struct shard_record *record, const char *id, const char *reason)
 {
     enum status result = STATUS_OK;
-    char *line = NULL;
-    json_t *object = json_pack("{s:s, s:s}", "id", id, "reason", reason);
-    if (!object)
-        object = json_pack("{s:s, s:s}", "id", id, "reason", "audio: unreadable");
+    char *line = NULL, *repaired = NULL;
+    int64_t size = 0;
+    bool malformed = false;
+    json_t *object = NULL;
+    TRY(utf8_repair(reason, (int64_t)strlen(reason), false, &repaired, &size, &malformed)); /* it may be cut */
+    object = json_pack("{s:s, s:s}", "id", id, "reason", repaired);
     if (!object || !(line = jdoc_text(object, 0)))
         FAIL(STATUS_INTERNAL, "out of memory");
     size_t used = record->rejects ? strlen(record->rejects) : 0;
@@ -59,6 +62,7 @@ static enum status add_reject(struct shard_record *record, const char *id, const
     record->reject_count++;
 fail:
     free(line);
+    free(repaired);
     json_decref(object);
     return result;
 }
@@ -73,7 +77,7 @@ static enum status collect_rows(const struct batch *batch, struct shard_writer *
             FAIL(batch->status[i], "%s:%lld: %s", batch->dataset->manifest.path, (long long)batch->rows[i].line,
                  batch->errors[i] ? batch->errors[i] : "out of memory");
         if (made->reason[0])
-            TRY(add_reject(record, batch->rows[i].id, made->reason));
+            TRY(add_reject(record, batch->rows[i].id ? batch->rows[i].id : "", made->reason));
         else if ((result = shard_writer_add(writer, &made->row)) != STATUS_OK)
             return status_prefix(result, "%s:%lld", batch->dataset->manifest.path, (long long)batch->rows[i].line);
     }
@@ -131,7 +135,7 @@ static bool audio_changed(const struct prepare_dataset *dataset, int64_t number)
         return true;
     const struct manifest_row *rows = dataset->manifest.rows + number * dataset->shard_rows;
     for (int64_t i = 0; i < prepare_shard_count(dataset, number); i++)
-        if (stat(rows[i].audio, &audio) == 0 && newer(&audio.st_mtim, &record.st_mtim))
+        if (!rows[i].fault && stat(rows[i].audio, &audio) == 0 && newer(&audio.st_mtim, &record.st_mtim))
             return true;
     return false;
 }

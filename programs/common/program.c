@@ -6,6 +6,7 @@
 
 #include "core/edit_distance.h"
 #include "core/log.h"
+#include "core/path.h"
 #include "programs/common/settings.h"
 
 #include <errno.h>
@@ -53,6 +54,36 @@ static bool is_override(const char *text)
     return length > 0 && text[length] == '=';
 }
 
+/* Whether a placeholder ("FILE.jsonl", "auto|none|PATH") stands for a path. */
+static bool is_path(const char *placeholder)
+{
+    static const char *const paths[] = {"FILE", "FOLDER", "DIR", "PATH", "RUN_OR_CHECKPOINT"};
+    for (const char *at = placeholder; at; at = strchr(at, '|') ? strchr(at, '|') + 1 : NULL)
+        for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+            size_t length = strlen(paths[i]);
+            if (strncmp(at, paths[i], length) == 0 && (!at[length] || strchr(".|", at[length])))
+                return true;
+        }
+    return false;
+}
+
+static enum status expand_path(struct program_arguments *arguments, const char *given, const char **value)
+{
+    char path[PATH_BYTES];
+    *value = given;
+    if (given[0] != '~')
+        return STATUS_OK;
+    enum status result = path_expand_home(given, path);
+    if (result != STATUS_OK)
+        return result;
+    char *copy = strdup(path);
+    if (!copy)
+        return status_set(STATUS_INTERNAL, "out of memory");
+    arguments->paths[arguments->path_count++] = copy;
+    *value = copy;
+    return STATUS_OK;
+}
+
 static enum status add_option(const struct program *program, int argc, char **argv, int *position,
                               struct program_arguments *arguments)
 {
@@ -69,6 +100,11 @@ static enum status add_option(const struct program *program, int argc, char **ar
         if (*position + 1 >= argc)
             return status_set(STATUS_USAGE, "option %s needs a value: %s", option->name, option->value);
         value = argv[++*position];
+    }
+    if (value && is_path(option->value)) {
+        enum status result = expand_path(arguments, value, &value);
+        if (result != STATUS_OK)
+            return status_prefix(result, "%s", option->name);
     }
     if (!option->repeatable &&
         (option == &config_option ? arguments->config != NULL : program_flag(arguments, option->name)))
@@ -89,7 +125,8 @@ enum status program_parse(const struct program *program, int argc, char **argv, 
     memset(arguments, 0, sizeof *arguments);
     arguments->items = calloc((size_t)argc + 1, sizeof *arguments->items);
     arguments->overrides = calloc((size_t)argc + 1, sizeof *arguments->overrides);
-    if (!arguments->items || !arguments->overrides)
+    arguments->paths = calloc((size_t)argc + 1, sizeof *arguments->paths);
+    if (!arguments->items || !arguments->overrides || !arguments->paths)
         FAIL(STATUS_INTERNAL, "out of memory");
     for (int i = 1; i < argc; i++) {
         if (!options_ended && strcmp(argv[i], "--") == 0)
@@ -101,7 +138,7 @@ enum status program_parse(const struct program *program, int argc, char **argv, 
         else if (!options_ended && program->takes_config && is_override(argv[i]))
             arguments->overrides[arguments->override_count++] = argv[i];
         else if (program->takes_arguments)
-            arguments->items[arguments->count++] = (struct program_argument){NULL, argv[i]};
+            TRY(expand_path(arguments, argv[i], &arguments->items[arguments->count++].value));
         else
             FAIL(STATUS_USAGE, "unexpected argument \"%s\"%s (%s --help)", argv[i],
                  program->takes_config ? ": neither an option nor key=value" : "", program->name);
@@ -114,6 +151,9 @@ fail:
 
 void program_arguments_free(struct program_arguments *arguments)
 {
+    for (int64_t i = 0; i < arguments->path_count; i++)
+        free(arguments->paths[i]);
+    free(arguments->paths);
     free(arguments->items);
     free(arguments->overrides);
     memset(arguments, 0, sizeof *arguments);

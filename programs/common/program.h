@@ -10,10 +10,12 @@
 #include <stdint.h>
 
 struct program_option {
-    const char *name;  /* "--stage" */
-    const char *value; /* the placeholder of the value in --help ("fit|shards|index|all"); NULL: a flag without one */
-    const char *help;  /* one line */
-    bool repeatable;   /* otherwise a second one is an error */
+    const char *name; /* "--stage" */
+    const char
+        *value; /* the placeholder of the value in --help ("fit|shards|index|all"); NULL: a flag without one. FILE,
+                        * FOLDER, DIR, PATH and RUN_OR_CHECKPOINT are paths: ~/ at their beginning is replaced */
+    const char *help; /* one line */
+    bool repeatable;  /* otherwise a second one is an error */
 };
 
 struct program {
@@ -38,12 +40,15 @@ struct program_arguments {
     int64_t count;
     const char *config;     /* NULL: none given */
     const char **overrides; /* "key=value" */
+    char **paths;           /* those that were replaced */
+    int64_t path_count;
     int64_t override_count;
     bool help;
 };
 
 /* STATUS_USAGE for an unknown option (the nearest is named), a missing value, an option given twice. Values may follow
- * as the next argument or after "=". "--" ends the options. Strings point into argv. */
+ * as the next argument or after "=". "--" ends the options. ~/ is replaced by the home folder in paths and
+ * plain arguments; all other strings point into argv. */
 enum status program_parse(const struct program *program, int argc, char **argv, struct program_arguments *arguments);
 void program_arguments_free(struct program_arguments *arguments);
 

@@ -44,6 +44,12 @@ const struct config_field prepare_fields[] = {
     {"ready.style_rate", CONFIG_STRING, PREPARE(ready.style_rate), "1", 0, 0, NULL, "ready style units per second"},
 };
 
+/* A section of its own in name only: its keys are about the manifests of prepare. */
+const struct config_field manifest_fields[] = {
+    {"labels", CONFIG_STRING_LIST, PREPARE(labels), "", 0, 0, NULL,
+     "keys of manifests to be kept as labels although they look like another name of one that prepare reads"},
+};
+
 const struct config_field data_fields[] = {
     {"train", CONFIG_PATH_LIST, DATA(train), "", 0, 0, NULL, "dataset folders to train on"},
     {"validation", CONFIG_PATH_LIST, DATA(validation), "", 0, 0, NULL, "dataset folders held out"},
@@ -66,4 +72,5 @@ const struct config_field data_fields[] = {
 
 const int64_t tokenizer_field_count = sizeof tokenizer_fields / sizeof *tokenizer_fields;
 const int64_t prepare_field_count = sizeof prepare_fields / sizeof *prepare_fields;
+const int64_t manifest_field_count = sizeof manifest_fields / sizeof *manifest_fields;
 const int64_t data_field_count = sizeof data_fields / sizeof *data_fields;

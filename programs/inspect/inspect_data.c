@@ -1,5 +1,6 @@
 /* Shards, datasets and manifests as text. They are opened by the readers that prepare and train use, so that what
  * inspect accepts, they accept too. */
+#include "core/log.h"
 #include "core/utf8.h"
 #include "data/manifest.h"
 #include "data/shard_index.h"
@@ -151,7 +152,7 @@ enum status inspect_manifest(const char *path, const struct inspect_options *opt
     enum status result = STATUS_OK;
     struct manifest manifest = {0};
     int64_t audio = 0, text = 0, ready = 0, words = 0;
-    TRY(manifest_read(path, &manifest));
+    TRY(manifest_read(path, &manifest_any_labels, &manifest));
     for (int64_t i = 0; i < manifest.count; i++) {
         const struct manifest_row *row = manifest.rows + i;
         audio += row->audio != NULL;
@@ -162,15 +163,19 @@ enum status inspect_manifest(const char *path, const struct inspect_options *opt
     utf8_print(stdout,
                "%s: manifest of %lld rows: %lld with audio, %lld with text, %lld with ready units, %lld with words\n",
                path, (long long)manifest.count, (long long)audio, (long long)text, (long long)ready, (long long)words);
+    if (manifest.faults > 0)
+        printf("  %lld rows cannot be used: --row shows why\n", (long long)manifest.faults);
+    if (manifest.foreign_key)
+        log_warning("%s", manifest.foreign_key);
     if (options->row >= manifest.count)
         FAIL(STATUS_USAGE, "%s: no row %lld: it has %lld rows, counted from 0", path, (long long)options->row,
              (long long)manifest.count);
     if (options->row >= 0) {
         const struct manifest_row *row = manifest.rows + options->row;
         printf("row %lld, line %lld\n", (long long)options->row, (long long)row->line);
-        const char *const names[] = {"id", "speaker", "audio", "text", "meta"};
-        const char *const values[] = {row->id, row->speaker, row->audio, row->text, row->meta};
-        for (int i = 0; i < 5; i++)
+        const char *const names[] = {"id", "speaker", "audio", "text", "meta", "fault"};
+        const char *const values[] = {row->id, row->speaker, row->audio, row->text, row->meta, row->fault};
+        for (int i = 0; i < 6; i++)
             print_text(names[i], values[i], values[i] ? (int64_t)strlen(values[i]) : 0);
         print_words(row->text, row->words, row->word_count);
         for (int stream = 0; stream < STREAM_COUNT; stream++)

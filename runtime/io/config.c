@@ -128,8 +128,12 @@ fail:
 /* The file that `extends` names, relative to the file that contains it. */
 static enum status sibling(const char *path, const char *name, char joined[PATH_BYTES])
 {
-    const char *slash = *name == '/' ? NULL : strrchr(path, '/');
-    return path_format(joined, "%.*s%s", slash ? (int)(slash - path) + 1 : 0, path, name);
+    char home[PATH_BYTES];
+    enum status result = path_expand_home(name, home);
+    if (result != STATUS_OK)
+        return result;
+    const char *slash = *home == '/' ? NULL : strrchr(path, '/');
+    return path_format(joined, "%.*s%s", slash ? (int)(slash - path) + 1 : 0, path, home);
 }
 
 /* When the extended file cannot even be read, the error names the line that extends it. */

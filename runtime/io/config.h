@@ -18,7 +18,8 @@ enum config_type {
     CONFIG_NUMBER,      /* double, finite */
     CONFIG_BOOL,        /* bool; true or false */
     CONFIG_STRING,      /* const char *, owned by the struct config */
-    CONFIG_PATH,        /* as CONFIG_STRING; ${NAME} is replaced by the environment's value */
+    CONFIG_PATH,        /* as CONFIG_STRING; ${NAME} is replaced by the environment's value, ~/ at the beginning by the
+                         * home folder */
     CONFIG_CHOICE,      /* int: index into `choices` */
     CONFIG_STRING_LIST, /* struct config_list; a lone scalar is a list of one; in defaults and overrides: a,b */
     CONFIG_PATH_LIST,

@@ -3,6 +3,7 @@
 #include "io/config_internal.h"
 
 #include "core/edit_distance.h"
+#include "core/path.h"
 #include "core/utf8.h"
 
 #include <ctype.h>
@@ -98,8 +99,23 @@ static size_t variable_length(const char *text)
     return text[i] == '}' ? i + 1 : 0;
 }
 
+/* ~/ at the beginning of a path that was written so, not of one that an environment variable begins. */
+static enum status expand_home(const struct config_slot *slot, const char *text, char **out)
+{
+    char path[PATH_BYTES];
+    if (text[0] != '~') {
+        *out = strdup(text);
+        return *out ? STATUS_OK : status_set(STATUS_INTERNAL, "config: out of memory");
+    }
+    enum status result = path_expand_home(text, path);
+    if (result != STATUS_OK)
+        return status_prefix(result, "%s: %s", slot->origin, slot->key);
+    *out = strdup(path);
+    return *out ? STATUS_OK : status_set(STATUS_INTERNAL, "config: out of memory");
+}
+
 /* Replaces ${NAME}; "$${" stands for "${" itself. */
-static enum status expand(const struct config_slot *slot, const char *text, char **out)
+static enum status expand_variables(const struct config_slot *slot, const char *text, char **out)
 {
     char *expanded = NULL;
     size_t size = 0;
@@ -155,7 +171,11 @@ static enum status fill_texts(struct config_slot *slot)
         return status_set(STATUS_INTERNAL, "config: out of memory");
     for (int64_t i = 0; i < slot->value_count; i++) {
         if (paths) {
-            enum status result = expand(slot, slot->values[i], &slot->filled[i]);
+            char *home = NULL;
+            enum status result = expand_home(slot, slot->values[i], &home);
+            if (result == STATUS_OK)
+                result = expand_variables(slot, home, &slot->filled[i]);
+            free(home);
             if (result != STATUS_OK)
                 return result;
         } else if (!(slot->filled[i] = strdup(slot->values[i]))) {

@@ -3,7 +3,7 @@
  * must mean one thing. */
 #include "io/json.h"
 
-#include "io/atomic_file.h"
+#include "io/text_file.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -11,12 +11,32 @@
 
 static const int64_t JSON_MAX_BYTES = (int64_t)256 << 20;
 
-static enum status parse(const char *where, bool with_line, const char *text, int64_t length, json_t **root)
+/* Whether the text has the form of JSON, and only a value in it cannot be used. Jansson has no code for the numbers and
+ * texts that other writers of JSON let through (Python writes NaN, Infinity and halves of surrogate pairs). */
+static bool is_of_contents(const json_error_t *error)
+{
+    static const char *const others[] = {"near 'NaN'", "near 'Infinity'", "near '-'", "invalid Unicode '",
+                                         "control character 0x"};
+    enum json_error_code code = json_error_code(error);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (code == json_error_invalid_syntax && strstr(error->text, others[i]))
+            return true;
+    return code == json_error_invalid_utf8 || code == json_error_null_character ||
+           code == json_error_null_byte_in_key || code == json_error_duplicate_key ||
+           code == json_error_numeric_overflow;
+}
+
+static enum status parse(const char *where, bool with_line, const char *text, int64_t length, json_t **root,
+                         bool *contents)
 {
     json_error_t error;
+    int64_t mark = text_mark(text, length); /* in the middle of a file: several were put together */
+    text += mark;
+    length -= mark;
     *root = json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (*root)
         return STATUS_OK;
+    *contents = is_of_contents(&error);
     if (with_line)
         return status_set(STATUS_CORRUPT, "%s:%d:%d: not valid JSON: %s", where, error.line, error.column, error.text);
     return status_set(STATUS_CORRUPT, "%s: column %d: not valid JSON: %s", where, error.column, error.text);
@@ -24,20 +44,27 @@ static enum status parse(const char *where, bool with_line, const char *text, in
 
 enum status jdoc_read(const char *path, json_t **root)
 {
-    void *text;
+    char *text;
     int64_t size;
+    bool contents;
     *root = NULL;
-    enum status result = file_read(path, JSON_MAX_BYTES, &text, &size);
+    enum status result = text_file_read(path, JSON_MAX_BYTES, &text, &size);
     if (result != STATUS_OK)
         return result;
-    result = parse(path, true, text, size, root);
+    result = parse(path, true, text, size, root, &contents);
     free(text);
     return result;
 }
 
 enum status jdoc_parse(const char *where, const char *text, int64_t length, json_t **root)
 {
-    return parse(where, false, text, length, root);
+    bool contents;
+    return parse(where, false, text, length, root, &contents);
+}
+
+enum status jdoc_parse_line(const char *where, const char *text, int64_t length, json_t **root, bool *contents)
+{
+    return parse(where, false, text, length, root, contents);
 }
 
 static const char *type_name(const json_t *value)

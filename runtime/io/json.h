@@ -16,6 +16,10 @@ enum status jdoc_read(const char *path, json_t **root);
 /* Parses one text; `where` ("rows.jsonl:17") appears in the error. */
 enum status jdoc_parse(const char *where, const char *text, int64_t length, json_t **root);
 
+/* The same for one of many lines. *contents: when it fails, whether it is JSON all the same and only what it holds cannot
+ * be used (bytes that are not UTF-8, NUL, a key twice, NaN, a number out of range). */
+enum status jdoc_parse_line(const char *where, const char *text, int64_t length, json_t **root, bool *contents);
+
 /* Members of an object. `where` precedes the key in errors. A missing key is an error, and so is the wrong type.
  * Strings are borrowed from the object. */
 enum status jdoc_get_string(const char *where, const json_t *object, const char *key, const char **value);

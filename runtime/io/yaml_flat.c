@@ -5,6 +5,7 @@
 
 #include "core/array.h"
 #include "io/atomic_file.h"
+#include "io/text_file.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -243,14 +244,18 @@ static enum status read_stream(struct reader *reader)
 enum status yaml_flat_read(const char *path, struct yaml_flat *flat)
 {
     struct reader reader = {.path = path, .flat = flat};
-    void *text;
+    char *text;
     int64_t size;
     *flat = (struct yaml_flat){0};
-    enum status result = file_read_stream(path, YAML_MAX_BYTES, &text, &size);
+    void *data = NULL;
+    enum status result = file_read_stream(path, YAML_MAX_BYTES, &data, &size);
+    text = data;
+    if (result == STATUS_OK && (result = text_decode(path, &text, &size)) != STATUS_OK)
+        free(text);
     if (result != STATUS_OK)
         return result == STATUS_CORRUPT ? STATUS_USAGE : result;
     if (yaml_parser_initialize(&reader.parser)) {
-        yaml_parser_set_input_string(&reader.parser, text, (size_t)size);
+        yaml_parser_set_input_string(&reader.parser, (const unsigned char *)text, (size_t)size);
         yaml_parser_set_encoding(&reader.parser, YAML_UTF8_ENCODING);
         result = read_stream(&reader);
         yaml_parser_delete(&reader.parser);

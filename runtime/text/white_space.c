@@ -1,16 +1,14 @@
-/* White space by hand rather than by isspace(), whose answer depends on the locale: the same text would be cut
- * differently on another machine. */
+/* White space is what Unicode calls so, whatever the locale: isspace() would cut the same text differently on another
+ * machine. */
 #include "text/white_space.h"
 
-bool is_white_space(char c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
+#include "text/unicode.h"
 
 void trim_white_space(const char *text, int64_t *begin, int64_t *end)
 {
-    while (*begin < *end && is_white_space(text[*begin]))
-        ++*begin;
-    while (*end > *begin && is_white_space(text[*end - 1]))
-        --*end;
+    size_t length;
+    while (*begin < *end && (length = unicode_space_at(text + *begin, (size_t)(*end - *begin))) > 0)
+        *begin += (int64_t)length;
+    while (*end > *begin && (length = unicode_space_before(text + *begin, (size_t)(*end - *begin))) > 0)
+        *end -= (int64_t)length;
 }

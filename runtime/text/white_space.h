@@ -2,13 +2,9 @@
 #ifndef SPIRITLM_TEXT_WHITE_SPACE_H
 #define SPIRITLM_TEXT_WHITE_SPACE_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
-/* The six of ASCII: space, \t, \n, \v, \f, \r, whatever the locale. */
-bool is_white_space(char c);
-
-/* Narrows text[*begin, *end) to what lies between the white space at its ends; *begin == *end when nothing does. */
+/* Narrows UTF-8 text[*begin, *end) to what lies between the white space at its ends; *begin == *end when nothing does. */
 void trim_white_space(const char *text, int64_t *begin, int64_t *end);
 
 #endif

@@ -4,6 +4,7 @@
 #include "core/path.h"
 
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void parts_are_joined(void **state)
@@ -16,6 +17,31 @@ static void parts_are_joined(void **state)
     assert_string_equal(path, "hello.txt");
     assert_int_equal(path_format(path, "%s", ""), STATUS_OK);
     assert_string_equal(path, "");
+}
+
+static void home_folders_replace_a_tilde(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {{"~", "/h"},    {"~/", "/h/"},      {"~/a b", "/h/a b"},
+                                           {"a/~", "a/~"}, {"./~/a", "./~/a"}, {"~a.wav", "~a.wav"},
+                                           {"", ""},       {"/~/x", "/~/x"}};
+    char path[PATH_BYTES], name[PATH_BYTES];
+    setenv("HOME", "/h", 1);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_ok(path_expand_home(cases[i][0], path));
+        assert_string_equal(path, cases[i][1]);
+    }
+    assert_fails(path_expand_home("~anna/x", path), STATUS_USAGE, "~anna/x: expected a path");
+    assert_fails(path_expand_home("~~/x", path), STATUS_USAGE, "~~/x: expected a path");
+    memset(name, 'a', sizeof name - 1);
+    memcpy(name, "~/", 2);
+    name[PATH_BYTES - 1] = '\0';
+    assert_fails(path_expand_home(name, path), STATUS_USAGE, "path too long");
+    setenv("HOME", "", 1);
+    assert_fails(path_expand_home("~/x", path), STATUS_USAGE, "HOME is not set");
+    unsetenv("HOME");
+    assert_fails(path_expand_home("~", path), STATUS_USAGE, "HOME is not set");
+    assert_ok(path_expand_home("x", path));
 }
 
 /* Folders of this many letters, joined with "/b". */
@@ -56,6 +82,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parts_are_joined),
+        cmocka_unit_test(home_folders_replace_a_tilde),
         cmocka_unit_test(the_longest_path_is_one_that_the_system_takes),
         cmocka_unit_test(a_longer_path_is_refused_and_named),
     };

@@ -33,7 +33,7 @@ static int open_world(void **state)
     for (int m = 0; m < MANIFESTS; m++) {
         char path[800];
         snprintf(path, sizeof path, "%s/%s.jsonl", folder, names[m]);
-        assert_ok(manifest_read(path, &manifests[m]));
+        assert_ok(manifest_read(path, NULL, &manifests[m]));
     }
     return 0;
 }
@@ -245,7 +245,7 @@ static void a_second_time_the_folder_is_used_again(void **state)
     assert_false(reused);
     struct manifest again;
     snprintf(path, sizeof path, "%s/speech_train.jsonl", folder);
-    assert_ok(manifest_read(path, &again));
+    assert_ok(manifest_read(path, NULL, &again));
     sha256_hex(&again.hash, after);
     assert_string_equal(before, after); /* the number of processes changes nothing */
     manifest_free(&again);

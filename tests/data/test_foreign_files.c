@@ -315,7 +315,7 @@ static void damaged_hugging_face_folders(void **state)
 static enum status read_manifest(const char *path)
 {
     struct manifest manifest;
-    enum status status = manifest_read(path, &manifest);
+    enum status status = manifest_read(path, NULL, &manifest);
     if (status != STATUS_OK)
         return status;
     for (int64_t r = 0; r < manifest.count; r++) {

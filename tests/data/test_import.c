@@ -43,7 +43,7 @@ static void run_import(struct import_options options, const char *source, struct
     options.source = test_path("%s", source);
     options.output = test_path("out.jsonl");
     assert_ok(import_run(&options, counts));
-    assert_ok(manifest_read(options.output, manifest));
+    assert_ok(manifest_read(options.output, NULL, manifest));
     assert_int_equal(manifest->count, counts->rows);
 }
 
@@ -299,6 +299,42 @@ static void whisper_json(void **state)
     }
 }
 
+/* Each format with the mark that Windows' programs put at the beginning: the first line is not lost, nor refused. */
+static void byte_order_marks_are_skipped(void **state)
+{
+    (void)state;
+#define MARK "\xef\xbb\xbf"
+    static const struct {
+        enum import_kind kind;
+        const char *source, *file, *text;
+    } cases[] = {
+        {IMPORT_CTM, "mark/x.ctm", "mark/x.ctm", MARK "a 1 0.1 0.2 he\r\na 1 0.4 0.2 said\r\n"},
+        {IMPORT_WHISPER, "mark", "mark/a.json",
+         MARK "{\"aligned_text\": [[\" he\", 0.1, 0.3], [\" said\", 0.4, 0.6]]}"},
+        {IMPORT_TEXTGRID, "mark", "mark/a.TextGrid",
+         MARK "\"ooTextFile\"\n\"TextGrid\"\n0\n1\n<exists>\n1\n\"IntervalTier\"\n\"words\"\n0\n1\n2\n0.1\n0."
+              "3\n\"he\"\n0.4\n"
+              "0.6\n\"said\"\n"},
+        {IMPORT_FOLDER, "mark", "mark/a.txt", MARK "he said\r\n"},
+        {IMPORT_LIBRISPEECH, "mark", "mark/1/2/1-2.trans.txt", MARK "1-2-3 he said\r\n"},
+    };
+    put_audio("mark/1/2/1-2-3.flac");
+    put_audio("mark/a.wav");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct import_counts counts;
+        struct manifest manifest;
+        put_file(cases[i].file, cases[i].text);
+        run_import((struct import_options){.kind = cases[i].kind}, cases[i].source, &counts, &manifest);
+        const struct manifest_row *row = manifest.rows + manifest.count - 1;
+        assert_string_equal(row->text, "he said");
+        assert_string_equal(row->id, cases[i].kind == IMPORT_LIBRISPEECH ? "1-2-3" : "a");
+        if (cases[i].kind != IMPORT_LIBRISPEECH && cases[i].kind != IMPORT_FOLDER)
+            assert_words(row, "he@1600-4800 said@6400-9600");
+        assert_int_equal(counts.without_audio, 0);
+        manifest_free(&manifest);
+    }
+}
+
 static void nothing_to_import(void **state)
 {
     (void)state;
@@ -342,6 +378,7 @@ int main(void)
         cmocka_unit_test(textgrids_of_praat),
         cmocka_unit_test(broken_textgrids_are_refused),
         cmocka_unit_test(whisper_json),
+        cmocka_unit_test(byte_order_marks_are_skipped),
         cmocka_unit_test(nothing_to_import),
         cmocka_unit_test(paths_below_the_manifest_are_relative),
     };

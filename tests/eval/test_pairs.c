@@ -210,6 +210,18 @@ static void bad_lines_are_named(void **state)
     assert_fails(evaluate(second, &result, NULL), STATUS_CORRUPT, "some_pairs.jsonl:2");
 }
 
+static void byte_order_marks_are_skipped(void **state)
+{
+    (void)state;
+    static const char plain[] = "{\"id\": \"1\", \"correct\": {\"text\": \"a\"}, \"incorrect\": {\"text\": \"b\"}}\n";
+    struct pairs_result result, marked;
+    char text[sizeof plain + 3] = "\xef\xbb\xbf";
+    strcat(text, plain);
+    assert_ok(evaluate(plain, &result, NULL));
+    assert_ok(evaluate(text, &marked, NULL));
+    assert_memory_equal(&result, &marked, sizeof result);
+}
+
 /* BOS, tag, space and 61 letters fill the context of 64; one more does not fit. */
 static void sides_longer_than_the_context_are_refused(void **state)
 {
@@ -294,6 +306,7 @@ int main(void)
         cmocka_unit_test(swapped_sides_lose),
         cmocka_unit_test(many_equal_sides_tie_wherever_they_lie),
         cmocka_unit_test(bad_lines_are_named),
+        cmocka_unit_test(byte_order_marks_are_skipped),
         cmocka_unit_test(sides_longer_than_the_context_are_refused),
         cmocka_unit_test(results_carry_the_files_name_and_all_values),
     };

@@ -124,6 +124,40 @@ static void files_and_overrides_set_values(void **state)
     config_free(config);
 }
 
+static void marks_and_home_folders_are_understood(void **state)
+{
+    (void)state;
+    struct config *config;
+    setenv("HOME", "/home/somebody", 1);
+    setenv("CONFIG_TEST_ROOT", "~", 1);
+    put("base.yaml", "\xef\xbb\xbftrain:\n  steps: 99\n");
+    const char *path = put("mark.yaml", "\xef\xbb\xbf"
+                                        "extends: base.yaml\ntrain:\n  data: ~/audio/${CONFIG_TEST_ROOT}\n"
+                                        "  weights: {file: \"~\"}\n  note: ~/x\n");
+    assert_ok(load(path, NULL, 0, &config));
+    assert_int_equal(train.steps, 99);
+    assert_string_equal(train.paths.items[0], "/home/somebody/audio/~");
+    assert_string_equal(train.weights, "/home/somebody");
+    assert_string_equal(train.note, "~/x"); /* not a path */
+    config_free(config);
+    static const char *const overrides[] = {"train.data=~/a,b/~,~c,${CONFIG_TEST_ROOT}/d"};
+    assert_ok(load(path, overrides, 1, &config));
+    assert_int_equal(train.paths.count, 4);
+    assert_string_equal(train.paths.items[0], "/home/somebody/a");
+    assert_string_equal(train.paths.items[1], "b/~");
+    assert_string_equal(train.paths.items[2], "~c");
+    assert_string_equal(train.paths.items[3], "~/d"); /* what a variable holds is taken as it is */
+    config_free(config);
+    static const char *const others[] = {"train.data=~root/a"};
+    assert_fails(load(path, others, 1, &config), STATUS_USAGE, "command line: train.data: ~root/a: expected a path");
+    put("far.yaml", "extends: ~/no/such/file.yaml\n");
+    assert_fails(load(put("far.yaml", "extends: ~/no/such/file.yaml\n"), NULL, 0, &config), STATUS_USAGE,
+                 "/home/somebody/no/such/file.yaml");
+    unsetenv("HOME");
+    assert_fails(load(path, overrides, 1, &config), STATUS_USAGE, "HOME is not set");
+    setenv("HOME", "/home/somebody", 1);
+}
+
 /* Random values, hostile texts among them, through config_write and back. */
 static void resolved_file_reads_back_the_same(void **state)
 {
@@ -334,6 +368,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_fill_every_type),
         cmocka_unit_test(files_and_overrides_set_values),
+        cmocka_unit_test(marks_and_home_folders_are_understood),
         cmocka_unit_test(resolved_file_reads_back_the_same),
         cmocka_unit_test(wrong_files_get_one_clear_line),
         cmocka_unit_test(sizes_are_bounded),

@@ -47,6 +47,41 @@ static void errors_name_file_line_and_column(void **state)
     free(deep);
 }
 
+static void byte_order_marks_are_skipped(void **state)
+{
+    (void)state;
+    json_t *root;
+    static const char *const texts[] = {"\xef\xbb\xbf{\"a\": 1}", "\xff\xfe{\0\"\0a\0\"\0:\0 \0001\0}\0"};
+    static const int64_t sizes[] = {11, 18};
+    for (int i = 0; i < 2; i++) {
+        assert_ok(jdoc_read(put(texts[i], sizes[i]), &root));
+        assert_int_equal(json_integer_value(json_object_get(root, "a")), 1);
+        json_decref(root);
+    }
+    assert_ok(jdoc_parse("line", texts[0], sizes[0], &root));
+    json_decref(root);
+}
+
+/* A line that is JSON but for what it holds is told from one that is not. */
+static void lines_are_broken_or_only_what_they_hold(void **state)
+{
+    (void)state;
+    static const char *const contents[] = {
+        "[\"\xff\"]",     "{\"a\": 1, \"a\": 2}", "[1e999]",       "[NaN]",
+        "[-Infinity, 1]", "[\"\\ud800\"]",        "[\"\\u0000\"]", "[123456789012345678901234567890]"};
+    static const char *const broken[] = {"",         "{\"a\": 1", "a,b",  "[1] x",
+                                         "{'a': 1}", "[\"x",      "[01]", "{\"a\": 1}{\"a\": 2}"};
+    json_t *root;
+    bool held;
+    for (size_t i = 0; i < 8; i++) {
+        assert_fails(jdoc_parse_line("l", contents[i], (int64_t)strlen(contents[i]), &root, &held), STATUS_CORRUPT,
+                     "l: ");
+        assert_true(held);
+        assert_fails(jdoc_parse_line("l", broken[i], (int64_t)strlen(broken[i]), &root, &held), STATUS_CORRUPT, "l: ");
+        assert_false(held);
+    }
+}
+
 static void members_are_checked(void **state)
 {
     (void)state;
@@ -123,10 +158,9 @@ static void text_is_sorted_and_exact(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(errors_name_file_line_and_column),
-        cmocka_unit_test(members_are_checked),
-        cmocka_unit_test(hashes_are_read_as_they_are_written),
-        cmocka_unit_test(text_is_sorted_and_exact),
+        cmocka_unit_test(errors_name_file_line_and_column),        cmocka_unit_test(byte_order_marks_are_skipped),
+        cmocka_unit_test(lines_are_broken_or_only_what_they_hold), cmocka_unit_test(members_are_checked),
+        cmocka_unit_test(hashes_are_read_as_they_are_written),     cmocka_unit_test(text_is_sorted_and_exact),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

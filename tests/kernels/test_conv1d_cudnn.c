@@ -101,13 +101,15 @@ static void check(struct conv1d_problem *q, double absolute, bool over)
         expected[i] = (q->gelu ? reference_gelu(y[i]) : y[i]) + (q->residual ? residual[i] : 0);
     struct tensor output = over ? tensor_copy(&q->residual_values) : conv1d_output_like(q);
     struct tensor pre_activation = conv1d_output_like(q);
-    struct conv1d_forward p = conv1d_describe(q, &output, &pre_activation);
+    const bool bare = !q->bias && !q->gelu && !q->residual; /* then nothing but lengths calls for a kernel of ours */
+    struct conv1d_forward p = conv1d_describe(q, &output, bare ? NULL : &pre_activation);
     if (over)
         p.residual = p.output;
     run(&p);
     if (q->type == DTYPE_BF16 && uses_cudnn()) /* GELU's slope is 1.13 at most */
         absolute += 1.13 * BF16_ROUNDING * largest_sum(q, y, count);
-    conv1d_compare("pre_activation", q, &pre_activation, true, y, absolute, 1.01);
+    if (!bare)
+        conv1d_compare("pre_activation", q, &pre_activation, true, y, absolute, 1.01);
     if (!over)
         conv1d_compare("output", q, &output, true, expected, absolute, 1.01);
     double *dense = conv1d_dense(q, &output, true);

@@ -144,12 +144,28 @@ static void amounts_of_memory_are_read_or_refused(void **state)
     assert_non_null(strstr(output, "no micro-batch, recomputation or number of GPUs"));
 }
 
+/* A short run with the default warm-up never reaches its learning rate: said before it is trained. */
+static void a_warm_up_longer_than_the_run_warns(void **state)
+{
+    (void)state;
+    static const char warning[] =
+        "warning: train.warmup_steps (500) is more than train.steps (5): the learning rate only "
+        "rises, and ends at 1 % of train.learning_rate";
+    assert_int_equal(dry_run(8, "train.steps=5 train.warmup_steps=500"), 0);
+    assert_non_null(strstr(output, warning));
+    assert_int_equal(dry_run(8, "train.steps=500 train.warmup_steps=500"), 0);
+    assert_null(strstr(output, "warning"));
+    assert_int_equal(dry_run(8, "train.steps=1 train.warmup_steps=0"), 0);
+    assert_null(strstr(output, "warning"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_7b_plan_is_the_sum_by_hand),
         cmocka_unit_test(what_does_not_fit_is_refused_with_what_does),
         cmocka_unit_test(amounts_of_memory_are_read_or_refused),
+        cmocka_unit_test(a_warm_up_longer_than_the_run_warns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

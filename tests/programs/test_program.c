@@ -5,12 +5,13 @@
 #include "programs/common/settings.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct program_option options[] = {
-    {"--text", "TEXT", "a piece of text", true},
-    {"--count", "N", "how many", false},
-    {"--quick", NULL, "a flag", false},
+    {"--text", "TEXT", "a piece of text", true}, {"--count", "N", "how many", false},
+    {"--quick", NULL, "a flag", false},          {"--out", "DIR", "a folder", false},
+    {"--from", "auto|PATH", "a place", false},   {"--get", "KEY.PATH", "no path", false},
 };
 static const struct program program = {
     .name = "sample",
@@ -18,7 +19,7 @@ static const struct program program = {
     .summary = "Nothing.",
     .example = "sample",
     .options = options,
-    .option_count = 3,
+    .option_count = 6,
     .takes_config = true,
     .takes_arguments = true,
 };
@@ -64,6 +65,26 @@ static void order_and_values_are_kept(void **state)
     assert_string_equal(program_value(&arguments, "--text", "none"), "-x");
     assert_string_equal(program_value(&arguments, "--count", "none"), "none");
     program_arguments_free(&arguments);
+}
+
+static void home_folders_are_replaced_in_paths(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"sample", "--text", "~/a",   "~/b", "--config=~/c", "--out=~",
+                                        "--from", "~/d",    "--get", "~/e", "~f",           NULL};
+    struct program_arguments arguments;
+    setenv("HOME", "/home/somebody", 1);
+    assert_ok(parse(&program, words, &arguments));
+    assert_string_equal(program_value(&arguments, "--text", ""), "~/a");
+    assert_string_equal(program_value(&arguments, "--out", ""), "/home/somebody");
+    assert_string_equal(program_value(&arguments, "--from", ""), "/home/somebody/d");
+    assert_string_equal(program_value(&arguments, "--get", ""), "~/e");
+    assert_string_equal(arguments.config, "/home/somebody/c");
+    assert_string_equal(arguments.items[1].value, "/home/somebody/b");
+    assert_string_equal(arguments.items[arguments.count - 1].value, "~f");
+    program_arguments_free(&arguments);
+    static const char *const other[] = {"sample", "--out", "~root/x", NULL};
+    assert_fails(parse(&program, other, &arguments), STATUS_USAGE, "--out: ~root/x: expected a path");
 }
 
 static void mistakes_are_named(void **state)
@@ -137,9 +158,8 @@ static void settings_know_their_defaults(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(order_and_values_are_kept),
-        cmocka_unit_test(mistakes_are_named),
-        cmocka_unit_test(integers_are_ranged),
+        cmocka_unit_test(order_and_values_are_kept),    cmocka_unit_test(home_folders_are_replaced_in_paths),
+        cmocka_unit_test(mistakes_are_named),           cmocka_unit_test(integers_are_ranged),
         cmocka_unit_test(settings_know_their_defaults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,6 +41,13 @@ static const struct {
      "breaking soft\xC2\xADhyphen",
      "non breaking softhyphen"},
     {"bad \xFF\xFE bytes \xC3", "bad bytes"},
+    {"Ấn Độ đẹp Ņēmo ŝafo", "an do dep nemo safo"},
+    {"Ａｌｌ　ｗｉｄｅ １２", "all wide twelve"}, /* fullwidth letters, digits and space */
+    {"ﬁve ofﬁces in chapter Ⅷ", "five offices in chapter eight"},
+    {"yes؟ no، maybe。so！fine", "yes no maybe so fine"},
+    {"♪ la la ♪ 🎵 ❤️", "la la"},
+    {"two\xE2\x80\xAEturned\xE2\x80\xAC three", "twoturned three"}, /* marks of direction are not there */
+    {"ten m² wide", "ten m wide"},
     /* hyphens, slashes, addresses */
     {"twenty-one open-source", "twenty one open source"},
     {"and/or", "and or"},

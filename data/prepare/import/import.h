@@ -29,6 +29,7 @@ struct import_options {
 struct import_counts {
     int64_t rows, with_text, words;
     int64_t without_audio, without_text; /* transcripts skipped because they have no audio; audio kept without a text */
+    int64_t untimed;                     /* rows whose words do not fit their text: written without words */
 };
 
 /* STATUS_USAGE: the source is missing or contains nothing of this kind; STATUS_CORRUPT: a file is not in the format;

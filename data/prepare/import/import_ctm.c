@@ -3,7 +3,7 @@
 #include "core/array.h"
 #include "data/prepare/import/import_files.h"
 #include "data/prepare/import/import_formats.h"
-#include "io/atomic_file.h"
+#include "io/text_file.h"
 
 #include <errno.h>
 #include <math.h>
@@ -66,10 +66,8 @@ static enum status parse_line(struct ctm *ctm, const char *path, int64_t number,
 static enum status read_ctm(const char *path, struct ctm *ctm)
 {
     enum status result = STATUS_OK;
-    void *data = NULL;
     int64_t size = 0, number = 0;
-    TRY(file_read(path, IMPORT_FILE_LIMIT, &data, &size));
-    ctm->data = data;
+    TRY(text_file_read(path, IMPORT_FILE_LIMIT, &ctm->data, &size));
     for (char *line = ctm->data, *end = line + size; line < end;) {
         char *newline = line + strcspn(line, "\n");
         *newline = 0;

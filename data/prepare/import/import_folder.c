@@ -1,7 +1,7 @@
 /* Layouts of whole corpora: a folder of audio with .txt files, and LibriSpeech's. */
 #include "data/prepare/import/import_files.h"
 #include "data/prepare/import/import_formats.h"
-#include "io/atomic_file.h"
+#include "io/text_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,14 +20,14 @@ static enum status read_sibling(const char *audio, char **text)
 {
     enum status result = STATUS_OK;
     char path[PATH_BYTES];
-    void *data = NULL;
+    char *data = NULL;
     int64_t size = 0;
     const char *dot = strrchr(audio, '.');
     *text = NULL;
     TRY(path_format(path, "%.*s.txt", dot ? (int)(dot - audio) : 0, audio));
     if (access(path, F_OK) != 0)
         return STATUS_OK;
-    TRY(file_read(path, IMPORT_FILE_LIMIT, &data, &size));
+    TRY(text_file_read(path, IMPORT_FILE_LIMIT, &data, &size));
     *text = import_clean_text(data, size);
     if (!*text)
         FAIL(STATUS_INTERNAL, "%s: out of memory", path);
@@ -96,10 +96,10 @@ static enum status visit_transcript(struct import *import, const char *path)
 {
     enum status result = STATUS_OK;
     char folder[PATH_BYTES], *line = NULL;
-    void *data = NULL;
+    char *data = NULL;
     int64_t size = 0, number = 0;
     TRY(import_parent(path, folder));
-    TRY(file_read(path, IMPORT_FILE_LIMIT, &data, &size));
+    TRY(text_file_read(path, IMPORT_FILE_LIMIT, &data, &size));
     for (const char *next = data, *end = next + size; next < end;) {
         int64_t length = (int64_t)strcspn(next, "\n");
         number++;

@@ -27,7 +27,8 @@ static enum status written_path(const char *folder, const char *audio, char path
         return status_set_errno(STATUS_IO, errno, "%s", audio);
     size_t length = strlen(folder);
     bool below = strncmp(real, folder, length) == 0 && real[length] == '/';
-    return path_format(path, "%s", below ? real + length + 1 : real);
+    const char *name = below ? real + length + 1 : real; /* "~/" at the beginning would mean the home folder */
+    return path_format(path, "%s%s", name[0] == '~' ? "./" : "", name);
 }
 
 static json_t *words_json(const struct import_row *row)

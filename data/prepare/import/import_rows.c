@@ -3,6 +3,8 @@
 #include "data/prepare/import/import_rows.h"
 
 #include "core/array.h"
+#include "text/unicode.h"
+#include "text/white_space.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,18 +19,9 @@ struct import_row *import_add(struct import *import)
     return row;
 }
 
-static bool has_letter(const char *text)
-{
-    for (; *text; text++)
-        if ((unsigned char)*text >= 0x80 ||
-            strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", *text))
-            return true;
-    return false;
-}
-
 enum status import_add_word(struct import_row *row, const char *text, double start, double end)
 {
-    if (!has_letter(text))
+    if (!unicode_has_letter(text))
         return STATUS_OK;
     enum status result = array_grow(&row->words, &row->word_capacity, row->word_count + 1, "words");
     if (result != STATUS_OK)
@@ -76,13 +69,13 @@ void import_free_rows(struct import *import)
 
 char *import_clean_text(const char *bytes, int64_t size)
 {
+    int64_t begin = 0;
     char *text = malloc((size_t)size + 1), *end = text;
     if (!text)
         return NULL;
+    trim_white_space(bytes, &begin, &size);
     bool space = false;
-    /* A byte order mark is not part of the text. */
-    int64_t i = size >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
-    for (; i < size; i++) {
+    for (int64_t i = begin; i < size; i++) {
         if ((unsigned char)bytes[i] <= ' ') {
             space = true;
             continue;

@@ -1,10 +1,10 @@
 /* Praat's TextGrid, text formats. Praat itself reads only the values of such a file: quoted strings, and numbers and
  * <flags> surrounded by white space; all else ("xmin =", "intervals [3]:") is decoration. So one reader serves the long
- * and the short format (Praat's manual, "TextGrid file formats" and "Text files"). The encoding is UTF-8 or, with a
- * byte order mark, UTF-16. */
+ * and the short format (Praat's manual, "TextGrid file formats" and "Text files"). The encoding is that of any
+ * text file (io/text_file.h). */
 #include "data/prepare/import/import_files.h"
 #include "data/prepare/import/import_formats.h"
-#include "io/atomic_file.h"
+#include "io/text_file.h"
 
 #include <errno.h>
 #include <math.h>
@@ -101,78 +101,13 @@ static enum status read_count(struct grid *grid, const char *expected, int64_t l
     return result;
 }
 
-/* ---- encodings ---- */
-
-static int put_utf8(uint32_t code, char *out)
-{
-    if (code < 0x80) {
-        out[0] = (char)code;
-        return 1;
-    }
-    if (code < 0x800) {
-        out[0] = (char)(0xC0 | code >> 6);
-        out[1] = (char)(0x80 | (code & 0x3f));
-        return 2;
-    }
-    if (code < 0x10000) {
-        out[0] = (char)(0xE0 | code >> 12);
-        out[1] = (char)(0x80 | (code >> 6 & 0x3f));
-        out[2] = (char)(0x80 | (code & 0x3f));
-        return 3;
-    }
-    out[0] = (char)(0xF0 | code >> 18);
-    out[1] = (char)(0x80 | (code >> 12 & 0x3f));
-    out[2] = (char)(0x80 | (code >> 6 & 0x3f));
-    out[3] = (char)(0x80 | (code & 0x3f));
-    return 4;
-}
-
-static enum status utf8_from_utf16(const char *path, const unsigned char *bytes, int64_t size, bool big, char **text)
-{
-    *text = malloc((size_t)(size / 2) * 3 + 4);
-    if (!*text)
-        return status_set(STATUS_INTERNAL, "%s: out of memory", path);
-    char *out = *text;
-    for (int64_t i = 0; i + 1 < size; i += 2) {
-        uint32_t code = big ? (uint32_t)bytes[i] << 8 | bytes[i + 1] : (uint32_t)bytes[i + 1] << 8 | bytes[i];
-        if (code >= 0xD800 && code < 0xDC00 && i + 3 < size) {
-            uint32_t low =
-                big ? (uint32_t)bytes[i + 2] << 8 | bytes[i + 3] : (uint32_t)bytes[i + 3] << 8 | bytes[i + 2];
-            if (low >= 0xDC00 && low < 0xE000) {
-                code = 0x10000 + ((code - 0xD800) << 10 | (low - 0xDC00));
-                i += 2;
-            }
-        }
-        if (code == 0 || (code >= 0xD800 && code < 0xE000)) {
-            free(*text);
-            *text = NULL;
-            return status_set(STATUS_CORRUPT, "%s: byte %lld is not UTF-16", path, (long long)i);
-        }
-        out += put_utf8(code, out);
-    }
-    *out = 0;
-    return STATUS_OK;
-}
-
 static enum status read_text(const char *path, char **text)
 {
-    void *data = NULL;
     int64_t size = 0;
-    enum status result = file_read(path, IMPORT_FILE_LIMIT, &data, &size);
-    if (result != STATUS_OK)
-        return result;
-    const unsigned char *bytes = data;
-    if (size >= 2 && ((bytes[0] == 0xFE && bytes[1] == 0xFF) || (bytes[0] == 0xFF && bytes[1] == 0xFE))) {
-        result = utf8_from_utf16(path, bytes + 2, size - 2, bytes[0] == 0xFE, text);
-        free(data);
-        return result;
-    }
-    if (size >= 12 && memcmp(bytes, "ooBinaryFile", 12) == 0) {
-        free(data);
+    enum status result = text_file_read(path, IMPORT_FILE_LIMIT, text, &size);
+    if (result == STATUS_OK && strncmp(*text, "ooBinaryFile", 12) == 0)
         return status_set(STATUS_CORRUPT, "%s: a binary TextGrid; save it as a text file in Praat", path);
-    }
-    *text = data;
-    return STATUS_OK;
+    return result;
 }
 
 /* ---- tiers ---- */

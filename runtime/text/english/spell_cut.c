@@ -3,7 +3,6 @@
 #include "text/english/spell_cut.h"
 
 #include "core/array.h"
-#include "text/white_space.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -104,12 +103,12 @@ enum status cut_tokens(const struct folded_text *folded, struct token_list *list
 {
     const char *s = folded->bytes;
     for (int64_t i = 0; i < folded->length;) {
-        if (is_white_space(s[i])) {
+        if (s[i] == ' ') {
             i++;
             continue;
         }
         int64_t end = i;
-        while (end < folded->length && !is_white_space(s[end]))
+        while (end < folded->length && s[end] != ' ')
             end++;
         int64_t begin = i;
         for (int64_t at = i; at < end;) {
