@@ -130,7 +130,7 @@ static void what_import_writes_prepare_reads(void **state)
                 if (manifest.rows[i].fault)
                     fail_msg("round %lld, %s: %s", (long long)round, import_kind_name(kind), manifest.rows[i].fault);
         assert_int_equal(manifest.count, FILES);
-        assert_int_equal(counts.untimed, 0);
+        assert_int_equal(counts.reasons[IMPORT_UNTIMED_ROW], 0);
         for (int i = 0; i < FILES; i++) {
             if (manifest.rows[i].word_count != utterances[i].spoken)
                 fail_msg("round %lld, %s: %d words of \"%s\", found %d", (long long)round, import_kind_name(kind),
@@ -160,7 +160,7 @@ static void words_of_another_text_are_counted(void **state)
     strcpy(utterance.text, "He — left.");
     write_whisper(test_path("other/b.json"), &utterance);
     assert_ok(import_run(&options, &counts));
-    assert_int_equal(counts.untimed, 1);
+    assert_int_equal(counts.reasons[IMPORT_UNTIMED_ROW], 1);
     assert_int_equal(counts.words, 2);
     assert_ok(manifest_read(options.output, NULL, &manifest));
     assert_int_equal(manifest.faults, 0);
