@@ -3,6 +3,7 @@
  * JSON (whisper's own writer needs its weights to have something to write) and LibriSpeech's layout are written here
  * according to the formats' definitions. The results are read back through manifest_read. */
 #include "support/files.h"
+#include "support/import_files.h"
 #include "support/test_support.h"
 
 #include "data/manifest.h"
@@ -13,21 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static void put_file(const char *name, const char *text)
-{
-    char parent[700];
-    snprintf(parent, sizeof parent, "%s", test_path("%s", name));
-    *strrchr(parent, '/') = 0;
-    assert_ok(make_directories(parent));
-    write_text(test_path("%s", name), text);
-}
-
-/* A file that stands for audio: importers look only at names. */
-static void put_audio(const char *name)
-{
-    put_file(name, "RIFF");
-}
 
 static void put_golden(const char *golden, const char *name)
 {

@@ -112,11 +112,12 @@ bool import_cut_pair(char *line, char **key, char **value)
 
 /* ---- JSON ---- */
 
-/* NaN, Infinity and -Infinity outside of strings become null. NULL: out of memory. */
+/* NaN, Infinity and -Infinity outside of strings become -1, which is not a time either; null would mean that there is
+ * none. NULL: out of memory. */
 static char *without_nan(const char *text)
 {
     static const char *const names[] = {"-Infinity", "Infinity", "NaN"};
-    char *copy = malloc(2 * strlen(text) + 1), *end = copy;
+    char *copy = malloc(strlen(text) + 1), *end = copy;
     bool inside = false;
     while (copy && *text) {
         size_t length = 0;
@@ -124,7 +125,7 @@ static char *without_nan(const char *text)
             if (strncmp(text, names[i], strlen(names[i])) == 0)
                 length = strlen(names[i]);
         if (length > 0) {
-            end = stpcpy(end, "null");
+            end = stpcpy(end, "-1");
             text += length;
             continue;
         }

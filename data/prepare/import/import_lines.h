@@ -22,7 +22,7 @@ int import_cut(char *line, char separator, char **fields, int limit);
 /* "key value": both cut in place, the value without white space at its ends, maybe "". False: no key. */
 bool import_cut_pair(char *line, char **key, char **value);
 
-/* JSON that Python wrote: NaN and Infinity are read as null. */
+/* JSON that Python wrote: NaN and Infinity, which are not JSON, are read as -1. */
 enum status import_json(const char *where, const char *text, json_t **root);
 enum status import_json_file(const char *path, json_t **root);
 
