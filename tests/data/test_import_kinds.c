@@ -253,15 +253,76 @@ static void more_names(void **state)
     assert_int_equal(counts.reasons[IMPORT_UNREADABLE], 1);
 }
 
+static void put_golden(const char *golden, const char *name)
+{
+    char path[700];
+    snprintf(path, sizeof path, "import/%s", golden);
+    put_file(name, "");
+    copy_golden(path, test_path("%s", name));
+}
+
+/* The folder that lhotse wrote (tests/oracles/make_import_folders.py). */
+static void kaldi_of_lhotse(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"wav.scp", "segments", "text", "utt2spk"};
+    for (int i = 0; i < 4; i++) {
+        char golden[100], name[100];
+        snprintf(golden, sizeof golden, "kaldi/%s", files[i]);
+        snprintf(name, sizeof name, "lhotse/%s", files[i]);
+        put_golden(golden, name);
+    }
+    put_audio("lhotse/audio/rec 1.wav");
+    put_audio("lhotse/audio/rec2.flac");
+    import_ok((struct import_options){.kind = IMPORT_KALDI}, "lhotse");
+    expect_file("lhotse.jsonl",
+                "{\"audio\": \"lhotse/audio/rec 1.wav\", \"begin\": 0.5, \"end\": 1.75, \"id\": \"u1-0\", "
+                "\"speaker\": \"ann\", \"text\": \"hello there\"}\n"
+                "{\"audio\": \"lhotse/audio/rec 1.wav\", \"begin\": 3.0, \"end\": 5.0, \"id\": \"u3-0\", "
+                "\"speaker\": \"ann\", \"text\": \"and \\\"more\\\"\"}\n");
+    expect_notes("lhotse.rejects.jsonl", "segments: its audio is made by a command\n");
+}
+
+/* TextGrids of praatio (long and short) and of the package textgrid. */
+static void textgrids_of_python(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"praatio_long", "praatio_short", "textgrid"};
+    for (int i = 0; i < 3; i++) {
+        char golden[100], name[100];
+        snprintf(golden, sizeof golden, "%s.TextGrid", names[i]);
+        snprintf(name, sizeof name, "grids/%s.TextGrid", names[i]);
+        put_golden(golden, name);
+        snprintf(name, sizeof name, "grids/%s.wav", names[i]);
+        put_audio(name);
+    }
+    import_ok((struct import_options){.kind = IMPORT_TEXTGRID}, "grids");
+#define MERGED                                                                                                         \
+    "\"text\": \"he said \\\"so\\\"\", \"words\": [[\"he\", 0.25, 0.5], [\"said\", 0.75, 1.0], "                       \
+    "[\"\\\"so\\\"\", 2.0, 2.5]]}\n"
+    expect_file("grids.jsonl",
+                "{\"audio\": \"grids/praatio_long.wav\", \"id\": \"praatio_long\", " MERGED
+                "{\"audio\": \"grids/praatio_short.wav\", \"id\": \"praatio_short\", " MERGED
+                "{\"audio\": \"grids/textgrid.wav\", \"id\": \"textgrid\", \"text\": \"caf\xc3\xa9 \\\"there\\\"\", "
+                "\"words\": [[\"caf\xc3\xa9\", 0.25, 0.5], [\"\\\"there\\\"\", 0.5, 1.25]]}\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ljspeech),       cmocka_unit_test(common_voice),
-        cmocka_unit_test(kaldi_segments), cmocka_unit_test(kaldi_recordings),
-        cmocka_unit_test(nemo),           cmocka_unit_test(moshi),
-        cmocka_unit_test(fairseq),        cmocka_unit_test(slamkit),
-        cmocka_unit_test(plain_text),     cmocka_unit_test(json_lines_of_text),
+        cmocka_unit_test(ljspeech),
+        cmocka_unit_test(common_voice),
+        cmocka_unit_test(kaldi_segments),
+        cmocka_unit_test(kaldi_recordings),
+        cmocka_unit_test(nemo),
+        cmocka_unit_test(moshi),
+        cmocka_unit_test(fairseq),
+        cmocka_unit_test(slamkit),
+        cmocka_unit_test(plain_text),
+        cmocka_unit_test(json_lines_of_text),
         cmocka_unit_test(more_names),
+        cmocka_unit_test(kaldi_of_lhotse),
+        cmocka_unit_test(textgrids_of_python),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
