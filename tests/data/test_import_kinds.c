@@ -228,6 +228,15 @@ static void json_lines_of_text(void **state)
     assert_int_equal(counts.reasons[IMPORT_SAME_ID], 1);
     assert_int_equal(counts.reasons[IMPORT_NO_TEXT], 2);
     assert_int_equal(counts.reasons[IMPORT_UNREADABLE], 2);
+    /* A manifest in the corpus itself is not imported again. */
+    put_file("self/a.jsonl", "{\"text\": \"one\"}\n{}\n");
+    for (int i = 0; i < 2; i++) {
+        struct import_options inside = {
+            .kind = IMPORT_JSONL, .source = test_path("self"), .output = test_path("self/out.jsonl")};
+        assert_ok(import_run(&inside, &counts));
+        assert_int_equal(counts.rows, 1);
+        assert_int_equal(counts.rejected, 1);
+    }
     options.text_key = "content";
     import_ok(options, "jl/a.jsonl");
     expect_file("jl.jsonl", "{\"id\": \"a-00000006\", \"text\": \"c\"}\n");

@@ -4,6 +4,7 @@
 #include "data/prepare/import/import_lines.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,8 +47,25 @@ fail:
     return result;
 }
 
+/* Whether the file is what this or an earlier import wrote: OUTPUT, its list, or a part of it. */
+static bool is_output(const struct import *import, const char *path)
+{
+    char folder[PATH_BYTES], output[PATH_BYTES], one[PATH_MAX], other[PATH_MAX];
+    const char *given = import->options->output, *name = strrchr(given, '/'), *slash = strrchr(path, '/');
+    if (import_parent(path, folder) != STATUS_OK || import_parent(given, output) != STATUS_OK ||
+        !realpath(folder, one) || !realpath(output, other) || strcmp(one, other) != 0)
+        return false;
+    name = name ? name + 1 : given;
+    slash = slash ? slash + 1 : path;
+    const char *dot = strrchr(name, '.');
+    size_t length = dot ? (size_t)(dot - name) : strlen(name);
+    return strcmp(name, slash) == 0 || (strncmp(name, slash, length) == 0 && slash[length] == '.');
+}
+
 static enum status visit_jsonl(struct import *import, const char *path)
 {
+    if (is_output(import, path) && strcmp(path, import->options->source) != 0)
+        return STATUS_OK;
     char *document = import_identify(import->root, path);
     if (!document)
         return status_set(STATUS_INTERNAL, "%s: out of memory", path);
