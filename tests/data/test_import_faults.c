@@ -54,7 +54,7 @@ static void the_fewest_words_lose_their_times(void **state)
 {
     (void)state;
     struct rng rng = rng_make(test_seed(), RNG_TEST, 73, 0);
-    int64_t rounds = test_is_long() ? 20000 : 150, dropped = 0, untimed = 0;
+    int64_t rounds = test_is_long() ? 20000 : 100, dropped = 0, untimed = 0;
     put_audio("times/a.wav");
     for (int64_t round = 0; round < rounds; round++) {
         struct span spans[WORDS];
@@ -127,6 +127,20 @@ static void repeated_words(void **state)
                 "[[\"oh\", 0.0, 0.10000000000000001], [\"yes\", 2.0, 2.5], [\"it\", 3.0, 3.1000000000000001], "
                 "[\"is\", 3.25, 3.5], [\"so\", 4.0, 4.5]]}\n");
     expect_notes("twice.rejects.jsonl", "a.json: a word without a valid time: kept in the text\n");
+}
+
+/* A folder of audio alone is meant to be one; a few texts that are missing are not. */
+static void speech_without_text(void **state)
+{
+    (void)state;
+    put_audio("alone/a.wav");
+    put_audio("alone/b.wav");
+    struct import_counts counts = import_ok((struct import_options){.kind = IMPORT_FOLDER}, "alone");
+    assert_int_equal(counts.reasons[IMPORT_SPEECH_ALONE], 0);
+    assert_int_not_equal(access(test_path("alone.rejects.jsonl"), F_OK), 0);
+    put_file("alone/b.txt", "one");
+    import_ok((struct import_options){.kind = IMPORT_FOLDER}, "alone");
+    expect_notes("alone.rejects.jsonl", "a.wav: audio without a text: kept as speech alone\n");
 }
 
 static void overlaps_are_moved_and_counted(void **state)
@@ -214,7 +228,7 @@ static void tiers_by_name(void **state)
         {{{"wordsmith", "one|two"}, {"other", "x"}}, NULL, NULL},
         {{{"a", "one|two"}, {"b", "x"}}, NULL, NULL},
         {{{"words", "sil|<p:>|_"}}, NULL, NULL},
-        {{{"a - words", "two words|x"}, {"b - words", "_|y"}}, NULL, NULL},
+        {{{"a - words", "two words|_|x"}, {"b - words", "_|y"}}, NULL, "two words y x"},
     };
     put_audio("tiers/good.wav");
     put_audio("tiers/x.wav");
@@ -467,6 +481,7 @@ int main(void)
         cmocka_unit_test(the_fewest_words_lose_their_times),
         cmocka_unit_test(long_recordings),
         cmocka_unit_test(repeated_words),
+        cmocka_unit_test(speech_without_text),
         cmocka_unit_test(overlaps_are_moved_and_counted),
         cmocka_unit_test(labels_that_are_no_words),
         cmocka_unit_test(tiers_by_name),

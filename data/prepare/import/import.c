@@ -92,12 +92,10 @@ static bool above_limit(int64_t part, int64_t all)
     return part * 100 > all * WARN_PERCENT;
 }
 
-/* Rows that are not as the source has them. Dropped labels are compared with words instead, and a corpus without any text
- * is meant to be one. */
-static bool is_change(const struct import_counts *counts, enum import_reason reason)
+/* Rows that are not as the source has them. Dropped labels are compared with words instead. */
+static bool is_change(enum import_reason reason)
 {
-    return !import_reason_rejects(reason) && reason != IMPORT_NOISE &&
-           !(reason == IMPORT_SPEECH_ALONE && counts->with_text == 0);
+    return !import_reason_rejects(reason) && reason != IMPORT_NOISE;
 }
 
 static void warn_of_changes(const struct import *import, const struct import_counts *counts)
@@ -107,7 +105,7 @@ static void warn_of_changes(const struct import *import, const struct import_cou
     int most = IMPORT_NOISE;
     for (int64_t i = 0; i < import->note_count; i++) {
         const struct import_note *note = import->notes + i;
-        if (!is_change(counts, note->reason) || !note->id)
+        if (!is_change(note->reason) || !note->id)
             continue;
         changed += !last || strcmp(last->id, note->id) != 0;
         last = note;
@@ -174,6 +172,10 @@ enum status import_run(const struct import_options *options, struct import_count
         TRY(import_settle_words(&import, import.rows + i));
     TRY(import_check_rows(&import));
     count(&import, counts);
+    if (options->kind == IMPORT_FOLDER && counts->with_text == 0) { /* a folder of audio alone is meant to be one */
+        import_forget_reason(&import, IMPORT_SPEECH_ALONE);
+        counts->reasons[IMPORT_SPEECH_ALONE] = 0;
+    }
     import_sort_notes(&import);
     if (import.count == 0)
         TRY(refuse_empty(&import, counts));

@@ -103,7 +103,7 @@ static enum status add_utterance(struct import *import, const struct folder *fol
     row->channel = channel_of(folder, recording);
     row->begin = begin;
     row->end = end;
-    if (!row->text)
+    if (!row->text && folder->has_text) /* a folder without any text is meant to be speech alone */
         TRY(import_note(import, IMPORT_SPEECH_ALONE, id, source, NULL));
 fail:
     return result;

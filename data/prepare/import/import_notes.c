@@ -78,6 +78,17 @@ void import_forget(struct import *import, int64_t count)
         free_note(import->notes + --import->note_count);
 }
 
+void import_forget_reason(struct import *import, enum import_reason reason)
+{
+    int64_t kept = 0;
+    for (int64_t i = 0; i < import->note_count; i++)
+        if (import->notes[i].reason == reason)
+            free_note(import->notes + i);
+        else
+            import->notes[kept++] = import->notes[i];
+    import->note_count = kept;
+}
+
 enum status import_settle(struct import *import, struct import_mark mark, const char *id, const char *source,
                           enum status result)
 {

@@ -76,12 +76,25 @@ static int by_start(const void *a, const void *b)
     return x->text_begin - y->text_begin;
 }
 
+enum status import_add_phrase_word(struct import_row *row, const char *text, double start)
+{
+    int64_t count = row->word_count;
+    enum status result = import_add_word(row, text, start, start);
+    if (result == STATUS_OK && row->word_count > count)
+        row->words[count].end = NAN;
+    return result;
+}
+
 enum status import_sort_words(struct import_row *row)
 {
     if (row->word_count > INT32_MAX)
         return status_set(STATUS_CORRUPT, "too many words");
-    for (int64_t i = 0; i < row->word_count; i++)
-        row->words[i].text_begin = (int32_t)i; /* not needed otherwise yet: keeps equals in order */
+    for (int64_t i = 0; i < row->word_count; i++) {
+        struct import_word *word = row->words + i;
+        word->text_begin = (int32_t)i; /* not needed otherwise yet: keeps equals in order */
+        if (isnan(word->start))
+            word->start = i > 0 ? word[-1].start : 0;
+    }
     if (row->word_count > 0)
         qsort(row->words, (size_t)row->word_count, sizeof *row->words, by_start);
     return STATUS_OK;

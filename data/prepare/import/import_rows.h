@@ -7,7 +7,7 @@
 
 struct import_word {
     char *text;
-    double start, end;            /* seconds; NaN: not known */
+    double start, end;            /* seconds; NaN: not known. A word of a phrase has the phrase's start alone */
     int32_t text_begin, text_end; /* for import_settle_words: bytes of the row's text */
 };
 
@@ -53,7 +53,10 @@ enum status import_set(char **target, const char *text); /* a copy as it is */
 /* Adds a word at the end of the row. Times that are NaN, negative or in the wrong order make a word without times. */
 enum status import_add_word(struct import_row *row, const char *text, double start, double end);
 
-/* By their starts, of equals the first; all have times. */
+/* Adds a word without times of a phrase that begins at `start`, by which it is sorted. */
+enum status import_add_phrase_word(struct import_row *row, const char *text, double start);
+
+/* By their starts, of equals the first; a word without a start stays behind the one that it follows. */
 enum status import_sort_words(struct import_row *row);
 
 enum status import_add_unit(struct import_row *row, int64_t unit, int64_t times);
@@ -88,6 +91,8 @@ enum status import_settle(struct import *import, struct import_mark mark, const 
                           enum status result);
 
 void import_forget(struct import *import, int64_t count); /* all notes but the first `count` */
+
+void import_forget_reason(struct import *import, enum import_reason reason);
 
 /* A path without the root in front, for `source`. */
 const char *import_relative(const struct import *import, const char *path);

@@ -115,8 +115,8 @@ static enum status read_text(const char *path, char **text)
 
 /* The tiers of a file are read twice: first their names, which decide which are taken, then their intervals. */
 struct tiers {
-    char *names[TIER_LIMIT]; /* of interval tiers; NULL: a tier of points */
-    bool taken[TIER_LIMIT];
+    char *names[TIER_LIMIT];
+    bool points[TIER_LIMIT], taken[TIER_LIMIT]; /* points: events without a duration, never taken */
     int64_t count;
 };
 
@@ -172,7 +172,7 @@ static int64_t choose(struct tiers *tiers, const char *wanted)
     int best = 0;
     int64_t taken = 0, intervals = 0, only = 0;
     for (int64_t i = 0; i < tiers->count; i++) {
-        if (!tiers->names[i])
+        if (tiers->points[i])
             continue;
         int found = wanted ? match(tiers->names[i], wanted) : match_default(tiers->names[i]);
         best = found > best ? found : best;
@@ -180,7 +180,7 @@ static int64_t choose(struct tiers *tiers, const char *wanted)
         only = i;
     }
     for (int64_t i = 0; best > 0 && i < tiers->count; i++) {
-        if (!tiers->names[i])
+        if (tiers->points[i])
             continue;
         tiers->taken[i] = (wanted ? match(tiers->names[i], wanted) : match_default(tiers->names[i])) == best;
         taken += tiers->taken[i];
@@ -199,19 +199,18 @@ static void list_names(const struct tiers *tiers, bool taken, char *text, size_t
     text[0] = 0;
     for (int64_t i = 0; i < tiers->count && used < size; i++)
         if (!taken || tiers->taken[i])
-            used +=
-                (size_t)snprintf(text + used, size - used, "%s%s%.60s%s", used ? ", " : "", tiers->names[i] ? "\"" : "",
-                                 tiers->names[i] ? tiers->names[i] : "a tier of points", tiers->names[i] ? "\"" : "");
+            used += (size_t)snprintf(text + used, size - used, "%s\"%.60s\"%s", used ? ", " : "", tiers->names[i],
+                                     tiers->points[i] ? " (points)" : "");
 }
 
 /* A label with several words, such as a sentence: its words have no times of their own. */
-static enum status take_phrase(struct import_row *row, char *label)
+static enum status take_phrase(struct import_row *row, char *label, double start)
 {
     enum status result = STATUS_OK;
     char *state = NULL;
     for (char *word = strtok_r(label, " ", &state); word && result == STATUS_OK; word = strtok_r(NULL, " ", &state))
         if (!import_is_noise(word))
-            result = import_add_word(row, word, NAN, NAN);
+            result = import_add_phrase_word(row, word, start);
     return result;
 }
 
@@ -226,7 +225,7 @@ static enum status take_interval(struct import *import, struct grid *grid, doubl
         if (!import_is_silence(label))
             TRY(import_note(import, IMPORT_NOISE, row->id, row->source, "\"%.100s\"", label));
     } else if (strchr(label, ' ')) {
-        TRY(take_phrase(row, label));
+        TRY(take_phrase(row, label, start));
     } else {
         TRY(import_add_word(row, label, start, end));
     }
@@ -247,7 +246,8 @@ static enum status read_tier(struct import *import, struct grid *grid, struct ti
     if (!intervals && strcmp(grid->label, "TextTier") != 0)
         TRY(refuse(grid, "\"IntervalTier\" or \"TextTier\""));
     TRY(read_string(grid, "a tier's name"));
-    if (!row && intervals && !(tiers->names[index] = import_clean_text(grid->label, (int64_t)strlen(grid->label))))
+    tiers->points[index] = !intervals;
+    if (!row && !(tiers->names[index] = import_clean_text(grid->label, (int64_t)strlen(grid->label))))
         FAIL(STATUS_INTERNAL, "%s: out of memory", grid->path);
     TRY(read_number(grid, "a tier's start", &start));
     TRY(read_number(grid, "a tier's end", &end));
@@ -287,16 +287,11 @@ fail:
     return result;
 }
 
-/* The words of several speakers are one text, as they are heard. A phrase has no times to be sorted by. */
+/* The words of several speakers are one text, as they are heard. */
 static enum status merge(struct import *import, const struct tiers *tiers, struct import_row *row)
 {
     char names[500];
     list_names(tiers, true, names, sizeof names);
-    for (int64_t i = 0; i < row->word_count; i++)
-        if (isnan(row->words[i].start))
-            return import_refuse(
-                import, IMPORT_NO_TIER,
-                "%s have labels of several words, which cannot be merged: name one of them with --tier", names);
     enum status result = import_sort_words(row);
     if (result != STATUS_OK)
         return result;

@@ -94,7 +94,7 @@ static enum status drop_untimed(struct import *import, struct import_row *row)
 {
     enum status result = STATUS_OK;
     for (int64_t i = 0; i < row->word_count; i++) {
-        if (!isnan(row->words[i].start))
+        if (!isnan(row->words[i].end))
             continue;
         TRY(import_note(import, IMPORT_UNTIMED_WORD, row->id, row->source, "\"%.100s\"", row->words[i].text));
         drop_word(row, i);
