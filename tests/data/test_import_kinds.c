@@ -80,6 +80,10 @@ static void kaldi_segments(void **state)
                                     "segments: it is not in the format\n"
                                     "text: there is no audio file for it\n");
     assert_int_equal(counts.rejected, 5);
+    put_file("k/data/train/segments",
+             "u1 rec1 0 1.25\nu2 rec1 43300 43301\nu4 rec2 1 1e9\n"); /* beyond a manifest's limit */
+    counts = import_ok((struct import_options){.kind = IMPORT_KALDI}, "k/data/train");
+    assert_int_equal(counts.rows, 1);
 }
 
 static void kaldi_recordings(void **state)

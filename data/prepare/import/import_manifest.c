@@ -2,6 +2,7 @@
  * manifest can be moved together. */
 #include "data/prepare/import/import_manifest.h"
 
+#include "core/log.h"
 #include "core/utf8.h"
 #include "data/prepare/import/import_files.h"
 #include "io/atomic_file.h"
@@ -15,7 +16,7 @@
 #include <unistd.h>
 
 /* As data/manifest.h has them, which lies above this room. */
-enum { NAME_LIMIT = 1024, TEXT_LIMIT = 4 << 20 };
+enum { NAME_LIMIT = 1024, TEXT_LIMIT = 4 << 20, SECONDS_LIMIT = 12 * 3600 };
 
 static void lower(char *text)
 {
@@ -58,6 +59,9 @@ static enum status check_row(struct import *import, const struct import_row *row
                              NAME_LIMIT);
     if (row->text && strlen(row->text) > TEXT_LIMIT)
         return import_refuse(import, IMPORT_TOO_LONG, "%zu bytes", strlen(row->text));
+    if (row->begin > SECONDS_LIMIT || row->end > SECONDS_LIMIT || (row->end >= 0 && row->end <= row->begin))
+        return import_refuse(import, IMPORT_UNREADABLE, "%g to %g s: expected a segment within %d s", row->begin,
+                             row->end, SECONDS_LIMIT);
     if (!is_utf8(row->id) || !is_utf8(row->text) || !is_utf8(speaker) || !is_utf8(row->audio))
         return import_refuse(import, IMPORT_NOT_UTF8, "its name, text or speaker");
     if (row->audio && !realpath(row->audio, real))
@@ -264,6 +268,7 @@ enum status import_write(struct import *import, const struct import_split *split
     for (int part = 0; part < split->count; part++) {
         TRY(named_part(output, split->names[part], path));
         TRY(write_rows(import, split, part, folder, path));
+        log_info("%s: %lld rows", path, (long long)split->rows[part]);
     }
     if (import->note_count > 0)
         TRY(write_notes(import, list));

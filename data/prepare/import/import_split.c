@@ -85,7 +85,6 @@ static const char *stable_key(const struct import *import, const struct import_r
 
 enum status import_split_rows(const struct import *import, struct import_split *split)
 {
-    int64_t rows[IMPORT_PARTS] = {0};
     if (split->count == 0)
         return STATUS_OK;
     split->parts = calloc((size_t)import->count + 1, sizeof *split->parts);
@@ -101,10 +100,10 @@ enum status import_split_rows(const struct import *import, struct import_split *
         for (sum = split->shares[0]; place >= sum && part + 1 < split->count; sum += split->shares[part])
             part++;
         split->parts[i] = part;
-        rows[part]++;
+        split->rows[part]++;
     }
     for (int part = 0; part < split->count; part++)
-        if (rows[part] == 0)
+        if (split->rows[part] == 0)
             return status_set(STATUS_USAGE,
                               "--split: no %s falls into the part \"%s\": there are too few for its share; try "
                               "another --seed or a larger share",

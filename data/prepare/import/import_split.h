@@ -12,6 +12,7 @@ struct import_split {
     char names[IMPORT_PARTS][IMPORT_PART_NAME];
     double shares[IMPORT_PARTS];
     int *parts; /* of each row */
+    int64_t rows[IMPORT_PARTS];
 };
 
 /* "train=0.9,valid=0.05,test=0.05": names of letters, digits, - and _; shares above 0 that add up to 1. NULL: none. */
