@@ -123,8 +123,6 @@ static enum status take_words(struct import *import, const struct ctm_word *word
     enum status result = STATUS_OK;
     for (int64_t i = 0; i < count; i++) {
         const struct ctm_word *word = words + i;
-        if (word->fault)
-            FAIL(STATUS_CORRUPT, "%s: %s", word->source, word->fault);
         if (!word->alternative && import_is_silence(word->text))
             continue;
         if (word->alternative || word->noise)
@@ -152,7 +150,7 @@ static enum status add_utterance(struct import *import, const struct ctm *ctm, c
     struct import_row *row;
     TRY(path_format(id, "%s%s%s", words->utterance, several ? "-" : "", several ? words->channel : ""));
     for (int64_t i = 0; i < count; i++)
-        if (words[i].fault && strstr(words[i].fault, "folder"))
+        if (words[i].fault)
             FAIL(STATUS_CORRUPT, "%s: %s", words[i].source, words[i].fault);
     if (!import_find_audio(import, folder, words->utterance, audio))
         TRY(import_refuse(import, IMPORT_NO_AUDIO, "%s/%s", folder, words->utterance));
