@@ -380,8 +380,10 @@ enum status generate_batch(struct llama *model, const struct vocabulary *vocabul
              (long long)model->config.vocabulary_size, (int)vocabulary->size);
     for (int64_t i = 0; i < count; i++)
         TRY(generation_request_check(model, &requests[i]));
-    decoding.collected = calloc((size_t)count + 1, sizeof *decoding.collected);
-    decoding.order = calloc((size_t)count + 1, sizeof *decoding.order);
+    if (count == 0)
+        return STATUS_OK;
+    decoding.collected = calloc((size_t)count, sizeof *decoding.collected);
+    decoding.order = calloc((size_t)count, sizeof *decoding.order);
     if (!decoding.collected || !decoding.order)
         FAIL(STATUS_INTERNAL, "no memory for %lld prompts", (long long)count);
     TRY(make_masks(&decoding));

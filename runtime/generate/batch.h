@@ -34,7 +34,12 @@ struct generation_batch {
     void *argument;
 };
 
-enum { GENERATION_ROWS = 16 };
+enum {
+    GENERATION_ROWS = 16,
+    GENERATION_MOST_ROWS = 4096,
+    GENERATION_MOST_SAMPLES = 4096,
+    GENERATION_MOST_TOKENS = 1 << 20
+};
 
 /* How many new tokens a sample of the request may have: max_new_tokens, or fewer where the model's context ends. */
 int64_t generation_limit(const struct llama *model, const struct generation_request *request);
