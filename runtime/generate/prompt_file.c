@@ -110,7 +110,9 @@ static enum status read_piece(const char *where, const char *prompts, const json
     if (!*piece->content || piece_is_blank(piece))
         FAIL(STATUS_CORRUPT, "%s: \"%s\" is empty", where, key);
     if (piece->kind == PIECE_AUDIO) {
-        TRY(find_sound(prompts, piece->content, &line->paths[line->piece_count]));
+        result = find_sound(prompts, piece->content, &line->paths[line->piece_count]);
+        if (result != STATUS_OK)
+            return status_prefix(result, "%s", where);
         piece->content = line->paths[line->piece_count];
     }
     line->piece_count++;
