@@ -148,7 +148,7 @@ static void each_prompt_has_the_ids_that_it_has_alone(void **state)
     static const int64_t sizes[] = {2, 3, 8, 1, 17, 0};
     static struct prompts made;
     struct tally tally = {0};
-    const int64_t rounds = test_is_long() ? 60 : 3;
+    const int64_t rounds = test_is_long() ? test_count(60, 3) : test_count(3, 1);
     for (int64_t round = 0; round < rounds; round++) {
         const struct sampling *sampling = &samplings[round % 3];
         struct results alone[MOST];
