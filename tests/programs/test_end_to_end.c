@@ -132,7 +132,9 @@ static void train(void)
     assert_non_null(
         strstr(expect(0, "$B/train --device cpu --config $D/small.yaml --dry-run --gpus 2"), "activations"));
     expect(0, "$B/train --device cpu --config $D/small.yaml train.steps=3");
-    expect(0, "$B/train --device cpu --config $D/small.yaml"); /* continues from step 3 */
+    const char *said = expect(0, "$B/train --device cpu --config $D/small.yaml 2>&1"); /* continues from step 3 */
+    assert_non_null(strstr(said, "/run/report.html"));
+    assert_non_null(strstr(said, "next: bin/generate --model "));
     expect(0, "test $(grep -c '\"loss\"' $D/run/metrics.jsonl) -eq 6");
     expect(0, "grep -q polyline $D/run/report.html");
 }
