@@ -4,6 +4,7 @@
 #ifndef SPIRITLM_DATA_PREPARE_ALIGN_H
 #define SPIRITLM_DATA_PREPARE_ALIGN_H
 
+#include "core/hash.h"
 #include "core/status.h"
 #include "data/aligned_word.h"
 
@@ -13,6 +14,9 @@ struct aligner; /* one decoder; not shared between threads, but several may live
 
 enum status aligner_create(struct aligner **aligner);
 void aligner_destroy(struct aligner *aligner);
+
+/* Over what decides an alignment beside audio and text: our version, the acoustic model and the dictionary. */
+enum status aligner_fingerprint(struct sha256 *fingerprint);
 
 /* The threshold on `score` below which a transcript is taken to be wrong (measured: tests/data/test_align_corpus.c). */
 extern const double ALIGNER_DEFAULT_THRESHOLD;

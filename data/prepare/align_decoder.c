@@ -6,7 +6,9 @@
 
 #include "core/array.h"
 #include "core/log.h"
+#include "core/path.h"
 #include "data/prepare/pronounce.h"
+#include "io/atomic_file.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -20,7 +22,13 @@
 
 #define MODEL_DIRECTORY "/usr/share/pocketsphinx/model/en-us"
 
-enum { MAXIMUM_PHONES = 512 /* bytes of a pronunciation */ };
+/* Raise it when the same audio and text would be aligned otherwise. */
+#define ALIGNER_VERSION "aligner 2"
+
+enum {
+    MAXIMUM_PHONES = 512, /* bytes of a pronunciation */
+    MODEL_LIMIT = 1 << 28,
+};
 
 /* pocketsphinx's scores are logarithms to the base 1.0001, divided by 1024; ours are nats. */
 static const double nats_per_score = 0.10239488;
@@ -98,6 +106,30 @@ enum status aligner_create(struct aligner **aligner)
     }
     *aligner = made;
     return STATUS_OK;
+}
+
+enum status aligner_fingerprint(struct sha256 *fingerprint)
+{
+    static const char *const names[] = {"en-us/feat.params", "en-us/mdef",        "en-us/means",
+                                        "en-us/noisedict",   "en-us/sendump",     "en-us/transition_matrices",
+                                        "en-us/variances",   "cmudict-en-us.dict"};
+    struct sha256_stream *stream = sha256_start();
+    enum status result = STATUS_OK;
+    sha256_add(stream, ALIGNER_VERSION, sizeof ALIGNER_VERSION);
+    for (size_t i = 0; i < sizeof names / sizeof *names && result == STATUS_OK; i++) {
+        char path[PATH_BYTES];
+        void *data = NULL;
+        int64_t size = 0;
+        result = path_format(path, "%s/%s", MODEL_DIRECTORY, names[i]);
+        if (result == STATUS_OK)
+            result = file_read(path, MODEL_LIMIT, &data, &size);
+        if (result == STATUS_OK)
+            sha256_add(stream, data, (size_t)size);
+        free(data);
+    }
+    *fingerprint = sha256_finish(stream);
+    return result == STATUS_OK ? STATUS_OK
+                               : status_prefix(result, "alignment needs Debian's package pocketsphinx-en-us");
 }
 
 void aligner_destroy(struct aligner *aligner)

@@ -125,6 +125,23 @@ fail:
     return result;
 }
 
+static enum status join_changes(const struct prepare_dataset *dataset, const struct shard_record *records,
+                                char **changes)
+{
+    size_t length = 0, used = 0;
+    for (int64_t k = 0; k < dataset->shards; k++)
+        length += strlen(records[k].changes);
+    *changes = calloc(1, length + 1);
+    if (!*changes)
+        return status_set(STATUS_INTERNAL, "out of memory");
+    for (int64_t k = 0; k < dataset->shards; k++) {
+        size_t size = strlen(records[k].changes);
+        memcpy(*changes + used, records[k].changes, size);
+        used += size;
+    }
+    return STATUS_OK;
+}
+
 /* The number in "shard_00012.h5" or "00012.json"; -1 for other names. */
 static int64_t number_in(const char *name, const char *before, const char *after)
 {
@@ -168,6 +185,7 @@ static enum status remove_stale(const struct prepare_dataset *dataset)
     TRY(path_format(parts, "%s/parts", dataset->folder));
     TRY(remove_beyond(dataset->folder, "shard_", ".h5", dataset->shards));
     TRY(remove_beyond(parts, "", ".json", dataset->shards));
+    TRY(remove_beyond(parts, "", ".alignments", dataset->shards));
 fail:
     return result;
 }
@@ -194,7 +212,8 @@ static bool same_index(const struct shard_index *a, const struct shard_index *b)
 }
 
 /* The index comes last: everything that it names is there by then, whole. */
-static enum status publish(const struct prepare_dataset *dataset, const struct shard_index *index, const char *rejects)
+static enum status publish(const struct prepare_dataset *dataset, const struct shard_index *index, const char *rejects,
+                           const char *changes)
 {
     enum status result = STATUS_OK;
     char path[PATH_BYTES];
@@ -202,6 +221,8 @@ static enum status publish(const struct prepare_dataset *dataset, const struct s
     bool written = false;
     TRY(path_format(path, "%s/rejects.jsonl", dataset->folder));
     TRY(write_if_different(path, rejects, (int64_t)strlen(rejects), &written));
+    TRY(path_format(path, "%s/changes.jsonl", dataset->folder));
+    TRY(write_if_different(path, changes, (int64_t)strlen(changes), &written));
     TRY(remove_stale(dataset));
     bool current = shard_index_read(dataset->folder, &present) == STATUS_OK && same_index(&present, index);
     if (!current)
@@ -218,7 +239,7 @@ enum status prepare_index(struct prepare *prepare, const struct prepare_dataset 
     enum status result = STATUS_OK;
     size_t shards = (size_t)dataset->shards;
     struct shard_index index = {0};
-    char *rejects = NULL;
+    char *rejects = NULL, *changes = NULL;
     struct verification verification = {
         .dataset = dataset,
         .records = calloc(shards + 1, sizeof *verification.records),
@@ -230,7 +251,8 @@ enum status prepare_index(struct prepare *prepare, const struct prepare_dataset 
         FAIL(STATUS_INTERNAL, "out of memory");
     thread_pool_run(prepare->pool, dataset->shards, verify_task, &verification);
     TRY(gather(dataset, &verification, &index, &rejects));
-    TRY(publish(dataset, &index, rejects ? rejects : ""));
+    TRY(join_changes(dataset, verification.records, &changes));
+    TRY(publish(dataset, &index, rejects ? rejects : "", changes));
 fail:
     for (size_t k = 0; k < shards; k++) {
         if (verification.records)
@@ -244,5 +266,6 @@ fail:
     free(verification.errors);
     shard_index_free(&index);
     free(rejects);
+    free(changes);
     return result;
 }
