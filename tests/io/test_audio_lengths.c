@@ -139,10 +139,31 @@ static void other_chunked_formats(void **state)
     check_read("b.wav", bytes, 9000, NULL);
     cut = (struct bytes){bytes.data, bytes.size / 2};
     check_refused("b.wav", cut, "truncated");
+    int64_t sizes = find_chunk(bytes, "ds64") + 16;
+    for (int unknown = 0; unknown < 2; unknown++) { /* never closed */
+        memset(bytes.data + sizes, unknown ? 0xff : 0, 8);
+        check_read("b.wav", bytes, 9000, NULL);
+    }
     free(bytes.data);
     bytes = write_sound("c.wav", SF_FORMAT_WAV | SF_FORMAT_IMA_ADPCM, 16000, 1, 9000);
     cut = (struct bytes){bytes.data, bytes.size / 2};
     check_refused("c.wav", cut, "truncated");
+    free(bytes.data);
+    bytes = write_sound("d.au", SF_FORMAT_AU | SF_FORMAT_PCM_16, 16000, 1, 9000);
+    cut = (struct bytes){bytes.data, bytes.size / 2};
+    check_refused("d.au", cut, "truncated");
+    memset(bytes.data + 8, 0xff, 4);
+    check_read("d.au", bytes, 9000, NULL);
+    free(bytes.data);
+    bytes = write_sound("e.sph", SF_FORMAT_NIST | SF_FORMAT_PCM_16, 16000, 1, 19000);
+    check_read("e.sph", bytes, 19000, NULL);
+    cut = (struct bytes){bytes.data, bytes.size / 2};
+    check_refused("e.sph", cut, "truncated: expected 19000 frames");
+    char *count = strstr((char *)bytes.data, "-i 19000") + 3;
+    memcpy(count, "18000", 5);
+    check_read("e.sph", bytes, 19000, "announces 18000 frames");
+    memcpy(count, "    0", 5);
+    check_read("e.sph", bytes, 19000, NULL);
     free(bytes.data);
 }
 
@@ -385,6 +406,14 @@ static void mp3_case(int rate, int channels, int mode)
     /* Two files joined: the first one's header speaks of the first alone. */
     struct bytes twice = join(bytes, bytes.data, bytes.size);
     check_read("a.mp3", twice, llround((double)((2 * frames + 1) * spf) * to_16k), "all were read");
+    /* A header that was never filled in. */
+    unsigned char number[4];
+    memcpy(number, bytes.data + at + 8, 4);
+    for (int unknown = 0; unknown < 2; unknown++) {
+        memset(bytes.data + at + 8, unknown ? 0xff : 0, 4);
+        check_read("a.mp3", bytes, all, NULL);
+    }
+    memcpy(bytes.data + at + 8, number, 4);
     /* A header with a number that is too small. */
     bytes.data[at + 11] = 10;
     bytes.data[at + 10] = 0;

@@ -116,6 +116,11 @@ static enum status check_container(struct source *source, enum container contain
         return wav_check(path, &source->view, source->note);
     case CONTAINER_AIFF:
         return aiff_check(path, &source->view, source->note);
+    case CONTAINER_AU:
+        return au_check(path, &source->view, source->note);
+    case CONTAINER_SPHERE:
+        sphere_check(&source->view, &source->length);
+        return STATUS_OK;
     case CONTAINER_FLAC:
         return flac_check(path, &source->view, &source->length);
     case CONTAINER_OGG:
@@ -138,7 +143,8 @@ static enum status open_with_libsndfile(struct source *source, enum container co
                           sf_strerror(NULL));
     source->rate = info.samplerate;
     source->channels = info.channels;
-    if (container != CONTAINER_FLAC && !source->length.cut && info.frames < SF_COUNT_MAX)
+    if (container != CONTAINER_FLAC && container != CONTAINER_SPHERE && !source->length.cut &&
+        info.frames < SF_COUNT_MAX)
         source->length.frames = info.frames;
     return STATUS_OK;
 }

@@ -1,4 +1,4 @@
-/* WAV, AIFF and FLAC: how long the header says that the sound is. libsndfile believes it: it silently leaves out what lies
+/* WAV, AIFF, AU, SPHERE and FLAC: how long the header says that the sound is. libsndfile believes it: it silently leaves out what lies
  * behind the announced end, shortens what is missing, and reads a stream that was never closed as empty. */
 #include "io/audio/containers.h"
 
@@ -53,6 +53,10 @@ enum container container_find(const char *path, struct view *view)
         return CONTAINER_FLAC;
     if (memcmp(bytes, "OggS", 4) == 0)
         return CONTAINER_OGG;
+    if (memcmp(bytes, ".snd", 4) == 0)
+        return CONTAINER_AU;
+    if (memcmp(bytes, "NIST_1A", 7) == 0)
+        return CONTAINER_SPHERE;
     bool mpeg = bytes[0] == 0xff && (bytes[1] & 0xe0) == 0xe0 && (bytes[1] & 0x18) != 0x08 && (bytes[1] & 0x06) != 0;
     return mpeg || view->begin > 0 || ends_in_mp3(path) ? CONTAINER_MPEG : CONTAINER_OTHER;
 }
@@ -101,26 +105,40 @@ static bool chunks_to_the_end(const struct view *view, int64_t offset)
     return offset == view_size(view);
 }
 
+static enum status note_few_bytes(const char *path, int64_t expected, int64_t found, char note[AUDIO_NOTE_BYTES])
+{
+    if (expected - found > FEW_BYTES || found <= 0)
+        return refuse_truncated(path, expected, found > 0 ? found : 0);
+    snprintf(note, AUDIO_NOTE_BYTES, "its header announces %lld bytes of samples, the file has %lld",
+             (long long)expected, (long long)found);
+    return STATUS_OK;
+}
+
+/* Where a WAV says how many bytes of samples it has. */
+struct wav_size {
+    int64_t value;
+    int64_t place; /* of the number in the view */
+    int width;     /* its bytes: 4, or 8 in RF64 */
+};
+
 /* Programs that stream into a pipe cannot go back to correct the size, nor can one that was killed: 0 or a size from
- * 0x7ffff000 up means "to the end". */
-static enum status check_wav_data(const char *path, struct view *view, int64_t offset, int64_t size, bool is_64,
+ * 0x7ffff000 up (in RF64, a negative one) means "to the end". */
+static enum status check_wav_data(const char *path, struct view *view, int64_t data, struct wav_size size,
                                   char note[AUDIO_NOTE_BYTES])
 {
-    int64_t left = view_size(view) - offset - 8;
-    bool stream = !is_64 && ((size == 0 && left > 0 && !chunks_to_the_end(view, offset + 8)) ||
-                             (size >= 0x7ffff000 && size > left));
-    if (!stream && size <= left)
+    int64_t left = view_size(view) - data;
+    bool unknown = size.value < 0 || (size.width == 4 && size.value >= 0x7ffff000 && size.value > left) ||
+                   (size.value == 0 && left > 0 && !chunks_to_the_end(view, data));
+    enum status result = STATUS_OK;
+    if (!unknown && size.value <= left)
         return STATUS_OK;
-    if (!stream && (size - left > FEW_BYTES || left <= 0))
-        return refuse_truncated(path, size, left > 0 ? left : 0);
-    if (!stream)
-        snprintf(note, AUDIO_NOTE_BYTES, "its header announces %lld bytes of samples, the file has %lld",
-                 (long long)size, (long long)left);
-    if (left > UINT32_MAX || is_64)
-        return STATUS_OK; /* libsndfile takes what is there */
-    view->patch_at = view->begin + offset + 4;
-    view->patch_size = 4;
-    for (int i = 0; i < 4; i++)
+    if (!unknown)
+        result = note_few_bytes(path, size.value, left, note);
+    if (result != STATUS_OK || (size.width == 4 && left > UINT32_MAX))
+        return result; /* the latter: libsndfile takes what is there */
+    view->patch_at = view->begin + size.place;
+    view->patch_size = size.width;
+    for (int i = 0; i < size.width; i++)
         view->patch[i] = (unsigned char)(left >> 8 * i);
     return STATUS_OK;
 }
@@ -128,21 +146,46 @@ static enum status check_wav_data(const char *path, struct view *view, int64_t o
 enum status wav_check(const char *path, struct view *view, char note[AUDIO_NOTE_BYTES])
 {
     unsigned char bytes[24];
-    int64_t offset = 12, size_64 = -1;
+    struct wav_size size_64 = {0, -1, 8};
+    int64_t offset = 12;
     view_read_at(view, 0, bytes, 4);
     bool is_64 = memcmp(bytes, "RF64", 4) == 0;
     for (int chunk = 0; view_read_at(view, offset, bytes, 8) == 8; chunk++) {
         int64_t size = little_endian_32(bytes + 4);
-        if (memcmp(bytes, "data", 4) == 0)
-            return check_wav_data(path, view, offset, is_64 && size_64 >= 0 ? size_64 : size, is_64, note);
-        if (is_64 && memcmp(bytes, "ds64", 4) == 0 && view_read_at(view, offset, bytes, 24) == 24 && bytes[23] < 0x80)
-            size_64 = (int64_t)(little_endian_32(bytes + 16) | (uint64_t)little_endian_32(bytes + 20) << 32);
+        if (memcmp(bytes, "data", 4) == 0) {
+            struct wav_size here = {size, offset + 4, 4};
+            return check_wav_data(path, view, offset + 8, size_64.place >= 0 ? size_64 : here, note);
+        }
+        if (is_64 && memcmp(bytes, "ds64", 4) == 0 && view_read_at(view, offset, bytes, 24) == 24) {
+            size_64.value = (int64_t)(little_endian_32(bytes + 16) | (uint64_t)little_endian_32(bytes + 20) << 32);
+            size_64.place = offset + 16;
+        }
         if (chunk == CHUNKS_LIMIT) /* a gigabyte of zeros is read as empty chunks for a minute */
             return status_set(STATUS_CORRUPT, "%s: damaged: more than %d chunks before the samples", path,
                               (int)CHUNKS_LIMIT);
         offset += 8 + size + (size & 1);
     }
     return STATUS_OK;
+}
+
+enum status au_check(const char *path, const struct view *view, char note[AUDIO_NOTE_BYTES])
+{
+    unsigned char bytes[12] = {0};
+    view_read_at(view, 0, bytes, sizeof bytes);
+    uint32_t size = big_endian_32(bytes + 8);
+    int64_t left = view_size(view) - big_endian_32(bytes + 4);
+    return size == UINT32_MAX || size <= left ? STATUS_OK : note_few_bytes(path, size, left, note);
+}
+
+/* Lines of text; libsndfile does not look at their sample_count. */
+void sphere_check(const struct view *view, struct container_length *length)
+{
+    char header[1025] = "";
+    int64_t found = view_read_at(view, 0, header, sizeof header - 1);
+    header[found > 0 ? found : 0] = '\0';
+    const char *line = strstr(header, "\nsample_count -i ");
+    int64_t frames = line ? strtoll(line + strlen("\nsample_count -i "), NULL, 10) : 0;
+    length->frames = frames > 0 ? frames : -1;
 }
 
 enum status aiff_check(const char *path, const struct view *view, char note[AUDIO_NOTE_BYTES])
@@ -152,11 +195,11 @@ enum status aiff_check(const char *path, const struct view *view, char note[AUDI
     for (int chunk = 0; view_read_at(view, offset, bytes, 8) == 8; chunk++) {
         int64_t size = big_endian_32(bytes + 4), left = view_size(view) - offset - 8;
         bool samples = memcmp(bytes, "SSND", 4) == 0;
-        if (samples && size > left + FEW_BYTES && size < 0x7f000000)
-            return refuse_truncated(path, size, left);
-        if (samples && size > left)
-            snprintf(note, AUDIO_NOTE_BYTES, "its header announces %lld bytes of samples, the file has %lld",
-                     (long long)size, (long long)left);
+        if (samples && size > left && size < 0x7f000000) { /* sox writes this into a pipe */
+            enum status result = note_few_bytes(path, size, left, note);
+            if (result != STATUS_OK)
+                return result;
+        }
         if (chunk == CHUNKS_LIMIT)
             return status_set(STATUS_CORRUPT, "%s: damaged: more than %d chunks", path, (int)CHUNKS_LIMIT);
         offset += 8 + size + (size & 1);

@@ -8,7 +8,16 @@
 
 #include <stdbool.h>
 
-enum container { CONTAINER_WAV, CONTAINER_FLAC, CONTAINER_OGG, CONTAINER_AIFF, CONTAINER_MPEG, CONTAINER_OTHER };
+enum container {
+    CONTAINER_WAV,
+    CONTAINER_FLAC,
+    CONTAINER_OGG,
+    CONTAINER_AIFF,
+    CONTAINER_AU,
+    CONTAINER_SPHERE,
+    CONTAINER_MPEG,
+    CONTAINER_OTHER
+};
 
 /* Sets the view on the sound, without tags in front, and says what it is. `path`: for the name's end. */
 enum container container_find(const char *path, struct view *view);
@@ -26,6 +35,8 @@ struct container_length {
  * note says what was not as announced. */
 enum status wav_check(const char *path, struct view *view, char note[AUDIO_NOTE_BYTES]);
 enum status aiff_check(const char *path, const struct view *view, char note[AUDIO_NOTE_BYTES]);
+enum status au_check(const char *path, const struct view *view, char note[AUDIO_NOTE_BYTES]);
+void sphere_check(const struct view *view, struct container_length *length);
 enum status flac_check(const char *path, struct view *view, struct container_length *length);
 enum status ogg_check(const char *path, struct view *view, struct container_length *length,
                       char note[AUDIO_NOTE_BYTES]); /* ogg_pages.c */

@@ -102,6 +102,8 @@ static bool read_info(struct window *window, int64_t offset, const struct header
     if (memcmp(bytes + at, "Xing", 4) == 0 || memcmp(bytes + at, "Info", 4) == 0) {
         if (bytes[at + 7] & 1)
             *announced = big_endian_32(bytes + at + 8);
+        if (*announced == UINT32_MAX) /* never filled in */
+            *announced = -1;
         return true;
     }
     if (header->bytes < HEADER + 32 + 18 || memcmp(bytes + HEADER + 32, "VBRI", 4) != 0)
