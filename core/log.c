@@ -3,6 +3,8 @@
  * message is rare enough for that. */
 #include "core/log.h"
 
+#include "core/utf8.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,12 +26,10 @@ static enum level current_level(void)
 
 static void write_line(const char *prefix, const char *format, va_list arguments)
 {
-    char line[4096];
-    int used = snprintf(line, sizeof line, "%s", prefix);
-    int more = vsnprintf(line + used, sizeof line - (size_t)used - 1, format, arguments);
-    size_t length = (size_t)used + (more > 0 ? (size_t)more : 0);
-    if (length > sizeof line - 2)
-        length = sizeof line - 2;
+    char text[4096], line[4096];
+    int used = snprintf(text, sizeof text, "%s", prefix);
+    vsnprintf(text + used, sizeof text - (size_t)used, format, arguments);
+    size_t length = utf8_line(text, line, sizeof line - 1);
     line[length++] = '\n';
     fwrite(line, 1, length, stderr);
     fflush(stderr);
@@ -73,17 +73,18 @@ static void show(struct progress *progress, int64_t done, const char *extra, boo
 {
     double now = clock_seconds(), elapsed = now - progress->started;
     double rate = elapsed > 0 ? (double)(done - progress->first) / elapsed : 0;
-    char line[512], eta[64] = "";
+    char text[512], line[sizeof text], eta[64] = "";
     if (!last && progress->total > done && rate > 0) {
         double left = (double)(progress->total - done) / rate;
         snprintf(eta, sizeof eta, ", %d:%02d left", (int)(left / 60), (int)left % 60);
     }
     if (progress->total)
-        snprintf(line, sizeof line, "%s: %lld/%lld %s, %.1f/s%s%s%s", progress->what, (long long)done,
+        snprintf(text, sizeof text, "%s: %lld/%lld %s, %.1f/s%s%s%s", progress->what, (long long)done,
                  (long long)progress->total, progress->unit, rate, eta, *extra ? ", " : "", extra);
     else
-        snprintf(line, sizeof line, "%s: %lld %s, %.1f/s%s%s", progress->what, (long long)done, progress->unit, rate,
+        snprintf(text, sizeof text, "%s: %lld %s, %.1f/s%s%s", progress->what, (long long)done, progress->unit, rate,
                  *extra ? ", " : "", extra);
+    utf8_line(text, line, sizeof line);
     if (progress->terminal)
         fprintf(stderr, "\r\033[K%s%s", line, last ? "\n" : "");
     else

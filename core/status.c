@@ -2,6 +2,8 @@
  * fixed buffer: running out of memory can be reported as well. */
 #include "core/status.h"
 
+#include "core/utf8.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,10 +19,7 @@ static void format_text(const char *format, va_list arguments, const char *after
     size_t used = strlen(line);
     if (after)
         snprintf(line + used, sizeof line - used, ": %s", after);
-    for (char *c = line; *c; c++)
-        if (*c == '\n' || *c == '\r')
-            *c = ' '; /* an error is one line, whatever a hostile file name holds */
-    memcpy(text, line, sizeof text);
+    utf8_line(line, text, sizeof text); /* one line that a terminal can show, whatever a hostile file name holds */
     errno = error;
 }
 

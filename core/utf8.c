@@ -4,6 +4,8 @@
 #include "core/utf8.h"
 
 #include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
 
 size_t utf8_character(const char *text, size_t size)
 {
@@ -34,4 +36,35 @@ size_t utf8_decode(const char *text, size_t size, uint32_t *code)
     if (length > 0)
         *code = value;
     return length;
+}
+
+bool utf8_is_unsafe(uint32_t code)
+{
+    return code < 0x20 || (code >= 0x7F && code < 0xA0) || code == 0x61C || code == 0x200E || code == 0x200F ||
+           (code >= 0x2028 && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
+}
+
+size_t utf8_line(const char *text, char *line, size_t room)
+{
+    size_t used = 0;
+    while (*text) {
+        uint32_t code = 0;
+        size_t length = utf8_decode(text, SIZE_MAX, &code), taken = length ? length : 1;
+        char shown[4 * 4 + 1] = "";
+        if (*text == '\n' || *text == '\r' || *text == '\t')
+            shown[0] = ' ';
+        else if (length == 0 || utf8_is_unsafe(code))
+            for (size_t i = 0; i < taken; i++)
+                snprintf(shown + 4 * i, 5, "\\x%02X", (unsigned char)text[i]);
+        else
+            memcpy(shown, text, length);
+        size_t size = strlen(shown);
+        if (used + size >= room)
+            break;
+        memcpy(line + used, shown, size);
+        used += size;
+        text += taken;
+    }
+    line[used] = 0;
+    return used;
 }

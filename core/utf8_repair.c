@@ -2,18 +2,12 @@
  * terminal would obey. */
 #include "core/utf8.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define REPLACEMENT "\xEF\xBF\xBD" /* U+FFFD */
-
-/* The control characters that a terminal might obey: C0, DEL and C1, which has two bytes. */
-static bool is_control(const unsigned char *character, size_t length)
-{
-    return (length == 1 && (character[0] < 0x20 || character[0] == 0x7F)) ||
-           (length == 2 && character[0] == 0xC2 && character[1] < 0xA0);
-}
 
 static void print_control(FILE *stream, const unsigned char *character, size_t length)
 {
@@ -34,14 +28,15 @@ enum status utf8_repair(const char *text, int64_t size, bool escape, char **out,
     if (!stream)
         return status_set(STATUS_INTERNAL, "no memory for a text of %lld bytes", (long long)size);
     for (int64_t i = 0; i < size;) {
-        size_t length = utf8_character(text + i, (size_t)(size - i));
+        uint32_t code = 0;
+        size_t length = utf8_decode(text + i, (size_t)(size - i), &code);
         if (length == 0) {
             *malformed = true;
             fputs(REPLACEMENT, stream);
             i++;
             continue;
         }
-        if (escape && is_control((const unsigned char *)text + i, length))
+        if (escape && utf8_is_unsafe(code))
             print_control(stream, (const unsigned char *)text + i, length);
         else
             fwrite(text + i, 1, length, stream);
@@ -62,4 +57,30 @@ enum status utf8_printable(const char *text, int64_t size, char **printable)
     int64_t unused;
     bool malformed;
     return utf8_repair(text, size, true, printable, &unused, &malformed);
+}
+
+int utf8_print(FILE *file, const char *format, ...)
+{
+    char *text = NULL, *printable = NULL;
+    int written = 0;
+    va_list arguments;
+    va_start(arguments, format);
+    int size = vasprintf(&text, format, arguments);
+    va_end(arguments);
+    if (size < 0)
+        return -1;
+    for (const char *line = text; written >= 0 && line < text + size;) {
+        const char *end = memchr(line, '\n', (size_t)(text + size - line));
+        int64_t length = (end ? end : text + size) - line;
+        if (utf8_printable(line, length, &printable) != STATUS_OK || fputs(printable, file) < 0 ||
+            (end && fputc('\n', file) < 0))
+            written = -1;
+        else
+            written += (int)length + (end != NULL);
+        free(printable);
+        printable = NULL;
+        line += length + 1;
+    }
+    free(text);
+    return written;
 }

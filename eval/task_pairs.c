@@ -2,6 +2,7 @@
  * published numbers follow one or the other, and the one that suits a benchmark should not be chosen after the fact. */
 #include "eval/task.h"
 
+#include "core/utf8.h"
 #include "eval/pairs.h"
 #include "eval/results.h"
 
@@ -23,8 +24,8 @@ static json_t *describe_file(const char *path, const struct sha256 *hash)
 
 static void report_accuracy(FILE *report, const char *name, struct estimate accuracy, int64_t ties)
 {
-    fprintf(report, "%-28s %8.4f %8.4f %6lld %6lld\n", name, accuracy.value, accuracy.standard_error,
-            (long long)accuracy.n, (long long)ties);
+    utf8_print(report, "%-28s %8.4f %8.4f %6lld %6lld\n", name, accuracy.value, accuracy.standard_error,
+               (long long)accuracy.n, (long long)ties);
 }
 
 enum status task_pairs(const struct task *task, const char *path)

@@ -1,6 +1,7 @@
 /* tokenize: turns audio into units and a unit string, and back into audio (docs/tokenize.md). */
 #include "core/path.h"
 #include "core/thread_pool.h"
+#include "core/utf8.h"
 #include "io/audio/audio.h"
 #include "io/json.h"
 #include "io/text_file.h"
@@ -223,7 +224,7 @@ static enum status decode(const struct tools *tools, const char *text, const cha
     TRY(speech_synthesise(tools->speech, sentence.units, sentence.durations, sentence.count, tools->pool, &samples,
                           &count));
     TRY(wav_write(path, samples, count));
-    printf("%s: %lld units, %.2f s\n", path, (long long)sentence.count, (double)count / AUDIO_RATE);
+    utf8_print(stdout, "%s: %lld units, %.2f s\n", path, (long long)sentence.count, (double)count / AUDIO_RATE);
 fail:
     free(samples);
     free(sentence.units);

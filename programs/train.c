@@ -121,7 +121,8 @@ static void warn_of_warmup(const struct train_settings *train)
 static struct run_options read_resume(const struct program_arguments *arguments, const struct settings *settings)
 {
     const char *resume = program_value(arguments, "--resume", "auto");
-    struct run_options run = {.command = command, .config = settings->config};
+    struct run_options run = {
+        .command = command, .config = settings->config, .locks = (enum lock_policy)settings->files.locks};
     run.resume = !strcmp(resume, "auto") ? RESUME_AUTO : !strcmp(resume, "none") ? RESUME_NONE : RESUME_PATH;
     run.resume_path = resume;
     return run;

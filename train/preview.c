@@ -1,6 +1,7 @@
 /* What a run would do, shown before it does it: samples of the data and the memory plan. */
 #include "train/run.h"
 
+#include "core/utf8.h"
 #include "data/datasets.h"
 #include "train/checkpoint.h"
 #include "train/memory.h"
@@ -22,7 +23,7 @@ static enum status print_ids(const struct components *components, const int32_t 
         if (end > i) {
             int64_t size = 0;
             TRY(sentencepiece_decode(components->text, ids + i, end - i, true, &text, &size));
-            fwrite(text, 1, (size_t)size, file);
+            utf8_print(file, "%.*s", (int)size, text);
             free(text);
             text = NULL;
             i = end;
@@ -98,7 +99,7 @@ static enum status plan_shape(const struct run_plan *plan, FILE *file, struct tr
                                      .lanes = data->lanes,
                                      .ranks = plan->ranks};
     if (*model.initialize_from && access(model.initialize_from, R_OK) != 0) {
-        fprintf(file, "note: %s is not there; planned with the sizes of the configuration\n", model.initialize_from);
+        utf8_print(file, "note: %s is not there; planned with the sizes of the configuration\n", model.initialize_from);
         model.initialize_from = "";
     }
     TRY(trainer_model_config(data, &model, plan->vocabulary_rows, &shape->config));

@@ -27,6 +27,7 @@ struct run {
     const struct run_options *options;
     struct trainer *trainer;
     struct metrics *metrics; /* rank 0 alone */
+    struct file_lock *lock;  /* on the run's folder; rank 0 alone */
     struct watchdog *watchdog;
     struct progress progress;
     double flops_per_token, peak_flops; /* peak 0: unknown */
@@ -189,6 +190,8 @@ static enum status save(struct run *run)
     watchdog_alive(run->watchdog, step, "saving");
     /* Metrics first: a published checkpoint must not know steps that the metrics lack. */
     if (is_writer(run))
+        result = lock_confirm(run->lock);
+    if (is_writer(run) && result == STATUS_OK)
         result = metrics_sync(run->metrics);
     TRY(agree(run, result));
     TRY(agree(run, trainer_save(run->trainer, folder)));
@@ -338,6 +341,18 @@ fail:
     return result;
 }
 
+/* Rank 0 owns the run's folder from before it looks at it until nothing more is written there. */
+static enum status lock_run(struct run *run)
+{
+    const struct lock_request request = {.folder = run->setup->train->run,
+                                         .file = ".train.lock",
+                                         .what = run->setup->train->run,
+                                         .advice = "name another train.run",
+                                         .policy = run->options->locks,
+                                         .patience = LOCK_REFUSE};
+    return lock_acquire(&request, &run->lock);
+}
+
 /* Rank 0's choice: "" starts anew. */
 static enum status choose_checkpoint(const struct run *run, char path[PATH_BYTES])
 {
@@ -380,6 +395,8 @@ static enum status begin(struct run *run)
     const struct trainer_setup *setup = run->setup;
     char path[PATH_BYTES] = "";
     if (is_writer(run))
+        result = lock_run(run);
+    if (is_writer(run) && result == STATUS_OK)
         result = choose_checkpoint(run, path);
     TRY(agree(run, result));
     TRY(comm_broadcast(setup->comm, path, sizeof path, 0));
@@ -413,6 +430,7 @@ fail:
         comm_abort(setup->comm, "another rank failed");
     watchdog_destroy(run.watchdog);
     metrics_close(run.metrics);
+    lock_release(run.lock);
     trainer_destroy(run.trainer);
     return result;
 }

@@ -3,10 +3,12 @@
  *   RUN/config.yaml          the resolved configuration
  *   RUN/run.json             what decides the bits, and the command of every start
  *   RUN/metrics.jsonl, RUN/tensorboard/, RUN/report.html
- *   RUN/checkpoints/step_00001000/ */
+ *   RUN/checkpoints/step_00001000/
+ *   RUN/.train.lock          while it trains (io/lock.h) */
 #ifndef SPIRITLM_TRAIN_RUN_H
 #define SPIRITLM_TRAIN_RUN_H
 
+#include "io/lock.h"
 #include "train/trainer.h"
 
 #include <stdio.h>
@@ -18,9 +20,11 @@ struct run_options {
     const char *resume_path;     /* for RESUME_PATH: a checkpoint folder */
     const char *command;         /* the command line, for run.json */
     const struct config *config; /* written to config.yaml; NULL: not */
+    enum lock_policy locks;      /* on the run's folder */
 };
 
-/* Trains until the configured steps are done. STATUS_REQUEUE after a signal, with a checkpoint of the last step. */
+/* Trains until the configured steps are done. The run's folder is locked meanwhile: STATUS_USAGE at once where another
+ * program trains in it. STATUS_REQUEUE after a signal, with a checkpoint of the last step. */
 enum status run_train(const struct trainer_setup *setup, const struct run_options *options);
 
 /* Prints `count` documents of the training mixture as the model sees them: text as text, other ids by name. */

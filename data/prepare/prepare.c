@@ -51,7 +51,10 @@ enum status prepare_run(const struct prepare_options *options)
         TRY(run_stage(&prepare, "index", prepare_index));
         TRY(run_stage(&prepare, "report", prepare_report));
     }
+    prepare_unlock_datasets(&prepare);
+    prepare_remove_abandoned_locks(&prepare);
 fail:
+    prepare_unlock_datasets(&prepare);
     speech_free(prepare.speech);
     prepare_plan_free(&prepare);
     thread_pool_destroy(prepare.pool);

@@ -6,6 +6,7 @@
 
 #include "core/status.h"
 #include "data/settings.h"
+#include "io/lock.h"
 #include "kernels/kernels.h"
 
 #include <stdbool.h>
@@ -21,8 +22,9 @@ struct prepare_options {
     unsigned stages;                             /* mask of enum prepare_stage */
     int64_t part, parts;                         /* this process makes the shards k with k mod parts = part - 1 */
     const struct kernels
-        *kernels; /* of a GPU: where spectra and distances of the units are computed; NULL: on the host */
-    FILE *report; /* the data report as text; NULL: none */
+        *kernels;           /* of a GPU: where spectra and distances of the units are computed; NULL: on the host */
+    enum lock_policy locks; /* on datasets and on the tokenizer's folder */
+    FILE *report;           /* the data report as text; NULL: none */
 };
 
 /* Makes what is missing or no longer current, and nothing else: existing results are verified first. The time of each

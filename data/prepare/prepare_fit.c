@@ -218,6 +218,44 @@ fail:
     return result;
 }
 
+/* What the fit depends on: whoever waits for another's tokenizer must have wanted the same one. */
+static struct sha256 find_fit_from(const struct prepare *prepare)
+{
+    const struct tokenizer_settings *settings = prepare->options->tokenizer;
+    char numbers[300];
+    int length =
+        snprintf(numbers, sizeof numbers, "%lld %lld %lld %lld %lld %.17g %.17g %.17g %d\n", (long long)settings->units,
+                 (long long)settings->pitch_codes, (long long)settings->style_codes, (long long)settings->iterations,
+                 (long long)settings->seed, settings->sample_hours, prepare->options->prepare->minimum_seconds,
+                 prepare->options->prepare->maximum_seconds, prepare->options->kernels != NULL);
+    struct sha256_stream *stream = sha256_start();
+    sha256_add(stream, numbers, (size_t)length);
+    for (int64_t i = 0; i < prepare->dataset_count; i++)
+        if (fit_on(prepare, prepare->datasets + i))
+            sha256_add(stream, &prepare->datasets[i].manifest.hash, sizeof prepare->datasets[i].manifest.hash);
+    return sha256_finish(stream);
+}
+
+static bool is_missing(const char *folder)
+{
+    return access(folder, F_OK) != 0 && errno == ENOENT;
+}
+
+/* Fits it, unless somebody else has published it by the time that the lock is free. */
+static enum status fit_once(struct prepare *prepare, bool *fitted)
+{
+    enum status result = STATUS_OK;
+    struct file_lock *lock = NULL;
+    const struct sha256 fit_from = find_fit_from(prepare);
+    TRY(prepare_lock_tokenizer(prepare, &fit_from, &lock));
+    *fitted = is_missing(prepare->options->tokenizer->folder);
+    if (*fitted)
+        TRY(fit(prepare));
+fail:
+    lock_release(lock);
+    return result;
+}
+
 /* A folder that was fitted with different sizes is somebody's work, so it is refused rather than replaced. Only a
  * tokenizer that is fitted here has its sizes from the configuration. */
 static enum status check_sizes(const struct prepare *prepare)
@@ -247,18 +285,18 @@ enum status prepare_tokenizer(struct prepare *prepare)
             log_info("fit: no manifest needs a speech tokenizer");
         return STATUS_OK;
     }
-    bool missing = access(folder, F_OK) != 0 && errno == ENOENT;
+    bool missing = is_missing(folder), fitted = false;
     if (missing && !fitting)
         FAIL(STATUS_USAGE, "%s: there is no speech tokenizer: run prepare --stage fit first", folder);
     double start = clock_seconds();
     if (missing)
-        TRY(fit(prepare));
+        TRY(fit_once(prepare, &fitted));
     TRY(speech_folder_open(folder, &prepare->speech));
     TRY(check_sizes(prepare));
     TRY(speech_compute_on(prepare->speech, prepare->options->kernels));
     if (fitting)
         log_info("fit: %.1f s%s", clock_seconds() - start,
-                 missing ? "" : " (the tokenizer already existed and is whole)");
+                 fitted ? "" : " (the tokenizer already existed and is whole)");
 fail:
     return result;
 }

@@ -12,6 +12,18 @@
 #include <string.h>
 #include <unistd.h>
 
+/* rejects.jsonl and changes.jsonl. */
+struct listed {
+    char *rejects, *changes;
+};
+
+static void listed_free(struct listed *listed)
+{
+    free(listed->rejects);
+    free(listed->changes);
+    *listed = (struct listed){0};
+}
+
 struct verification {
     const struct prepare_dataset *dataset;
     struct shard_record *records;
@@ -50,8 +62,7 @@ static enum status verify_shard(const struct prepare_dataset *dataset, int64_t n
              dataset->folder, (long long)number, (long long)dataset->shards);
     TRY(result);
     TRY(check_record(dataset, number, record));
-    TRY(shard_path(dataset->folder, number, path));
-    TRY(shard_open(path, &record->entry.hash, &shard));
+    TRY(prepare_open_shard(dataset, number, &record->entry.hash, path, &shard));
     if (shard_rows(shard) != record->entry.rows)
         FAIL(STATUS_CORRUPT, "%s: it has %lld rows, but %lld were written", path, (long long)shard_rows(shard),
              (long long)record->entry.rows);
@@ -186,6 +197,7 @@ static enum status remove_stale(const struct prepare_dataset *dataset)
     TRY(remove_beyond(dataset->folder, "shard_", ".h5", dataset->shards));
     TRY(remove_beyond(parts, "", ".json", dataset->shards));
     TRY(remove_beyond(parts, "", ".alignments", dataset->shards));
+    TRY(remove_beyond(parts, "shard_", ".h5", dataset->shards));
 fail:
     return result;
 }
@@ -211,35 +223,56 @@ static bool same_index(const struct shard_index *a, const struct shard_index *b)
            memcmp(&a->rejects_hash, &b->rejects_hash, sizeof a->rejects_hash) == 0;
 }
 
+/* Until everything is ready the old index stays, and all that it names with it. */
+static enum status remove_index(const struct prepare_dataset *dataset)
+{
+    char path[PATH_BYTES];
+    enum status result = path_format(path, "%s/index.json", dataset->folder);
+    if (result != STATUS_OK)
+        return result;
+    if (unlink(path) == 0)
+        return sync_folder(dataset->folder);
+    return errno == ENOENT ? STATUS_OK : status_set_errno(STATUS_IO, errno, "%s: cannot be removed", path);
+}
+
+static bool is_published(const struct prepare_dataset *dataset, const struct shard_index *index)
+{
+    struct shard_index present = {0};
+    bool published = shard_index_read(dataset->folder, &present) == STATUS_OK && same_index(&present, index);
+    shard_index_free(&present);
+    return published;
+}
+
 /* The index comes last: everything that it names is there by then, whole. */
-static enum status publish(const struct prepare_dataset *dataset, const struct shard_index *index, const char *rejects,
-                           const char *changes)
+static enum status publish(const struct prepare *prepare, const struct prepare_dataset *dataset,
+                           const struct shard_index *index, const struct listed *listed)
 {
     enum status result = STATUS_OK;
     char path[PATH_BYTES];
-    struct shard_index present = {0};
-    bool written = false;
+    bool written = false, current = is_published(dataset, index);
+    if (!current)
+        TRY(remove_index(dataset));
+    if (prepare_has_locked(prepare, dataset))
+        TRY(prepare_publish_shards(dataset, index->shards));
     TRY(path_format(path, "%s/rejects.jsonl", dataset->folder));
-    TRY(write_if_different(path, rejects, (int64_t)strlen(rejects), &written));
+    TRY(write_if_different(path, listed->rejects, (int64_t)strlen(listed->rejects), &written));
     TRY(path_format(path, "%s/changes.jsonl", dataset->folder));
-    TRY(write_if_different(path, changes, (int64_t)strlen(changes), &written));
+    TRY(write_if_different(path, listed->changes, (int64_t)strlen(listed->changes), &written));
     TRY(remove_stale(dataset));
-    bool current = shard_index_read(dataset->folder, &present) == STATUS_OK && same_index(&present, index);
     if (!current)
         TRY(shard_index_write(dataset->folder, index));
     log_info("%s: %lld rows in %lld shards, %lld rejected, index %s", dataset->folder, (long long)index->totals.rows,
              (long long)index->shard_count, (long long)index->rejects, current ? "current" : "written");
 fail:
-    shard_index_free(&present);
     return result;
 }
 
-enum status prepare_index(struct prepare *prepare, const struct prepare_dataset *dataset)
+/* Verifies all shards and fills the index and the lists with what they hold. */
+static enum status verify(const struct prepare *prepare, const struct prepare_dataset *dataset,
+                          struct shard_index *index, struct listed *listed)
 {
     enum status result = STATUS_OK;
     size_t shards = (size_t)dataset->shards;
-    struct shard_index index = {0};
-    char *rejects = NULL, *changes = NULL;
     struct verification verification = {
         .dataset = dataset,
         .records = calloc(shards + 1, sizeof *verification.records),
@@ -250,9 +283,8 @@ enum status prepare_index(struct prepare *prepare, const struct prepare_dataset 
     if (!verification.records || !verification.totals || !verification.status || !verification.errors)
         FAIL(STATUS_INTERNAL, "out of memory");
     thread_pool_run(prepare->pool, dataset->shards, verify_task, &verification);
-    TRY(gather(dataset, &verification, &index, &rejects));
-    TRY(join_changes(dataset, verification.records, &changes));
-    TRY(publish(dataset, &index, rejects ? rejects : "", changes));
+    TRY(gather(dataset, &verification, index, &listed->rejects));
+    TRY(join_changes(dataset, verification.records, &listed->changes));
 fail:
     for (size_t k = 0; k < shards; k++) {
         if (verification.records)
@@ -264,8 +296,40 @@ fail:
     free(verification.totals);
     free(verification.status);
     free(verification.errors);
+    return result;
+}
+
+/* Whether the published index was made from what is asked for now: then there is probably nothing to write. */
+static bool is_probably_current(const struct prepare_dataset *dataset)
+{
+    struct shard_index present = {0};
+    bool current = shard_index_read(dataset->folder, &present) == STATUS_OK &&
+                   memcmp(&present.made_from, &dataset->made_from, sizeof present.made_from) == 0;
+    shard_index_free(&present);
+    return current;
+}
+
+enum status prepare_index(struct prepare *prepare, const struct prepare_dataset *dataset)
+{
+    enum status result = STATUS_OK;
+    struct shard_index index = {0};
+    struct file_lock *lock = NULL;
+    struct listed listed = {0};
+    if (!is_probably_current(dataset))
+        TRY(prepare_lock_dataset(prepare, dataset));
+    TRY(verify(prepare, dataset, &index, &listed));
+    if (!prepare_has_locked(prepare, dataset) && (!is_published(dataset, &index) || prepare_has_staged(dataset))) {
+        shard_index_free(&index);
+        listed_free(&listed);
+        TRY(prepare_lock_dataset(prepare, dataset)); /* what was verified without a lock may have changed */
+        TRY(verify(prepare, dataset, &index, &listed));
+    }
+    if (prepare_has_locked(prepare, dataset))
+        TRY(prepare_lock_index(prepare, dataset, &lock));
+    TRY(publish(prepare, dataset, &index, &listed));
+fail:
+    lock_release(lock);
     shard_index_free(&index);
-    free(rejects);
-    free(changes);
+    listed_free(&listed);
     return result;
 }

@@ -10,6 +10,7 @@
 #include "data/prepare/prepare.h"
 #include "data/shard_index.h"
 #include "io/audio/audio.h"
+#include "io/lock.h"
 #include "speech/component.h"
 
 struct prepare_dataset {
@@ -29,7 +30,8 @@ struct prepare {
     struct prepare_dataset *datasets;
     int64_t dataset_count;
     struct thread_pool *pool;
-    struct speech *speech; /* the tokenizer; NULL when no dataset needs it */
+    struct speech *speech;    /* the tokenizer; NULL when no dataset needs it */
+    struct file_lock **locks; /* by dataset; those that are held */
     double align_threshold;
     struct sha256 aligner; /* its fingerprint, where a row needs it */
 };
@@ -43,6 +45,36 @@ bool prepare_needs_tokenizer(const struct prepare *prepare); /* one of the datas
 /* Fingerprints and made_from of every dataset; the tokenizer must be loaded by now. */
 enum status prepare_identify(struct prepare *prepare);
 void prepare_plan_free(struct prepare *prepare);
+
+/* ---- prepare_lock.c: io/lock.h ---- */
+
+/* Shared with all who make it from the same things; held until prepare_unlock_datasets. STATUS_USAGE while somebody makes
+ * it from other things. Locking it twice is fine. */
+enum status prepare_lock_dataset(struct prepare *prepare, const struct prepare_dataset *dataset);
+bool prepare_has_locked(const struct prepare *prepare, const struct prepare_dataset *dataset);
+void prepare_unlock_datasets(struct prepare *prepare);
+/* What killed processes left of these, of the shards', the indices' and the tokenizer's. */
+void prepare_remove_abandoned_locks(const struct prepare *prepare);
+
+/* *busy: somebody else makes it and `wait` is false. Each lock is released with lock_release; NULL without locks. */
+enum status prepare_lock_shard(const struct prepare *prepare, const struct prepare_dataset *dataset, int64_t number,
+                               bool wait, struct file_lock **lock, bool *busy);
+/* These two wait. The tokenizer's is refused while somebody fits it on other things. */
+enum status prepare_lock_index(const struct prepare *prepare, const struct prepare_dataset *dataset,
+                               struct file_lock **lock);
+enum status prepare_lock_tokenizer(const struct prepare *prepare, const struct sha256 *fit_from,
+                                   struct file_lock **lock);
+
+/* ---- prepare_staged.c: where a shard lies ---- */
+
+/* Where to write it: beside the published one, or under its own name where nothing is published. */
+enum status prepare_new_shard_path(const struct prepare_dataset *dataset, int64_t number, char path[PATH_BYTES]);
+/* Opens the one with this hash; `path` is where it was found or missed. */
+enum status prepare_open_shard(const struct prepare_dataset *dataset, int64_t number, const struct sha256 *hash,
+                               char path[PATH_BYTES], struct shard **shard);
+bool prepare_has_staged(const struct prepare_dataset *dataset); /* one waits for the index */
+/* Gives the waiting shards their names. No index may be there that names other shards. */
+enum status prepare_publish_shards(const struct prepare_dataset *dataset, const struct shard_entry *shards);
 
 /* ---- prepare_fit.c ---- */
 

@@ -124,7 +124,8 @@ enum status prepare_plan(struct prepare *prepare)
              settings->maximum_seconds, settings->minimum_seconds);
     prepare->align_threshold = settings->align_threshold != 0 ? settings->align_threshold : ALIGNER_DEFAULT_THRESHOLD;
     prepare->datasets = calloc((size_t)settings->manifests.count, sizeof *prepare->datasets);
-    if (!prepare->datasets)
+    prepare->locks = calloc((size_t)settings->manifests.count, sizeof *prepare->locks);
+    if (!prepare->datasets || !prepare->locks)
         FAIL(STATUS_INTERNAL, "out of memory");
     for (int64_t i = 0; i < settings->manifests.count; i++) {
         prepare->dataset_count = i + 1;

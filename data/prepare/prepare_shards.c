@@ -8,13 +8,11 @@
 #include "io/atomic_file.h"
 #include "io/json.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 /* The rows of one shard while the threads make them. */
 struct batch {
@@ -28,7 +26,7 @@ struct batch {
     char *errors[SHARD_ROWS]; /* the failing threads' error texts */
     pthread_mutex_t mutex;    /* guards what follows */
     struct progress *progress;
-    int64_t done;
+    int64_t done, shards;
 };
 
 static void make_row(void *argument, int64_t task, int worker)
@@ -114,7 +112,7 @@ static enum status write_shard(const struct batch *batch, int64_t number)
     TRY(shard_writer_create(&writer));
     TRY(collect_rows(batch, writer, &record, &alignments));
     TRY(alignment_store_write(dataset->folder, number, &alignments));
-    TRY(shard_path(dataset->folder, number, path));
+    TRY(prepare_new_shard_path(dataset, number, path));
     record.entry.rows = shard_writer_rows(writer);
     TRY(shard_writer_write(writer, path, &dataset->fingerprints, &record.entry.bytes, &record.entry.hash));
     TRY(shard_record_write(dataset->folder, number, &record));
@@ -168,38 +166,28 @@ static bool audio_changed(const struct prepare_dataset *dataset, int64_t number)
     return false;
 }
 
-/* Whether shard `number` exists, is whole, and was made from what is asked for now. */
-static bool is_current(const struct prepare_dataset *dataset, int64_t number)
+/* Whether shard `number` exists, is whole, and was made from what is asked for now. `quiet`: damage was reported before. */
+static bool is_current(const struct prepare_dataset *dataset, int64_t number, bool quiet)
 {
     struct shard_record record;
     struct shard *shard = NULL;
     char path[PATH_BYTES];
     enum status status = shard_record_read(dataset->folder, number, &record);
-    if (status == STATUS_CORRUPT)
+    if (status == STATUS_CORRUPT && !quiet)
         log_warning("%s; the shard is made again", status_text());
     if (status != STATUS_OK)
         return false;
     bool current = memcmp(record.made_from.bytes, dataset->made_from.bytes, sizeof record.made_from.bytes) == 0 &&
                    !audio_changed(dataset, number);
-    if (current && shard_path(dataset->folder, number, path) == STATUS_OK) {
-        status = shard_open(path, &record.entry.hash, &shard);
+    if (current) {
+        status = prepare_open_shard(dataset, number, &record.entry.hash, path, &shard);
         current = status == STATUS_OK;
-        if (status == STATUS_CORRUPT)
+        if (status == STATUS_CORRUPT && !quiet)
             log_warning("%s; it is made again", status_text());
         shard_close(shard);
     }
     shard_record_free(&record);
     return current;
-}
-
-/* Without the index nobody reads a dataset whose shards are being replaced. */
-static enum status remove_index(const struct prepare_dataset *dataset)
-{
-    char path[PATH_BYTES];
-    enum status result = path_format(path, "%s/index.json", dataset->folder);
-    if (result == STATUS_OK && unlink(path) != 0 && errno != ENOENT)
-        result = status_set_errno(STATUS_IO, errno, "%s: cannot be removed", path);
-    return result;
 }
 
 static enum status make_folders(const struct prepare_dataset *dataset)
@@ -214,6 +202,20 @@ fail:
     return result;
 }
 
+/* Whether all shards of this part seem to be current, going by their records alone. */
+static bool all_seem_current(const struct prepare *prepare, const struct prepare_dataset *dataset)
+{
+    bool current = true;
+    for (int64_t k = prepare->options->part - 1; current && k < dataset->shards; k += prepare->options->parts) {
+        struct shard_record record;
+        current = shard_record_read(dataset->folder, k, &record) == STATUS_OK &&
+                  memcmp(&record.made_from, &dataset->made_from, sizeof record.made_from) == 0 &&
+                  !audio_changed(dataset, k);
+        shard_record_free(&record);
+    }
+    return current;
+}
+
 struct survey {
     const struct prepare *prepare;
     const struct prepare_dataset *dataset;
@@ -225,7 +227,7 @@ static void survey_shard(void *argument, int64_t task, int worker)
     (void)worker;
     struct survey *survey = argument;
     const struct prepare_options *options = survey->prepare->options;
-    survey->current[task] = is_current(survey->dataset, options->part - 1 + task * options->parts);
+    survey->current[task] = is_current(survey->dataset, options->part - 1 + task * options->parts, false);
 }
 
 /* The numbers of this part's shards that must be made, and their rows. */
@@ -247,8 +249,44 @@ static enum status list_missing(const struct prepare *prepare, const struct prep
     return STATUS_OK;
 }
 
-static enum status make_missing(struct prepare *prepare, const struct prepare_dataset *dataset, const int64_t *missing,
-                                int64_t count, int64_t rows)
+/* Makes one shard, unless another process has made it meanwhile. */
+static enum status make_if_missing(struct batch *batch, int64_t number, bool wait, bool *busy)
+{
+    enum status result = STATUS_OK;
+    struct file_lock *lock = NULL;
+    TRY(prepare_lock_shard(batch->prepare, batch->dataset, number, wait, &lock, busy));
+    if (*busy)
+        return STATUS_OK;
+    if (is_current(batch->dataset, number, true)) {
+        batch->done += prepare_shard_count(batch->dataset, number);
+    } else {
+        TRY(make_shard(batch, number));
+        batch->shards++;
+    }
+fail:
+    lock_release(lock);
+    return result;
+}
+
+/* A shard that another process is making comes last: by then it is made, or its maker has died. */
+static enum status make_all(struct batch *batch, int64_t *missing, int64_t count)
+{
+    enum status result = STATUS_OK;
+    int64_t deferred = 0;
+    bool busy = false;
+    for (int64_t i = 0; i < count; i++) {
+        TRY(make_if_missing(batch, missing[i], false, &busy));
+        if (busy)
+            missing[deferred++] = missing[i];
+    }
+    for (int64_t i = 0; i < deferred; i++)
+        TRY(make_if_missing(batch, missing[i], true, &busy));
+fail:
+    return result;
+}
+
+static enum status make_missing(struct prepare *prepare, const struct prepare_dataset *dataset, int64_t *missing,
+                                int64_t count, int64_t rows, int64_t *made)
 {
     enum status result = STATUS_OK;
     int threads = thread_pool_threads(prepare->pool);
@@ -260,10 +298,10 @@ static enum status make_missing(struct prepare *prepare, const struct prepare_da
     *batch = (struct batch){.prepare = prepare, .dataset = dataset, .workers = workers, .progress = &progress};
     pthread_mutex_init(&batch->mutex, NULL);
     progress_start(&progress, dataset->name, "rows", rows);
-    for (int64_t i = 0; i < count && result == STATUS_OK; i++)
-        result = make_shard(batch, missing[i]);
+    result = make_all(batch, missing, count);
     progress_finish(&progress, batch->done, "");
     pthread_mutex_destroy(&batch->mutex);
+    *made = batch->shards;
 fail:
     for (int i = 0; workers && i < threads; i++)
         row_worker_free(workers + i);
@@ -276,18 +314,20 @@ enum status prepare_shards(struct prepare *prepare, const struct prepare_dataset
 {
     enum status result = STATUS_OK;
     const struct prepare_options *options = prepare->options;
-    int64_t owned = (dataset->shards - options->part + options->parts) / options->parts, count = 0, rows = 0;
+    int64_t owned = (dataset->shards - options->part + options->parts) / options->parts, count = 0, rows = 0, made = 0;
     int64_t *missing = calloc((size_t)owned + 1, sizeof *missing);
     if (!missing)
         FAIL(STATUS_INTERNAL, "out of memory");
+    if (!all_seem_current(prepare, dataset))
+        TRY(prepare_lock_dataset(prepare, dataset)); /* so that what is found missing or current stays so */
     TRY(make_folders(dataset));
     TRY(list_missing(prepare, dataset, owned, missing, &count, &rows));
     if (count > 0) {
-        TRY(remove_index(dataset));
-        TRY(make_missing(prepare, dataset, missing, count, rows));
+        TRY(prepare_lock_dataset(prepare, dataset));
+        TRY(make_missing(prepare, dataset, missing, count, rows, &made));
     }
-    log_info("%s: made %lld shards; %lld were current and whole", dataset->folder, (long long)count,
-             (long long)(owned - count));
+    log_info("%s: made %lld shards; %lld were current and whole%s", dataset->folder, (long long)made,
+             (long long)(owned - count), made < count ? ", the others were made by another process meanwhile" : "");
 fail:
     free(missing);
     return result;

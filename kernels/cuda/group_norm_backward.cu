@@ -75,15 +75,17 @@ __global__ void __launch_bounds__(GROUP_NORM_THREADS)
     store_channels(result + p.channels, p.channels, sum, rooms.mean);
 }
 
-/* The sums over a row's blocks of frames: each part of the block adds its share of them, then the parts are added in order. */
+/* The sums over those of a row's blocks that have frames of its own: each part of the block adds its share of them, then the
+ * parts are added in order. */
 __global__ void __launch_bounds__(GROUP_NORM_THREADS)
     gradient_channel_kernel(struct group_norm_backward p, int64_t blocks, const float *partial, double *channels)
 {
     __shared__ double parts[GROUP_NORM_JOINS][GROUP_NORM_JOINED];
     int lane = int(threadIdx.x) % GROUP_NORM_JOINED, part = int(threadIdx.x) / GROUP_NORM_JOINED;
     int64_t b = blockIdx.x, column = int64_t(blockIdx.y) * GROUP_NORM_JOINED + lane, columns = 2 * p.channels;
+    int64_t own = (row_frames(p.lengths, b, p.frames) + GROUP_NORM_FRAMES - 1) / GROUP_NORM_FRAMES;
     double total = 0;
-    for (int64_t block = part; column < columns && block < blocks; block += GROUP_NORM_JOINS)
+    for (int64_t block = part; column < columns && block < own; block += GROUP_NORM_JOINS)
         total += double(partial[(b * blocks + block) * columns + column]);
     parts[part][lane] = total;
     __syncthreads();

@@ -13,6 +13,15 @@ static const struct config_field kernels_fields[] = {
 };
 enum { KERNELS_FIELDS = sizeof kernels_fields / sizeof *kernels_fields };
 
+static const char *const lock_choices[] = {"required", "none", NULL}; /* as enum lock_policy */
+
+static const struct config_field files_fields[] = {
+    {"locks", CONFIG_CHOICE, offsetof(struct files_settings, locks), "required", 0, 0, lock_choices,
+     "none: write without locks, where the file system has none and you see to it that only one program writes at a "
+     "time"},
+};
+enum { FILES_FIELDS = sizeof files_fields / sizeof *files_fields };
+
 static void list_sections(struct settings *settings, unsigned required,
                           struct config_section sections[SETTINGS_SECTIONS])
 {
@@ -24,6 +33,7 @@ static void list_sections(struct settings *settings, unsigned required,
         {"model", model_fields, model_field_count, &settings->model, required & SETTINGS_MODEL},
         {"train", train_fields, train_field_count, &settings->train, required & SETTINGS_TRAIN},
         {"kernels", kernels_fields, KERNELS_FIELDS, &settings->kernels, false},
+        {"files", files_fields, FILES_FIELDS, &settings->files, false},
     };
     memcpy(sections, all, sizeof all);
 }

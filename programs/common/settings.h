@@ -13,12 +13,17 @@ extern const struct config_field tokenizer_fields[], prepare_fields[], manifest_
 extern const int64_t tokenizer_field_count, prepare_field_count, manifest_field_count, data_field_count,
     model_field_count, train_field_count;
 
-enum { SETTINGS_SECTIONS = 7 };
+enum { SETTINGS_SECTIONS = 8 };
 
 /* Section `kernels`: who computes what, on GPUs. */
 enum conv1d_choice { CONV1D_CHOICE_OWN, CONV1D_CHOICE_CUDNN };
 struct kernels_settings {
     int conv1d; /* enum conv1d_choice */
+};
+
+/* Section `files`: how folders are written. */
+struct files_settings {
+    int locks; /* enum lock_policy (io/lock.h) */
 };
 
 struct settings {
@@ -28,6 +33,7 @@ struct settings {
     struct model_settings model;
     struct train_settings train;
     struct kernels_settings kernels;
+    struct files_settings files;
     struct config_section sections[SETTINGS_SECTIONS]; /* config points into it */
     struct config *config;                             /* owns the strings and lists of the sections */
 };

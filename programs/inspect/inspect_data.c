@@ -94,7 +94,7 @@ enum status inspect_shard(const char *path, const struct inspect_options *option
         FAIL(STATUS_USAGE, "%s: no row %lld: it has %lld rows, counted from 0", path, (long long)options->row,
              (long long)shard_rows(shard));
     shard_count(shard, &totals);
-    printf("%s: shard, every row's CRC32C agrees\n", path);
+    utf8_print(stdout, "%s: shard, every row's CRC32C agrees\n", path);
     print_totals(&totals);
     print_fingerprints(shard_get_fingerprints(shard));
     if (options->row >= 0) {
@@ -129,8 +129,8 @@ enum status inspect_dataset(const char *folder, const struct inspect_options *op
     TRY(dataset_open(folder, &dataset));
     struct sha256 contents = dataset_hash(dataset);
     sha256_hex(&contents, hash);
-    printf("%s: %s dataset of %lld shards, contents %.16s\n", folder, dataset_kind_name(dataset_kind(dataset)),
-           (long long)dataset_shards(dataset), hash);
+    utf8_print(stdout, "%s: %s dataset of %lld shards, contents %.16s\n", folder,
+               dataset_kind_name(dataset_kind(dataset)), (long long)dataset_shards(dataset), hash);
     print_totals(dataset_totals(dataset));
     print_fingerprints(dataset_fingerprints(dataset));
     if (options->verify)
@@ -160,8 +160,9 @@ enum status inspect_manifest(const char *path, const struct inspect_options *opt
         ready += row->units[STREAM_HUBERT] != NULL;
         words += row->words != NULL;
     }
-    printf("%s: manifest of %lld rows: %lld with audio, %lld with text, %lld with ready units, %lld with words\n", path,
-           (long long)manifest.count, (long long)audio, (long long)text, (long long)ready, (long long)words);
+    utf8_print(stdout,
+               "%s: manifest of %lld rows: %lld with audio, %lld with text, %lld with ready units, %lld with words\n",
+               path, (long long)manifest.count, (long long)audio, (long long)text, (long long)ready, (long long)words);
     if (manifest.faults > 0)
         printf("  %lld rows cannot be used: --row shows why\n", (long long)manifest.faults);
     if (manifest.foreign_key)

@@ -63,6 +63,22 @@ static enum status refuse(const char *file, const char *path, const char *rest, 
     return status_set(STATUS_USAGE, "%s: no \"%s\" in \"%.*s\"; found %s", file, rest, followed, path, found);
 }
 
+/* The JSON as it is, but for characters that a terminal might obey: they occur in strings alone, which may have any
+ * character as \uNNNN. */
+static void print_json(const char *text)
+{
+    while (*text) {
+        uint32_t code = 0;
+        size_t length = utf8_decode(text, SIZE_MAX, &code);
+        length = length ? length : 1;
+        if (*text != '\n' && utf8_is_unsafe(code))
+            printf("\\u%04X", (unsigned)code);
+        else
+            fwrite(text, 1, length, stdout);
+        text += length;
+    }
+}
+
 static enum status print_value(const char *file, const json_t *value)
 {
     enum status result = STATUS_OK;
@@ -74,7 +90,7 @@ static enum status print_value(const char *file, const json_t *value)
         text = jdoc_text(value, 0);
         if (!text)
             FAIL(STATUS_INTERNAL, "%s: out of memory", file);
-        fputs(text, stdout);
+        print_json(text);
     }
 fail:
     free(text);

@@ -1,11 +1,12 @@
 /* Tokenizers, weights and checkpoints as text. They are opened and verified as in generate and train, so that what
  * inspect accepts, they accept too. */
 #include "core/path.h"
+#include "core/utf8.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
 #include "io/safetensors.h"
 #include "package/checkpoints.h"
-#include "package/components.h"
+#include "package/model.h"
 #include "package/speech_folder.h"
 #include "programs/inspect/inspect.h"
 #include "text/sentencepiece.h"
@@ -29,7 +30,7 @@ static void print_tensor(const struct tensor_info *info)
     printf("  %-4s [", dtype_name(info->type));
     for (int d = 0; d < info->rank; d++)
         printf("%s%lld", d ? ", " : "", (long long)info->shape[d]);
-    printf("]  %s\n", info->name);
+    utf8_print(stdout, "]  %s\n", info->name);
 }
 
 static void print_sum(int64_t tensors, int64_t elements, int64_t bytes)
@@ -67,7 +68,7 @@ enum status inspect_safetensors(const char *path, const struct inspect_options *
     struct safetensors *file = NULL;
     int64_t elements = 0, bytes = 0;
     TRY(safetensors_open(path, &file));
-    printf("%s: safetensors\n", path);
+    utf8_print(stdout, "%s: safetensors\n", path);
     for (int64_t i = 0; i < safetensors_count(file); i++) {
         const struct tensor_info *info = safetensors_info(file, i);
         print_tensor(info);
@@ -94,9 +95,9 @@ enum status inspect_text_model(const char *path, const struct inspect_options *o
     char text[65];
     struct sha256 fingerprint = sentencepiece_fingerprint(model);
     sha256_hex(&fingerprint, text);
-    printf("%s: SentencePiece model of %d pieces (unk %d, bos %d, eos %d), fingerprint %.16s\n", path,
-           sentencepiece_size(model), sentencepiece_unk(model), sentencepiece_bos(model), sentencepiece_eos(model),
-           text);
+    utf8_print(stdout, "%s: SentencePiece model of %d pieces (unk %d, bos %d, eos %d), fingerprint %.16s\n", path,
+               sentencepiece_size(model), sentencepiece_unk(model), sentencepiece_bos(model), sentencepiece_eos(model),
+               text);
     sentencepiece_free(model);
     return STATUS_OK;
 }
@@ -115,7 +116,7 @@ enum status inspect_tokenizer(const char *folder, const struct inspect_options *
     enum status result = speech_folder_open(folder, &speech);
     if (result != STATUS_OK)
         return result;
-    printf("%s: speech tokenizer, MANIFEST verified\n", folder);
+    utf8_print(stdout, "%s: speech tokenizer, MANIFEST verified\n", folder);
     for (int s = 0; s < STREAM_COUNT; s++) {
         const struct speech_encoder *encoder = &speech->encoder[s];
         if (!encoder->encode)
@@ -130,7 +131,7 @@ enum status inspect_tokenizer(const char *folder, const struct inspect_options *
     return STATUS_OK;
 }
 
-static enum status print_weights(const char *folder, const struct inspect_options *options)
+static enum status print_weights(const char *folder, bool verify)
 {
     enum status result = STATUS_OK;
     struct safetensors_folder *weights = NULL;
@@ -142,7 +143,7 @@ static enum status print_weights(const char *folder, const struct inspect_option
         print_tensor(info);
         elements += elements_of(info);
         bytes += info->bytes;
-        if (options->verify && safetensors_folder_find(weights, info->name, &data))
+        if (verify && safetensors_folder_find(weights, info->name, &data))
             TRY(check_finite(folder, info, data));
         safetensors_folder_forget(weights, info);
     }
@@ -155,7 +156,7 @@ fail:
 static enum status print_components(const char *folder)
 {
     struct components *components = NULL;
-    enum status result = components_load_checkpoint(folder, &components);
+    enum status result = model_check(folder, &components);
     if (result != STATUS_OK)
         return result;
     const struct vocabulary *vocabulary = &components->vocabulary;
@@ -179,20 +180,22 @@ static enum status print_state(const char *folder)
     return result;
 }
 
-/* A checkpoint of ours is verified in full; a plain Hugging Face folder has no MANIFEST to verify. */
+/* Refuses what generate would refuse. A checkpoint of ours is verified in full; a plain Hugging Face folder has no MANIFEST to verify. */
 enum status inspect_model(const char *folder, const struct inspect_options *options)
 {
     enum status result = STATUS_OK;
     bool ours = holds(folder, "MANIFEST");
+    char *path = NULL;
     if (ours)
-        TRY(directory_verify(folder, true));
-    printf("%s: %s\n", folder, ours ? "checkpoint, MANIFEST verified" : "model folder without MANIFEST");
+        TRY(checkpoint_resolve(folder, &path));
+    utf8_print(stdout, "%s: %s\n", folder, ours ? "checkpoint, MANIFEST verified" : "model folder without MANIFEST");
     if (holds(folder, "spiritlm.json"))
         TRY(print_components(folder));
     if (holds(folder, "trainer"))
         TRY(print_state(folder));
-    TRY(print_weights(folder, options));
+    TRY(print_weights(folder, options->verify || holds(folder, "spiritlm.json")));
 fail:
+    free(path);
     return result;
 }
 
@@ -217,10 +220,10 @@ enum status inspect_run(const char *folder, const struct inspect_options *option
     count = scandir(checkpoints, &entries, is_checkpoint, by_name);
     if (count < 0)
         FAIL(STATUS_IO, "%s: cannot list the folder: %s", checkpoints, strerror(errno));
-    printf("%s: run with %d checkpoints\n", folder, count);
+    utf8_print(stdout, "%s: run with %d checkpoints\n", folder, count);
     for (int i = 0; i < count; i++) {
         TRY(path_format(path, "%s/%s", checkpoints, entries[i]->d_name));
-        enum status status = directory_verify(path, true);
+        enum status status = checkpoint_verify(path);
         printf("  %s  %s\n", entries[i]->d_name, status == STATUS_OK ? "verified" : status_text());
         if (status != STATUS_OK && found == STATUS_OK) {
             found = status;

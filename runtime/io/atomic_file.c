@@ -29,7 +29,7 @@ char *parent_folder(const char *path)
     return length ? strndup(path, length) : strdup(".");
 }
 
-static void host_name(char name[65])
+void host_name(char name[65])
 {
     if (gethostname(name, 64) != 0)
         strcpy(name, "localhost");
@@ -44,11 +44,6 @@ enum status temporary_path(const char *path, char temporary[PATH_BYTES])
     char host[65];
     host_name(host);
     return path_format(temporary, "%s.tmp-%ld-%s", path, (long)getpid(), host);
-}
-
-enum status code_of_open(int error)
-{
-    return error == ENOENT || error == ENOTDIR || error == ENAMETOOLONG ? STATUS_USAGE : STATUS_IO;
 }
 
 enum status file_read(const char *path, int64_t limit, void **data, int64_t *size)
@@ -125,21 +120,6 @@ enum status file_truncate(const char *path, int64_t size)
                   : STATUS_OK;
 }
 
-enum status write_all(int descriptor, const char *path, const void *data, int64_t size)
-{
-    const char *bytes = data;
-    while (size > 0) {
-        ssize_t put = write(descriptor, bytes, (size_t)size);
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put < 0)
-            return status_set_errno(STATUS_IO, errno, "%s: cannot write", path);
-        bytes += put;
-        size -= put;
-    }
-    return STATUS_OK;
-}
-
 enum status append_whole(int descriptor, const char *path, const void *data, int64_t size)
 {
     struct stat info;
@@ -162,8 +142,21 @@ enum status sync_folder(const char *path)
     return failed ? status_set_errno(STATUS_IO, failed, "%s: cannot fsync the folder", path) : STATUS_OK;
 }
 
+/* Never through a link that somebody has put there, nor into a file that somebody else has open: one of that name was left
+ * by a process with this one's number. */
+static int create_temporary(const char *path)
+{
+    enum { FLAGS = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC };
+    int descriptor = open(path, FLAGS, 0666);
+    if (descriptor < 0 && errno == EEXIST && unlink(path) == 0)
+        descriptor = open(path, FLAGS, 0666);
+    return descriptor;
+}
+
 enum status atomic_write(const char *path, const void *data, int64_t size)
 {
+    if (is_stream(path))
+        return write_stream(path, data, size);
     enum status result = STATUS_OK;
     bool made = false;
     int descriptor = -1;
@@ -171,7 +164,7 @@ enum status atomic_write(const char *path, const void *data, int64_t size)
     if (!folder)
         FAIL(STATUS_INTERNAL, "%s: out of memory", path);
     TRY(temporary_path(path, temporary));
-    descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    descriptor = create_temporary(temporary);
     if (descriptor < 0) {
         result = status_set_errno(STATUS_IO, errno, "%s: cannot create", temporary);
         goto fail;

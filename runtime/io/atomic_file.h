@@ -23,6 +23,9 @@
  * is refused. Missing file: STATUS_USAGE; other failures STATUS_IO. */
 enum status file_read(const char *path, int64_t limit, void **data, int64_t *size);
 
+/* The same for a text that a shell may hand over as a pipe (`--config <(...)`): whatever can be read to its end. */
+enum status file_read_stream(const char *path, int64_t limit, void **data, int64_t *size);
+
 /* Opens a file that is too long for memory, to be read from beginning to end. *file is NULL when there is none.
  * Anything other than a regular file is refused (STATUS_USAGE). */
 enum status file_open_to_read(const char *path, FILE **file);
@@ -30,7 +33,8 @@ enum status file_open_to_read(const char *path, FILE **file);
 /* Durably truncates a file that is only ever appended to, to its first `size` bytes. */
 enum status file_truncate(const char *path, int64_t size);
 
-/* Writes path.tmp-PID-HOST, fsyncs, renames over `path`, fsyncs the folder. Nothing is left behind on failure. */
+/* Writes path.tmp-PID-HOST, fsyncs, renames over `path`, fsyncs the folder. Nothing is left behind on failure.
+ * What is no file but a pipe, a device or an open file (/dev/stdout) is written to instead. */
 enum status atomic_write(const char *path, const void *data, int64_t size);
 
 /* Appends to an open file (O_APPEND), all or nothing: on a full disk it gets its former length back. */

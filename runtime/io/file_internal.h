@@ -18,8 +18,15 @@ enum status code_of_open(int error);
 /* Writes all bytes, in as many pieces as the system needs; `path` is for the error text. */
 enum status write_all(int descriptor, const char *path, const void *data, int64_t size);
 
+/* Whether a path names something open already, a pipe or a device: it is written to, never replaced. */
+bool is_stream(const char *path);
+enum status write_stream(const char *path, const void *data, int64_t size);
+
 /* The folder that holds `path` ("." when it names none), allocated. NULL: out of memory. */
 char *parent_folder(const char *path);
+
+/* This host's name, without a slash. */
+void host_name(char name[65]);
 
 /* PATH.tmp-PID-HOST: the name of everything that is still being written. */
 enum status temporary_path(const char *path, char temporary[PATH_BYTES]);

@@ -4,6 +4,7 @@
 #include "io/yaml_flat.h"
 
 #include "core/array.h"
+#include "io/atomic_file.h"
 #include "io/text_file.h"
 
 #include <stdlib.h>
@@ -246,7 +247,11 @@ enum status yaml_flat_read(const char *path, struct yaml_flat *flat)
     char *text;
     int64_t size;
     *flat = (struct yaml_flat){0};
-    enum status result = text_file_read(path, YAML_MAX_BYTES, &text, &size);
+    void *data = NULL;
+    enum status result = file_read_stream(path, YAML_MAX_BYTES, &data, &size);
+    text = data;
+    if (result == STATUS_OK && (result = text_decode(path, &text, &size)) != STATUS_OK)
+        free(text);
     if (result != STATUS_OK)
         return result == STATUS_CORRUPT ? STATUS_USAGE : result;
     if (yaml_parser_initialize(&reader.parser)) {

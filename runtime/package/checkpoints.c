@@ -91,6 +91,41 @@ static enum status set_aside(const char *path)
     return status_set(STATUS_IO, "too many damaged copies of %s", path);
 }
 
+/* A folder that was renamed by hand would continue a run at the wrong step. Folders of other names, and model folders
+ * without a training state, may hold what they like. */
+static enum status check_stored_step(const char *path)
+{
+    enum status result = STATUS_OK;
+    char file[PATH_BYTES];
+    struct stat information;
+    json_t *state = NULL;
+    int64_t step = 0;
+    char *whole = realpath(path, NULL); /* its own name, not that of a link to it */
+    const char *slash = whole ? strrchr(whole, '/') : NULL;
+    int64_t named = slash ? checkpoint_step(slash + 1) : -1;
+    TRY(path_format(file, "%s/trainer/state.json", path));
+    if (named < 0 || (stat(file, &information) != 0 && errno == ENOENT))
+        goto fail;
+    TRY(checkpoint_read_state(path, &state));
+    TRY(jdoc_get_int(file, state, "step", 0, INT64_MAX, &step));
+    if (step != named)
+        FAIL(STATUS_CORRUPT, "%s: its name says step %lld, but it holds step %lld: give it back its name", path,
+             (long long)named, (long long)step);
+fail:
+    free(whole);
+    json_decref(state);
+    return result;
+}
+
+enum status checkpoint_verify(const char *path)
+{
+    struct stat information;
+    if (lstat(path, &information) == 0 && S_ISLNK(information.st_mode))
+        return status_set(STATUS_CORRUPT, "%s: a link; a run's checkpoints must be folders of its own", path);
+    enum status result = directory_verify(path, true);
+    return result == STATUS_OK ? check_stored_step(path) : result;
+}
+
 /* *whole is the place in the list of the newest checkpoint that verifies; `count` when none does. A folder with damage
  * of any kind, unreadable sectors included, is skipped with a warning; running out of memory says nothing about the
  * folder. */
@@ -101,7 +136,7 @@ static enum status find_whole(const char *run, const int64_t *steps, int64_t cou
         enum status fits = checkpoint_path(run, steps[*whole], path);
         if (fits != STATUS_OK)
             return fits;
-        enum status status = directory_verify(path, true);
+        enum status status = checkpoint_verify(path);
         if (status == STATUS_OK || status == STATUS_INTERNAL)
             return status;
         log_warning("checkpoint %s is damaged: %s", path, status_text());
@@ -147,6 +182,7 @@ enum status checkpoint_resolve(const char *name, char **path)
     TRY(path_format(config, "%s/config.json", name));
     if (stat(config, &information) == 0) {
         TRY(directory_verify(name, true));
+        TRY(check_stored_step(name));
         *path = strdup(name);
         if (!*path)
             FAIL(STATUS_INTERNAL, "no memory for a path");

@@ -12,6 +12,10 @@
 /* N of a folder called step_N by checkpoint_save; -1 for any other name (step_00000006.damaged-1, a temporary one). */
 int64_t checkpoint_step(const char *name);
 
+/* Whether a run's folder step_N is a whole checkpoint of step N: a folder and not a link, which another run may change or
+ * prune; every file agrees with MANIFEST; and the stored step is that of its name. STATUS_CORRUPT says what it is not. */
+enum status checkpoint_verify(const char *path);
+
 /* Removes the oldest checkpoints until `keep` are left, the newest of them `saved_step` (just saved). Folders of later
  * steps belong to another history: they are neither counted nor removed. */
 enum status checkpoint_prune(const char *run, int64_t saved_step, int64_t keep);
@@ -21,7 +25,8 @@ enum status checkpoint_prune(const char *run, int64_t saved_step, int64_t keep);
  * STATUS_CORRUPT when there are and none verifies: starting from scratch is the user's decision. */
 enum status checkpoint_newest(const char *run, bool repair, char **path);
 
-/* `name` is a run's folder or a checkpoint folder, as a user names a model: *path is a verified checkpoint folder. */
+/* `name` is a run's folder or a checkpoint folder, as a user names a model, the latter perhaps by a link: *path is a
+ * verified checkpoint folder. */
 enum status checkpoint_resolve(const char *name, char **path);
 
 /* trainer/state.json of a folder. The caller decrefs. */

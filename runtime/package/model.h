@@ -12,4 +12,8 @@
 enum status model_open(const char *name, const struct kernels *kernels, struct device_context *context,
                        struct components **components, struct llama **model, char **checkpoint);
 
+/* Whether model_open would open this checkpoint folder, numbers that are not finite aside: its components and its weights
+ * belong together. Needs no device. *components is freed by the caller. */
+enum status model_check(const char *folder, struct components **components);
+
 #endif

@@ -3,6 +3,7 @@
 
 #include "core/utf8.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static size_t encode(uint32_t code, char bytes[4])
@@ -47,11 +48,62 @@ static void nothing_else_is_a_character(void **state)
     }
 }
 
+/* Every code point, at the end of a text and before another character. */
+static void unsafe_characters_never_reach_a_terminal(void **state)
+{
+    (void)state;
+    static const uint32_t unsafe[][2] = {{1, 0x1F},        {0x7F, 0x9F},     {0x61C, 0x61C},
+                                         {0x200E, 0x200F}, {0x2028, 0x202E}, {0x2066, 0x2069}};
+    for (uint32_t code = 1; code <= 0x10FFFF; code++) {
+        char text[8] = "", line[64], *printable = NULL;
+        bool expected = false;
+        if (code >= 0xD800 && code <= 0xDFFF)
+            continue;
+        for (size_t i = 0; i < sizeof unsafe / sizeof *unsafe; i++)
+            expected = expected || (code >= unsafe[i][0] && code <= unsafe[i][1]);
+        encode(code, text);
+        assert_int_equal(utf8_is_unsafe(code), expected);
+        size_t length = utf8_line(text, line, sizeof line);
+        assert_int_equal(length, strlen(line));
+        assert_int_equal(strcmp(line, text) != 0, expected);
+        if (expected)
+            for (const char *c = line; *c; c++)
+                assert_true(*c >= 32 && *c < 127);
+        if (code % 256 < 160 || expected) {
+            assert_ok(utf8_printable(text, (int64_t)strlen(text), &printable));
+            assert_int_equal(strcmp(printable, text) != 0, expected);
+            free(printable);
+        }
+    }
+}
+
+static void a_line_is_cut_between_characters(void **state)
+{
+    (void)state;
+    static const char text[] = "a\n\xE2\x80\xAE"
+                               "b\xFFz\xC3\xA4\x1B[2J";
+    static const char whole[] = "a \\xE2\\x80\\xAE"
+                                "b\\xFFz\xC3\xA4\\x1B[2J";
+    for (size_t room = 1; room <= sizeof whole + 3; room++) {
+        char line[64], again[64];
+        memset(line, 'X', sizeof line);
+        size_t length = utf8_line(text, line, room);
+        assert_true(length < room);
+        assert_int_equal(line[room], 'X');
+        assert_int_equal(strncmp(line, whole, length), 0);
+        assert_int_equal(utf8_line(line, again, sizeof again), length); /* what was copied is copied unchanged */
+        assert_string_equal(again, line);
+        assert_true(room < sizeof whole || length == sizeof whole - 1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_code_point_comes_back),
         cmocka_unit_test(nothing_else_is_a_character),
+        cmocka_unit_test(unsafe_characters_never_reach_a_terminal),
+        cmocka_unit_test(a_line_is_cut_between_characters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -367,7 +367,7 @@ static void text_manifests_follow_their_changes(void **state)
     assert_int_not_equal(access(test_path("texts/text/shard_00002.h5"), F_OK), 0);
     assert_int_not_equal(access(test_path("texts/text/parts/00002.json"), F_OK), 0);
     assert_int_equal(access(test_path("texts/text/shard_00001.h5"), F_OK), 0);
-    /* The manifest has changed, but only one of two parts is made again: there must be no index. */
+    /* The manifest has changed, but only one of two parts is made again: the old dataset is still there, and whole. */
     write_text_manifest(manifest, 8);
     job->options.stages = PREPARE_SHARDS;
     job->options.parts = 2;
@@ -375,9 +375,39 @@ static void text_manifests_follow_their_changes(void **state)
     job->options.stages = PREPARE_INDEX;
     job->options.parts = 1;
     assert_fails(prepare_run(&job->options), STATUS_USAGE, "shard 1 was made from a different manifest");
-    assert_fails(dataset_open(test_path("texts/text"), &dataset), STATUS_USAGE, "index.json");
+    assert_ok(dataset_open(test_path("texts/text"), &dataset));
+    assert_int_equal(dataset_rows(dataset), 7);
+    for (int64_t i = 0; i < 7; i++)
+        assert_ok(dataset_row(dataset, i, &row));
+    dataset_close(dataset);
     assert_int_equal(unlink(test_path("texts/text/parts/00001.json")), 0);
     assert_fails(prepare_run(&job->options), STATUS_USAGE, "shard 1 of 2 has not been made");
+}
+
+/* All rows of the new manifest are rejected: that ends with 65, and the old dataset is as it was. */
+static void a_good_index_outlives_a_bad_manifest(void **state)
+{
+    (void)state;
+    const char *good = "{\"id\": \"a\", \"hubert\": [1, 2, 3]}\n{\"id\": \"b\", \"hubert\": [2, 1]}\n";
+    const char *bad = "{\"id\": \"a\", \"hubert\": [1], \"text\": \"x\", \"words\": [[\"x\", 0, 50]]}\n"
+                      "{\"id\": \"b\", \"hubert\": [2], \"text\": \"y\", \"words\": [[\"y\", 0, 60]]}\n";
+    struct dataset *dataset = NULL;
+    struct shard_row row;
+    struct job *job = new_job(test_path("outlives"), test_path("outlives.jsonl"));
+    write_text(test_path("outlives.jsonl"), good);
+    job->tokenizer.folder = "/nonexistent/never-needed";
+    job->prepare.ready.label = "other";
+    assert_ok(prepare_run(&job->options));
+    write_text(test_path("outlives.jsonl"), bad);
+    assert_fails(prepare_run(&job->options), STATUS_CORRUPT, "none of its 2 rows can be used");
+    assert_ok(dataset_open(test_path("outlives/outlives"), &dataset));
+    assert_int_equal(dataset_rows(dataset), 2);
+    for (int64_t i = 0; i < 2; i++)
+        assert_ok(dataset_row(dataset, i, &row));
+    dataset_close(dataset);
+    write_text(test_path("outlives.jsonl"), good);
+    assert_ok(prepare_run(&job->options));
+    assert_int_not_equal(access(test_path("outlives/outlives/parts/shard_00000.h5"), F_OK), 0);
 }
 
 static void ready_units_need_no_audio(void **state)
@@ -479,15 +509,11 @@ static void settings_that_do_not_fit_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(shards_hold_what_the_manifest_says),
-        cmocka_unit_test(rejects_have_their_reason),
-        cmocka_unit_test(parts_and_threads_change_no_byte),
-        cmocka_unit_test(what_is_current_is_kept),
-        cmocka_unit_test(the_report_counts_tokens_and_switches),
-        cmocka_unit_test(text_manifests_follow_their_changes),
-        cmocka_unit_test(ready_units_need_no_audio),
-        cmocka_unit_test(ready_units_must_be_the_tokenizers),
-        cmocka_unit_test(settings_that_do_not_fit_are_refused),
+        cmocka_unit_test(shards_hold_what_the_manifest_says),    cmocka_unit_test(rejects_have_their_reason),
+        cmocka_unit_test(parts_and_threads_change_no_byte),      cmocka_unit_test(what_is_current_is_kept),
+        cmocka_unit_test(the_report_counts_tokens_and_switches), cmocka_unit_test(text_manifests_follow_their_changes),
+        cmocka_unit_test(a_good_index_outlives_a_bad_manifest),  cmocka_unit_test(ready_units_need_no_audio),
+        cmocka_unit_test(ready_units_must_be_the_tokenizers),    cmocka_unit_test(settings_that_do_not_fit_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@
  *                   files of a folder that is being made, of its MANIFEST, of the folder itself, of any other folder
  *   FAULT_SWALLOW_AT   leaves out only those fsyncs whose path contains this
  *   FAULT_EXCHANGE  refuse: act like a file system that supports neither RENAME_EXCHANGE nor RENAME_NOREPLACE
+ *   FAULT_LOCKS     ENOLCK, EOPNOTSUPP, ENOSYS, EINVAL: act like a file system without locks, which answers with this
  * A message on standard error about a saved checkpoint is recorded too, as call 0 "said". */
 #include <dlfcn.h>
 #include <errno.h>
@@ -30,7 +31,7 @@ static struct {
     const char *root, *swallow, *swallow_at;
     bool refuse_exchange, kill;
     long chosen;
-    int error, trace;
+    int error, trace, locks; /* locks: errno of each; 0: they work */
 } fault = {.trace = -1};
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -51,6 +52,17 @@ static ssize_t real_write(int descriptor, const void *data, size_t size)
     return real(descriptor, data, size);
 }
 
+static int lock_error(const char *name)
+{
+    if (!name)
+        return 0;
+    if (strcmp(name, "EOPNOTSUPP") == 0)
+        return EOPNOTSUPP;
+    if (strcmp(name, "ENOSYS") == 0)
+        return ENOSYS;
+    return strcmp(name, "EINVAL") == 0 ? EINVAL : ENOLCK;
+}
+
 __attribute__((constructor)) static void read_environment(void)
 {
     const char *call = getenv("FAULT_CALL"), *kind = getenv("FAULT_KIND"), *trace = getenv("FAULT_TRACE");
@@ -62,6 +74,7 @@ __attribute__((constructor)) static void read_environment(void)
     fault.kill = kind && strcmp(kind, "KILL") == 0;
     fault.error = kind && strcmp(kind, "ENOSPC") == 0 ? ENOSPC : EIO;
     fault.refuse_exchange = exchange && strcmp(exchange, "refuse") == 0;
+    fault.locks = lock_error(getenv("FAULT_LOCKS"));
     if (trace) {
         int low = open(trace, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
         struct rlimit files;
@@ -409,6 +422,31 @@ int fclose(FILE *file)
         remember(descriptor, NULL, false);
     return strikes ? strike() : done;
 }
+
+/* ---- locking ---- */
+
+/* What follows the command is a pointer, a number or nothing; all travel alike. */
+static int watch_control(int (*real)(int, int, void *), int descriptor, int command, void *argument)
+{
+    if (fault.locks && path_of(descriptor) && (command == F_OFD_SETLK || command == F_OFD_SETLKW)) {
+        errno = fault.locks;
+        return -1;
+    }
+    return real(descriptor, command, argument);
+}
+
+#define CONTROL_FUNCTION(name)                                                                                         \
+    int name(int descriptor, int command, ...)                                                                         \
+    {                                                                                                                  \
+        REAL(int, name, int, int, void *)                                                                              \
+        va_list arguments;                                                                                             \
+        va_start(arguments, command);                                                                                  \
+        void *argument = va_arg(arguments, void *);                                                                    \
+        va_end(arguments);                                                                                             \
+        return watch_control(real, descriptor, command, argument);                                                     \
+    }
+CONTROL_FUNCTION(fcntl)
+CONTROL_FUNCTION(fcntl64)
 
 /* ---- names ---- */
 

@@ -6,6 +6,7 @@
 #include "io/atomic_file.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -386,9 +387,79 @@ static void refuses_hostile_manifests(void **state)
     }
 }
 
+/* A link of the temporary name, put there by somebody who hopes that it is followed. */
+static void a_planted_link_is_not_written_through(void **state)
+{
+    (void)state;
+    char host[100] = "", name[200];
+    void *text;
+    int64_t size;
+    assert_int_equal(gethostname(host, sizeof host - 1), 0);
+    assert_ok(make_directories(test_path("planted")));
+    write_text(test_path("planted/victim"), "precious");
+    snprintf(name, sizeof name, "planted/a.tmp-%ld-%s", (long)getpid(), host);
+    assert_int_equal(symlink("victim", test_path("%s", name)), 0);
+    assert_ok(atomic_write(test_path("planted/a"), "new", 3));
+    assert_ok(file_read(test_path("planted/victim"), 100, &text, &size));
+    assert_string_equal(text, "precious");
+    free(text);
+    assert_ok(file_read(test_path("planted/a"), 100, &text, &size));
+    assert_string_equal(text, "new");
+    free(text);
+}
+
+/* What is no file is written to and read from, and is still there afterwards. */
+static void pipes_and_devices_stay_what_they_are(void **state)
+{
+    (void)state;
+    struct stat before, after;
+    const char *pipe = test_path("a_pipe");
+    char text[10] = "", *found = NULL;
+    int64_t size = 0;
+    assert_int_equal(mkfifo(pipe, 0600), 0);
+    int end = open(pipe, O_RDWR | O_CLOEXEC);
+    assert_int_equal(stat(pipe, &before), 0);
+    assert_ok(atomic_write(pipe, "piped", 5));
+    assert_int_equal(stat(pipe, &after), 0);
+    assert_true(before.st_ino == after.st_ino && S_ISFIFO(after.st_mode));
+    assert_int_equal(read(end, text, sizeof text), 5);
+    assert_string_equal(text, "piped");
+    assert_ok(atomic_write("/dev/null", "x", 1));
+    assert_int_equal(stat("/dev/null", &after), 0);
+    assert_true(S_ISCHR(after.st_mode));
+    int ends[2];
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    snprintf(text, sizeof text, "%d", ends[0]);
+    assert_int_equal(write(ends[1], "config", 6), 6);
+    close(ends[1]);
+    char name[64];
+    snprintf(name, sizeof name, "/dev/fd/%s", text);
+    assert_fails(file_read_stream(name, 5, (void **)&found, &size), STATUS_CORRUPT, "at most 5 bytes");
+    close(ends[0]);
+    assert_fails(file_read_stream("/dev/zero", 1000, (void **)&found, &size), STATUS_CORRUPT, "at most 1000 bytes");
+    assert_fails(file_read_stream("/proc/self/mem", 1000, (void **)&found, &size), STATUS_IO, "cannot read");
+    assert_fails(file_read_stream("/proc", 1000, (void **)&found, &size), STATUS_USAGE, "found a folder");
+    close(end);
+    assert_ok(file_read_stream(pipe, 1000, (void **)&found, &size)); /* without a writer: empty, and no waiting */
+    assert_int_equal(size, 0);
+    free(found);
+    /* What is open already is written where it stands. */
+    int file = open(test_path("redirected"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(write(file, "one ", 4), 4);
+    snprintf(name, sizeof name, "/dev/fd/%d", file);
+    assert_ok(atomic_write(name, "two ", 4));
+    assert_int_equal(write(file, "three", 5), 5);
+    close(file);
+    assert_ok(file_read(test_path("redirected"), 100, (void **)&found, &size));
+    assert_string_equal(found, "one two three");
+    free(found);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_planted_link_is_not_written_through),
+        cmocka_unit_test(pipes_and_devices_stay_what_they_are),
         cmocka_unit_test(reads_whole_files_and_refuses_others),
         cmocka_unit_test(writes_replace_and_leave_nothing),
         cmocka_unit_test(makes_and_removes_trees),

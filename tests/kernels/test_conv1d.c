@@ -86,13 +86,12 @@ static void free_forward(struct forward *f)
     tensor_free(&f->pre_activation);
 }
 
-/* With 1, 2 and 3 threads where there are threads, and once with the output in the residual's place, where the test is about
- * that or repeats calls anyhow. */
-static struct forward run_forward(struct conv1d_problem *q, bool over_residual)
+/* With 1, 2 and 3 threads where there are threads, and once with the output in the residual's place. */
+static struct forward run_forward(struct conv1d_problem *q)
 {
     struct forward first = {.output = {0}};
     for (int i = 0; i < 4; i++) {
-        if (test_repeats(3) < 3 && i > 0 && (i < 3 || (test_repeats(3) < 2 && !over_residual)))
+        if (test_repeats(3) < 3 && i > 0 && (i < 3 || (test_repeats(3) < 2 && !q->residual)))
             continue;
         struct forward next = {conv1d_output_like(q), conv1d_output_like(q)};
         struct conv1d_forward p = conv1d_describe(q, &next.output, &next.pre_activation);
@@ -134,7 +133,7 @@ static void check_forward(struct conv1d_problem *q, double absolute)
     for (int64_t b = 0, i = 0; b < q->s.batch; b++)
         for (int64_t k = 0; k < q->output_frames * q->s.outputs; k++, i++)
             output[i] = (q->gelu ? reference_gelu(y[i]) : y[i]) + (q->residual ? residual[i] : 0);
-    struct forward f = run_forward(q, q->residual);
+    struct forward f = run_forward(q);
     conv1d_compare("pre_activation", q, &f.pre_activation, true, y, absolute, 1.01);
     conv1d_compare("output", q, &f.output, true, output, absolute, 1.01);
     free_forward(&f);
@@ -179,7 +178,7 @@ static void padding_changes_no_bit(void **state)
     struct rng rng = test_rng(3);
     for (int s = 0; s < SHAPES; s++) {
         struct conv1d_problem q = make(&rng, s, 3, s % 2 ? DTYPE_BF16 : DTYPE_F32);
-        struct forward all = run_forward(&q, false);
+        struct forward all = run_forward(&q);
         for (int64_t b = 0; b < q.s.batch; b++) {
             struct tensor alone = conv1d_output_like(&q);
             struct conv1d_forward p = conv1d_describe(&q, &alone, NULL);
@@ -190,7 +189,8 @@ static void padding_changes_no_bit(void **state)
             p.frames = q.lengths[b];
             p.output_frames = conv1d_frames(&p, p.frames);
             p.lengths = NULL;
-            assert_ok(test_kernels()->conv1d_forward(test_context(2, 0), &p));
+            assert_ok(
+                test_kernels()->conv1d_forward(test_context(2, test_kernels()->conv1d_forward_scratch_size(&p)), &p));
             tensor_read(&alone);
             tensor_read(&all.output);
             for (int64_t t = 0; t < p.output_frames; t++)
@@ -259,7 +259,7 @@ static void check_backward(struct conv1d_problem *q, struct rng *rng, bool overw
         tensor_set(&weight, i, NAN);
     for (int64_t i = 0; overwrite && i < bias.count; i++)
         tensor_set(&bias, i, NAN);
-    struct forward f = run_forward(q, false);
+    struct forward f = run_forward(q);
     double *x = conv1d_dense(q, &q->x, false), *gradient = conv1d_dense(q, &q->gradient, true);
     double *pre = conv1d_dense(q, &f.pre_activation, true), *grad_x = doubles(q->s.batch * q->s.frames * q->s.channels);
     for (int64_t i = 0; q->gelu && i < q->s.batch * q->output_frames * q->s.outputs; i++)
@@ -316,7 +316,8 @@ static void gradients_that_are_not_wanted(void **state)
             p.forward.weight = NULL;
         if (i != 1)
             p.forward.x = NULL;
-        assert_ok(test_kernels()->conv1d_backward(test_context(2, 0), &p));
+        assert_ok(
+            test_kernels()->conv1d_backward(test_context(2, test_kernels()->conv1d_backward_scratch_size(&p)), &p));
     }
     assert_same_bits("grad_x", &all.x, &x);
     assert_same_bits("grad_weight", &all.weight, &weight);

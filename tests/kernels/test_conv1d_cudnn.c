@@ -233,6 +233,26 @@ static void scratch_is_checked(void **state)
     conv1d_problem_free(&q);
 }
 
+/* An algorithm that wants more workspace than there is leaves the call to one that wants less, and both to our own kernel. */
+static void workspace_is_never_exceeded(void **state)
+{
+    (void)state;
+    needs_engine();
+    if (!uses_cudnn() || !test_cuda_emulated())
+        skip();
+    static const char *const wanted[] = {"33554432", "33554433", "33554433,33554433", "999999999999,33554432"};
+    struct rng rng = test_rng(5);
+    for (int i = 0; i < 4; i++)
+        for (int s = 2; s < 5; s++) {
+            struct conv1d_problem q = conv1d_problem(&rng, shapes[s], DTYPE_F32, s % 2, true);
+            q.bias = q.residual = true;
+            assert_int_equal(setenv("EMULATOR_CUDNN_WORKSPACE", wanted[i], 1), 0);
+            check(&q, 0, false);
+            assert_int_equal(unsetenv("EMULATOR_CUDNN_WORKSPACE"), 0);
+            conv1d_problem_free(&q);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +260,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(integers_are_exact, open_engine, close_engine),
         cmocka_unit_test_setup_teardown(only_what_is_needed_is_launched, open_engine, close_engine),
         cmocka_unit_test_setup_teardown(scratch_is_checked, open_engine, close_engine),
+        cmocka_unit_test_setup_teardown(workspace_is_never_exceeded, open_engine, close_engine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

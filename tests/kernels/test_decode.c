@@ -19,7 +19,11 @@ static const struct shape shapes[] = {
     {1, 1, 1, 1, 1, 2, 3},      {7, 5, 40, 4, 4, 16, 3},    {16, 16, 300, 4, 2, 64, 3}, {9, 4, 130, 8, 1, 34, 3},
     {33, 6, 257, 2, 2, 128, 8}, {5, 3, 270, 8, 1, 128, 8},  {9, 4, 129, 6, 2, 96, 8},   {3, 2, 31, 4, 2, 32, 8},
     {6, 3, 450, 17, 1, 64, 8},  {4, 2, 127, 16, 2, 128, 8}, {2, 1, 4200, 2, 1, 64, 8},  {2, 2, 70, 2, 1, 200, 8},
-    {3, 1, 40, 4, 4, 300, 8},   {3, 2, 33, 3, 1, 128, 3},
+    {3, 1, 40, 4, 4, 300, 8},   {3, 2, 33, 3, 1, 128, 3},   {1, 2, 3, 1, 1, 4, 8},      {2, 1, 17, 2, 1, 8, 8},
+    {3, 3, 64, 2, 2, 12, 3},    {4, 1, 65, 3, 1, 16, 8},    {1, 1, 128, 8, 4, 32, 8},   {2, 2, 129, 8, 1, 32, 8},
+    {5, 2, 33, 1, 1, 64, 8},    {3, 2, 95, 2, 1, 96, 8},    {1, 3, 160, 4, 2, 128, 8},  {2, 1, 31, 8, 8, 20, 3},
+    {6, 6, 7, 2, 1, 40, 8},     {3, 1, 96, 16, 1, 32, 8},   {8, 3, 12, 3, 3, 6, 5},     {2, 2, 5, 2, 1, 10, 3},
+    {4, 3, 9, 1, 1, 2, 3},      {3, 1, 77, 6, 3, 14, 3},    {5, 2, 21, 5, 5, 24, 8},
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
@@ -377,6 +381,79 @@ static void long_contexts_are_read_once(void **state)
     free_problem(&q);
 }
 
+/* ---- where arrays lie ---- */
+
+/* Rows of `width` elements, `stride` apart from element `first` on; NaN elsewhere. */
+static struct tensor laid(const struct tensor *from, int64_t rows, int64_t width, int64_t from_stride, int64_t stride,
+                          int64_t first)
+{
+    struct tensor to = tensor_zero(from->type, first + rows * stride);
+    for (int64_t i = 0; i < to.count; i++) {
+        const int64_t row = (i - first) / stride, column = (i - first) % stride;
+        tensor_set(&to, i, i >= first && column < width ? from->values[row * from_stride + column] : NAN);
+    }
+    return to;
+}
+
+enum { PLACES = 4 }; /* 0: on boundaries; 1: the first element behind one; 2: odd distances of rows; 3: both */
+
+static struct attention_decode lie(struct problem *q, int query_place, int output_place, int cache_place,
+                                   struct tensor moved[3])
+{
+    const int64_t odd = 1, query_first = query_place & 1, output_first = output_place & 1,
+                  cache_first = cache_place & 1;
+    const int64_t query_stride = q->width + (query_place & 2 ? odd : 8);
+    const int64_t output_stride = q->width + (output_place & 2 ? odd : 8);
+    const int64_t cache_row = q->s.capacity * q->kv_width, cache_stride = cache_row + (cache_place & 2 ? odd : 8);
+    struct attention_decode p = describe_decode(q, &q->query);
+    moved[0] = laid(&q->query, q->s.tokens, q->width, q->width + q->s.gap, query_stride, query_first);
+    moved[1] = tensor_make(q->type, output_first + q->s.tokens * output_stride);
+    moved[2] = laid(&q->cache, q->s.rows, cache_row, row_stride(q), cache_stride, cache_first);
+    const size_t size = dtype_size(q->type);
+    p.query = (char *)tensor_device(&moved[0]) + (size_t)query_first * size;
+    p.output = (char *)tensor_device(&moved[1]) + (size_t)output_first * size;
+    p.cache.memory = (char *)tensor_device(&moved[2]) + (size_t)cache_first * size;
+    p.query_row_stride = query_stride;
+    p.output_row_stride = output_stride;
+    p.cache.row_stride = cache_stride;
+    return p;
+}
+
+/* Queries, output and cache each lie on boundaries or beside them, whatever the other two do. */
+static void arrays_lie_apart(void **state)
+{
+    (void)state;
+    static const struct shape kinds[] = {{3, 2, 21, 6, 2, 64, 8}, {3, 2, 21, 4, 2, 20, 8}};
+    struct rng rng = test_rng(11);
+    for (int t = 0; t < 4 * 3 * (PLACES - 1); t++) {
+        const int kind = t % 2, which = t / 4 % 3, place = 1 + t / 12;
+        struct problem q = make_problem(&rng, kinds[kind], t / 2 % 2 ? DTYPE_BF16 : DTYPE_F32);
+        struct tensor moved[3];
+        spoil_unread(&q);
+        const struct attention_decode p =
+            lie(&q, which == 0 ? place : 0, which == 1 ? place : 0, which == 2 ? place : 0, moved);
+        const size_t scratch = test_kernels()->attention_decode_scratch_size(&p);
+        assert_ok(test_kernels()->attention_decode(test_context(2, scratch), &p));
+        const double *found = tensor_read(&moved[1]);
+        const int64_t first = which == 1 ? place & 1 : 0;
+        double *expected = doubles(q.width);
+        for (int64_t n = 0; n < q.s.tokens; n++) {
+            expect_token(&q, n, expected);
+            for (int64_t i = 0; i < q.width; i++) {
+                const double value = found[first + n * p.output_row_stride + i];
+                const double allowed = 4e-6 + (q.type == DTYPE_BF16 ? 1.01 * BF16_ROUNDING * fabs(expected[i]) : 0);
+                if (!(fabs(value - expected[i]) <= allowed))
+                    fail_msg("array %d at place %d: element %lld of token %lld is %.9g, expected %.9g", which, place,
+                             (long long)i, (long long)n, value, expected[i]);
+            }
+        }
+        free(expected);
+        for (int i = 0; i < 3; i++)
+            tensor_free(&moved[i]);
+        free_problem(&q);
+    }
+}
+
 /* ---- what is wrong ---- */
 
 static void wrong_indices_are_faults(void **state)
@@ -461,10 +538,15 @@ static void wrong_arguments_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(append_rotates_and_stores),   cmocka_unit_test(append_has_the_bits_of_rope),
-        cmocka_unit_test(decode_equals_the_reference), cmocka_unit_test(decode_has_the_bits_of_forward),
-        cmocka_unit_test(decode_is_row_stable),        cmocka_unit_test(long_contexts_are_read_once),
-        cmocka_unit_test(wrong_indices_are_faults),    cmocka_unit_test(positions_lie_in_the_tables),
+        cmocka_unit_test(append_rotates_and_stores),
+        cmocka_unit_test(append_has_the_bits_of_rope),
+        cmocka_unit_test(decode_equals_the_reference),
+        cmocka_unit_test(decode_has_the_bits_of_forward),
+        cmocka_unit_test(decode_is_row_stable),
+        cmocka_unit_test(long_contexts_are_read_once),
+        cmocka_unit_test(arrays_lie_apart),
+        cmocka_unit_test(wrong_indices_are_faults),
+        cmocka_unit_test(positions_lie_in_the_tables),
         cmocka_unit_test(wrong_arguments_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

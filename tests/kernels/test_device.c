@@ -93,7 +93,9 @@ static void memory_is_counted(void **state)
     assert_ok(device_context_reserve(kernels, &context, 100));
     assert_int_equal(kernels->memory(&context).allocated, 2124);
     kernels->release(&context, a);
+    assert_int_equal(kernels->memory(&context).allocated, 124);
     kernels->release(&context, b);
+    assert_int_equal(kernels->memory(&context).allocated, 100);
     test_close(&context);
 }
 
@@ -510,6 +512,38 @@ static void contexts_grow_and_end(void **state)
     assert_string_equal(kernels->name, test_kernels_closed() ? "closed" : test_kernels_cpu() ? "cpu" : "cuda");
 }
 
+/* A context may end while its queue still works with what the context itself holds. */
+static void contexts_end_after_their_work(void **state)
+{
+    (void)state;
+    enum { SIZE = 24 };
+    const struct kernels *kernels = test_kernels();
+    struct device_context context;
+    struct tensor a = tensor_zero(DTYPE_F32, SIZE * SIZE), b = tensor_zero(DTYPE_F32, SIZE * SIZE);
+    struct tensor c = tensor_make(DTYPE_F32, SIZE * SIZE);
+    const struct matmul p = {.m = SIZE,
+                             .n = SIZE,
+                             .k = SIZE,
+                             .batch = 1,
+                             .a = tensor_device(&a),
+                             .b = tensor_device(&b),
+                             .c = tensor_device(&c),
+                             .a_row_stride = SIZE,
+                             .b_row_stride = SIZE,
+                             .c_row_stride = SIZE,
+                             .alpha = 1};
+    test_settle();
+    assert_ok(device_context_create(kernels, NULL, 0, &context));
+    assert_ok(kernels->matmul(&context, &p));
+    device_context_destroy(kernels, &context);
+    tensor_read(&c);
+    for (int i = 0; i < SIZE * SIZE; i++)
+        assert_true(c.values[i] == 0);
+    tensor_free(&a);
+    tensor_free(&b);
+    tensor_free(&c);
+}
+
 /* The first fault stays, whatever follows; other contexts have none of it. */
 static void the_first_fault_stays(void **state)
 {
@@ -603,6 +637,7 @@ int main(void)
         cmocka_unit_test(threads_do_not_disturb_a_recording),
         cmocka_unit_test(graphs_report_faults),
         cmocka_unit_test(contexts_grow_and_end),
+        cmocka_unit_test(contexts_end_after_their_work),
         cmocka_unit_test(the_first_fault_stays),
         cmocka_unit_test(conversion),
         cmocka_unit_test(wrong_conversions_are_refused),

@@ -1,5 +1,5 @@
 /* Rows and matrices more than 2^31 elements apart get the bits that they get side by side, whatever the operation: attention on
- * plain kernels, convolutions, generation, products, sampling. An offset in 32 bits has no other symptom than such a distance. Only the
+ * plain kernels, convolutions by rows and by batches, generation, products, sampling. An offset in 32 bits has no other symptom than such a distance. Only the
  * emulator has memory whose gaps cost nothing; other tests compare what lies side by side with references, and those of
  * rope, rows of convolutions, attention on tensor cores, features and distances have a test like these of their own. */
 #include "support/kernel_harness.h"
@@ -191,58 +191,88 @@ static void tokens_may_lie_far_apart(void **state)
 
 /* ---- convolutions ---- */
 
-/* Frames of x, of the output and of both gradients. */
-static void convolve(struct rng *rng, enum dtype type, int64_t channels)
+struct convolution {
+    struct rows rows[6]; /* x, output, what the activation took, the output's gradient, that of x, what a norm gives */
+    struct tensor weight, norm, grad_weight[2], grad_bias[2];
+};
+enum { TAPS = 2, FAR_ROWS = 3, FRAMES = 4 /* of a row of a batch */, CONVOLVED = 6 };
+
+static struct conv1d_forward describe_convolution(struct convolution *c, int64_t channels, bool batch, bool far)
 {
-    enum { COUNT = 3, TAPS = 2, ARRAYS = 4 /* x, output, its gradient, that of x */ };
-    struct rows rows[ARRAYS];
-    struct tensor weight = tensor_normal(rng, type, channels * TAPS * channels, 1);
-    struct tensor grad_weight[2], grad_bias[2];
-    for (int i = 0; i < ARRAYS; i++)
-        rows[i] = make_rows(rng, type, COUNT, channels);
-    for (int far = 0; far < 2; far++) {
-        grad_weight[far] = tensor_make(DTYPE_F32, weight.count);
-        grad_bias[far] = tensor_make(DTYPE_F32, channels);
-    }
-    for (int far = 0; far < (there(rows, ARRAYS) ? 2 : 0); far++) {
-        struct conv1d_forward f = {.batch = 1,
-                                   .frames = COUNT,
+    const enum dtype type = c->weight.type;
+    const int64_t x = stride(&c->rows[0], far), y = stride(&c->rows[1], far), frames = batch ? FRAMES : FAR_ROWS;
+    return (struct conv1d_forward){.batch = batch ? FAR_ROWS : 1,
+                                   .frames = frames,
                                    .channels = channels,
-                                   .output_frames = COUNT,
+                                   .output_frames = frames,
                                    .output_channels = channels,
                                    .kernel = TAPS,
                                    .stride = 1,
                                    .dilation = 1,
                                    .groups = 1,
                                    .padding_left = 1,
-                                   .x = place(&rows[0], far),
-                                   .weight = tensor_device(&weight),
-                                   .output = place(&rows[1], far),
-                                   .x_row_stride = stride(&rows[0], far),
-                                   .x_batch_stride = COUNT * stride(&rows[0], far),
-                                   .output_row_stride = stride(&rows[1], far),
-                                   .output_batch_stride = COUNT * stride(&rows[1], far),
+                                   .x = place(&c->rows[0], far),
+                                   .weight = tensor_device(&c->weight),
+                                   .output = place(&c->rows[1], far),
+                                   .x_row_stride = batch ? channels : x,
+                                   .x_batch_stride = batch ? x : FAR_ROWS * x,
+                                   .output_row_stride = batch ? channels : y,
+                                   .output_batch_stride = batch ? y : FAR_ROWS * y,
                                    .type = type};
-        const struct conv1d_backward p = {.forward = f,
-                                          .grad_output = place(&rows[2], far),
-                                          .grad_x = place(&rows[3], far),
-                                          .grad_weight = tensor_device(&grad_weight[far]),
-                                          .grad_bias = tensor_device(&grad_bias[far]),
-                                          .overwrite = true};
-        const struct kernels *kernels = test_kernels();
-        assert_ok(kernels->conv1d_forward(test_context(1, kernels->conv1d_forward_scratch_size(&f)), &f));
-        assert_ok(kernels->conv1d_backward(test_context(1, kernels->conv1d_backward_scratch_size(&p)), &p));
+}
+
+/* The gradients without an activation and with one, whose slope is computed first. */
+static void convolve_once(struct convolution *c, int64_t channels, bool batch, bool far)
+{
+    const struct kernels *kernels = test_kernels();
+    struct conv1d_forward f = describe_convolution(c, channels, batch, far);
+    struct conv1d_group_norm norm = {.conv = f,
+                                     .norm_groups = 1,
+                                     .norm_weight = tensor_device(&c->norm),
+                                     .norm_bias = tensor_device(&c->norm),
+                                     .epsilon = 0.1f};
+    struct conv1d_backward p = {.grad_output = place(&c->rows[3], far),
+                                .grad_x = place(&c->rows[4], far),
+                                .grad_weight = tensor_device(&c->grad_weight[far]),
+                                .grad_bias = tensor_device(&c->grad_bias[far]),
+                                .overwrite = true};
+    if (batch) {
+        f.activation = ACTIVATION_GELU;
+        f.pre_activation = place(&c->rows[2], far);
     }
-    if (there(rows, ARRAYS)) {
-        assert_same_rows("output", &rows[1]);
-        assert_same_rows("grad_x", &rows[3]);
-        assert_same_bits("grad_weight", &grad_weight[0], &grad_weight[1]);
-        assert_same_bits("grad_bias", &grad_bias[0], &grad_bias[1]);
+    p.forward = f;
+    norm.conv.output = place(&c->rows[5], far);
+    assert_ok(kernels->conv1d_forward(test_context(1, kernels->conv1d_forward_scratch_size(&f)), &f));
+    assert_ok(kernels->conv1d_group_norm(test_context(1, kernels->conv1d_group_norm_scratch_size(&norm)), &norm));
+    assert_ok(kernels->conv1d_backward(test_context(1, kernels->conv1d_backward_scratch_size(&p)), &p));
+}
+
+/* Frames of x, of the output and of both gradients, or rows of the batch. */
+static void convolve(struct rng *rng, enum dtype type, int64_t channels, bool batch)
+{
+    struct convolution c = {.weight = tensor_normal(rng, type, channels * TAPS * channels, 1),
+                            .norm = tensor_normal(rng, type, channels, 1)};
+    for (int i = 0; i < CONVOLVED; i++)
+        c.rows[i] = make_rows(rng, type, FAR_ROWS, batch ? FRAMES * channels : channels);
+    for (int far = 0; far < 2; far++) {
+        c.grad_weight[far] = tensor_make(DTYPE_F32, c.weight.count);
+        c.grad_bias[far] = tensor_make(DTYPE_F32, channels);
     }
-    for (int i = 0; i < ARRAYS; i++)
-        free_rows(&rows[i]);
-    struct tensor *others[] = {&weight, &grad_weight[0], &grad_weight[1], &grad_bias[0], &grad_bias[1]};
-    for (int i = 0; i < 5; i++)
+    for (int far = 0; far < (there(c.rows, CONVOLVED) ? 2 : 0); far++)
+        convolve_once(&c, channels, batch, far);
+    static const char *const names[CONVOLVED] = {"", "output", "pre_activation", "", "grad_x", "normalised output"};
+    for (int i = 0; i < CONVOLVED; i++)
+        if (there(c.rows, CONVOLVED) && *names[i])
+            assert_same_rows(names[i], &c.rows[i]);
+    if (there(c.rows, CONVOLVED)) {
+        assert_same_bits("grad_weight", &c.grad_weight[0], &c.grad_weight[1]);
+        assert_same_bits("grad_bias", &c.grad_bias[0], &c.grad_bias[1]);
+    }
+    for (int i = 0; i < CONVOLVED; i++)
+        free_rows(&c.rows[i]);
+    struct tensor *others[] = {&c.weight,         &c.norm,         &c.grad_weight[0],
+                               &c.grad_weight[1], &c.grad_bias[0], &c.grad_bias[1]};
+    for (int i = 0; i < 6; i++)
         tensor_free(others[i]);
 }
 
@@ -252,7 +282,8 @@ static void frames_may_lie_far_apart(void **state)
     (void)state;
     struct rng rng = test_rng(5);
     for (int i = 0; i < 6; i++)
-        convolve(&rng, i & 1 ? DTYPE_BF16 : DTYPE_F32, i < 2 ? 5 : i < 4 ? 8 : 16);
+        for (int batch = 0; batch < 2; batch++)
+            convolve(&rng, i & 1 ? DTYPE_BF16 : DTYPE_F32, i < 2 ? 5 : i < 4 ? 8 : 16, batch);
 }
 
 /* ---- generation ---- */

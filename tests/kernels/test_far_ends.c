@@ -247,6 +247,80 @@ static void long_rmsnorm_gradients_reach_the_end(void **state)
     tensor_free(&grad_weight);
 }
 
+/* Rows that are kept, in 256 pieces: of the last one all but the last row are zeros. */
+static void kept_rmsnorm_gradients_reach_the_end(void **state)
+{
+    (void)state;
+    enum { CHANNELS = 8192, PIECE = 1030, ROWS = 255 * PIECE + 775, OTHERS = 774, ARRAYS = 5 };
+    static const char *const names[ARRAYS] = {"sum", "grad_output", "grad_residual", "grad_sum", "rstd"};
+    struct rng rng = test_rng(10);
+    struct tensor weight = tensor_normal(&rng, DTYPE_BF16, CHANNELS, 1), grad_weight = tensor_make(DTYPE_F32, CHANNELS);
+    struct array arrays[ARRAYS];
+    for (int i = 0; i < ARRAYS; i++) {
+        const int64_t width = i < 4 ? CHANNELS : 1;
+        arrays[i] = make_normal(&rng, i < 4 ? DTYPE_BF16 : DTYPE_F32, width, (ROWS - 1) * width);
+        const size_t bytes = (size_t)(OTHERS * width) * dtype_size(arrays[i].near.type);
+        if (arrays[i].memory)
+            assert_ok(test_kernels()->fill_zero(test_context(1, 0), far_place(&arrays[i]) - bytes, bytes));
+    }
+    for (int far = 0; far < (there(arrays, ARRAYS) ? 2 : 0); far++) {
+        const struct rmsnorm_backward p = {.rows = far ? ROWS : 1,
+                                           .channels = CHANNELS,
+                                           .sum = place(&arrays[0], far),
+                                           .weight = tensor_device(&weight),
+                                           .grad_output = place(&arrays[1], far),
+                                           .grad_residual = place(&arrays[2], far),
+                                           .rstd = place(&arrays[4], far),
+                                           .grad_sum = place(&arrays[3], far),
+                                           .grad_weight = tensor_device(&grad_weight),
+                                           .overwrite = true,
+                                           .type = DTYPE_BF16};
+        RUN(rmsnorm_backward, p, far, -1, 1);
+    }
+    if (there(arrays, ARRAYS))
+        assert_same_end(names[3], &arrays[3]);
+    free_arrays(arrays, ARRAYS);
+    tensor_free(&weight);
+    tensor_free(&grad_weight);
+}
+
+/* The gradients of what the forward pass was told; of launches with more blocks than `first` that one alone runs. */
+static void group_norm_gradients(const struct group_norm_forward *forward, void *grad_output, void *grad_x,
+                                 int64_t first)
+{
+    struct tensor gradients[2];
+    for (int i = 0; i < 2; i++)
+        gradients[i] = tensor_make(DTYPE_F32, forward->channels);
+    const struct group_norm_backward p = {.batch = forward->batch,
+                                          .frames = forward->frames,
+                                          .channels = forward->channels,
+                                          .groups = forward->groups,
+                                          .x = forward->x,
+                                          .weight = forward->weight,
+                                          .bias = forward->bias,
+                                          .grad_output = grad_output,
+                                          .lengths = forward->lengths,
+                                          .mean = forward->mean,
+                                          .rstd = forward->rstd,
+                                          .grad_x = grad_x,
+                                          .grad_weight = tensor_device(&gradients[0]),
+                                          .grad_bias = tensor_device(&gradients[1]),
+                                          .overwrite = true,
+                                          .type = forward->type};
+    struct device_context context = *test_context(1, 0);
+    context.scratch_bytes = test_kernels()->group_norm_backward_scratch_size(&p);
+    context.scratch = test_sparse_memory(context.scratch_bytes);
+    assert_non_null(context.scratch);
+    test_settle();
+    test_blocks(first, first > 0);
+    assert_ok(test_kernels()->group_norm_backward(&context, &p));
+    test_settle();
+    test_blocks(0, 0);
+    test_sparse_release(context.scratch);
+    for (int i = 0; i < 2; i++)
+        tensor_free(&gradients[i]);
+}
+
 /* The second row of two begins more than 2^31 elements after the first, which has no frames of its own. */
 static void group_norms_reach_the_end(void **state)
 {
@@ -288,9 +362,12 @@ static void group_norms_reach_the_end(void **state)
         test_settle();
         test_blocks(0, 0);
         test_sparse_release(context.scratch);
+        group_norm_gradients(&p, place(&arrays[2], far), place(&arrays[3], far), far ? frames / BLOCK : 0);
     }
-    if (there(arrays, ARRAYS))
+    if (there(arrays, ARRAYS)) {
         assert_same_end("output", &arrays[1]);
+        assert_same_end("grad_x", &arrays[3]);
+    }
     free_arrays(arrays, ARRAYS);
     struct tensor *others[] = {&statistics[0], &statistics[1], &lengths, &length};
     for (int i = 0; i < 4; i++) {
@@ -530,11 +607,17 @@ static void norms_reach_the_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(layer_norms_reach_the_end), cmocka_unit_test(layer_norm_gradients_reach_the_end),
-        cmocka_unit_test(rmsnorms_reach_the_end),    cmocka_unit_test(long_rmsnorm_gradients_reach_the_end),
-        cmocka_unit_test(group_norms_reach_the_end), cmocka_unit_test(pointwise_operations_reach_the_end),
-        cmocka_unit_test(swiglu_reaches_the_end),    cmocka_unit_test(embeddings_reach_the_end),
-        cmocka_unit_test(losses_reach_the_end),      cmocka_unit_test(updates_reach_the_end),
+        cmocka_unit_test(layer_norms_reach_the_end),
+        cmocka_unit_test(layer_norm_gradients_reach_the_end),
+        cmocka_unit_test(rmsnorms_reach_the_end),
+        cmocka_unit_test(long_rmsnorm_gradients_reach_the_end),
+        cmocka_unit_test(kept_rmsnorm_gradients_reach_the_end),
+        cmocka_unit_test(group_norms_reach_the_end),
+        cmocka_unit_test(pointwise_operations_reach_the_end),
+        cmocka_unit_test(swiglu_reaches_the_end),
+        cmocka_unit_test(embeddings_reach_the_end),
+        cmocka_unit_test(losses_reach_the_end),
+        cmocka_unit_test(updates_reach_the_end),
         cmocka_unit_test(norms_reach_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -136,7 +136,7 @@ static void forward_equals_the_reference(void **state)
     (void)state;
     struct rng rng = test_rng(1);
     for (int s = 0; s < SHAPES; s++)
-        for (int variant = s % 2; variant < 4; variant += 1 + s % 2) {
+        for (int variant = s % 2; variant < 4 - s % 2; variant++) { /* of every shape both types */
             struct problem q = make(&rng, s, variant);
             struct forward f = run_forward(&q);
             int64_t groups = q.s.batch * q.s.groups;
@@ -280,7 +280,7 @@ static void backward_equals_the_reference(void **state)
     (void)state;
     struct rng rng = test_rng(3);
     for (int s = 0; s < SHAPES; s++)
-        for (int variant = s % 2; variant < 4; variant += 1 + s % 2) {
+        for (int variant = s % 2; variant < 4 - s % 2; variant++) { /* of every shape both types */
             struct problem q = make(&rng, s, variant);
             check_backward(&q, &rng, (variant + s) % 3 == 0);
             free_problem(&q);

@@ -248,38 +248,63 @@ static void operands_may_begin_anywhere(void **state)
     }
 }
 
-enum { VARIATIONS = 14, BIAS_APART = 32 /* bytes from one bias to another */ };
+enum {
+    OF_SIZE = 13,    /* the first variation of a size, */
+    OF_PLACE = 17,   /* and of what lies an element behind a boundary */
+    VARIATIONS = 22, /* the last one changes nothing */
+    BIAS_APART = 32  /* bytes from one bias to another */
+};
 
-/* What a variation changes of a product; the last one nothing. */
+static const void *behind(const void *array, enum dtype type, bool is)
+{
+    return (const char *)array + (is ? dtype_size(type) : 0);
+}
+
+/* What a variation changes of a product. */
 static struct matmul vary(struct matmul p, int variation)
 {
     int64_t *const strides[] = {&p.a_row_stride,   &p.b_row_stride,   &p.c_row_stride,
                                 &p.a_batch_stride, &p.b_batch_stride, &p.c_batch_stride};
+    int64_t *const sizes[] = {&p.m, &p.n, &p.k, &p.batch};
     if (variation < 6)
         *strides[variation] += 8;
+    if (variation >= OF_SIZE && variation < OF_PLACE)
+        ++*sizes[variation - OF_SIZE];
     p.a_transposed = variation == 6;
     p.b_transposed = variation == 7;
     p.beta = variation == 8 ? 1 : 0;
-    p.addend = variation == 9 ? p.addend : NULL;
+    p.addend =
+        variation == 9 || variation == OF_PLACE + 3 ? behind(p.addend, p.c_type, variation == OF_PLACE + 3) : NULL;
     p.bias = variation == 10 ? p.bias : variation == 12 ? (const char *)p.bias + BIAS_APART : NULL;
     p.alpha = variation == 11 ? 3 : 1;
+    p.a = behind(p.a, p.a_type, variation == OF_PLACE);
+    p.b = behind(p.b, p.b_type, variation == OF_PLACE + 1);
+    p.c = (char *)p.c + (variation == OF_PLACE + 2 ? dtype_size(p.c_type) : 0);
     return p;
 }
 
-static void check_variation(const struct matmul *p, const struct tensor *a, const struct tensor *b,
-                            const struct tensor *before, struct tensor *add, struct tensor *c)
+/* The tensor's values from where the product's operand begins. */
+static const double *values_at(struct tensor *tensor, const void *array)
+{
+    return tensor->values +
+           ((const char *)array - (const char *)tensor_device(tensor)) / (int64_t)dtype_size(tensor->type);
+}
+
+static void check_variation(const struct matmul *p, struct tensor *a, struct tensor *b, const struct tensor *before,
+                            struct tensor *add, struct tensor *c)
 {
     double *product = doubles(p->m * p->n);
-    const double *found = tensor_read(c), *bias = add->values;
-    if (p->bias != tensor_device(add))
-        bias += BIAS_APART / dtype_size(add->type);
+    tensor_read(c);
+    const double *found = values_at(c, p->c), *x = values_at(a, p->a), *y = values_at(b, p->b);
+    const double *addend = p->addend ? values_at(add, p->addend) : NULL,
+                 *bias = p->bias ? values_at(add, p->bias) : NULL;
     for (int64_t t = 0; t < p->batch; t++) {
-        reference_matmul(p->m, p->n, p->k, a->values + t * p->a_batch_stride, p->a_row_stride, p->a_transposed,
-                         b->values + t * p->b_batch_stride, p->b_row_stride, p->b_transposed, product, p->n);
+        reference_matmul(p->m, p->n, p->k, x + t * p->a_batch_stride, p->a_row_stride, p->a_transposed,
+                         y + t * p->b_batch_stride, p->b_row_stride, p->b_transposed, product, p->n);
         for (int64_t i = 0; i < p->m * p->n; i++) {
             const int64_t at = t * p->c_batch_stride + i / p->n * p->c_row_stride + i % p->n;
             const double value = (double)p->alpha * product[i] + (p->beta != 0 ? before->values[at] : 0) +
-                                 (p->addend ? add->values[at] : 0) + (p->bias ? bias[i % p->n] : 0);
+                                 (addend ? addend[at] : 0) + (bias ? bias[i % p->n] : 0);
             if (!(found[at] == round_to(c->type, value)))
                 fail_msg("element %lld of product %lld is %g, expected %g", (long long)i, (long long)t, found[at],
                          value);
@@ -293,13 +318,13 @@ static void like_products_are_told_apart(void **state)
 {
     (void)state;
     skip_other_engines();
-    enum { STRIDE = 24, MATRIX = 24 * 32, COUNT = 3 * MATRIX };
+    enum { STRIDE = 24, MATRIX = 24 * 32, COUNT = 3 * MATRIX + 24 };
     struct rng rng = test_rng(8);
     for (int t = 0; t < 3; t++) {
         const enum dtype *type = types[t];
         struct tensor a = tensor_integers(&rng, type[0], COUNT, 4), b = tensor_integers(&rng, type[0], COUNT, 4);
         struct tensor before = tensor_integers(&rng, type[1], COUNT, 4), add = tensor_integers(&rng, type[1], COUNT, 4);
-        for (int variation = 0; variation < VARIATIONS; variation++) {
+        for (int variation = 0; variation <= VARIATIONS; variation++) {
             struct tensor c = tensor_copy(&before);
             const struct matmul base = {.m = 18,
                                         .n = 19,
@@ -319,7 +344,8 @@ static void like_products_are_told_apart(void **state)
                                         .a_batch_stride = MATRIX,
                                         .b_batch_stride = MATRIX,
                                         .c_batch_stride = MATRIX};
-            const struct matmul p = vary(base, (variation + VARIATIONS - 1) % VARIATIONS); /* as it is comes first */
+            const struct matmul p =
+                vary(base, (variation + VARIATIONS - 1) % VARIATIONS); /* as it is comes first and last */
             const struct device_context *context = test_context(2, test_kernels()->matmul_scratch_size(&p));
             test_set_engine(context, engine);
             assert_ok(test_kernels()->matmul(context, &p));

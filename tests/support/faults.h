@@ -7,7 +7,7 @@
 
 /* The settings of the shim; its source says what each means. NULL and 0: not set. */
 struct fault {
-    const char *root, *trace, *kind, *swallow, *swallow_at, *exchange;
+    const char *root, *trace, *kind, *swallow, *swallow_at, *exchange, *locks;
     long call;
 };
 

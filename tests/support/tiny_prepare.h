@@ -14,7 +14,8 @@ int tiny_prepare_run(const char *folder, int version, const char *out, const cha
                      const char *const *variables);
 
 /* NULL when every file of `out` under a final name is equal to `reference`'s or to `old`'s (NULL: there is none), and
- * the files that an index vouches for are of the index's version; otherwise a text, valid until the next call. */
+ * the files that an index vouches for are of the index's version (locks and shards that wait for their index
+ * aside); otherwise a text, valid until the next call. */
 const char *tiny_prepare_bad(const char *out, const char *reference, const char *old);
 
 /* NULL when `out` has exactly the files of `reference`; otherwise a text. */

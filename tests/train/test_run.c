@@ -120,6 +120,23 @@ static void a_run_leaves_whole_checkpoints_and_falls_back_past_a_damaged_one(voi
     assert_int_equal(components->vocabulary.hubert_count, TINY_HUBERT);
     components_free(components);
     free(newest);
+    /* Under another name, or as a link, it is none: the one before is taken. */
+    char renamed[900], named[900];
+    snprintf(named, sizeof named, "%s/checkpoints/step_00000008", run);
+    snprintf(renamed, sizeof renamed, "%s/checkpoints/step_00000020", run);
+    assert_int_equal(rename(named, renamed), 0);
+    assert_fails(checkpoint_verify(renamed), STATUS_CORRUPT, "its name says step 20, but it holds step 8");
+    assert_fails(checkpoint_resolve(renamed, &newest), STATUS_CORRUPT, "its name says step 20");
+    assert_ok(checkpoint_resolve(run, &newest));
+    assert_non_null(strstr(newest, "step_00000006"));
+    free(newest);
+    assert_int_equal(rename(renamed, named), 0);
+    assert_ok(checkpoint_verify(named));
+    assert_int_equal(symlink("step_00000008", renamed), 0);
+    assert_fails(checkpoint_verify(renamed), STATUS_CORRUPT, "a link");
+    assert_ok(checkpoint_resolve(renamed, &newest)); /* named by the user: it is step 8 */
+    free(newest);
+    assert_int_equal(unlink(renamed), 0);
     /* With none left whole, starting anew is not the program's to decide. */
     flip_byte(strcat(strcpy(path, run), "/checkpoints/step_00000008/model.safetensors"));
     flip_byte(strcat(strcpy(path, run), "/checkpoints/step_00000006/model.safetensors"));

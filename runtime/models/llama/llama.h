@@ -98,6 +98,10 @@ enum status llama_read_dtype(const char *folder, enum dtype *dtype);
 enum status llama_read_weights(struct llama *model, const char *folder, const struct weight_sink *sink,
                                int64_t *rows_read);
 
+/* Refuses what llama_read_weights refuses, except numbers that are not finite, without a model or a device. *rows of
+ * vocabulary are there. */
+enum status llama_check_folder(const char *folder, const struct llama_config *config, int64_t *rows);
+
 struct atomic_directory;
 /* Writes config.json, generation_config.json, safetensors shards of at most 4 GiB (model.safetensors alone when one
  * suffices, else with index) in the model's dtype, as LlamaForCausalLM.from_pretrained reads them. The weights come from

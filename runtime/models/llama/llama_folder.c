@@ -21,6 +21,7 @@ struct reader {
     struct safetensors_folder *folder;
     struct llama_fill fill;
     int64_t rows; /* of embedding and head; -1 until the first is seen */
+    bool shapes_only;
 };
 
 static void describe_shape(int rank, const int64_t *shape, char *text, size_t size)
@@ -119,7 +120,7 @@ static enum status read_view(struct reader *reader, const struct parameter_view 
         FAIL(STATUS_CORRUPT, "%s: the tensor %s is missing", reader->path, view->name);
     TRY(check_shape(reader, view, info));
     if (!view->alias)
-        return read_values(reader, view, info, data);
+        return reader->shapes_only ? STATUS_OK : read_values(reader, view, info, data);
     /* A tied head that is stored all the same must be what it is tied to. */
     const struct tensor_info *tied =
         safetensors_folder_find(reader->folder, reader->model->layout.views[0].name, &embedding);
@@ -169,6 +170,23 @@ enum status llama_read_weights(struct llama *model, const char *path, const stru
 fail:
     safetensors_folder_close(reader.folder);
     return llama_fill_close(&reader.fill, result);
+}
+
+enum status llama_check_folder(const char *path, const struct llama_config *config, int64_t *rows)
+{
+    enum status result = STATUS_OK;
+    struct llama model = {.config = *config};
+    struct reader reader = {.model = &model, .path = path, .rows = -1, .shapes_only = true};
+    TRY(parameter_layout_create(config, &model.layout));
+    TRY(safetensors_folder_open(path, &reader.folder));
+    TRY(refuse_surplus(&reader));
+    for (int64_t i = 0; i < model.layout.count; i++)
+        TRY(read_view(&reader, &model.layout.views[i]));
+    *rows = reader.rows;
+fail:
+    safetensors_folder_close(reader.folder);
+    parameter_layout_free(&model.layout);
+    return result;
 }
 
 enum status llama_read_dtype(const char *path, enum dtype *dtype)

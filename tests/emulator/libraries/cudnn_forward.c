@@ -3,6 +3,7 @@
  * share one, or a program that keeps something there, are seen. */
 #include "emulator/libraries/cudnn_internal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static const char forward_call[] = "cudnnConvolutionForward";
@@ -131,9 +132,19 @@ static void run_forward(struct device *device, struct work *work)
 
 /* ---- calling ---- */
 
+/* What an algorithm asks for is the library's own affair: EMULATOR_CUDNN_WORKSPACE ("PRECOMPUTING" or "PRECOMPUTING,OTHER", in
+ * bytes) lets it ask for as much as a program has not planned for. */
 static uint64_t workspace_of(cudnnConvolutionFwdAlgo_t algorithm)
 {
-    return algorithm == CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM ? CUDNN_ALGORITHM_WORKSPACE : 0;
+    const bool precomputing = algorithm == CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM;
+    const char *text = getenv("EMULATOR_CUDNN_WORKSPACE");
+    if (!text)
+        return precomputing ? CUDNN_ALGORITHM_WORKSPACE : 0;
+    char *end;
+    const uint64_t first = strtoull(text, &end, 10);
+    if (precomputing)
+        return first;
+    return *end == ',' ? strtoull(end + 1, NULL, 10) : 0;
 }
 
 static cudnnStatus_t put(struct cudnn_work *forward, const struct cudnn_object *handle, size_t workspace_bytes)
