@@ -124,6 +124,7 @@ struct made_row {
     struct stored_alignment alignment;
 };
 void made_row_free(struct made_row *made);
+/* prepare_changes.c */
 void made_row_change(struct made_row *made, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 enum status prepare_row(const struct prepare *prepare, const struct prepare_dataset *dataset,

@@ -5,7 +5,6 @@
 #include "io/audio/audio.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,16 +22,6 @@ void made_row_free(struct made_row *made)
     free(made->words);
     stored_alignment_free(&made->alignment);
     memset(made, 0, sizeof *made);
-}
-
-void made_row_change(struct made_row *made, const char *format, ...)
-{
-    va_list arguments;
-    if (made->change_count == CHANGES)
-        return;
-    va_start(arguments, format);
-    vsnprintf(made->changes[made->change_count++], REASON_LENGTH, format, arguments);
-    va_end(arguments);
 }
 
 /* Because of rounding, given words may end slightly after the audio: up to 0.1 s is cut off; more means that the
