@@ -6,6 +6,8 @@
 #include "core/path.h"
 #include "io/json.h"
 #include "package/speech_folder.h"
+#include "text/tagged_model.h"
+#include "text/tokenizer_json.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,6 +108,7 @@ enum status components_load(const struct components_options *options, struct com
     TRY(vocabulary_create(sentencepiece_size(text), sentencepiece_bos(text), sentencepiece_eos(text),
                           sentencepiece_unk(text), codes[STREAM_HUBERT], options->expressive ? codes[STREAM_PITCH] : 0,
                           options->expressive ? codes[STREAM_STYLE] : 0, options->task_tags, &components->vocabulary));
+    TRY(tagged_model_check(options->text_model, text, &components->vocabulary));
     components->fingerprints[COMPONENT_TEXT] = sentencepiece_fingerprint(text);
     components->fingerprints[COMPONENT_VOCABULARY] = vocabulary_fingerprint(&components->vocabulary);
     *out = components;
@@ -163,11 +166,33 @@ static enum status describe(const struct components *components, char **text)
     return *text ? STATUS_OK : status_set(STATUS_INTERNAL, "no memory for spiritlm.json");
 }
 
+/* tokenizer.model for SentencePiece, and what transformers reads: see text/tokenizer_json.h. */
+static enum status write_text_model(const struct components *components, struct atomic_directory *directory)
+{
+    enum status result = STATUS_OK;
+    void *tagged = NULL;
+    int64_t size = 0;
+    char *json = NULL, *config = NULL;
+    TRY(tagged_model_write("tokenizer.model", components->text_file, components->text_file_size,
+                           &components->vocabulary, &tagged, &size));
+    TRY(atomic_directory_add(directory, "tokenizer.model", tagged, size));
+    if (tokenizer_json_obstacle(components->text))
+        goto fail; /* training has warned of it at its start */
+    TRY(tokenizer_json_write(components->text, &components->vocabulary, &json, &config));
+    TRY(atomic_directory_add(directory, "tokenizer.json", json, (int64_t)strlen(json)));
+    TRY(atomic_directory_add(directory, "tokenizer_config.json", config, (int64_t)strlen(config)));
+fail:
+    free(tagged);
+    free(json);
+    free(config);
+    return result;
+}
+
 enum status components_write(const struct components *components, struct atomic_directory *directory)
 {
     enum status result = STATUS_OK;
     char *text = NULL;
-    TRY(atomic_directory_add(directory, "tokenizer.model", components->text_file, components->text_file_size));
+    TRY(write_text_model(components, directory));
     for (int64_t f = 0; components->speech && f < components->speech->file_count; f++) {
         const struct speech_file *file = &components->speech->files[f];
         char name[PATH_BYTES];
@@ -278,6 +303,7 @@ enum status components_load_checkpoint(const char *folder, struct components **o
     options.speech_folder = speech ? speech_folder : NULL;
     TRY(components_load(&options, &components));
     TRY(check_fingerprints(where, root, components));
+    TRY(tagged_model_match(text_model, components->text, &components->vocabulary));
     *out = components;
     components = NULL;
 fail:
