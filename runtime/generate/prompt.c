@@ -28,8 +28,8 @@ bool piece_is_blank(const struct piece *piece)
     return piece->kind == PIECE_TEXT && begin == end;
 }
 
-/* As training encodes a piece (data/interleave.c): without the white space at its ends, with a dummy prefix of its own.
- */
+/* As training encodes a piece (data/interleave.c): without the white space at its ends, with a dummy prefix of its own
+ * unless it follows a tag and the document has the only one. */
 static enum status append_text(const struct components *components, const char *text, struct prompt *prompt)
 {
     int32_t *ids = NULL;
@@ -38,7 +38,10 @@ static enum status append_text(const struct components *components, const char *
     trim_white_space(text, &begin, &end);
     if (begin == end)
         return STATUS_OK;
-    TRY(sentencepiece_encode(components->text, text + begin, end - begin, true, &ids, &count));
+    const struct vocabulary *vocabulary = &components->vocabulary;
+    bool prefix = vocabulary->dummy_prefix == DUMMY_PREFIX_SPAN ||
+                  (prompt->count > 0 && vocabulary_kind(vocabulary, prompt->ids[prompt->count - 1]) == TOKEN_TEXT);
+    TRY(sentencepiece_encode(components->text, text + begin, end - begin, prefix, &ids, &count));
     TRY(append(prompt, ids, count));
 fail:
     free(ids);
@@ -120,14 +123,29 @@ static enum status append_tag(const struct components *components, bool speech, 
     return append(prompt, speech ? &components->vocabulary.speech_tag : &components->vocabulary.text_tag, 1);
 }
 
+/* BOS, as in training, if the text model has one, and the dummy prefix of the document. */
+static enum status append_beginning(const struct components *components, struct prompt *prompt)
+{
+    enum status result = STATUS_OK;
+    int32_t *ids = NULL;
+    int64_t count = 0;
+    if (components->vocabulary.bos >= 0)
+        TRY(append(prompt, &components->vocabulary.bos, 1));
+    if (components->vocabulary.dummy_prefix == DUMMY_PREFIX_DOCUMENT)
+        TRY(sentencepiece_encode_prefix(components->text, &ids, &count));
+    TRY(append(prompt, ids, count));
+fail:
+    free(ids);
+    return result;
+}
+
 enum status prompt_create(const struct components *components, const struct piece *pieces, int64_t count,
                           enum output_modality output, struct prompt *prompt)
 {
     enum status result = STATUS_OK;
     bool tagged = false;
     *prompt = (struct prompt){.state = {-1, -1}};
-    if (components->vocabulary.bos >= 0) /* as in training, if the text model has one */
-        TRY(append(prompt, &components->vocabulary.bos, 1));
+    TRY(append_beginning(components, prompt));
     for (int64_t i = 0; i < count; i++) {
         bool speech = pieces[i].kind != PIECE_TEXT;
         if (piece_is_blank(&pieces[i]))

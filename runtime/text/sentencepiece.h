@@ -34,6 +34,9 @@ int32_t sentencepiece_find(const struct sentencepiece *model, const char *piece)
 enum status sentencepiece_encode(const struct sentencepiece *model, const char *text, int64_t size, bool dummy_prefix,
                                  int32_t **ids, int64_t *count);
 
+/* The dummy prefix alone, as it stands before a tag; *count is 0 where the model has none before a text. */
+enum status sentencepiece_encode_prefix(const struct sentencepiece *model, int32_t **ids, int64_t *count);
+
 /* The bytes of ids (byte pieces joined, control pieces dropped as in the library). NUL-terminated, allocated for the
  * caller. `strip_prefix` removes the leading space that the dummy prefix had put there. */
 enum status sentencepiece_decode(const struct sentencepiece *model, const int32_t *ids, int64_t count,

@@ -73,6 +73,25 @@ static void prompts_have_tags_where_the_modality_changes(void **state)
     prompt_free(&prompt);
 }
 
+/* dummy_prefix "document": before the first tag, and where text follows text, as the space between them. */
+static void prompts_with_one_prefix(void **state)
+{
+    (void)state;
+    const struct piece ab = {PIECE_TEXT, " ab\n"}, units = {PIECE_UNITS, "[St1][Pi2][Hu3]"};
+    const struct piece mixed[] = {ab, units, ab}, texts[] = {ab, ab};
+    static const int32_t bare[] = {1, SPACE}, spoken[] = {1, SPACE, SPEECH_TAG},
+                         text_speech[] = {1, SPACE, TEXT_TAG, A, A + 1, SPEECH_TAG},
+                         all[] = {1, SPACE, TEXT_TAG, A, A + 1, SPEECH_TAG, ST + 1, PI + 2, HU + 3, TEXT_TAG, A, A + 1},
+                         joined[] = {1, SPACE, TEXT_TAG, A, A + 1, SPACE, A, A + 1};
+    world.components->vocabulary.dummy_prefix = DUMMY_PREFIX_DOCUMENT;
+    expect_prompt(NULL, 0, OUTPUT_ANY, bare, 2);
+    expect_prompt(NULL, 0, OUTPUT_SPEECH, spoken, 3);
+    expect_prompt(&ab, 1, OUTPUT_SPEECH, text_speech, 6);
+    expect_prompt(mixed, 3, OUTPUT_TEXT, all, 12);
+    expect_prompt(texts, 2, OUTPUT_TEXT, joined, 8);
+    world.components->vocabulary.dummy_prefix = DUMMY_PREFIX_SPAN;
+}
+
 static struct generated *generate_after(const char *text, int64_t samples, uint64_t seed, enum output_modality output,
                                         int64_t tokens)
 {
@@ -332,6 +351,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(prompts_have_tags_where_the_modality_changes),
+        cmocka_unit_test(prompts_with_one_prefix),
         cmocka_unit_test(seeds_repeat_and_samples_do_not_see_each_other),
         cmocka_unit_test(tokens_are_those_drawn_on_the_host),
         cmocka_unit_test(modes_hold_for_ten_thousand_tokens),

@@ -130,7 +130,7 @@ static void fingerprints_differ_with_every_field(void **state)
     assert_ok(vocabulary_create(300, 1, 2, 0, 10, 4, 3, true, &base));
     struct sha256 first = vocabulary_fingerprint(&base), again = vocabulary_fingerprint(&base);
     assert_memory_equal(&first, &again, sizeof first);
-    struct vocabulary other[8];
+    struct vocabulary other[9];
     assert_ok(vocabulary_create(301, 1, 2, 0, 10, 4, 3, true, &other[0]));
     assert_ok(vocabulary_create(300, 2, 2, 0, 10, 4, 3, true, &other[1]));
     assert_ok(vocabulary_create(300, 1, 1, 0, 10, 4, 3, true, &other[2]));
@@ -139,7 +139,9 @@ static void fingerprints_differ_with_every_field(void **state)
     assert_ok(vocabulary_create(300, 1, 2, 0, 10, 5, 3, true, &other[5]));
     assert_ok(vocabulary_create(300, 1, 2, 0, 10, 4, 4, true, &other[6]));
     assert_ok(vocabulary_create(300, 1, 2, 0, 10, 4, 3, false, &other[7]));
-    for (int i = 0; i < 8; i++) {
+    other[8] = base;
+    other[8].dummy_prefix = DUMMY_PREFIX_DOCUMENT;
+    for (int i = 0; i < 9; i++) {
         struct sha256 hash = vocabulary_fingerprint(&other[i]);
         assert_memory_not_equal(&first, &hash, sizeof first);
         for (int j = 0; j < i; j++) {
