@@ -7,6 +7,7 @@
 #include "io/atomic_file.h"
 #include "io/json.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,9 @@ enum status results_add(json_t *metrics, const char *name, struct estimate estim
 {
     json_t *value = json_pack("{s:o, s:o, s:I}", "value", jdoc_number(estimate.value), "standard_error",
                               jdoc_number(estimate.standard_error), "n", (json_int_t)estimate.n);
-    if (json_object_set_new(metrics, name, value) != 0) /* takes no NULL */
+    const char *caveat = isfinite(estimate.standard_error) ? estimate_caveat(estimate) : NULL; /* null says it */
+    bool noted = !caveat || json_object_set_new(value, "note", json_string(caveat)) == 0;
+    if (json_object_set_new(metrics, name, value) != 0 || !noted) /* takes no NULL */
         return status_set(STATUS_INTERNAL, "no memory for the result \"%s\"", name);
     return STATUS_OK;
 }

@@ -18,7 +18,8 @@ struct results_subject {
     const json_t *inputs; /* what was judged on: files with their SHA-256, datasets, seeds */
 };
 
-/* {"value", "standard_error", "n"} under `name`; a value that is not finite becomes null. */
+/* {"value", "standard_error", "n"} under `name`; a value that is not finite becomes null. Where the standard error says
+ * nothing (estimate_caveat), "note" says why. */
 enum status results_add(json_t *metrics, const char *name, struct estimate estimate);
 
 /* `metrics` and `samples` are borrowed; samples NULL: none are written. */

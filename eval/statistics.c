@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stddef.h>
+#include <stdio.h>
 
 struct estimate estimate_ratio(const double *numerators, const double *denominators, int64_t count)
 {
@@ -24,4 +25,23 @@ struct estimate estimate_ratio(const double *numerators, const double *denominat
 struct estimate estimate_mean(const double *values, int64_t count)
 {
     return estimate_ratio(values, NULL, count);
+}
+
+const char *estimate_caveat(struct estimate estimate)
+{
+    if (estimate.n < 2)
+        return "a single value has no standard error";
+    /* rounding may leave a few units in the last place of what is 0 */
+    if (estimate.standard_error <= 1e-14 * fabs(estimate.value))
+        return "all values are equal: their standard error of 0 says nothing about other data";
+    return NULL;
+}
+
+const char *estimate_error_text(struct estimate estimate, char text[ESTIMATE_ERROR_BYTES])
+{
+    if (estimate_caveat(estimate))
+        snprintf(text, ESTIMATE_ERROR_BYTES, "-");
+    else
+        snprintf(text, ESTIMATE_ERROR_BYTES, "%.4f", estimate.standard_error);
+    return text;
 }

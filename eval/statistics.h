@@ -16,4 +16,11 @@ struct estimate estimate_mean(const double *values, int64_t count);
  * sqrt(n / (n - 1) * sum((numerator - value * denominator)^2)) / sum(denominator). */
 struct estimate estimate_ratio(const double *numerators, const double *denominators, int64_t count);
 
+/* NULL, or in words why the standard error says nothing: fewer than two observations, or all are equal. */
+const char *estimate_caveat(struct estimate estimate);
+
+/* The standard error in four decimals, or "-" where it says nothing. Returns `text`. */
+enum { ESTIMATE_ERROR_BYTES = 32 };
+const char *estimate_error_text(struct estimate estimate, char text[ESTIMATE_ERROR_BYTES]);
+
 #endif

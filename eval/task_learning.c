@@ -18,12 +18,14 @@ static enum status report_comparison(FILE *report, const char *name, const struc
                                      json_t *metrics)
 {
     enum status result = STATUS_OK;
-    char key[64];
+    char key[64], error[ESTIMATE_ERROR_BYTES];
     if (comparison->margin.n == 0)
         return STATUS_OK;
-    fprintf(report, "%-24s %8.4f %8.4f %9.4f %8.4f %9lld %9.0f\n", name, comparison->model, comparison->bigram,
-            comparison->margin.value, comparison->margin.standard_error, (long long)comparison->margin.n,
+    fprintf(report, "%-24s %8.4f %8.4f %9.4f %8s %9lld %9.0f\n", name, comparison->model, comparison->bigram,
+            comparison->margin.value, estimate_error_text(comparison->margin, error), (long long)comparison->margin.n,
             comparison->tokens);
+    if (estimate_caveat(comparison->margin))
+        fprintf(report, "  %s\n", estimate_caveat(comparison->margin));
     snprintf(key, sizeof key, "%s/model", name);
     TRY(results_add(metrics, key, (struct estimate){comparison->model, NAN, comparison->margin.n}));
     snprintf(key, sizeof key, "%s/bigram", name);

@@ -24,8 +24,11 @@ static json_t *describe_file(const char *path, const struct sha256 *hash)
 
 static void report_accuracy(FILE *report, const char *name, struct estimate accuracy, int64_t ties)
 {
-    utf8_print(report, "%-28s %8.4f %8.4f %6lld %6lld\n", name, accuracy.value, accuracy.standard_error,
+    char error[ESTIMATE_ERROR_BYTES];
+    utf8_print(report, "%-28s %8.4f %8s %6lld %6lld\n", name, accuracy.value, estimate_error_text(accuracy, error),
                (long long)accuracy.n, (long long)ties);
+    if (estimate_caveat(accuracy))
+        fprintf(report, "  %s\n", estimate_caveat(accuracy));
 }
 
 enum status task_pairs(const struct task *task, const char *path)

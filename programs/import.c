@@ -7,91 +7,126 @@
 #include <string.h>
 
 static const struct program_option options[] = {
-    {"--output", "FILE.jsonl", "the manifest to write", false},
-    {"--audio", "FOLDER", "folder of the audio of CTM, TextGrid or whisper files (default: beside them)", false},
-    {"--tier", "NAME", "TextGrid: the tier of words (default: \"words\", or the only interval tier)", false},
-    {"--speaker", "NAME", "the speaker of all rows", false},
+    {"--output", "FILE.jsonl", "the manifest to write; FILE.rejects.jsonl lists what was left out or changed", false},
+    {"--audio", "FOLDER", "folder of the audio where it is not where the kind expects it", false},
+    {"--tier", "NAME", "textgrid: the tier of words (default: \"words\", or the only interval tier)", false},
+    {"--speaker", "NAME", "the speaker of all rows that have none", false},
     {"--speaker-folders", NULL, "folder: the first folder below SOURCE names the speaker", false},
+    {"--per", "file|paragraph|line", "text: what becomes a row (default: file)", false},
+    {"--text-key", "NAME", "jsonl: the key of the text (default: text)", false},
     {"--lowercase", NULL, "convert texts to lower case (ASCII)", false},
+    {"--split", "NAME=SHARE,...", "write FILE.NAME.jsonl for each part, such as train=0.9,valid=0.05,test=0.05", false},
+    {"--split-by", "speaker|document", "what a part gets whole", false},
+    {"--seed", "N", "of the split (default: 0)", false},
 };
+
+#define KIND_HELP(upper, lower, options, help) "\n  " help
 
 static const struct program program = {
     .name = "import",
     .usage = "KIND SOURCE --output FILE.jsonl",
-    .summary = "Makes a manifest of a corpus. KIND is one of\n"
-               "  folder       SOURCE is a folder of audio files, their texts in .txt files of the same name\n"
-               "  librispeech  SOURCE is a folder in LibriSpeech's layout\n"
-               "  ctm          SOURCE is a .ctm file\n"
-               "  textgrid     SOURCE is a folder of .TextGrid files, or one\n"
-               "  whisper      SOURCE is a folder of .json files with word times, or one",
+    .summary = "Makes a manifest of a corpus. KIND says what SOURCE is:" IMPORT_KIND_LIST(KIND_HELP),
     .example = "import librispeech LibriSpeech/dev-clean --lowercase --output dev-clean.jsonl",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .takes_arguments = true,
 };
 
-static enum status parse_kind(const char *text, enum import_kind *kind)
+/* The number of the text in the list; -1: it is not there. */
+static int index_in(const char *text, const char *const *list, int count)
 {
-    for (int i = 0; i < IMPORT_KINDS; i++)
-        if (strcmp(text, import_kind_name((enum import_kind)i)) == 0) {
-            *kind = (enum import_kind)i;
-            return STATUS_OK;
-        }
-    return status_set(STATUS_USAGE, "KIND: expected folder, librispeech, ctm, textgrid or whisper, found \"%s\"", text);
+    for (int i = 0; text && i < count; i++)
+        if (strcmp(text, list[i]) == 0)
+            return i;
+    return -1;
 }
 
 /* An option that would have no effect is refused as a misunderstanding. */
-static enum status check_options(const struct import_options *import)
+static enum status check_options(const struct import_options *import, const struct program_arguments *arguments)
 {
-    bool apart = import->kind != IMPORT_FOLDER && import->kind != IMPORT_LIBRISPEECH;
-    if (import->tier && import->kind != IMPORT_TEXTGRID)
-        return status_set(STATUS_USAGE, "--tier is only for the kind textgrid");
-    if (import->audio && !apart)
-        return status_set(STATUS_USAGE, "--audio is only for ctm, textgrid and whisper: the audio of %s lies in SOURCE",
-                          import_kind_name(import->kind));
-    if (import->speaker_folders && import->kind != IMPORT_FOLDER)
-        return status_set(STATUS_USAGE, "--speaker-folders is only for the kind folder");
+    static const struct {
+        const char *name;
+        int option;
+    } special[] = {{"--audio", IMPORT_AUDIO},
+                   {"--tier", IMPORT_TIER},
+                   {"--speaker-folders", IMPORT_SPEAKER_FOLDERS},
+                   {"--per", IMPORT_PER},
+                   {"--text-key", IMPORT_TEXT_KEY}};
+    for (size_t i = 0; i < sizeof special / sizeof *special; i++) {
+        bool given = program_value(arguments, special[i].name, NULL) != NULL;
+        if (given && !(import_kind_options(import->kind) & special[i].option))
+            return status_set(STATUS_USAGE, "%s has no meaning for the kind %s", special[i].name,
+                              import_kind_name(import->kind));
+    }
     if (import->speaker_folders && import->speaker)
         return status_set(STATUS_USAGE, "--speaker and --speaker-folders cannot be given together");
     return STATUS_OK;
 }
 
-static enum status run(const struct program_arguments *arguments)
+static enum status read_split(const struct program_arguments *arguments, struct import_options *import)
 {
-    enum status result = STATUS_OK;
-    const char *plain[2] = {NULL, NULL};
+    static const char *const keys[] = {"speaker", "document"};
+    const char *by = program_value(arguments, "--split-by", NULL), *seed = program_value(arguments, "--seed", NULL);
+    import->split = program_value(arguments, "--split", NULL);
+    if (!import->split && (by || seed))
+        return status_set(STATUS_USAGE, "--split-by and --seed need --split");
+    if (import->split && !by)
+        return status_set(STATUS_USAGE, "--split needs --split-by speaker or --split-by document: rows of one speaker "
+                                        "or one document belong in one part");
+    int key = index_in(by, keys, 2);
+    if (by && key < 0)
+        return status_set(STATUS_USAGE, "--split-by: expected speaker or document, found \"%s\"", by);
+    import->split_by = key == 1 ? IMPORT_BY_DOCUMENT : IMPORT_BY_SPEAKER;
+    return program_integer(arguments, "--seed", 0, INT64_MAX, 0, &import->split_seed);
+}
+
+static enum status read_options(const struct program_arguments *arguments, struct import_options *import)
+{
+    static const char *const units[] = {"file", "paragraph", "line"};
+    const char *plain[2] = {NULL, NULL}, *per = program_value(arguments, "--per", NULL);
     int count = 0;
-    struct import_counts counts = {0};
     for (int64_t i = 0; i < arguments->count; i++) {
         if (arguments->items[i].option)
             continue;
         if (count == 2)
-            FAIL(STATUS_USAGE, "unexpected argument \"%s\" (import --help)", arguments->items[i].value);
+            return status_set(STATUS_USAGE, "unexpected argument \"%s\" (import --help)", arguments->items[i].value);
         plain[count++] = arguments->items[i].value;
     }
-    struct import_options import = {
+    *import = (struct import_options){
         .source = plain[1],
         .audio = program_value(arguments, "--audio", NULL),
         .tier = program_value(arguments, "--tier", NULL),
         .speaker = program_value(arguments, "--speaker", NULL),
+        .text_key = program_value(arguments, "--text-key", NULL),
         .speaker_folders = program_flag(arguments, "--speaker-folders"),
         .lowercase = program_flag(arguments, "--lowercase"),
         .output = program_value(arguments, "--output", NULL),
     };
-    if (count < 2 || !import.output)
-        FAIL(STATUS_USAGE, "expected KIND, SOURCE and --output (import --help)");
-    TRY(parse_kind(plain[0], &import.kind));
-    TRY(check_options(&import));
+    if (count < 2 || !import->output)
+        return status_set(STATUS_USAGE, "expected KIND, SOURCE and --output (import --help)");
+    int unit = index_in(per, units, 3);
+    if (per && unit < 0)
+        return status_set(STATUS_USAGE, "--per: expected file, paragraph or line, found \"%s\"", per);
+    import->per = per ? (enum import_per)unit : IMPORT_PER_FILE;
+    return import_kind_parse(plain[0], &import->kind);
+}
+
+static enum status run(const struct program_arguments *arguments)
+{
+    enum status result = STATUS_OK;
+    struct import_options import;
+    struct import_counts counts = {0};
+    TRY(read_options(arguments, &import));
+    TRY(check_options(&import, arguments));
+    TRY(read_split(arguments, &import));
     TRY(import_run(&import, &counts));
-    printf("%s: %lld rows, %lld with text, %lld words with times", import.output, (long long)counts.rows,
-           (long long)counts.with_text, (long long)counts.words);
-    if (counts.without_text)
-        printf("; %lld have no text", (long long)counts.without_text);
-    if (counts.untimed)
-        printf("; %lld without times, because their words do not fit their text", (long long)counts.untimed);
-    if (counts.without_audio)
-        printf("; %lld skipped because their audio is missing", (long long)counts.without_audio);
-    printf("\n");
+    printf("%s: %lld rows, %lld with text, %lld words with times, %lld rejected\n", import.output,
+           (long long)counts.rows, (long long)counts.with_text, (long long)counts.words, (long long)counts.rejected);
+    for (int i = 0; i < IMPORT_REASONS; i++)
+        if (counts.reasons[i] > 0)
+            printf("  %lld %s: %s\n", (long long)counts.reasons[i],
+                   import_reason_rejects((enum import_reason)i) ? "rejected" : "changed",
+                   import_reason_text((enum import_reason)i));
 fail:
     return result;
 }

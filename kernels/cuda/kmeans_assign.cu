@@ -82,18 +82,19 @@ struct tile {
     float x[DEPTH][PADDED], centroids[DEPTH][PADDED];
 };
 
-/* DEPTH coordinates from `c` on of 64 rows from `first` on; 0 past the ends. Neighbouring threads read neighbouring
- * coordinates. */
+/* DEPTH coordinates from `c` on of 64 rows from `first` on; 0 past the ends. A warp reads 8 coordinates, a sector, of 4 rows:
+ * in the tile they lie in 32 different banks. */
 __device__ static void load_tile(float (&to)[DEPTH][PADDED], const float *from, int64_t first, int64_t rows,
                                  int64_t stride, int64_t c, int64_t channels)
 {
-    int depth = int(threadIdx.x) % DEPTH;
-    int64_t row = first + int(threadIdx.x) / DEPTH;
+    int lane = int(threadIdx.x) % WARP, warp = int(threadIdx.x) / WARP;
+    int depth = lane % 8 + warp % 2 * 8, place = lane / 8 + warp / 2 * 4;
+    int64_t row = first + place;
     const float *source = from + row * stride + c + depth;
     bool inside = c + depth < channels;
 #pragma unroll
     for (int i = 0; i < POINTS; i += THREADS / DEPTH)
-        to[depth][int(threadIdx.x) / DEPTH + i] = inside && row + i < rows ? source[i * stride] : 0.0f;
+        to[depth][place + i] = inside && row + i < rows ? source[i * stride] : 0.0f;
 }
 
 /* What this thread has to do with coordinate d: HELD points and HELD clusters. */

@@ -4,9 +4,11 @@
  * failure. */
 #include "programs/common/program.h"
 
+#include "commit.h" /* made by cmake/commit.cmake */
 #include "core/edit_distance.h"
 #include "core/log.h"
 #include "core/path.h"
+#include "programs/common/program_pages.h"
 #include "programs/common/settings.h"
 
 #include <errno.h>
@@ -15,18 +17,39 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct program_option help_option = {"--help", NULL, "print this text", true};
 static const struct program_option config_option = {"--config", "FILE", "configuration in YAML", false};
+static const struct program_option help_option = {"--help", NULL, "print this text", true};
+static const struct program_option version_option = {"--version", NULL, "print the version and the commit", true};
+/* For cmake --install; not shown. */
+static const struct program_option man_option = {"--man-page", NULL, "", true};
+static const struct program_option completion_option = {"--bash-completion", NULL, "", true};
+
+enum { MOST_OPTIONS = 32 };
+
+/* The options that --help shows, in its order. */
+static int64_t list_options(const struct program *program, const struct program_option *options[MOST_OPTIONS])
+{
+    int64_t count = 0;
+    while (count < program->option_count && count < MOST_OPTIONS - 3) {
+        options[count] = program->options + count;
+        count++;
+    }
+    if (program->takes_config)
+        options[count++] = &config_option;
+    options[count++] = &help_option;
+    options[count++] = &version_option;
+    return count;
+}
 
 static const struct program_option *find_option(const struct program *program, const char *name, size_t length)
 {
-    const struct program_option *common[] = {&help_option, program->takes_config ? &config_option : &help_option};
-    for (size_t i = 0; i < 2; i++)
-        if (strlen(common[i]->name) == length && strncmp(common[i]->name, name, length) == 0)
-            return common[i];
-    for (int64_t i = 0; i < program->option_count; i++)
-        if (strlen(program->options[i].name) == length && strncmp(program->options[i].name, name, length) == 0)
-            return program->options + i;
+    const struct program_option *options[MOST_OPTIONS + 2];
+    int64_t count = list_options(program, options);
+    options[count++] = &man_option;
+    options[count++] = &completion_option;
+    for (int64_t i = 0; i < count; i++)
+        if (strlen(options[i]->name) == length && strncmp(options[i]->name, name, length) == 0)
+            return options[i];
     return NULL;
 }
 
@@ -110,7 +133,13 @@ static enum status add_option(const struct program *program, int argc, char **ar
         (option == &config_option ? arguments->config != NULL : program_flag(arguments, option->name)))
         return status_set(STATUS_USAGE, "option %s is given twice", option->name);
     if (option == &help_option)
-        arguments->help = true;
+        arguments->answer = ANSWER_HELP;
+    else if (option == &version_option)
+        arguments->answer = ANSWER_VERSION;
+    else if (option == &man_option)
+        arguments->answer = ANSWER_MAN_PAGE;
+    else if (option == &completion_option)
+        arguments->answer = ANSWER_COMPLETION;
     else if (option == &config_option)
         arguments->config = value;
     else
@@ -132,7 +161,7 @@ enum status program_parse(const struct program *program, int argc, char **argv, 
         if (!options_ended && strcmp(argv[i], "--") == 0)
             options_ended = true;
         else if (!options_ended && strcmp(argv[i], "-h") == 0)
-            arguments->help = true;
+            arguments->answer = ANSWER_HELP;
         else if (!options_ended && argv[i][0] == '-' && argv[i][1] != 0)
             TRY(add_option(program, argc, argv, &i, arguments));
         else if (!options_ended && program->takes_config && is_override(argv[i]))
@@ -199,16 +228,30 @@ static void print_option(const struct program_option *option)
 static void print_help(const struct program *program)
 {
     printf("usage: %s %s\n\n%s\n\noptions:\n", program->name, program->usage, program->summary);
-    for (int64_t i = 0; i < program->option_count; i++)
-        print_option(program->options + i);
-    if (program->takes_config)
-        print_option(&config_option);
-    print_option(&help_option);
+    const struct program_option *options[MOST_OPTIONS];
+    int64_t count = list_options(program, options);
+    for (int64_t i = 0; i < count; i++)
+        print_option(options[i]);
     printf("\nexample:\n  %s\n", program->example);
     if (program->takes_config) {
         printf("\nkeys of the configuration file, which key=value overrides:\n");
         settings_print_keys(stdout);
     }
+}
+
+/* What is asked of the program itself. */
+static void answer(const struct program *program, enum program_answer question)
+{
+    const struct program_option *options[MOST_OPTIONS];
+    int64_t count = list_options(program, options);
+    if (question == ANSWER_HELP)
+        print_help(program);
+    else if (question == ANSWER_VERSION)
+        printf("%s %s (spiritlm.c, commit %s)\n", program->name, SPIRITLM_VERSION, SPIRITLM_COMMIT);
+    else if (question == ANSWER_MAN_PAGE)
+        program_man_page(program, options, count, stdout);
+    else
+        program_completion(program, options, count, stdout);
 }
 
 int program_main(const struct program *program, int argc, char **argv,
@@ -217,8 +260,8 @@ int program_main(const struct program *program, int argc, char **argv,
     struct program_arguments arguments;
     signal(SIGXFSZ, SIG_IGN); /* so that a write beyond `ulimit -f` fails and is reported and cleaned up */
     enum status result = program_parse(program, argc, argv, &arguments);
-    if (result == STATUS_OK && arguments.help)
-        print_help(program);
+    if (result == STATUS_OK && arguments.answer != ANSWER_NONE)
+        answer(program, arguments.answer);
     else if (result == STATUS_OK)
         result = run(&arguments);
     if (fflush(stdout) != 0 || ferror(stdout)) {

@@ -23,7 +23,7 @@ struct program {
     const char *usage;                    /* what follows the name: "--config FILE [--stage S] [key=value ...]" */
     const char *summary;                  /* what it does, a sentence or two */
     const char *example;                  /* a command line that works */
-    const struct program_option *options; /* its own; --help and --config are added here */
+    const struct program_option *options; /* its own; --config, --help and --version are added here */
     int64_t option_count;
     bool takes_config;    /* --config FILE and key=value */
     bool takes_arguments; /* arguments that are neither options nor key=value */
@@ -35,6 +35,8 @@ struct program_argument {
     const char *value;  /* NULL for a flag */
 };
 
+enum program_answer { ANSWER_NONE, ANSWER_HELP, ANSWER_VERSION, ANSWER_MAN_PAGE, ANSWER_COMPLETION };
+
 struct program_arguments {
     struct program_argument *items;
     int64_t count;
@@ -43,7 +45,7 @@ struct program_arguments {
     char **paths;           /* those that were replaced */
     int64_t path_count;
     int64_t override_count;
-    bool help;
+    enum program_answer answer; /* what was asked of the program itself, instead of its work */
 };
 
 /* STATUS_USAGE for an unknown option (the nearest is named), a missing value, an option given twice. Values may follow
@@ -59,7 +61,7 @@ bool program_flag(const struct program_arguments *arguments, const char *option)
 enum status program_integer(const struct program_arguments *arguments, const char *option, int64_t minimum,
                             int64_t maximum, int64_t fallback, int64_t *value);
 
-/* Parses, answers --help, calls `run`, prints "error: TEXT" when it fails and returns the exit code. Results that do
+/* Parses, answers --help and --version, calls `run`, prints "error: TEXT" when it fails and returns the exit code. Results that do
  * not reach standard output are an error too (STATUS_IO). */
 int program_main(const struct program *program, int argc, char **argv,
                  enum status (*run)(const struct program_arguments *arguments));

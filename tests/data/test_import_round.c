@@ -130,7 +130,7 @@ static void what_import_writes_prepare_reads(void **state)
                 if (manifest.rows[i].fault)
                     fail_msg("round %lld, %s: %s", (long long)round, import_kind_name(kind), manifest.rows[i].fault);
         assert_int_equal(manifest.count, FILES);
-        assert_int_equal(counts.untimed, 0);
+        assert_int_equal(counts.reasons[IMPORT_UNTIMED_ROW], 0);
         for (int i = 0; i < FILES; i++) {
             if (manifest.rows[i].word_count != utterances[i].spoken)
                 fail_msg("round %lld, %s: %d words of \"%s\", found %d", (long long)round, import_kind_name(kind),
@@ -142,6 +142,63 @@ static void what_import_writes_prepare_reads(void **state)
     }
     printf("%lld words\n", (long long)words);
     free(utterances);
+}
+
+/* Texts of kinds without times come through as they were; only where a line holds a text, white space becomes a space. */
+static void texts_are_kept(void **state)
+{
+    (void)state;
+    struct rng rng = rng_make(test_seed(), RNG_TEST, 76, 0);
+    struct utterance *utterance = calloc(1, sizeof *utterance);
+    for (int64_t round = 0; round < (test_is_long() ? 1000 : 30); round++) {
+        json_t *expected = json_array();
+        assert_ok(make_directories(test_path("texts")));
+        FILE *lines = fopen(test_path("texts/a.jsonl"), "w"), *pairs = fopen(test_path("texts/text"), "w");
+        FILE *audio = fopen(test_path("texts/wav.scp"), "w");
+        assert_true(lines && pairs && audio);
+        write_text(test_path("texts/a.wav"), "RIFF");
+        for (int i = 0; i < FILES; i++) {
+            make_utterance(&rng, utterance, true);
+            json_t *row =
+                json_pack("{s:s++, s:s}", "id", "u", (char[]){(char)('0' + i), 0}, "", "text", utterance->text);
+            assert_non_null(row);
+            assert_int_equal(json_dumpf(row, lines, JSON_COMPACT), 0);
+            fputc('\n', lines);
+            json_array_append_new(expected, json_string(utterance->text));
+            json_decref(row);
+            for (char *c = utterance->text; *c; c++)
+                *c = (unsigned char)*c <= ' ' ? ' ' : *c;
+            fprintf(pairs, "u%d %s\n", i, utterance->text);
+            fprintf(audio, "u%d a.wav\n", i);
+        }
+        assert_int_equal(fclose(lines) | fclose(pairs) | fclose(audio), 0);
+        for (int kind = 0; kind < 2; kind++) {
+            struct import_options options = {.kind = kind ? IMPORT_KALDI : IMPORT_JSONL,
+                                             .output = test_path("out.jsonl")};
+            struct import_counts counts;
+            struct manifest manifest;
+            options.source = test_path("texts");
+            assert_ok(import_run(&options, &counts));
+            assert_int_equal(counts.rejected, 0);
+            assert_ok(manifest_read(options.output, NULL, &manifest));
+            assert_int_equal(manifest.faults, 0);
+            assert_int_equal(manifest.count, FILES);
+            for (int i = 0; i < FILES; i++) {
+                const char *text = json_string_value(json_array_get(expected, (size_t)i)),
+                           *found = manifest.rows[i].text;
+                if (kind == 0)
+                    assert_string_equal(found, text);
+                for (; kind == 1 && *text; text++) /* letter by letter, without white space */
+                    if ((unsigned char)*text > ' ') {
+                        found += strspn(found, " ");
+                        assert_int_equal(*found++, *text);
+                    }
+            }
+            manifest_free(&manifest);
+        }
+        json_decref(expected);
+    }
+    free(utterance);
 }
 
 /* A transcript of something else: the row keeps its text, and prepare finds the times itself. */
@@ -160,7 +217,7 @@ static void words_of_another_text_are_counted(void **state)
     strcpy(utterance.text, "He — left.");
     write_whisper(test_path("other/b.json"), &utterance);
     assert_ok(import_run(&options, &counts));
-    assert_int_equal(counts.untimed, 1);
+    assert_int_equal(counts.reasons[IMPORT_UNTIMED_ROW], 1);
     assert_int_equal(counts.words, 2);
     assert_ok(manifest_read(options.output, NULL, &manifest));
     assert_int_equal(manifest.faults, 0);
@@ -191,6 +248,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_import_writes_prepare_reads),
+        cmocka_unit_test(texts_are_kept),
         cmocka_unit_test(words_of_another_text_are_counted),
         cmocka_unit_test(a_tilde_is_a_letter_of_a_name),
     };

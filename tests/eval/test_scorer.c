@@ -139,6 +139,33 @@ static void losses_that_are_not_finite_are_refused(void **state)
     assert_ok(scorer_run(world.model, NULL, 0));
 }
 
+/* The model's own kernels, with one loss of each call made infinite, as weights that have grown too far would. */
+static enum status infinite_cross_entropy(const struct device_context *context, const struct cross_entropy *p)
+{
+    static const float infinite = INFINITY;
+    enum status result = test_kernels()->cross_entropy(context, p);
+    if (result == STATUS_OK && p->losses)
+        result = test_kernels()->copy_to_device(context, QUEUE_COMPUTE, p->losses + 1, &infinite, sizeof infinite);
+    return result;
+}
+
+static void infinite_losses_are_refused(void **state)
+{
+    (void)state;
+    struct rng rng = rng_make(1, RNG_TEST, 24, 0);
+    struct scored_sequence sequence = make_sequence(&rng, 5);
+    const struct kernels *own = world.model->kernels;
+    struct kernels kernels = *own;
+    kernels.cross_entropy = infinite_cross_entropy;
+    world.model->kernels = &kernels;
+    assert_fails(scorer_run(world.model, &sequence, 1), STATUS_CORRUPT, "losses are not finite");
+    world.model->kernels = own;
+    assert_ok(scorer_run(world.model, &sequence, 1));
+    expect_losses(&sequence);
+    guarded_free(sequence.ids);
+    guarded_free(sequence.losses);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -146,6 +173,7 @@ int main(void)
         cmocka_unit_test(packing_does_not_show),
         cmocka_unit_test(rows_are_as_long_as_the_context_allows),
         cmocka_unit_test(losses_that_are_not_finite_are_refused),
+        cmocka_unit_test(infinite_losses_are_refused),
     };
     return cmocka_run_group_tests(tests, open_world, close_world);
 }

@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Sequences "0 1 0 1 2" and "0 2" over {0, 1, 2, 3}; ^ is the start.
  * Pairs: ^0:2, 01:2, 10:1, 12:1, 02:1. Counts of counts: n1 = 3, n2 = 2, so D = 3/7.
@@ -77,12 +78,31 @@ static void estimates_equal_the_textbook(void **state)
     assert_true(isnan(estimate_mean(values, 1).standard_error) && isnan(estimate_mean(values, 0).value));
 }
 
+/* A standard error that is 0 because there is nothing to see is not shown as if it were one. */
+static void errors_that_say_nothing_have_a_caveat(void **state)
+{
+    (void)state;
+    static const double same[] = {0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1}, others[] = {1, 1, 1, 1, 1, 1, 0};
+    static const double thirds[] = {1.0 / 3, 2.0 / 3, 5.0 / 3}, weights[] = {1, 2, 5};
+    char text[ESTIMATE_ERROR_BYTES];
+    const struct estimate single = estimate_mean(same, 1), equal = estimate_mean(same, 7),
+                          ratio = estimate_ratio(thirds, weights, 3), sound = estimate_mean(others, 7);
+    assert_non_null(strstr(estimate_caveat(single), "a single value"));
+    assert_non_null(strstr(estimate_caveat(equal), "all values are equal"));
+    assert_non_null(strstr(estimate_caveat(ratio), "all values are equal"));
+    assert_null(estimate_caveat(sound));
+    assert_string_equal(estimate_error_text(single, text), "-");
+    assert_string_equal(estimate_error_text(equal, text), "-");
+    assert_string_equal(estimate_error_text(sound, text), "0.1429"); /* s^2 = 1/7, s / sqrt 7 = 1/7 */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bigram_equals_the_hand_computation),
         cmocka_unit_test(bigram_probabilities_sum_to_one),
         cmocka_unit_test(estimates_equal_the_textbook),
+        cmocka_unit_test(errors_that_say_nothing_have_a_caveat),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

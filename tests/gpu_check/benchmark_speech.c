@@ -275,7 +275,7 @@ void benchmark_speech(struct benchmark *b)
     bench_conv1d(b, "layer", b->tiny ? 20 : first, channels, 3, 2, 1, 0);
     bench_conv1d(b, "positions", b->tiny ? 10 : frames, hidden, b->tiny ? 8 : 128, 1, 16, b->tiny ? 4 : 64);
     bench_group_norm(b, b->tiny ? 20 : first, channels);
-    bench_norms(b, b->tiny ? 12 : batch_of(b) * frames, hidden);
+    bench_norms(b, b->tiny ? 12 : b->counted ? 2048 : batch_of(b) * frames, hidden);
     bench_sound(b);
     bench_units(b, b->tiny ? 12 : batch_of(b) * frames, hidden);
 }

@@ -1,7 +1,7 @@
-/* Rows and matrices more than 2^31 elements apart get the bits that they get side by side, whatever the operation: attention on
- * plain kernels, convolutions by rows and by batches, generation, products, sampling. An offset in 32 bits has no other symptom than such a distance. Only the
- * emulator has memory whose gaps cost nothing; other tests compare what lies side by side with references, and those of
- * rope, rows of convolutions, attention on tensor cores, features and distances have a test like these of their own. */
+/* Rows and matrices more than 2^31 elements apart get the bits that they get side by side, whatever the operation: attention,
+ * convolutions by rows and by batches, generation, products, sampling. An offset in 32 bits has no other symptom than such a
+ * distance. Only the emulator has memory whose gaps cost nothing; other tests compare what lies side by side with references,
+ * and those of rope, features and distances have a test like these of their own. */
 #include "support/kernel_harness.h"
 
 #include <stdlib.h>
@@ -35,7 +35,7 @@ static void copy_rows(struct rows *rows, struct tensor *near, bool out)
 static struct rows make_rows(struct rng *rng, enum dtype type, int64_t count, int64_t width)
 {
     struct rows rows = {.near = tensor_normal(rng, type, count * width, 1), .count = count, .width = width};
-    rows.apart = (INT64_C(1) << 31) / (count - 1) + 64;
+    rows.apart = (INT64_C(1) << 31) / (count - 1) / 8 * 8 + 72;
     const int64_t elements = rows.apart * (count - 1) + width;
     rows.far = test_sparse_memory((size_t)elements * dtype_size(type));
     copy_rows(&rows, &rows.near, true);
@@ -130,24 +130,25 @@ static void matrices_may_lie_far_apart(void **state)
 
 /* ---- attention ---- */
 
-/* Tokens of a row far apart, or rows of the batch. */
-static void attend(struct rng *rng, enum dtype type, bool batch)
+/* `count` tokens of a row far apart, or two rows of the batch. */
+static void attend(struct rng *rng, enum dtype type, bool batch, int64_t size, int64_t tokens)
 {
-    enum { HEADS = 2, SIZE = 30, LENGTH = 9, ARRAYS = 8 /* q, k, v, output, its gradient, dq, dk, dv */ };
-    const int64_t count = 2, length = batch ? LENGTH : count, heads[ARRAYS] = {HEADS, 1, 1, HEADS, HEADS, HEADS, 1, 1};
+    enum { HEADS = 2, LENGTH = 9, ARRAYS = 8 /* q, k, v, output, its gradient, dq, dk, dv */ };
+    const int64_t count = batch ? 2 : tokens, length = batch ? LENGTH : count;
+    static const int64_t heads[ARRAYS] = {HEADS, 1, 1, HEADS, HEADS, HEADS, 1, 1};
     struct rows rows[ARRAYS];
     for (int i = 0; i < ARRAYS; i++)
-        rows[i] = make_rows(rng, type, count, (batch ? length : 1) * heads[i] * SIZE);
+        rows[i] = make_rows(rng, type, count, (batch ? length : 1) * heads[i] * size);
     struct tensor sums = tensor_make(DTYPE_F32, count * length * HEADS);
     for (int far = 0; far < (there(rows, ARRAYS) ? 2 : 0); far++) {
-        const int64_t wide = batch ? HEADS * SIZE : stride(&rows[0], far),
-                      narrow = batch ? SIZE : stride(&rows[1], far);
+        const int64_t wide = batch ? HEADS * size : stride(&rows[0], far),
+                      narrow = batch ? size : stride(&rows[1], far);
         struct attention_forward f = {.batch = batch ? count : 1,
                                       .query_length = length,
                                       .key_length = length,
                                       .heads = HEADS,
                                       .kv_heads = 1,
-                                      .head_size = SIZE,
+                                      .head_size = size,
                                       .query = place(&rows[0], far),
                                       .key = place(&rows[1], far),
                                       .value = place(&rows[2], far),
@@ -185,8 +186,11 @@ static void tokens_may_lie_far_apart(void **state)
 {
     (void)state;
     struct rng rng = test_rng(2);
-    for (int i = 0; i < 4; i++)
-        attend(&rng, i & 1 ? DTYPE_BF16 : DTYPE_F32, i & 2);
+    for (int batch = 0; batch < 2; batch++) {
+        attend(&rng, DTYPE_F32, batch, 30, 2);
+        attend(&rng, DTYPE_BF16, batch, 30, 2);
+        attend(&rng, DTYPE_BF16, batch, 64, 140); /* on tensor cores: more than a block of queries, and of keys */
+    }
 }
 
 /* ---- convolutions ---- */

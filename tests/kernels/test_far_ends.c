@@ -604,6 +604,44 @@ static void norms_reach_the_end(void **state)
     tensor_free(&flag);
 }
 
+/* ---- distances ---- */
+
+/* Every distance: of the last block's, those of the last point. */
+static void distances_reach_the_end(void **state)
+{
+    (void)state;
+    enum { CHANNELS = 3, CLUSTERS = 4096, BLOCK = 64 };
+    const int64_t rows = far_away / CLUSTERS + BLOCK;
+    struct rng rng = test_rng(11);
+    struct tensor points = tensor_integers(&rng, DTYPE_F32, BLOCK * CHANNELS, 9);
+    struct tensor centroids = tensor_integers(&rng, DTYPE_F32, CLUSTERS * CHANNELS, 9);
+    struct array x = make_array(points, (rows - BLOCK) * CHANNELS);
+    struct array every = make_array(tensor_make(DTYPE_F32, BLOCK), rows * CLUSTERS - BLOCK);
+    if (x.memory && every.memory) {
+        const struct kmeans_assign p = {.rows = rows,
+                                        .channels = CHANNELS,
+                                        .clusters = CLUSTERS,
+                                        .x = place(&x, true),
+                                        .centroids = tensor_device(&centroids),
+                                        .x_row_stride = CHANNELS,
+                                        .every = place(&every, true)};
+        RUN(kmeans_assign, p, true, -1, 1);
+        for (int i = 0; i < BLOCK; i++) {
+            double distance = 0;
+            for (int c = 0; c < CHANNELS; c++) {
+                const double difference =
+                    points.values[(BLOCK - 1) * CHANNELS + c] - centroids.values[(CLUSTERS - BLOCK + i) * CHANNELS + c];
+                distance += difference * difference;
+            }
+            tensor_set(&every.near, i, distance);
+        }
+        assert_same_end("every distance", &every);
+    }
+    free_arrays(&x, 1);
+    free_arrays(&every, 1);
+    tensor_free(&centroids);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -619,6 +657,7 @@ int main(void)
         cmocka_unit_test(losses_reach_the_end),
         cmocka_unit_test(updates_reach_the_end),
         cmocka_unit_test(norms_reach_the_end),
+        cmocka_unit_test(distances_reach_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

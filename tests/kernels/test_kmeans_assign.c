@@ -118,7 +118,7 @@ static void assignments_have_the_tokenizers_bits(void **state)
 {
     (void)state;
     struct rng rng = test_rng(5);
-    for (int s = 0; s < 4; s++) {
+    for (int s = 0; s < 6; s++) {
         int64_t rows = 200, channels = s == 0 ? 20 : s == 1 ? 1 : 33, clusters = 100;
         struct tensor x = tensor_normal(&rng, DTYPE_F32, rows * channels, 1);
         struct tensor c = tensor_normal(&rng, DTYPE_F32, clusters * channels, 1);
@@ -126,6 +126,11 @@ static void assignments_have_the_tokenizers_bits(void **state)
             tensor_set(&x, i, 300 + 0.01 * x.values[i]);
         for (int64_t i = 0; s == 3 && i < c.count; i++)
             tensor_set(&c, i, 300 + 0.01 * c.values[i % (c.count / 2)]); /* each one twice */
+        for (int64_t i = 0; s >= 4 && i < x.count;
+             i++) /* the points alone far from 0, or the centroids alone: then the */
+            tensor_set(&x, i, (s == 4 ? 10000 : 0) + 0.01 * x.values[i]); /* sums of one are too coarse for the other */
+        for (int64_t i = 0; s >= 4 && i < c.count; i++)
+            tensor_set(&c, i, (s == 5 ? 10000 : 0) + 0.01 * c.values[i]);
         tensor_set(&x, 17 * channels, NAN);
         tensor_set(&x, 18 * channels, INFINITY);
         struct tensor labels = tensor_make(DTYPE_I32, rows), distances = tensor_make(DTYPE_F32, rows);
@@ -153,17 +158,20 @@ static void assignments_have_the_tokenizers_bits(void **state)
     }
 }
 
-/* Points more than 2^31 elements apart get what they get side by side. */
-static void strides_are_64_bits_wide(void **state)
+/* Points more than 2^31 elements apart get what they get side by side; with `twice` every centroid is there twice, so that the
+ * distances themselves decide. */
+static void check_strides(bool twice)
 {
-    (void)state;
-    enum { CHANNELS = 257, CLUSTERS = 5 };
+    enum { CHANNELS = 257, CLUSTERS = 6 };
     const int64_t wide = (INT64_C(1) << 31) + 64;
     const struct device_context *context = test_context(1, 0);
     struct rng rng = test_rng(8);
     struct tensor x = tensor_normal(&rng, DTYPE_F32, 2 * CHANNELS, 1);
     struct tensor c = tensor_normal(&rng, DTYPE_F32, CLUSTERS * CHANNELS, 1);
     struct tensor labels[2] = {tensor_make(DTYPE_I32, 2), tensor_make(DTYPE_I32, 2)};
+    struct tensor distances[2] = {tensor_make(DTYPE_F32, 2), tensor_make(DTYPE_F32, 2)};
+    for (int64_t i = 0; twice && i < c.count; i++)
+        tensor_set(&c, i, c.values[i % (c.count / 2)]);
     float *memory = test_sparse_memory((size_t)(wide + CHANNELS) * sizeof *memory);
     const float *rows = tensor_host(&x);
     for (int b = 0; memory && b < 2; b++)
@@ -177,17 +185,26 @@ static void strides_are_64_bits_wide(void **state)
                                   .x = i ? memory : tensor_device(&x),
                                   .centroids = tensor_device(&c),
                                   .x_row_stride = i ? wide : CHANNELS,
-                                  .labels = tensor_device(&labels[i])};
+                                  .labels = tensor_device(&labels[i]),
+                                  .distances = tensor_device(&distances[i])};
         context = test_context(1, test_kernels()->kmeans_assign_scratch_size(&p));
         assert_ok(test_kernels()->kmeans_assign(context, &p));
     }
     if (memory) {
         assert_same_bits("labels", &labels[0], &labels[1]);
+        assert_same_bits("distances", &distances[0], &distances[1]);
         test_sparse_release(memory);
     }
-    struct tensor *all[] = {&x, &c, &labels[0], &labels[1]};
-    for (int i = 0; i < 4; i++)
+    struct tensor *all[] = {&x, &c, &labels[0], &labels[1], &distances[0], &distances[1]};
+    for (int i = 0; i < 6; i++)
         tensor_free(all[i]);
+}
+
+static void strides_are_64_bits_wide(void **state)
+{
+    (void)state;
+    check_strides(false);
+    check_strides(true);
 }
 
 static void wrong_arguments_are_refused(void **state)

@@ -267,11 +267,11 @@ static struct matmul vary(struct matmul p, int variation)
                                 &p.a_batch_stride, &p.b_batch_stride, &p.c_batch_stride};
     int64_t *const sizes[] = {&p.m, &p.n, &p.k, &p.batch};
     if (variation < 6)
-        *strides[variation] += 8;
+        *strides[variation] += variation < 3 ? 8 : 1;
     if (variation >= OF_SIZE && variation < OF_PLACE)
         ++*sizes[variation - OF_SIZE];
     p.a_transposed = variation == 6;
-    p.b_transposed = variation == 7;
+    p.b_transposed = p.b_transposed != (variation == 7);
     p.beta = variation == 8 ? 1 : 0;
     p.addend =
         variation == 9 || variation == OF_PLACE + 3 ? behind(p.addend, p.c_type, variation == OF_PLACE + 3) : NULL;
@@ -314,48 +314,52 @@ static void check_variation(const struct matmul *p, struct tensor *a, struct ten
 }
 
 /* Products that differ in one thing alone follow each other: whatever is kept from one to the next has to tell them apart. */
+static void check_like_products(struct rng *rng, const enum dtype *type, int64_t m, bool b_transposed)
+{
+    enum { STRIDE = 24, MATRIX = 24 * 32, COUNT = 3 * MATRIX + 24 };
+    struct tensor a = tensor_integers(rng, type[0], COUNT, 4), b = tensor_integers(rng, type[0], COUNT, 4);
+    struct tensor before = tensor_integers(rng, type[1], COUNT, 4), add = tensor_integers(rng, type[1], COUNT, 4);
+    for (int variation = 0; variation <= VARIATIONS; variation++) {
+        struct tensor c = tensor_copy(&before);
+        const struct matmul base = {.m = m,
+                                    .n = 19,
+                                    .k = 20,
+                                    .batch = 2,
+                                    .a = tensor_device(&a),
+                                    .b = tensor_device(&b),
+                                    .c = tensor_device(&c),
+                                    .addend = tensor_device(&add),
+                                    .bias = tensor_device(&add),
+                                    .a_type = type[0],
+                                    .b_type = type[0],
+                                    .c_type = type[1],
+                                    .a_row_stride = STRIDE,
+                                    .b_row_stride = STRIDE,
+                                    .c_row_stride = STRIDE,
+                                    .a_batch_stride = MATRIX,
+                                    .b_batch_stride = MATRIX,
+                                    .c_batch_stride = MATRIX,
+                                    .b_transposed = b_transposed};
+        const struct matmul p =
+            vary(base, (variation + VARIATIONS - 1) % VARIATIONS); /* as it is comes first and last */
+        const struct device_context *context = test_context(2, test_kernels()->matmul_scratch_size(&p));
+        test_set_engine(context, engine);
+        assert_ok(test_kernels()->matmul(context, &p));
+        check_variation(&p, &a, &b, &before, &add, &c);
+        tensor_free(&c);
+    }
+    struct tensor *all[] = {&a, &b, &before, &add};
+    for (int i = 0; i < 4; i++)
+        tensor_free(all[i]);
+}
+
 static void like_products_are_told_apart(void **state)
 {
     (void)state;
     skip_other_engines();
-    enum { STRIDE = 24, MATRIX = 24 * 32, COUNT = 3 * MATRIX + 24 };
     struct rng rng = test_rng(8);
-    for (int t = 0; t < 3; t++) {
-        const enum dtype *type = types[t];
-        struct tensor a = tensor_integers(&rng, type[0], COUNT, 4), b = tensor_integers(&rng, type[0], COUNT, 4);
-        struct tensor before = tensor_integers(&rng, type[1], COUNT, 4), add = tensor_integers(&rng, type[1], COUNT, 4);
-        for (int variation = 0; variation <= VARIATIONS; variation++) {
-            struct tensor c = tensor_copy(&before);
-            const struct matmul base = {.m = 18,
-                                        .n = 19,
-                                        .k = 20,
-                                        .batch = 2,
-                                        .a = tensor_device(&a),
-                                        .b = tensor_device(&b),
-                                        .c = tensor_device(&c),
-                                        .addend = tensor_device(&add),
-                                        .bias = tensor_device(&add),
-                                        .a_type = type[0],
-                                        .b_type = type[0],
-                                        .c_type = type[1],
-                                        .a_row_stride = STRIDE,
-                                        .b_row_stride = STRIDE,
-                                        .c_row_stride = STRIDE,
-                                        .a_batch_stride = MATRIX,
-                                        .b_batch_stride = MATRIX,
-                                        .c_batch_stride = MATRIX};
-            const struct matmul p =
-                vary(base, (variation + VARIATIONS - 1) % VARIATIONS); /* as it is comes first and last */
-            const struct device_context *context = test_context(2, test_kernels()->matmul_scratch_size(&p));
-            test_set_engine(context, engine);
-            assert_ok(test_kernels()->matmul(context, &p));
-            check_variation(&p, &a, &b, &before, &add, &c);
-            tensor_free(&c);
-        }
-        struct tensor *all[] = {&a, &b, &before, &add};
-        for (int i = 0; i < 4; i++)
-            tensor_free(all[i]);
-    }
+    for (int t = 0; t < 12; t++)
+        check_like_products(&rng, types[t % 3], t < 6 ? 18 : 3, t / 3 % 2);
 }
 
 /* A row of a product has the bits it has among others: of at most 16 rows with any engine, of more with our own. */

@@ -299,6 +299,8 @@ static void kinds_are_told_apart(void **state)
     struct rng rng = rng_make(test_seed(), RNG_TEST, 44, 0);
     bench_open(&bench, DTYPE_F32);
     struct llama_session *eager = open_session(&bench, ROWS, true);
+    struct test_calls before, after;
+    const bool counted = test_cuda_calls(&before);
     for (int number = 0; number < KINDS * ROUNDS; number++) {
         struct step step, other;
         next_step(&rng, &step, 0);
@@ -312,6 +314,9 @@ static void kinds_are_told_apart(void **state)
         assert_ok(llama_session_draw(eager, &eager_draw));
         assert_memory_equal(step.ids, other.ids, sizeof step.ids);
     }
+    test_cuda_calls(&after);
+    if (counted) /* none of so few kinds makes room for another one */
+        assert_int_equal(after.graph_launches - before.graph_launches, KINDS * (ROUNDS - 1));
     expect_same_logits(bench.session, eager);
     llama_session_destroy(eager);
     bench_close(&bench);

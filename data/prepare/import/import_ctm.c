@@ -1,9 +1,9 @@
 /* CTM (NIST's time-marked conversation files): "utterance channel start duration word [confidence [type ...]]", times
- * in seconds, ";;" before comments. Silences and noises are written in <> or [] and are skipped. */
+ * in seconds, ";;" before comments. Labels that are not words are dropped, and of alternatives all but the first. */
 #include "core/array.h"
 #include "data/prepare/import/import_files.h"
 #include "data/prepare/import/import_formats.h"
-#include "io/text_file.h"
+#include "data/prepare/import/import_lines.h"
 
 #include <errno.h>
 #include <math.h>
@@ -11,18 +11,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIELDS = 5 };
+enum { FIELDS = 7 };
 
 struct ctm_word {
-    char *utterance, *channel, *text; /* inside the line's memory */
+    char *utterance, *channel, *text, *source, *fault; /* fault: why the line cannot be used; NULL: it can */
     double start, duration;
+    bool noise, alternative;
     int64_t line;
 };
 
 struct ctm {
-    char *data;
     struct ctm_word *words;
     int64_t count, capacity;
+    int alternative; /* 0: outside, 1: inside the first, 2: inside a further one */
+    bool from_zero;  /* the file has a channel "0": channels are counted from 0 */
 };
 
 static bool parse_seconds(const char *text, double *seconds)
@@ -33,47 +35,55 @@ static bool parse_seconds(const char *text, double *seconds)
     return end != text && *end == 0 && errno == 0 && isfinite(*seconds) && *seconds >= 0;
 }
 
-static enum status parse_line(struct ctm *ctm, const char *path, int64_t number, char *line)
+/* <ALT_BEGIN>, <ALT> and <ALT_END> stand on lines of their own, without times. */
+static bool take_alternative(struct ctm *ctm, const char *label)
 {
+    if (strncmp(label, "<ALT", 4) != 0)
+        return false;
+    if (strcmp(label, "<ALT_BEGIN>") == 0)
+        ctm->alternative = 1;
+    else if (strcmp(label, "<ALT_END>") == 0)
+        ctm->alternative = 0;
+    else
+        ctm->alternative = 2;
+    return true;
+}
+
+static const char *check(const struct ctm_word *word, int count, char **fields, struct ctm_word *times)
+{
+    if (count < 5 || !parse_seconds(fields[2], &times->start) || !parse_seconds(fields[3], &times->duration))
+        return "expected a line \"utterance channel start duration word\"";
+    if (strchr(word->utterance, '/') && strstr(word->utterance, ".."))
+        return "its name leads out of the folder";
+    return NULL;
+}
+
+static enum status visit_line(struct import *import, void *context, const char *source, char *line)
+{
+    enum status result = STATUS_OK;
+    struct ctm *ctm = context;
     char *fields[FIELDS], *state = NULL;
     int count = 0;
+    (void)import;
     for (char *field = strtok_r(line, " \t\r", &state); field && count < FIELDS;
          field = strtok_r(NULL, " \t\r", &state))
         fields[count++] = field;
-    if (count == 0 || strncmp(fields[0], ";;", 2) == 0)
+    if (count == 0 || strncmp(fields[0], ";;", 2) == 0 || (count >= 5 && take_alternative(ctm, fields[4])))
         return STATUS_OK;
-    struct ctm_word word = {.line = number};
-    if (count < FIELDS || !parse_seconds(fields[2], &word.start) || !parse_seconds(fields[3], &word.duration))
-        return status_set(STATUS_CORRUPT, "%s:%lld: expected a line \"utterance channel start duration word\"", path,
-                          (long long)number);
-    if (strncmp(fields[4], "<ALT", 4) == 0)
-        return status_set(STATUS_CORRUPT, "%s:%lld: alternatives (<ALT...>) are not supported", path,
-                          (long long)number);
-    if (fields[4][0] == '<' || fields[4][0] == '[')
-        return STATUS_OK;
-    if (strchr(fields[0], '/') && strstr(fields[0], ".."))
-        return status_set(STATUS_CORRUPT, "%s:%lld: \"%s\" leads out of the folder", path, (long long)number,
-                          fields[0]);
-    word.utterance = fields[0];
-    word.channel = fields[1];
-    word.text = fields[4];
-    enum status result = array_grow(&ctm->words, &ctm->capacity, ctm->count + 1, "words");
-    if (result == STATUS_OK)
-        ctm->words[ctm->count++] = word;
-    return result;
-}
-
-static enum status read_ctm(const char *path, struct ctm *ctm)
-{
-    enum status result = STATUS_OK;
-    int64_t size = 0, number = 0;
-    TRY(text_file_read(path, IMPORT_FILE_LIMIT, &ctm->data, &size));
-    for (char *line = ctm->data, *end = line + size; line < end;) {
-        char *newline = line + strcspn(line, "\n");
-        *newline = 0;
-        TRY(parse_line(ctm, path, ++number, line));
-        line = newline + 1;
-    }
+    TRY(array_grow(&ctm->words, &ctm->capacity, ctm->count + 1, "words"));
+    struct ctm_word *word = ctm->words + ctm->count;
+    *word = (struct ctm_word){.utterance = fields[0], .line = ctm->count, .alternative = ctm->alternative == 2};
+    const char *fault = check(word, count, fields, word);
+    word->utterance = NULL;
+    ctm->count++;
+    TRY(import_set(&word->utterance, fields[0]));
+    TRY(import_set(&word->channel, count > 1 ? fields[1] : ""));
+    TRY(import_set(&word->text, count > 4 ? fields[4] : ""));
+    TRY(import_set(&word->source, source));
+    TRY(import_set(&word->fault, fault));
+    ctm->from_zero |= strcmp(word->channel, "0") == 0;
+    word->noise =
+        import_is_noise(word->text) || (count > 6 && (!strcmp(fields[6], "non-lex") || !strcmp(fields[6], "misc")));
 fail:
     return result;
 }
@@ -89,42 +99,86 @@ static int by_utterance(const void *a, const void *b)
     return order ? order : (x->line < y->line ? -1 : 1);
 }
 
-/* The number, from 0, of a channel named "1", "2", ... or "A", "B", ...; some tools (lhotse) count from "0", so
- * `first`, the utterance's first channel, is taken into account. */
-static int channel_number(const char *channel, const char *first)
+/* The number, from 0, of a channel named "1", "2", ... or "A", "B", ...; some tools (lhotse) count from "0". -1: all
+ * channels, since "1" is also what tools write that know of no channels; -2: not clear. */
+static int channel_number(const struct ctm *ctm, const char *channel, bool several)
 {
-    char base = channel[0] >= 'A' ? 'A' : first[0] == '0' ? '0' : '1';
-    bool known = strlen(channel) == 1 &&
-                 ((channel[0] >= base && channel[0] <= '9') || (base == 'A' && channel[0] >= 'A' && channel[0] <= 'Z'));
-    return known ? channel[0] - base : -1;
+    char first = channel[0];
+    if (first == 0 || channel[1] != 0)
+        return several ? -2 : -1;
+    if (first >= 'A' && first <= 'Z')
+        return first - 'A';
+    if (first >= 'a' && first <= 'z')
+        return first - 'a';
+    if (first < '0' || first > '9' || (first == '0' && !ctm->from_zero))
+        return several ? -2 : -1;
+    if (!several && first == (ctm->from_zero ? '0' : '1'))
+        return -1;
+    return first - (ctm->from_zero ? '0' : '1');
 }
 
-/* words[0..count) belong to one utterance and channel. `first` is the utterance's first channel where it has several:
- * then each channel is one speaker, and becomes part of the id. */
-static enum status add_utterance(struct import *import, const struct ctm_word *words, int64_t count, const char *first)
+static enum status take_words(struct import *import, const struct ctm_word *words, int64_t count,
+                              struct import_row *row)
 {
     enum status result = STATUS_OK;
-    char audio[PATH_BYTES];
-    if (!import_find_audio(import->options->audio ? import->options->audio : import->root, words->utterance, audio)) {
-        import->counts.without_audio++;
-        return STATUS_OK;
+    for (int64_t i = 0; i < count; i++) {
+        const struct ctm_word *word = words + i;
+        if (!word->alternative && import_is_silence(word->text))
+            continue;
+        if (word->alternative || word->noise)
+            TRY(import_note(import, word->alternative ? IMPORT_ALTERNATIVE : IMPORT_NOISE, row->id, row->source,
+                            "\"%.100s\"", word->text));
+        else
+            TRY(import_add_word(row, word->text, word->start, word->start + word->duration));
     }
-    struct import_row *row = import_add(import);
-    if (!row)
-        FAIL(STATUS_INTERNAL, "out of memory");
-    row->audio = strdup(audio);
-    if (first && asprintf(&row->id, "%s-%s", words->utterance, words->channel) < 0)
-        row->id = NULL;
-    if (!first)
-        row->id = strdup(words->utterance);
-    if (!row->id || !row->audio)
-        FAIL(STATUS_INTERNAL, "out of memory");
-    if (first)
-        row->channel = channel_number(words->channel, first);
-    for (int64_t i = 0; i < count; i++)
-        TRY(import_add_word(row, words[i].text, words[i].start, words[i].start + words[i].duration));
     TRY(import_text_from_words(row));
+    if (!row->text)
+        TRY(import_refuse(import, IMPORT_NO_TEXT, "none of its labels is a word"));
 fail:
+    return result;
+}
+
+/* words[0..count) belong to one utterance and channel. Where it has several, each is one speaker and becomes part of the
+ * id. */
+static enum status add_utterance(struct import *import, const struct ctm *ctm, const struct ctm_word *words,
+                                 int64_t count, bool several)
+{
+    enum status result = STATUS_OK;
+    char audio[PATH_BYTES], id[PATH_BYTES];
+    const char *folder = import->options->audio ? import->options->audio : import->root;
+    struct import_mark mark = import_begin(import);
+    struct import_row *row;
+    TRY(path_format(id, "%s%s%s", words->utterance, several ? "-" : "", several ? words->channel : ""));
+    for (int64_t i = 0; i < count; i++)
+        if (words[i].fault)
+            FAIL(STATUS_CORRUPT, "%s: %s", words[i].source, words[i].fault);
+    if (!import_find_audio(import, folder, words->utterance, audio))
+        TRY(import_refuse(import, IMPORT_NO_AUDIO, "%s/%s", folder, words->utterance));
+    TRY(import_add(import, id, audio, words->source, &row));
+    row->channel = channel_number(ctm, words->channel, several);
+    if (row->channel == -2) {
+        row->channel = -1;
+        TRY(import_note(import, IMPORT_CHANNEL, id, row->source, "\"%.50s\"", words->channel));
+    }
+    TRY(import_set(&row->document, words->utterance));
+    TRY(take_words(import, words, count, row));
+fail:
+    return import_settle(import, mark, words->utterance, words->source, result);
+}
+
+/* words[0..count) belong to one utterance. */
+static enum status add_channels(struct import *import, const struct ctm *ctm, const struct ctm_word *words,
+                                int64_t count)
+{
+    enum status result = STATUS_OK;
+    bool several = false;
+    for (int64_t i = 0; i < count; i++) /* a line that is cut short has none */
+        several |= !words[i].fault && strcmp(words[i].channel, words[count - 1].channel) != 0;
+    for (int64_t from = 0, to; result == STATUS_OK && from < count; from = to) {
+        for (to = from; to < count && strcmp(words[to].channel, words[from].channel) == 0;)
+            to++;
+        result = add_utterance(import, ctm, words + from, to - from, several);
+    }
     return result;
 }
 
@@ -132,22 +186,22 @@ enum status import_ctm(struct import *import)
 {
     enum status result = STATUS_OK;
     struct ctm ctm = {0};
-    TRY(read_ctm(import->options->source, &ctm));
+    TRY(import_each_line(import, import->options->source, visit_line, &ctm));
     if (ctm.count > 0)
         qsort(ctm.words, (size_t)ctm.count, sizeof *ctm.words, by_utterance);
     for (int64_t begin = 0, end; begin < ctm.count; begin = end) {
-        const struct ctm_word *words = ctm.words;
-        for (end = begin; end < ctm.count && strcmp(words[end].utterance, words[begin].utterance) == 0;)
+        for (end = begin; end < ctm.count && strcmp(ctm.words[end].utterance, ctm.words[begin].utterance) == 0;)
             end++;
-        bool several = strcmp(words[begin].channel, words[end - 1].channel) != 0;
-        for (int64_t from = begin, to; from < end; from = to) {
-            for (to = from; to < end && strcmp(words[to].channel, words[from].channel) == 0;)
-                to++;
-            TRY(add_utterance(import, words + from, to - from, several ? words[begin].channel : NULL));
-        }
+        TRY(add_channels(import, &ctm, ctm.words + begin, end - begin));
     }
 fail:
+    for (int64_t i = 0; i < ctm.count; i++) {
+        free(ctm.words[i].utterance);
+        free(ctm.words[i].channel);
+        free(ctm.words[i].text);
+        free(ctm.words[i].source);
+        free(ctm.words[i].fault);
+    }
     free(ctm.words);
-    free(ctm.data);
     return result;
 }

@@ -2,6 +2,8 @@
  * corpus gives the same manifest on every file system. */
 #include "data/prepare/import/import_files.h"
 
+#include "core/array.h"
+
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -11,33 +13,91 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-static const char *const extensions[] = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".g722"};
+static const char *const extensions[] = {".wav",  ".flac", ".ogg", ".opus", ".mp3",
+                                         ".g722", ".aiff", ".aif", ".sph",  ".au"};
 enum { EXTENSIONS = sizeof extensions / sizeof *extensions, FOLDER_DEPTH = 64 };
+
+bool import_ends_with(const char *path, const char *ending)
+{
+    size_t length = strlen(path), tail = strlen(ending);
+    return length > tail && strcasecmp(path + length - tail, ending) == 0;
+}
 
 bool import_is_audio(const char *path)
 {
-    size_t length = strlen(path);
-    for (int i = 0; i < EXTENSIONS; i++) {
-        size_t tail = strlen(extensions[i]);
-        if (length > tail && strcasecmp(path + length - tail, extensions[i]) == 0)
+    for (int i = 0; i < EXTENSIONS; i++)
+        if (import_ends_with(path, extensions[i]))
             return true;
-    }
     return false;
 }
 
-bool import_find_audio(const char *folder, const char *stem, char path[PATH_BYTES])
+static bool remember(struct import *import, const char *path)
+{
+    char *copy = strdup(path);
+    if (!copy || array_grow(&import->found, &import->found_capacity, import->found_count + 1, "paths") != STATUS_OK) {
+        free(copy);
+        return true; /* it will be reported as unused */
+    }
+    import->found[import->found_count++] = copy;
+    return true;
+}
+
+static bool is_file(const char *path)
 {
     struct stat information;
+    return stat(path, &information) == 0 && S_ISREG(information.st_mode);
+}
+
+bool import_find_audio(struct import *import, const char *folder, const char *stem, char path[PATH_BYTES])
+{
+    const char *before = stem[0] == '/' ? "" : folder, *slash = stem[0] == '/' ? "" : "/";
+    if (import_is_audio(stem) && path_format(path, "%s%s%s", before, slash, stem) == STATUS_OK && is_file(path))
+        return remember(import, path);
     for (int i = 0; i < EXTENSIONS; i++)
         for (int upper = 0; upper < 2; upper++) { /* ".wav", ".WAV" */
-            if (path_format(path, "%s/%s%s", folder, stem, extensions[i]) != STATUS_OK)
+            if (path_format(path, "%s%s%s%s", before, slash, stem, extensions[i]) != STATUS_OK)
                 continue; /* too long: no file has such a name */
             for (char *c = path + strlen(path) - strlen(extensions[i]); upper && *c; c++)
                 *c = (char)toupper((unsigned char)*c);
-            if (stat(path, &information) == 0 && S_ISREG(information.st_mode))
-                return true;
+            if (is_file(path))
+                return remember(import, path);
         }
     return false;
+}
+
+bool import_find_transcribed(struct import *import, const char *folder, char *stem, char path[PATH_BYTES])
+{
+    static const char *const additions[] = {".words", ".word", ".aligned", ".alignment", ".whisper", ".whisperx"};
+    for (size_t i = 0; !import_find_audio(import, folder, stem, path); i = 0) {
+        while (i < sizeof additions / sizeof *additions && !import_ends_with(stem, additions[i]))
+            i++;
+        if (i == sizeof additions / sizeof *additions)
+            return false;
+        stem[strlen(stem) - strlen(additions[i])] = 0;
+    }
+    if (import_is_audio(stem))
+        *strrchr(stem, '.') = 0;
+    return true;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static enum status visit_unused(struct import *import, const char *path)
+{
+    if (!import_is_audio(path) ||
+        (import->found_count > 0 && bsearch(&path, import->found, (size_t)import->found_count, sizeof path, by_text)))
+        return STATUS_OK;
+    return import_note(import, IMPORT_NO_TRANSCRIPT, NULL, import_relative(import, path), NULL);
+}
+
+enum status import_note_unused(struct import *import, const char *folder)
+{
+    if (import->found_count > 0)
+        qsort(import->found, (size_t)import->found_count, sizeof *import->found, by_text);
+    return import_walk(import, folder, "", visit_unused);
 }
 
 enum status import_parent(const char *path, char folder[PATH_BYTES])
@@ -73,25 +133,26 @@ static int by_name(const struct dirent **a, const struct dirent **b)
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t length = strlen(text), tail = strlen(end);
-    return length >= tail && strcmp(text + length - tail, end) == 0;
-}
-
 static enum status walk(struct import *import, const char *path, const char *suffix, import_visit visit, int depth)
 {
     enum status result = STATUS_OK;
     struct stat information;
     struct dirent **entries = NULL;
     int count = 0;
+    bool wanted = depth == 0 || !suffix[0] || import_ends_with(path, suffix);
+    if (stat(path, &information) != 0 && depth > 0 && !wanted)
+        return STATUS_OK;
+    if (stat(path, &information) != 0 && depth > 0) /* such as a link to what is no longer there */
+        return import_note(import, IMPORT_UNREADABLE, NULL, import_relative(import, path), "%s", strerror(errno));
     if (stat(path, &information) != 0)
         FAIL(errno == ENOENT ? STATUS_USAGE : STATUS_IO, "%s: %s", path, strerror(errno));
     if (!S_ISDIR(information.st_mode))
-        return depth > 0 && !ends_with(path, suffix) ? STATUS_OK : visit(import, path);
+        return wanted ? visit(import, path) : STATUS_OK;
     if (depth == FOLDER_DEPTH)
         FAIL(STATUS_USAGE, "%s: folders are nested more than %d deep: do links form a circle?", path, FOLDER_DEPTH);
     count = scandir(path, &entries, visible, by_name);
+    if (count < 0 && depth > 0)
+        return import_note(import, IMPORT_UNREADABLE, NULL, import_relative(import, path), "%s", strerror(errno));
     if (count < 0)
         FAIL(STATUS_IO, "%s: cannot be listed: %s", path, strerror(errno));
     for (int i = 0; i < count; i++) {

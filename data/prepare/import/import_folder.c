@@ -1,4 +1,4 @@
-/* Layouts of whole corpora: a folder of audio with .txt files, and LibriSpeech's. */
+/* A folder of audio files, each with its text in a .txt file of the same name. */
 #include "data/prepare/import/import_files.h"
 #include "data/prepare/import/import_formats.h"
 #include "io/text_file.h"
@@ -6,119 +6,100 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
-static enum status out_of_memory(const char *path)
+/* "hello.txt", "hello.TXT" or "hello.wav.txt" of "hello.wav". */
+static bool find_text(const char *audio, char path[PATH_BYTES])
 {
-    return status_set(STATUS_INTERNAL, "%s: out of memory", path);
+    static const char *const endings[] = {".txt", ".TXT", ".Txt"};
+    struct stat information;
+    for (int i = 0; i < 4; i++) {
+        const char *dot = i < 3 ? strrchr(audio, '.') : audio + strlen(audio);
+        if (path_format(path, "%.*s%s", (int)(dot - audio), audio, endings[i % 3]) == STATUS_OK &&
+            stat(path, &information) == 0 && S_ISREG(information.st_mode))
+            return true;
+    }
+    return false;
 }
 
-/* ---- audio + .txt ---- */
-
-/* "hello.txt" of "hello.wav". */
-static enum status read_sibling(const char *audio, char **text)
+static enum status read_sibling(struct import *import, struct import_row *row)
 {
     enum status result = STATUS_OK;
-    char path[PATH_BYTES];
-    char *data = NULL;
+    char path[PATH_BYTES], *data = NULL;
     int64_t size = 0;
-    const char *dot = strrchr(audio, '.');
-    *text = NULL;
-    TRY(path_format(path, "%.*s.txt", dot ? (int)(dot - audio) : 0, audio));
-    if (access(path, F_OK) != 0)
-        return STATUS_OK;
-    TRY(text_file_read(path, IMPORT_FILE_LIMIT, &data, &size));
-    *text = import_clean_text(data, size);
-    if (!*text)
-        FAIL(STATUS_INTERNAL, "%s: out of memory", path);
-    if (!**text) {
-        free(*text);
-        *text = NULL;
+    if (find_text(row->audio, path)) {
+        TRY(text_file_read(path, IMPORT_FILE_LIMIT, &data, &size));
+        if ((int64_t)strlen(data) != size)
+            FAIL(STATUS_CORRUPT, "%s: contains a NUL byte", path);
+        TRY(import_set_text(&row->text, data));
     }
+    if (!row->text)
+        TRY(import_note(import, IMPORT_SPEECH_ALONE, row->id, row->source, NULL));
 fail:
     free(data);
     return result;
 }
 
-static enum status visit_audio(struct import *import, const char *path)
+static bool is_unknown_audio(const char *path)
+{
+    static const char *const endings[] = {".m4a", ".aac", ".wma", ".mp4", ".webm",
+                                          ".amr", ".wv",  ".ape", ".mka", ".caf"};
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        if (import_ends_with(path, endings[i]))
+            return true;
+    return false;
+}
+
+/* A text without audio is missed by whoever wrote it. */
+static enum status visit_other(struct import *import, const char *path)
+{
+    enum status result = STATUS_OK;
+    char folder[PATH_BYTES], audio[PATH_BYTES], *stem = NULL;
+    if (is_unknown_audio(path))
+        return import_note(import, IMPORT_OTHER_FILE, NULL, import_relative(import, path), NULL);
+    if (!import_ends_with(path, ".txt"))
+        return STATUS_OK;
+    TRY(import_parent(path, folder));
+    stem = import_identify(folder, path);
+    if (!stem)
+        FAIL(STATUS_INTERNAL, "%s: out of memory", path);
+    if (!import_find_audio(import, folder, stem, audio))
+        TRY(import_note(import, IMPORT_NO_AUDIO, stem, import_relative(import, path), NULL));
+fail:
+    free(stem);
+    return result;
+}
+
+static enum status read_audio(struct import *import, const char *path, const char *id)
+{
+    enum status result = STATUS_OK;
+    struct import_row *row;
+    TRY(import_add(import, id, path, import_relative(import, path), &row));
+    const char *slash = strchr(id, '/'), *last = strrchr(id, '/');
+    if (import->options->speaker_folders && slash && !(row->speaker = strndup(id, (size_t)(slash - id))))
+        FAIL(STATUS_INTERNAL, "%s: out of memory", path);
+    if (last && !(row->document = strndup(id, (size_t)(last - id)))) /* the folder is a book, a session or a show */
+        FAIL(STATUS_INTERNAL, "%s: out of memory", path);
+    TRY(read_sibling(import, row));
+fail:
+    return result;
+}
+
+static enum status visit_file(struct import *import, const char *path)
 {
     if (!import_is_audio(path))
-        return STATUS_OK;
-    struct import_row *row = import_add(import);
-    if (!row)
-        return out_of_memory(path);
-    row->id = import_identify(import->root, path);
-    row->audio = strdup(path);
-    if (!row->id || !row->audio)
-        return out_of_memory(path);
-    const char *slash = strchr(row->id, '/');
-    if (import->options->speaker_folders && slash && !(row->speaker = strndup(row->id, (size_t)(slash - row->id))))
-        return out_of_memory(path);
-    enum status result = read_sibling(path, &row->text);
-    import->counts.without_text += result == STATUS_OK && !row->text;
+        return visit_other(import, path);
+    char *id = import_identify(import->root, path);
+    if (!id)
+        return status_set(STATUS_INTERNAL, "%s: out of memory", path);
+    struct import_mark mark = import_begin(import);
+    enum status result = read_audio(import, path, id);
+    result = import_settle(import, mark, id, import_relative(import, path), result);
+    free(id);
     return result;
 }
 
 enum status import_folder(struct import *import)
 {
-    return import_walk(import, import->options->source, "", visit_audio);
-}
-
-/* ---- LibriSpeech ---- */
-
-/* "1272-128104-0000 MISTER QUILTER IS THE APOSTLE" */
-static enum status add_utterance(struct import *import, const char *path, const char *folder, int64_t number,
-                                 const char *line, int64_t length)
-{
-    char audio[PATH_BYTES], id[256];
-    int64_t id_length = (int64_t)strcspn(line, " \t");
-    if (id_length == 0 || id_length >= length || id_length >= (int64_t)sizeof id)
-        return status_set(STATUS_CORRUPT, "%s:%lld: expected an utterance's id, a space and its text", path,
-                          (long long)number);
-    snprintf(id, sizeof id, "%.*s", (int)id_length, line);
-    if (strchr(id, '/'))
-        return status_set(STATUS_CORRUPT, "%s:%lld: \"%s\" is not an utterance's id", path, (long long)number, id);
-    if (!import_find_audio(folder, id, audio)) {
-        import->counts.without_audio++;
-        return STATUS_OK;
-    }
-    struct import_row *row = import_add(import);
-    if (!row)
-        return out_of_memory(path);
-    row->id = strdup(id);
-    row->audio = strdup(audio);
-    row->speaker = strndup(id, strcspn(id, "-"));
-    row->text = import_clean_text(line + id_length, length - id_length);
-    return row->id && row->audio && row->speaker && row->text ? STATUS_OK : out_of_memory(path);
-}
-
-static enum status visit_transcript(struct import *import, const char *path)
-{
-    enum status result = STATUS_OK;
-    char folder[PATH_BYTES], *line = NULL;
-    char *data = NULL;
-    int64_t size = 0, number = 0;
-    TRY(import_parent(path, folder));
-    TRY(text_file_read(path, IMPORT_FILE_LIMIT, &data, &size));
-    for (const char *next = data, *end = next + size; next < end;) {
-        int64_t length = (int64_t)strcspn(next, "\n");
-        number++;
-        line = strndup(next, (size_t)length);
-        if (!line)
-            FAIL(STATUS_INTERNAL, "%s: out of memory", path);
-        if (line[strspn(line, " \t\r")] != 0)
-            TRY(add_utterance(import, path, folder, number, line, (int64_t)strlen(line)));
-        free(line);
-        line = NULL;
-        next += length + 1;
-    }
-fail:
-    free(line);
-    free(data);
-    return result;
-}
-
-enum status import_librispeech(struct import *import)
-{
-    return import_walk(import, import->options->source, ".trans.txt", visit_transcript);
+    return import_walk(import, import->options->source, "", visit_file);
 }

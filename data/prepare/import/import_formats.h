@@ -1,13 +1,11 @@
-/* The readers of the formats (import.h says what each is). Each fills the collector with the rows of options->source. */
+/* The readers of the formats. Each fills the collector with the rows of options->source. */
 #ifndef SPIRITLM_DATA_PREPARE_IMPORT_FORMATS_H
 #define SPIRITLM_DATA_PREPARE_IMPORT_FORMATS_H
 
 #include "data/prepare/import/import_rows.h"
 
-enum status import_folder(struct import *import);
-enum status import_librispeech(struct import *import);
-enum status import_ctm(struct import *import);
-enum status import_textgrid(struct import *import);
-enum status import_whisper(struct import *import);
+#define IMPORT_READER(upper, lower, options, help) enum status import_##lower(struct import *import);
+IMPORT_KIND_LIST(IMPORT_READER)
+#undef IMPORT_READER
 
 #endif

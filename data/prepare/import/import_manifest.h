@@ -1,10 +1,17 @@
-/* The collected rows as a manifest. */
+/* The collected rows and notes as files. */
 #ifndef SPIRITLM_DATA_PREPARE_IMPORT_MANIFEST_H
 #define SPIRITLM_DATA_PREPARE_IMPORT_MANIFEST_H
 
 #include "data/prepare/import/import_rows.h"
+#include "data/prepare/import/import_split.h"
 
-/* Writes options->output atomically, with the rows in their current order, and counts what it wrote. */
-enum status import_write_manifest(struct import *import);
+/* Rejects rows that a manifest's reader would refuse, such as those that are not UTF-8. */
+enum status import_check_rows(struct import *import);
+
+/* Sorts the notes as the manifest is sorted: by id, and those of an item without one by their source. */
+void import_sort_notes(struct import *import);
+
+/* Writes the manifest, or one per part, with the rows in their current order, and the list of notes; each atomically. */
+enum status import_write(struct import *import, const struct import_split *split);
 
 #endif

@@ -5,6 +5,10 @@
 
 #include <string.h>
 
+/* No preference tells the library how a bias lies, so that a kernel may read it in words of 16 bytes whatever was promised of the
+ * matrices. */
+enum { BIAS_ALIGNMENT = 16 };
+
 static struct cublaslt_matrix place_matrix(const struct cublaslt_layout *layout, const void *memory)
 {
     bool by_column = layout->order == CUBLASLT_ORDER_COL;
@@ -120,7 +124,7 @@ static cublasStatus_t check_pointers(const struct cublaslt_product *product, con
         status = check_memory(&product->c, device, "C", alignment[2]);
     status = status ? status : check_memory(&product->d, device, "D", alignment[3]);
     if (!status && product->bias.rows)
-        status = check_memory(&product->bias, device, "the bias", product->bias.element_bytes);
+        status = check_memory(&product->bias, device, "the bias", BIAS_ALIGNMENT);
     status = status ? status : check_workspace(product, device, needed);
     return status ? status : check_overlap(product);
 }

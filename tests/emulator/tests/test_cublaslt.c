@@ -350,6 +350,10 @@ static void wrong_shapes_and_types_are_named(void **state)
     value = CUBLASLT_EPILOGUE_BIAS;
     assert_lt(cublasLtMatmulDescSetAttribute(call.operation, CUBLASLT_MATMUL_DESC_EPILOGUE, &value, 4));
     refuse(&call, invalid, "the bias is NULL");
+    const void *bias = (const char *)call.a.device + 4, *none = NULL;
+    assert_lt(cublasLtMatmulDescSetAttribute(call.operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias));
+    refuse(&call, invalid, "the bias is not aligned to the 16 bytes");
+    assert_lt(cublasLtMatmulDescSetAttribute(call.operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &none, sizeof none));
     value = 1;
     assert_int_equal(cublasLtMatmulDescSetAttribute(call.operation, CUBLASLT_MATMUL_DESC_FAST_ACCUM, &value, 1),
                      unsupported);
