@@ -15,6 +15,7 @@
 
 static const struct program_option options[] = {
     {"--model", "RUN_OR_CHECKPOINT", "a run's folder (its newest checkpoint) or a checkpoint", false},
+    {"--prompt", "STRING", "the whole prompt, its tags and units spelled out: [Text]the cat[Speech][Hu12]", false},
     {"--text", "TEXT", "a piece of the prompt", true},
     {"--speech", "FILE", "a piece of the prompt: a sound file of any sample rate", true},
     {"--units", "STRING", "a piece of the prompt: units such as [St3][Pi9][Hu12]", true},
@@ -86,7 +87,9 @@ static int64_t read_pieces(const struct program_arguments *arguments, struct pie
     int64_t count = 0;
     for (int64_t i = 0; i < arguments->count; i++) {
         const struct program_argument *item = &arguments->items[i];
-        if (item->option && !strcmp(item->option, "--text"))
+        if (item->option && !strcmp(item->option, "--prompt"))
+            pieces[count++] = (struct piece){PIECE_STRING, item->value};
+        else if (item->option && !strcmp(item->option, "--text"))
             pieces[count++] = (struct piece){PIECE_TEXT, item->value};
         else if (item->option && !strcmp(item->option, "--speech"))
             pieces[count++] = (struct piece){PIECE_AUDIO, item->value};

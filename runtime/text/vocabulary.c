@@ -139,3 +139,24 @@ void vocabulary_token_name(const struct vocabulary *vocabulary, int32_t id, char
         break;
     }
 }
+
+/* Names are compared with those that the ids have, so "[Hu007]" and units beyond the last are none. */
+int32_t vocabulary_find_token(const struct vocabulary *vocabulary, const char *text, int64_t *length)
+{
+    const int32_t tags[] = {vocabulary->text_tag, vocabulary->speech_tag, vocabulary->asr_tag, vocabulary->tts_tag};
+    const int32_t bases[] = {vocabulary->hubert_base, vocabulary->pitch_base, vocabulary->style_base};
+    char name[16];
+    if (*text != '[')
+        return -1;
+    for (size_t i = 0; i < sizeof tags / sizeof *tags + sizeof bases / sizeof *bases; i++) {
+        int32_t id = i < 4 ? tags[i] : bases[i - 4];
+        int number;
+        if (i >= 4 && sscanf(text + 1, "%*2[HuPiSt]%6d", &number) == 1 && number >= 0)
+            id += number;
+        vocabulary_token_name(vocabulary, id, name);
+        *length = (int64_t)strlen(name);
+        if (id >= 0 && *length > 0 && strncmp(text, name, (size_t)*length) == 0)
+            return id;
+    }
+    return -1;
+}

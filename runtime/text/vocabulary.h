@@ -50,4 +50,7 @@ struct sha256 vocabulary_fingerprint(const struct vocabulary *vocabulary);
 /* "[Hu12]", "[Text]": the name of a non-text id into text (16 bytes). "" for text and padding. */
 void vocabulary_token_name(const struct vocabulary *vocabulary, int32_t id, char text[16]);
 
+/* The id of the tag or unit whose name the text begins with, and the bytes of the name; -1: none. */
+int32_t vocabulary_find_token(const struct vocabulary *vocabulary, const char *text, int64_t *length);
+
 #endif
