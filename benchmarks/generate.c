@@ -1,7 +1,8 @@
 /* How near to the memory's speed are tokens generated? A step reads every weight but the input table once, and the keys
  * and values of each row's context.
  *   benchmark_generate [15M|110M|1B] [f32|bf16] [rows]
- * One row unless told otherwise, 128 tokens of context, random weights. The ceiling is a pass over the same arena by all
+ * One row unless told otherwise, 128 tokens of context, random weights. With several rows, how many times the tokens of one row
+ * they give: steps of both in turn, so that a machine that others use slows both. The ceiling is a pass over the same arena by all
  * threads that only reads, which the host can do because the device is the cpu. */
 #include "benchmarks/measure.h"
 #include "benchmarks/model_sizes.h"
@@ -44,7 +45,7 @@ struct decoding {
     struct llama_session *session;
     int64_t count, rows[MOST_ROWS];
     int32_t ids[MOST_ROWS];
-    double uniforms[MOST_ROWS];
+    double uniforms[MOST_ROWS], temperature;
     float *logits;
 };
 
@@ -62,7 +63,7 @@ static void draw(void *argument)
     must(llama_session_draw(decoding->session, &(struct llama_draw){.count = decoding->count,
                                                                     .rows = decoding->rows,
                                                                     .uniforms = decoding->uniforms,
-                                                                    .temperature = 0.9,
+                                                                    .temperature = decoding->temperature,
                                                                     .top_k = 50,
                                                                     .top_p = 0.95,
                                                                     .ids = decoding->ids}));
@@ -77,6 +78,7 @@ static void decode(void *argument)
 
 static void open_session(struct llama *model, struct decoding *decoding)
 {
+    decoding->temperature = 0.9;
     static int32_t prompt[CONTEXT];
     uint8_t *mask = must_allocate((size_t)model->config.vocabulary_size);
     memset(mask, 1, (size_t)model->config.vocabulary_size);
@@ -124,6 +126,51 @@ static void report(const char *name, const struct measurement *step, double byte
            bytes / step->median / (weights / pass->median), bytes / step->best / (weights / pass->best));
 }
 
+enum { PAIRS = 400 };
+
+/* Seconds of one step: by the clock, and of the processor. */
+static void time_step(struct decoding *decoding, double *wall, double *work)
+{
+    double before = seconds_now(), before_work = seconds_on(CLOCK_PROCESS_CPUTIME_ID);
+    draw(decoding);
+    *work = seconds_on(CLOCK_PROCESS_CPUTIME_ID) - before_work;
+    *wall = seconds_now() - before;
+}
+
+static double median(double *values, int count)
+{
+    qsort(values, (size_t)count, sizeof *values, compare_doubles);
+    return values[count / 2];
+}
+
+/* Steps of one row and of many in turn. */
+static void compare_with_one_row(struct decoding *one, struct decoding *many, const char *name, double budget)
+{
+    static double wall[2][PAIRS], work[2][PAIRS], ratios[2][PAIRS];
+    int pairs = 0;
+    for (double start = seconds_now(); pairs < PAIRS && (pairs < 5 || seconds_now() - start < budget); pairs++) {
+        time_step(one, &wall[0][pairs], &work[0][pairs]);
+        time_step(many, &wall[1][pairs], &work[1][pairs]);
+        ratios[0][pairs] = (double)many->count * wall[0][pairs] / wall[1][pairs];
+        ratios[1][pairs] = (double)many->count * work[0][pairs] / work[1][pairs];
+    }
+    double rows = (double)many->count;
+    printf("%-10s one row %.1f tokens/s, %d rows %.1f: %.2f times as many; processor ms per token %.2f and %.2f: %.2f "
+           "times "
+           "(medians of %d pairs)\n",
+           name, 1 / median(wall[0], pairs), (int)many->count, rows / median(wall[1], pairs), median(ratios[0], pairs),
+           1e3 * median(work[0], pairs), 1e3 * median(work[1], pairs) / rows, median(ratios[1], pairs), pairs);
+}
+
+static void compare_batches(struct llama *model, struct decoding *many, double budget)
+{
+    struct decoding one = {.count = 1};
+    open_session(model, &one);
+    compare_with_one_row(&one, many, "sampled", budget);
+    one.temperature = many->temperature = 0;
+    compare_with_one_row(&one, many, "greedy", budget);
+}
+
 int main(int count, char **arguments)
 {
     const char *size = count > 1 ? arguments[1] : "110M";
@@ -160,5 +207,7 @@ int main(int count, char **arguments)
     printf("%-10s %9.2f %9.2f %9.1f\n", "read pass", 1e3 * pass.median, 1e3 * pass.best, 1e-9 * weights / pass.median);
     report("drawn", &drawn, bytes, decoding.count, &pass, weights);
     report("logits", &logits, bytes, decoding.count, &pass, weights);
+    if (decoding.count > 1)
+        compare_batches(model, &decoding, 2 * budget);
     exit(0); /* what was allocated goes with the process */
 }

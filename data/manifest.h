@@ -33,8 +33,8 @@ struct manifest_row {
     int channel;                /* -1: mean of all */
     double begin, end;          /* seconds; end < 0: to the end */
     struct aligned_word *words; /* NULL: not given; they do not overlap: a start before the last end is moved there */
-    int64_t word_count;
-    uint16_t *units[STREAM_COUNT]; /* NULL: not given */
+    int64_t word_count, moved_words; /* moved: their start was before the last end */
+    uint16_t *units[STREAM_COUNT];   /* NULL: not given */
     int64_t unit_count[STREAM_COUNT];
 };
 

@@ -39,8 +39,10 @@ static enum status take_times(const char *where, const json_t *list, struct mani
         const struct aligned_word *last = row->word_count > 0 ? word - 1 : NULL;
         if (last && (word->start < last->start || word->end < last->end))
             return status_set(STATUS_CORRUPT, "%s: \"words\"[%zu] lies before the previous word", where, i);
-        if (last && word->start < last->end)
+        if (last && word->start < last->end) {
             word->start = last->end;
+            row->moved_words++;
+        }
         texts[row->word_count++] = text;
     }
     if (row->word_count == 0)

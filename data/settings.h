@@ -26,7 +26,7 @@ struct prepare_settings {
     struct config_list labels; /* manifest.labels: keys of manifests to be kept although they look like a mistake */
     struct config_list fit;    /* base names of the manifests to fit on; none: all with audio */
     int64_t threads, shard_rows;
-    bool align;
+    bool align, keep_unaligned;
     double align_threshold; /* 0: the aligner's own */
     double minimum_seconds, maximum_seconds;
     struct {

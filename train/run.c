@@ -8,6 +8,7 @@
 #include "core/path.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
+#include "train/best.h"
 #include "train/checkpoint.h"
 #include "train/metrics.h"
 #include "train/peak.h"
@@ -180,6 +181,15 @@ static enum status draw_report(const struct run *run)
     return report_write(run->setup->train->run, run->setup->train->run, facts);
 }
 
+static enum status prune(const struct run *run, int64_t step)
+{
+    const struct train_settings *settings = run->setup->train;
+    int64_t best = -1;
+    double loss;
+    enum status result = settings->keep_best ? best_checkpoint(settings->run, &best, &loss) : STATUS_OK;
+    return result == STATUS_OK ? checkpoint_prune(settings->run, step, settings->keep, best) : result;
+}
+
 static enum status save(struct run *run)
 {
     enum status result = STATUS_OK;
@@ -199,7 +209,7 @@ static enum status save(struct run *run)
     if (is_writer(run)) {
         log_info("saved %s/checkpoints/step_%08lld", folder, (long long)step);
         if (trainer_is_healthy(run->trainer))
-            result = checkpoint_prune(folder, step, run->setup->train->keep);
+            result = prune(run, step);
         if (draw_report(run) != STATUS_OK) /* a page that cannot be drawn is no reason to stop */
             log_warning("no report: %s", status_text());
     }
@@ -249,6 +259,18 @@ fail:
     return result;
 }
 
+/* Where everything is now, and what can be done with it. */
+static void say_what_is_next(const struct run *run)
+{
+    const char *folder = run->setup->train->run;
+    int64_t best;
+    double loss;
+    log_info("report: %s/report.html", folder);
+    if (run->setup->train->keep_best && best_checkpoint(folder, &best, &loss) == STATUS_OK && best >= 0)
+        log_info("best validation loss: %.4f, %s/checkpoints/step_%08lld", loss, folder, (long long)best);
+    log_info("next: bin/generate --model %s --text \"...\" --output any --out %s/samples", folder, folder);
+}
+
 static enum status loop(struct run *run)
 {
     enum status result = STATUS_OK;
@@ -265,6 +287,8 @@ static enum status loop(struct run *run)
     TRY(save(run));
     if (is_writer(run))
         progress_finish(&run->progress, trainer_steps_done(run->trainer), "");
+    if (is_writer(run) && trainer_steps_done(run->trainer) >= steps)
+        say_what_is_next(run);
     if (stop && trainer_steps_done(run->trainer) < steps)
         return status_set(STATUS_REQUEUE, "stopped by a signal at step %lld, saved: start the same command again",
                           (long long)trainer_steps_done(run->trainer));
@@ -417,11 +441,25 @@ fail:
     return result;
 }
 
+/* A checkpoint is judged by the validation of its own step. */
+static enum status check_keep_best(const struct train_settings *settings)
+{
+    if (!settings->keep_best || settings->save_every == 0 ||
+        (settings->validate_every > 0 && settings->save_every % settings->validate_every == 0))
+        return STATUS_OK;
+    return status_set(
+        STATUS_USAGE,
+        "train.keep_best: every checkpoint must be validated: train.save_every (%lld) must be a multiple of "
+        "train.validate_every (%lld)",
+        (long long)settings->save_every, (long long)settings->validate_every);
+}
+
 enum status run_train(const struct trainer_setup *setup, const struct run_options *options)
 {
     enum status result = STATUS_OK;
     struct run run = {.setup = setup, .options = options};
     signals_install();
+    TRY(check_keep_best(setup->train));
     TRY(watchdog_create(setup->train->watchdog_seconds, comm_rank(setup->comm), &run.watchdog));
     TRY(begin(&run));
     TRY(loop(&run));

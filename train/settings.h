@@ -29,6 +29,7 @@ struct train_settings {
     double spike_deviations;  /* 0: only non-finite steps are skipped */
     int64_t spike_window;
     int64_t log_every, validate_every, validation_rows, save_every, keep;
+    bool keep_best;           /* the checkpoint of the best validation loss is not removed */
     double watchdog_seconds;  /* without a sign of life; 0: not watched */
     int64_t fruitless_starts; /* from the same step that are too many; 0: any number is fine */
 };

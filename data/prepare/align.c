@@ -1,151 +1,28 @@
 /* Forced alignment: one linear grammar per utterance, with a branch for each reading of a token, decoded by
  * pocketsphinx's grammar search; the words of the best path give the times. */
-#include "data/prepare/align.h"
+#include "data/prepare/align_internal.h"
 
 #include "core/array.h"
-#include "data/prepare/pronounce.h"
-#include "io/audio/audio.h"
-#include "text/english/spell.h"
 #include "text/unicode.h"
 
 #include <math.h>
-#include <pocketsphinx.h>
-#include <pthread.h>
-#include <sphinxbase/err.h>
-#include <sphinxbase/fsg_model.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-#define MODEL_DIRECTORY "/usr/share/pocketsphinx/model/en-us"
 
 enum {
-    FRAME_SAMPLES = AUDIO_RATE / 100, /* pocketsphinx looks at the sound every 10 ms, 25.6 ms at a time */
-    /* Taking the middle of that window, a frame would begin 7.8 ms after its first sample; compared with flite's own
+    /* Taking the middle of a frame's window, it would begin 7.8 ms after its first sample; compared with flite's own
      * word times, 5 ms gives the smallest median errors. */
     FRAME_OFFSET = AUDIO_RATE / 200,
     MINIMUM_SAMPLES = AUDIO_RATE / 10,
     MAXIMUM_SAMPLES = AUDIO_RATE * 60 * 20,
     WINDOW_FRAMES = 20,
-    MAXIMUM_PHONES = 512, /* bytes of a pronunciation */
 };
 
-/* pocketsphinx's scores are logarithms to the base 1.0001, divided by 1024; ours are nats. */
-static const double nats_per_score = 0.10239488;
 static const double worst_window_weight = 0.4;
 
 const double ALIGNER_DEFAULT_THRESHOLD = -2.2;
 
-struct aligner {
-    cmd_ln_t *config;
-    ps_decoder_t *decoder;
-};
-
-/* ---- one decoder ---- */
-
-static pthread_mutex_t creation_mutex = PTHREAD_MUTEX_INITIALIZER;
-static _Thread_local char last_message[256]; /* pocketsphinx's last message, for our own errors */
-
-static void keep_message(void *unused, err_lvl_t level, const char *format, ...)
-{
-    (void)unused;
-    if (level < ERR_ERROR)
-        return;
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(last_message, sizeof last_message, format, arguments);
-    va_end(arguments);
-    last_message[strcspn(last_message, "\n")] = '\0';
-}
-
-enum status aligner_create(struct aligner **aligner)
-{
-    enum status result = STATUS_OK;
-    static const char *const files[] = {MODEL_DIRECTORY "/en-us/mdef", MODEL_DIRECTORY "/cmudict-en-us.dict"};
-    *aligner = NULL;
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
-        if (access(files[i], R_OK) != 0) /* without this check pocketsphinx would end the program */
-            return status_set(STATUS_USAGE,
-                              "%s: missing: alignment needs Debian's package pocketsphinx-en-us "
-                              "(scripts/install-dependencies installs it)",
-                              files[i]);
-    struct aligner *made = calloc(1, sizeof *made);
-    if (made == NULL)
-        return status_set(STATUS_INTERNAL, "out of memory for an aligner");
-    pthread_mutex_lock(&creation_mutex);
-    err_set_callback(keep_message, NULL);
-    err_set_logfp(NULL); /* its table of options is printed without the callback */
-    /* Silence must not be removed (times would shift), nor noise (removing it blurs the scores of short clips). */
-    made->config = cmd_ln_init(NULL, ps_args(), TRUE, "-hmm", MODEL_DIRECTORY "/en-us", "-dict",
-                               MODEL_DIRECTORY "/cmudict-en-us.dict", "-remove_silence", "no", "-remove_noise", "no",
-                               "-fsgusealtpron", "yes", "-fsgusefiller", "yes", "-bestpath", "no", "-beam", "1e-100",
-                               "-wbeam", "1e-80", "-pbeam", "1e-100", NULL);
-    made->decoder = made->config == NULL ? NULL : ps_init(made->config);
-    pthread_mutex_unlock(&creation_mutex);
-    if (made->decoder == NULL)
-        FAIL(STATUS_INTERNAL, "pocketsphinx cannot start with the model in %s: %s", MODEL_DIRECTORY, last_message);
-    *aligner = made;
-    return STATUS_OK;
-fail:
-    aligner_destroy(made);
-    return result;
-}
-
-void aligner_destroy(struct aligner *aligner)
-{
-    if (aligner == NULL)
-        return;
-    if (aligner->decoder != NULL)
-        ps_free(aligner->decoder);
-    if (aligner->config != NULL)
-        cmd_ln_free_r(aligner->config);
-    free(aligner);
-}
-
-/* Makes sure that the decoder's dictionary has the word. */
-static bool know_word(struct aligner *aligner, const char *word)
-{
-    char phones[MAXIMUM_PHONES];
-    char *known = ps_lookup_word(aligner->decoder, word);
-    if (known != NULL) {
-        ckd_free(known);
-        return true;
-    }
-    size_t length = strlen(word);
-    bool genitive = length > 2 && strcmp(word + length - 2, "'s") == 0;
-    char base[SPOKEN_WORD_BYTES];
-    memcpy(base, word, length + 1);
-    if (genitive)
-        base[length - 2] = '\0';
-    known = genitive ? ps_lookup_word(aligner->decoder, base) : NULL;
-    bool pronounced = known != NULL && strlen(known) < sizeof phones;
-    if (pronounced)
-        memcpy(phones, known, strlen(known) + 1);
-    if (known != NULL)
-        ckd_free(known);
-    if (!pronounced && !pronounce(base, phones, sizeof phones))
-        return false;
-    if (genitive && !pronounce_genitive(phones, sizeof phones))
-        return false;
-    return ps_add_word(aligner->decoder, word, phones, FALSE) >= 0;
-}
-
 /* ---- the grammar ---- */
-
-/* A word that leads from one state to another. Arcs are sorted by the state that they leave. */
-struct arc {
-    int from, to;
-    int64_t word;  /* in the spoken text */
-    int64_t token; /* the token of which it is a part */
-};
-
-struct grammar {
-    struct spoken_text spoken;
-    struct arc *arcs;
-    int64_t arc_count;
-    int64_t *first_arc; /* of each state; arc_count after the last */
-    int states, end;    /* state 0 is the start */
-};
 
 static void grammar_free(struct grammar *grammar)
 {
@@ -158,7 +35,7 @@ static bool reading_known(struct aligner *aligner, const struct spoken_text *spo
                           const struct spoken_reading *reading)
 {
     for (int64_t i = 0; i < reading->count; i++)
-        if (!know_word(aligner, spoken->words[reading->first + i]))
+        if (!aligner_know_word(aligner, spoken->words[reading->first + i]))
             return false;
     return true;
 }
@@ -225,94 +102,6 @@ static enum status build_grammar(struct aligner *aligner, const char *text, stru
 fail:
     grammar_free(grammar);
     *grammar = (struct grammar){0};
-    return result;
-}
-
-static enum status load_grammar(struct aligner *aligner, const struct grammar *grammar)
-{
-    fsg_model_t *model = fsg_model_init("transcript", ps_get_logmath(aligner->decoder), 1.0f, grammar->states);
-    if (model == NULL)
-        return status_set(STATUS_INTERNAL, "pocketsphinx cannot make a grammar: %s", last_message);
-    for (int64_t i = 0; i < grammar->arc_count; i++) {
-        const struct arc *arc = &grammar->arcs[i];
-        int word = fsg_model_word_add(model, grammar->spoken.words[arc->word]);
-        fsg_model_trans_add(model, arc->from, arc->to, 0, word);
-    }
-    model->start_state = 0;
-    model->final_state = grammar->end;
-    int failed = ps_set_fsg(aligner->decoder, "transcript", model);
-    fsg_model_free(model);
-    if (failed || ps_set_search(aligner->decoder, "transcript") != 0)
-        return status_set(STATUS_INTERNAL, "pocketsphinx refuses a grammar of %lld words: %s",
-                          (long long)grammar->arc_count, last_message);
-    return STATUS_OK;
-}
-
-/* ---- decoding ---- */
-
-struct segment {
-    char word[SPOKEN_WORD_BYTES];
-    int first, last; /* frames */
-    double score;    /* nats, summed over all frames */
-    bool spoken;     /* not silence or noise */
-};
-
-struct segments {
-    struct segment *list;
-    int64_t count, room;
-};
-
-static enum status add_segment(struct segments *segments, ps_seg_t *from)
-{
-    enum status result = array_grow(&segments->list, &segments->room, segments->count + 1, "segments of an alignment");
-    if (result != STATUS_OK)
-        return result;
-    struct segment segment = {0};
-    const char *word = ps_seg_word(from);
-    if (word[0] == '(') /* a transition without a word takes no time */
-        return STATUS_OK;
-    int32 score = 0, unused_language = 0, unused_backoff = 0;
-    ps_seg_prob(from, &score, &unused_language, &unused_backoff);
-    ps_seg_frames(from, &segment.first, &segment.last);
-    segment.score = score * nats_per_score;
-    segment.spoken = word[0] != '<' && word[0] != '[';
-    size_t length = segment.spoken ? strcspn(word, "(") : 0; /* "the(2)" is a second pronunciation of "the" */
-    if (length >= sizeof segment.word)
-        length = sizeof segment.word - 1;
-    memcpy(segment.word, word, length);
-    segments->list[segments->count++] = segment;
-    return STATUS_OK;
-}
-
-/* The best path through the grammar; no segments when there is none. */
-static enum status decode(struct aligner *aligner, const float *samples, int64_t count, struct segments *segments)
-{
-    enum status result = STATUS_OK;
-    ps_decoder_t *decoder = aligner->decoder;
-    int16 *integers = malloc((size_t)count * sizeof *integers);
-    if (integers == NULL)
-        FAIL(STATUS_INTERNAL, "out of memory for %lld samples", (long long)count);
-    for (int64_t i = 0; i < count; i++) {
-        float scaled = samples[i] * 32767.0f;
-        scaled = scaled > 32767.0f ? 32767.0f : scaled < -32768.0f ? -32768.0f : scaled;
-        integers[i] = (int16)lrintf(scaled);
-    }
-    if (ps_start_utt(decoder) < 0)
-        FAIL(STATUS_INTERNAL, "pocketsphinx cannot start an utterance: %s", last_message);
-    int frames = ps_process_raw(decoder, integers, (size_t)count, FALSE, TRUE);
-    if (ps_end_utt(decoder) < 0 || frames < 0)
-        FAIL(STATUS_INTERNAL, "pocketsphinx cannot process an utterance: %s", last_message);
-    int32 path_score;
-    if (ps_get_hyp(decoder, &path_score) != NULL)
-        for (ps_seg_t *segment = ps_seg_iter(decoder); segment != NULL; segment = ps_seg_next(segment)) {
-            result = add_segment(segments, segment);
-            if (result != STATUS_OK) {
-                ps_seg_free(segment);
-                goto fail;
-            }
-        }
-fail:
-    free(integers);
     return result;
 }
 
@@ -466,33 +255,48 @@ fail:
     return result;
 }
 
-enum status aligner_align(struct aligner *aligner, const float *samples, int64_t count, const char *text,
-                          struct alignment *alignment, const char **reason)
+static enum status align_words(struct aligner *aligner, const float *samples, int64_t count, const char *text,
+                               const struct sound *sound, struct alignment *alignment, const char **reason)
 {
     enum status result = STATUS_OK;
     struct grammar grammar = {0};
     struct segments segments = {0};
-    *alignment = (struct alignment){0};
-    *reason = NULL;
-    if (count < MINIMUM_SAMPLES) {
-        *reason = "audio too short";
-        return STATUS_OK;
-    }
-    if (count > MAXIMUM_SAMPLES) {
-        *reason = "audio longer than 20 minutes";
-        return STATUS_OK;
-    }
+    TRY(aligner_begin(aligner));
     TRY(build_grammar(aligner, text, &grammar, reason));
     if (*reason == NULL && grammar.spoken.token_count * 3 > count / FRAME_SAMPLES)
         *reason = "audio too short"; /* every word has at least one phone, and every phone three states */
     if (*reason != NULL)
         goto fail;
-    TRY(load_grammar(aligner, &grammar));
-    TRY(decode(aligner, samples, count, &segments));
+    TRY(aligner_load_grammar(aligner, &grammar));
+    TRY(aligner_decode(aligner, samples, count, &segments));
     TRY(fill_alignment(text, &grammar, &segments, count, alignment, reason));
+    if (*reason == NULL && (*reason = sound_against(sound, &segments)) != NULL)
+        alignment_free(alignment);
 fail:
+    aligner_end(aligner);
     free(segments.list);
     grammar_free(&grammar);
+    return result;
+}
+
+enum status aligner_align(struct aligner *aligner, const float *samples, int64_t count, const char *text,
+                          struct alignment *alignment, const char **reason)
+{
+    enum status result = STATUS_OK;
+    struct sound sound = {0};
+    *alignment = (struct alignment){0};
+    *reason = count < MINIMUM_SAMPLES   ? "audio too short"
+              : count > MAXIMUM_SAMPLES ? "audio longer than 20 minutes"
+                                        : NULL;
+    if (*reason != NULL)
+        return STATUS_OK;
+    TRY(sound_find(samples, count, &sound));
+    if (sound.sounding == 0)
+        *reason = ALIGNER_NO_SOUND;
+    else
+        TRY(align_words(aligner, samples, count, text, &sound, alignment, reason));
+fail:
+    sound_free(&sound);
     return result;
 }
 

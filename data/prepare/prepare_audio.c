@@ -32,7 +32,7 @@ static enum status load(struct audio_cache *cache, const struct manifest_row *ro
     if (cache->path && cache->channel == row->channel && strcmp(cache->path, row->audio) == 0)
         return STATUS_OK;
     audio_cache_free(cache);
-    enum status result = audio_read(row->audio, row->channel, &cache->samples, &cache->count);
+    enum status result = audio_read_noted(row->audio, row->channel, &cache->samples, &cache->count, cache->note);
     if (result == STATUS_USAGE || result == STATUS_CORRUPT) {
         reason_from_status(row->audio, reason);
         cache->samples = NULL;
@@ -46,20 +46,24 @@ static enum status load(struct audio_cache *cache, const struct manifest_row *ro
 }
 
 enum status prepare_audio(struct audio_cache *cache, const struct manifest_row *row, const float **samples,
-                          int64_t *count, char reason[REASON_LENGTH])
+                          int64_t *count, struct made_row *made)
 {
     *samples = NULL;
     *count = 0;
-    enum status result = load(cache, row, reason);
-    if (result != STATUS_OK || reason[0])
+    enum status result = load(cache, row, made->reason);
+    if (result != STATUS_OK || made->reason[0])
         return result;
+    if (cache->note[0])
+        made_row_change(made, "audio: %s", cache->note);
     int64_t begin = llround(row->begin * AUDIO_RATE),
             end = row->end < 0 ? cache->count : llround(row->end * AUDIO_RATE);
     /* Because of rounding, the last segment of a list often ends slightly after the file. */
-    if (end > cache->count && end <= cache->count + AUDIO_RATE / 10)
+    if (end > cache->count && end <= cache->count + AUDIO_RATE / 10) {
+        made_row_change(made, "segment cut at the audio's end: by %.3f s", (double)(end - cache->count) / AUDIO_RATE);
         end = cache->count;
+    }
     if (begin >= end || end > cache->count) {
-        snprintf(reason, REASON_LENGTH, "segment outside the audio: %.3f s to %.3f s of %.3f s", row->begin,
+        snprintf(made->reason, REASON_LENGTH, "segment outside the audio: %.3f s to %.3f s of %.3f s", row->begin,
                  (double)end / AUDIO_RATE, (double)cache->count / AUDIO_RATE);
         return STATUS_OK;
     }

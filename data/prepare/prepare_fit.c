@@ -89,7 +89,9 @@ static enum status measure_row(struct fit_batch *batch, int64_t task, struct aud
 {
     const float *samples = NULL;
     char *reason = batch->reasons[task];
-    enum status result = prepare_audio(cache, batch->candidates[task].row, &samples, &batch->counts[task], reason);
+    struct made_row made = {0}; /* its changes are told of when shards are made */
+    enum status result = prepare_audio(cache, batch->candidates[task].row, &samples, &batch->counts[task], &made);
+    memcpy(reason, made.reason, REASON_LENGTH);
     if (result != STATUS_OK || reason[0])
         return result;
     double seconds = (double)batch->counts[task] / AUDIO_RATE;

@@ -12,6 +12,18 @@
 #include <string.h>
 #include <unistd.h>
 
+/* rejects.jsonl and changes.jsonl. */
+struct listed {
+    char *rejects, *changes;
+};
+
+static void listed_free(struct listed *listed)
+{
+    free(listed->rejects);
+    free(listed->changes);
+    *listed = (struct listed){0};
+}
+
 struct verification {
     const struct prepare_dataset *dataset;
     struct shard_record *records;
@@ -124,6 +136,23 @@ fail:
     return result;
 }
 
+static enum status join_changes(const struct prepare_dataset *dataset, const struct shard_record *records,
+                                char **changes)
+{
+    size_t length = 0, used = 0;
+    for (int64_t k = 0; k < dataset->shards; k++)
+        length += strlen(records[k].changes);
+    *changes = calloc(1, length + 1);
+    if (!*changes)
+        return status_set(STATUS_INTERNAL, "out of memory");
+    for (int64_t k = 0; k < dataset->shards; k++) {
+        size_t size = strlen(records[k].changes);
+        memcpy(*changes + used, records[k].changes, size);
+        used += size;
+    }
+    return STATUS_OK;
+}
+
 /* The number in "shard_00012.h5" or "00012.json"; -1 for other names. */
 static int64_t number_in(const char *name, const char *before, const char *after)
 {
@@ -167,6 +196,7 @@ static enum status remove_stale(const struct prepare_dataset *dataset)
     TRY(path_format(parts, "%s/parts", dataset->folder));
     TRY(remove_beyond(dataset->folder, "shard_", ".h5", dataset->shards));
     TRY(remove_beyond(parts, "", ".json", dataset->shards));
+    TRY(remove_beyond(parts, "", ".alignments", dataset->shards));
     TRY(remove_beyond(parts, "shard_", ".h5", dataset->shards));
 fail:
     return result;
@@ -215,7 +245,7 @@ static bool is_published(const struct prepare_dataset *dataset, const struct sha
 
 /* The index comes last: everything that it names is there by then, whole. */
 static enum status publish(const struct prepare *prepare, const struct prepare_dataset *dataset,
-                           const struct shard_index *index, const char *rejects)
+                           const struct shard_index *index, const struct listed *listed)
 {
     enum status result = STATUS_OK;
     char path[PATH_BYTES];
@@ -225,7 +255,9 @@ static enum status publish(const struct prepare *prepare, const struct prepare_d
     if (prepare_has_locked(prepare, dataset))
         TRY(prepare_publish_shards(dataset, index->shards));
     TRY(path_format(path, "%s/rejects.jsonl", dataset->folder));
-    TRY(write_if_different(path, rejects, (int64_t)strlen(rejects), &written));
+    TRY(write_if_different(path, listed->rejects, (int64_t)strlen(listed->rejects), &written));
+    TRY(path_format(path, "%s/changes.jsonl", dataset->folder));
+    TRY(write_if_different(path, listed->changes, (int64_t)strlen(listed->changes), &written));
     TRY(remove_stale(dataset));
     if (!current)
         TRY(shard_index_write(dataset->folder, index));
@@ -235,9 +267,9 @@ fail:
     return result;
 }
 
-/* Verifies all shards and fills the index with what they hold; *rejects is allocated. */
+/* Verifies all shards and fills the index and the lists with what they hold. */
 static enum status verify(const struct prepare *prepare, const struct prepare_dataset *dataset,
-                          struct shard_index *index, char **rejects)
+                          struct shard_index *index, struct listed *listed)
 {
     enum status result = STATUS_OK;
     size_t shards = (size_t)dataset->shards;
@@ -251,7 +283,8 @@ static enum status verify(const struct prepare *prepare, const struct prepare_da
     if (!verification.records || !verification.totals || !verification.status || !verification.errors)
         FAIL(STATUS_INTERNAL, "out of memory");
     thread_pool_run(prepare->pool, dataset->shards, verify_task, &verification);
-    TRY(gather(dataset, &verification, index, rejects));
+    TRY(gather(dataset, &verification, index, &listed->rejects));
+    TRY(join_changes(dataset, verification.records, &listed->changes));
 fail:
     for (size_t k = 0; k < shards; k++) {
         if (verification.records)
@@ -281,23 +314,22 @@ enum status prepare_index(struct prepare *prepare, const struct prepare_dataset 
     enum status result = STATUS_OK;
     struct shard_index index = {0};
     struct file_lock *lock = NULL;
-    char *rejects = NULL;
+    struct listed listed = {0};
     if (!is_probably_current(dataset))
         TRY(prepare_lock_dataset(prepare, dataset));
-    TRY(verify(prepare, dataset, &index, &rejects));
+    TRY(verify(prepare, dataset, &index, &listed));
     if (!prepare_has_locked(prepare, dataset) && (!is_published(dataset, &index) || prepare_has_staged(dataset))) {
         shard_index_free(&index);
-        free(rejects);
-        rejects = NULL;
+        listed_free(&listed);
         TRY(prepare_lock_dataset(prepare, dataset)); /* what was verified without a lock may have changed */
-        TRY(verify(prepare, dataset, &index, &rejects));
+        TRY(verify(prepare, dataset, &index, &listed));
     }
     if (prepare_has_locked(prepare, dataset))
         TRY(prepare_lock_index(prepare, dataset, &lock));
-    TRY(publish(prepare, dataset, &index, rejects ? rejects : ""));
+    TRY(publish(prepare, dataset, &index, &listed));
 fail:
     lock_release(lock);
     shard_index_free(&index);
-    free(rejects);
+    listed_free(&listed);
     return result;
 }

@@ -6,8 +6,10 @@
 #include "core/thread_pool.h"
 #include "data/manifest.h"
 #include "data/prepare/align.h"
+#include "data/prepare/alignment_store.h"
 #include "data/prepare/prepare.h"
 #include "data/shard_index.h"
+#include "io/audio/audio.h"
 #include "io/lock.h"
 #include "speech/component.h"
 
@@ -31,6 +33,7 @@ struct prepare {
     struct speech *speech;    /* the tokenizer; NULL when no dataset needs it */
     struct file_lock **locks; /* by dataset; those that are held */
     double align_threshold;
+    struct sha256 aligner; /* its fingerprint, where a row needs it */
 };
 
 /* ---- prepare_plan.c: what is to be made ---- */
@@ -86,15 +89,18 @@ struct audio_cache {
     int channel;
     float *samples;
     int64_t count;
+    char note[AUDIO_NOTE_BYTES]; /* what was not as it should be in the file, but could be read */
 };
 void audio_cache_free(struct audio_cache *cache);
 
-enum { REASON_LENGTH = 512 };
+enum { REASON_LENGTH = 512, CHANGES = 4 /* at most, of one row */ };
 
-/* The row's part of its file, borrowed from the cache. reason[0] is set when the row cannot be used ("audio: not ...");
- * the status reports only failures of the machine. */
+struct made_row;
+
+/* The row's part of its file, borrowed from the cache. made->reason is set when the row cannot be used ("audio: not ..."),
+ * a change is added where something was not taken as it came; the status reports only failures of the machine. */
 enum status prepare_audio(struct audio_cache *cache, const struct manifest_row *row, const float **samples,
-                          int64_t *count, char reason[REASON_LENGTH]);
+                          int64_t *count, struct made_row *made);
 
 /* ---- prepare_row.c ---- */
 
@@ -102,6 +108,7 @@ enum status prepare_audio(struct audio_cache *cache, const struct manifest_row *
 struct row_worker {
     struct aligner *aligner; /* made when first needed */
     struct audio_cache audio;
+    const struct alignment_store *known; /* alignments of an earlier run */
 };
 void row_worker_free(struct row_worker *worker);
 
@@ -110,8 +117,15 @@ struct made_row {
     struct units units;
     struct aligned_word *words;
     char reason[REASON_LENGTH]; /* "" when the row is accepted */
+    char changes[CHANGES]
+                [REASON_LENGTH]; /* what is in the dataset otherwise than in the manifest: "kind: particulars" */
+    int change_count;
+    bool aligned_here; /* `alignment` is set, whether it succeeded or not */
+    struct stored_alignment alignment;
 };
 void made_row_free(struct made_row *made);
+/* prepare_changes.c */
+void made_row_change(struct made_row *made, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 enum status prepare_row(const struct prepare *prepare, const struct prepare_dataset *dataset,
                         const struct manifest_row *row, struct row_worker *worker, struct made_row *made);
@@ -122,6 +136,7 @@ struct shard_record {
     struct sha256 made_from;
     struct shard_entry entry;
     char *rejects; /* lines of rejects.jsonl */
+    char *changes; /* lines of changes.jsonl */
     int64_t reject_count;
 };
 enum status shard_record_path(const char *folder, int64_t shard, char path[PATH_BYTES]);

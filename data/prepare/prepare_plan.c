@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* Part of every made_from: raise it when the same inputs would give other shards. */
-enum { PREPARE_VERSION = 3 };
+enum { PREPARE_VERSION = 4 };
 
 /* "train" of "data/train.jsonl". */
 static char *base_name(const char *path)
@@ -195,12 +195,26 @@ static enum status find_made_from(const struct prepare *prepare, struct prepare_
     }
     if (dataset->kind == DATASET_SPEECH && !dataset->ready) {
         char numbers[200];
-        length = snprintf(numbers, sizeof numbers, "%.17g %.17g %d %.17g\n", settings->minimum_seconds,
-                          settings->maximum_seconds, settings->align, prepare->align_threshold);
+        length =
+            snprintf(numbers, sizeof numbers, "%.17g %.17g %d %d %.17g\n", settings->minimum_seconds,
+                     settings->maximum_seconds, settings->align, settings->keep_unaligned, prepare->align_threshold);
         sha256_add(stream, numbers, (size_t)length);
     }
     dataset->made_from = sha256_finish(stream);
     return STATUS_OK;
+}
+
+/* Whether a row has audio and text without times of its words. */
+static bool needs_aligner(const struct prepare *prepare, const struct prepare_dataset *dataset)
+{
+    if (!prepare->options->prepare->align || dataset->kind != DATASET_SPEECH || dataset->ready)
+        return false;
+    for (int64_t i = 0; i < dataset->manifest.count; i++) {
+        const struct manifest_row *row = dataset->manifest.rows + i;
+        if (!row->fault && row->text && !row->words)
+            return true;
+    }
+    return false;
 }
 
 enum status prepare_identify(struct prepare *prepare)
@@ -209,6 +223,8 @@ enum status prepare_identify(struct prepare *prepare)
     for (int64_t i = 0; i < prepare->dataset_count; i++) {
         TRY(find_fingerprints(prepare, prepare->datasets + i));
         TRY(find_made_from(prepare, prepare->datasets + i));
+        if (prepare->options->stages & PREPARE_SHARDS && needs_aligner(prepare, prepare->datasets + i))
+            TRY(aligner_fingerprint(&prepare->aligner));
     }
 fail:
     return result;

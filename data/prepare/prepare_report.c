@@ -1,6 +1,6 @@
 /* The data report: what a dataset contains, as text and as report.json. It is counted from the published dataset and
  * not while shards are made, so that it describes what training will read, whichever runs made which shards. */
-#include "data/prepare/prepare_internal.h"
+#include "data/prepare/prepare_review.h"
 
 #include "core/log.h"
 #include "io/audio/audio.h"
@@ -11,61 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { REASON_KINDS = 64 };
-
 struct report {
     struct shard_totals totals;
-    int64_t rejects;
-    struct {
-        char name[64]; /* the reason up to its colon */
-        int64_t count;
-    } reasons[REASON_KINDS];
-    int reason_kinds;
+    struct review review;
     int64_t tokens[STREAM_COUNT]; /* after runs are collapsed */
     int64_t text_tokens;          /* -1: no text model */
     int64_t aligned_text_tokens;
     int64_t documents, spans, words, switched_words; /* of the aligned rows, each interleaved once */
 };
-
-static void count_reason(struct report *report, const char *reason)
-{
-    int length = (int)strcspn(reason, ":");
-    for (int i = 0; i < report->reason_kinds; i++)
-        if (strncmp(report->reasons[i].name, reason, (size_t)length) == 0 && report->reasons[i].name[length] == 0) {
-            report->reasons[i].count++;
-            return;
-        }
-    if (report->reason_kinds == REASON_KINDS || length >= (int)sizeof report->reasons[0].name)
-        return;
-    snprintf(report->reasons[report->reason_kinds].name, sizeof report->reasons[0].name, "%.*s", length, reason);
-    report->reasons[report->reason_kinds++].count = 1;
-}
-
-static enum status count_rejects(const struct prepare_dataset *dataset, struct report *report)
-{
-    enum status result = STATUS_OK;
-    struct shard_record record = {0};
-    for (int64_t k = 0; k < dataset->shards; k++) {
-        TRY(shard_record_read(dataset->folder, k, &record));
-        for (const char *line = record.rejects; *line;) {
-            json_t *object = NULL;
-            const char *reason = NULL;
-            int64_t length = (int64_t)strcspn(line, "\n");
-            TRY(jdoc_parse(dataset->folder, line, length, &object));
-            result = jdoc_get_string(dataset->folder, object, "reason", &reason);
-            if (result == STATUS_OK)
-                count_reason(report, reason);
-            json_decref(object);
-            TRY(result);
-            line += length + (line[length] == '\n');
-        }
-        report->rejects += record.reject_count;
-        shard_record_free(&record);
-    }
-fail:
-    shard_record_free(&record);
-    return result;
-}
 
 static enum status count_units(const struct shard_row *row, const struct unit_rates *rates, struct report *report)
 {
@@ -136,16 +89,6 @@ static double ratio(double a, double b)
 }
 
 /* The parts of report.json. Like jansson's own functions, these return non-zero when out of memory. */
-static int describe_reasons(json_t *root, const struct report *report)
-{
-    int lost = 0;
-    json_t *reasons = json_object();
-    for (int i = 0; i < report->reason_kinds; i++)
-        lost |= json_object_set_new(reasons, report->reasons[i].name, json_integer(report->reasons[i].count));
-    lost |= json_object_set_new(root, "reject_reasons", reasons);
-    return lost;
-}
-
 static int describe_streams(json_t *root, const struct report *report, double seconds)
 {
     int lost = 0;
@@ -185,9 +128,9 @@ static int describe_speech(json_t *root, const struct report *report)
 static json_t *report_json(const struct prepare_dataset *dataset, const struct report *report)
 {
     json_t *root = json_pack("{s:s, s:I, s:I, s:I}", "kind", dataset_kind_name(dataset->kind), "rows",
-                             (json_int_t)report->totals.rows, "rejects", (json_int_t)report->rejects, "text_bytes",
-                             (json_int_t)report->totals.text_bytes);
-    int lost = describe_reasons(root, report);
+                             (json_int_t)report->totals.rows, "rejects", (json_int_t)report->review.rejects,
+                             "text_bytes", (json_int_t)report->totals.text_bytes);
+    int lost = review_describe(root, &report->review);
     if (report->text_tokens >= 0)
         lost |= json_object_set_new(root, "text_tokens", json_integer(report->text_tokens));
     if (dataset->kind == DATASET_SPEECH)
@@ -204,9 +147,8 @@ static void print_report(const struct prepare_dataset *dataset, const struct rep
     const struct shard_totals *totals = &report->totals;
     double seconds = (double)totals->samples / AUDIO_RATE, aligned = (double)totals->aligned_samples / AUDIO_RATE;
     fprintf(file, "%s: %s, %lld rows, %lld rejected\n", dataset->folder, dataset_kind_name(dataset->kind),
-            (long long)totals->rows, (long long)report->rejects);
-    for (int i = 0; i < report->reason_kinds; i++)
-        fprintf(file, "  rejected, %s: %lld\n", report->reasons[i].name, (long long)report->reasons[i].count);
+            (long long)totals->rows, (long long)report->review.rejects);
+    review_print(file, &report->review);
     if (totals->text_bytes > 0) {
         fprintf(file, "  text: %lld bytes", (long long)totals->text_bytes);
         if (report->text_tokens >= 0)
@@ -275,7 +217,7 @@ enum status prepare_report(struct prepare *prepare, const struct prepare_dataset
         TRY(sentencepiece_load(model, &text));
         report.text_tokens = 0;
     }
-    TRY(count_rejects(dataset, &report));
+    TRY(review_count(prepare, dataset, &report.review));
     TRY(make_interleaver(prepare, dataset, text, &vocabulary, &interleaver, &interleaved));
     TRY(count_rows(dataset, interleaved ? &interleaver : NULL, text, &report));
     root = report_json(dataset, &report);
@@ -285,7 +227,9 @@ enum status prepare_report(struct prepare *prepare, const struct prepare_dataset
     TRY(write_if_different(path, json, (int64_t)strlen(json), &written));
     if (prepare->options->report)
         print_report(dataset, &report, prepare->options->report);
+    review_warn(dataset, &report.review);
 fail:
+    review_free(&report.review);
     free(json);
     json_decref(root);
     sentencepiece_free(text);

@@ -20,6 +20,7 @@ void made_row_free(struct made_row *made)
 {
     units_free(&made->units);
     free(made->words);
+    stored_alignment_free(&made->alignment);
     memset(made, 0, sizeof *made);
 }
 
@@ -37,39 +38,76 @@ static enum status take_given_words(const struct manifest_row *row, struct made_
     if (!made->words)
         return status_set(STATUS_INTERNAL, "%s: out of memory", row->id);
     memcpy(made->words, row->words, (size_t)row->word_count * sizeof *made->words);
+    int64_t cut = 0;
     for (int64_t i = 0; i < row->word_count; i++) {
+        cut += made->words[i].end > duration;
         made->words[i].start = made->words[i].start < duration ? made->words[i].start : duration;
         made->words[i].end = made->words[i].end < duration ? made->words[i].end : duration;
     }
+    if (cut > 0)
+        made_row_change(made, "words cut at the audio's end: %lld", (long long)cut);
+    if (row->moved_words > 0)
+        made_row_change(made, "words moved to the end of the word before: %lld", (long long)row->moved_words);
     made->row.words = made->words;
     made->row.word_count = row->word_count;
     return STATUS_OK;
 }
 
-static enum status align_words(const struct prepare *prepare, const struct manifest_row *row, const float *samples,
-                               int64_t count, struct row_worker *worker, struct made_row *made)
+/* From an earlier run where it knows this audio and this text, else from the aligner. */
+static enum status find_alignment(const struct prepare *prepare, const struct manifest_row *row, const float *samples,
+                                  int64_t count, struct row_worker *worker, struct made_row *made)
 {
     enum status result = STATUS_OK;
     struct alignment alignment = {0};
     const char *reason = NULL;
+    struct stored_alignment *stored = &made->alignment;
+    struct sha256 key = alignment_key(&made->row.source, row->text, &prepare->aligner);
+    const struct stored_alignment *known = worker->known ? alignment_store_find(worker->known, &key) : NULL;
+    made->aligned_here = true;
+    if (known)
+        return stored_alignment_copy(known, stored);
     if (!worker->aligner)
         TRY(aligner_create(&worker->aligner));
     TRY(aligner_align(worker->aligner, samples, count, row->text, &alignment, &reason));
-    if (reason) {
-        snprintf(made->reason, REASON_LENGTH, "not aligned: %s", reason);
-    } else if (!(alignment.score >= prepare->align_threshold)) {
-        snprintf(made->reason, REASON_LENGTH, "alignment score too low: %.3f, needed is %.3f", alignment.score,
-                 prepare->align_threshold);
-    } else {
-        made->words = alignment.words;
-        alignment.words = NULL;
-        made->row.words = made->words;
-        made->row.word_count = alignment.word_count;
-        made->row.score = (float)alignment.score;
-    }
+    *stored = (struct stored_alignment){.key = key,
+                                        .reason = reason ? strdup(reason) : NULL,
+                                        .score = reason ? NAN : alignment.score,
+                                        .words = alignment.words,
+                                        .word_count = alignment.word_count};
+    alignment.words = NULL;
+    if (reason && !stored->reason)
+        FAIL(STATUS_INTERNAL, "%s: out of memory", row->id);
 fail:
     alignment_free(&alignment);
     return result;
+}
+
+static enum status align_words(const struct prepare *prepare, const struct manifest_row *row, const float *samples,
+                               int64_t count, struct row_worker *worker, struct made_row *made)
+{
+    char problem[REASON_LENGTH] = "";
+    const struct stored_alignment *stored = &made->alignment;
+    enum status result = find_alignment(prepare, row, samples, count, worker, made);
+    if (result != STATUS_OK)
+        return result;
+    bool silent = stored->reason && strcmp(stored->reason, ALIGNER_NO_SOUND) == 0;
+    if (silent)
+        snprintf(made->reason, REASON_LENGTH, "%s", stored->reason);
+    else if (stored->reason)
+        snprintf(problem, sizeof problem, "not aligned: %s", stored->reason);
+    else if (!(stored->score >= prepare->align_threshold))
+        snprintf(problem, sizeof problem, "alignment score too low: %.3f, needed is %.3f", stored->score,
+                 prepare->align_threshold);
+    made->row.score = (float)stored->score;
+    if (problem[0] && prepare->options->prepare->keep_unaligned)
+        made_row_change(made, "kept without words: %s", problem);
+    else if (problem[0])
+        snprintf(made->reason, REASON_LENGTH, "%s", problem);
+    if (silent || problem[0])
+        return STATUS_OK;
+    made->row.words = stored->words;
+    made->row.word_count = stored->word_count;
+    return STATUS_OK;
 }
 
 static void check_length(const struct prepare_settings *settings, double seconds, struct made_row *made)
@@ -86,7 +124,7 @@ static enum status make_from_audio(const struct prepare *prepare, const struct m
     enum status result = STATUS_OK;
     const float *samples = NULL;
     int64_t count = 0;
-    TRY(prepare_audio(&worker->audio, row, &samples, &count, made->reason));
+    TRY(prepare_audio(&worker->audio, row, &samples, &count, made));
     if (!made->reason[0])
         check_length(prepare->options->prepare, (double)count / AUDIO_RATE, made);
     if (made->reason[0])

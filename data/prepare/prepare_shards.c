@@ -41,8 +41,8 @@ static void make_row(void *argument, int64_t task, int worker)
     pthread_mutex_unlock(&batch->mutex);
 }
 
-/* Appends {"id": ..., "reason": ...}\n to the record's rejects. */
-static enum status add_reject(struct shard_record *record, const char *id, const char *reason)
+/* Appends {"id": ..., KEY: ...}\n to the lines. */
+static enum status add_line(char **lines, const char *id, const char *key, const char *reason)
 {
     enum status result = STATUS_OK;
     char *line = NULL, *repaired = NULL;
@@ -50,16 +50,15 @@ static enum status add_reject(struct shard_record *record, const char *id, const
     bool malformed = false;
     json_t *object = NULL;
     TRY(utf8_repair(reason, (int64_t)strlen(reason), false, &repaired, &size, &malformed)); /* it may be cut */
-    object = json_pack("{s:s, s:s}", "id", id, "reason", repaired);
+    object = json_pack("{s:s, s:s}", "id", id, key, repaired);
     if (!object || !(line = jdoc_text(object, 0)))
         FAIL(STATUS_INTERNAL, "out of memory");
-    size_t used = record->rejects ? strlen(record->rejects) : 0;
-    char *longer = realloc(record->rejects, used + strlen(line) + 1);
+    size_t used = *lines ? strlen(*lines) : 0;
+    char *longer = realloc(*lines, used + strlen(line) + 1);
     if (!longer)
         FAIL(STATUS_INTERNAL, "out of memory");
-    record->rejects = longer;
-    strcpy(record->rejects + used, line);
-    record->reject_count++;
+    *lines = longer;
+    strcpy(*lines + used, line);
 fail:
     free(line);
     free(repaired);
@@ -67,8 +66,24 @@ fail:
     return result;
 }
 
+static enum status collect_row(const struct made_row *made, const char *id, struct shard_writer *writer,
+                               struct shard_record *record)
+{
+    enum status result = STATUS_OK;
+    if (made->reason[0]) {
+        record->reject_count++;
+        return add_line(&record->rejects, id, "reason", made->reason);
+    }
+    for (int i = 0; i < made->change_count; i++)
+        TRY(add_line(&record->changes, id, "change", made->changes[i]));
+    TRY(shard_writer_add(writer, &made->row));
+fail:
+    return result;
+}
+
 /* Adds the rows in the manifest's order, whatever the order in which the threads finished. */
-static enum status collect_rows(const struct batch *batch, struct shard_writer *writer, struct shard_record *record)
+static enum status collect_rows(const struct batch *batch, struct shard_writer *writer, struct shard_record *record,
+                                struct alignment_store *alignments)
 {
     enum status result = STATUS_OK;
     for (int64_t i = 0; i < batch->count; i++) {
@@ -76,9 +91,10 @@ static enum status collect_rows(const struct batch *batch, struct shard_writer *
         if (batch->status[i] != STATUS_OK)
             FAIL(batch->status[i], "%s:%lld: %s", batch->dataset->manifest.path, (long long)batch->rows[i].line,
                  batch->errors[i] ? batch->errors[i] : "out of memory");
-        if (made->reason[0])
-            TRY(add_reject(record, batch->rows[i].id ? batch->rows[i].id : "", made->reason));
-        else if ((result = shard_writer_add(writer, &made->row)) != STATUS_OK)
+        if (made->aligned_here)
+            TRY(alignment_store_add(alignments, &made->alignment));
+        result = collect_row(made, batch->rows[i].id ? batch->rows[i].id : "", writer, record);
+        if (result != STATUS_OK)
             return status_prefix(result, "%s:%lld", batch->dataset->manifest.path, (long long)batch->rows[i].line);
     }
 fail:
@@ -91,14 +107,17 @@ static enum status write_shard(const struct batch *batch, int64_t number)
     const struct prepare_dataset *dataset = batch->dataset;
     struct shard_writer *writer = NULL;
     struct shard_record record = {.made_from = dataset->made_from};
+    struct alignment_store alignments = {0};
     char path[PATH_BYTES];
     TRY(shard_writer_create(&writer));
-    TRY(collect_rows(batch, writer, &record));
+    TRY(collect_rows(batch, writer, &record, &alignments));
+    TRY(alignment_store_write(dataset->folder, number, &alignments));
     TRY(prepare_new_shard_path(dataset, number, path));
     record.entry.rows = shard_writer_rows(writer);
     TRY(shard_writer_write(writer, path, &dataset->fingerprints, &record.entry.bytes, &record.entry.hash));
     TRY(shard_record_write(dataset->folder, number, &record));
 fail:
+    alignment_store_free(&alignments);
     shard_record_free(&record);
     shard_writer_free(writer);
     return result;
@@ -109,8 +128,15 @@ static enum status make_shard(struct batch *batch, int64_t number)
     const struct prepare_dataset *dataset = batch->dataset;
     batch->rows = dataset->manifest.rows + number * dataset->shard_rows;
     batch->count = prepare_shard_count(dataset, number);
+    struct alignment_store known;
+    enum status result = alignment_store_read(dataset->folder, number, &known);
+    if (result != STATUS_OK)
+        return result;
+    for (int i = 0; i < thread_pool_threads(batch->prepare->pool); i++)
+        batch->workers[i].known = &known;
     thread_pool_run(batch->prepare->pool, batch->count, make_row, batch);
-    enum status result = write_shard(batch, number);
+    alignment_store_free(&known);
+    result = write_shard(batch, number);
     for (int64_t i = 0; i < batch->count; i++) {
         made_row_free(batch->made + i);
         free(batch->errors[i]);

@@ -38,6 +38,10 @@ const struct config_field prepare_fields[] = {
      "find the times of the words where a row with audio and text does not give them"},
     {"align_threshold", CONFIG_NUMBER, PREPARE(align_threshold), "0", 0, 0, NULL,
      "alignment score below which a row is rejected; 0: the aligner's measured default"},
+    {"keep_unaligned", CONFIG_BOOL, PREPARE(keep_unaligned), "false", 0, 0, NULL,
+     "keep rows whose text cannot be aligned or scores below the threshold, as speech without words, instead of "
+     "rejecting "
+     "them"},
     {"minimum_seconds", CONFIG_NUMBER, PREPARE(minimum_seconds), "0.1", 0, 43200, NULL, "shorter audio is rejected"},
     {"maximum_seconds", CONFIG_NUMBER, PREPARE(maximum_seconds), "3600", 0, 43200, NULL, "longer audio is rejected"},
     {"ready.label", CONFIG_STRING, PREPARE(ready.label), "", 0, 0, NULL,

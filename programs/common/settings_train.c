@@ -61,6 +61,8 @@ const struct config_field train_fields[] = {
     {"validation_rows", CONFIG_INT, TRAIN(validation_rows), "16", 1, 1 << 20, NULL, "sequences per source"},
     {"save_every", CONFIG_INT, TRAIN(save_every), "0", 0, 1e12, NULL, "0: only at the end"},
     {"keep", CONFIG_INT, TRAIN(keep), "2", 2, 1 << 20, NULL, "newest checkpoints kept"},
+    {"keep_best", CONFIG_BOOL, TRAIN(keep_best), "false", 0, 0, NULL,
+     "keep the checkpoint of the best validation loss too; save_every must be a multiple of validate_every"},
     {"watchdog_seconds", CONFIG_NUMBER, TRAIN(watchdog_seconds), "3600", 0, 1e9, NULL,
      "exit with code 76 when a step, validation or save takes longer; 0: never"},
     {"fruitless_starts", CONFIG_INT, TRAIN(fruitless_starts), "3", 0, 1e9, NULL,

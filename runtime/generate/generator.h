@@ -3,28 +3,24 @@
 #define SPIRITLM_GENERATE_GENERATOR_H
 
 #include "core/thread_pool.h"
+#include "generate/batch.h"
 #include "generate/prompt.h"
-#include "models/llama/llama.h"
 
 struct generation_options {
     enum output_modality output;
     struct sampling sampling;
-    int64_t max_new_tokens, samples;
+    int64_t min_new_tokens, max_new_tokens, samples;
     int64_t prefill_tokens; /* of the prompt computed at a time; 0: as many as suit the device */
     uint64_t seed;          /* sample i draws from rng(seed, GENERATE, i): it does not depend on how many there are */
 };
 
-struct generated {
-    int32_t *ids; /* new tokens, without the EOS that ended them */
-    int64_t count;
-    bool ended; /* by EOS; false: by max_new_tokens or the model's context */
-};
-
-/* *generated is an array of options->samples, for generated_free. Shows progress on standard error. STATUS_USAGE when
- * the prompt does not fit the model's context. */
+/* generate_batch() of one prompt: *generated is an array of options->samples, for generated_free. STATUS_USAGE when the
+ * prompt does not fit the model's context. */
 enum status generate_tokens(struct llama *model, const struct vocabulary *vocabulary, const struct prompt *prompt,
                             const struct generation_options *options, struct generated **generated);
-void generated_free(struct generated *generated, int64_t samples);
+
+/* STATUS_CORRUPT when a sample met logits that are not finite. */
+enum status generated_check(const struct generated *generated, int64_t samples);
 
 /* One run of one modality. */
 struct output_piece {

@@ -1,8 +1,10 @@
 /* The mark is looked for once, behind reading: UTF-16 must be converted as a whole anyway. */
 #include "io/text_file.h"
 
+#include "core/array.h"
 #include "io/atomic_file.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,5 +105,31 @@ enum status text_file_read(const char *path, int64_t limit, char **text, int64_t
         *text = read;
     else
         free(read);
+    return result;
+}
+
+enum status text_stream_read(FILE *stream, const char *where, int64_t limit, char **text, int64_t *size)
+{
+    enum status result = STATUS_OK;
+    char *read = NULL;
+    int64_t capacity = 0, count = 0, got = 1;
+    while (got > 0) {
+        if (count > limit)
+            FAIL(STATUS_CORRUPT, "%s: expected at most %lld bytes, found more", where, (long long)limit);
+        TRY(array_grow(&read, &capacity, count + (1 << 16), "bytes of text"));
+        got = (int64_t)fread(read + count, 1, (size_t)(capacity - count - 1), stream);
+        count += got;
+    }
+    if (ferror(stream)) {
+        result = status_set_errno(STATUS_IO, errno, "%s: cannot read", where);
+        goto fail;
+    }
+    read[count] = 0;
+    TRY(text_decode(where, &read, &count));
+    *text = read;
+    *size = count;
+    read = NULL;
+fail:
+    free(read);
     return result;
 }

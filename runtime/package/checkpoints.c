@@ -195,14 +195,14 @@ fail:
     return result;
 }
 
-enum status checkpoint_prune(const char *run, int64_t saved_step, int64_t keep)
+enum status checkpoint_prune(const char *run, int64_t saved_step, int64_t keep, int64_t spared)
 {
     enum status result = STATUS_OK;
     int64_t *steps = NULL, count = 0, kept = 0;
     TRY(list_steps(run, &steps, &count));
     for (int64_t i = 0; i < count; i++) {
         char path[PATH_BYTES];
-        if (steps[i] > saved_step || kept++ < keep)
+        if (steps[i] > saved_step || kept++ < keep || steps[i] == spared)
             continue;
         TRY(checkpoint_path(run, steps[i], path));
         TRY(atomic_remove(path));

@@ -16,9 +16,10 @@ int64_t checkpoint_step(const char *name);
  * prune; every file agrees with MANIFEST; and the stored step is that of its name. STATUS_CORRUPT says what it is not. */
 enum status checkpoint_verify(const char *path);
 
-/* Removes the oldest checkpoints until `keep` are left, the newest of them `saved_step` (just saved). Folders of later
- * steps belong to another history: they are neither counted nor removed. */
-enum status checkpoint_prune(const char *run, int64_t saved_step, int64_t keep);
+/* Removes the oldest checkpoints until `keep` are left, the newest of them `saved_step` (just saved), and that of the step
+ * `spared` (-1: none) beside them if it is older. Folders of later steps belong to another history: they are neither counted
+ * nor removed. */
+enum status checkpoint_prune(const char *run, int64_t saved_step, int64_t keep, int64_t spared);
 
 /* The newest checkpoint of the run that verifies completely. Damaged ones newer than it are skipped with a warning and,
  * with `repair`, renamed step_N.damaged-k. *path is allocated for the caller, NULL when there are no checkpoints;

@@ -48,6 +48,8 @@ static void refusals(void **state)
     (void)state;
     float *samples = calloc(32000, sizeof *samples);
     assert_non_null(samples);
+    for (int i = 0; i < 32000; i++)
+        samples[i] = 0.1f * (float)sin(0.05 * i);
     static const struct {
         const char *text, *reason;
         int64_t count;

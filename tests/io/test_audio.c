@@ -285,16 +285,36 @@ static void bad_samples_are_named(void **state)
         check_refused("nan.wav", -1, STATUS_CORRUPT, "sample 4500 of channel 1");
     }
     unlink(test_path("nan.wav"));
-    float loud[4] = {2.5f, -7, 0.5f, 1e10f};
-    SF_INFO info = {.samplerate = 16000, .channels = 1, .format = SF_FORMAT_WAV | SF_FORMAT_FLOAT};
-    SNDFILE *file = sf_open(test_path("loud.wav"), SFM_WRITE, &info);
-    assert_int_equal(sf_writef_float(file, loud, 4), 4);
-    sf_close(file);
-    float *samples;
-    int64_t count;
-    assert_ok(audio_read(test_path("loud.wav"), -1, &samples, &count));
-    assert_true(count == 4 && samples[0] == 1 && samples[1] == -1 && samples[2] == 0.5f && samples[3] == 1);
-    free(samples);
+    /* A few samples beyond full scale are clipped; more of them, or some far beyond, are no sound of that scale. */
+    float loud[10000] = {2.5f, -7, 0.5f};
+    static const struct {
+        int beyond;
+        float value;
+        const char *refused;
+    } scales[] = {{1000, 2, NULL},   {1001, 2, "10 %"},     {5000, -1.001f, "50 %"},
+                  {10, 32767, NULL}, {11, -32768, "32768"}, {9999, 8388607, "floats"},
+                  {0, 0, NULL}};
+    for (size_t k = 0; k < sizeof scales / sizeof *scales; k++) {
+        for (int i = 0; i < 10000; i++)
+            loud[i] = i < scales[k].beyond ? scales[k].value : 1;
+        SF_INFO info = {.samplerate = 16000, .channels = 1, .format = SF_FORMAT_WAV | SF_FORMAT_FLOAT};
+        SNDFILE *file = sf_open(test_path("loud.wav"), SFM_WRITE, &info);
+        assert_int_equal(sf_writef_float(file, loud, 10000), 10000);
+        sf_close(file);
+        if (scales[k].refused) {
+            check_refused("loud.wav", -1, STATUS_CORRUPT, scales[k].refused);
+            continue;
+        }
+        float *samples;
+        int64_t count;
+        char note[AUDIO_NOTE_BYTES];
+        assert_ok(audio_read_noted(test_path("loud.wav"), -1, &samples, &count, note));
+        assert_int_equal(count, 10000);
+        for (int i = 0; i < 10000; i++)
+            assert_true(samples[i] == (loud[i] > 1 ? 1 : loud[i] < -1 ? -1 : loud[i]));
+        assert_true((strstr(note, "clipped") != NULL) == (scales[k].beyond > 0));
+        free(samples);
+    }
 }
 
 /* A header that leads into zeros, as a lost sector leaves them: refused at once rather than read as one empty chunk
@@ -326,11 +346,11 @@ static void cut_files_are_refused(void **state)
     unsigned char *bytes;
     int64_t size;
     assert_ok(file_read(test_path("whole.wav"), 1 << 20, (void **)&bytes, &size));
-    for (int64_t cut = 1; cut < size; cut += cut < 64 ? 1 : 997) {
+    for (int64_t cut = 1; cut < size - 128; cut += cut < 64 ? 1 : 997) {
         write_plainly(test_path("cut.wav"), bytes, cut);
         check_refused("cut.wav", -1, STATUS_CORRUPT, "");
     }
-    write_plainly(test_path("cut.wav"), bytes, size - 1);
+    write_plainly(test_path("cut.wav"), bytes, size - 129);
     check_refused("cut.wav", -1, STATUS_CORRUPT, "truncated");
     /* A program that wrote into a pipe could not know the length: the samples are then the rest of the file. */
     size_t at = 12;

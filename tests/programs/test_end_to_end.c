@@ -132,7 +132,9 @@ static void train(void)
     assert_non_null(
         strstr(expect(0, "$B/train --device cpu --config $D/small.yaml --dry-run --gpus 2"), "activations"));
     expect(0, "$B/train --device cpu --config $D/small.yaml train.steps=3");
-    expect(0, "$B/train --device cpu --config $D/small.yaml"); /* continues from step 3 */
+    const char *said = expect(0, "$B/train --device cpu --config $D/small.yaml 2>&1"); /* continues from step 3 */
+    assert_non_null(strstr(said, "/run/report.html"));
+    assert_non_null(strstr(said, "next: bin/generate --model "));
     expect(0, "test $(grep -c '\"loss\"' $D/run/metrics.jsonl) -eq 6");
     expect(0, "grep -q polyline $D/run/report.html");
 }
@@ -192,12 +194,52 @@ static void generate(void)
     char path[800];
     snprintf(path, sizeof path, "%s/any_out/samples.json", folder);
     assert_ok(jdoc_read(path, &root));
-    assert_int_equal(json_array_size(root), 2);
+    const json_t *checkpoint = json_object_get(root, "checkpoint"),
+                 *only = json_array_get(json_object_get(root, "results"), 0);
+    assert_int_equal(json_integer_value(json_object_get(checkpoint, "step")), 6);
+    assert_int_equal(json_string_length(json_object_get(checkpoint, "fingerprint")), 64);
+    assert_string_equal(json_string_value(json_object_get(only, "id")), "prompt");
+    assert_int_equal(json_array_size(json_object_get(only, "prompt")), 2);
+    assert_int_equal(json_array_size(json_object_get(only, "samples")), 2);
     json_decref(root);
     /* A folder that cannot be made is noticed before the decoding. */
     expect(0,
            "touch $D/file; $B/generate --device cpu --model $D/run --text a --output text --out $D/file > $D/log 2>&1; "
            "test $? -eq 2 && ! grep -q generating $D/log");
+}
+
+/* Prompts of a file: those that cannot be used have their reason, the others what they have alone, whatever the batch. */
+static void generate_many(void)
+{
+    write_text_in(folder, "prompts.jsonl",
+                  "{\"id\": \"a\", \"text\": \"ten of\", \"output\": \"speech\"}\n"
+                  "{\"id\": \"lost\", \"speech\": \"lost.wav\"}\n"
+                  "{\"id\": \"b\", \"text\": \"of clubs\", \"samples\": 3, \"seed\": 5}\n"
+                  "{\"id\": \"c\", \"pieces\": [{\"text\": \"the\"}, {\"speech\": \"[Hu1][Hu2]\"}]}\n"
+                  "{\"id\": \"bad\", \"units\": \"[Hu123456]\"}\n");
+    expect(0, "many() { $B/generate --device cpu --model $D/run --max-new-tokens 30 --json \"$@\" 2>$D/log; }; "
+              "many --prompts $D/prompts.jsonl --out $D/many_out >$D/8.json; test $? -eq 65 && "
+              "grep -q '2 of 5 prompts failed' $D/log && grep -q 'jsonl:2: .*lost.wav' $D/log && "
+              "test $(wc -l <$D/8.json) -eq 5 && "
+              "test \"$(grep -o '\"id\": *\"[a-z]*\"' $D/8.json | tr -d ' \\n')\" = "
+              "'\"id\":\"a\"\"id\":\"lost\"\"id\":\"b\"\"id\":\"c\"\"id\":\"bad\"'");
+    expect_sound("many_out/prompt_1_sample_0_0.wav");
+    expect(0, "for n in 1 2 3; do $B/generate --device cpu --model $D/run --max-new-tokens 30 --json --batch $n "
+              "--out $D/out_$n --prompts - <$D/prompts.jsonl >$D/$n.json 2>$D/log; test $? -eq 65 || exit 9; "
+              "sed 's/\"error\": \"[^,]*, //' $D/$n.json >$D/without; "
+              "sed 's/\"error\": \"[^,]*, //' $D/8.json | cmp - $D/without || exit 8; done");
+    /* Text from standard input is a piece as it stands. */
+    expect(0, "said() { $B/generate --device cpu --model $D/run --max-new-tokens 20 --min-new-tokens 20 --json "
+              "--text \"$1\" --units '[Hu1]'; }; said 'ten of' >$D/said; printf 'ten of\\n' | said - | "
+              "sed 's/ten of\\\\n/ten of/' | cmp - $D/said && grep -q '\"tokens\": 20' $D/said");
+    expect(2, "$B/generate --device cpu --model $D/run --text - </dev/null");
+    expect(65, "printf 'caf\\351' | $B/generate --device cpu --model $D/run --text -");
+    expect(2, "$B/generate --device cpu --model $D/run --prompts $D/prompts.jsonl --text a");
+    expect(2, "$B/generate --device cpu --model $D/run --text a --min-new-tokens 9 --max-new-tokens 8");
+    expect(65,
+           "sed -n '2p;5p' $D/prompts.jsonl >$D/bad.jsonl; "
+           "$B/generate --device cpu --model $D/run --json --prompts $D/bad.jsonl --out $D/none >$D/empty; code=$?; "
+           "test ! -s $D/empty && test ! -e $D/none && exit $code");
 }
 
 static void evaluate(void)
@@ -240,6 +282,7 @@ static void the_whole_way(void **state)
     train();
     train_with_small_heads();
     generate();
+    generate_many();
     generate_by_small_prompts();
     evaluate();
     inspect();

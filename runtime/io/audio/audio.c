@@ -1,10 +1,14 @@
 /* Sound is read in blocks, each mixed to one channel and resampled at once, so that memory holds the result and not the
- * file. The decoders believe the lengths that headers announce; these are compared with the file's size first, so that
- * a truncated or crafted file is refused, rather than silently shortened or allowed to allocate gigabytes. */
+ * file. The decoders believe the lengths that headers announce; these are compared with the file first (containers.h,
+ * mpeg.h), so that a truncated or crafted file is refused, rather than silently shortened or allowed to allocate
+ * gigabytes, and the samples are counted. */
 #include "io/audio/audio.h"
 
 #include "core/array.h"
+#include "core/log.h"
 #include "io/atomic_file.h"
+#include "io/audio/containers.h"
+#include "io/audio/mpeg.h"
 #include "io/file_internal.h"
 
 #include <assert.h>
@@ -15,6 +19,7 @@
 #include <soxr.h>
 #include <spandsp.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -26,21 +31,31 @@ enum {
     HIGHEST_RATE = 1000000,
     G722_BITS_PER_SECOND = 64000,
     G722_RATE = 16000,
-    CHUNKS_LIMIT = 4096, /* in a file's header */
 };
 
 static const float LOUDEST = 1e10f;
 static const int64_t longest = 12 * 3600 * (int64_t)AUDIO_RATE;
 
-/* A file that gives interleaved frames. libsndfile does not read G.722, so there are two kinds. */
+/* Samples beyond full scale are cut off there. More than the first share of them, or more than the second that reach
+ * further than any level does, are not sound of another level but of another scale. */
+static const double most_clipped = 0.1, most_far = 0.001;
+static const float FAR = 100;
+
+/* A file that gives interleaved frames. libsndfile does not read G.722 and estimates the length of MP3, so there are three
+ * kinds. */
 struct source {
     const char *path;
-    int descriptor; /* -1 when libsndfile owns it */
-    SNDFILE *sound; /* NULL for G.722 */
+    int descriptor;
+    struct view view;
+    SNDFILE *sound;
     g722_decode_state_t *g722;
+    struct mpeg *mpeg;
     int rate, channels;
-    int64_t frames_said; /* according to the header */
+    struct container_length length; /* according to the header */
     int64_t frames_read;
+    int64_t clipped, far; /* values beyond full scale */
+    float largest;
+    char *note; /* AUDIO_NOTE_BYTES */
 };
 
 /* Samples that grow as they are read. */
@@ -55,97 +70,107 @@ static bool has_suffix(const char *path, const char *suffix)
     return length > end && strcasecmp(path + length - end, suffix) == 0;
 }
 
-static uint32_t little_endian_32(const unsigned char *bytes)
-{
-    return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
-}
-
-/* libsndfile silently shortens a truncated WAV, so the declared size of its data is compared with the file here.
- * Programs that stream into a pipe cannot go back to correct the size; they write 0 or a size from 0x7ffff000 up, which
- * means "to the end". */
-static enum status check_wav_length(const char *path, int descriptor, int64_t file_size)
-{
-    unsigned char bytes[12];
-    if (pread(descriptor, bytes, 12, 0) != 12 || memcmp(bytes, "RIFF", 4) != 0 || memcmp(bytes + 8, "WAVE", 4) != 0)
-        return STATUS_OK;
-    int64_t offset = 12;
-    for (int chunk = 0; pread(descriptor, bytes, 8, offset) == 8; chunk++) {
-        int64_t size = little_endian_32(bytes + 4), left = file_size - offset - 8;
-        if (memcmp(bytes, "data", 4) == 0) {
-            if (size > left && size < 0x7ffff000)
-                return status_set(STATUS_CORRUPT, "%s: truncated: expected %lld bytes of samples, found %lld", path,
-                                  (long long)size, (long long)left);
-            return STATUS_OK;
-        }
-        if (chunk == CHUNKS_LIMIT) /* a gigabyte of zeros is read as empty chunks for a minute */
-            return status_set(STATUS_CORRUPT, "%s: damaged: more than %d chunks before the samples", path,
-                              (int)CHUNKS_LIMIT);
-        offset += 8 + size + (size & 1);
-    }
-    return STATUS_OK;
-}
-
-/* libFLAC allocates the memory that a block of metadata announces before it checks whether the file has that much. */
-static enum status check_flac_blocks(const char *path, int descriptor, int64_t file_size)
-{
-    unsigned char bytes[4];
-    if (pread(descriptor, bytes, 4, 0) != 4 || memcmp(bytes, "fLaC", 4) != 0)
-        return STATUS_OK;
-    int64_t offset = 4;
-    for (int block = 0; pread(descriptor, bytes, 4, offset) == 4; block++) {
-        int64_t size = (int64_t)bytes[1] << 16 | bytes[2] << 8 | bytes[3], left = file_size - offset - 4;
-        if (size > left)
-            return status_set(STATUS_CORRUPT, "%s: truncated: expected a block of %lld bytes, found %lld", path,
-                              (long long)size, (long long)left);
-        if (bytes[0] & 0x80) /* the last */
-            return STATUS_OK;
-        if (block == CHUNKS_LIMIT)
-            return status_set(STATUS_CORRUPT, "%s: damaged: more than %d blocks before the samples", path,
-                              (int)CHUNKS_LIMIT);
-        offset += 4 + size;
-    }
-    return STATUS_OK;
-}
-
 static void source_close(struct source *source)
 {
     if (source->sound)
         sf_close(source->sound);
+    mpeg_close(source->mpeg);
     if (source->g722)
         g722_decode_free(source->g722);
     if (source->descriptor >= 0)
         close(source->descriptor);
 }
 
-static enum status open_sound(struct source *source, int64_t file_size)
+static sf_count_t sound_size(void *view)
+{
+    return view_size(view);
+}
+
+static sf_count_t sound_seek(sf_count_t offset, int whence, void *view)
+{
+    return view_seek(view, offset, whence);
+}
+
+static sf_count_t sound_read(void *data, sf_count_t size, void *view)
+{
+    int64_t done = view_read(view, data, size);
+    return done > 0 ? done : 0;
+}
+
+static sf_count_t sound_write(const void *data, sf_count_t size, void *view)
+{
+    (void)data, (void)size, (void)view;
+    return 0;
+}
+
+static sf_count_t sound_tell(void *view)
+{
+    return ((struct view *)view)->position;
+}
+
+static enum status check_container(struct source *source, enum container container)
 {
     const char *path = source->path;
-    enum status status = check_wav_length(path, source->descriptor, file_size);
-    if (status == STATUS_OK)
-        status = check_flac_blocks(path, source->descriptor, file_size);
+    switch (container) {
+    case CONTAINER_WAV:
+        return wav_check(path, &source->view, source->note);
+    case CONTAINER_AIFF:
+        return aiff_check(path, &source->view, source->note);
+    case CONTAINER_AU:
+        return au_check(path, &source->view, source->note);
+    case CONTAINER_SPHERE:
+        sphere_check(&source->view, &source->length);
+        return STATUS_OK;
+    case CONTAINER_FLAC:
+        return flac_check(path, &source->view, &source->length);
+    case CONTAINER_OGG:
+        return ogg_check(path, &source->view, &source->length, source->note);
+    default:
+        return STATUS_OK;
+    }
+}
+
+static enum status open_with_libsndfile(struct source *source, enum container container)
+{
+    static SF_VIRTUAL_IO functions = {sound_size, sound_seek, sound_read, sound_write, sound_tell};
+    SF_INFO info = {0};
+    enum status status = check_container(source, container);
     if (status != STATUS_OK)
         return status;
-    SF_INFO info = {0};
-    source->sound = sf_open_fd(source->descriptor, SFM_READ, &info, SF_TRUE);
-    if (!source->sound) {
-        source->descriptor = -1; /* libsndfile has closed it */
-        return status_set(STATUS_CORRUPT, "%s: not a sound file that libsndfile reads: %s", path, sf_strerror(NULL));
-    }
-    source->descriptor = -1;
+    source->sound = sf_open_virtual(&functions, SFM_READ, &info, &source->view);
+    if (!source->sound)
+        return status_set(STATUS_CORRUPT, "%s: not a sound file that libsndfile reads: %s", source->path,
+                          sf_strerror(NULL));
     source->rate = info.samplerate;
     source->channels = info.channels;
-    source->frames_said = info.frames;
-    if (info.samplerate < LOWEST_RATE || info.samplerate > HIGHEST_RATE)
-        return status_set(STATUS_CORRUPT, "%s: expected a sample rate of %d to %d Hz, found %d", path, (int)LOWEST_RATE,
-                          (int)HIGHEST_RATE, info.samplerate);
-    if (info.channels < 1)
-        return status_set(STATUS_CORRUPT, "%s: expected at least one channel, found %d", path, info.channels);
+    if (container != CONTAINER_FLAC && container != CONTAINER_SPHERE && !source->length.cut &&
+        info.frames < SF_COUNT_MAX)
+        source->length.frames = info.frames;
     return STATUS_OK;
 }
 
-static enum status source_open(const char *path, struct source *source)
+static enum status open_sound(struct source *source)
 {
-    *source = (struct source){.path = path, .descriptor = -1};
+    enum container container = container_find(source->path, &source->view);
+    if (container == CONTAINER_FLAC || container == CONTAINER_MPEG)
+        container_leave_out_tags(&source->view);
+    enum status status = container == CONTAINER_MPEG ? mpeg_open(source->path, &source->view, &source->mpeg,
+                                                                 &source->rate, &source->channels, source->note)
+                                                     : open_with_libsndfile(source, container);
+    if (status != STATUS_OK)
+        return status;
+    if (source->rate < LOWEST_RATE || source->rate > HIGHEST_RATE)
+        return status_set(STATUS_CORRUPT, "%s: expected a sample rate of %d to %d Hz, found %d", source->path,
+                          (int)LOWEST_RATE, (int)HIGHEST_RATE, source->rate);
+    if (source->channels < 1)
+        return status_set(STATUS_CORRUPT, "%s: expected at least one channel, found %d", source->path,
+                          source->channels);
+    return STATUS_OK;
+}
+
+static enum status source_open(const char *path, char note[AUDIO_NOTE_BYTES], struct source *source)
+{
+    *source = (struct source){.path = path, .descriptor = -1, .length = {.frames = -1}, .note = note};
     source->descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not hang the program */
     if (source->descriptor < 0)
         return status_set_errno(code_of_open(errno), errno, "%s", path);
@@ -157,11 +182,11 @@ static enum status source_open(const char *path, struct source *source)
                           S_ISDIR(about.st_mode) ? "a folder" : "a pipe or device");
     if (about.st_size == 0)
         return status_set(STATUS_CORRUPT, "%s: empty file, no samples", path);
+    source->view = (struct view){.descriptor = source->descriptor, .end = about.st_size};
     if (!has_suffix(path, ".g722"))
-        return open_sound(source, about.st_size);
+        return open_sound(source);
     source->rate = G722_RATE;
     source->channels = 1;
-    source->frames_said = 2 * (int64_t)about.st_size;
     source->g722 = g722_decode_init(NULL, G722_BITS_PER_SECOND, 0);
     return source->g722 ? STATUS_OK : status_set(STATUS_INTERNAL, "%s: no memory for the G.722 decoder", path);
 }
@@ -171,11 +196,16 @@ static enum status source_read(struct source *source, float *frames, int64_t *co
 {
     if (source->sound) {
         *count = sf_readf_float(source->sound, frames, BLOCK_FRAMES);
-        if (*count < BLOCK_FRAMES && sf_error(source->sound) != SF_ERR_NO_ERROR)
+        if (*count < BLOCK_FRAMES && sf_error(source->sound) != SF_ERR_NO_ERROR && !source->length.cut)
             return status_set(STATUS_CORRUPT, "%s: damaged after %lld frames: %s", source->path,
                               (long long)source->frames_read + *count, sf_strerror(source->sound));
         source->frames_read += *count;
         return STATUS_OK;
+    }
+    if (source->mpeg) {
+        enum status status = mpeg_read(source->mpeg, frames, BLOCK_FRAMES, count);
+        source->frames_read += *count;
+        return status;
     }
     unsigned char bytes[BLOCK_FRAMES / 2];
     int16_t decoded[BLOCK_FRAMES];
@@ -192,11 +222,16 @@ static enum status source_read(struct source *source, float *frames, int64_t *co
 
 /* Floats may be anything: a value far above full scale (even of 32-bit integers stored as floats) is damage, and would
  * overflow to infinities and NaN in the resampler. */
-static enum status check_samples(const struct source *source, const float *frames, int64_t count)
+static enum status check_samples(struct source *source, const float *frames, int64_t count)
 {
     int64_t values = count * source->channels, bad = 0;
-    for (int64_t i = 0; i < values; i++)
-        bad += !(fabsf(frames[i]) <= LOUDEST); /* NaN fails too */
+    for (int64_t i = 0; i < values; i++) {
+        float size = fabsf(frames[i]);
+        bad += !(size <= LOUDEST); /* NaN fails too */
+        source->clipped += size > 1;
+        source->far += size > FAR;
+        source->largest = size > source->largest ? size : source->largest;
+    }
     if (bad == 0)
         return STATUS_OK;
     int64_t first = 0;
@@ -264,6 +299,44 @@ static enum status append(const char *path, soxr_t resampler, const float *mono,
     }
 }
 
+/* An encoder that loses bits overshoots full scale a little; that is cut off as every player does, and not worth a note. */
+static bool is_lossy(const struct source *source)
+{
+    SF_INFO info = {0};
+    if (!source->sound || sf_command(source->sound, SFC_GET_CURRENT_SF_INFO, &info, sizeof info) != 0)
+        return true;
+    int coding = info.format & SF_FORMAT_SUBMASK;
+    return coding != SF_FORMAT_FLOAT && coding != SF_FORMAT_DOUBLE;
+}
+
+/* After the last sample: how many there were, and how many of them beyond full scale. */
+static enum status check_totals(struct source *source)
+{
+    const char *path = source->path;
+    int64_t said = source->length.frames, found = source->frames_read;
+    if (found == 0)
+        return status_set(STATUS_CORRUPT, "%s: no samples", path);
+    if (said >= 0 && found < said)
+        return status_set(STATUS_CORRUPT, "%s: truncated: expected %lld frames, found %lld", path, (long long)said,
+                          (long long)found);
+    if (said >= 0 && found > said)
+        snprintf(source->note, AUDIO_NOTE_BYTES, "its header announces %lld frames, the file has %lld: all were read",
+                 (long long)said, (long long)found);
+    double share = (double)source->clipped / (double)found / source->channels;
+    double far = (double)source->far / (double)found / source->channels;
+    if (share > most_clipped || far > most_far)
+        return status_set(
+            STATUS_CORRUPT,
+            "%s: %.3g %% of its samples are beyond -1 to 1, the largest is %g: integers stored as floats? "
+            "Divide them (16-bit ones by 32768) and write the file again",
+            path, 100 * share, (double)source->largest);
+    if (source->clipped > 0 && !is_lossy(source))
+        snprintf(source->note, AUDIO_NOTE_BYTES,
+                 "%.3g %% of its samples are beyond -1 to 1 (the largest is %g) and were clipped", 100 * share,
+                 (double)source->largest);
+    return STATUS_OK;
+}
+
 static enum status read_all(struct source *source, int channel, soxr_t resampler, struct growing *out)
 {
     enum status result = STATUS_OK;
@@ -280,11 +353,7 @@ static enum status read_all(struct source *source, int channel, soxr_t resampler
         mix_down(source->channels, channel, frames, count, mono);
         TRY(append(source->path, resampler, mono, count, out));
     }
-    if (source->frames_read == 0)
-        FAIL(STATUS_CORRUPT, "%s: no samples", source->path);
-    if (source->sound && source->frames_said < SF_COUNT_MAX && source->frames_read < source->frames_said)
-        FAIL(STATUS_CORRUPT, "%s: truncated: expected %lld frames, found %lld", source->path,
-             (long long)source->frames_said, (long long)source->frames_read);
+    TRY(check_totals(source));
     if (resampler)
         TRY(append(source->path, resampler, NULL, 0, out));
 fail:
@@ -323,7 +392,8 @@ static enum status settle(const struct source *source, struct growing *out)
     return STATUS_OK;
 }
 
-enum status audio_read(const char *path, int channel, float **samples, int64_t *count)
+enum status audio_read_noted(const char *path, int channel, float **samples, int64_t *count,
+                             char note[AUDIO_NOTE_BYTES])
 {
     enum status result = STATUS_OK;
     struct source source;
@@ -331,7 +401,8 @@ enum status audio_read(const char *path, int channel, float **samples, int64_t *
     soxr_t resampler = NULL;
     *samples = NULL;
     *count = 0;
-    TRY(source_open(path, &source));
+    note[0] = '\0';
+    TRY(source_open(path, note, &source));
     assert(source.channels > 0);
     if (channel >= source.channels)
         FAIL(STATUS_USAGE, "%s: no channel %d; the file has %d, counted from 0", path, channel, source.channels);
@@ -352,5 +423,14 @@ fail:
         soxr_delete(resampler);
     source_close(&source);
     free(out.samples);
+    return result;
+}
+
+enum status audio_read(const char *path, int channel, float **samples, int64_t *count)
+{
+    char note[AUDIO_NOTE_BYTES];
+    enum status result = audio_read_noted(path, channel, samples, count, note);
+    if (result == STATUS_OK && note[0])
+        log_warning("%s: %s", path, note);
     return result;
 }

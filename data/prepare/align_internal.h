@@ -1,0 +1,72 @@
+/* Shared by the files of the aligner. */
+#ifndef SPIRITLM_DATA_ALIGN_INTERNAL_H
+#define SPIRITLM_DATA_ALIGN_INTERNAL_H
+
+#include "data/prepare/align.h"
+#include "io/audio/audio.h"
+#include "text/english/spell.h"
+
+#include <pocketsphinx.h>
+#include <stdbool.h>
+
+enum {
+    FRAME_SAMPLES = AUDIO_RATE / 100, /* pocketsphinx looks at the sound every 10 ms, 25.6 ms at a time */
+};
+
+struct aligner {
+    ps_decoder_t *dictionary; /* never decodes: its words are looked up */
+    ps_decoder_t *decoder;    /* of the present utterance */
+};
+
+/* A word that leads from one state to another. Arcs are sorted by the state that they leave. */
+struct arc {
+    int from, to;
+    int64_t word;  /* in the spoken text */
+    int64_t token; /* the token of which it is a part */
+};
+
+struct grammar {
+    struct spoken_text spoken;
+    struct arc *arcs;
+    int64_t arc_count;
+    int64_t *first_arc; /* of each state; arc_count after the last */
+    int states, end;    /* state 0 is the start */
+};
+
+struct segment {
+    char word[SPOKEN_WORD_BYTES];
+    int first, last; /* frames */
+    double score;    /* nats, summed over all frames */
+    bool spoken;     /* not silence or noise */
+};
+
+struct segments {
+    struct segment *list;
+    int64_t count, room;
+};
+
+/* ---- align_decoder.c: pocketsphinx ---- */
+
+/* A decoder in its first state, without words: nothing that was decoded before can reach what is decoded next. */
+enum status aligner_begin(struct aligner *aligner);
+void aligner_end(struct aligner *aligner);
+/* Makes sure that the decoder has the word, with all its pronunciations. */
+bool aligner_know_word(struct aligner *aligner, const char *word);
+enum status aligner_load_grammar(struct aligner *aligner, const struct grammar *grammar);
+/* The best path through the grammar; no segments when there is none. */
+enum status aligner_decode(struct aligner *aligner, const float *samples, int64_t count, struct segments *segments);
+
+/* ---- align_sound.c: where the audio has sound ---- */
+
+/* For each 10 ms: whether there is sound. */
+struct sound {
+    bool *frames;
+    int64_t count, sounding;
+};
+
+enum status sound_find(const float *samples, int64_t count, struct sound *sound);
+void sound_free(struct sound *sound);
+/* What speaks against the segments although there is a path, whatever its score; NULL: nothing. */
+const char *sound_against(const struct sound *sound, const struct segments *segments);
+
+#endif
