@@ -13,9 +13,10 @@
 /* A document while it grows. Every document is BOS, then pieces, each under the tag of its modality where the modality
  * changes, then EOS: also after speech, so that generated speech can end.
  *
- * Each piece of text between two tags is encoded by itself, without the white space at its ends and with the dummy
- * prefix that the model puts before a text: "the cat" after [Speech] begins with the same piece as at the start of a
- * document. So a text reads the same wherever it is cut, and the space between two spans is never a token. */
+ * Each piece of text between two tags is encoded by itself, without the white space at its ends, so that the space between
+ * two spans is never a token. With dummy_prefix "span" it has the dummy prefix that the model puts before a text: "the cat"
+ * after [Speech] begins with the same piece as at the start of a document, and reads the same wherever it is cut. With
+ * "document" the prefix stands before the first tag alone. */
 struct builder {
     const struct interleaver *interleaver;
     const struct shard_row *row;
@@ -89,6 +90,23 @@ static enum status push_tag(struct builder *builder, int32_t tag)
     return push(builder, tag);
 }
 
+/* Text that follows text without a tag between them begins a word in either form. */
+static bool wants_prefix(const struct builder *builder)
+{
+    const struct vocabulary *vocabulary = builder->interleaver->vocabulary;
+    return vocabulary->dummy_prefix == DUMMY_PREFIX_SPAN ||
+           (builder->count > 0 && vocabulary_kind(vocabulary, builder->ids[builder->count - 1]) == TOKEN_TEXT);
+}
+
+static enum status push_all(struct builder *builder, const int32_t *ids, int64_t count)
+{
+    enum status result = reserve(builder, count);
+    if (result == STATUS_OK && count > 0)
+        memcpy(builder->ids + builder->count, ids, (size_t)count * sizeof *ids);
+    builder->count += result == STATUS_OK ? count : 0;
+    return result;
+}
+
 /* The bytes [begin, end) of the row's text under `tag`; nothing when they are only white space. */
 static enum status push_text(struct builder *builder, int32_t tag, int64_t begin, int64_t end)
 {
@@ -100,11 +118,9 @@ static enum status push_text(struct builder *builder, int32_t tag, int64_t begin
     int64_t count = 0;
     enum status result = STATUS_OK;
     TRY(push_tag(builder, tag));
-    TRY(sentencepiece_encode(builder->interleaver->text, text + begin, end - begin, true, &ids, &count));
-    TRY(reserve(builder, count));
-    if (count > 0)
-        memcpy(builder->ids + builder->count, ids, (size_t)count * sizeof *ids);
-    builder->count += count;
+    TRY(sentencepiece_encode(builder->interleaver->text, text + begin, end - begin, wants_prefix(builder), &ids,
+                             &count));
+    TRY(push_all(builder, ids, count));
 fail:
     free(ids);
     return result;
@@ -137,8 +153,19 @@ fail:
 static enum status builder_begin(struct builder *builder, const struct interleaver *interleaver,
                                  const struct shard_row *row)
 {
+    enum status result = STATUS_OK;
+    const struct vocabulary *vocabulary = interleaver->vocabulary;
+    int32_t *ids = NULL;
+    int64_t count = 0;
     *builder = (struct builder){.interleaver = interleaver, .row = row, .tag = -1};
-    return interleaver->vocabulary->bos >= 0 ? push(builder, interleaver->vocabulary->bos) : STATUS_OK;
+    if (vocabulary->bos >= 0)
+        TRY(push(builder, vocabulary->bos));
+    if (vocabulary->dummy_prefix == DUMMY_PREFIX_DOCUMENT)
+        TRY(sentencepiece_encode_prefix(interleaver->text, &ids, &count));
+    TRY(push_all(builder, ids, count));
+fail:
+    free(ids);
+    return result;
 }
 
 /* Hands over the ids if everything before went well; a document without a piece is empty. */

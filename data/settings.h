@@ -14,6 +14,7 @@
 struct tokenizer_settings {
     const char *folder;     /* the speech tokenizer (package/speech_folder.h) */
     const char *text_model; /* a SentencePiece .model; "": none */
+    int dummy_prefix;       /* enum dummy_prefix */
     int64_t units, pitch_codes, style_codes, iterations, seed;
     double sample_hours;
 };

@@ -22,6 +22,7 @@ static const int64_t longest_text = (int64_t)64 << 20;
 
 static const struct program_option options[] = {
     {"--model", "RUN_OR_CHECKPOINT", "a run's folder (its newest checkpoint) or a checkpoint", false},
+    {"--prompt", "STRING", "the whole prompt, its tags and units spelled out: [Text]the cat[Speech][Hu12]", false},
     {"--text", "TEXT", "a piece of the prompt; - reads it from standard input", true},
     {"--speech", "FILE", "a piece of the prompt: a sound file of any sample rate", true},
     {"--units", "STRING", "a piece of the prompt: units such as [St3][Pi9][Hu12]", true},
@@ -147,6 +148,8 @@ static enum status read_pieces(const struct program_arguments *arguments, const 
             piece->kind = PIECE_AUDIO;
         else if (!strcmp(item->option, "--units"))
             piece->kind = PIECE_UNITS;
+        else if (!strcmp(item->option, "--prompt"))
+            piece->kind = PIECE_STRING;
         else if (strcmp(item->option, "--text") != 0)
             continue;
         else if (!strcmp(item->value, "-")) {
@@ -165,7 +168,7 @@ static enum status read_prompts(const struct program_arguments *arguments, const
     const char *path = program_value(arguments, "--prompts", NULL);
     if (!path)
         return read_pieces(arguments, settings, standard_input, file);
-    static const char *const pieces[] = {"--text", "--speech", "--units"};
+    static const char *const pieces[] = {"--prompt", "--text", "--speech", "--units"};
     for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++)
         if (program_value(arguments, pieces[i], NULL))
             return status_set(STATUS_USAGE, "--prompts and %s exclude each other", pieces[i]);

@@ -4,6 +4,7 @@
 #include "programs/common/settings.h"
 #include "programs/model/components_settings.h"
 #include "programs/model/machine.h"
+#include "text/tokenizer_json.h"
 #include "train/memory.h"
 #include "train/run.h"
 
@@ -150,6 +151,11 @@ static enum status run(const struct program_arguments *arguments)
     TRY(program_integer(arguments, "--show-samples", 1, 1000000, 0, &samples));
     TRY(program_machine_create(arguments, settings.train.threads, &settings.kernels, &machine));
     TRY(components_from_settings(&settings, &components));
+    const char *obstacle = tokenizer_json_obstacle(components->text);
+    if (obstacle)
+        log_info(
+            "note: %s cannot be written as tokenizer.json for transformers: %s; checkpoints hold tokenizer.model alone",
+            settings.tokenizer.text_model, obstacle);
     TRY(comm_create_single(&comm));
     TRY(device_comm_create_single(&device_comm));
     struct trainer_setup setup = {.data = &settings.data,

@@ -3,6 +3,8 @@
 
 static const char *const modes[] = {"spans", "none", "words", "asr_tts", "spans_asr_tts", NULL};
 
+static const char *const prefixes[] = {"span", "document", NULL};
+
 #define TOKENIZER(member) offsetof(struct tokenizer_settings, member)
 #define PREPARE(member) offsetof(struct prepare_settings, member)
 #define DATA(member) offsetof(struct data_settings, member)
@@ -11,6 +13,8 @@ const struct config_field tokenizer_fields[] = {
     {"folder", CONFIG_PATH, TOKENIZER(folder), "tokenizer", 0, 0, NULL,
      "folder of the speech tokenizer; prepare fits one there if there is none yet"},
     {"text_model", CONFIG_PATH, TOKENIZER(text_model), "", 0, 0, NULL, "SentencePiece .model file for text"},
+    {"dummy_prefix", CONFIG_CHOICE, TOKENIZER(dummy_prefix), "span", 0, 0, prefixes,
+     "the space that the text model puts before a text: once per document, as in the released models, or per span"},
     {"units", CONFIG_INT, TOKENIZER(units), "100", 2, 65535, NULL,
      "number of hubert units, the clusters of k-means over log-mel frames"},
     {"pitch_codes", CONFIG_INT, TOKENIZER(pitch_codes), "64", 2, 65535, NULL, "number of pitch units"},

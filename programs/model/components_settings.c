@@ -14,6 +14,7 @@ enum status components_from_settings(const struct settings *settings, struct com
         .text_model = tokenizer->text_model,
         .speech_folder = ready ? NULL : tokenizer->folder,
         .expressive = settings->data.expressive,
+        .dummy_prefix = (enum dummy_prefix)tokenizer->dummy_prefix,
         .task_tags = settings->data.mode == INTERLEAVE_ASR_TTS || settings->data.mode == INTERLEAVE_SPANS_ASR_TTS,
         .codes = {(int32_t)tokenizer->units, (int32_t)tokenizer->pitch_codes, (int32_t)tokenizer->style_codes},
     };

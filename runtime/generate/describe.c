@@ -125,14 +125,17 @@ fail:
 static enum status describe_pieces(const struct prompt_line *line, json_t *list)
 {
     enum status result = STATUS_OK;
-    static const char *const members[] = {[PIECE_TEXT] = "text", [PIECE_AUDIO] = "audio", [PIECE_UNITS] = "units"};
+    static const char *const members[] = {
+        [PIECE_TEXT] = "text", [PIECE_AUDIO] = "audio", [PIECE_UNITS] = "units", [PIECE_STRING] = "string"};
+    static const char *const kinds[] = {
+        [PIECE_TEXT] = "text", [PIECE_AUDIO] = "speech", [PIECE_UNITS] = "speech", [PIECE_STRING] = "string"};
     for (int64_t i = 0; i < line->piece_count; i++) {
         const struct piece *piece = &line->pieces[i];
         json_t *object = json_object();
         bool malformed;
         if (json_array_append_new(list, object) != 0)
             FAIL(STATUS_INTERNAL, "no memory to describe a prompt");
-        TRY(set(object, "kind", json_string(piece->kind == PIECE_TEXT ? "text" : "speech")));
+        TRY(set(object, "kind", json_string(kinds[piece->kind])));
         TRY(set_text(object, members[piece->kind], piece->content, (int64_t)strlen(piece->content), &malformed));
     }
 fail:

@@ -4,6 +4,7 @@
 #include "generate/prompt.h"
 
 #include "core/array.h"
+#include "generate/prompt_string.h"
 #include "io/audio/audio.h"
 #include "text/white_space.h"
 
@@ -28,8 +29,8 @@ bool piece_is_blank(const struct piece *piece)
     return piece->kind == PIECE_TEXT && begin == end;
 }
 
-/* As training encodes a piece (data/interleave.c): without the white space at its ends, with a dummy prefix of its own.
- */
+/* As training encodes a piece (data/interleave.c): without the white space at its ends, with a dummy prefix of its own
+ * unless it follows a tag and the document has the only one. */
 static enum status append_text(const struct components *components, const char *text, struct prompt *prompt)
 {
     int32_t *ids = NULL;
@@ -38,7 +39,10 @@ static enum status append_text(const struct components *components, const char *
     trim_white_space(text, &begin, &end);
     if (begin == end)
         return STATUS_OK;
-    TRY(sentencepiece_encode(components->text, text + begin, end - begin, true, &ids, &count));
+    const struct vocabulary *vocabulary = &components->vocabulary;
+    bool prefix = vocabulary->dummy_prefix == DUMMY_PREFIX_SPAN ||
+                  (prompt->count > 0 && vocabulary_kind(vocabulary, prompt->ids[prompt->count - 1]) == TOKEN_TEXT);
+    TRY(sentencepiece_encode(components->text, text + begin, end - begin, prefix, &ids, &count));
     TRY(append(prompt, ids, count));
 fail:
     free(ids);
@@ -101,6 +105,29 @@ fail:
     return result;
 }
 
+/* With the modality and units in force at its end. */
+static enum status append_string(const struct components *components, const char *text, struct prompt *prompt)
+{
+    enum status result = STATUS_OK;
+    const struct vocabulary *vocabulary = &components->vocabulary;
+    int32_t *ids = NULL;
+    int64_t count = 0;
+    TRY(prompt_string_encode(components, text, &ids, &count));
+    TRY(append(prompt, ids, count));
+    for (int64_t i = 0; i < count; i++) {
+        enum token_kind kind = vocabulary_kind(vocabulary, ids[i]);
+        if (kind == TOKEN_TAG)
+            prompt->in_speech = ids[i] == vocabulary->speech_tag || ids[i] == vocabulary->tts_tag;
+        else if (kind == TOKEN_PITCH)
+            prompt->state.pitch = ids[i] - vocabulary->pitch_base;
+        else if (kind == TOKEN_STYLE)
+            prompt->state.style = ids[i] - vocabulary->style_base;
+    }
+fail:
+    free(ids);
+    return result;
+}
+
 enum status prompt_append_piece(const struct components *components, const struct piece *piece, struct prompt *prompt)
 {
     switch (piece->kind) {
@@ -110,6 +137,8 @@ enum status prompt_append_piece(const struct components *components, const struc
         return append_audio(components, piece->content, prompt);
     case PIECE_UNITS:
         return append_units(components, piece->content, prompt);
+    case PIECE_STRING:
+        return append_string(components, piece->content, prompt);
     }
     return status_set(STATUS_INTERNAL, "unknown kind of piece %d", (int)piece->kind);
 }
@@ -120,14 +149,55 @@ static enum status append_tag(const struct components *components, bool speech, 
     return append(prompt, speech ? &components->vocabulary.speech_tag : &components->vocabulary.text_tag, 1);
 }
 
+/* BOS, as in training, if the text model has one, and the dummy prefix of the document. */
+static enum status append_beginning(const struct components *components, struct prompt *prompt)
+{
+    enum status result = STATUS_OK;
+    int32_t *ids = NULL;
+    int64_t count = 0;
+    if (components->vocabulary.bos >= 0)
+        TRY(append(prompt, &components->vocabulary.bos, 1));
+    if (components->vocabulary.dummy_prefix == DUMMY_PREFIX_DOCUMENT)
+        TRY(sentencepiece_encode_prefix(components->text, &ids, &count));
+    TRY(append(prompt, ids, count));
+fail:
+    free(ids);
+    return result;
+}
+
+/* A prompt that is one string: what it says is all there is, but for BOS and the output's tag. */
+static enum status create_from_string(const struct components *components, const char *text,
+                                      enum output_modality output, struct prompt *prompt)
+{
+    enum status result = STATUS_OK;
+    bool speech = output == OUTPUT_SPEECH;
+    *prompt = (struct prompt){.state = {-1, -1}};
+    if (components->vocabulary.bos >= 0)
+        TRY(append(prompt, &components->vocabulary.bos, 1));
+    TRY(append_string(components, text, prompt));
+    bool tagged = false;
+    for (int64_t i = 0; i < prompt->count; i++)
+        tagged = tagged || vocabulary_kind(&components->vocabulary, prompt->ids[i]) == TOKEN_TAG;
+    if (output != OUTPUT_ANY && (!tagged || prompt->in_speech != speech))
+        TRY(append_tag(components, speech, prompt));
+    return STATUS_OK;
+fail:
+    prompt_free(prompt);
+    return result;
+}
+
 enum status prompt_create(const struct components *components, const struct piece *pieces, int64_t count,
                           enum output_modality output, struct prompt *prompt)
 {
     enum status result = STATUS_OK;
     bool tagged = false;
+    if (count == 1 && pieces[0].kind == PIECE_STRING)
+        return create_from_string(components, pieces[0].content, output, prompt);
     *prompt = (struct prompt){.state = {-1, -1}};
-    if (components->vocabulary.bos >= 0) /* as in training, if the text model has one */
-        TRY(append(prompt, &components->vocabulary.bos, 1));
+    for (int64_t i = 0; i < count; i++)
+        if (pieces[i].kind == PIECE_STRING)
+            FAIL(STATUS_USAGE, "a prompt with its tags spelled out must be the only piece");
+    TRY(append_beginning(components, prompt));
     for (int64_t i = 0; i < count; i++) {
         bool speech = pieces[i].kind != PIECE_TEXT;
         if (piece_is_blank(&pieces[i]))

@@ -9,7 +9,8 @@
 enum piece_kind {
     PIECE_TEXT,  /* content is the text */
     PIECE_AUDIO, /* content is the path of a sound file */
-    PIECE_UNITS  /* content is a unit string, "[St3][Pi9][Hu12]..." */
+    PIECE_UNITS, /* content is a unit string, "[St3][Pi9][Hu12]..." */
+    PIECE_STRING /* content is a whole prompt with its tags and units spelled out: "[Text]the cat[Speech][Hu12]" */
 };
 
 struct piece {
@@ -27,7 +28,11 @@ struct prompt {
 /* Text of white space alone gives no tokens, as in training. */
 bool piece_is_blank(const struct piece *piece);
 
-/* Blank pieces are skipped together with their tags. No pieces at all: BOS and the output's tag; with OUTPUT_ANY, BOS
+/* A piece of PIECE_STRING must be the only one. Its ids after BOS are, with dummy_prefix "document", those that SentencePiece
+ * and transformers give for the string and the checkpoint's tokenizer; with "span", each stretch of text has a dummy prefix.
+ * No white space is left out.
+ *
+ * Blank pieces are skipped together with their tags. No pieces at all: BOS and the output's tag; with OUTPUT_ANY, BOS
  * alone. STATUS_USAGE for audio without a speech tokenizer, audio too short for a unit, units that the vocabulary does
  * not have. */
 enum status prompt_create(const struct components *components, const struct piece *pieces, int64_t count,
@@ -35,6 +40,7 @@ enum status prompt_create(const struct components *components, const struct piec
 
 /* Appends the ids of one piece, without BOS and tags, to a prompt: also for scoring. */
 enum status prompt_append_piece(const struct components *components, const struct piece *piece, struct prompt *prompt);
+
 void prompt_free(struct prompt *prompt);
 
 #endif

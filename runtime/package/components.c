@@ -6,6 +6,8 @@
 #include "core/path.h"
 #include "io/json.h"
 #include "package/speech_folder.h"
+#include "text/tagged_model.h"
+#include "text/tokenizer_json.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,6 +108,8 @@ enum status components_load(const struct components_options *options, struct com
     TRY(vocabulary_create(sentencepiece_size(text), sentencepiece_bos(text), sentencepiece_eos(text),
                           sentencepiece_unk(text), codes[STREAM_HUBERT], options->expressive ? codes[STREAM_PITCH] : 0,
                           options->expressive ? codes[STREAM_STYLE] : 0, options->task_tags, &components->vocabulary));
+    components->vocabulary.dummy_prefix = options->dummy_prefix;
+    TRY(tagged_model_check(options->text_model, text, &components->vocabulary));
     components->fingerprints[COMPONENT_TEXT] = sentencepiece_fingerprint(text);
     components->fingerprints[COMPONENT_VOCABULARY] = vocabulary_fingerprint(&components->vocabulary);
     *out = components;
@@ -154,20 +158,43 @@ static enum status describe(const struct components *components, char **text)
                                     json_pack("[I, I]", (json_int_t)rate->numerator, (json_int_t)rate->denominator));
         lost |= json_object_set_new(sizes, unit_stream_name((enum unit_stream)s), json_integer(codes[s]));
     }
-    json_t *root = json_pack("{s:i, s:b, s:b, s:o, s:o, s:o, s:b}", "format", (int)FORMAT_VERSION, "expressive",
-                             vocabulary->pitch_count > 0, "task_tags", vocabulary->asr_tag >= 0, "codes", sizes,
-                             "rates", rates, "fingerprints", components_fingerprints_json(components),
-                             "speech_tokenizer", components->speech != NULL);
+    json_t *root =
+        json_pack("{s:i, s:b, s:b, s:s, s:o, s:o, s:o, s:b}", "format", (int)FORMAT_VERSION, "expressive",
+                  vocabulary->pitch_count > 0, "task_tags", vocabulary->asr_tag >= 0, "dummy_prefix",
+                  dummy_prefix_name(vocabulary->dummy_prefix), "codes", sizes, "rates", rates, "fingerprints",
+                  components_fingerprints_json(components), "speech_tokenizer", components->speech != NULL);
     *text = root && !lost ? jdoc_text(root, 2) : NULL;
     json_decref(root);
     return *text ? STATUS_OK : status_set(STATUS_INTERNAL, "no memory for spiritlm.json");
+}
+
+/* tokenizer.model for SentencePiece, and what transformers reads: see text/tokenizer_json.h. */
+static enum status write_text_model(const struct components *components, struct atomic_directory *directory)
+{
+    enum status result = STATUS_OK;
+    void *tagged = NULL;
+    int64_t size = 0;
+    char *json = NULL, *config = NULL;
+    TRY(tagged_model_write("tokenizer.model", components->text_file, components->text_file_size,
+                           &components->vocabulary, &tagged, &size));
+    TRY(atomic_directory_add(directory, "tokenizer.model", tagged, size));
+    if (tokenizer_json_obstacle(components->text))
+        goto fail; /* training has warned of it at its start */
+    TRY(tokenizer_json_write(components->text, &components->vocabulary, &json, &config));
+    TRY(atomic_directory_add(directory, "tokenizer.json", json, (int64_t)strlen(json)));
+    TRY(atomic_directory_add(directory, "tokenizer_config.json", config, (int64_t)strlen(config)));
+fail:
+    free(tagged);
+    free(json);
+    free(config);
+    return result;
 }
 
 enum status components_write(const struct components *components, struct atomic_directory *directory)
 {
     enum status result = STATUS_OK;
     char *text = NULL;
-    TRY(atomic_directory_add(directory, "tokenizer.model", components->text_file, components->text_file_size));
+    TRY(write_text_model(components, directory));
     for (int64_t f = 0; components->speech && f < components->speech->file_count; f++) {
         const struct speech_file *file = &components->speech->files[f];
         char name[PATH_BYTES];
@@ -181,6 +208,23 @@ fail:
     return result;
 }
 
+/* Checkpoints of before the key was there are of the kind "span". */
+static enum status read_dummy_prefix(const char *where, const json_t *root, enum dummy_prefix *prefix)
+{
+    enum status result = STATUS_OK;
+    const char *name;
+    *prefix = DUMMY_PREFIX_SPAN;
+    if (!json_object_get(root, "dummy_prefix"))
+        return STATUS_OK;
+    TRY(jdoc_get_string(where, root, "dummy_prefix", &name));
+    if (strcmp(name, dummy_prefix_name(DUMMY_PREFIX_DOCUMENT)) == 0)
+        *prefix = DUMMY_PREFIX_DOCUMENT;
+    else if (strcmp(name, dummy_prefix_name(DUMMY_PREFIX_SPAN)) != 0)
+        FAIL(STATUS_CORRUPT, "%s: \"dummy_prefix\" is \"%s\", expected \"span\" or \"document\"", where, name);
+fail:
+    return result;
+}
+
 static enum status read_options(const char *where, const json_t *root, struct components_options *options, bool *speech)
 {
     enum status result = STATUS_OK;
@@ -189,6 +233,7 @@ static enum status read_options(const char *where, const json_t *root, struct co
     TRY(jdoc_get_bool(where, root, "expressive", &options->expressive));
     TRY(jdoc_get_bool(where, root, "task_tags", &options->task_tags));
     TRY(jdoc_get_bool(where, root, "speech_tokenizer", speech));
+    TRY(read_dummy_prefix(where, root, &options->dummy_prefix));
     for (int s = 0; s < STREAM_COUNT; s++) {
         const json_t *rate = json_object_get(json_object_get(root, "rates"), unit_stream_name((enum unit_stream)s));
         const json_t *upper = json_array_get(rate, 0), *lower = json_array_get(rate, 1);
@@ -231,8 +276,14 @@ enum status components_match_checkpoint(const struct components *components, con
     enum status result = STATUS_OK;
     char where[PATH_BYTES];
     json_t *root = NULL;
+    enum dummy_prefix prefix;
     TRY(path_format(where, "%s/spiritlm.json", folder));
     TRY(jdoc_read(where, &root));
+    TRY(read_dummy_prefix(where, root, &prefix));
+    if (prefix != components->vocabulary.dummy_prefix)
+        FAIL(STATUS_USAGE, "%s has the dummy prefix per %s, the configuration per %s; set tokenizer.dummy_prefix=%s",
+             where, dummy_prefix_name(prefix), dummy_prefix_name(components->vocabulary.dummy_prefix),
+             dummy_prefix_name(prefix));
     for (int c = 0; c < COMPONENT_COUNT; c++) {
         struct sha256 hash;
         TRY(parse_fingerprint(where, root, (enum component)c, &hash));
@@ -278,6 +329,7 @@ enum status components_load_checkpoint(const char *folder, struct components **o
     options.speech_folder = speech ? speech_folder : NULL;
     TRY(components_load(&options, &components));
     TRY(check_fingerprints(where, root, components));
+    TRY(tagged_model_match(text_model, components->text, &components->vocabulary));
     *out = components;
     components = NULL;
 fail:

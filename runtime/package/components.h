@@ -24,11 +24,12 @@ enum component {
 const char *component_name(enum component component); /* "text", "hubert", "pitch", "style", "vocabulary", "vocoder" */
 
 struct components_options {
-    const char *text_model;            /* a SentencePiece .model file */
-    const char *speech_folder;         /* NULL or "": units are made elsewhere, no speech can be made */
-    struct speech *speech;             /* a set that is open already, to be taken over; NULL: speech_folder is opened */
-    bool expressive;                   /* pitch and style in the vocabulary */
-    bool task_tags;                    /* [ASR] and [TTS] */
+    const char *text_model;    /* a SentencePiece .model file */
+    const char *speech_folder; /* NULL or "": units are made elsewhere, no speech can be made */
+    struct speech *speech;     /* a set that is open already, to be taken over; NULL: speech_folder is opened */
+    bool expressive;           /* pitch and style in the vocabulary */
+    bool task_tags;            /* [ASR] and [TTS] */
+    enum dummy_prefix dummy_prefix;
     int32_t codes[STREAM_COUNT];       /* vocabulary sizes where there is no speech folder */
     struct unit_rates rates;           /* likewise */
     struct sha256 units[STREAM_COUNT]; /* likewise: the fingerprints of units made elsewhere */

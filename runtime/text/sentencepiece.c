@@ -10,6 +10,11 @@ int32_t sentencepiece_size(const struct sentencepiece *model)
     return model->count;
 }
 
+int32_t sentencepiece_tag_count(const struct sentencepiece *model)
+{
+    return model->tag_count;
+}
+
 int32_t sentencepiece_unk(const struct sentencepiece *model)
 {
     return model->unk;
@@ -27,7 +32,7 @@ int32_t sentencepiece_eos(const struct sentencepiece *model)
 
 const char *sentencepiece_piece(const struct sentencepiece *model, int32_t id, int64_t *length)
 {
-    if (id < 0 || id >= model->count) {
+    if (id < 0 || id >= model->count + model->tag_count) {
         *length = 0;
         return "";
     }

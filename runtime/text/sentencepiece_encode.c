@@ -310,3 +310,11 @@ fail:
     free(encoder.ids);
     return result;
 }
+
+enum status sentencepiece_encode_prefix(const struct sentencepiece *model, int32_t **ids, int64_t *count)
+{
+    struct sentencepiece untrimmed = *model;
+    untrimmed.remove_extra_whitespaces = false;
+    bool before = model->add_dummy_prefix && !model->whitespace_as_suffix;
+    return sentencepiece_encode(&untrimmed, " ", before ? 1 : 0, false, ids, count);
+}

@@ -36,6 +36,7 @@ struct piece {
 struct sentencepiece {
     struct piece *pieces;
     int32_t count;
+    int32_t tag_count; /* pieces behind the others that are tags and units, and no part of the text model */
     char *arena;
     int32_t *table; /* open addressing: ids + 1, 0 = empty */
     uint32_t table_mask;
@@ -52,6 +53,9 @@ struct sentencepiece {
     bool byte_fallback;
     bool add_dummy_prefix, remove_extra_whitespaces, escape_whitespaces, whitespace_as_suffix;
 };
+
+/* How many pieces at the end are the tags and units of a vocabulary; 0: none. */
+int32_t tag_pieces(const struct piece *pieces, int32_t count);
 
 /* The id of the piece with these bytes, -1: none. */
 int32_t piece_lookup(const struct sentencepiece *model, const char *text, size_t size);

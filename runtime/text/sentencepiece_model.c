@@ -319,7 +319,7 @@ static char *copy_surface(const struct reading *reading)
                                          : strdup("");
 }
 
-enum status sentencepiece_load_memory(const char *name, const void *data, int64_t size, struct sentencepiece **model)
+static enum status load(const char *name, const void *data, int64_t size, bool tagged, struct sentencepiece **model)
 {
     enum status result = STATUS_OK;
     *model = NULL;
@@ -331,6 +331,8 @@ enum status sentencepiece_load_memory(const char *name, const void *data, int64_
     made->add_dummy_prefix = made->remove_extra_whitespaces = made->escape_whitespaces = true;
     struct reading reading = {.model = made, .model_type = 1};
     TRY(read_model(&reading, (struct protobuf){.data = data, .size = (size_t)size, .name = name}));
+    made->tag_count = tagged ? 0 : tag_pieces(made->pieces, made->count);
+    made->count -= made->tag_count;
     TRY(piece_tables_build(made, name));
     TRY(check_unknown(made, name));
     TRY(check_bytes(made, name));
@@ -344,6 +346,16 @@ enum status sentencepiece_load_memory(const char *name, const void *data, int64_
 fail:
     sentencepiece_free(made);
     return result;
+}
+
+enum status sentencepiece_load_memory(const char *name, const void *data, int64_t size, struct sentencepiece **model)
+{
+    return load(name, data, size, false, model);
+}
+
+enum status sentencepiece_load_tagged(const char *name, const void *data, int64_t size, struct sentencepiece **model)
+{
+    return load(name, data, size, true, model);
 }
 
 enum status sentencepiece_load(const char *path, struct sentencepiece **model)

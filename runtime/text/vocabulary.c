@@ -19,6 +19,11 @@ const char *token_kind_name(enum token_kind kind)
     return kind >= 0 && kind < TOKEN_KINDS ? names[kind] : "unknown";
 }
 
+const char *dummy_prefix_name(enum dummy_prefix prefix)
+{
+    return prefix == DUMMY_PREFIX_DOCUMENT ? "document" : "span";
+}
+
 static enum status check_special(const char *name, int32_t id, int32_t text_size)
 {
     if (id < -1 || id >= text_size)
@@ -93,6 +98,7 @@ enum token_kind vocabulary_kind(const struct vocabulary *vocabulary, int32_t id)
     return TOKEN_TAG;
 }
 
+/* "span" is not spelled out: it was the only form when the first checkpoints were written. */
 struct sha256 vocabulary_fingerprint(const struct vocabulary *vocabulary)
 {
     char text[512];
@@ -100,11 +106,12 @@ struct sha256 vocabulary_fingerprint(const struct vocabulary *vocabulary)
         snprintf(text, sizeof text,
                  "vocabulary 1\ntext %" PRId32 "\nbos %" PRId32 "\neos %" PRId32 "\nunk %" PRId32 "\ntags %" PRId32
                  " %" PRId32 "\nhubert %" PRId32 " %" PRId32 "\npitch %" PRId32 " %" PRId32 "\nstyle %" PRId32
-                 " %" PRId32 "\ntasks %" PRId32 " %" PRId32 "\nrows %" PRId32 " %" PRId32 "\n",
+                 " %" PRId32 "\ntasks %" PRId32 " %" PRId32 "\nrows %" PRId32 " %" PRId32 "\n%s",
                  vocabulary->text_size, vocabulary->bos, vocabulary->eos, vocabulary->unk, vocabulary->text_tag,
                  vocabulary->speech_tag, vocabulary->hubert_base, vocabulary->hubert_count, vocabulary->pitch_base,
                  vocabulary->pitch_count, vocabulary->style_base, vocabulary->style_count, vocabulary->asr_tag,
-                 vocabulary->tts_tag, vocabulary->size, vocabulary->padded_size);
+                 vocabulary->tts_tag, vocabulary->size, vocabulary->padded_size,
+                 vocabulary->dummy_prefix == DUMMY_PREFIX_DOCUMENT ? "dummy prefix document\n" : "");
     return sha256_of(text, (size_t)length);
 }
 
@@ -131,4 +138,25 @@ void vocabulary_token_name(const struct vocabulary *vocabulary, int32_t id, char
     default:
         break;
     }
+}
+
+/* Names are compared with those that the ids have, so "[Hu007]" and units beyond the last are none. */
+int32_t vocabulary_find_token(const struct vocabulary *vocabulary, const char *text, int64_t *length)
+{
+    const int32_t tags[] = {vocabulary->text_tag, vocabulary->speech_tag, vocabulary->asr_tag, vocabulary->tts_tag};
+    const int32_t bases[] = {vocabulary->hubert_base, vocabulary->pitch_base, vocabulary->style_base};
+    char name[16];
+    if (*text != '[')
+        return -1;
+    for (size_t i = 0; i < sizeof tags / sizeof *tags + sizeof bases / sizeof *bases; i++) {
+        int32_t id = i < 4 ? tags[i] : bases[i - 4];
+        int number;
+        if (i >= 4 && sscanf(text + 1, "%*2[HuPiSt]%6d", &number) == 1 && number >= 0)
+            id += number;
+        vocabulary_token_name(vocabulary, id, name);
+        *length = (int64_t)strlen(name);
+        if (id >= 0 && *length > 0 && strncmp(text, name, (size_t)*length) == 0)
+            return id;
+    }
+    return -1;
 }

@@ -21,6 +21,13 @@ enum token_kind {
 };
 const char *token_kind_name(enum token_kind kind); /* "text", "tag", "hubert", "pitch", "style", "padding" */
 
+/* Where the text model's dummy prefix, a space before the text, is written. */
+enum dummy_prefix {
+    DUMMY_PREFIX_SPAN,    /* before each span of text: "[Text]the" begins with the piece of " the" */
+    DUMMY_PREFIX_DOCUMENT /* once, before the first tag, and not after tags: what SentencePiece makes of "[Text]the" */
+};
+const char *dummy_prefix_name(enum dummy_prefix prefix); /* "span", "document" */
+
 struct vocabulary {
     int32_t text_size; /* V: ids 0..V-1 */
     int32_t bos, eos, unk;
@@ -31,9 +38,10 @@ struct vocabulary {
     int32_t asr_tag, tts_tag; /* -1: none */
     int32_t size;             /* ids in use */
     int32_t padded_size;      /* rows of the embedding: a multiple of 256 */
+    enum dummy_prefix dummy_prefix;
 };
 
-/* STATUS_USAGE when counts are impossible. */
+/* With dummy_prefix "span". STATUS_USAGE when counts are impossible. */
 enum status vocabulary_create(int32_t text_size, int32_t bos, int32_t eos, int32_t unk, int32_t hubert_count,
                               int32_t pitch_count, int32_t style_count, bool task_tags, struct vocabulary *vocabulary);
 enum token_kind vocabulary_kind(const struct vocabulary *vocabulary, int32_t id); /* ids outside: TOKEN_PADDING */
@@ -41,5 +49,8 @@ struct sha256 vocabulary_fingerprint(const struct vocabulary *vocabulary);
 
 /* "[Hu12]", "[Text]": the name of a non-text id into text (16 bytes). "" for text and padding. */
 void vocabulary_token_name(const struct vocabulary *vocabulary, int32_t id, char text[16]);
+
+/* The id of the tag or unit whose name the text begins with, and the bytes of the name; -1: none. */
+int32_t vocabulary_find_token(const struct vocabulary *vocabulary, const char *text, int64_t *length);
 
 #endif

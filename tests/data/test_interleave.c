@@ -3,6 +3,7 @@
 #include "support/test_support.h"
 
 #include "data/interleave.h"
+#include "text/tagged_model.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -197,6 +198,60 @@ static void spans_by_hand(void **state)
     interleaver.options = (struct interleave_options){INTERLEAVE_SPANS, 10, 30, 5, 15, 7};
     static const char *const whole[] = {"<s> [Text] " WHOLE_TEXT " </s>", "<s> [Speech] " WHOLE_SPEECH " </s>"};
     assert_outcomes(&interleaver, &row, whole, 2);
+}
+
+/* dummy_prefix "document": as SentencePiece encodes the whole string, tags and units being user-defined pieces. */
+static void assert_as_one_string(const char *text, const char *spelled)
+{
+    static const char *const pieces[] = {",", NULL};
+    struct bytes file = build_small_model(pieces, 0);
+    struct sentencepiece *tagged;
+    void *data;
+    int32_t *ids;
+    int64_t size, count;
+    char expected[2000] = "";
+    assert_ok(tagged_model_write("small", file.data, (int64_t)file.size, &vocabulary, &data, &size));
+    assert_ok(sentencepiece_load_tagged("tagged", data, size, &tagged));
+    assert_ok(sentencepiece_encode(tagged, text, (int64_t)strlen(text), true, &ids, &count));
+    append_token(expected, sizeof expected, 1);
+    for (int64_t i = 0; i < count; i++)
+        append_token(expected, sizeof expected, ids[i]);
+    append_token(expected, sizeof expected, 2);
+    assert_string_equal(spelled, expected);
+    free(ids);
+    free(data);
+    sentencepiece_free(tagged);
+    bytes_free(&file);
+}
+
+static void a_prefix_for_each_document_by_hand(void **state)
+{
+    (void)state;
+    struct aligned_word words[4];
+    struct shard_row row = hand_row(words);
+    struct interleaver interleaver = make(INTERLEAVE_SPANS, 1, 2);
+    struct document document;
+    vocabulary.dummy_prefix = DUMMY_PREFIX_DOCUMENT;
+    assert_ok(document_from_text(&interleaver, &row, &document));
+    assert_string_equal(spell(&document), "<s> _ [Text] , _ t h e _ c a t , _ s a t _ o n </s>");
+    assert_as_one_string("[Text], the cat, sat on", spell(&document));
+    document_free(&document);
+    assert_ok(document_from_speech(&interleaver, &row, &document));
+    assert_string_equal(spell(&document), "<s> _ [Speech] " WHOLE_SPEECH " </s>");
+    assert_as_one_string("[Speech][St2][Pi1][Hu5][Hu6][Pi2][Hu7][Hu8][Pi3][Hu9]", spell(&document));
+    document_free(&document);
+    static const char *const expected[] = {
+        "<s> _ [Text] , _ t h e [Speech] St2 Pi2 Hu6 Hu7 Hu8 Pi3 [Text] o n </s>",
+        "<s> _ [Speech] St2 Pi1 Hu5 Hu6 Pi2 Hu7 [Text] s a t [Speech] St2 Pi3 Hu9 </s>",
+    };
+    assert_outcomes(&interleaver, &row, expected, 2);
+    assert_as_one_string("[Text], the[Speech][St2][Pi2][Hu6][Hu7][Hu8][Pi3][Text]on", expected[0]);
+    assert_as_one_string("[Speech][St2][Pi1][Hu5][Hu6][Pi2][Hu7][Text]sat[Speech][St2][Pi3][Hu9]", expected[1]);
+    struct shard_row empty = {.id = "empty", .id_length = 5, .text = " ", .text_length = 1};
+    assert_ok(document_from_text(&interleaver, &empty, &document));
+    assert_int_equal(document.count, 0);
+    document_free(&document);
+    vocabulary.dummy_prefix = DUMMY_PREFIX_SPAN;
 }
 
 /* Each word's text, then its units: [0, 2560), [2560, 4480), [4480, 5760), [5760, end). */
@@ -495,6 +550,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_modality_by_hand),
         cmocka_unit_test(spans_by_hand),
+        cmocka_unit_test(a_prefix_for_each_document_by_hand),
         cmocka_unit_test(words_by_hand),
         cmocka_unit_test(other_forms_by_hand),
         cmocka_unit_test(words_shorter_than_a_unit),

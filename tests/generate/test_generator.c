@@ -73,6 +73,66 @@ static void prompts_have_tags_where_the_modality_changes(void **state)
     prompt_free(&prompt);
 }
 
+/* dummy_prefix "document": before the first tag, and where text follows text, as the space between them. */
+static void prompts_with_one_prefix(void **state)
+{
+    (void)state;
+    const struct piece ab = {PIECE_TEXT, " ab\n"}, units = {PIECE_UNITS, "[St1][Pi2][Hu3]"};
+    const struct piece mixed[] = {ab, units, ab}, texts[] = {ab, ab};
+    static const int32_t bare[] = {1, SPACE}, spoken[] = {1, SPACE, SPEECH_TAG},
+                         text_speech[] = {1, SPACE, TEXT_TAG, A, A + 1, SPEECH_TAG},
+                         all[] = {1, SPACE, TEXT_TAG, A, A + 1, SPEECH_TAG, ST + 1, PI + 2, HU + 3, TEXT_TAG, A, A + 1},
+                         joined[] = {1, SPACE, TEXT_TAG, A, A + 1, SPACE, A, A + 1};
+    world.components->vocabulary.dummy_prefix = DUMMY_PREFIX_DOCUMENT;
+    expect_prompt(NULL, 0, OUTPUT_ANY, bare, 2);
+    expect_prompt(NULL, 0, OUTPUT_SPEECH, spoken, 3);
+    expect_prompt(&ab, 1, OUTPUT_SPEECH, text_speech, 6);
+    expect_prompt(mixed, 3, OUTPUT_TEXT, all, 12);
+    expect_prompt(texts, 2, OUTPUT_TEXT, joined, 8);
+    world.components->vocabulary.dummy_prefix = DUMMY_PREFIX_SPAN;
+}
+
+/* A string with tags and units gives the ids of the pieces that it names; near misses of units are text. */
+static void prompts_as_strings(void **state)
+{
+    (void)state;
+    const struct piece ab = {PIECE_TEXT, "ab"}, units = {PIECE_UNITS, "[St1][Pi2][Hu3]"};
+    const struct piece string = {PIECE_STRING, "[Text]ab[Speech][St1][Pi2][Hu3][Text]ab"},
+                       bare = {PIECE_STRING, "ab[Hu3]"}, nothing = {PIECE_STRING, ""};
+    const struct piece mixed[] = {ab, units, ab}, two[] = {string, ab};
+    static const int32_t span_bare[] = {1, SPACE, A, A + 1, HU + 3}, empty[] = {1}, tag[] = {1, SPEECH_TAG};
+    struct prompt expected, found;
+    for (int prefix = DUMMY_PREFIX_SPAN; prefix <= DUMMY_PREFIX_DOCUMENT; prefix++) {
+        world.components->vocabulary.dummy_prefix = (enum dummy_prefix)prefix;
+        for (int output = OUTPUT_TEXT; output <= OUTPUT_ANY; output++) {
+            assert_ok(prompt_create(world.components, mixed, 3, (enum output_modality)output, &expected));
+            assert_ok(prompt_create(world.components, &string, 1, (enum output_modality)output, &found));
+            assert_int_equal(found.count, expected.count);
+            assert_memory_equal(found.ids, expected.ids, (size_t)found.count * sizeof *found.ids);
+            assert_int_equal(found.in_speech, expected.in_speech);
+            assert_int_equal(found.state.pitch, 2);
+            assert_int_equal(found.state.style, 1);
+            prompt_free(&expected);
+            prompt_free(&found);
+        }
+        expect_prompt(&bare, 1, OUTPUT_ANY, span_bare, 5);
+        expect_prompt(&nothing, 1, OUTPUT_ANY, empty, 1);
+        expect_prompt(&nothing, 1, OUTPUT_SPEECH, tag, 2);
+        static const char *const misses[] = {"[Hu20]", "[Hu03]", "[Hu]",    "[Pi8]",
+                                             "[hu1]",  "[Text",  "[ Text]", "[Hu-1]"};
+        for (size_t i = 0; i < sizeof misses / sizeof *misses; i++) {
+            const struct piece miss = {PIECE_STRING, misses[i]};
+            assert_ok(prompt_create(world.components, &miss, 1, OUTPUT_ANY, &found));
+            for (int64_t j = 0; j < found.count; j++)
+                assert_true(found.ids[j] < TEXT_TAG);
+            assert_true(found.count > 3);
+            prompt_free(&found);
+        }
+        assert_fails(prompt_create(world.components, two, 2, OUTPUT_ANY, &found), STATUS_USAGE, "the only piece");
+    }
+    world.components->vocabulary.dummy_prefix = DUMMY_PREFIX_SPAN;
+}
+
 static struct generated *generate_after(const char *text, int64_t samples, uint64_t seed, enum output_modality output,
                                         int64_t tokens)
 {
@@ -332,6 +392,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(prompts_have_tags_where_the_modality_changes),
+        cmocka_unit_test(prompts_with_one_prefix),
+        cmocka_unit_test(prompts_as_strings),
         cmocka_unit_test(seeds_repeat_and_samples_do_not_see_each_other),
         cmocka_unit_test(tokens_are_those_drawn_on_the_host),
         cmocka_unit_test(modes_hold_for_ten_thousand_tokens),

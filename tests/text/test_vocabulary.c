@@ -130,7 +130,7 @@ static void fingerprints_differ_with_every_field(void **state)
     assert_ok(vocabulary_create(300, 1, 2, 0, 10, 4, 3, true, &base));
     struct sha256 first = vocabulary_fingerprint(&base), again = vocabulary_fingerprint(&base);
     assert_memory_equal(&first, &again, sizeof first);
-    struct vocabulary other[8];
+    struct vocabulary other[9];
     assert_ok(vocabulary_create(301, 1, 2, 0, 10, 4, 3, true, &other[0]));
     assert_ok(vocabulary_create(300, 2, 2, 0, 10, 4, 3, true, &other[1]));
     assert_ok(vocabulary_create(300, 1, 1, 0, 10, 4, 3, true, &other[2]));
@@ -139,7 +139,9 @@ static void fingerprints_differ_with_every_field(void **state)
     assert_ok(vocabulary_create(300, 1, 2, 0, 10, 5, 3, true, &other[5]));
     assert_ok(vocabulary_create(300, 1, 2, 0, 10, 4, 4, true, &other[6]));
     assert_ok(vocabulary_create(300, 1, 2, 0, 10, 4, 3, false, &other[7]));
-    for (int i = 0; i < 8; i++) {
+    other[8] = base;
+    other[8].dummy_prefix = DUMMY_PREFIX_DOCUMENT;
+    for (int i = 0; i < 9; i++) {
         struct sha256 hash = vocabulary_fingerprint(&other[i]);
         assert_memory_not_equal(&first, &hash, sizeof first);
         for (int j = 0; j < i; j++) {
@@ -147,6 +149,35 @@ static void fingerprints_differ_with_every_field(void **state)
             assert_memory_not_equal(&earlier, &hash, sizeof hash);
         }
     }
+}
+
+static void names_are_found_again(void **state)
+{
+    (void)state;
+    struct vocabulary vocabularies[3];
+    assert_ok(vocabulary_create(300, 1, 2, 0, 501, 64, 100, true, &vocabularies[0]));
+    assert_ok(vocabulary_create(300, 1, 2, 0, 11, 0, 0, false, &vocabularies[1]));
+    assert_ok(vocabulary_create(300, 1, 2, 0, 65536, 1, 9, false, &vocabularies[2]));
+    static const char *const none[] = {"",          "[",      "[]",      "Text",    "[text]",  "[Text",
+                                       "[Hu",       "[Hu]",   "[Hu01]",  "[Hu 1]",  "[Hu+1]",  "[Hu-1]",
+                                       "[Hu1",      "[Hx1]",  "[uH1]",   "[HuPi1]", "[Pi64]",  "[St100]",
+                                       "[Hu65536]", "[Hu1 ]", "[[Hu1]]", " [Hu1]",  "[Hu1e0]", "[Hu999999999999]"};
+    for (int v = 0; v < 3; v++) {
+        int64_t length;
+        for (int32_t id = vocabularies[v].text_size; id < vocabularies[v].size; id++) {
+            char name[16], text[32];
+            vocabulary_token_name(&vocabularies[v], id, name);
+            snprintf(text, sizeof text, "%s[Hu0]", name);
+            assert_int_equal(vocabulary_find_token(&vocabularies[v], text, &length), id);
+            assert_int_equal(length, strlen(name));
+        }
+        for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+            if (vocabulary_find_token(&vocabularies[v], none[i], &length) >= 0)
+                fail_msg("\"%s\" is taken for a token", none[i]);
+    }
+    int64_t length;
+    assert_int_equal(vocabulary_find_token(&vocabularies[1], "[ASR]", &length), -1);
+    assert_int_equal(vocabulary_find_token(&vocabularies[1], "[Hu11]", &length), -1);
 }
 
 int main(void)
@@ -157,6 +188,7 @@ int main(void)
         cmocka_unit_test(empty_blocks_hold_nothing),
         cmocka_unit_test(impossible_counts_are_refused),
         cmocka_unit_test(fingerprints_differ_with_every_field),
+        cmocka_unit_test(names_are_found_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -50,6 +50,9 @@ static void check_refusals(struct training_bench *bench, const char *path)
     check_refused(bench, path, "vocabulary");
     bench->setup.components = bench->components;
     components_free(other);
+    bench->components->vocabulary.dummy_prefix = DUMMY_PREFIX_DOCUMENT; /* the same rows, other ids for the same text */
+    check_refused(bench, path, "set tokenizer.dummy_prefix=span");
+    bench->components->vocabulary.dummy_prefix = DUMMY_PREFIX_SPAN;
 }
 
 /* Six steps in one go, and three, a checkpoint, a new process's trainer, three: the same bits. */
