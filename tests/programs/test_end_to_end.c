@@ -292,9 +292,8 @@ static void the_whole_way(void **state)
 static void other_tokenizers_units_are_refused(void **state)
 {
     (void)state;
-    expect(
-        0,
-        "sed 's|/tokenizer|/tokenizer2|; s|seed: 1|seed: 2|; s|/datasets|/datasets2|' $D/small.yaml > $D/other.yaml");
+    expect(0, "sed \"s|$D/tokenizer|$D/tokenizer2|; s|seed: 1|seed: 2|; s|$D/datasets|$D/datasets2|\" $D/small.yaml "
+              "> $D/other.yaml");
     expect(0, "$B/prepare --device cpu --config $D/other.yaml --stage fit tokenizer.units=23");
     const char *error =
         expect(2, "$B/train --device cpu --config $D/other.yaml data.train=$D/datasets/speech,$D/datasets/text "
