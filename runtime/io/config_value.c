@@ -221,19 +221,67 @@ enum status config_fill(struct config_slot *slot)
     return STATUS_OK;
 }
 
+static const char *last_part(const char *key)
+{
+    const char *dot = strrchr(key, '.');
+    return dot ? dot + 1 : key;
+}
+
+/* "lr" abbreviates "learning_rate": the first letters of its words. */
+static bool abbreviates(const char *word, const char *known)
+{
+    for (; *known; word++) {
+        if (*word != *known)
+            return false;
+        known += strcspn(known, "_");
+        known += *known == '_';
+    }
+    return *word == 0;
+}
+
+/* Every word of `part`, divided by "_", is one of `whole`: "warmup" of "warmup_steps". */
+static bool words_occur(const char *part, const char *whole)
+{
+    for (size_t length; *part; part += length + (part[length] == '_')) {
+        bool found = false;
+        length = strcspn(part, "_");
+        for (const char *word = whole; *word && !found;) {
+            size_t size = strcspn(word, "_");
+            found = size == length && strncmp(word, part, length) == 0;
+            word += size + (word[size] == '_');
+        }
+        if (!found)
+            return false;
+    }
+    return true;
+}
+
+/* Misspelled letters; but the right word in the wrong section or without one, its abbreviation, and words too many or too
+ * few are nearer than most misspellings. */
+static int64_t key_distance(const char *key, const char *known)
+{
+    const char *last = last_part(key), *known_last = last_part(known);
+    ptrdiff_t section = last - key, known_section = known_last - known;
+    bool other = section > 0 && (section != known_section || strncmp(key, known, (size_t)section) != 0);
+    int64_t distance = edit_distance(key, known), meant = distance;
+    if (strcmp(last, known_last) == 0)
+        meant = 1;
+    else if (abbreviates(last, known_last))
+        meant = 1 + other;
+    else if (*last && (words_occur(last, known_last) || words_occur(known_last, last)))
+        meant = 2 + other;
+    return meant < distance ? meant : distance;
+}
+
 const char *config_nearest_key(const struct config *config, const char *key)
 {
-    const char *nearest = NULL, *dot = strrchr(key, '.'), *last = dot ? dot + 1 : key;
+    const char *nearest = NULL;
     int64_t least = INT64_MAX;
     for (int64_t i = 0; i < config->count; i++) {
-        const char *known = config->slots[i].key, *known_dot = strrchr(known, '.');
-        int64_t distance = edit_distance(key, known);
-        /* The right word in the wrong section, or without a section, counts as nearer than any misspelling. */
-        if (strcmp(last, known_dot ? known_dot + 1 : known) == 0 && distance > 1)
-            distance = 1;
+        int64_t distance = key_distance(key, config->slots[i].key);
         if (distance < least) {
             least = distance;
-            nearest = known;
+            nearest = config->slots[i].key;
         }
     }
     return nearest;
