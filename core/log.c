@@ -6,6 +6,7 @@
 #include "core/utf8.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,14 +25,20 @@ static enum level current_level(void)
     return !strcmp(name, "quiet") ? LEVEL_QUIET : LEVEL_INFO;
 }
 
+/* Whether the terminal's last line is progress: a message takes its place, and the next update writes it anew below. */
+static atomic_bool progress_shown;
+static const char erase_line[] = "\r\033[K";
+
 static void write_line(const char *prefix, const char *format, va_list arguments)
 {
-    char text[4096], line[4096];
+    char text[4096], whole[4096 + sizeof erase_line], *line = whole;
     int used = snprintf(text, sizeof text, "%s", prefix);
     vsnprintf(text + used, sizeof text - (size_t)used, format, arguments);
-    size_t length = utf8_line(text, line, sizeof line - 1);
-    line[length++] = '\n';
-    fwrite(line, 1, length, stderr);
+    if (atomic_exchange(&progress_shown, false))
+        line = stpcpy(line, erase_line);
+    line += utf8_line(text, line, sizeof text - 1);
+    *line++ = '\n';
+    fwrite(whole, 1, (size_t)(line - whole), stderr);
     fflush(stderr);
 }
 
@@ -48,6 +55,7 @@ static void write_line(const char *prefix, const char *format, va_list arguments
 
 DEFINE_LOG(log_debug, LEVEL_DEBUG, "debug: ")
 DEFINE_LOG(log_info, LEVEL_INFO, "")
+DEFINE_LOG(log_notice, LEVEL_QUIET, "")
 DEFINE_LOG(log_warning, LEVEL_QUIET, "warning: ")
 DEFINE_LOG(log_error, LEVEL_QUIET, "error: ")
 
@@ -85,9 +93,10 @@ static void show(struct progress *progress, int64_t done, const char *extra, boo
         snprintf(text, sizeof text, "%s: %lld %s, %.1f/s%s%s", progress->what, (long long)done, progress->unit, rate,
                  *extra ? ", " : "", extra);
     utf8_line(text, line, sizeof line);
-    if (progress->terminal)
-        fprintf(stderr, "\r\033[K%s%s", line, last ? "\n" : "");
-    else
+    if (progress->terminal) {
+        fprintf(stderr, "%s%s%s", erase_line, line, last ? "\n" : "");
+        atomic_store(&progress_shown, !last);
+    } else
         fprintf(stderr, "%s\n", line);
     fflush(stderr);
     progress->last_shown = now;

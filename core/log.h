@@ -8,11 +8,12 @@
 
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_notice(const char *format, ...) __attribute__((format(printf, 1, 2))); /* at every level, without a prefix */
 void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Progress of long work: on a terminal one line rewritten in place with rate and remaining time, elsewhere a plain
- * line at most every ten seconds. `extra` is appended ("" for nothing). */
+ * line at most every ten seconds. A message takes the line's place, and progress goes on below it. `extra` is appended ("" for nothing). */
 struct progress {
     const char *what; /* "aligning", "step" */
     const char *unit; /* "clips", "steps" */

@@ -4,9 +4,11 @@
 #include "programs/common/settings.h"
 #include "programs/device/device.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct program_option options[] = {
     {"--stage", "fit|shards|index|all", "what to do (default all)", false},
@@ -55,6 +57,16 @@ static enum status parse_part(const char *text, struct prepare_options *prepare)
     return status_set(STATUS_USAGE, "--part: expected I/N with 1 <= I <= N, such as 2/3, found \"%s\"", text);
 }
 
+/* Every finished file is whole, so there is nothing to clean up; but who stops it should know how to go on. */
+static void interrupted(int number)
+{
+    static const char text[] = "\ninterrupted: what is finished is kept; run prepare again to continue\n";
+    ssize_t written = write(STDERR_FILENO, text, sizeof text - 1);
+    (void)written;
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
 static enum status run_on(const struct program_arguments *arguments, const struct kernels *kernels)
 {
     enum status result = STATUS_OK;
@@ -77,6 +89,8 @@ fail:
 static enum status run(const struct program_arguments *arguments)
 {
     const struct kernels *kernels;
+    signal(SIGINT, interrupted);
+    signal(SIGTERM, interrupted);
     enum status result = program_device_kernels(arguments, &kernels);
     return result == STATUS_OK ? run_on(arguments, kernels) : result;
 }

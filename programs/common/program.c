@@ -269,7 +269,9 @@ int program_main(const struct program *program, int argc, char **argv,
         if (result == STATUS_OK)
             result = status_set_errno(STATUS_IO, error, "cannot write to standard output");
     }
-    if (result != STATUS_OK)
+    if (result == STATUS_REQUEUE) /* what was asked for, with everything saved */
+        log_notice("%s", status_text());
+    else if (result != STATUS_OK)
         log_error("%s", status_text());
     program_arguments_free(&arguments);
     return (int)result;

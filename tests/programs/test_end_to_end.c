@@ -288,6 +288,18 @@ static void the_whole_way(void **state)
     inspect();
 }
 
+/* Its configuration is a pipe into which nobody writes, so that it waits; once it catches SIGTERM (15: the fourth digit), it is
+ * sent one. */
+static void an_interrupted_prepare_says_how_to_go_on(void **state)
+{
+    (void)state;
+    expect(
+        0,
+        "mkfifo $D/slow.yaml; exec 3<>$D/slow.yaml; $B/prepare --device cpu --config $D/slow.yaml 2> $D/said & p=$!; "
+        "until grep -q prepare /proc/$p/comm && grep -q 'SigCgt:.*[4-7c-f]...$' /proc/$p/status; do sleep 0.01; done; "
+        "kill -TERM $p; wait $p; test $? = 143 && grep -q 'run prepare again' $D/said");
+}
+
 /* Units from another tokenizer are refused by component, with both values and both places. */
 static void other_tokenizers_units_are_refused(void **state)
 {
@@ -319,6 +331,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_whole_way),
         cmocka_unit_test(other_tokenizers_units_are_refused),
+        cmocka_unit_test(an_interrupted_prepare_says_how_to_go_on),
     };
     return cmocka_run_group_tests(tests, open_world, NULL);
 }
