@@ -150,7 +150,7 @@ static void each_prompt_has_the_ids_that_it_has_alone(void **state)
     struct tally tally = {0};
     const int64_t rounds = test_is_long() ? test_count(60, 3) : test_count(3, 1);
     for (int64_t round = 0; round < rounds; round++) {
-        const struct sampling *sampling = &samplings[round % 3];
+        const struct sampling *sampling = &samplings[(round + 1) % 3]; /* a single round draws */
         struct results alone[MOST];
         make_prompts(test_count(MOST, 10), sampling->temperature == 0, &made);
         for (int64_t i = 0; i < made.count; i++) {
@@ -178,7 +178,8 @@ static void each_prompt_has_the_ids_that_it_has_alone(void **state)
                   "first of their prompt\n",
                   (long long)tally.tokens, (long long)tally.ended, (long long)tally.shorter,
                   (long long)tally.different);
-    assert_true(tally.tokens > test_count(2000, 500) && tally.ended > 5 && tally.shorter > 0 && tally.different > 5);
+    assert_true(tally.tokens > test_count(2000, 500) && tally.ended > test_count(5, 2) && tally.shorter > 0 &&
+                tally.different > 5);
 }
 
 /* ---- against a loop of the test's own ---- */
