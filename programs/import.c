@@ -1,6 +1,7 @@
 /* import: makes a manifest for prepare from what other tools leave beside audio (docs/prepare.md). */
 #include "data/prepare/import/import.h"
 
+#include "core/utf8.h"
 #include "programs/common/program.h"
 
 #include <stdio.h>
@@ -120,13 +121,14 @@ static enum status run(const struct program_arguments *arguments)
     TRY(check_options(&import, arguments));
     TRY(read_split(arguments, &import));
     TRY(import_run(&import, &counts));
-    printf("%s: %lld rows, %lld with text, %lld words with times, %lld rejected\n", import.output,
-           (long long)counts.rows, (long long)counts.with_text, (long long)counts.words, (long long)counts.rejected);
+    utf8_print(stdout, "%s: %lld rows, %lld with text, %lld words with times, %lld rejected\n", import.output,
+               (long long)counts.rows, (long long)counts.with_text, (long long)counts.words,
+               (long long)counts.rejected);
     for (int i = 0; i < IMPORT_REASONS; i++)
         if (counts.reasons[i] > 0)
-            printf("  %lld %s: %s\n", (long long)counts.reasons[i],
-                   import_reason_rejects((enum import_reason)i) ? "rejected" : "changed",
-                   import_reason_text((enum import_reason)i));
+            utf8_print(stdout, "  %lld %s: %s\n", (long long)counts.reasons[i],
+                       import_reason_rejects((enum import_reason)i) ? "rejected" : "changed",
+                       import_reason_text((enum import_reason)i));
 fail:
     return result;
 }

@@ -3,6 +3,7 @@
 #include "data/prepare/prepare_review.h"
 
 #include "core/log.h"
+#include "core/utf8.h"
 #include "io/audio/audio.h"
 #include "io/json.h"
 #include "text/sentencepiece.h"
@@ -146,8 +147,8 @@ static void print_report(const struct prepare_dataset *dataset, const struct rep
 {
     const struct shard_totals *totals = &report->totals;
     double seconds = (double)totals->samples / AUDIO_RATE, aligned = (double)totals->aligned_samples / AUDIO_RATE;
-    fprintf(file, "%s: %s, %lld rows, %lld rejected\n", dataset->folder, dataset_kind_name(dataset->kind),
-            (long long)totals->rows, (long long)report->review.rejects);
+    utf8_print(file, "%s: %s, %lld rows, %lld rejected\n", dataset->folder, dataset_kind_name(dataset->kind),
+               (long long)totals->rows, (long long)report->review.rejects);
     review_print(file, &report->review);
     if (totals->text_bytes > 0) {
         fprintf(file, "  text: %lld bytes", (long long)totals->text_bytes);

@@ -4,6 +4,7 @@
 
 #include "core/array.h"
 #include "core/log.h"
+#include "core/utf8.h"
 #include "io/json.h"
 
 #include <math.h>
@@ -146,9 +147,11 @@ int review_describe(json_t *root, const struct review *review)
 void review_print(FILE *file, const struct review *review)
 {
     for (int i = 0; i < review->reasons.count; i++)
-        fprintf(file, "  rejected, %s: %lld\n", review->reasons.list[i].name, (long long)review->reasons.list[i].count);
+        utf8_print(file, "  rejected, %s: %lld\n", review->reasons.list[i].name,
+                   (long long)review->reasons.list[i].count);
     for (int i = 0; i < review->changes.count; i++)
-        fprintf(file, "  changed, %s: %lld\n", review->changes.list[i].name, (long long)review->changes.list[i].count);
+        utf8_print(file, "  changed, %s: %lld\n", review->changes.list[i].name,
+                   (long long)review->changes.list[i].count);
     if (review->score_count > 0)
         fprintf(file, "  alignment scores: %.2f lowest, %.2f median, %.2f highest; %lld of %lld reach %.2f\n",
                 quantile(review, 0), quantile(review, 0.5), quantile(review, 1), (long long)accepted(review),

@@ -214,21 +214,16 @@ static void rmsnorms_reach_the_end(void **state)
     rmsnorm(&rng, DTYPE_BF16, 1025);
 }
 
-/* Long rows, the last of which is a piece of its own: 255 pieces of 256 rows before it. */
-static void long_rmsnorm_gradients_reach_the_end(void **state)
+/* RMSNorm's gradients of the first row alone and of `rows`, whose last one lies far: sum, grad_output, grad_residual, grad_sum,
+ * rstd. */
+enum { RMSNORM_ARRAYS = 5 };
+static void check_rmsnorm_gradients(struct rng *rng, struct array arrays[RMSNORM_ARRAYS], int64_t channels,
+                                    int64_t rows)
 {
-    (void)state;
-    enum { CHANNELS = 32897, ARRAYS = 5 /* sum, grad_output, grad_residual, grad_sum, rstd */ };
-    const int64_t start = 255 * 256;
-    struct rng rng = test_rng(4);
-    struct tensor weight = tensor_normal(&rng, DTYPE_BF16, CHANNELS, 1), grad_weight = tensor_make(DTYPE_F32, CHANNELS);
-    struct array arrays[ARRAYS];
-    for (int i = 0; i < ARRAYS; i++)
-        arrays[i] =
-            make_normal(&rng, i < 4 ? DTYPE_BF16 : DTYPE_F32, i < 4 ? CHANNELS : 1, start * (i < 4 ? CHANNELS : 1));
-    for (int far = 0; far < (there(arrays, ARRAYS) ? 2 : 0); far++) {
-        const struct rmsnorm_backward p = {.rows = far ? start + 1 : 1,
-                                           .channels = CHANNELS,
+    struct tensor weight = tensor_normal(rng, DTYPE_BF16, channels, 1), grad_weight = tensor_make(DTYPE_F32, channels);
+    for (int far = 0; far < (there(arrays, RMSNORM_ARRAYS) ? 2 : 0); far++) {
+        const struct rmsnorm_backward p = {.rows = far ? rows : 1,
+                                           .channels = channels,
                                            .sum = place(&arrays[0], far),
                                            .weight = tensor_device(&weight),
                                            .grad_output = place(&arrays[1], far),
@@ -240,48 +235,45 @@ static void long_rmsnorm_gradients_reach_the_end(void **state)
                                            .type = DTYPE_BF16};
         RUN(rmsnorm_backward, p, far, -1, 1);
     }
-    if (there(arrays, ARRAYS))
+    if (there(arrays, RMSNORM_ARRAYS))
         assert_same_end("grad_sum", &arrays[3]);
-    free_arrays(arrays, ARRAYS);
+    free_arrays(arrays, RMSNORM_ARRAYS);
     tensor_free(&weight);
     tensor_free(&grad_weight);
+}
+
+static struct array make_rmsnorm_array(struct rng *rng, int i, int64_t channels, int64_t rows)
+{
+    const int64_t width = i < 4 ? channels : 1;
+    return make_normal(rng, i < 4 ? DTYPE_BF16 : DTYPE_F32, width, (rows - 1) * width);
+}
+
+/* Long rows, the last of which is a piece of its own: 255 pieces of 256 rows before it. */
+static void long_rmsnorm_gradients_reach_the_end(void **state)
+{
+    (void)state;
+    enum { CHANNELS = 32897, ROWS = 255 * 256 + 1 };
+    struct rng rng = test_rng(4);
+    struct array arrays[RMSNORM_ARRAYS];
+    for (int i = 0; i < RMSNORM_ARRAYS; i++)
+        arrays[i] = make_rmsnorm_array(&rng, i, CHANNELS, ROWS);
+    check_rmsnorm_gradients(&rng, arrays, CHANNELS, ROWS);
 }
 
 /* Rows that are kept, in 256 pieces: of the last one all but the last row are zeros. */
 static void kept_rmsnorm_gradients_reach_the_end(void **state)
 {
     (void)state;
-    enum { CHANNELS = 8192, PIECE = 1030, ROWS = 255 * PIECE + 775, OTHERS = 774, ARRAYS = 5 };
-    static const char *const names[ARRAYS] = {"sum", "grad_output", "grad_residual", "grad_sum", "rstd"};
+    enum { CHANNELS = 8192, PIECE = 1030, ROWS = 255 * PIECE + 775, OTHERS = 774 };
     struct rng rng = test_rng(10);
-    struct tensor weight = tensor_normal(&rng, DTYPE_BF16, CHANNELS, 1), grad_weight = tensor_make(DTYPE_F32, CHANNELS);
-    struct array arrays[ARRAYS];
-    for (int i = 0; i < ARRAYS; i++) {
-        const int64_t width = i < 4 ? CHANNELS : 1;
-        arrays[i] = make_normal(&rng, i < 4 ? DTYPE_BF16 : DTYPE_F32, width, (ROWS - 1) * width);
-        const size_t bytes = (size_t)(OTHERS * width) * dtype_size(arrays[i].near.type);
+    struct array arrays[RMSNORM_ARRAYS];
+    for (int i = 0; i < RMSNORM_ARRAYS; i++) {
+        arrays[i] = make_rmsnorm_array(&rng, i, CHANNELS, ROWS);
+        const size_t bytes = (size_t)(OTHERS * (i < 4 ? CHANNELS : 1)) * dtype_size(arrays[i].near.type);
         if (arrays[i].memory)
             assert_ok(test_kernels()->fill_zero(test_context(1, 0), far_place(&arrays[i]) - bytes, bytes));
     }
-    for (int far = 0; far < (there(arrays, ARRAYS) ? 2 : 0); far++) {
-        const struct rmsnorm_backward p = {.rows = far ? ROWS : 1,
-                                           .channels = CHANNELS,
-                                           .sum = place(&arrays[0], far),
-                                           .weight = tensor_device(&weight),
-                                           .grad_output = place(&arrays[1], far),
-                                           .grad_residual = place(&arrays[2], far),
-                                           .rstd = place(&arrays[4], far),
-                                           .grad_sum = place(&arrays[3], far),
-                                           .grad_weight = tensor_device(&grad_weight),
-                                           .overwrite = true,
-                                           .type = DTYPE_BF16};
-        RUN(rmsnorm_backward, p, far, -1, 1);
-    }
-    if (there(arrays, ARRAYS))
-        assert_same_end(names[3], &arrays[3]);
-    free_arrays(arrays, ARRAYS);
-    tensor_free(&weight);
-    tensor_free(&grad_weight);
+    check_rmsnorm_gradients(&rng, arrays, CHANNELS, ROWS);
 }
 
 /* The gradients of what the forward pass was told; of launches with more blocks than `first` that one alone runs. */

@@ -300,6 +300,18 @@ static void an_interrupted_prepare_says_how_to_go_on(void **state)
         "kill -TERM $p; wait $p; test $? = 143 && grep -q 'run prepare again' $D/said");
 }
 
+/* A folder whose name would clear the screen: what import and prepare print of it is escaped. */
+static void names_do_not_command_the_terminal(void **state)
+{
+    (void)state;
+    expect(0, "n=$D/$(printf 'x\\033[2Jy'); mkdir \"$n\"; echo Hello there. > \"$n/a.txt\"; "
+              "$B/import text \"$n/a.txt\" --output \"$n/a.jsonl\" > $D/printed 2>&1 && "
+              "$B/prepare --device cpu --config $D/small.yaml \"prepare.manifests=$n/a.jsonl\" "
+              "\"prepare.output=$n/out\" prepare.fit= "
+              "> $D/reported 2>&1 && grep -qi 'x1b' $D/printed && grep -qi 'x1b' $D/reported && "
+              "! grep -q \"$(printf '\\033')\" $D/printed $D/reported");
+}
+
 /* Units from another tokenizer are refused by component, with both values and both places. */
 static void other_tokenizers_units_are_refused(void **state)
 {
@@ -332,6 +344,7 @@ int main(void)
         cmocka_unit_test(the_whole_way),
         cmocka_unit_test(other_tokenizers_units_are_refused),
         cmocka_unit_test(an_interrupted_prepare_says_how_to_go_on),
+        cmocka_unit_test(names_do_not_command_the_terminal),
     };
     return cmocka_run_group_tests(tests, open_world, NULL);
 }
