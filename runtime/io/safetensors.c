@@ -3,19 +3,13 @@
  * been checked. Writing goes from the header on in one direction, so that a file needs no more memory than its pieces. */
 #include "io/safetensors.h"
 
-#include "io/file_internal.h"
 #include "io/json.h"
+#include "io/mapped_file.h"
 
-#include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum { LENGTH_BYTES = 8, HEADER_MAX_BYTES = 100000000 };
 
@@ -26,9 +20,7 @@ struct entry {
 };
 
 struct safetensors {
-    char *path;
-    unsigned char *bytes; /* the mapped file */
-    int64_t size;
+    struct mapped_file map;
     const unsigned char *data; /* after the header */
     json_t *header;
     struct entry *entries; /* sorted by name */
@@ -68,7 +60,7 @@ static enum status parse_entry(const struct safetensors *file, const char *name,
 {
     char where[512];
     const char *type;
-    snprintf(where, sizeof where, "%s: tensor %.200s", file->path, name);
+    snprintf(where, sizeof where, "%s: tensor %.200s", file->map.path, name);
     enum status result = jdoc_get_string(where, value, "dtype", &type);
     if (result != STATUS_OK)
         return result;
@@ -89,7 +81,7 @@ static enum status parse_entry(const struct safetensors *file, const char *name,
         return status_set(STATUS_CORRUPT, "%s: \"data_offsets\" should be two numbers", where);
     entry->begin = json_integer_value(begin);
     entry->end = json_integer_value(end);
-    int64_t available = file->size - (file->data - file->bytes);
+    int64_t available = file->map.size - (file->data - file->map.bytes);
     if (entry->begin < 0 || entry->end < entry->begin || entry->end > available)
         return status_set(STATUS_CORRUPT, "%s: expected bytes within the %lld bytes of data, found bytes %lld to %lld",
                           where, (long long)available, (long long)entry->begin, (long long)entry->end);
@@ -115,17 +107,17 @@ static int compare_places(const void *a, const void *b)
 /* The tensors must fill the data without gap or overlap: bytes that no tensor covers could hide anything. */
 static enum status check_places(const struct safetensors *file)
 {
-    int64_t at = 0, available = file->size - (file->data - file->bytes);
+    int64_t at = 0, available = file->map.size - (file->data - file->map.bytes);
     if (file->count > 1)
         qsort(file->entries, (size_t)file->count, sizeof *file->entries, compare_places);
     for (int64_t i = 0; i < file->count; at = file->entries[i++].end)
         if (file->entries[i].begin != at)
             return status_set(
                 STATUS_CORRUPT,
-                "%s: tensor %.200s: expected to begin at byte %lld, where the one before ends, found %lld", file->path,
-                file->entries[i].info.name, (long long)at, (long long)file->entries[i].begin);
+                "%s: tensor %.200s: expected to begin at byte %lld, where the one before ends, found %lld",
+                file->map.path, file->entries[i].info.name, (long long)at, (long long)file->entries[i].begin);
     if (at != available)
-        return status_set(STATUS_CORRUPT, "%s: expected %lld bytes of data for its tensors, found %lld", file->path,
+        return status_set(STATUS_CORRUPT, "%s: expected %lld bytes of data for its tensors, found %lld", file->map.path,
                           (long long)at, (long long)available);
     return STATUS_OK;
 }
@@ -140,7 +132,7 @@ static enum status align_entries(struct safetensors *file)
             continue;
         entry->copy = malloc((size_t)entry->info.bytes);
         if (!entry->copy)
-            return status_set(STATUS_INTERNAL, "%s: no memory for tensor %.200s", file->path, entry->info.name);
+            return status_set(STATUS_INTERNAL, "%s: no memory for tensor %.200s", file->map.path, entry->info.name);
         memcpy(entry->copy, place, (size_t)entry->info.bytes);
     }
     return STATUS_OK;
@@ -152,21 +144,22 @@ static enum status parse_header(struct safetensors *file)
     const char *name;
     json_t *value;
     if (!json_is_object(file->header))
-        return status_set(STATUS_CORRUPT, "%s: its header is not an object", file->path);
+        return status_set(STATUS_CORRUPT, "%s: its header is not an object", file->map.path);
     file->entries = calloc(json_object_size(file->header) + 1, sizeof *file->entries);
     if (!file->entries)
-        return status_set(STATUS_INTERNAL, "%s: out of memory", file->path);
+        return status_set(STATUS_INTERNAL, "%s: out of memory", file->map.path);
     json_object_foreach(file->header, name, value)
     {
         if (strcmp(name, "__metadata__") == 0) {
             const char *key;
             json_t *text;
             if (!json_is_object(value))
-                return status_set(STATUS_CORRUPT, "%s: __metadata__ is not an object", file->path);
+                return status_set(STATUS_CORRUPT, "%s: __metadata__ is not an object", file->map.path);
             json_object_foreach(value, key, text)
             {
                 if (!json_is_string(text))
-                    return status_set(STATUS_CORRUPT, "%s: __metadata__ \"%.200s\" is not a string", file->path, key);
+                    return status_set(STATUS_CORRUPT, "%s: __metadata__ \"%.200s\" is not a string", file->map.path,
+                                      key);
             }
             continue;
         }
@@ -181,53 +174,24 @@ static enum status parse_header(struct safetensors *file)
     return STATUS_OK;
 }
 
-static enum status map_file(const char *path, struct safetensors *file)
-{
-    enum status result = STATUS_OK;
-    struct stat info;
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (descriptor < 0)
-        return status_set_errno(code_of_open(errno), errno, "%s: cannot open", path);
-    if (fstat(descriptor, &info) != 0) {
-        result = status_set_errno(STATUS_IO, errno, "%s: cannot read its size", path);
-        goto fail;
-    }
-    if (!S_ISREG(info.st_mode))
-        FAIL(STATUS_USAGE, "%s: expected a file, found a %s", path, S_ISDIR(info.st_mode) ? "folder" : "device");
-    file->size = info.st_size;
-    if (file->size < LENGTH_BYTES + 2)
-        FAIL(STATUS_CORRUPT, "%s: %lld bytes are too few for a safetensors file", path, (long long)file->size);
-    void *bytes = mmap(NULL, (size_t)file->size, PROT_READ, MAP_PRIVATE, descriptor, 0);
-    if (bytes == MAP_FAILED) {
-        result = status_set_errno(STATUS_IO, errno, "%s: cannot map into memory", path);
-        goto fail;
-    }
-    file->bytes = bytes;
-    (void)madvise(bytes, (size_t)file->size, MADV_SEQUENTIAL); /* a hint: tensors are read from their beginning on */
-fail:
-    close(descriptor);
-    return result;
-}
-
 enum status safetensors_open_in_place(const char *path, struct safetensors **out)
 {
     enum status result = STATUS_OK;
     struct safetensors *file = calloc(1, sizeof *file);
     *out = NULL;
-    if (!file || !(file->path = strdup(path)))
+    if (!file)
         FAIL(STATUS_INTERNAL, "%s: out of memory", path);
-    TRY(map_file(path, file));
-    assert(file->bytes);
+    TRY(mapped_file_open(path, LENGTH_BYTES + 2, "safetensors file", &file->map));
     uint64_t length = 0;
     for (int i = 0; i < LENGTH_BYTES; i++)
-        length |= (uint64_t)file->bytes[i] << (8 * i);
-    if (length > HEADER_MAX_BYTES || (int64_t)length > file->size - LENGTH_BYTES)
+        length |= (uint64_t)file->map.bytes[i] << (8 * i);
+    if (length > HEADER_MAX_BYTES || (int64_t)length > file->map.size - LENGTH_BYTES)
         FAIL(STATUS_CORRUPT, "%s: a header of %llu bytes is impossible in a file of %lld bytes", path,
-             (unsigned long long)length, (long long)file->size);
-    if (file->bytes[LENGTH_BYTES] != '{')
+             (unsigned long long)length, (long long)file->map.size);
+    if (file->map.bytes[LENGTH_BYTES] != '{')
         FAIL(STATUS_CORRUPT, "%s: not a safetensors file: its header does not begin with {", path);
-    file->data = file->bytes + LENGTH_BYTES + length;
-    TRY(jdoc_parse(path, (const char *)file->bytes + LENGTH_BYTES, (int64_t)length, &file->header));
+    file->data = file->map.bytes + LENGTH_BYTES + length;
+    TRY(jdoc_parse(path, (const char *)file->map.bytes + LENGTH_BYTES, (int64_t)length, &file->header));
     TRY(parse_header(file));
     *out = file;
     return STATUS_OK;
@@ -254,9 +218,7 @@ void safetensors_close(struct safetensors *file)
         free(file->entries[i].copy);
     free(file->entries);
     json_decref(file->header);
-    if (file->bytes)
-        munmap(file->bytes, (size_t)file->size);
-    free(file->path);
+    mapped_file_close(&file->map);
     free(file);
 }
 
@@ -285,14 +247,12 @@ const void *safetensors_data(const struct safetensors *file, const struct tensor
     return entry->copy ? entry->copy : file->data + entry->begin;
 }
 
-/* Only pages that belong to the tensor as a whole. They are clean and of a file, so nothing is lost. */
 void safetensors_forget(const struct safetensors *file, const struct tensor_info *info)
 {
     const struct entry *entry = (const struct entry *)info;
-    int64_t page = sysconf(_SC_PAGESIZE), before = file->data - file->bytes;
-    int64_t begin = (before + entry->begin + page - 1) / page * page, end = (before + entry->end) / page * page;
-    if (!entry->copy && begin < end)
-        (void)madvise(file->bytes + begin, (size_t)(end - begin), MADV_DONTNEED);
+    int64_t before = file->data - file->map.bytes;
+    if (!entry->copy)
+        mapped_file_forget(&file->map, before + entry->begin, before + entry->end);
 }
 
 void tensor_to_float(const struct tensor_info *info, const void *data, int64_t first, int64_t count, float *values)
