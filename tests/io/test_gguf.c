@@ -67,7 +67,7 @@ static void check_numbers(const char *path, int64_t version)
             assert_memory_equal(piece, numbers + first, (size_t)count * sizeof *piece);
             guarded_free(piece);
         }
-        gguf_forget(file, tensor);
+        stored_tensor_forget(tensor);
     }
     gguf_close(file);
     free(expected);

@@ -264,9 +264,3 @@ const struct stored_tensor *gguf_find_tensor(const struct gguf *file, const char
                ? bsearch(&wanted, file->tensors, (size_t)file->tensor_count, sizeof *file->tensors, compare_names)
                : NULL;
 }
-
-void gguf_forget(const struct gguf *file, const struct stored_tensor *tensor)
-{
-    int64_t begin = (const unsigned char *)tensor->data - file->map.bytes;
-    mapped_file_forget(&file->map, begin, begin + tensor->bytes);
-}

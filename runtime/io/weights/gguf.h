@@ -53,7 +53,6 @@ int64_t gguf_version(const struct gguf *file);
 int64_t gguf_tensor_count(const struct gguf *file);
 const struct stored_tensor *gguf_tensor(const struct gguf *file, int64_t index);         /* in order of names */
 const struct stored_tensor *gguf_find_tensor(const struct gguf *file, const char *name); /* NULL: none */
-void gguf_forget(const struct gguf *file, const struct stored_tensor *tensor);           /* as safetensors_forget */
 
 int64_t gguf_value_count(const struct gguf *file);
 const struct gguf_value *gguf_value(const struct gguf *file, int64_t index);  /* in order of keys */

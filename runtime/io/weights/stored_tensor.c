@@ -2,6 +2,7 @@
  * (block_types.c) are unpacked one at a time, the first and the last perhaps in part. */
 #include "io/weights/stored_tensor.h"
 
+#include "io/mapped_file.h"
 #include "io/weights/block_types.h"
 
 #include <string.h>
@@ -86,4 +87,9 @@ void stored_tensor_read(const struct stored_tensor *tensor, int64_t first, int64
         read_dense(tensor, tensor->data, first, count, values);
     else
         read_strided(tensor, first, count, values);
+}
+
+void stored_tensor_forget(const struct stored_tensor *tensor)
+{
+    mapped_bytes_forget(tensor->data, tensor->bytes);
 }

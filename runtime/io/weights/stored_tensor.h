@@ -45,4 +45,7 @@ bool stored_tensor_is_dense(const struct stored_tensor *tensor);
  * sums in f32, each rounded. */
 void stored_tensor_read(const struct stored_tensor *tensor, int64_t first, int64_t count, float *values);
 
+/* The tensor has been read: its pages are this process's memory no longer. */
+void stored_tensor_forget(const struct stored_tensor *tensor);
+
 #endif
