@@ -64,6 +64,7 @@ class Texts:
         self.codes = codes
         self.by_category = by_category
         self.categories = sorted(by_category)
+        self.words = [word for word in WORDS if left_out.isdisjoint(map(ord, word))]
         self.assigned = [code for code in codes if unicodedata.category(chr(code)) not in ("Cn", "Co")]
 
     def part(self):
@@ -84,7 +85,7 @@ class Texts:
         if kind == 7:
             return draw.choice(APOSTROPHES)
         if kind == 8:
-            return draw.choice(WORDS)
+            return draw.choice(self.words)
         return "".join(chr(draw.randrange(0x20, 0x7F)) for _ in range(draw.randint(1, 8)))
 
     def text(self):
