@@ -76,6 +76,34 @@ static void write_models(void)
     bytes_free(&model);
 }
 
+#define BYTE_LEVEL(regex) "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":" regex "}"
+
+static void write_byte_level_models(void)
+{
+    put_text("tokenizer_json", "gpt-2",
+             "{\"version\":\"1.0\",\"added_tokens\":[{\"id\":6,\"content\":\"<s>\",\"special\":true},"
+             "{\"id\":7,\"content\":\"[Text]\",\"special\":false}],\"pre_tokenizer\":" BYTE_LEVEL(
+                 "true") ","
+                         "\"model\":{\"type\":\"BPE\",\"dropout\":null,\"vocab\":{\"a\":0,\"b\":1,\"n\":2,\"an\":3,"
+                         "\"ban\":4,"
+                         "\"banan\":5,\"<s>\":6},\"merges\":[\"a n\",\"b an\",[\"ban\",\"an\"]]}}");
+    put_text("tokenizer_json", "smollm",
+             "{\"normalizer\":null,\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Digits\","
+             "\"individual_digits\":true}," BYTE_LEVEL("true") "]},\"post_processor\":null,\"decoder\":" BYTE_LEVEL(
+                 "true") ",\"model\":{\"unk_token\":null,\"merges\":[\"\\u0120 t\"],\"vocab\":{\"\\u0120\":0,"
+                         "\"t\":4,\"\xc4\xa0t\":9,\"1\":2}}}");
+    put_text(
+        "tokenizer_json", "llama",
+        "{\"truncation\":{\"deep\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]"
+        "]]]]]]]},"
+        "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":"
+        "\"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}{1,3}|"
+        " ?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+\"},"
+        "\"behavior\":\"Isolated\",\"invert\":false}," BYTE_LEVEL(
+            "false") "]},"
+                     "\"model\":{\"ignore_merges\":true,\"vocab\":{\"'\":0,\"s\":1,\"e\":2,\"the\":3},\"merges\":[]}}");
+}
+
 /* ---- configurations and manifests ---- */
 
 static void write_texts(void)
@@ -159,6 +187,7 @@ int main(int count, char **arguments)
     root = arguments[1];
     write_safetensors();
     write_models();
+    write_byte_level_models();
     write_texts();
     write_shard("text", false);
     write_shard("speech", true);
