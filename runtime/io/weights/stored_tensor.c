@@ -21,6 +21,15 @@ int64_t stored_tensor_elements(const struct stored_tensor *tensor)
     return count;
 }
 
+void stored_tensor_pack(struct stored_tensor *tensor)
+{
+    int64_t stride = 1;
+    for (int i = tensor->rank - 1; i >= 0; i--) {
+        tensor->stride[i] = stride;
+        stride *= tensor->shape[i];
+    }
+}
+
 bool stored_tensor_is_dense(const struct stored_tensor *tensor)
 {
     int64_t expected = 1;

@@ -37,6 +37,9 @@ struct stored_tensor {
 const char *stored_type_name(const struct stored_tensor *tensor); /* "f16", "q4_1" */
 int64_t stored_tensor_elements(const struct stored_tensor *tensor);
 
+/* Strides of elements that lie one after the other in the order of their indices. */
+void stored_tensor_pack(struct stored_tensor *tensor);
+
 /* Whether the elements lie one after the other in the order of their indices. Always true for blocks. */
 bool stored_tensor_is_dense(const struct stored_tensor *tensor);
 
