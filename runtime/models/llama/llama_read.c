@@ -176,14 +176,12 @@ static bool is_of_theta(const struct source_tensor *table, const struct llama_co
     return true;
 }
 
-static enum status check_rotary_table(const struct reader *reader, const struct source_tensor *table)
+static void check_rotary_table(const struct reader *reader, const struct source_tensor *table)
 {
     struct llama_config file;
-    enum status result = llama_read_config(reader->path, &file);
-    if (result == STATUS_OK && !is_of_theta(table, &file))
+    if (llama_read_config(reader->path, &file) == STATUS_OK && !is_of_theta(table, &file))
         log_warning("%s: %s is ignored, and contradicts the rope_theta %g of its configuration", reader->path,
                     table->name, file.rope_theta);
-    return result;
 }
 
 /* What is there and does not belong to the model is refused. Of the rotary tables, one per layer, the first is checked. */
@@ -197,9 +195,8 @@ static enum status check_surplus(const struct reader *reader)
         if (!is_rotary_table(info->name))
             return status_set(STATUS_CORRUPT, "%s: the tensor %s does not belong to a Llama of %" PRId64 " layers",
                               reader->path, info->name, reader->model->config.layers);
-        enum status result = checked ? STATUS_OK : check_rotary_table(reader, info);
-        if (result != STATUS_OK)
-            return result;
+        if (!checked)
+            check_rotary_table(reader, info);
         checked = true;
     }
     return STATUS_OK;
