@@ -12,6 +12,8 @@
 static const struct program_option options[] = {
     {"--row", "N", "print row N of a shard, dataset or manifest in full, counted from 0", false},
     {"--get", "KEY.PATH", "print the value at KEY.PATH of a JSON file, for scripts", false},
+    {"--hash", NULL,
+     "print the SHA-256 of each tensor's numbers, read as f32: to compare weights across kinds of files", false},
     {"--verify", NULL, "read everything: every shard of a dataset, every number of weights", false},
 };
 
@@ -19,8 +21,8 @@ static const struct program program = {
     .name = "inspect",
     .usage = "[--row N] [--verify] FILE ... | --get KEY.PATH FILE.json ...",
     .summary =
-        "Prints what a shard, dataset folder, manifest, tokenizer folder, SentencePiece model, safetensors file,\n"
-        "checkpoint, model folder or run contains, and refuses what is damaged.",
+        "Prints what a shard, dataset folder, manifest, tokenizer folder, text model, file of weights, checkpoint,\n"
+        "model folder or run contains, and refuses what is damaged.",
     .example = "inspect data/speech/shard_00000.h5 --row 3",
     .options = options,
     .option_count = sizeof options / sizeof *options,
@@ -75,12 +77,14 @@ static enum status file_inspector(const char *path, inspector *inspect)
         *inspect = inspect_safetensors;
     else if (ends_with(path, ".jsonl"))
         *inspect = inspect_manifest;
-    else if (ends_with(path, ".model"))
+    else if (ends_with(path, ".gguf") || memcmp(head, "GGUF", 4) == 0)
+        *inspect = inspect_gguf;
+    else if (ends_with(path, ".model") || ends_with(path, "tokenizer.json"))
         *inspect = inspect_text_model;
     else
         return status_set(STATUS_USAGE,
-                          "%s: not a file that inspect knows: a shard (.h5), manifest (.jsonl), safetensors file or "
-                          "SentencePiece model (.model)",
+                          "%s: not a file that inspect knows: a shard (.h5), manifest (.jsonl), file of weights "
+                          "(.safetensors, .gguf) or text model (.model, tokenizer.json)",
                           path);
     return STATUS_OK;
 }
@@ -112,7 +116,8 @@ static enum status inspect_path(const char *path, const struct inspect_options *
 static enum status run(const struct program_arguments *arguments)
 {
     enum status result = STATUS_OK;
-    struct inspect_options inspect_options = {.verify = program_flag(arguments, "--verify")};
+    struct inspect_options inspect_options = {.verify = program_flag(arguments, "--verify"),
+                                              .hash = program_flag(arguments, "--hash")};
     int64_t paths = 0;
     const char *key = program_value(arguments, "--get", NULL);
     if (key && (inspect_options.verify || program_flag(arguments, "--row")))

@@ -12,7 +12,9 @@ static const char *const prefixes[] = {"span", "document", NULL};
 const struct config_field tokenizer_fields[] = {
     {"folder", CONFIG_PATH, TOKENIZER(folder), "tokenizer", 0, 0, NULL,
      "folder of the speech tokenizer; prepare fits one there if there is none yet"},
-    {"text_model", CONFIG_PATH, TOKENIZER(text_model), "", 0, 0, NULL, "text model: a SentencePiece .model, a tokenizer.json of byte-level BPE, a .gguf, or a folder with one of the first two"},
+    {"text_model", CONFIG_PATH, TOKENIZER(text_model), "", 0, 0, NULL,
+     "text model: a SentencePiece .model, a tokenizer.json of byte-level BPE, a .gguf, or a folder with one of the "
+     "first two"},
     {"dummy_prefix", CONFIG_CHOICE, TOKENIZER(dummy_prefix), "span", 0, 0, prefixes,
      "the space that the text model puts before a text: once per document, as in the released models, or per span"},
     {"span_space", CONFIG_BOOL, TOKENIZER(span_space), "false", 0, 0, NULL,

@@ -373,8 +373,12 @@ enum status generate_batch(struct llama *model, const struct components *compone
                            const struct generation_batch *batch)
 {
     enum status result = STATUS_OK;
-    struct decoding decoding = {
-        .model = model, .text = components->text, .vocabulary = &components->vocabulary, .requests = requests, .count = count, .batch = batch};
+    struct decoding decoding = {.model = model,
+                                .text = components->text,
+                                .vocabulary = &components->vocabulary,
+                                .requests = requests,
+                                .count = count,
+                                .batch = batch};
     TRY(sampling_check(&batch->sampling));
     if (model->config.vocabulary_size < components->vocabulary.size)
         FAIL(STATUS_USAGE, "the model has %lld vocabulary rows, its vocabulary %d ids",

@@ -5,6 +5,7 @@
 
 #include "generate/sampler.h"
 #include "models/llama/llama.h"
+#include "package/components.h"
 
 struct generation_request {
     const int32_t *ids; /* the prompt, borrowed */

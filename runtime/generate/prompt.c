@@ -51,8 +51,7 @@ static enum status append_text(const struct components *components, const char *
     if (begin == end)
         return STATUS_OK;
     const struct vocabulary *vocabulary = &components->vocabulary;
-    bool after_text =
-        prompt->count > 0 && vocabulary_kind(vocabulary, prompt->ids[prompt->count - 1]) == TOKEN_TEXT;
+    bool after_text = prompt->count > 0 && vocabulary_kind(vocabulary, prompt->ids[prompt->count - 1]) == TOKEN_TEXT;
     bool space = (vocabulary->span_space && continues(vocabulary, prompt)) ||
                  (text_model_is_byte_level(components->text) && after_text);
     if (asprintf(&text, "%s%.*s", space ? " " : "", (int)(end - begin), given + begin) < 0) {

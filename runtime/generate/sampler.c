@@ -12,8 +12,8 @@ enum status sampling_check(const struct sampling *sampling)
     return STATUS_OK;
 }
 
-void output_mask(const struct text_model *text_model, const struct vocabulary *vocabulary, enum output_modality modality,
-                 uint8_t *allowed)
+void output_mask(const struct text_model *text_model, const struct vocabulary *vocabulary,
+                 enum output_modality modality, uint8_t *allowed)
 {
     for (int32_t id = 0; id < vocabulary->padded_size; id++) {
         enum token_kind kind = vocabulary_kind(vocabulary, id);

@@ -29,12 +29,12 @@ struct special_id {
 };
 
 struct components_options {
-    const char *text_model;    /* what text_model_load reads */
+    const char *text_model;     /* what text_model_load reads */
     struct special_id bos, eos; /* instead of those that the text model's file names */
-    const char *speech_folder; /* NULL or "": units are made elsewhere, no speech can be made */
-    struct speech *speech;     /* a set that is open already, to be taken over; NULL: speech_folder is opened */
-    bool expressive;           /* pitch and style in the vocabulary */
-    bool task_tags;            /* [ASR] and [TTS] */
+    const char *speech_folder;  /* NULL or "": units are made elsewhere, no speech can be made */
+    struct speech *speech;      /* a set that is open already, to be taken over; NULL: speech_folder is opened */
+    bool expressive;            /* pitch and style in the vocabulary */
+    bool task_tags;             /* [ASR] and [TTS] */
     enum dummy_prefix dummy_prefix;
     bool span_space;
     int32_t codes[STREAM_COUNT];       /* vocabulary sizes where there is no speech folder */
@@ -48,7 +48,7 @@ struct components {
     struct vocabulary vocabulary;
     struct unit_rates rates;
     struct sha256 fingerprints[COMPONENT_COUNT]; /* zero: absent */
-    char *speech_folder; /* where `speech` comes from; NULL: not from a folder */
+    char *speech_folder;                         /* where `speech` comes from; NULL: not from a folder */
 };
 
 /* options->speech belongs to the components from the call on, also when it fails. */

@@ -19,7 +19,7 @@
 enum { FILE_LIMIT = 256 << 20 };
 
 struct text_model {
-    char *name;                       /* for errors */
+    char *name;                          /* for errors */
     struct sentencepiece *sentencepiece; /* one of the two */
     struct byte_bpe *byte_bpe;
     void *file; /* of a SentencePiece model */
@@ -196,8 +196,9 @@ struct sha256 text_model_fingerprint(const struct text_model *model)
 static void count_dropped(const struct text_model *model, int64_t dropped)
 {
     if (dropped > 0 && atomic_fetch_add(model->dropped, dropped) == 0)
-        log_warning("%s: the text model has no piece for %d of the 256 bytes; where a text has one of them it is dropped",
-                    model->name, (int)byte_bpe_missing_bytes(model->byte_bpe));
+        log_warning(
+            "%s: the text model has no piece for %d of the 256 bytes; where a text has one of them it is dropped",
+            model->name, (int)byte_bpe_missing_bytes(model->byte_bpe));
 }
 
 int64_t text_model_dropped(const struct text_model *model)

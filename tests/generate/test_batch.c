@@ -302,8 +302,7 @@ static void a_callee_can_end_the_batch(void **state)
     for (int64_t i = 0; i < 6; i++)
         made.requests[i].samples = 1;
     const struct generation_batch batch = {.sampling = {1, 0, 1}, .rows = 3, .done = stop_at_the_second};
-    assert_fails(generate_batch(world.model, world.components, made.requests, 6, &batch), STATUS_IO,
-                 "disk is full");
+    assert_fails(generate_batch(world.model, world.components, made.requests, 6, &batch), STATUS_IO, "disk is full");
     free_prompts(&made);
 }
 

@@ -320,8 +320,8 @@ static void limits_are_kept(void **state)
         .output = OUTPUT_TEXT, .sampling = {1, 0, 1}, .max_new_tokens = 5, .samples = 1};
     struct prompt prompt;
     assert_ok(prompt_create(world.components, &piece, 1, OUTPUT_TEXT, &prompt));
-    assert_fails(generate_tokens(world.model, world.components, &prompt, &options, &generated),
-                 STATUS_USAGE, "context");
+    assert_fails(generate_tokens(world.model, world.components, &prompt, &options, &generated), STATUS_USAGE,
+                 "context");
     prompt_free(&prompt);
 }
 

@@ -77,8 +77,22 @@ void llama_destroy(struct llama *model);
  * memory. */
 enum status llama_initialize(struct llama *model, uint64_t seed, double std, const struct weight_sink *sink);
 
-/* The same normal numbers for rows [first_row, end) of embedding and head alone: new tokens of a continued model. */
-enum status llama_initialize_rows(struct llama *model, uint64_t seed, double std, int64_t first_row,
+/* New tokens of a continued model: rows [first, end) of embedding and head. Each column of a matrix has its own mean and
+ * deviation over the rows that the file at `source` has (of a head that the file lacks, those of its embedding). */
+enum llama_rows {
+    LLAMA_ROWS_MATCH,  /* normal numbers with the mean and the deviation of their column */
+    LLAMA_ROWS_NORMAL, /* as llama_initialize: mean 0, the same deviation everywhere */
+    LLAMA_ROWS_MEAN,
+    LLAMA_ROWS_ZERO
+};
+struct llama_new_rows {
+    int64_t first;
+    enum llama_rows kind;
+    double deviation;   /* of LLAMA_ROWS_NORMAL */
+    const char *source; /* of MATCH and MEAN: what llama_read_weights has read */
+};
+/* The random numbers are those that llama_initialize would put there. */
+enum status llama_initialize_rows(struct llama *model, uint64_t seed, const struct llama_new_rows *rows,
                                   const struct weight_sink *sink);
 
 /* ---- files: reading all layouts of llama_source.h (llama_read.c), writing Hugging Face folders (llama_folder.c) ---- */
