@@ -51,11 +51,11 @@ void mapped_file_close(struct mapped_file *file)
 }
 
 /* The pages are clean and of a file, so nothing is lost. */
-void mapped_file_forget(const struct mapped_file *file, int64_t begin, int64_t end)
+void mapped_bytes_forget(const void *begin, int64_t bytes)
 {
-    int64_t page = sysconf(_SC_PAGESIZE);
-    begin = (begin + page - 1) / page * page;
-    end = end / page * page;
-    if (begin < end)
-        (void)madvise((void *)(file->bytes + begin), (size_t)(end - begin), MADV_DONTNEED);
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t first = ((uintptr_t)begin + page - 1) / page * page,
+              end = ((uintptr_t)begin + (uintptr_t)bytes) / page * page;
+    if (first < end)
+        (void)madvise((void *)first, end - first, MADV_DONTNEED);
 }

@@ -18,8 +18,8 @@ struct mapped_file {
 enum status mapped_file_open(const char *path, int64_t least, const char *kind, struct mapped_file *file);
 void mapped_file_close(struct mapped_file *file);
 
-/* Bytes [begin, end) have been read: the pages that lie in them as a whole are this process's memory no longer. Who reads
- * them again gets them again. */
-void mapped_file_forget(const struct mapped_file *file, int64_t begin, int64_t end);
+/* `bytes` bytes of a mapped file have been read: the pages that lie in them as a whole are this process's memory no longer.
+ * Who reads them again gets them again. */
+void mapped_bytes_forget(const void *begin, int64_t bytes);
 
 #endif

@@ -251,9 +251,8 @@ const void *safetensors_data(const struct safetensors *file, const struct tensor
 void safetensors_forget(const struct safetensors *file, const struct tensor_info *info)
 {
     const struct entry *entry = (const struct entry *)info;
-    int64_t before = file->data - file->map.bytes;
     if (!entry->copy)
-        mapped_file_forget(&file->map, before + entry->begin, before + entry->end);
+        mapped_bytes_forget(file->data + entry->begin, entry->end - entry->begin);
 }
 
 void tensor_to_float(const struct tensor_info *info, const void *data, int64_t first, int64_t count, float *values)

@@ -2,6 +2,7 @@
  * (block_types.c) are unpacked one at a time, the first and the last perhaps in part. */
 #include "io/weights/stored_tensor.h"
 
+#include "io/mapped_file.h"
 #include "io/weights/block_types.h"
 
 #include <string.h>
@@ -18,6 +19,15 @@ int64_t stored_tensor_elements(const struct stored_tensor *tensor)
     for (int i = 0; i < tensor->rank; i++)
         count *= tensor->shape[i];
     return count;
+}
+
+void stored_tensor_pack(struct stored_tensor *tensor)
+{
+    int64_t stride = 1;
+    for (int i = tensor->rank - 1; i >= 0; i--) {
+        tensor->stride[i] = stride;
+        stride *= tensor->shape[i];
+    }
 }
 
 bool stored_tensor_is_dense(const struct stored_tensor *tensor)
@@ -86,4 +96,9 @@ void stored_tensor_read(const struct stored_tensor *tensor, int64_t first, int64
         read_dense(tensor, tensor->data, first, count, values);
     else
         read_strided(tensor, first, count, values);
+}
+
+void stored_tensor_forget(const struct stored_tensor *tensor)
+{
+    mapped_bytes_forget(tensor->data, tensor->bytes);
 }

@@ -37,6 +37,9 @@ struct stored_tensor {
 const char *stored_type_name(const struct stored_tensor *tensor); /* "f16", "q4_1" */
 int64_t stored_tensor_elements(const struct stored_tensor *tensor);
 
+/* Strides of elements that lie one after the other in the order of their indices. */
+void stored_tensor_pack(struct stored_tensor *tensor);
+
 /* Whether the elements lie one after the other in the order of their indices. Always true for blocks. */
 bool stored_tensor_is_dense(const struct stored_tensor *tensor);
 
@@ -44,5 +47,8 @@ bool stored_tensor_is_dense(const struct stored_tensor *tensor);
  * the middle of a block. The type is F32, BF16, F16 or F64, or a block type. Bits are those of PyPI's `gguf`: products and
  * sums in f32, each rounded. */
 void stored_tensor_read(const struct stored_tensor *tensor, int64_t first, int64_t count, float *values);
+
+/* The tensor has been read: its pages are this process's memory no longer. */
+void stored_tensor_forget(const struct stored_tensor *tensor);
 
 #endif
