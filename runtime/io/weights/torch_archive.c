@@ -173,9 +173,9 @@ const struct stored_tensor *torch_archive_find(const struct torch_archive *archi
 
 void torch_archive_forget(const struct torch_archive *archive, const struct stored_tensor *tensor)
 {
-    const unsigned char *data = tensor->data, *begin = archive->file.bytes;
-    if (data >= begin && data + tensor->bytes <= begin + archive->file.size) /* numpy's may lie elsewhere */
-        mapped_file_forget(&archive->file, data - begin, data - begin + tensor->bytes);
+    uintptr_t data = (uintptr_t)tensor->data, begin = (uintptr_t)archive->file.bytes;
+    if (data >= begin && data < begin + (uintptr_t)archive->file.size) /* numpy's may lie elsewhere */
+        mapped_bytes_forget(tensor->data, tensor->bytes);
 }
 
 int64_t torch_archive_class_count(const struct torch_archive *archive)

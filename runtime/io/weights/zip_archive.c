@@ -343,11 +343,11 @@ enum status zip_record_verify(const struct zip_archive *archive, const struct zi
     const int64_t piece = 16 << 20;
     uint32_t crc = 0xffffffffu;
     for (int64_t done = 0, size; done < record->size; done += size) {
-        int64_t begin = record->begin + done;
+        const unsigned char *bytes = archive->file->bytes + record->begin + done;
         size = record->size - done < piece ? record->size - done : piece;
-        crc = crc32_add(archive->crc_table, crc, archive->file->bytes + begin, size);
+        crc = crc32_add(archive->crc_table, crc, bytes, size);
         if (size == piece)
-            mapped_file_forget(archive->file, begin, begin + size);
+            mapped_bytes_forget(bytes, size);
     }
     if ((crc ^ 0xffffffffu) != record->crc)
         return REFUSE(archive, record, "expected CRC-32 %08x, found %08x", (unsigned)record->crc,
