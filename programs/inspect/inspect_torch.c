@@ -176,6 +176,7 @@ struct range {
     const unsigned char *begin, *end;
     enum dtype type;
     const char *name; /* of a tensor that they belong to */
+    bool copied;
 };
 
 /* Finite numbers are asked for; the error names the first that is not. */
@@ -235,7 +236,7 @@ static enum status collect(const struct torch_archive *archive, const char *path
             continue;
         }
         const unsigned char *begin = tensor.data;
-        ranges[(*count)++] = (struct range){begin, begin + tensor.bytes, tensor.type, tensor.name};
+        ranges[(*count)++] = (struct range){begin, begin + tensor.bytes, tensor.type, tensor.name, tensor.copied};
     }
     return STATUS_OK;
 }
@@ -262,9 +263,10 @@ static enum status check_finite(const struct torch_archive *archive, const char 
                                        .shape = {(joined.end - joined.begin) / (int64_t)size},
                                        .stride = {1},
                                        .data = joined.begin,
-                                       .bytes = joined.end - joined.begin};
+                                       .bytes = joined.end - joined.begin,
+                                       .copied = joined.copied};
         TRY(check_elements(path, &tensor));
-        torch_archive_forget(archive, &tensor);
+        stored_tensor_forget(&tensor);
     }
 fail:
     free(ranges);

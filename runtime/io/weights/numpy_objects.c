@@ -181,6 +181,7 @@ static enum status set_array(struct torch_objects *objects, struct numpy_array *
         return REFUSE("an array of numpy has %lld bytes; its shape asks for %lld", (long long)part[4].size,
                       (long long)array->tensor->tensor.bytes);
     array->tensor->tensor.data = part[4].text;
+    array->tensor->tensor.copied = true; /* perhaps: protocol 2 has its bytes as a text */
     if (part[3].boolean)
         set_fortran_strides(&array->tensor->tensor);
     return STATUS_OK;

@@ -64,11 +64,10 @@ static enum status place_storages(struct torch_archive *archive, const struct zi
         if (!record)
             return status_set(STATUS_CORRUPT, "%s: the storage \"%.*s\" of a tensor is missing", archive->file.path,
                               shown, storage->key);
-        if (__builtin_mul_overflow(storage->stored, (int64_t)dtype_size(storage->type), &bytes) ||
-            bytes != record->size)
-            return status_set(STATUS_CORRUPT, "%s: storage \"%.*s\": expected %lld %s, found %lld bytes",
-                              archive->file.path, shown, storage->key, (long long)storage->stored,
-                              storage->untyped ? "bytes" : dtype_name(storage->type), (long long)record->size);
+        if (__builtin_mul_overflow(storage->stored, storage->width, &bytes) || bytes != record->size)
+            return status_set(STATUS_CORRUPT, "%s: storage \"%.*s\": expected %lld elements of %s, found %lld bytes",
+                              archive->file.path, shown, storage->key, (long long)storage->stored, storage->class_name,
+                              (long long)record->size);
         storage->bytes = archive->file.bytes + record->begin;
     }
     return STATUS_OK;
@@ -169,13 +168,6 @@ const struct stored_tensor *torch_archive_find(const struct torch_archive *archi
     if (archive->count == 0)
         return NULL;
     return bsearch(name, archive->tensors, (size_t)archive->count, sizeof *archive->tensors, compare_name);
-}
-
-void torch_archive_forget(const struct torch_archive *archive, const struct stored_tensor *tensor)
-{
-    uintptr_t data = (uintptr_t)tensor->data, begin = (uintptr_t)archive->file.bytes;
-    if (data >= begin && data < begin + (uintptr_t)archive->file.size) /* numpy's may lie elsewhere */
-        mapped_bytes_forget(tensor->data, tensor->bytes);
 }
 
 int64_t torch_archive_class_count(const struct torch_archive *archive)

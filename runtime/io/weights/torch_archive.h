@@ -32,9 +32,6 @@ int64_t torch_archive_count(const struct torch_archive *archive);
 const struct stored_tensor *torch_archive_tensor(const struct torch_archive *archive, int64_t index);
 const struct stored_tensor *torch_archive_find(const struct torch_archive *archive, const char *name); /* NULL: none */
 
-/* The tensor has been read: its pages are this process's memory no longer. Who reads it again gets it again. */
-void torch_archive_forget(const struct torch_archive *archive, const struct stored_tensor *tensor);
-
 /* The classes and functions that the file names, in order. */
 int64_t torch_archive_class_count(const struct torch_archive *archive);
 const char *torch_archive_class(const struct torch_archive *archive, int64_t index);

@@ -18,6 +18,7 @@ enum torch_known {
     KNOWN_DEVICE,
     KNOWN_STORAGE, /* of `type` elements */
     KNOWN_STORAGE_UNTYPED,
+    KNOWN_STORAGE_OTHER,   /* of elements that no tensor here can have, `width` bytes each */
     KNOWN_DTYPE,           /* of the value `type` */
     KNOWN_DTYPE_OTHER,     /* one that no tensor here can have */
     KNOWN_MADE_BY_COPYREG, /* class, base, state */
@@ -32,6 +33,7 @@ struct torch_class {
     const char *name;
     enum torch_known known;
     enum dtype type;
+    int width;
 };
 
 struct torch_storage {
@@ -41,6 +43,7 @@ struct torch_storage {
     const char *class_name;
     enum dtype type;
     bool untyped;
+    int64_t width;              /* bytes of an element */
     int64_t stored;             /* elements in the file */
     int64_t first, count;       /* those of them that belong to this storage, which may be a view */
     const unsigned char *bytes; /* of element 0 in the file; NULL until it is found */

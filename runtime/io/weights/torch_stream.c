@@ -59,12 +59,12 @@ static enum status place_storage(struct torch_archive *archive, struct torch_sto
     if (announced != (uint64_t)first->stored)
         return status_set(STATUS_CORRUPT, "%s: storage \"%.*s\": expected %lld elements, found %llu", path, shown,
                           key->text, (long long)first->stored, (unsigned long long)announced);
-    if (__builtin_mul_overflow(first->stored, (int64_t)dtype_size(first->type), &bytes) ||
-        bytes > archive->file.size - *at)
+    if (__builtin_mul_overflow(first->stored, first->width, &bytes) || bytes > archive->file.size - *at)
         return status_set(STATUS_CORRUPT, "%s: storage \"%.*s\": expected %lld elements, found %lld bytes", path, shown,
                           key->text, (long long)first->stored, (long long)(archive->file.size - *at));
     for (; low < count && compare_keys(storages[low], key->text, key->size) == 0; low++) {
-        if (storages[low]->type != first->type || storages[low]->stored != first->stored)
+        if (storages[low]->width != first->width || storages[low]->type != first->type ||
+            storages[low]->stored != first->stored)
             return status_set(STATUS_CORRUPT, "%s: storage \"%.*s\" is of two types or sizes", path, shown, key->text);
         storages[low]->bytes = archive->file.bytes + *at;
     }
