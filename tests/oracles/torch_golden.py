@@ -2,7 +2,7 @@
 
     apt-get install python3-torch python3-numpy && python3 tests/oracles/torch_golden.py
 
-Ran with Debian 12's Python 3.11.2, torch 1.13.0 and numpy 1.24.2. zip.pt and zip4.pt (pickle protocol 4) are zip files, stream.pt and
+Ran with Debian 12's Python 3.11.2, python3-torch 1.13.1+dfsg-4 and numpy 1.24.2. zip.pt and zip4.pt (pickle protocol 4) are zip files, stream.pt and
 stream4.pt are in the format before PyTorch 1.6; all hold the same value. tensors.safetensors has its tensors and numpy arrays,
 dense, by their dotted names. alone.pt is a tensor and nothing else.
 With a folder as argument, writes large.pt into it instead, an archive of 4.5 GiB with one tensor beyond the first 4 GiB:

@@ -133,7 +133,7 @@ static int64_t put_utf8(char *out, uint32_t code)
         return 1;
     }
     int more = code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;
-    out[0] = (char)((0xf00 >> more & 0xff) | code >> (6 * more));
+    out[0] = (char)((0xff00 >> (more + 1) & 0xff) | code >> (6 * more));
     for (int i = 1; i <= more; i++)
         out[i] = (char)(0x80 | (code >> (6 * (more - i)) & 0x3f));
     return more + 1;

@@ -3,6 +3,8 @@
  * than a reader that trusts the other. */
 #include "io/weights/zip_archive.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,9 +41,19 @@ static int shown(const struct zip_record *record)
 }
 
 /* Sets an error about one record. */
-#define REFUSE(archive, record, ...)                                                                                   \
-    status_prefix(status_set(STATUS_CORRUPT, __VA_ARGS__), "%s: record \"%.*s\"", (archive)->file->path,               \
-                  shown(record), (record)->name)
+static enum status refuse(const struct zip_archive *archive, const struct zip_record *record, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static enum status refuse(const struct zip_archive *archive, const struct zip_record *record, const char *format, ...)
+{
+    char reason[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(reason, sizeof reason, format, arguments);
+    va_end(arguments);
+    return status_set(STATUS_CORRUPT, "%s: record \"%.*s\": %s", archive->file->path, shown(record), record->name,
+                      reason);
+}
 
 /* ---- the end of the file ---- */
 
@@ -145,21 +157,21 @@ static enum status check_local(const struct zip_archive *archive, struct zip_rec
                                int64_t limit)
 {
     if (record->header > limit - LOCAL_BYTES)
-        return REFUSE(archive, record, "its header at byte %lld lies outside of the %lld bytes before the directory",
+        return refuse(archive, record, "its header at byte %lld lies outside of the %lld bytes before the directory",
                       (long long)record->header, (long long)limit);
     const unsigned char *local = archive->file->bytes + record->header;
     uint64_t name_length = little(local + 26, 2), extra_length = little(local + 28, 2);
     if (!has_signature(local, 3, 4))
-        return REFUSE(archive, record, "no header at byte %lld", (long long)record->header);
+        return refuse(archive, record, "no header at byte %lld", (long long)record->header);
     record->begin = record->header + LOCAL_BYTES + (int64_t)(name_length + extra_length);
     if (record->begin > limit || record->size > limit - record->begin)
-        return REFUSE(archive, record, "its %lld bytes at byte %lld reach past the %lld bytes before the directory",
+        return refuse(archive, record, "its %lld bytes at byte %lld reach past the %lld bytes before the directory",
                       (long long)record->size, (long long)record->begin, (long long)limit);
     if ((int64_t)name_length != record->name_length ||
         memcmp(local + LOCAL_BYTES, record->name, (size_t)name_length) != 0)
-        return REFUSE(archive, record, "its header has another name");
+        return refuse(archive, record, "its header has another name");
     if (little(local + 6, 2) != flags || little(local + 8, 2) != 0)
-        return REFUSE(archive, record, "its header has another method or other flags than the directory");
+        return refuse(archive, record, "its header has another method or other flags than the directory");
     struct sizes sizes = {little(local + 22, 4), little(local + 18, 4), 0};
     uint64_t crc = little(local + 14, 4);
     bool blank = record->descriptor && sizes.whole == 0 && sizes.stored == 0 && crc == 0;
@@ -169,7 +181,7 @@ static enum status check_local(const struct zip_archive *archive, struct zip_rec
         return STATUS_OK; /* the extra field's numbers are as blank as those of the header */
     if (!take_zip64(local + LOCAL_BYTES + name_length, extra_length, &sizes) || crc != record->crc ||
         sizes.whole != (uint64_t)record->size || sizes.stored != (uint64_t)record->size)
-        return REFUSE(archive, record, "its header has another size or CRC than the directory");
+        return refuse(archive, record, "its header has another size or CRC than the directory");
     return STATUS_OK;
 }
 
@@ -196,17 +208,17 @@ static enum status read_record(const struct zip_archive *archive, const struct d
                                   .descriptor = (flags & FLAG_DESCRIPTOR) != 0};
     struct sizes sizes = {little(entry + 24, 4), little(entry + 20, 4), little(entry + 42, 4)};
     if (method != 0)
-        return REFUSE(archive, record, "compressed by method %llu; only stored records are supported",
+        return refuse(archive, record, "compressed by method %llu; only stored records are supported",
                       (unsigned long long)method);
     if ((flags & ~(uint64_t)(FLAG_DESCRIPTOR | FLAG_UTF8)) != 0)
-        return REFUSE(archive, record, "flags 0x%llx are not supported (encrypted?)", (unsigned long long)flags);
+        return refuse(archive, record, "flags 0x%llx are not supported (encrypted?)", (unsigned long long)flags);
     if (!take_zip64(entry + CENTRAL_BYTES + name_length, extra_length, &sizes))
-        return REFUSE(archive, record, "its ZIP64 field is missing or too short");
+        return refuse(archive, record, "its ZIP64 field is missing or too short");
     if (sizes.whole != sizes.stored)
-        return REFUSE(archive, record, "stored, but of two sizes, %llu and %llu", (unsigned long long)sizes.stored,
+        return refuse(archive, record, "stored, but of two sizes, %llu and %llu", (unsigned long long)sizes.stored,
                       (unsigned long long)sizes.whole);
     if (sizes.whole > (uint64_t)file->size || sizes.header > (uint64_t)file->size)
-        return REFUSE(archive, record, "%llu bytes at byte %llu of a file of %lld bytes",
+        return refuse(archive, record, "%llu bytes at byte %llu of a file of %lld bytes",
                       (unsigned long long)sizes.whole, (unsigned long long)sizes.header, (long long)file->size);
     record->size = (int64_t)sizes.whole;
     record->header = (int64_t)sizes.header;
@@ -258,9 +270,9 @@ static enum status check_places(const struct zip_archive *archive, int64_t limit
         const struct zip_record *record = archive->records + i;
         int64_t next = i + 1 < archive->count ? record[1].header : limit, end = record->begin + record->size;
         if (end > next)
-            return REFUSE(archive, record, "it overlaps the record \"%.*s\"", shown(record + 1), record[1].name);
+            return refuse(archive, record, "it overlaps the record \"%.*s\"", shown(record + 1), record[1].name);
         if (record->descriptor && descriptor_length(archive, record, next - end) < 0)
-            return REFUSE(archive, record, "no data descriptor with its size and CRC behind its data");
+            return refuse(archive, record, "no data descriptor with its size and CRC behind its data");
     }
     return STATUS_OK;
 }
@@ -306,7 +318,7 @@ enum status zip_archive_read(const struct mapped_file *file, struct zip_archive 
     qsort(archive->records, (size_t)archive->count, sizeof *archive->records, compare_names);
     for (int64_t i = 1; i < archive->count; i++)
         if (compare_names(archive->records + i - 1, archive->records + i) == 0)
-            return REFUSE(archive, archive->records + i, "there are two of that name");
+            return refuse(archive, archive->records + i, "there are two of that name");
     return STATUS_OK;
 }
 
@@ -350,7 +362,7 @@ enum status zip_record_verify(const struct zip_archive *archive, const struct zi
             mapped_bytes_forget(bytes, size);
     }
     if ((crc ^ 0xffffffffu) != record->crc)
-        return REFUSE(archive, record, "expected CRC-32 %08x, found %08x", (unsigned)record->crc,
+        return refuse(archive, record, "expected CRC-32 %08x, found %08x", (unsigned)record->crc,
                       (unsigned)(crc ^ 0xffffffffu));
     return STATUS_OK;
 }
