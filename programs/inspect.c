@@ -1,6 +1,7 @@
 /* inspect: what a file or folder of this toolkit contains (docs/inspect.md). */
 #include "programs/inspect/inspect.h"
 #include "core/path.h"
+#include "io/weights/torch_archive.h"
 #include "programs/common/program.h"
 
 #include <errno.h>
@@ -14,7 +15,7 @@ static const struct program_option options[] = {
     {"--get", "KEY.PATH", "print the value at KEY.PATH of a JSON file, for scripts", false},
     {"--hash", NULL,
      "print the SHA-256 of each tensor's numbers, read as f32: to compare weights across kinds of files", false},
-    {"--verify", NULL, "read everything: every shard of a dataset, every number of weights", false},
+    {"--verify", NULL, "read everything: every shard of a dataset, every number and CRC of weights", false},
 };
 
 static const struct program program = {
@@ -59,7 +60,7 @@ static bool ends_with(const char *text, const char *end)
 /* A file is recognised by its first bytes where these decide, otherwise by its name. */
 static enum status file_inspector(const char *path, inspector *inspect)
 {
-    unsigned char head[9] = {0};
+    unsigned char head[TORCH_HEAD_BYTES] = {0};
     struct stat information;
     if (stat(path, &information) == 0 && !S_ISREG(information.st_mode))
         return status_set(STATUS_USAGE, "%s: not a file or folder", path); /* a pipe would keep the reader waiting */
@@ -73,8 +74,11 @@ static enum status file_inspector(const char *path, inspector *inspect)
         return status_set(STATUS_IO, "%s: cannot read", path);
     if ((size >= 8 && memcmp(head, "\211HDF\r\n\032\n", 8) == 0) || ends_with(path, ".h5"))
         *inspect = inspect_shard;
-    else if (ends_with(path, ".safetensors") || (size == 9 && head[8] == '{' && head[4] == 0 && head[7] == 0))
+    else if (ends_with(path, ".safetensors") || (size >= 9 && head[8] == '{' && head[4] == 0 && head[7] == 0))
         *inspect = inspect_safetensors;
+    else if (torch_archive_begins(head, (int64_t)size) || ends_with(path, ".pt") || ends_with(path, ".pth") ||
+             ends_with(path, ".bin"))
+        *inspect = inspect_torch;
     else if (ends_with(path, ".jsonl"))
         *inspect = inspect_manifest;
     else if (ends_with(path, ".gguf") || memcmp(head, "GGUF", 4) == 0)
@@ -84,7 +88,7 @@ static enum status file_inspector(const char *path, inspector *inspect)
     else
         return status_set(STATUS_USAGE,
                           "%s: not a file that inspect knows: a shard (.h5), manifest (.jsonl), file of weights "
-                          "(.safetensors, .gguf) or text model (.model, tokenizer.json)",
+                          "(.safetensors, .gguf, .bin, .pt, .pth) or text model (.model, tokenizer.json)",
                           path);
     return STATUS_OK;
 }

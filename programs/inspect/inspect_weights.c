@@ -42,7 +42,10 @@ enum status inspect_stored_tensor(const char *path, const struct stored_tensor *
 {
     struct sha256 hash;
     char digits[65] = "";
-    bool number = tensor->type <= DTYPE_F64;
+    /* A view may repeat its numbers endlessly: such a one is not read. */
+    bool repeats = tensor->block == BLOCK_NONE &&
+                   stored_tensor_elements(tensor) > tensor->bytes / (int64_t)dtype_size(tensor->type);
+    bool number = tensor->type <= DTYPE_F64 && !repeats;
     if (number && (options->verify || options->hash)) {
         enum status result = read_numbers(path, tensor, &hash);
         if (result != STATUS_OK)

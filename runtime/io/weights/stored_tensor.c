@@ -100,5 +100,6 @@ void stored_tensor_read(const struct stored_tensor *tensor, int64_t first, int64
 
 void stored_tensor_forget(const struct stored_tensor *tensor)
 {
-    mapped_bytes_forget(tensor->data, tensor->bytes);
+    if (!tensor->copied)
+        mapped_bytes_forget(tensor->data, tensor->bytes);
 }
