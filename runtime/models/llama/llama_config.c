@@ -153,7 +153,9 @@ enum status llama_read_config(const char *path, struct llama_config *config)
     enum status result = llama_layout_of(path, &layout);
     if (result != STATUS_OK)
         return result;
-    return layout == LLAMA_GGUF ? read_config_gguf(path, config) : read_config_json(path, config);
+    if (layout == LLAMA_GGUF)
+        return read_config_gguf(path, config);
+    return layout == LLAMA_META ? meta_read_llama_config(path, config) : read_config_json(path, config);
 }
 
 /* ---- writing ---- */

@@ -11,7 +11,7 @@
 
 /* ---- opening ---- */
 
-static bool is_there(const char *folder, const char *name)
+bool llama_folder_has(const char *folder, const char *name)
 {
     char path[PATH_BYTES];
     struct stat info;
@@ -26,8 +26,11 @@ enum status llama_layout_of(const char *path, enum llama_layout *layout)
                                 "%s: cannot open", path);
     if (!S_ISDIR(info.st_mode))
         *layout = LLAMA_GGUF;
-    else if (!is_there(path, "config.json") && is_there(path, "params.json"))
+    else if (!llama_folder_has(path, "config.json") && llama_folder_has(path, "params.json"))
         *layout = LLAMA_META;
+    else if (!llama_folder_has(path, "model.safetensors") && !llama_folder_has(path, "model.safetensors.index.json") &&
+             (llama_folder_has(path, "pytorch_model.bin") || llama_folder_has(path, "pytorch_model.bin.index.json")))
+        *layout = LLAMA_TORCH;
     else
         *layout = LLAMA_SAFETENSORS;
     return STATUS_OK;
@@ -47,7 +50,8 @@ enum status llama_source_reserve(struct llama_source *source, int64_t tensors, i
 void llama_source_add(struct llama_source *source, const char *name, const struct stored_tensor *stored,
                       int64_t rotary_size)
 {
-    const struct stored_tensor **part = &source->parts[source->count];
+    const struct stored_tensor **part = &source->parts[source->part_count];
+    source->part_count += source->layout == LLAMA_META ? source->archive_count : 1;
     struct source_tensor *tensor = &source->tensors[source->count++];
     *part = stored;
     *tensor = (struct source_tensor){.name = name,
@@ -93,10 +97,11 @@ enum status llama_source_open(const char *path, struct llama_source **out)
     if (!source || !(source->path = strdup(path)))
         FAIL(STATUS_INTERNAL, "%s: out of memory", path);
     TRY(llama_layout_of(path, &source->layout));
-    if (source->layout == LLAMA_GGUF)
-        TRY(llama_source_open_gguf(source));
-    else
-        TRY(open_safetensors(source));
+    static enum status (*const open[])(struct llama_source *) = {[LLAMA_SAFETENSORS] = open_safetensors,
+                                                                 [LLAMA_TORCH] = llama_source_open_torch,
+                                                                 [LLAMA_META] = llama_source_open_meta,
+                                                                 [LLAMA_GGUF] = llama_source_open_gguf};
+    TRY(open[source->layout](source));
     if (source->count > 1)
         qsort(source->tensors, (size_t)source->count, sizeof *source->tensors, compare_names);
     *out = source;
@@ -112,6 +117,7 @@ void llama_source_close(struct llama_source *source)
         return;
     safetensors_folder_close(source->folder);
     gguf_close(source->gguf);
+    llama_source_close_archives(source);
     free(source->tensors);
     free(source->names);
     free(source->stored);
