@@ -8,7 +8,8 @@
 
 const char *dtype_name(enum dtype type)
 {
-    static const char *const names[DTYPE_COUNT] = {"f32", "bf16", "f16", "f64", "i32", "i64", "u8", "u16"};
+    static const char *const names[DTYPE_COUNT] = {"f32", "bf16", "f16", "f64", "i32", "i64",
+                                                   "u8",  "u16",  "i16", "i8",  "bool"};
     return names[type];
 }
 

@@ -6,7 +6,20 @@
 #include <stdint.h>
 #include <string.h>
 
-enum dtype { DTYPE_F32, DTYPE_BF16, DTYPE_F16, DTYPE_F64, DTYPE_I32, DTYPE_I64, DTYPE_U8, DTYPE_U16, DTYPE_COUNT };
+enum dtype {
+    DTYPE_F32,
+    DTYPE_BF16,
+    DTYPE_F16,
+    DTYPE_F64,
+    DTYPE_I32,
+    DTYPE_I64,
+    DTYPE_U8,
+    DTYPE_U16,
+    DTYPE_I16,
+    DTYPE_I8,
+    DTYPE_BOOL, /* a byte, 0 or 1 */
+    DTYPE_COUNT
+};
 
 /* Bytes per element. Inline: addresses are computed with it in the innermost loops. */
 static inline size_t dtype_size(enum dtype type)
@@ -21,8 +34,11 @@ static inline size_t dtype_size(enum dtype type)
     case DTYPE_BF16:
     case DTYPE_F16:
     case DTYPE_U16:
+    case DTYPE_I16:
         return 2;
     case DTYPE_U8:
+    case DTYPE_I8:
+    case DTYPE_BOOL:
     case DTYPE_COUNT:
         break;
     }

@@ -16,7 +16,8 @@
  * Each piece of text between two tags is encoded by itself, without the white space at its ends, so that the space between
  * two spans is never a token. With dummy_prefix "span" it has the dummy prefix that the model puts before a text: "the cat"
  * after [Speech] begins with the same piece as at the start of a document, and reads the same wherever it is cut. With
- * "document" the prefix stands before the first tag alone. */
+ * "document" the prefix stands before the first tag alone. With span_space a piece that continues the document is encoded
+ * with the space before it, as it would be in the middle of a text. */
 struct builder {
     const struct interleaver *interleaver;
     const struct shard_row *row;
@@ -90,12 +91,27 @@ static enum status push_tag(struct builder *builder, int32_t tag)
     return push(builder, tag);
 }
 
+static bool follows_text(const struct builder *builder)
+{
+    const struct vocabulary *vocabulary = builder->interleaver->vocabulary;
+    return builder->count > 0 && vocabulary_kind(vocabulary, builder->ids[builder->count - 1]) == TOKEN_TEXT &&
+           builder->ids[builder->count - 1] != vocabulary->bos;
+}
+
 /* Text that follows text without a tag between them begins a word in either form. */
 static bool wants_prefix(const struct builder *builder)
 {
-    const struct vocabulary *vocabulary = builder->interleaver->vocabulary;
-    return vocabulary->dummy_prefix == DUMMY_PREFIX_SPAN ||
-           (builder->count > 0 && vocabulary_kind(vocabulary, builder->ids[builder->count - 1]) == TOKEN_TEXT);
+    return builder->interleaver->vocabulary->dummy_prefix == DUMMY_PREFIX_SPAN || follows_text(builder);
+}
+
+/* Whether text[begin - 1], a space that was trimmed, is encoded all the same: always within text that a byte-level model
+ * would otherwise read as one word. */
+static bool keeps_space(const struct builder *builder, bool continues, int64_t begin)
+{
+    if (begin == 0 || builder->row->text[begin - 1] != ' ')
+        return false;
+    return (continues && builder->interleaver->vocabulary->span_space) ||
+           (text_model_is_byte_level(builder->interleaver->text) && follows_text(builder));
 }
 
 static enum status push_all(struct builder *builder, const int32_t *ids, int64_t count)
@@ -116,10 +132,13 @@ static enum status push_text(struct builder *builder, int32_t tag, int64_t begin
         return STATUS_OK;
     int32_t *ids = NULL;
     int64_t count = 0;
+    bool continues = builder->spans > 0;
     enum status result = STATUS_OK;
     TRY(push_tag(builder, tag));
-    TRY(sentencepiece_encode(builder->interleaver->text, text + begin, end - begin, wants_prefix(builder), &ids,
-                             &count));
+    bool space = keeps_space(builder, continues, begin);
+    begin -= space;
+    TRY(text_model_encode(builder->interleaver->text, text + begin, end - begin, !space && wants_prefix(builder), &ids,
+                          &count));
     TRY(push_all(builder, ids, count));
 fail:
     free(ids);
@@ -161,7 +180,7 @@ static enum status builder_begin(struct builder *builder, const struct interleav
     if (vocabulary->bos >= 0)
         TRY(push(builder, vocabulary->bos));
     if (vocabulary->dummy_prefix == DUMMY_PREFIX_DOCUMENT)
-        TRY(sentencepiece_encode_prefix(interleaver->text, &ids, &count));
+        TRY(text_model_encode_prefix(interleaver->text, &ids, &count));
     TRY(push_all(builder, ids, count));
 fail:
     free(ids);

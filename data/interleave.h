@@ -5,7 +5,7 @@
 
 #include "core/rng.h"
 #include "data/shard.h"
-#include "text/sentencepiece.h"
+#include "text/text_model.h"
 #include "text/vocabulary.h"
 
 #include <stdbool.h>
@@ -35,7 +35,7 @@ struct document {
 void document_free(struct document *document);
 
 struct interleaver {
-    const struct sentencepiece *text;
+    const struct text_model *text;
     const struct vocabulary *vocabulary;
     struct unit_rates rates;
     struct interleave_options options;

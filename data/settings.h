@@ -13,8 +13,10 @@
 /* Section `tokenizer`: which tokenizers everything uses, and how the speech tokenizer is fitted. */
 struct tokenizer_settings {
     const char *folder;     /* the speech tokenizer (package/speech_folder.h) */
-    const char *text_model; /* a SentencePiece .model; "": none */
+    const char *text_model; /* what text_model_load reads; "": none */
     int dummy_prefix;       /* enum dummy_prefix */
+    bool span_space;
+    int64_t bos, eos; /* section `text`; -1: as the text model's file says */
     int64_t units, pitch_codes, style_codes, iterations, seed;
     double sample_hours;
 };

@@ -20,7 +20,7 @@ enum status generation_evaluate(struct llama *model, const struct learning_data 
     TRY(unit_bigram_create(data, &bigram));
     TRY(unit_bigram_held_out(data, bigram, &out->held_out, &out->held_out_units));
     TRY(prompt_create(data->components, NULL, 0, OUTPUT_SPEECH, &prompt));
-    TRY(generate_tokens(model, vocabulary, &prompt, options, &generated));
+    TRY(generate_tokens(model, data->components, &prompt, options, &generated));
     units = calloc((size_t)options->max_new_tokens + 1, sizeof *units);
     if (!units)
         FAIL(STATUS_INTERNAL, "no memory for generated units");

@@ -457,7 +457,7 @@ static enum status generate(struct work *work)
     TRY(encode_all(work));
     if (work->folder)
         TRY(make_directories(work->folder)); /* before the long work, not after it */
-    TRY(generate_batch(work->model, &work->components->vocabulary, work->requests, work->count, &work->batch));
+    TRY(generate_batch(work->model, work->components, work->requests, work->count, &work->batch));
     TRY(deliver_errors(work, work->file.count));
     if (work->folder)
         TRY(write_list(work));

@@ -1,6 +1,7 @@
 /* inspect: what a file or folder of this toolkit contains (docs/inspect.md). */
 #include "programs/inspect/inspect.h"
 #include "core/path.h"
+#include "io/weights/torch_archive.h"
 #include "programs/common/program.h"
 
 #include <errno.h>
@@ -12,15 +13,17 @@
 static const struct program_option options[] = {
     {"--row", "N", "print row N of a shard, dataset or manifest in full, counted from 0", false},
     {"--get", "KEY.PATH", "print the value at KEY.PATH of a JSON file, for scripts", false},
-    {"--verify", NULL, "read everything: every shard of a dataset, every number of weights", false},
+    {"--hash", NULL,
+     "print the SHA-256 of each tensor's numbers, read as f32: to compare weights across kinds of files", false},
+    {"--verify", NULL, "read everything: every shard of a dataset, every number and CRC of weights", false},
 };
 
 static const struct program program = {
     .name = "inspect",
     .usage = "[--row N] [--verify] FILE ... | --get KEY.PATH FILE.json ...",
     .summary =
-        "Prints what a shard, dataset folder, manifest, tokenizer folder, SentencePiece model, safetensors file,\n"
-        "checkpoint, model folder or run contains, and refuses what is damaged.",
+        "Prints what a shard, dataset folder, manifest, tokenizer folder, text model, file of weights, checkpoint,\n"
+        "model folder or run contains, and refuses what is damaged.",
     .example = "inspect data/speech/shard_00000.h5 --row 3",
     .options = options,
     .option_count = sizeof options / sizeof *options,
@@ -57,7 +60,7 @@ static bool ends_with(const char *text, const char *end)
 /* A file is recognised by its first bytes where these decide, otherwise by its name. */
 static enum status file_inspector(const char *path, inspector *inspect)
 {
-    unsigned char head[9] = {0};
+    unsigned char head[TORCH_HEAD_BYTES] = {0};
     struct stat information;
     if (stat(path, &information) == 0 && !S_ISREG(information.st_mode))
         return status_set(STATUS_USAGE, "%s: not a file or folder", path); /* a pipe would keep the reader waiting */
@@ -71,16 +74,21 @@ static enum status file_inspector(const char *path, inspector *inspect)
         return status_set(STATUS_IO, "%s: cannot read", path);
     if ((size >= 8 && memcmp(head, "\211HDF\r\n\032\n", 8) == 0) || ends_with(path, ".h5"))
         *inspect = inspect_shard;
-    else if (ends_with(path, ".safetensors") || (size == 9 && head[8] == '{' && head[4] == 0 && head[7] == 0))
+    else if (ends_with(path, ".safetensors") || (size >= 9 && head[8] == '{' && head[4] == 0 && head[7] == 0))
         *inspect = inspect_safetensors;
+    else if (torch_archive_begins(head, (int64_t)size) || ends_with(path, ".pt") || ends_with(path, ".pth") ||
+             ends_with(path, ".bin"))
+        *inspect = inspect_torch;
     else if (ends_with(path, ".jsonl"))
         *inspect = inspect_manifest;
-    else if (ends_with(path, ".model"))
+    else if (ends_with(path, ".gguf") || memcmp(head, "GGUF", 4) == 0)
+        *inspect = inspect_gguf;
+    else if (ends_with(path, ".model") || ends_with(path, "tokenizer.json"))
         *inspect = inspect_text_model;
     else
         return status_set(STATUS_USAGE,
-                          "%s: not a file that inspect knows: a shard (.h5), manifest (.jsonl), safetensors file or "
-                          "SentencePiece model (.model)",
+                          "%s: not a file that inspect knows: a shard (.h5), manifest (.jsonl), file of weights "
+                          "(.safetensors, .gguf, .bin, .pt, .pth) or text model (.model, tokenizer.json)",
                           path);
     return STATUS_OK;
 }
@@ -112,7 +120,8 @@ static enum status inspect_path(const char *path, const struct inspect_options *
 static enum status run(const struct program_arguments *arguments)
 {
     enum status result = STATUS_OK;
-    struct inspect_options inspect_options = {.verify = program_flag(arguments, "--verify")};
+    struct inspect_options inspect_options = {.verify = program_flag(arguments, "--verify"),
+                                              .hash = program_flag(arguments, "--hash")};
     int64_t paths = 0;
     const char *key = program_value(arguments, "--get", NULL);
     if (key && (inspect_options.verify || program_flag(arguments, "--row")))

@@ -4,7 +4,6 @@
 #include "programs/common/settings.h"
 #include "programs/model/components_settings.h"
 #include "programs/model/machine.h"
-#include "text/tokenizer_json.h"
 #include "train/memory.h"
 #include "train/run.h"
 
@@ -151,7 +150,7 @@ static enum status run(const struct program_arguments *arguments)
     TRY(program_integer(arguments, "--show-samples", 1, 1000000, 0, &samples));
     TRY(program_machine_create(arguments, settings.train.threads, &settings.kernels, &machine));
     TRY(components_from_settings(&settings, &components));
-    const char *obstacle = tokenizer_json_obstacle(components->text);
+    const char *obstacle = text_model_obstacle(components->text);
     if (obstacle)
         log_info(
             "note: %s cannot be written as tokenizer.json for transformers: %s; checkpoints hold tokenizer.model alone",

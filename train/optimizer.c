@@ -37,10 +37,10 @@ static int64_t exchange_elements(const struct parameter_layout *layout, int rank
     return ranks > 1 ? largest_slice(layout, ranks) * ranks : 0;
 }
 
-/* A slice cuts at most one tensor at its end. */
+/* A slice cuts at most one tensor at its end; embedding and head are cut once more, at their new rows. */
 static int64_t segments_at_most(const struct parameter_layout *layout)
 {
-    return layout->count + layout->bucket_count;
+    return layout->count + layout->bucket_count + 2;
 }
 
 enum status optimizer_plan(const struct parameter_layout *layout, enum dtype dtype, int ranks,
@@ -97,36 +97,61 @@ fail:
     return result;
 }
 
-/* The part of a tensor that lies in this rank's slice of a bucket, in elements of the slice. */
+/* The part of elements [first, end) of the arena that lies in this rank's slice of a bucket, in elements of the slice. */
 static struct adamw_segment segment_of(const struct optimizer *optimizer, const struct parameter_view *view,
-                                       int64_t bucket)
+                                       int64_t first, int64_t last, int64_t bucket)
 {
     int rank = comm_rank(optimizer->comm);
     int64_t begin = slice_begin(optimizer, bucket, rank), end = begin + slice_length(optimizer, bucket, rank);
-    int64_t from = view->offset > begin ? view->offset : begin;
-    int64_t to = view->offset + view->count < end ? view->offset + view->count : end;
+    int64_t from = first > begin ? first : begin, to = last < end ? last : end;
     return (struct adamw_segment){.begin = from - begin,
                                   .count = view->alias || from >= to ? 0 : to - from,
                                   .weight_decay = view->decay ? (float)optimizer->settings.weight_decay : 0.0f};
 }
 
-/* Which elements of each slice are weights, and how they decay: made once, for one update per bucket. */
+/* The rate of a view's new rows, and its element where they begin; its end where it has none of their own rate. */
+static float new_row_rate(const struct optimizer *optimizer, const struct parameter_view *view, int64_t *begin)
+{
+    const struct optimizer_settings *settings = &optimizer->settings;
+    bool vocabulary = view->layer < 0 && view->rank == 2,
+         input = view->offset == optimizer->model->layout.views[0].offset;
+    double rate = input ? settings->new_input_rate : settings->new_output_rate;
+    *begin = view->offset + view->count;
+    if (!vocabulary || rate <= 0 || rate == 1 || settings->new_rows >= view->shape[0])
+        return 1;
+    *begin = view->offset + settings->new_rows * view->shape[1];
+    return (float)rate;
+}
+
+static int64_t add_segments(const struct optimizer *optimizer, const struct parameter_view *view, int64_t bucket,
+                            struct adamw_segment *segments, float *rates)
+{
+    int64_t count = 0, middle;
+    float rate = new_row_rate(optimizer, view, &middle);
+    for (int part = 0; part < 2; part++) {
+        segments[count] = segment_of(optimizer, view, part ? middle : view->offset,
+                                     part ? view->offset + view->count : middle, bucket);
+        rates[count] = part ? rate : 1;
+        count += segments[count].count > 0;
+    }
+    return count;
+}
+
+/* Which elements of each slice are weights, how they decay and how fast they learn: made once, for all updates. */
 static enum status make_segments(struct optimizer *optimizer)
 {
     enum status result = STATUS_OK;
     const struct llama *model = optimizer->model;
     const struct parameter_layout *layout = &model->layout;
     int64_t count = 0, most = segments_at_most(layout); /* of any rank: so many are planned */
-    struct adamw_segment *segments = calloc((size_t)most, sizeof *segments);
-    if (!segments)
+    struct adamw_segment *segments = calloc((size_t)most + 1, sizeof *segments);
+    optimizer->segment_rates = calloc((size_t)most + 1, sizeof *optimizer->segment_rates);
+    if (!segments || !optimizer->segment_rates)
         FAIL(STATUS_INTERNAL, "no memory for the optimizer's segments");
     for (int64_t b = 0; b < layout->bucket_count; b++) {
         optimizer->segment_starts[b] = count;
-        for (int64_t i = 0; i < layout->count; i++) {
-            struct adamw_segment segment = segment_of(optimizer, &layout->views[i], b);
-            if (segment.count > 0)
-                segments[count++] = segment;
-        }
+        for (int64_t i = 0; i < layout->count; i++)
+            count += add_segments(optimizer, &layout->views[i], b, segments + count, optimizer->segment_rates + count);
     }
     optimizer->segment_starts[layout->bucket_count] = count;
     TRY(allocate(optimizer, most * (int64_t)sizeof *segments, &optimizer->segments));
@@ -190,6 +215,7 @@ void optimizer_destroy(struct optimizer *optimizer)
     free(optimizer->slice_counts);
     free(optimizer->slice_starts);
     free(optimizer->segment_starts);
+    free(optimizer->segment_rates);
     free(optimizer);
 }
 
@@ -331,13 +357,13 @@ double optimizer_gradient_norm(const struct optimizer *optimizer)
 
 /* ---- weights ---- */
 
-/* Of this rank's slice of a bucket. */
-static enum status update_bucket(struct optimizer *optimizer, int64_t bucket, double learning_rate, int64_t step)
+/* Segments [first, end) of this rank's slice of a bucket, which all learn at the same rate. */
+static enum status update_segments(struct optimizer *optimizer, int64_t bucket, int64_t first, int64_t end,
+                                   float learning_rate, int64_t step)
 {
     const struct llama *model = optimizer->model;
     int rank = comm_rank(optimizer->comm);
     int64_t begin = slice_begin(optimizer, bucket, rank), place = optimizer->slice_starts[bucket];
-    int64_t first = optimizer->segment_starts[bucket], end = optimizer->segment_starts[bucket + 1];
     struct adamw update = {
         .count = slice_length(optimizer, bucket, rank),
         .master = optimizer->masters ? optimizer->masters + place : (float *)(void *)weights_at(model, begin),
@@ -348,7 +374,7 @@ static enum status update_bucket(struct optimizer *optimizer, int64_t bucket, do
         .weights_type = model->dtype,
         .segments = optimizer->segments + first,
         .segment_count = end - first,
-        .learning_rate = (float)learning_rate,
+        .learning_rate = learning_rate,
         .beta1 = (float)optimizer->settings.beta1,
         .beta2 = (float)optimizer->settings.beta2,
         .epsilon = (float)optimizer->settings.epsilon,
@@ -359,7 +385,21 @@ static enum status update_bucket(struct optimizer *optimizer, int64_t bucket, do
         .seed = optimizer->settings.seed,
         .first_index = begin,
     };
-    return end > first ? model->kernels->adamw(model->context, &update) : STATUS_OK;
+    return model->kernels->adamw(model->context, &update);
+}
+
+static enum status update_bucket(struct optimizer *optimizer, int64_t bucket, double learning_rate, int64_t step)
+{
+    const float *rates = optimizer->segment_rates;
+    enum status result = STATUS_OK;
+    int64_t last = optimizer->segment_starts[bucket + 1];
+    for (int64_t first = optimizer->segment_starts[bucket], end; result == STATUS_OK && first < last; first = end) {
+        for (end = first + 1; end < last && rates[end] == rates[first];)
+            end++;
+        float rate = (float)(learning_rate * (double)rates[first]);
+        result = update_segments(optimizer, bucket, first, end, rate, step);
+    }
+    return result;
 }
 
 static enum status start_gather(struct optimizer *optimizer, int64_t bucket)

@@ -15,6 +15,10 @@ struct optimizer_settings {
     double beta1, beta2, epsilon, weight_decay, clip;
     bool stochastic_rounding; /* struct adamw; the bits come from the seed, the step and a parameter's place */
     uint64_t seed;
+    /* Rows of the vocabulary from this one on, in the embedding and in a head of its own, learn at another rate: the given
+     * one times these. Rates of 0 and 1 change nothing. */
+    int64_t new_rows;
+    double new_input_rate, new_output_rate;
 };
 
 /* What lies in device memory for the host's judge and for the update. */
@@ -41,6 +45,7 @@ struct optimizer {
     int64_t slice_elements;
     struct adamw_segment *segments;      /* device: of bucket b from segment_starts[b] to segment_starts[b + 1] */
     int64_t *segment_starts;             /* [bucket_count + 1] */
+    float *segment_rates;                /* host: what the learning rate is multiplied by */
     float *first_moment, *second_moment; /* device, slice_elements */
     float *masters;            /* device, slice_elements; NULL in f32, where the weights are their own masters */
     float *exchange;           /* device: two buffers, each a bucket padded to size * slice; NULL with one rank */

@@ -22,7 +22,7 @@ static enum status print_ids(const struct components *components, const int32_t 
             end++;
         if (end > i) {
             int64_t size = 0;
-            TRY(sentencepiece_decode(components->text, ids + i, end - i, true, &text, &size));
+            TRY(text_model_decode(components->text, ids + i, end - i, true, &text, &size));
             utf8_print(file, "%.*s", (int)size, text);
             free(text);
             text = NULL;

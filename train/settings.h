@@ -8,11 +8,13 @@
 #include <stdint.h>
 
 struct model_settings {
-    const char *initialize_from; /* a Hugging Face folder; "": random weights */
+    const char *initialize_from; /* what llama_source.h reads; "": random weights */
     int64_t hidden_size, intermediate_size, layers, heads, kv_heads, head_size;
     double rope_theta, rms_norm_epsilon;
     bool tie_embeddings;
     double initializer_deviation;
+    int new_rows;      /* enum llama_rows */
+    bool untie;        /* give a model that is tied in its file a head of its own */
     int64_t text_size; /* pieces of the text model, for --dry-run where there is none */
 };
 
@@ -24,6 +26,8 @@ struct train_settings {
     const char *device_memory; /* bytes that a plan may take, with a unit; "": what the device has */
     int64_t head_rows;         /* of the head computed at a time; 0: as many as suit the device */
     struct schedule_settings schedule;
+    /* The highest learning rates of the rows of tags and units, on the same schedule; 0: that of all weights. */
+    double new_input_learning_rate, new_output_learning_rate;
     double beta1, beta2, epsilon, weight_decay, clip;
     bool stochastic_rounding; /* of masters to bf16 weights */
     double spike_deviations;  /* 0: only non-finite steps are skipped */

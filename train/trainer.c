@@ -33,6 +33,7 @@ enum status trainer_model_config(const struct data_settings *data, const struct 
     enum status result = STATUS_OK;
     if (*settings->initialize_from) {
         TRY(llama_read_config(settings->initialize_from, config));
+        config->tie_embeddings = config->tie_embeddings && !settings->untie;
     } else {
         *config = (struct llama_config){
             .hidden_size = settings->hidden_size,
@@ -79,14 +80,25 @@ static enum status fill_weights(struct trainer *trainer)
     if (!*settings->initialize_from)
         return llama_initialize(trainer->model, seed, settings->initializer_deviation, &masters);
     TRY(llama_read_weights(trainer->model, settings->initialize_from, &masters, &rows));
-    if (rows != vocabulary->text_size && rows != vocabulary->padded_size)
+    if (rows < vocabulary->text_size)
         FAIL(STATUS_USAGE,
-             "%s has %lld vocabulary rows; the text model has %d pieces and the padded vocabulary %d rows",
-             settings->initialize_from, (long long)rows, (int)vocabulary->text_size, (int)vocabulary->padded_size);
+             "%s has %lld vocabulary rows, fewer than the %d pieces of the text model; is it another model's?",
+             settings->initialize_from, (long long)rows, (int)vocabulary->text_size);
+    /* A model that was grown already has all rows. Rows between, of padding, are overwritten. */
+    const struct llama_new_rows new_rows = {.first = vocabulary->text_size,
+                                            .kind = (enum llama_rows)settings->new_rows,
+                                            .deviation = settings->initializer_deviation,
+                                            .source = settings->initialize_from};
     if (rows < vocabulary->padded_size)
-        TRY(llama_initialize_rows(trainer->model, seed, settings->initializer_deviation, rows, &masters));
+        TRY(llama_initialize_rows(trainer->model, seed, &new_rows, &masters));
 fail:
     return result;
+}
+
+/* How much faster than the others rows of new tokens learn. */
+static double new_rate(double learning_rate, const struct train_settings *train)
+{
+    return learning_rate > 0 && train->schedule.learning_rate > 0 ? learning_rate / train->schedule.learning_rate : 1;
 }
 
 static enum status create_model(struct trainer *trainer, bool empty)
@@ -100,7 +112,10 @@ static enum status create_model(struct trainer *trainer, bool empty)
                                           .weight_decay = train->weight_decay,
                                           .clip = train->clip,
                                           .stochastic_rounding = train->stochastic_rounding,
-                                          .seed = (uint64_t)train->seed};
+                                          .seed = (uint64_t)train->seed,
+                                          .new_rows = setup->components->vocabulary.text_size,
+                                          .new_input_rate = new_rate(train->new_input_learning_rate, train),
+                                          .new_output_rate = new_rate(train->new_output_learning_rate, train)};
     if (train->stochastic_rounding && train->dtype != DTYPE_BF16)
         FAIL(STATUS_USAGE, "train.stochastic_rounding is for bf16 weights, but train.dtype is %s",
              dtype_name((enum dtype)train->dtype));

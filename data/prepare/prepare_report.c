@@ -6,7 +6,7 @@
 #include "core/utf8.h"
 #include "io/audio/audio.h"
 #include "io/json.h"
-#include "text/sentencepiece.h"
+#include "text/text_model.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,11 +32,11 @@ static enum status count_units(const struct shard_row *row, const struct unit_ra
     return result;
 }
 
-static enum status count_text(const struct sentencepiece *text, const struct shard_row *row, struct report *report)
+static enum status count_text(const struct text_model *text, const struct shard_row *row, struct report *report)
 {
     int32_t *ids = NULL;
     int64_t count = 0;
-    enum status result = sentencepiece_encode(text, row->text, row->text_length, true, &ids, &count);
+    enum status result = text_model_encode(text, row->text, row->text_length, true, &ids, &count);
     if (result == STATUS_OK) {
         report->text_tokens += count;
         report->aligned_text_tokens += row->word_count > 0 ? count : 0;
@@ -63,7 +63,7 @@ static enum status count_interleaved(const struct interleaver *interleaver, cons
 }
 
 static enum status count_rows(const struct prepare_dataset *dataset, const struct interleaver *interleaver,
-                              const struct sentencepiece *text, struct report *report)
+                              const struct text_model *text, struct report *report)
 {
     enum status result = STATUS_OK;
     struct dataset *opened = NULL;
@@ -178,7 +178,7 @@ static void print_report(const struct prepare_dataset *dataset, const struct rep
 
 /* The vocabulary that a model trained on this dataset would have. *used is set when the dataset can be interleaved. */
 static enum status make_interleaver(const struct prepare *prepare, const struct prepare_dataset *dataset,
-                                    const struct sentencepiece *text, struct vocabulary *vocabulary,
+                                    const struct text_model *text, struct vocabulary *vocabulary,
                                     struct interleaver *interleaver, bool *used)
 {
     enum status result = STATUS_OK;
@@ -192,8 +192,8 @@ static enum status make_interleaver(const struct prepare *prepare, const struct 
         codes[stream] = prepare_dataset_needs_tokenizer(prepare, dataset)
                             ? prepare->speech->encoder[stream].size
                             : (int32_t)dataset_totals(opened)->codes[stream];
-    TRY(vocabulary_create(sentencepiece_size(text), sentencepiece_bos(text), sentencepiece_eos(text),
-                          sentencepiece_unk(text), codes[STREAM_HUBERT], codes[STREAM_PITCH], codes[STREAM_STYLE], true,
+    TRY(vocabulary_create(text_model_size(text), text_model_bos(text), text_model_eos(text),
+                          text_model_unk(text), codes[STREAM_HUBERT], codes[STREAM_PITCH], codes[STREAM_STYLE], true,
                           vocabulary));
     *interleaver = (struct interleaver){text, vocabulary, dataset->fingerprints.rates, *prepare->options->interleave};
     TRY(interleaver_check(interleaver));
@@ -206,7 +206,7 @@ enum status prepare_report(struct prepare *prepare, const struct prepare_dataset
 {
     enum status result = STATUS_OK;
     struct report report = {.text_tokens = -1};
-    struct sentencepiece *text = NULL;
+    struct text_model *text = NULL;
     struct vocabulary vocabulary;
     struct interleaver interleaver;
     bool interleaved = false;
@@ -215,7 +215,7 @@ enum status prepare_report(struct prepare *prepare, const struct prepare_dataset
     bool written = false;
     const char *model = prepare->options->tokenizer->text_model;
     if (model[0]) {
-        TRY(sentencepiece_load(model, &text));
+        TRY(text_model_load(model, &text));
         report.text_tokens = 0;
     }
     TRY(review_count(prepare, dataset, &report.review));
@@ -233,6 +233,6 @@ fail:
     review_free(&report.review);
     free(json);
     json_decref(root);
-    sentencepiece_free(text);
+    text_model_free(text);
     return result;
 }

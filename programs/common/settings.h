@@ -8,12 +8,12 @@
 #include "programs/common/program.h"
 #include "train/settings.h"
 
-extern const struct config_field tokenizer_fields[], prepare_fields[], manifest_fields[], data_fields[], model_fields[],
+extern const struct config_field tokenizer_fields[], text_fields[], prepare_fields[], manifest_fields[], data_fields[], model_fields[],
     train_fields[];
-extern const int64_t tokenizer_field_count, prepare_field_count, manifest_field_count, data_field_count,
+extern const int64_t tokenizer_field_count, text_field_count, prepare_field_count, manifest_field_count, data_field_count,
     model_field_count, train_field_count;
 
-enum { SETTINGS_SECTIONS = 8 };
+enum { SETTINGS_SECTIONS = 9 };
 
 /* Section `kernels`: who computes what, on GPUs. */
 enum conv1d_choice { CONV1D_CHOICE_OWN, CONV1D_CHOICE_CUDNN };

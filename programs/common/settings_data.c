@@ -12,9 +12,13 @@ static const char *const prefixes[] = {"span", "document", NULL};
 const struct config_field tokenizer_fields[] = {
     {"folder", CONFIG_PATH, TOKENIZER(folder), "tokenizer", 0, 0, NULL,
      "folder of the speech tokenizer; prepare fits one there if there is none yet"},
-    {"text_model", CONFIG_PATH, TOKENIZER(text_model), "", 0, 0, NULL, "SentencePiece .model file for text"},
+    {"text_model", CONFIG_PATH, TOKENIZER(text_model), "", 0, 0, NULL,
+     "text model: a SentencePiece .model, a tokenizer.json of byte-level BPE, a .gguf, or a folder with one of the "
+     "first two"},
     {"dummy_prefix", CONFIG_CHOICE, TOKENIZER(dummy_prefix), "span", 0, 0, prefixes,
      "the space that the text model puts before a text: once per document, as in the released models, or per span"},
+    {"span_space", CONFIG_BOOL, TOKENIZER(span_space), "false", 0, 0, NULL,
+     "a span of text that continues a document keeps the space before its first word"},
     {"units", CONFIG_INT, TOKENIZER(units), "100", 2, 65535, NULL,
      "number of hubert units, the clusters of k-means over log-mel frames"},
     {"pitch_codes", CONFIG_INT, TOKENIZER(pitch_codes), "64", 2, 65535, NULL, "number of pitch units"},
@@ -52,7 +56,14 @@ const struct config_field prepare_fields[] = {
     {"ready.style_rate", CONFIG_STRING, PREPARE(ready.style_rate), "1", 0, 0, NULL, "ready style units per second"},
 };
 
-/* A section of its own in name only: its keys are about the manifests of prepare. */
+/* Two sections of their own in name only: what stands for the ends of a document, and the manifests of prepare. */
+const struct config_field text_fields[] = {
+    {"bos", CONFIG_INT, TOKENIZER(bos), "-1", -1, 1 << 24, NULL,
+     "id that begins every document; -1: the one that the text model's file names, if any"},
+    {"eos", CONFIG_INT, TOKENIZER(eos), "-1", -1, 1 << 24, NULL,
+     "id that ends every document; -1: the one that the text model's file names, if any"},
+};
+
 const struct config_field manifest_fields[] = {
     {"labels", CONFIG_STRING_LIST, PREPARE(labels), "", 0, 0, NULL,
      "keys of manifests to be kept as labels although they look like another name of one that prepare reads"},
@@ -79,6 +90,7 @@ const struct config_field data_fields[] = {
 };
 
 const int64_t tokenizer_field_count = sizeof tokenizer_fields / sizeof *tokenizer_fields;
+const int64_t text_field_count = sizeof text_fields / sizeof *text_fields;
 const int64_t prepare_field_count = sizeof prepare_fields / sizeof *prepare_fields;
 const int64_t manifest_field_count = sizeof manifest_fields / sizeof *manifest_fields;
 const int64_t data_field_count = sizeof data_fields / sizeof *data_fields;

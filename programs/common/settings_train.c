@@ -3,6 +3,7 @@
 
 static const char *const dtypes[] = {"f32", "bf16", NULL};
 static const char *const recomputations[] = {"none", "light", "block", NULL};
+static const char *const new_row_kinds[] = {"match", "normal", "mean", "zero", NULL}; /* as enum llama_rows */
 static const char *const schedules[] = {"constant", "cosine", NULL};
 
 #define MODEL(member) offsetof(struct model_settings, member)
@@ -10,7 +11,8 @@ static const char *const schedules[] = {"constant", "cosine", NULL};
 
 const struct config_field model_fields[] = {
     {"initialize_from", CONFIG_PATH, MODEL(initialize_from), "", 0, 0, NULL,
-     "Hugging Face folder of a Llama model to continue; empty: random weights"},
+     "Llama model to continue: a Hugging Face folder, a folder of Meta's (params.json), or a .gguf file; empty: random "
+     "weights"},
     {"hidden_size", CONFIG_INT, MODEL(hidden_size), "256", 1, 1 << 20, NULL, "width"},
     {"intermediate_size", CONFIG_INT, MODEL(intermediate_size), "704", 1, 1 << 22, NULL, "width of the SwiGLU"},
     {"layers", CONFIG_INT, MODEL(layers), "6", 1, 1000, NULL, "number of layers"},
@@ -21,7 +23,13 @@ const struct config_field model_fields[] = {
     {"rms_norm_epsilon", CONFIG_NUMBER, MODEL(rms_norm_epsilon), "1e-5", 0, 1, NULL, "added to the mean square"},
     {"tie_embeddings", CONFIG_BOOL, MODEL(tie_embeddings), "false", 0, 0, NULL, "one table for embeddings and head"},
     {"initializer_deviation", CONFIG_NUMBER, MODEL(initializer_deviation), "0.02", 0, 10, NULL,
-     "standard deviation of random weights and of new vocabulary rows"},
+     "standard deviation of random weights, and of new vocabulary rows with new_rows=normal"},
+    {"new_rows", CONFIG_CHOICE, MODEL(new_rows), "match", 0, 0, new_row_kinds,
+     "rows of tags and units that a continued model gets: match (random, with mean and deviation of its own rows), "
+     "normal "
+     "(initializer_deviation), mean (of its rows) or zero"},
+    {"untie", CONFIG_BOOL, MODEL(untie), "false", 0, 0, NULL,
+     "give a continued model whose embedding is also its head a head of its own"},
     {"text_size", CONFIG_INT, MODEL(text_size), "32000", 2, 1 << 24, NULL,
      "text pieces, for --dry-run without a text model"},
 };
@@ -43,6 +51,10 @@ const struct config_field train_fields[] = {
      "limit"},
     {"schedule", CONFIG_CHOICE, TRAIN(schedule.kind), "constant", 0, 0, schedules, "learning rate after the warm-up"},
     {"learning_rate", CONFIG_NUMBER, TRAIN(schedule.learning_rate), "3e-5", 0, 10, NULL, "highest learning rate"},
+    {"new_input_learning_rate", CONFIG_NUMBER, TRAIN(new_input_learning_rate), "0", 0, 10, NULL,
+     "of the embeddings of tags and units; 0: learning_rate"},
+    {"new_output_learning_rate", CONFIG_NUMBER, TRAIN(new_output_learning_rate), "0", 0, 10, NULL,
+     "of the head's rows of tags and units, if it has rows of its own; 0: learning_rate"},
     {"minimum_learning_rate", CONFIG_NUMBER, TRAIN(schedule.minimum), "0", 0, 10, NULL,
      "where the cosine schedule ends"},
     {"warmup_steps", CONFIG_INT, TRAIN(schedule.warmup_steps), "500", 0, 1e12, NULL, "steps of linear warm-up from 0"},

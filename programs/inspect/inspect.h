@@ -4,6 +4,7 @@
 #define SPIRITLM_PROGRAMS_INSPECT_H
 
 #include "core/status.h"
+#include "io/weights/stored_tensor.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -11,16 +12,23 @@
 struct inspect_options {
     int64_t row; /* -1: none; the row that is printed whole */
     bool verify; /* read and hash everything */
+    bool hash;   /* print the SHA-256 of each tensor's numbers as f32 */
 };
 
 enum status inspect_shard(const char *path, const struct inspect_options *options);
 enum status inspect_dataset(const char *folder, const struct inspect_options *options);
 enum status inspect_manifest(const char *path, const struct inspect_options *options);
 enum status inspect_safetensors(const char *path, const struct inspect_options *options);
+enum status inspect_gguf(const char *path, const struct inspect_options *options);
+enum status inspect_torch(const char *path, const struct inspect_options *options); /* of PyTorch */
 enum status inspect_text_model(const char *path, const struct inspect_options *options);
 enum status inspect_tokenizer(const char *folder, const struct inspect_options *options);
 enum status inspect_model(const char *folder, const struct inspect_options *options); /* checkpoint or HF folder */
 enum status inspect_run(const char *folder, const struct inspect_options *options);
+
+/* One line for a tensor of a file of weights; with options->verify it must be finite, with options->hash its hash is first. */
+enum status inspect_stored_tensor(const char *path, const struct stored_tensor *tensor,
+                                  const struct inspect_options *options);
 
 /* Prints the value of a JSON file at "KEY.PATH" ("a.b"; "a.0" in a list) on one line: a string as its text, anything
  * else as JSON; "" is the whole document. STATUS_USAGE when there is no such value; the error names what there is. */

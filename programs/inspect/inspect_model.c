@@ -9,7 +9,7 @@
 #include "package/model.h"
 #include "package/speech_folder.h"
 #include "programs/inspect/inspect.h"
-#include "text/sentencepiece.h"
+#include "text/text_model.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -88,17 +88,17 @@ fail:
 enum status inspect_text_model(const char *path, const struct inspect_options *options)
 {
     (void)options;
-    struct sentencepiece *model = NULL;
-    enum status result = sentencepiece_load(path, &model);
+    struct text_model *model = NULL;
+    enum status result = text_model_load(path, &model);
     if (result != STATUS_OK)
         return result;
     char text[65];
-    struct sha256 fingerprint = sentencepiece_fingerprint(model);
+    struct sha256 fingerprint = text_model_fingerprint(model);
     sha256_hex(&fingerprint, text);
-    utf8_print(stdout, "%s: SentencePiece model of %d pieces (unk %d, bos %d, eos %d), fingerprint %.16s\n", path,
-               sentencepiece_size(model), sentencepiece_unk(model), sentencepiece_bos(model), sentencepiece_eos(model),
-               text);
-    sentencepiece_free(model);
+    utf8_print(stdout, "%s: %s model of %d pieces (unk %d, bos %d, eos %d), fingerprint %.16s\n", path,
+               text_model_is_byte_level(model) ? "byte-level BPE" : "SentencePiece", text_model_size(model),
+               text_model_unk(model), text_model_bos(model), text_model_eos(model), text);
+    text_model_free(model);
     return STATUS_OK;
 }
 

@@ -14,12 +14,16 @@ enum status components_from_settings(const struct settings *settings, struct com
         .text_model = tokenizer->text_model,
         .speech_folder = ready ? NULL : tokenizer->folder,
         .expressive = settings->data.expressive,
+        .bos = {.given = tokenizer->bos >= 0, .id = (int32_t)tokenizer->bos},
+        .eos = {.given = tokenizer->eos >= 0, .id = (int32_t)tokenizer->eos},
         .dummy_prefix = (enum dummy_prefix)tokenizer->dummy_prefix,
+        .span_space = tokenizer->span_space,
         .task_tags = settings->data.mode == INTERLEAVE_ASR_TTS || settings->data.mode == INTERLEAVE_SPANS_ASR_TTS,
         .codes = {(int32_t)tokenizer->units, (int32_t)tokenizer->pitch_codes, (int32_t)tokenizer->style_codes},
     };
     if (!*tokenizer->text_model)
-        FAIL(STATUS_USAGE, "tokenizer.text_model is not set: name a SentencePiece .model file");
+        FAIL(STATUS_USAGE,
+             "tokenizer.text_model is not set: name a SentencePiece .model file, a tokenizer.json or a .gguf file");
     if (ready) {
         struct shard_fingerprints fingerprints;
         TRY(ready_fingerprints(prepare, &fingerprints));

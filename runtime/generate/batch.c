@@ -34,6 +34,7 @@ struct collected {
 
 struct decoding {
     struct llama *model;
+    const struct text_model *text;
     const struct vocabulary *vocabulary;
     const struct generation_request *requests;
     int64_t count;
@@ -109,7 +110,7 @@ static enum status make_masks(struct decoding *decoding)
         return status_set(STATUS_INTERNAL, "no memory for masks of %lld ids", (long long)rows);
     for (int mask = 0; mask < MASKS; mask++) {
         uint8_t *allowed = decoding->masks + mask * rows;
-        output_mask(decoding->vocabulary, (enum output_modality)(mask / 2), allowed);
+        output_mask(decoding->text, decoding->vocabulary, (enum output_modality)(mask / 2), allowed);
         if (mask % 2 == 1 && decoding->vocabulary->eos >= 0)
             allowed[decoding->vocabulary->eos] = 0;
     }
@@ -367,17 +368,21 @@ fail:
     return result;
 }
 
-enum status generate_batch(struct llama *model, const struct vocabulary *vocabulary,
+enum status generate_batch(struct llama *model, const struct components *components,
                            const struct generation_request *requests, int64_t count,
                            const struct generation_batch *batch)
 {
     enum status result = STATUS_OK;
-    struct decoding decoding = {
-        .model = model, .vocabulary = vocabulary, .requests = requests, .count = count, .batch = batch};
+    struct decoding decoding = {.model = model,
+                                .text = components->text,
+                                .vocabulary = &components->vocabulary,
+                                .requests = requests,
+                                .count = count,
+                                .batch = batch};
     TRY(sampling_check(&batch->sampling));
-    if (model->config.vocabulary_size < vocabulary->size)
+    if (model->config.vocabulary_size < components->vocabulary.size)
         FAIL(STATUS_USAGE, "the model has %lld vocabulary rows, its vocabulary %d ids",
-             (long long)model->config.vocabulary_size, (int)vocabulary->size);
+             (long long)model->config.vocabulary_size, (int)components->vocabulary.size);
     for (int64_t i = 0; i < count; i++)
         TRY(generation_request_check(model, &requests[i]));
     if (count == 0)

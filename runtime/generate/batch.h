@@ -5,6 +5,7 @@
 
 #include "generate/sampler.h"
 #include "models/llama/llama.h"
+#include "package/components.h"
 
 struct generation_request {
     const int32_t *ids; /* the prompt, borrowed */
@@ -51,7 +52,7 @@ enum status generation_request_check(const struct llama *model, const struct gen
 /* Each request gets the ids, to the bit, that it gets alone: whatever the number of rows, the other requests and their order.
  * A sample that ends leaves its row to the next. A request that fails generation_request_check() fails all. Shows
  * progress on standard error. */
-enum status generate_batch(struct llama *model, const struct vocabulary *vocabulary,
+enum status generate_batch(struct llama *model, const struct components *components,
                            const struct generation_request *requests, int64_t count,
                            const struct generation_batch *batch);
 

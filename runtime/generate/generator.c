@@ -16,7 +16,7 @@ enum status generated_check(const struct generated *generated, int64_t samples)
     return STATUS_OK;
 }
 
-enum status generate_tokens(struct llama *model, const struct vocabulary *vocabulary, const struct prompt *prompt,
+enum status generate_tokens(struct llama *model, const struct components *components, const struct prompt *prompt,
                             const struct generation_options *options, struct generated **generated)
 {
     enum status result = STATUS_OK;
@@ -30,7 +30,7 @@ enum status generate_tokens(struct llama *model, const struct vocabulary *vocabu
     const struct generation_batch batch = {
         .sampling = options->sampling, .prefill_tokens = options->prefill_tokens, .done = keep, .argument = generated};
     *generated = NULL;
-    TRY(generate_batch(model, vocabulary, &request, 1, &batch));
+    TRY(generate_batch(model, components, &request, 1, &batch));
     TRY(generated_check(*generated, options->samples));
     return STATUS_OK;
 fail:

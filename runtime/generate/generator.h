@@ -16,7 +16,7 @@ struct generation_options {
 
 /* generate_batch() of one prompt: *generated is an array of options->samples, for generated_free. STATUS_USAGE when the
  * prompt does not fit the model's context. */
-enum status generate_tokens(struct llama *model, const struct vocabulary *vocabulary, const struct prompt *prompt,
+enum status generate_tokens(struct llama *model, const struct components *components, const struct prompt *prompt,
                             const struct generation_options *options, struct generated **generated);
 
 /* STATUS_CORRUPT when a sample met logits that are not finite. */

@@ -77,7 +77,7 @@ enum status output_split(const struct components *components, const struct promp
         if (speech)
             TRY(speak(components, ids + begin, end - begin, &state, pool, piece));
         else
-            TRY(sentencepiece_decode(components->text, ids + begin, end - begin, false, &piece->text, &piece->size));
+            TRY(text_model_decode(components->text, ids + begin, end - begin, false, &piece->text, &piece->size));
         begin = end;
     }
     *out = pieces;

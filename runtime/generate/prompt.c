@@ -4,10 +4,10 @@
 #include "generate/prompt.h"
 
 #include "core/array.h"
-#include "generate/prompt_string.h"
 #include "io/audio/audio.h"
 #include "text/white_space.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,22 +29,40 @@ bool piece_is_blank(const struct piece *piece)
     return piece->kind == PIECE_TEXT && begin == end;
 }
 
+/* Whether a piece under its tag, if it has one, goes on with what stands before: it is not the prompt's first. */
+static bool continues(const struct vocabulary *vocabulary, const struct prompt *prompt)
+{
+    int64_t tags = 0;
+    for (int64_t i = 0; i < prompt->count; i++)
+        tags += vocabulary_kind(vocabulary, prompt->ids[i]) == TOKEN_TAG;
+    return tags > 1 || (tags > 0 && vocabulary_kind(vocabulary, prompt->ids[prompt->count - 1]) != TOKEN_TAG);
+}
+
 /* As training encodes a piece (data/interleave.c): without the white space at its ends, with a dummy prefix of its own
- * unless it follows a tag and the document has the only one. */
-static enum status append_text(const struct components *components, const char *text, struct prompt *prompt)
+ * unless it follows a tag and the document has the only one. A space before a piece that goes on is the user's to give by
+ * giving the piece. */
+static enum status append_text(const struct components *components, const char *given, struct prompt *prompt)
 {
     int32_t *ids = NULL;
-    int64_t count = 0, begin = 0, end = (int64_t)strlen(text);
+    int64_t count = 0, begin = 0, end = (int64_t)strlen(given);
     enum status result = STATUS_OK;
-    trim_white_space(text, &begin, &end);
+    char *text = NULL;
+    trim_white_space(given, &begin, &end);
     if (begin == end)
         return STATUS_OK;
     const struct vocabulary *vocabulary = &components->vocabulary;
-    bool prefix = vocabulary->dummy_prefix == DUMMY_PREFIX_SPAN ||
-                  (prompt->count > 0 && vocabulary_kind(vocabulary, prompt->ids[prompt->count - 1]) == TOKEN_TEXT);
-    TRY(sentencepiece_encode(components->text, text + begin, end - begin, prefix, &ids, &count));
+    bool after_text = prompt->count > 0 && vocabulary_kind(vocabulary, prompt->ids[prompt->count - 1]) == TOKEN_TEXT;
+    bool space = (vocabulary->span_space && continues(vocabulary, prompt)) ||
+                 (text_model_is_byte_level(components->text) && after_text);
+    if (asprintf(&text, "%s%.*s", space ? " " : "", (int)(end - begin), given + begin) < 0) {
+        text = NULL;
+        FAIL(STATUS_INTERNAL, "no memory for a piece of text");
+    }
+    TRY(text_model_encode(components->text, text, end - begin + space,
+                          !space && (vocabulary->dummy_prefix == DUMMY_PREFIX_SPAN || after_text), &ids, &count));
     TRY(append(prompt, ids, count));
 fail:
+    free(text);
     free(ids);
     return result;
 }
@@ -112,7 +130,7 @@ static enum status append_string(const struct components *components, const char
     const struct vocabulary *vocabulary = &components->vocabulary;
     int32_t *ids = NULL;
     int64_t count = 0;
-    TRY(prompt_string_encode(components, text, &ids, &count));
+    TRY(text_model_encode_tagged(components->text, vocabulary, text, &ids, &count));
     TRY(append(prompt, ids, count));
     for (int64_t i = 0; i < count; i++) {
         enum token_kind kind = vocabulary_kind(vocabulary, ids[i]);
@@ -158,7 +176,7 @@ static enum status append_beginning(const struct components *components, struct 
     if (components->vocabulary.bos >= 0)
         TRY(append(prompt, &components->vocabulary.bos, 1));
     if (components->vocabulary.dummy_prefix == DUMMY_PREFIX_DOCUMENT)
-        TRY(sentencepiece_encode_prefix(components->text, &ids, &count));
+        TRY(text_model_encode_prefix(components->text, &ids, &count));
     TRY(append(prompt, ids, count));
 fail:
     free(ids);

@@ -12,12 +12,14 @@ enum status sampling_check(const struct sampling *sampling)
     return STATUS_OK;
 }
 
-void output_mask(const struct vocabulary *vocabulary, enum output_modality modality, uint8_t *allowed)
+void output_mask(const struct text_model *text_model, const struct vocabulary *vocabulary,
+                 enum output_modality modality, uint8_t *allowed)
 {
     for (int32_t id = 0; id < vocabulary->padded_size; id++) {
         enum token_kind kind = vocabulary_kind(vocabulary, id);
         bool unit = kind == TOKEN_HUBERT || kind == TOKEN_PITCH || kind == TOKEN_STYLE;
-        bool text = kind == TOKEN_TEXT && id != vocabulary->bos && id != vocabulary->unk;
+        bool text = kind == TOKEN_TEXT && id != vocabulary->bos && id != vocabulary->unk &&
+                    !(text_model && text_model_is_control(text_model, id));
         allowed[id] = id == vocabulary->eos || (modality != OUTPUT_TEXT && unit) ||
                       (modality != OUTPUT_SPEECH && text) || (modality == OUTPUT_ANY && kind == TOKEN_TAG);
     }

@@ -4,7 +4,7 @@
 #define SPIRITLM_GENERATE_SAMPLER_H
 
 #include "core/status.h"
-#include "text/vocabulary.h"
+#include "text/text_model.h"
 
 #include <stdint.h>
 
@@ -20,8 +20,9 @@ struct sampling {
 enum status sampling_check(const struct sampling *sampling);
 
 /* allowed[id] = 1 or 0 for every id of the vocabulary, padding included. TEXT: text pieces and EOS. SPEECH: units and EOS.
- * ANY: both and the tags. BOS, UNK and padding rows never (the release leaves them possible; ours bans what no document
- * continues with). */
-void output_mask(const struct vocabulary *vocabulary, enum output_modality modality, uint8_t *allowed);
+ * ANY: both and the tags. BOS, UNK, the other control pieces of the text model and padding rows never (the release leaves
+ * them possible; ours bans what no document continues with). `text` NULL: control pieces are not known. */
+void output_mask(const struct text_model *text, const struct vocabulary *vocabulary, enum output_modality modality,
+                 uint8_t *allowed);
 
 #endif

@@ -27,7 +27,8 @@ struct safetensors {
     int64_t count;
 };
 
-static const char *const type_names[DTYPE_COUNT] = {"F32", "BF16", "F16", "F64", "I32", "I64", "U8", "U16"};
+static const char *const type_names[DTYPE_COUNT] = {"F32", "BF16", "F16", "F64", "I32", "I64",
+                                                    "U8",  "U16",  "I16", "I8",  "BOOL"};
 
 int64_t tensor_bytes(enum dtype type, int rank, const int64_t *shape)
 {

@@ -6,14 +6,12 @@
 #include "core/path.h"
 #include "io/json.h"
 #include "package/speech_folder.h"
-#include "text/tagged_model.h"
-#include "text/tokenizer_json.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { FORMAT_VERSION = 1, TEXT_MODEL_LIMIT = 64 << 20 };
+enum { FORMAT_VERSION = 1 };
 
 const char *component_name(enum component component)
 {
@@ -89,6 +87,23 @@ fail:
     return result;
 }
 
+static enum status make_vocabulary(const struct components_options *options, struct components *components,
+                                   const int32_t codes[STREAM_COUNT])
+{
+    enum status result = STATUS_OK;
+    const struct text_model *text = components->text;
+    int32_t bos = options->bos.given ? options->bos.id : text_model_bos(text);
+    int32_t eos = options->eos.given ? options->eos.id : text_model_eos(text);
+    TRY(vocabulary_create(text_model_size(text), bos, eos, text_model_unk(text), codes[STREAM_HUBERT],
+                          options->expressive ? codes[STREAM_PITCH] : 0, options->expressive ? codes[STREAM_STYLE] : 0,
+                          options->task_tags, &components->vocabulary));
+    components->vocabulary.dummy_prefix = options->dummy_prefix;
+    components->vocabulary.span_space = options->span_space;
+    TRY(text_model_check_tags(text, &components->vocabulary));
+fail:
+    return result;
+}
+
 enum status components_load(const struct components_options *options, struct components **out)
 {
     enum status result = STATUS_OK;
@@ -100,17 +115,10 @@ enum status components_load(const struct components_options *options, struct com
     }
     components->speech = options->speech;
     int32_t codes[STREAM_COUNT];
-    TRY(file_read(options->text_model, TEXT_MODEL_LIMIT, &components->text_file, &components->text_file_size));
-    TRY(sentencepiece_load_memory(options->text_model, components->text_file, components->text_file_size,
-                                  &components->text));
+    TRY(text_model_load(options->text_model, &components->text));
     TRY(load_speech(components, options, codes));
-    const struct sentencepiece *text = components->text;
-    TRY(vocabulary_create(sentencepiece_size(text), sentencepiece_bos(text), sentencepiece_eos(text),
-                          sentencepiece_unk(text), codes[STREAM_HUBERT], options->expressive ? codes[STREAM_PITCH] : 0,
-                          options->expressive ? codes[STREAM_STYLE] : 0, options->task_tags, &components->vocabulary));
-    components->vocabulary.dummy_prefix = options->dummy_prefix;
-    TRY(tagged_model_check(options->text_model, text, &components->vocabulary));
-    components->fingerprints[COMPONENT_TEXT] = sentencepiece_fingerprint(text);
+    TRY(make_vocabulary(options, components, codes));
+    components->fingerprints[COMPONENT_TEXT] = text_model_fingerprint(components->text);
     components->fingerprints[COMPONENT_VOCABULARY] = vocabulary_fingerprint(&components->vocabulary);
     *out = components;
     return STATUS_OK;
@@ -123,9 +131,8 @@ void components_free(struct components *components)
 {
     if (!components)
         return;
-    sentencepiece_free(components->text);
+    text_model_free(components->text);
     speech_free(components->speech);
-    free(components->text_file);
     free(components->speech_folder);
     free(components);
 }
@@ -159,42 +166,21 @@ static enum status describe(const struct components *components, char **text)
         lost |= json_object_set_new(sizes, unit_stream_name((enum unit_stream)s), json_integer(codes[s]));
     }
     json_t *root =
-        json_pack("{s:i, s:b, s:b, s:s, s:o, s:o, s:o, s:b}", "format", (int)FORMAT_VERSION, "expressive",
-                  vocabulary->pitch_count > 0, "task_tags", vocabulary->asr_tag >= 0, "dummy_prefix",
-                  dummy_prefix_name(vocabulary->dummy_prefix), "codes", sizes, "rates", rates, "fingerprints",
+        json_pack("{s:i, s:b, s:b, s:s, s:b, s:i, s:i, s:o, s:o, s:o, s:b}", "format", (int)FORMAT_VERSION,
+                  "expressive", vocabulary->pitch_count > 0, "task_tags", vocabulary->asr_tag >= 0, "dummy_prefix",
+                  dummy_prefix_name(vocabulary->dummy_prefix), "span_space", vocabulary->span_space, "bos",
+                  (int)vocabulary->bos, "eos", (int)vocabulary->eos, "codes", sizes, "rates", rates, "fingerprints",
                   components_fingerprints_json(components), "speech_tokenizer", components->speech != NULL);
     *text = root && !lost ? jdoc_text(root, 2) : NULL;
     json_decref(root);
     return *text ? STATUS_OK : status_set(STATUS_INTERNAL, "no memory for spiritlm.json");
 }
 
-/* tokenizer.model for SentencePiece, and what transformers reads: see text/tokenizer_json.h. */
-static enum status write_text_model(const struct components *components, struct atomic_directory *directory)
-{
-    enum status result = STATUS_OK;
-    void *tagged = NULL;
-    int64_t size = 0;
-    char *json = NULL, *config = NULL;
-    TRY(tagged_model_write("tokenizer.model", components->text_file, components->text_file_size,
-                           &components->vocabulary, &tagged, &size));
-    TRY(atomic_directory_add(directory, "tokenizer.model", tagged, size));
-    if (tokenizer_json_obstacle(components->text))
-        goto fail; /* training has warned of it at its start */
-    TRY(tokenizer_json_write(components->text, &components->vocabulary, &json, &config));
-    TRY(atomic_directory_add(directory, "tokenizer.json", json, (int64_t)strlen(json)));
-    TRY(atomic_directory_add(directory, "tokenizer_config.json", config, (int64_t)strlen(config)));
-fail:
-    free(tagged);
-    free(json);
-    free(config);
-    return result;
-}
-
 enum status components_write(const struct components *components, struct atomic_directory *directory)
 {
     enum status result = STATUS_OK;
     char *text = NULL;
-    TRY(write_text_model(components, directory));
+    TRY(text_model_write(components->text, &components->vocabulary, directory));
     for (int64_t f = 0; components->speech && f < components->speech->file_count; f++) {
         const struct speech_file *file = &components->speech->files[f];
         char name[PATH_BYTES];
@@ -225,6 +211,16 @@ fail:
     return result;
 }
 
+/* Checkpoints of before these keys were there have what their text model names. */
+static enum status read_special(const char *where, const json_t *root, const char *key, struct special_id *special)
+{
+    int64_t id = -1;
+    special->given = json_object_get(root, key);
+    enum status result = special->given ? jdoc_get_int(where, root, key, -1, INT32_MAX, &id) : STATUS_OK;
+    special->id = (int32_t)id;
+    return result;
+}
+
 static enum status read_options(const char *where, const json_t *root, struct components_options *options, bool *speech)
 {
     enum status result = STATUS_OK;
@@ -234,6 +230,10 @@ static enum status read_options(const char *where, const json_t *root, struct co
     TRY(jdoc_get_bool(where, root, "task_tags", &options->task_tags));
     TRY(jdoc_get_bool(where, root, "speech_tokenizer", speech));
     TRY(read_dummy_prefix(where, root, &options->dummy_prefix));
+    if (json_object_get(root, "span_space"))
+        TRY(jdoc_get_bool(where, root, "span_space", &options->span_space));
+    TRY(read_special(where, root, "bos", &options->bos));
+    TRY(read_special(where, root, "eos", &options->eos));
     for (int s = 0; s < STREAM_COUNT; s++) {
         const json_t *rate = json_object_get(json_object_get(root, "rates"), unit_stream_name((enum unit_stream)s));
         const json_t *upper = json_array_get(rate, 0), *lower = json_array_get(rate, 1);
@@ -314,14 +314,13 @@ static enum status check_fingerprints(const char *where, const json_t *root, con
 enum status components_load_checkpoint(const char *folder, struct components **out)
 {
     enum status result = STATUS_OK;
-    char where[PATH_BYTES], text_model[PATH_BYTES], speech_folder[PATH_BYTES];
+    char where[PATH_BYTES], speech_folder[PATH_BYTES];
     json_t *root = NULL;
     struct components *components = NULL;
-    struct components_options options = {.text_model = text_model};
+    struct components_options options = {.text_model = folder};
     bool speech = false;
     *out = NULL;
     TRY(path_format(where, "%s/spiritlm.json", folder));
-    TRY(path_format(text_model, "%s/tokenizer.model", folder));
     TRY(path_format(speech_folder, "%s/speech_tokenizer", folder));
     TRY(jdoc_read(where, &root));
     TRY(read_options(where, root, &options, &speech));
@@ -329,7 +328,7 @@ enum status components_load_checkpoint(const char *folder, struct components **o
     options.speech_folder = speech ? speech_folder : NULL;
     TRY(components_load(&options, &components));
     TRY(check_fingerprints(where, root, components));
-    TRY(tagged_model_match(text_model, components->text, &components->vocabulary));
+    TRY(text_model_match_tags(components->text, &components->vocabulary));
     *out = components;
     components = NULL;
 fail:

@@ -6,7 +6,7 @@
 
 #include "io/atomic_file.h"
 #include "speech/component.h"
-#include "text/sentencepiece.h"
+#include "text/text_model.h"
 #include "text/vocabulary.h"
 
 #include <jansson.h>
@@ -23,27 +23,32 @@ enum component {
 };
 const char *component_name(enum component component); /* "text", "hubert", "pitch", "style", "vocabulary", "vocoder" */
 
+struct special_id {
+    bool given;
+    int32_t id; /* -1: none */
+};
+
 struct components_options {
-    const char *text_model;    /* a SentencePiece .model file */
-    const char *speech_folder; /* NULL or "": units are made elsewhere, no speech can be made */
-    struct speech *speech;     /* a set that is open already, to be taken over; NULL: speech_folder is opened */
-    bool expressive;           /* pitch and style in the vocabulary */
-    bool task_tags;            /* [ASR] and [TTS] */
+    const char *text_model;     /* what text_model_load reads */
+    struct special_id bos, eos; /* instead of those that the text model's file names */
+    const char *speech_folder;  /* NULL or "": units are made elsewhere, no speech can be made */
+    struct speech *speech;      /* a set that is open already, to be taken over; NULL: speech_folder is opened */
+    bool expressive;            /* pitch and style in the vocabulary */
+    bool task_tags;             /* [ASR] and [TTS] */
     enum dummy_prefix dummy_prefix;
+    bool span_space;
     int32_t codes[STREAM_COUNT];       /* vocabulary sizes where there is no speech folder */
     struct unit_rates rates;           /* likewise */
     struct sha256 units[STREAM_COUNT]; /* likewise: the fingerprints of units made elsewhere */
 };
 
 struct components {
-    struct sentencepiece *text;
+    struct text_model *text;
     struct speech *speech; /* NULL: none; its files are what checkpoints hold */
     struct vocabulary vocabulary;
     struct unit_rates rates;
     struct sha256 fingerprints[COMPONENT_COUNT]; /* zero: absent */
-    void *text_file;                             /* the .model file's bytes */
-    int64_t text_file_size;
-    char *speech_folder; /* where `speech` comes from; NULL: not from a folder */
+    char *speech_folder;                         /* where `speech` comes from; NULL: not from a folder */
 };
 
 /* options->speech belongs to the components from the call on, also when it fails. */
@@ -56,7 +61,7 @@ void components_free(struct components *components);
 /* An object of all components by name: the fingerprint's digits, null for one that is absent. NULL: out of memory. */
 json_t *components_fingerprints_json(const struct components *components);
 
-/* Puts tokenizer.model, speech_tokenizer/ and spiritlm.json into a checkpoint that is being made. */
+/* Puts the text model's files (text/text_model.h), speech_tokenizer/ and spiritlm.json into a checkpoint that is being made. */
 enum status components_write(const struct components *components, struct atomic_directory *directory);
 
 /* STATUS_USAGE when the checkpoint was trained with components other than these: its ids would mean something else. */

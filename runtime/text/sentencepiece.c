@@ -40,6 +40,12 @@ const char *sentencepiece_piece(const struct sentencepiece *model, int32_t id, i
     return model->pieces[id].text;
 }
 
+bool sentencepiece_is_control(const struct sentencepiece *model, int32_t id)
+{
+    return id >= 0 && id < model->count &&
+           (model->pieces[id].type == PIECE_CONTROL || model->pieces[id].type == PIECE_UNKNOWN);
+}
+
 int32_t sentencepiece_find(const struct sentencepiece *model, const char *piece)
 {
     return piece_lookup(model, piece, strlen(piece));

@@ -98,7 +98,7 @@ enum token_kind vocabulary_kind(const struct vocabulary *vocabulary, int32_t id)
     return TOKEN_TAG;
 }
 
-/* "span" is not spelled out: it was the only form when the first checkpoints were written. */
+/* What was the only form when the first checkpoints were written is not spelled out: "span", and no span space. */
 struct sha256 vocabulary_fingerprint(const struct vocabulary *vocabulary)
 {
     char text[512];
@@ -106,12 +106,13 @@ struct sha256 vocabulary_fingerprint(const struct vocabulary *vocabulary)
         snprintf(text, sizeof text,
                  "vocabulary 1\ntext %" PRId32 "\nbos %" PRId32 "\neos %" PRId32 "\nunk %" PRId32 "\ntags %" PRId32
                  " %" PRId32 "\nhubert %" PRId32 " %" PRId32 "\npitch %" PRId32 " %" PRId32 "\nstyle %" PRId32
-                 " %" PRId32 "\ntasks %" PRId32 " %" PRId32 "\nrows %" PRId32 " %" PRId32 "\n%s",
+                 " %" PRId32 "\ntasks %" PRId32 " %" PRId32 "\nrows %" PRId32 " %" PRId32 "\n%s%s",
                  vocabulary->text_size, vocabulary->bos, vocabulary->eos, vocabulary->unk, vocabulary->text_tag,
                  vocabulary->speech_tag, vocabulary->hubert_base, vocabulary->hubert_count, vocabulary->pitch_base,
                  vocabulary->pitch_count, vocabulary->style_base, vocabulary->style_count, vocabulary->asr_tag,
                  vocabulary->tts_tag, vocabulary->size, vocabulary->padded_size,
-                 vocabulary->dummy_prefix == DUMMY_PREFIX_DOCUMENT ? "dummy prefix document\n" : "");
+                 vocabulary->dummy_prefix == DUMMY_PREFIX_DOCUMENT ? "dummy prefix document\n" : "",
+                 vocabulary->span_space ? "span space\n" : "");
     return sha256_of(text, (size_t)length);
 }
 

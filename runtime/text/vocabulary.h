@@ -39,9 +39,12 @@ struct vocabulary {
     int32_t size;             /* ids in use */
     int32_t padded_size;      /* rows of the embedding: a multiple of 256 */
     enum dummy_prefix dummy_prefix;
+    /* A span of text that continues a document keeps the space before its first word: "[Speech]..[Text] sat", so that its
+     * pieces are those that a model of text alone knows from the middle of a sentence. */
+    bool span_space;
 };
 
-/* With dummy_prefix "span". STATUS_USAGE when counts are impossible. */
+/* With dummy_prefix "span" and no span_space. STATUS_USAGE when counts are impossible. */
 enum status vocabulary_create(int32_t text_size, int32_t bos, int32_t eos, int32_t unk, int32_t hubert_count,
                               int32_t pitch_count, int32_t style_count, bool task_tags, struct vocabulary *vocabulary);
 enum token_kind vocabulary_kind(const struct vocabulary *vocabulary, int32_t id); /* ids outside: TOKEN_PADDING */

@@ -1,5 +1,5 @@
 /* Documents: the exact token sequence of a row, worked out by hand in every form, and what must hold for any row. */
-#include "support/sentencepiece_builder.h"
+#include "support/built_model.h"
 #include "support/test_support.h"
 
 #include "data/interleave.h"
@@ -16,7 +16,7 @@ enum { COMMA = 3, LETTER_A = 4, SPACE = 30, TEXT_TAG = 31, SPEECH_TAG = 32, HUBE
 enum { HUBERT_COUNT = 600, PITCH = HUBERT + HUBERT_COUNT, PITCH_COUNT = 64, STYLE = PITCH + PITCH_COUNT };
 enum { STYLE_COUNT = 100, ASR_TAG = STYLE + STYLE_COUNT, TTS_TAG };
 
-static struct sentencepiece *text_model;
+static struct text_model *text_model;
 static struct vocabulary vocabulary;
 
 static const struct unit_rates rates = {{{25, 1}, {25, 2}, {1, 1}}};
@@ -26,10 +26,9 @@ static int prepare(void **state)
     (void)state;
     static const char *const pieces[] = {",", NULL};
     struct bytes bytes = build_small_model(pieces, 0);
-    if (sentencepiece_load_memory("small", bytes.data, (int64_t)bytes.size, &text_model) != STATUS_OK)
-        return -1;
+    text_model = load_built_model(&bytes);
     bytes_free(&bytes);
-    return vocabulary_create(sentencepiece_size(text_model), 1, 2, 0, HUBERT_COUNT, PITCH_COUNT, STYLE_COUNT, true,
+    return vocabulary_create(text_model_size(text_model), 1, 2, 0, HUBERT_COUNT, PITCH_COUNT, STYLE_COUNT, true,
                              &vocabulary) == STATUS_OK
                ? 0
                : -1;
@@ -38,7 +37,7 @@ static int prepare(void **state)
 static int finish(void **state)
 {
     (void)state;
-    sentencepiece_free(text_model);
+    text_model_free(text_model);
     return 0;
 }
 

@@ -192,7 +192,7 @@ static void generated_units_are_judged_by_the_bigram(void **state)
     int64_t units = 0;
     assert_ok(generation_evaluate(world.model, &data, &options, &result));
     assert_ok(prompt_create(world.components, NULL, 0, OUTPUT_SPEECH, &prompt));
-    assert_ok(generate_tokens(world.model, &world.components->vocabulary, &prompt, &options, &generated));
+    assert_ok(generate_tokens(world.model, world.components, &prompt, &options, &generated));
     for (int i = 0; i < SAMPLES; i++) {
         struct document document = {.ids = generated[i].ids, .count = generated[i].count};
         int64_t count = pick_counted(true, &document, symbols);

@@ -105,7 +105,7 @@ static void run(const struct sampling *sampling, int64_t rows, const struct gene
 {
     *results = (struct results){0};
     const struct generation_batch batch = {.sampling = *sampling, .rows = rows, .done = take, .argument = results};
-    assert_ok(generate_batch(world.model, &world.components->vocabulary, requests, count, &batch));
+    assert_ok(generate_batch(world.model, world.components, requests, count, &batch));
     assert_int_equal(results->count, count);
 }
 
@@ -199,7 +199,7 @@ static void expect_sample(const struct sampling *sampling, const struct generati
     const struct llama_session_options options = {.rows = 1, .capacity = request->count + request->max_new_tokens};
     assert_ok(llama_session_create(world.model, &options, &session));
     assert_ok(llama_session_prefill(session, 0, request->ids, request->count, logits));
-    output_mask(vocabulary, request->output, allowed);
+    output_mask(NULL, vocabulary, request->output, allowed);
     for (bool ended = false; !ended && count < request->max_new_tokens;) {
         allowed[vocabulary->eos] = count >= request->min_new_tokens;
         int32_t id = reference_sample(sampling, logits, allowed, V, &draws);
@@ -258,7 +258,7 @@ static void expect_refused(const struct generation_request *request, const char 
     struct results results = {0};
     const struct generation_batch batch = {.sampling = {1, 0, 1}, .rows = 2, .done = take, .argument = &results};
     assert_fails(generation_request_check(world.model, request), STATUS_USAGE, part);
-    assert_fails(generate_batch(world.model, &world.components->vocabulary, request, 1, &batch), STATUS_USAGE, part);
+    assert_fails(generate_batch(world.model, world.components, request, 1, &batch), STATUS_USAGE, part);
     assert_int_equal(results.count, 0);
 }
 
@@ -282,7 +282,7 @@ static void impossible_requests_are_refused(void **state)
     assert_int_equal(generation_limit(world.model, &request), 3);
     struct results results = {0};
     const struct generation_batch nothing = {.sampling = {1, 0, 1}, .done = take, .argument = &results};
-    assert_ok(generate_batch(world.model, &world.components->vocabulary, NULL, 0, &nothing));
+    assert_ok(generate_batch(world.model, world.components, NULL, 0, &nothing));
     assert_int_equal(results.count, 0);
 }
 
@@ -302,8 +302,7 @@ static void a_callee_can_end_the_batch(void **state)
     for (int64_t i = 0; i < 6; i++)
         made.requests[i].samples = 1;
     const struct generation_batch batch = {.sampling = {1, 0, 1}, .rows = 3, .done = stop_at_the_second};
-    assert_fails(generate_batch(world.model, &world.components->vocabulary, made.requests, 6, &batch), STATUS_IO,
-                 "disk is full");
+    assert_fails(generate_batch(world.model, world.components, made.requests, 6, &batch), STATUS_IO, "disk is full");
     free_prompts(&made);
 }
 

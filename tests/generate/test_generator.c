@@ -142,7 +142,7 @@ static struct generated *generate_after(const char *text, int64_t samples, uint6
     struct prompt prompt;
     struct generated *generated;
     assert_ok(prompt_create(world.components, &piece, 1, output, &prompt));
-    assert_ok(generate_tokens(world.model, &world.components->vocabulary, &prompt, &options, &generated));
+    assert_ok(generate_tokens(world.model, world.components, &prompt, &options, &generated));
     prompt_free(&prompt);
     return generated;
 }
@@ -220,7 +220,7 @@ static struct generated *reference_generate(const struct prompt *prompt, const s
     struct reference reference = {.allowed = calloc((size_t)rows, 1), .active_count = samples};
     reference.logits = calloc((size_t)(samples * rows), sizeof *reference.logits);
     assert_true(generated && reference.allowed && reference.logits && samples <= SAMPLES_AT_MOST);
-    output_mask(&world.components->vocabulary, options->output, reference.allowed);
+    output_mask(world.components->text, &world.components->vocabulary, options->output, reference.allowed);
     assert_ok(llama_session_create(
         world.model,
         &(struct llama_session_options){.rows = samples, .capacity = prompt->count + options->max_new_tokens},
@@ -264,7 +264,7 @@ static void tokens_are_those_drawn_on_the_host(void **state)
             struct prompt prompt;
             struct generated *found, *expected;
             assert_ok(prompt_create(world.components, &piece, 1, options.output, &prompt));
-            assert_ok(generate_tokens(world.model, &world.components->vocabulary, &prompt, &options, &found));
+            assert_ok(generate_tokens(world.model, world.components, &prompt, &options, &found));
             expected = reference_generate(&prompt, &options);
             for (int64_t i = 0; i < options.samples; i++) {
                 assert_same(&found[i], &expected[i]);
@@ -320,8 +320,8 @@ static void limits_are_kept(void **state)
         .output = OUTPUT_TEXT, .sampling = {1, 0, 1}, .max_new_tokens = 5, .samples = 1};
     struct prompt prompt;
     assert_ok(prompt_create(world.components, &piece, 1, OUTPUT_TEXT, &prompt));
-    assert_fails(generate_tokens(world.model, &world.components->vocabulary, &prompt, &options, &generated),
-                 STATUS_USAGE, "context");
+    assert_fails(generate_tokens(world.model, world.components, &prompt, &options, &generated), STATUS_USAGE,
+                 "context");
     prompt_free(&prompt);
 }
 

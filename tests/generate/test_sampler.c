@@ -117,7 +117,7 @@ static void masks_hold_for_ten_thousand_tokens_a_mode(void **state)
     struct rng rng = rng_make(test_seed(), RNG_TEST, 4, 0);
     for (int mode = OUTPUT_TEXT; mode <= OUTPUT_ANY; mode++) {
         int seen[TOKEN_KINDS] = {0};
-        output_mask(&vocabulary, (enum output_modality)mode, allowed);
+        output_mask(NULL, &vocabulary, (enum output_modality)mode, allowed);
         for (int i = 0; i < test_count(10000, 1200) / BATCH; i++) {
             int32_t ids[BATCH];
             for (int64_t j = 0; j < BATCH * columns; j++)

@@ -360,18 +360,20 @@ static void new_rows_are_filled_alone(void **state)
             masters[i] = 7;
         weights_overwrite(fixture.model, 0, masters, layout.elements);
         struct weight_sink sink = weights_into(masters);
-        assert_ok(llama_initialize_rows(fixture.model, 5, 0.02, 50, &sink));
+        struct llama_new_rows rows = {.first = 50, .kind = LLAMA_ROWS_NORMAL, .deviation = 0.02};
+        assert_ok(llama_initialize_rows(fixture.model, 5, &rows, &sink));
         float *weights = weights_of(fixture.model);
         assert_memory_equal(masters, weights, (size_t)layout.elements * sizeof *masters);
         free(weights);
         int64_t head = parameter_layout_find(&layout, "lm_head.weight")->offset;
         for (int64_t i = 0; i < layout.elements; i++) {
-            int64_t columns = config.hidden_size, rows = config.vocabulary_size;
+            int64_t columns = config.hidden_size, count = config.vocabulary_size;
             bool filled =
-                (i >= 50 * columns && i < rows * columns) || (i >= head + 50 * columns && i < head + rows * columns);
+                (i >= 50 * columns && i < count * columns) || (i >= head + 50 * columns && i < head + count * columns);
             assert_true(masters[i] == (filled ? fresh[i] : 7));
         }
-        assert_fails(llama_initialize_rows(fixture.model, 5, 0.02, 62, NULL), STATUS_INTERNAL, "62");
+        rows.first = 62;
+        assert_fails(llama_initialize_rows(fixture.model, 5, &rows, NULL), STATUS_INTERNAL, "62");
         guarded_free(fresh);
         guarded_free(masters);
         parameter_layout_free(&layout);

@@ -291,12 +291,17 @@ static void configurations_are_read_or_refused_by_name(void **state)
     } cases[] = {
         {NULL, NULL, NULL},
         {"rope_scaling", "null", NULL},
+        {"rope_scaling", "{\"type\":\"default\"}", NULL},
+        {"rope_scaling", "{\"rope_type\":\"default\",\"factor\":1}", NULL},
+        {"rope_scaling", "{\"rope_type\":\"llama3\",\"factor\":8}", "rope_scaling of type \"llama3\""},
+        {"rope_scaling", "{}", "rope_scaling of type \"none\""},
+        {"rope_scaling", "[1]", "rope_scaling of type \"none\""},
         {"attention_bias", "false", NULL},
         {"rope_parameters", "{\"rope_type\":\"default\",\"rope_theta\":5e5}", NULL},
         {"max_position_embeddings", NULL, NULL},
         {"head_dim", "10", NULL},
         {"pretraining_tp", "2", NULL},
-        {"rope_scaling", "{\"type\":\"linear\",\"factor\":2}", "rope_scaling is not supported"},
+        {"rope_scaling", "{\"type\":\"linear\",\"factor\":2}", "rope_scaling of type \"linear\" is not supported"},
         {"rope_parameters", "{\"rope_type\":\"yarn\"}", "rope_type is \"yarn\""},
         {"rope_parameters", "3", "rope_parameters is not an object"},
         {"attention_bias", "true", "attention_bias is not supported"},
@@ -341,7 +346,7 @@ static void configurations_are_read_or_refused_by_name(void **state)
     write_config(folder, "rope_parameters", "{\"rope_type\":\"default\",\"rope_theta\":5e5}");
     assert_ok(llama_read_config(folder, &config));
     assert_true(config.rope_theta == 5e5 && config.kv_heads == 2 && config.head_size == 8);
-    assert_fails(llama_read_config(test_path("nowhere"), &config), STATUS_USAGE, "nowhere/config.json");
+    assert_fails(llama_read_config(test_path("nowhere"), &config), STATUS_USAGE, "nowhere");
 }
 
 /* A change to one tensor of a small model's folder. */

@@ -1,7 +1,7 @@
 #include "support/lanes_fixture.h"
 
 #include "support/dataset_builder.h"
-#include "support/sentencepiece_builder.h"
+#include "support/built_model.h"
 #include "support/test_support.h"
 
 #include "io/json.h"
@@ -14,7 +14,7 @@
 const int64_t dataset_rows_made[DATASETS] = {37, 20, 64, 31};
 static const int64_t shard_size[DATASETS] = {7, 20, 9, 10};
 
-static struct sentencepiece *text_model;
+static struct text_model *text_model;
 struct vocabulary lanes_vocabulary;
 struct interleaver lanes_interleaver;
 
@@ -68,9 +68,9 @@ int lanes_fixture_prepare(void **state)
     (void)state;
     static const char *const pieces[] = {NULL};
     struct bytes bytes = build_small_model(pieces, 0);
-    assert_ok(sentencepiece_load_memory("small", bytes.data, (int64_t)bytes.size, &text_model));
+    text_model = load_built_model(&bytes);
     bytes_free(&bytes);
-    assert_ok(vocabulary_create(sentencepiece_size(text_model), 1, 2, 0, 50, 8, 8, true, &lanes_vocabulary));
+    assert_ok(vocabulary_create(text_model_size(text_model), 1, 2, 0, 50, 8, 8, true, &lanes_vocabulary));
     lanes_interleaver = (struct interleaver){
         text_model, &lanes_vocabulary, {{{25, 1}, {25, 2}, {1, 1}}}, {INTERLEAVE_SPANS, 2, 5, 1, 4, 7}};
     struct rng rng = rng_make(test_seed(), RNG_TEST, 60, 0);
@@ -101,7 +101,7 @@ int lanes_fixture_finish(void **state)
     (void)state;
     for (int d = 0; d < DATASETS; d++)
         free(made[d]);
-    sentencepiece_free(text_model);
+    text_model_free(text_model);
     return 0;
 }
 

@@ -21,6 +21,15 @@ int64_t stored_tensor_elements(const struct stored_tensor *tensor)
     return count;
 }
 
+void stored_tensor_pack(struct stored_tensor *tensor)
+{
+    int64_t stride = 1;
+    for (int i = tensor->rank - 1; i >= 0; i--) {
+        tensor->stride[i] = stride;
+        stride *= tensor->shape[i];
+    }
+}
+
 bool stored_tensor_is_dense(const struct stored_tensor *tensor)
 {
     int64_t expected = 1;
@@ -91,5 +100,6 @@ void stored_tensor_read(const struct stored_tensor *tensor, int64_t first, int64
 
 void stored_tensor_forget(const struct stored_tensor *tensor)
 {
-    mapped_bytes_forget(tensor->data, tensor->bytes);
+    if (!tensor->copied)
+        mapped_bytes_forget(tensor->data, tensor->bytes);
 }

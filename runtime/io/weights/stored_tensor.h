@@ -1,6 +1,6 @@
 /* A tensor as a file of weights holds it, whatever the file's format: the reader of each format (io/safetensors.h,
- * io/weights/gguf.h, io/weights/torch_archive.h) fills these, and whoever wants numbers reads them here. Nothing is copied:
- * `data` points into the mapped file, at any address. */
+ * io/weights/gguf.h, io/weights/torch_archive.h) fills these, and whoever wants numbers reads them here. Nothing is copied but
+ * small arrays that a file holds in another form: `data` points into the mapped file, at any address. */
 #ifndef SPIRITLM_IO_WEIGHTS_STORED_TENSOR_H
 #define SPIRITLM_IO_WEIGHTS_STORED_TENSOR_H
 
@@ -32,10 +32,14 @@ struct stored_tensor {
     int64_t stride[TENSOR_MAX_RANK]; /* elements from one to the next; all elements lie inside the data */
     const void *data;                /* of element [0, 0...] */
     int64_t bytes;                   /* from `data` to the end of the last element or block */
+    bool copied;                     /* `data` does not lie in the mapped file, but in the reader's memory */
 };
 
 const char *stored_type_name(const struct stored_tensor *tensor); /* "f16", "q4_1" */
 int64_t stored_tensor_elements(const struct stored_tensor *tensor);
+
+/* Strides of elements that lie one after the other in the order of their indices. */
+void stored_tensor_pack(struct stored_tensor *tensor);
 
 /* Whether the elements lie one after the other in the order of their indices. Always true for blocks. */
 bool stored_tensor_is_dense(const struct stored_tensor *tensor);

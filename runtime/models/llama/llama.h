@@ -77,23 +77,38 @@ void llama_destroy(struct llama *model);
  * memory. */
 enum status llama_initialize(struct llama *model, uint64_t seed, double std, const struct weight_sink *sink);
 
-/* The same normal numbers for rows [first_row, end) of embedding and head alone: new tokens of a continued model. */
-enum status llama_initialize_rows(struct llama *model, uint64_t seed, double std, int64_t first_row,
+/* New tokens of a continued model: rows [first, end) of embedding and head. Each column of a matrix has its own mean and
+ * deviation over the rows that the file at `source` has (of a head that the file lacks, those of its embedding). */
+enum llama_rows {
+    LLAMA_ROWS_MATCH,  /* normal numbers with the mean and the deviation of their column */
+    LLAMA_ROWS_NORMAL, /* as llama_initialize: mean 0, the same deviation everywhere */
+    LLAMA_ROWS_MEAN,
+    LLAMA_ROWS_ZERO
+};
+struct llama_new_rows {
+    int64_t first;
+    enum llama_rows kind;
+    double deviation;   /* of LLAMA_ROWS_NORMAL */
+    const char *source; /* of MATCH and MEAN: what llama_read_weights has read */
+};
+/* The random numbers are those that llama_initialize would put there. */
+enum status llama_initialize_rows(struct llama *model, uint64_t seed, const struct llama_new_rows *rows,
                                   const struct weight_sink *sink);
 
-/* ---- Hugging Face folders (llama_folder.c) ---- */
+/* ---- files: reading all layouts of llama_source.h (llama_read.c), writing Hugging Face folders (llama_folder.c) ---- */
 
-/* Reads config.json; refuses by name (STATUS_CORRUPT) what the family does not cover (rope_scaling, attention_bias,
- * another hidden_act...). */
-enum status llama_read_config(const char *folder, struct llama_config *config);
+/* Reads the configuration of any layout (llama_source.h); refuses by name (STATUS_CORRUPT) what the family does not cover
+ * (rope_scaling, attention_bias, another hidden_act...). */
+enum status llama_read_config(const char *path, struct llama_config *config);
 
 /* The type in which a model with this folder's weights runs: bf16 where all its tensors are bf16. Else f32, which holds
  * f16 exactly; f16 itself is only read. */
 enum status llama_read_dtype(const char *folder, enum dtype *dtype);
 
-/* Reads the weights (f32, bf16 or f16) into the model, and in f32 into `sink` (NULL: no), piece by piece as
+/* Reads the weights (f32, bf16, f16 or blocks) into the model, and in f32 into `sink` (NULL: no), piece by piece as
  * llama_initialize. Vocabulary rows: the file may have fewer than the model; the missing rows are left untouched and their
- * first index returned in *rows_read (NULL: all rows are expected). A missing, surplus, misshapen or non-finite tensor is
+ * first index returned in *rows_read (NULL: all rows are expected). A model that is not tied takes as its head the embedding
+ * of a file that is. A missing, surplus, misshapen or non-finite tensor is
  * refused by name, and then the model holds a mixture: discard it. */
 enum status llama_read_weights(struct llama *model, const char *folder, const struct weight_sink *sink,
                                int64_t *rows_read);

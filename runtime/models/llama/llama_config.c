@@ -1,7 +1,9 @@
-/* config.json and generation_config.json of a Hugging Face folder. */
+/* The configuration of a Llama: config.json and generation_config.json of a Hugging Face folder, read and written; where
+ * another layout keeps it, its own reader is asked. */
+#include "core/path.h"
 #include "io/json.h"
-#include "models/llama/llama.h"
 #include "models/llama/llama_folder.h"
+#include "models/llama/llama_source_internal.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -35,11 +37,26 @@ static enum status refuse_string(const char *path, const json_t *root, const cha
     return result;
 }
 
+/* Scaled rotary positions, by whichever of the two names a folder gives their type. The type "default" scales nothing. */
+static enum status refuse_scaling(const char *path, const json_t *root)
+{
+    enum status result = STATUS_OK;
+    const json_t *scaling = json_object_get(root, "rope_scaling");
+    if (!jdoc_has(root, "rope_scaling"))
+        return STATUS_OK;
+    const char *type = json_string_value(json_object_get(scaling, "rope_type"));
+    if (!type)
+        type = json_string_value(json_object_get(scaling, "type"));
+    if (!type || strcmp(type, "default") != 0)
+        FAIL(STATUS_CORRUPT, "%s: rope_scaling of type \"%.40s\" is not supported", path, type ? type : "none");
+fail:
+    return result;
+}
+
 /* What would change the mathematics. An absent key means the plain model. */
 static enum status refuse_variants(const char *path, const json_t *root)
 {
     static const char *const switches[] = {"attention_bias", "mlp_bias"};
-    static const char *const objects[] = {"rope_scaling", "quantization_config"};
     enum status result = STATUS_OK;
     TRY(refuse_string(path, root, "model_type", "llama", true));
     TRY(refuse_string(path, root, "hidden_act", "silu", false));
@@ -50,9 +67,9 @@ static enum status refuse_variants(const char *path, const json_t *root)
         if (on)
             FAIL(STATUS_CORRUPT, "%s: %s is not supported", path, switches[i]);
     }
-    for (size_t i = 0; i < sizeof objects / sizeof *objects; i++)
-        if (jdoc_has(root, objects[i]))
-            FAIL(STATUS_CORRUPT, "%s: %s is not supported", path, objects[i]);
+    TRY(refuse_scaling(path, root));
+    if (jdoc_has(root, "quantization_config"))
+        FAIL(STATUS_CORRUPT, "%s: quantization_config is not supported", path);
     double dropout;
     TRY(get_real(path, root, "attention_dropout", 0, &dropout));
     if (dropout != 0)
@@ -103,16 +120,12 @@ fail:
     return result;
 }
 
-enum status llama_read_config(const char *folder, struct llama_config *config)
+static enum status read_config_json(const char *folder, struct llama_config *config)
 {
-    *config = (struct llama_config){0};
     enum status result = STATUS_OK;
     json_t *root = NULL;
-    char *path = NULL;
-    if (asprintf(&path, "%s/config.json", folder) < 0) {
-        path = NULL;
-        FAIL(STATUS_INTERNAL, "no memory for a path");
-    }
+    char path[PATH_BYTES];
+    TRY(path_format(path, "%s/config.json", folder));
     TRY(jdoc_read(path, &root));
     if (!json_is_object(root))
         FAIL(STATUS_CORRUPT, "%s: not a JSON object", path);
@@ -120,8 +133,29 @@ enum status llama_read_config(const char *folder, struct llama_config *config)
     TRY(read_sizes(path, root, config));
 fail:
     json_decref(root);
-    free(path);
     return result;
+}
+
+static enum status read_config_gguf(const char *path, struct llama_config *config)
+{
+    struct gguf *file;
+    enum status result = gguf_open(path, &file);
+    if (result == STATUS_OK)
+        result = gguf_read_llama_config(file, config);
+    gguf_close(file);
+    return result;
+}
+
+enum status llama_read_config(const char *path, struct llama_config *config)
+{
+    enum llama_layout layout;
+    *config = (struct llama_config){0};
+    enum status result = llama_layout_of(path, &layout);
+    if (result != STATUS_OK)
+        return result;
+    if (layout == LLAMA_GGUF)
+        return read_config_gguf(path, config);
+    return layout == LLAMA_META ? meta_read_llama_config(path, config) : read_config_json(path, config);
 }
 
 /* ---- writing ---- */
