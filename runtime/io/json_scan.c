@@ -4,6 +4,7 @@
 
 #include "core/array.h"
 #include "core/utf8.h"
+#include "io/text_file.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -12,7 +13,7 @@ enum { SHOWN = 40 }; /* bytes of a text in an error */
 
 struct scan scan_start(const char *name, const char *text, int64_t size, struct scan_buffer *buffer)
 {
-    return (struct scan){.name = name, .text = text, .size = size, .buffer = buffer};
+    return (struct scan){.name = name, .text = text, .size = size, .at = text_mark(text, size), .buffer = buffer};
 }
 
 static enum status broken(const struct scan *scan, const char *expected)

@@ -46,7 +46,7 @@ struct scan_buffer {
 
 enum scan_kind { SCAN_OBJECT, SCAN_LIST, SCAN_TEXT, SCAN_NUMBER, SCAN_TRUE, SCAN_FALSE, SCAN_NULL, SCAN_BROKEN };
 
-/* `buffer` starts as {0}; the caller frees buffer->bytes. */
+/* `buffer` starts as {0}; the caller frees buffer->bytes. A byte order mark is skipped. */
 struct scan scan_start(const char *name, const char *text, int64_t size, struct scan_buffer *buffer);
 
 enum scan_kind scan_kind(struct scan *scan); /* of the value that comes next */

@@ -40,7 +40,8 @@ enum byte_bpe_type byte_bpe_type(const struct byte_bpe *model, int32_t id)
 
 bool byte_bpe_is_control(const struct byte_bpe *model, int32_t id)
 {
-    return byte_bpe_type(model, id) == BYTE_BPE_CONTROL;
+    enum byte_bpe_type type = byte_bpe_type(model, id);
+    return type == BYTE_BPE_CONTROL || type == BYTE_BPE_UNUSED;
 }
 
 int32_t byte_bpe_missing_bytes(const struct byte_bpe *model)

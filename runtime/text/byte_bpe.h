@@ -68,8 +68,8 @@ int32_t byte_bpe_size(const struct byte_bpe *model);      /* ids, unused ones to
 int32_t byte_bpe_tag_count(const struct byte_bpe *model); /* tags and units left out at the end of the file */
 int32_t byte_bpe_bos(const struct byte_bpe *model);       /* -1: none; the same below */
 int32_t byte_bpe_eos(const struct byte_bpe *model);
-int32_t byte_bpe_unk(const struct byte_bpe *model); /* -1 */
-bool byte_bpe_is_control(const struct byte_bpe *model, int32_t id);
+int32_t byte_bpe_unk(const struct byte_bpe *model);                 /* -1 */
+bool byte_bpe_is_control(const struct byte_bpe *model, int32_t id); /* stands for no text: unused ids do not either */
 enum byte_bpe_type byte_bpe_type(const struct byte_bpe *model, int32_t id); /* BYTE_BPE_UNUSED for ids outside */
 int32_t byte_bpe_missing_bytes(const struct byte_bpe *model); /* of the 256, those without a piece: they are dropped */
 const char *byte_bpe_pre_tokenizer(const struct byte_bpe *model);

@@ -192,6 +192,9 @@ static void errors_name_the_text_the_byte_and_what_was_expected(void **state)
         assert_fails(scan_integer(&scan, "an id", 0, 7, &number), STATUS_CORRUPT, "expected 0 to 7");
         assert_true(strstr(status_text(), numbers[i]));
     }
+    scan = scan_start("a.json", "\xEF\xBB\xBF 5", 5, &buffer); /* a byte order mark */
+    assert_ok(scan_integer(&scan, "an id", 0, 7, &number));
+    assert_int_equal(number, 5);
     scan = scan_start("a.json", "{\"a\" 1}", 7, &buffer);
     assert_ok(scan_object(&scan, "an object"));
     assert_fails(scan_member(&scan, &text, &found), STATUS_CORRUPT, "byte 5: expected ':', found '1'");

@@ -242,6 +242,7 @@ static void ids_may_have_holes(void **state)
     int64_t size;
     assert_int_equal(byte_bpe_size(model), 10);
     assert_int_equal(byte_bpe_type(model, 3), BYTE_BPE_UNUSED);
+    assert_true(byte_bpe_is_control(model, 3) && byte_bpe_is_control(model, 9) && !byte_bpe_is_control(model, 5));
     assert_int_equal(byte_bpe_type(model, 9), BYTE_BPE_CONTROL);
     assert_int_equal(byte_bpe_find(model, "x y", 3), 9);
     assert_int_equal(byte_bpe_missing_bytes(model), 254);
