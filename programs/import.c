@@ -22,12 +22,14 @@ static const struct program_option options[] = {
 };
 
 #define KIND_HELP(upper, lower, options, help) "\n  " help
+#define KIND_WORD(upper, lower, options, help) #lower "|"
 
 static const struct program program = {
     .name = "import",
     .usage = "KIND SOURCE --output FILE.jsonl",
     .summary = "Makes a manifest of a corpus. KIND says what SOURCE is:" IMPORT_KIND_LIST(KIND_HELP),
     .example = "import librispeech LibriSpeech/dev-clean --lowercase --output dev-clean.jsonl",
+    .arguments = IMPORT_KIND_LIST(KIND_WORD) "FOLDER",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .takes_arguments = true,

@@ -20,9 +20,10 @@ struct program_option {
 
 struct program {
     const char *name;
-    const char *usage;                    /* what follows the name: "--config FILE [--stage S] [key=value ...]" */
-    const char *summary;                  /* what it does, a sentence or two */
-    const char *example;                  /* a command line that works */
+    const char *usage;     /* what follows the name: "--config FILE [--stage S] [key=value ...]" */
+    const char *summary;   /* what it does, a sentence or two */
+    const char *example;   /* a command line that works */
+    const char *arguments; /* what its arguments may be, as an option's value ("pairs|learning|FILE"); or NULL */
     const struct program_option *options; /* its own; --config, --help and --version are added here */
     int64_t option_count;
     bool takes_config;    /* --config FILE and key=value */

@@ -259,6 +259,19 @@ static void evaluate(void)
         0,
         "$B/evaluate --device cpu --config $D/small.yaml learning data.expressive=false --out $D/again && grep -q Pi "
         "$D/again/pairs_shuffled.jsonl && cmp $D/run/evaluation/pairs_shuffled.jsonl $D/again/pairs_shuffled.jsonl");
+    /* All in one command, for which the model is loaded once: the same results. */
+    const char *said = expect(0, "$B/evaluate --device cpu --config $D/small.yaml learning generation pairs --out "
+                                 "$D/together 2>&1");
+    assert_non_null(strstr(said, "pairs_pairs_shuffled"));
+    expect(0,
+           "cd $D/together && test $(ls | wc -l) -eq 5 && for f in *; do sed s,$D/together/,$D/run/evaluation/, $f | "
+           "cmp - $D/run/evaluation/$f || exit 1; done");
+    /* One that fails takes nothing from the others, and is known before the model is loaded. */
+    expect(2,
+           "$B/evaluate --device cpu --config $D/small.yaml pairs $D/none.jsonl $D/run/evaluation/pairs_shuffled.jsonl "
+           "--out $D/others >$D/said 2>&1; code=$?; test -s $D/others/results_pairs_pairs_shuffled.json && "
+           "grep -q '^error: pairs_none: .*none.jsonl' $D/said && grep -q 'error: 1 of 2 tasks failed' $D/said && "
+           "exit $code");
     /* Another file of pairs leaves the first one's results alone. */
     expect(
         0,
