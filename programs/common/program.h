@@ -62,6 +62,10 @@ bool program_flag(const struct program_arguments *arguments, const char *option)
 enum status program_integer(const struct program_arguments *arguments, const char *option, int64_t minimum,
                             int64_t maximum, int64_t fallback, int64_t *value);
 
+/* The command line as bash reads it: arguments that it would take apart are in quotes, and bytes that are not UTF-8 or that a
+ * terminal might obey are written as $'\033'. Allocated; NULL when out of memory. */
+char *program_command_line(int argc, char **argv);
+
 /* Parses, answers --help and --version, calls `run`, prints "error: TEXT" when it fails and returns the exit code. Results that do
  * not reach standard output are an error too (STATUS_IO). */
 int program_main(const struct program *program, int argc, char **argv,

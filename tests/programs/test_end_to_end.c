@@ -137,6 +137,11 @@ static void train(void)
     assert_non_null(strstr(said, "next: bin/generate --model "));
     expect(0, "test $(grep -c '\"loss\"' $D/run/metrics.jsonl) -eq 6");
     expect(0, "grep -q polyline $D/run/report.html");
+    /* What was run, so that it can be run again: the version that --version gives, and both commands. */
+    expect(0, "version=$($B/train --version | sed 's/train \\(.*\\) (spiritlm.c, \\(commit .*\\))/\\1 (\\2)/') && "
+              "test $(grep -c -F \"$version\" $D/run/report.html) -eq 2 && "
+              "grep -q -F \"$B/train --device cpu --config $D/small.yaml train.steps=3<\" $D/run/report.html && "
+              "grep -q 'resumed at step 3<' $D/run/report.html");
 }
 
 /* The loss of the first step in the metrics of run `name`. */
