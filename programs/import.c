@@ -15,7 +15,7 @@ static const struct program_option options[] = {
     {"--speaker-folders", NULL, "folder: the first folder below SOURCE names the speaker", false},
     {"--per", "file|paragraph|line", "text: what becomes a row (default: file)", false},
     {"--text-key", "NAME", "jsonl: the key of the text (default: text)", false},
-    {"--lowercase", NULL, "convert texts to lower case (ASCII)", false},
+    {"--lowercase", NULL, "convert texts to lower case, of any script", false},
     {"--split", "NAME=SHARE,...", "write FILE.NAME.jsonl for each part, such as train=0.9,valid=0.05,test=0.05", false},
     {"--split-by", "speaker|document", "what a part gets whole", false},
     {"--seed", "N", "of the split (default: 0)", false},
