@@ -233,6 +233,13 @@ static void generate_many(void)
               "--out $D/out_$n --prompts - <$D/prompts.jsonl >$D/$n.json 2>$D/log; test $? -eq 65 || exit 9; "
               "sed 's/\"error\": \"[^,]*, //' $D/$n.json >$D/without; "
               "sed 's/\"error\": \"[^,]*, //' $D/8.json | cmp - $D/without || exit 8; done");
+    /* A whole prompt with its tags spelled out gives the same, on the command line or as a line of a file. */
+    expect(0, "string() { $B/generate --device cpu --model $D/run --max-new-tokens 20 --json \"$@\" | "
+              "sed 's/.*\"prompt\":/\"prompt\":/'; }; string --prompt '[Text]ten of[Speech][Hu3][Pi1]' --seed 9 "
+              ">$D/string && "
+              "echo '{\"string\": \"[Text]ten of[Speech][Hu3][Pi1]\", \"seed\": 9}' | string --prompts - | cmp - "
+              "$D/string && "
+              "grep -q '\"kind\": \"string\"' $D/string && grep -q '\"prompt_tokens\": [1-9]' $D/string");
     /* Text from standard input is a piece as it stands. */
     expect(0, "said() { $B/generate --device cpu --model $D/run --max-new-tokens 20 --min-new-tokens 20 --json "
               "--text \"$1\" --units '[Hu1]'; }; said 'ten of' >$D/said; printf 'ten of\\n' | said - | "
