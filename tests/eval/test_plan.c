@@ -151,6 +151,29 @@ static void results_that_cannot_be_written_are_refused(void **state)
     }
 }
 
+/* A name that fits the file of pairs, but not those of its results while they are written. */
+static void names_that_are_too_long_are_refused(void **state)
+{
+    (void)state;
+    struct task_plan plan;
+    char name[300];
+    memset(name, 'x', sizeof name);
+    for (int length = 1; length < 280; length += length < 200 ? 40 : 4) {
+        char path[4096], file[4096];
+        snprintf(file, sizeof file, "%.*s.jsonl", length, name);
+        const char *const words[] = {"pairs", file, NULL};
+        enum status made = make(words, test_path("long"), &plan);
+        enum status checked = made == STATUS_OK ? plan_check_writable(&plan) : made;
+        snprintf(path, sizeof path, "%s/samples_pairs_%.*s.jsonl", test_path("long"), length, name);
+        bool fits = checked == STATUS_OK && atomic_write(path, "", 0) == STATUS_OK;
+        if (checked == STATUS_OK && !fits)
+            fail_msg("a name of %d characters passed the check, but: %s", length, status_text());
+        assert_true(length > 150 || fits);
+        assert_true(length < 250 || !fits);
+        plan_free(&plan);
+    }
+}
+
 /* Root may write anywhere, so another user tries; 0 when all was as expected. */
 static int as_another_user(const char *locked, const char *shared)
 {
@@ -348,6 +371,7 @@ int main(void)
         cmocka_unit_test(files_follow_pairs),
         cmocka_unit_test(wrong_lists_are_refused),
         cmocka_unit_test(results_that_cannot_be_written_are_refused),
+        cmocka_unit_test(names_that_are_too_long_are_refused),
         cmocka_unit_test(folders_of_others_are_refused),
         cmocka_unit_test(looking_changes_nothing),
         cmocka_unit_test(a_task_that_fails_takes_nothing_from_the_others),
