@@ -15,19 +15,21 @@ static const struct program_option options[] = {
     {"--speaker-folders", NULL, "folder: the first folder below SOURCE names the speaker", false},
     {"--per", "file|paragraph|line", "text: what becomes a row (default: file)", false},
     {"--text-key", "NAME", "jsonl: the key of the text (default: text)", false},
-    {"--lowercase", NULL, "convert texts to lower case (ASCII)", false},
+    {"--lowercase", NULL, "convert texts to lower case, of any script", false},
     {"--split", "NAME=SHARE,...", "write FILE.NAME.jsonl for each part, such as train=0.9,valid=0.05,test=0.05", false},
     {"--split-by", "speaker|document", "what a part gets whole", false},
     {"--seed", "N", "of the split (default: 0)", false},
 };
 
 #define KIND_HELP(upper, lower, options, help) "\n  " help
+#define KIND_WORD(upper, lower, options, help) #lower "|"
 
 static const struct program program = {
     .name = "import",
     .usage = "KIND SOURCE --output FILE.jsonl",
     .summary = "Makes a manifest of a corpus. KIND says what SOURCE is:" IMPORT_KIND_LIST(KIND_HELP),
     .example = "import librispeech LibriSpeech/dev-clean --lowercase --output dev-clean.jsonl",
+    .arguments = IMPORT_KIND_LIST(KIND_WORD) "FOLDER",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .takes_arguments = true,

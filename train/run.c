@@ -172,12 +172,11 @@ static enum status draw_report(const struct run *run)
 {
     char facts[1024];
     const struct llama *model = trainer_model(run->trainer);
-    snprintf(facts, sizeof facts,
-             "<p>%lld parameters, %s, %lld lanes of %lld tokens, step %lld of %lld, %lld tokens seen.</p>",
-             (long long)llama_parameter_count(&model->config), dtype_name(model->dtype),
-             (long long)run->setup->data->lanes, (long long)run->setup->data->sequence_length,
-             (long long)trainer_steps_done(run->trainer), (long long)run->setup->train->steps,
-             (long long)trainer_tokens_done(run->trainer));
+    snprintf(
+        facts, sizeof facts, "%lld parameters, %s, %lld lanes of %lld tokens, step %lld of %lld, %lld tokens seen.",
+        (long long)llama_parameter_count(&model->config), dtype_name(model->dtype), (long long)run->setup->data->lanes,
+        (long long)run->setup->data->sequence_length, (long long)trainer_steps_done(run->trainer),
+        (long long)run->setup->train->steps, (long long)trainer_tokens_done(run->trainer));
     return report_write(run->setup->train->run, run->setup->train->run, facts);
 }
 

@@ -137,6 +137,11 @@ static void train(void)
     assert_non_null(strstr(said, "next: bin/generate --model "));
     expect(0, "test $(grep -c '\"loss\"' $D/run/metrics.jsonl) -eq 6");
     expect(0, "grep -q polyline $D/run/report.html");
+    /* What was run, so that it can be run again: the version that --version gives, and both commands. */
+    expect(0, "version=$($B/train --version | sed 's/train \\(.*\\) (spiritlm.c, \\(commit .*\\))/\\1 (\\2)/') && "
+              "test $(grep -c -F \"$version\" $D/run/report.html) -eq 2 && "
+              "grep -q -F \"$B/train --device cpu --config $D/small.yaml train.steps=3<\" $D/run/report.html && "
+              "grep -q 'resumed at step 3<' $D/run/report.html");
 }
 
 /* The loss of the first step in the metrics of run `name`. */
@@ -228,6 +233,13 @@ static void generate_many(void)
               "--out $D/out_$n --prompts - <$D/prompts.jsonl >$D/$n.json 2>$D/log; test $? -eq 65 || exit 9; "
               "sed 's/\"error\": \"[^,]*, //' $D/$n.json >$D/without; "
               "sed 's/\"error\": \"[^,]*, //' $D/8.json | cmp - $D/without || exit 8; done");
+    /* A whole prompt with its tags spelled out gives the same, on the command line or as a line of a file. */
+    expect(0, "string() { $B/generate --device cpu --model $D/run --max-new-tokens 20 --json \"$@\" | "
+              "sed 's/.*\"prompt\":/\"prompt\":/'; }; string --prompt '[Text]ten of[Speech][Hu3][Pi1]' --seed 9 "
+              ">$D/string && "
+              "echo '{\"string\": \"[Text]ten of[Speech][Hu3][Pi1]\", \"seed\": 9}' | string --prompts - | cmp - "
+              "$D/string && "
+              "grep -q '\"kind\": \"string\"' $D/string && grep -q '\"prompt_tokens\": [1-9]' $D/string");
     /* Text from standard input is a piece as it stands. */
     expect(0, "said() { $B/generate --device cpu --model $D/run --max-new-tokens 20 --min-new-tokens 20 --json "
               "--text \"$1\" --units '[Hu1]'; }; said 'ten of' >$D/said; printf 'ten of\\n' | said - | "
@@ -259,6 +271,19 @@ static void evaluate(void)
         0,
         "$B/evaluate --device cpu --config $D/small.yaml learning data.expressive=false --out $D/again && grep -q Pi "
         "$D/again/pairs_shuffled.jsonl && cmp $D/run/evaluation/pairs_shuffled.jsonl $D/again/pairs_shuffled.jsonl");
+    /* All in one command, for which the model is loaded once: the same results. */
+    const char *said = expect(0, "$B/evaluate --device cpu --config $D/small.yaml learning generation pairs --out "
+                                 "$D/together 2>&1");
+    assert_non_null(strstr(said, "pairs_pairs_shuffled"));
+    expect(0,
+           "cd $D/together && test $(ls | wc -l) -eq 5 && for f in *; do sed s,$D/together/,$D/run/evaluation/, $f | "
+           "cmp - $D/run/evaluation/$f || exit 1; done");
+    /* One that fails takes nothing from the others, and is known before the model is loaded. */
+    expect(2,
+           "$B/evaluate --device cpu --config $D/small.yaml pairs $D/none.jsonl $D/run/evaluation/pairs_shuffled.jsonl "
+           "--out $D/others >$D/said 2>&1; code=$?; test -s $D/others/results_pairs_pairs_shuffled.json && "
+           "grep -q '^error: pairs_none: .*none.jsonl' $D/said && grep -q 'error: 1 of 2 tasks failed' $D/said && "
+           "exit $code");
     /* Another file of pairs leaves the first one's results alone. */
     expect(
         0,

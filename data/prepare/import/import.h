@@ -97,7 +97,7 @@ struct import_options {
     const char *speaker;  /* of all rows; NULL: none, or what the layout says */
     const char *text_key; /* JSON lines of texts; NULL: "text" */
     bool speaker_folders; /* the first folder below the source names the speaker */
-    bool lowercase;       /* ASCII letters of the texts */
+    bool lowercase;       /* texts in lower case (text/lower_case.h) */
     enum import_per per;  /* text: what becomes a row */
     const char *split;    /* "train=0.9,test=0.1": one manifest per part; NULL: one manifest */
     enum import_split_by split_by;
