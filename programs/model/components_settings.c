@@ -19,7 +19,9 @@ enum status components_from_settings(const struct settings *settings, struct com
         .codes = {(int32_t)tokenizer->units, (int32_t)tokenizer->pitch_codes, (int32_t)tokenizer->style_codes},
     };
     if (!*tokenizer->text_model)
-        FAIL(STATUS_USAGE, "tokenizer.text_model is not set: name a SentencePiece .model file");
+        FAIL(STATUS_USAGE,
+             "tokenizer.text_model is not set: name a SentencePiece .model file (docs/text.md says how to "
+             "train one)");
     if (ready) {
         struct shard_fingerprints fingerprints;
         TRY(ready_fingerprints(prepare, &fingerprints));

@@ -128,6 +128,10 @@ static const struct bad_case {
     {"$B/prepare", 2, "without --config"},
     {"$B/prepare --config $D/prepare.yaml --stage fitt", 2, "fitt"},
     {"$B/prepare --config $D/prepare.yaml --part 3/2", 2, "3/2"},
+    /* Read last, looked at first. */
+    {"$B/prepare --config $D/prepare.yaml tokenizer.text_model=$D/none.model prepare.output=$D/new", 2,
+     "none.model: there is no such file; tokenizer.text_model names a SentencePiece model, and docs/text.md"},
+    {"$B/prepare --config $D/prepare.yaml tokenizer.text_model=$D/run.yaml prepare.output=$D/new", 65, "run.yaml"},
     {"$B/prepare --config $D/prepare.yaml --part 0/2", 2, "0/2"},
     {"$B/prepare --config $D/prepare.yaml --part 1", 2, "--part"},
     {"$B/prepare --config $D/prepare.yaml prepare.shard_rows=0", 2, "prepare.shard_rows"},

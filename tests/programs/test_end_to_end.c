@@ -110,6 +110,11 @@ static void prepare(void)
     expect(0, "cd $D && find datasets tokenizer -type f ! -name '*.part*' | sort | xargs sha256sum > first.txt");
     expect(0, "$B/prepare --device cpu --config $D/small.yaml"); /* verifies and changes nothing */
     expect(0, "cd $D && sha256sum --quiet -c first.txt");
+    /* Clips of a few words cannot switch in the middle of spans of thirty: this is worth a warning, with the keys. */
+    expect(0, "spans() { $B/prepare --device cpu --config $D/small.yaml --stage index data.text_words_minimum=$1 "
+              "data.text_words_maximum=$1 data.speech_words_minimum=$1 data.speech_words_maximum=$1 2>&1; }; "
+              "spans 30 | grep -q 'speech: only 0 % of the words are .*data.text_words_minimum' && "
+              "! spans 1 | grep -q 'of the words are'");
 }
 
 static void tokenize(void)
