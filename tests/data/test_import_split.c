@@ -142,6 +142,9 @@ static void rows_of_one_text_stay_together(void **state)
         .kind = IMPORT_TEXT, .per = IMPORT_PER_PARAGRAPH, .split = "a=0.7,b=0.3", .split_by = IMPORT_BY_DOCUMENT};
     import_fails(options, "rows", STATUS_USAGE, "--split-by row");
     options.split_by = IMPORT_BY_ROW;
+    options.per = IMPORT_PER_FILE;
+    import_fails(options, "rows", STATUS_USAGE, "(1 rows in all); try another --seed or a larger share, or --per line");
+    options.per = IMPORT_PER_PARAGRAPH;
     import_ok(options, "rows");
     for (int i = 0; i < TEXTS; i++)
         part_of[i] = -1;

@@ -48,7 +48,7 @@ static const struct bad_case {
     {"$B/train --config $D/run.yaml train.beta1=nan", 2, "train.beta1"},
     {"$B/train --config $D/run.yaml data.sequence_length=1", 2, "data.sequence_length"},
     /* ---- data, tokenizers, model ---- */
-    {"$B/train --config $D/run.yaml data.train=$D/nowhere", 2, "nowhere"},
+    {"$B/train --config $D/run.yaml data.train=$D/nowhere", 2, "nowhere: there is no such folder; data.train"},
     {"$B/train --config $D/run.yaml data.train=$D/damaged_index", 65, "damaged_index"},
     /* Found when the shard is first read, and then the run has begun: its folder is the user's. */
     {"$B/train --config $D/run.yaml data.train=$D/damaged_shard,$D/corpus/text train.run=$D/new; c=$?; rm -r $D/new; "
@@ -61,7 +61,8 @@ static const struct bad_case {
     {"$B/train --config $D/run.yaml tokenizer.text_model=$D/empty train.run=$D/new", 65, "empty"},
     {"$B/train --config $D/run.yaml tokenizer.text_model=$D/run.yaml train.run=$D/new", 65, "run.yaml"},
     {"$B/train --config $D/run.yaml tokenizer.text_model=", 2, "tokenizer.text_model"},
-    {"$B/train --config $D/run.yaml prepare.ready.label= tokenizer.folder=$D/nowhere", 2, "nowhere"},
+    {"$B/train --config $D/run.yaml prepare.ready.label= tokenizer.folder=$D/nowhere", 2,
+     "nowhere: there is no such folder; tokenizer.folder"},
     {"$B/train --config $D/run.yaml prepare.ready.label= tokenizer.folder=$D/corpus", 65, "corpus"},
     {"$B/train --config $D/run.yaml prepare.ready.hubert_rate=fast", 2, "fast"},
     {"$B/train --config $D/run.yaml prepare.ready.hubert_rate=50 train.run=$D/new", 2, "hubert"},

@@ -178,6 +178,18 @@ static void train_with_small_heads(void)
         fail_msg("loss of the first step: %.9g with heads of 16 rows, %.9g without", found, expected);
 }
 
+/* Three good steps, then three at a learning rate that ruins the model: the end names the checkpoint of the good ones. */
+static void the_best_checkpoint_is_what_comes_next(void)
+{
+    expect(
+        0,
+        "best() { $B/train --device cpu --config $D/small.yaml train.run=$D/best train.keep_best=true \"$@\" 2>&1; }; "
+        "best train.steps=3 | grep -q \"next: bin/generate --model $D/best --text\" && "
+        "best train.learning_rate=9 > $D/best.txt && "
+        "grep -q \"best validation loss: .*/best/checkpoints/step_00000003\" $D/best.txt && "
+        "grep -q \"next: bin/generate --model $D/best/checkpoints/step_00000003 --text\" $D/best.txt");
+}
+
 /* A prompt in pieces of 5 tokens leaves the same greedy tokens. */
 static void generate_by_small_prompts(void)
 {
@@ -329,6 +341,7 @@ static void the_whole_way(void **state)
     tokenize();
     train();
     train_with_small_heads();
+    the_best_checkpoint_is_what_comes_next();
     generate();
     generate_many();
     generate_by_small_prompts();

@@ -87,6 +87,25 @@ static const char *stable_key(const struct import *import, const struct import_r
     return key && key == row->audio ? import_relative(import, key) : key;
 }
 
+static enum status check_parts(const struct import *import, const struct import_split *split)
+{
+    static const char *const keys[] = {"speaker", "document", "row"};
+    const enum import_split_by by = import->options->split_by;
+    const char *advice = "";
+    if (by != IMPORT_BY_ROW)
+        advice = ", or --split-by row";
+    else if (import->options->kind == IMPORT_TEXT && import->options->per != IMPORT_PER_LINE)
+        advice = ", or --per line, for more rows";
+    for (int part = 0; part < split->count; part++)
+        if (split->rows[part] == 0)
+            return status_set(
+                STATUS_USAGE,
+                "--split: no %s falls into the part \"%s\": there are too few for its share (%lld rows in "
+                "all); try another --seed or a larger share%s",
+                keys[by], split->names[part], (long long)import->count, advice);
+    return STATUS_OK;
+}
+
 enum status import_split_rows(const struct import *import, struct import_split *split)
 {
     if (split->count == 0)
@@ -106,15 +125,7 @@ enum status import_split_rows(const struct import *import, struct import_split *
         split->parts[i] = part;
         split->rows[part]++;
     }
-    static const char *const keys[] = {"speaker", "document", "row"};
-    const enum import_split_by by = import->options->split_by;
-    for (int part = 0; part < split->count; part++)
-        if (split->rows[part] == 0)
-            return status_set(STATUS_USAGE,
-                              "--split: no %s falls into the part \"%s\": there are too few for its share; try "
-                              "another --seed or a larger share%s",
-                              keys[by], split->names[part], by == IMPORT_BY_ROW ? "" : ", or --split-by row");
-    return STATUS_OK;
+    return check_parts(import, split);
 }
 
 void import_split_free(struct import_split *split)
