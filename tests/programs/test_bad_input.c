@@ -41,6 +41,8 @@ static const struct bad_case {
     {"$B/train --config $D/run.yaml train.steps=many", 2, "train.steps"},
     {"$B/train --config $D/run.yaml train.steps=0", 2, "train.steps"},
     {"$B/train --config $D/run.yaml train.stepz=3", 2, "train.steps"},
+    {"$B/train --config $D/run.yaml data.text_words_max=3", 2, "did you mean data.text_words_maximum?"},
+    {"$B/train --config $D/run.yaml data.seq_len=3", 2, "did you mean data.sequence_length?"},
     {"$B/train --config $D/run.yaml train.dtype=f64", 2, "train.dtype"},
     {"$B/train --config $D/run.yaml kernels.conv1d=fast", 2, "own, cudnn"},
     {"$B/train --config $D/run.yaml kernels.conv1d=cudnn", 2, "kernels.conv1d: cudnn computes on GPUs alone"},
