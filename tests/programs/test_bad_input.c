@@ -41,6 +41,8 @@ static const struct bad_case {
     {"$B/train --config $D/run.yaml train.steps=many", 2, "train.steps"},
     {"$B/train --config $D/run.yaml train.steps=0", 2, "train.steps"},
     {"$B/train --config $D/run.yaml train.stepz=3", 2, "train.steps"},
+    {"$B/train --config $D/run.yaml data.text_words_max=3", 2, "did you mean data.text_words_maximum?"},
+    {"$B/train --config $D/run.yaml data.seq_len=3", 2, "did you mean data.sequence_length?"},
     {"$B/train --config $D/run.yaml train.dtype=f64", 2, "train.dtype"},
     {"$B/train --config $D/run.yaml kernels.conv1d=fast", 2, "own, cudnn"},
     {"$B/train --config $D/run.yaml kernels.conv1d=cudnn", 2, "kernels.conv1d: cudnn computes on GPUs alone"},
@@ -48,7 +50,7 @@ static const struct bad_case {
     {"$B/train --config $D/run.yaml train.beta1=nan", 2, "train.beta1"},
     {"$B/train --config $D/run.yaml data.sequence_length=1", 2, "data.sequence_length"},
     /* ---- data, tokenizers, model ---- */
-    {"$B/train --config $D/run.yaml data.train=$D/nowhere", 2, "nowhere"},
+    {"$B/train --config $D/run.yaml data.train=$D/nowhere", 2, "nowhere: there is no such folder; data.train"},
     {"$B/train --config $D/run.yaml data.train=$D/damaged_index", 65, "damaged_index"},
     /* Found when the shard is first read, and then the run has begun: its folder is the user's. */
     {"$B/train --config $D/run.yaml data.train=$D/damaged_shard,$D/corpus/text train.run=$D/new; c=$?; rm -r $D/new; "
@@ -61,7 +63,8 @@ static const struct bad_case {
     {"$B/train --config $D/run.yaml tokenizer.text_model=$D/empty train.run=$D/new", 65, "empty"},
     {"$B/train --config $D/run.yaml tokenizer.text_model=$D/run.yaml train.run=$D/new", 65, "run.yaml"},
     {"$B/train --config $D/run.yaml tokenizer.text_model=", 2, "tokenizer.text_model"},
-    {"$B/train --config $D/run.yaml prepare.ready.label= tokenizer.folder=$D/nowhere", 2, "nowhere"},
+    {"$B/train --config $D/run.yaml prepare.ready.label= tokenizer.folder=$D/nowhere", 2,
+     "nowhere: there is no such folder; tokenizer.folder"},
     {"$B/train --config $D/run.yaml prepare.ready.label= tokenizer.folder=$D/corpus", 65, "corpus"},
     {"$B/train --config $D/run.yaml prepare.ready.hubert_rate=fast", 2, "fast"},
     {"$B/train --config $D/run.yaml prepare.ready.hubert_rate=50 train.run=$D/new", 2, "hubert"},
@@ -128,6 +131,10 @@ static const struct bad_case {
     {"$B/prepare", 2, "without --config"},
     {"$B/prepare --config $D/prepare.yaml --stage fitt", 2, "fitt"},
     {"$B/prepare --config $D/prepare.yaml --part 3/2", 2, "3/2"},
+    /* Read last, looked at first. */
+    {"$B/prepare --config $D/prepare.yaml tokenizer.text_model=$D/none.model prepare.output=$D/new", 2,
+     "none.model: there is no such file; tokenizer.text_model names a SentencePiece model, and docs/text.md"},
+    {"$B/prepare --config $D/prepare.yaml tokenizer.text_model=$D/run.yaml prepare.output=$D/new", 65, "run.yaml"},
     {"$B/prepare --config $D/prepare.yaml --part 0/2", 2, "0/2"},
     {"$B/prepare --config $D/prepare.yaml --part 1", 2, "--part"},
     {"$B/prepare --config $D/prepare.yaml prepare.shard_rows=0", 2, "prepare.shard_rows"},

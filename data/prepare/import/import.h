@@ -87,7 +87,7 @@ const char *import_reason_advice(enum import_reason reason);
 bool import_reason_rejects(enum import_reason reason); /* false: the row is there, changed */
 
 enum import_per { IMPORT_PER_FILE, IMPORT_PER_PARAGRAPH, IMPORT_PER_LINE };
-enum import_split_by { IMPORT_BY_SPEAKER, IMPORT_BY_DOCUMENT };
+enum import_split_by { IMPORT_BY_SPEAKER, IMPORT_BY_DOCUMENT, IMPORT_BY_ROW };
 
 struct import_options {
     enum import_kind kind;
