@@ -13,6 +13,7 @@ struct inspect_options {
     int64_t row; /* -1: none; the row that is printed whole */
     bool verify; /* read and hash everything */
     bool hash;   /* print the SHA-256 of each tensor's numbers as f32 */
+    bool texts;  /* of a manifest: its texts and nothing else */
 };
 
 enum status inspect_shard(const char *path, const struct inspect_options *options);

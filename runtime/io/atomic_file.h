@@ -37,6 +37,10 @@ enum status file_truncate(const char *path, int64_t size);
  * What is no file but a pipe, a device or an open file (/dev/stdout) is written to instead. */
 enum status atomic_write(const char *path, const void *data, int64_t size);
 
+/* Finds out whether atomic_write could write `path` now, and leaves what is there: a temporary file is made there and
+ * removed. For long work whose results come last. */
+enum status atomic_write_check(const char *path);
+
 /* Appends to an open file (O_APPEND), all or nothing: on a full disk it gets its former length back. */
 enum status append_whole(int descriptor, const char *path, const void *data, int64_t size);
 

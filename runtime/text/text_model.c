@@ -25,6 +25,7 @@ struct text_model {
     void *file; /* of a SentencePiece model */
     int64_t file_size;
     atomic_llong *dropped;
+    struct sentencepiece **tagged; /* [1]: the model in which tags and units are pieces; NULL until it is asked for */
 };
 
 /* ---- loading ---- */
@@ -122,7 +123,8 @@ enum status text_model_load(const char *path, struct text_model **out)
     char file[PATH_BYTES];
     struct text_model *model = calloc(1, sizeof *model);
     *out = NULL;
-    if (!model || !(model->dropped = calloc(1, sizeof *model->dropped)))
+    if (!model || !(model->dropped = calloc(1, sizeof *model->dropped)) ||
+        !(model->tagged = calloc(1, sizeof *model->tagged)))
         FAIL(STATUS_INTERNAL, "%s: out of memory", path);
     TRY(find_file(path, file));
     if (!(model->name = strdup(file)))
@@ -143,6 +145,9 @@ void text_model_free(struct text_model *model)
     byte_bpe_free(model->byte_bpe);
     free(model->file);
     free(model->name);
+    if (model->tagged)
+        sentencepiece_free(*model->tagged);
+    free(model->tagged);
     free(model->dropped);
     free(model);
 }
@@ -235,15 +240,15 @@ static enum status encode_whole(const struct text_model *model, const struct voc
                                 int32_t **ids, int64_t *count)
 {
     enum status result = STATUS_OK;
-    struct sentencepiece *tagged = NULL;
     void *file = NULL;
     int64_t size;
-    TRY(tagged_model_write("tokenizer.model", model->file, model->file_size, vocabulary, &file, &size));
-    TRY(sentencepiece_load_tagged("tokenizer.model", file, size, &tagged));
-    TRY(sentencepiece_encode(tagged, text, (int64_t)strlen(text), true, ids, count));
+    if (!*model->tagged) {
+        TRY(tagged_model_write("tokenizer.model", model->file, model->file_size, vocabulary, &file, &size));
+        TRY(sentencepiece_load_tagged("tokenizer.model", file, size, model->tagged));
+    }
+    TRY(sentencepiece_encode(*model->tagged, text, (int64_t)strlen(text), true, ids, count));
 fail:
     free(file);
-    sentencepiece_free(tagged);
     return result;
 }
 

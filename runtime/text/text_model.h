@@ -46,7 +46,8 @@ int64_t text_model_dropped(const struct text_model *model); /* bytes, since it w
 enum status text_model_encode_prefix(const struct text_model *model, int32_t **ids, int64_t *count);
 
 /* The ids of a string in which tags and units are spelled out, those that transformers gives for a checkpoint with this
- * vocabulary. */
+ * vocabulary, which must be the same at every call. What the first call makes for it, which takes milliseconds, is kept; no
+ * two threads may call at once. */
 enum status text_model_encode_tagged(const struct text_model *model, const struct vocabulary *vocabulary,
                                      const char *text, int32_t **ids, int64_t *count);
 
