@@ -299,6 +299,36 @@ static void refuse_gguf(const char *old, const char *replacement, const char *re
     free(data);
 }
 
+/* Which is not in the file, but a part of the pre-tokenizer's name. */
+static void llama_3_s_name_ignores_merges(void **state)
+{
+    (void)state;
+    for (int llama = 0; llama < 2; llama++) {
+        void *data;
+        int64_t size;
+        char *tokenizer, *config;
+        struct gguf *file;
+        struct byte_bpe *model;
+        struct vocabulary vocabulary;
+        assert_ok(file_read(GOLDEN "smollm.gguf", 1 << 20, &data, &size));
+        char *found = memmem(data, (size_t)size, "smollm", 6);
+        assert_non_null(found);
+        memcpy(found, llama ? "llama3" : "smollm", 6);
+        write_plainly(test_path("named.gguf"), data, size);
+        assert_ok(gguf_open(test_path("named.gguf"), &file));
+        assert_ok(byte_bpe_load_gguf(file, &model));
+        assert_string_equal(byte_bpe_pre_tokenizer(model), llama ? "llama-bpe" : "smollm");
+        assert_ok(vocabulary_create(byte_bpe_size(model), -1, -1, -1, 0, 0, 0, false, &vocabulary));
+        assert_ok(byte_bpe_write_json(model, &vocabulary, &tokenizer, &config));
+        assert_non_null(strstr(tokenizer, llama ? "\"ignore_merges\":true" : "\"ignore_merges\":false"));
+        free(tokenizer);
+        free(config);
+        byte_bpe_free(model);
+        gguf_close(file);
+        free(data);
+    }
+}
+
 static void gguf_files_of_other_models_are_refused_by_name(void **state)
 {
     (void)state;
@@ -482,6 +512,7 @@ int main(void)
         cmocka_unit_test(what_makes_no_difference_is_skipped),
         cmocka_unit_test(ids_may_have_holes),
         cmocka_unit_test(special_pieces_come_from_the_configuration),
+        cmocka_unit_test(llama_3_s_name_ignores_merges),
         cmocka_unit_test(gguf_files_of_other_models_are_refused_by_name),
         cmocka_unit_test(large_files_take_no_more_than_their_size),
         cmocka_unit_test(no_change_crashes_hangs_or_takes_memory),
