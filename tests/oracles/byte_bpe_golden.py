@@ -183,6 +183,7 @@ def write_golden(arguments):
     texts = ["", " ", "\n"] + WORDS + SPACES + APOSTROPHES
     texts += [a + b for a in ("a", " a", "1", "!", " ", "") for b in SPACES + APOSTROPHES]
     texts += [a + b + c for a in SPACES[:14] for b in SPACES[:14] for c in ("a", "!")]
+    texts += [a + "!" + b + c for a in ("", "a", " ", "  ", "\n") for b in SPACES[:14] for c in ("", "a", "!")]
     generator = Texts(1)
     texts += [generator.text() for _ in range(2500)]
     put_texts(os.path.join(golden, "texts.bin"), texts)
