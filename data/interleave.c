@@ -18,12 +18,14 @@
  * after [Speech] begins with the same piece as at the start of a document, and reads the same wherever it is cut. With
  * "document" the prefix stands before the first tag alone. With span_space a piece that continues the document is encoded
  * with the space before it, as it would be in the middle of a text. */
+enum { NO_TAG = -2 };
+
 struct builder {
     const struct interleaver *interleaver;
     const struct shard_row *row;
     int32_t *ids;
     int64_t count, capacity;
-    int32_t tag; /* the one in force; -1: none yet */
+    int32_t tag; /* the one in force, -1 where the vocabulary has none; NO_TAG: none yet */
     int64_t spans;
 };
 
@@ -88,7 +90,7 @@ static enum status push_tag(struct builder *builder, int32_t tag)
         return STATUS_OK;
     builder->tag = tag;
     builder->spans++;
-    return push(builder, tag);
+    return tag < 0 ? STATUS_OK : push(builder, tag);
 }
 
 static bool follows_text(const struct builder *builder)
@@ -176,7 +178,7 @@ static enum status builder_begin(struct builder *builder, const struct interleav
     const struct vocabulary *vocabulary = interleaver->vocabulary;
     int32_t *ids = NULL;
     int64_t count = 0;
-    *builder = (struct builder){.interleaver = interleaver, .row = row, .tag = -1};
+    *builder = (struct builder){.interleaver = interleaver, .row = row, .tag = NO_TAG};
     if (vocabulary->bos >= 0)
         TRY(push(builder, vocabulary->bos));
     if (vocabulary->dummy_prefix == DUMMY_PREFIX_DOCUMENT)

@@ -164,6 +164,11 @@ enum status prompt_append_piece(const struct components *components, const struc
 static enum status append_tag(const struct components *components, bool speech, struct prompt *prompt)
 {
     prompt->in_speech = speech;
+    if (components->vocabulary.text_tag < 0)
+        return speech
+                   ? status_set(STATUS_USAGE, "this is a model of text alone, which neither hears nor speaks; continue "
+                                              "it with train (model.initialize_from)")
+                   : STATUS_OK;
     return append(prompt, speech ? &components->vocabulary.speech_tag : &components->vocabulary.text_tag, 1);
 }
 

@@ -127,6 +127,28 @@ fail:
     return result;
 }
 
+enum status components_load_text(const char *path, struct components **out)
+{
+    enum status result = STATUS_OK;
+    struct components *components = calloc(1, sizeof *components);
+    *out = NULL;
+    if (!components)
+        return status_set(STATUS_INTERNAL, "no memory for a text model");
+    TRY(text_model_load(path, &components->text));
+    const struct text_model *text = components->text;
+    TRY(vocabulary_create_text(text_model_size(text), text_model_adds_bos(text) ? text_model_bos(text) : -1,
+                               text_model_eos(text), text_model_unk(text), &components->vocabulary));
+    for (int s = 0; s < STREAM_COUNT; s++)
+        components->rates.rate[s] = (struct rational){1, 1};
+    components->fingerprints[COMPONENT_TEXT] = text_model_fingerprint(text);
+    components->fingerprints[COMPONENT_VOCABULARY] = vocabulary_fingerprint(&components->vocabulary);
+    *out = components;
+    return STATUS_OK;
+fail:
+    components_free(components);
+    return result;
+}
+
 void components_free(struct components *components)
 {
     if (!components)

@@ -54,6 +54,10 @@ struct components {
 /* options->speech belongs to the components from the call on, also when it fails. */
 enum status components_load(const struct components_options *options, struct components **components);
 
+/* Those of a model of text alone: `path` is what text_model_load reads. A document begins with BOS only where the text model
+ * is used so, and no tag stands before its text. */
+enum status components_load_text(const char *path, struct components **components);
+
 /* From a checkpoint folder; every fingerprint written there must equal that of the part found there. */
 enum status components_load_checkpoint(const char *folder, struct components **components);
 void components_free(struct components *components);

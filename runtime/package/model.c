@@ -1,9 +1,13 @@
 /* Opening a model's folder: find it, verify it, load its parts, and check that they belong together. */
 #include "package/model.h"
 
+#include "core/path.h"
+#include "models/llama/llama_source.h"
 #include "package/checkpoints.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 static enum status check_rows(const char *path, int64_t rows, const struct llama_config *config,
                               const struct components *components)
@@ -32,6 +36,28 @@ fail:
     return result;
 }
 
+/* Whether this is a model of text alone, as its owner distributes it, and not a checkpoint or run of ours. */
+static bool is_text_model(const char *name)
+{
+    struct stat info;
+    if (stat(name, &info) != 0)
+        return false;
+    return !S_ISDIR(info.st_mode) ||
+           ((llama_folder_has(name, "config.json") || llama_folder_has(name, "params.json")) &&
+            !llama_folder_has(name, "spiritlm.json") && !llama_folder_has(name, "MANIFEST"));
+}
+
+/* Its tokenizer is in the same file or folder; Meta's lies one folder up. */
+static enum status load_text_components(const char *name, struct components **components)
+{
+    char above[PATH_BYTES];
+    enum status result = path_format(above, "%s/../tokenizer.model", name);
+    bool here = llama_folder_has(name, "tokenizer.model") || llama_folder_has(name, "tokenizer.json");
+    if (result != STATUS_OK)
+        return result;
+    return components_load_text(!here && llama_folder_has(name, "../tokenizer.model") ? above : name, components);
+}
+
 enum status model_open(const char *name, const struct kernels *kernels, struct device_context *context,
                        struct components **components, struct llama **model, char **checkpoint)
 {
@@ -42,8 +68,14 @@ enum status model_open(const char *name, const struct kernels *kernels, struct d
     int64_t rows = 0;
     *components = NULL;
     *model = NULL;
-    TRY(checkpoint_resolve(name, &path));
-    TRY(components_load_checkpoint(path, components));
+    if (is_text_model(name)) {
+        if (!(path = strdup(name)))
+            FAIL(STATUS_INTERNAL, "no memory for a path");
+        TRY(load_text_components(path, components));
+    } else {
+        TRY(checkpoint_resolve(name, &path));
+        TRY(components_load_checkpoint(path, components));
+    }
     TRY(llama_read_config(path, &config));
     TRY(llama_read_dtype(path, &dtype));
     TRY(llama_create(&config, dtype, kernels, context, model));

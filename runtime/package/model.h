@@ -5,7 +5,8 @@
 #include "models/llama/llama.h"
 #include "package/components.h"
 
-/* Opens `name`, a checkpoint or a run (then its newest checkpoint that verifies): its components, and the model in the
+/* Opens `name`, a checkpoint or a run (then its newest checkpoint that verifies), or a model of text alone in any layout of
+ * llama_source.h: its components, and the model in the
  * type that its weights have, whoever wrote them (llama_read_dtype): bf16 where all are bf16, else f32, which f16 weights
  * become too. kernels and context are borrowed and must outlive the model. *checkpoint, allocated for the caller, is the
  * folder that was read (NULL: not wanted). On failure nothing is left to free. */

@@ -27,7 +27,7 @@ int32_t sentencepiece_bos(const struct sentencepiece *model);
 int32_t sentencepiece_eos(const struct sentencepiece *model);
 /* "" for ids outside; those of the tags left out follow those of the text. */
 const char *sentencepiece_piece(const struct sentencepiece *model, int32_t id, int64_t *length);
-bool sentencepiece_is_control(const struct sentencepiece *model, int32_t id); /* also the unknown piece */
+bool sentencepiece_is_control(const struct sentencepiece *model, int32_t id);     /* also the unknown piece */
 int32_t sentencepiece_find(const struct sentencepiece *model, const char *piece); /* -1: none */
 
 /* The ids of `size` bytes of text (malformed UTF-8 is treated as in the library). No BOS or EOS. `dummy_prefix` false

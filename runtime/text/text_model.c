@@ -174,6 +174,11 @@ int32_t text_model_unk(const struct text_model *model)
     return model->byte_bpe ? byte_bpe_unk(model->byte_bpe) : sentencepiece_unk(model->sentencepiece);
 }
 
+bool text_model_adds_bos(const struct text_model *model)
+{
+    return !model->byte_bpe || *byte_bpe_note(model->byte_bpe);
+}
+
 bool text_model_is_control(const struct text_model *model, int32_t id)
 {
     return model->byte_bpe ? byte_bpe_is_control(model->byte_bpe, id)

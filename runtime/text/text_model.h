@@ -26,6 +26,9 @@ int32_t text_model_bos(const struct text_model *model);  /* as the file says; -1
 int32_t text_model_eos(const struct text_model *model);
 int32_t text_model_unk(const struct text_model *model);
 
+/* Whether whoever made the model puts BOS before a text (LLaMA-2 does, SmolLM2 does not). */
+bool text_model_adds_bos(const struct text_model *model);
+
 /* A piece that stands for no text: BOS, EOS, <|im_start|>... It is never found in a document, and only EOS is drawn. */
 bool text_model_is_control(const struct text_model *model, int32_t id);
 

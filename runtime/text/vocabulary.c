@@ -78,6 +78,19 @@ fail:
     return result;
 }
 
+enum status vocabulary_create_text(int32_t text_size, int32_t bos, int32_t eos, int32_t unk,
+                                   struct vocabulary *vocabulary)
+{
+    enum status result = vocabulary_create(text_size, bos, eos, unk, 0, 0, 0, false, vocabulary);
+    if (result != STATUS_OK)
+        return result;
+    vocabulary->text_tag = vocabulary->speech_tag = -1;
+    vocabulary->hubert_base = vocabulary->pitch_base = vocabulary->style_base = text_size;
+    vocabulary->size = text_size;
+    vocabulary->padded_size = (text_size + PADDING_MULTIPLE - 1) / PADDING_MULTIPLE * PADDING_MULTIPLE;
+    return STATUS_OK;
+}
+
 static bool within(int32_t id, int32_t base, int32_t count)
 {
     return id >= base && id - base < count;

@@ -31,7 +31,7 @@ const char *dummy_prefix_name(enum dummy_prefix prefix); /* "span", "document" *
 struct vocabulary {
     int32_t text_size; /* V: ids 0..V-1 */
     int32_t bos, eos, unk;
-    int32_t text_tag, speech_tag; /* V, V+1 */
+    int32_t text_tag, speech_tag; /* V, V+1; -1 in a vocabulary of text alone */
     int32_t hubert_base, hubert_count;
     int32_t pitch_base, pitch_count; /* count 0: a Base-type vocabulary */
     int32_t style_base, style_count;
@@ -47,6 +47,9 @@ struct vocabulary {
 /* With dummy_prefix "span" and no span_space. STATUS_USAGE when counts are impossible. */
 enum status vocabulary_create(int32_t text_size, int32_t bos, int32_t eos, int32_t unk, int32_t hubert_count,
                               int32_t pitch_count, int32_t style_count, bool task_tags, struct vocabulary *vocabulary);
+/* The vocabulary of a model of text alone, before it learns speech: no tags and no units. */
+enum status vocabulary_create_text(int32_t text_size, int32_t bos, int32_t eos, int32_t unk,
+                                   struct vocabulary *vocabulary);
 enum token_kind vocabulary_kind(const struct vocabulary *vocabulary, int32_t id); /* ids outside: TOKEN_PADDING */
 struct sha256 vocabulary_fingerprint(const struct vocabulary *vocabulary);
 

@@ -28,6 +28,8 @@ struct source_tensor {
     int64_t rotary_size; /* D where the rows of a head are rotary pairs, to be taken apart; else 0 */
 };
 
+bool llama_folder_has(const char *folder, const char *name); /* a file of that name */
+
 struct llama_source;
 
 /* STATUS_USAGE when nothing of that kind is there, STATUS_CORRUPT when it is damaged or not a plain Llama. */

@@ -26,8 +26,6 @@ struct llama_source {
 /* Which layout `path` has: of a folder by the files in it; a file is taken for GGUF. STATUS_USAGE when it is not there. */
 enum status llama_layout_of(const char *path, enum llama_layout *layout);
 
-bool llama_folder_has(const char *folder, const char *name);
-
 /* Opens one more file of PyTorch in the source's folder. */
 enum status llama_source_open_archive(struct llama_source *source, const char *name);
 void llama_source_close_archives(struct llama_source *source);
