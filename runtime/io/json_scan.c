@@ -29,9 +29,14 @@ static enum status broken(const struct scan *scan, const char *expected)
                       expected, byte);
 }
 
+static bool is_white_space(char byte)
+{
+    return byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t';
+}
+
 static char next_byte(struct scan *scan)
 {
-    while (scan->at < scan->size && scan->text[scan->at] && strchr(" \t\r\n", scan->text[scan->at]))
+    while (scan->at < scan->size && is_white_space(scan->text[scan->at]))
         scan->at++;
     return scan->at < scan->size ? scan->text[scan->at] : '\0';
 }
@@ -268,9 +273,9 @@ static bool take_digits(struct scan *scan)
     return scan->at > begin;
 }
 
-static bool take_one_of(struct scan *scan, const char *bytes)
+static bool take(struct scan *scan, char byte)
 {
-    if (scan->at >= scan->size || !scan->text[scan->at] || !strchr(bytes, scan->text[scan->at]))
+    if (scan->at >= scan->size || scan->text[scan->at] != byte)
         return false;
     scan->at++;
     return true;
@@ -279,18 +284,19 @@ static bool take_one_of(struct scan *scan, const char *bytes)
 /* A number; *whole is false where it has a fraction or an exponent. */
 static enum status take_number(struct scan *scan, bool *whole)
 {
-    take_one_of(scan, "-");
-    if (!take_one_of(scan, "0") && !take_digits(scan))
+    take(scan, '-');
+    if (!take(scan, '0') && !take_digits(scan))
         return broken(scan, "a digit");
     *whole = true;
-    if (take_one_of(scan, ".")) {
+    if (take(scan, '.')) {
         *whole = false;
         if (!take_digits(scan))
             return broken(scan, "a digit after '.'");
     }
-    if (take_one_of(scan, "eE")) {
+    if (take(scan, 'e') || take(scan, 'E')) {
         *whole = false;
-        take_one_of(scan, "+-");
+        if (!take(scan, '+'))
+            take(scan, '-');
         if (!take_digits(scan))
             return broken(scan, "a digit of an exponent");
     }

@@ -1,16 +1,19 @@
 """Byte-level BPE models and the ids that Hugging Face's tokenizers gives, in tests/golden/byte_bpe; and comparisons with it.
 
     pip install tokenizers==0.20.3 gguf==0.19.0 numpy       (written with these; `compare` and `export` ran with 0.23.3 too)
+    apt-get install bible-kjv
     python tests/oracles/byte_bpe_golden.py golden
     cmake --build --preset cpu --target test_text_byte_bpe
     python tests/oracles/byte_bpe_golden.py compare build/cpu/tests/test_text_byte_bpe SmolLM2-135M-Instruct.Q4_1.gguf
     python tests/oracles/byte_bpe_golden.py export build/cpu/tests/test_text_byte_bpe SmolLM2-135M-Instruct.Q4_1.gguf
 
 `golden` trains a small model for each pre-tokenizer, one of them without pieces for many bytes and one with holes among its
-ids and with words that only ignore_merges finds, and stores 8 bytes of the SHA-256 of each text's ids.
+ids and with words that only ignore_merges finds, and stores 8 bytes of the SHA-256 of each text's ids, and of the places where
+its words end.
 
 `compare` builds a tokenizer from the vocabulary and merges of a GGUF file, without added tokens, for each pre-tokenizer,
-lets the test program encode the same texts (100,000 random ones and a real one), and ends with an error at any difference.
+lets the test program cut and encode the same texts (100,000 random ones and a real one), and ends with an error at any
+difference between words or ids.
 Random texts hold any code point, assigned or not; what a newer library takes for a letter or number and Unicode 14 does not
 know is left out there (with 0.20.3 nothing is).
 
@@ -105,21 +108,23 @@ def without_added_tokens(vocabulary, merges, pre_tokenizer, **options):
     return made
 
 
+def word_ends(tokenizer, text):
+    """The byte at which each word ends: words are spelled with one character per byte."""
+    ends, at = [], 0
+    for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(text):
+        at += len(word)
+        ends.append(at)
+    return ends
+
+
 def encode(tokenizer, texts):
     return [encoding.ids for encoding in tokenizer.encode_batch(texts, add_special_tokens=False)]
 
 
 # ---- golden files ----
 
-def bible():
-    out = subprocess.run(["bible", "gen1:1-rev22:21"], capture_output=True, check=True).stdout
-    return out.decode("ascii", "replace")
-
-
-def documents():
-    folder = os.path.join(here, "..", "..", "docs")
-    return [open(os.path.join(folder, name), encoding="utf-8").read()
-            for name in sorted(os.listdir(folder)) if name.endswith(".md")]
+def bible(passages="gen1:1-rev22:21"):
+    return subprocess.run(["bible", passages], capture_output=True, check=True).stdout.decode("ascii", "replace")
 
 
 def train(name, alphabet):
@@ -127,7 +132,7 @@ def train(name, alphabet):
     made.pre_tokenizer = PRE_TOKENIZERS[name]()
     trainer = trainers.BpeTrainer(vocab_size=560, initial_alphabet=alphabet, special_tokens=["<|endoftext|>", "<|pad|>"],
                                   show_progress=False)
-    made.train_from_iterator(documents() + ["".join(WORDS + SPACES) * 3, " ".join(WORDS * 3)], trainer)
+    made.train_from_iterator([bible("gen1:1-gen50:26"), "".join(WORDS + SPACES) * 3, " ".join(WORDS * 3)], trainer)
     return json.loads(made.to_str())
 
 
@@ -178,6 +183,7 @@ def write_golden(arguments):
     texts = ["", " ", "\n"] + WORDS + SPACES + APOSTROPHES
     texts += [a + b for a in ("a", " a", "1", "!", " ", "") for b in SPACES + APOSTROPHES]
     texts += [a + b + c for a in SPACES[:14] for b in SPACES[:14] for c in ("a", "!")]
+    texts += [a + "!" + b + c for a in ("", "a", " ", "  ", "\n") for b in SPACES[:14] for c in ("", "a", "!")]
     generator = Texts(1)
     texts += [generator.text() for _ in range(2500)]
     put_texts(os.path.join(golden, "texts.bin"), texts)
@@ -190,6 +196,10 @@ def write_golden(arguments):
         with open(os.path.join(golden, name + ".ids"), "wb") as out:
             for ids in encode(tokenizer, texts):
                 out.write(hashlib.sha256(struct.pack(f"<{len(ids)}i", *ids)).digest()[:8])
+        with open(os.path.join(golden, name + ".words"), "wb") as out:
+            for text in texts:
+                ends = word_ends(tokenizer, text)
+                out.write(hashlib.sha256(struct.pack(f"<{len(ends)}i", *ends)).digest()[:8])
         if name == "smollm":
             write_gguf(os.path.join(golden, name + ".gguf"), file)
     print(f"tokenizers {tokenizers.__version__}: {len(texts)} texts, "
@@ -209,9 +219,9 @@ def read_gguf(path):
 
 def program_ids(program, model, texts, folder):
     environment = dict(os.environ, SPIRITLM_BYTE_BPE_MODEL=model, SPIRITLM_BYTE_BPE_TEXTS=folder + "/texts",
-                       SPIRITLM_BYTE_BPE_IDS=folder + "/ids")
+                       SPIRITLM_BYTE_BPE_IDS=folder + "/ids", SPIRITLM_BYTE_BPE_WORDS=folder + "/words")
     put_texts(folder + "/texts", texts)
-    subprocess.run([program], env=environment, check=True)
+    subprocess.run([program], env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     data, at, ids = open(folder + "/ids", "rb").read(), 0, []
     while at < len(data):
         count, = struct.unpack_from("<I", data, at)
@@ -245,6 +255,24 @@ def real_texts(path):
     return opened(path, "rb").read().decode("utf-8", "replace").split("\n")
 
 
+def compare_words(name, tokenizer, texts, path):
+    found = memoryview(open(path, "rb").read()).cast("i")
+    at, wrong, words = 0, 0, 0
+    for text in texts:
+        expected = word_ends(tokenizer, text)
+        words += len(expected)
+        size, ends = len(text.encode("utf-8")), []
+        while size and (not ends or ends[-1] < size):
+            ends.append(found[at])
+            at += 1
+        if ends != expected:
+            wrong += 1
+            if wrong <= 5:
+                print(f"  {text[:200]!r}\n    expected words up to {expected[:40]}\n    found    {ends[:40]}")
+    print(f"{name:10} {words} words, {wrong} texts are cut otherwise")
+    return wrong + (at != len(found))
+
+
 def compare(arguments):
     vocabulary, merges = read_gguf(arguments.gguf)
     newer = newer_than_unicode_14()
@@ -272,6 +300,8 @@ def compare(arguments):
                     for index in wrong[:5]:
                         print(f"  {texts[index][:200]!r}\n    expected {expected[index][:40]}\n    found    {found[index][:40]}")
                     differences += len(wrong)
+                if not ignore_merges:
+                    differences += compare_words(name, tokenizer, texts, folder + "/words")
     sys.exit(1 if differences else 0)
 
 

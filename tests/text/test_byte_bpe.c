@@ -5,6 +5,7 @@
 #include "support/test_support.h"
 
 #include "io/atomic_file.h"
+#include "text/byte_alphabet.h"
 #include "text/byte_bpe.h"
 #include "text/word_cutter.h"
 
@@ -87,6 +88,26 @@ static void write_ids(const struct byte_bpe *model, const char *texts_path, cons
     free(texts);
 }
 
+static void write_words(const struct byte_bpe *model, const char *texts_path, const char *words_path)
+{
+    enum word_pattern pattern;
+    int64_t size, at = 0, length, begin, end;
+    const char *text, *name = byte_bpe_pre_tokenizer(model);
+    char *texts = read_whole(texts_path, &size);
+    FILE *out = fopen(words_path, "wb");
+    assert_non_null(out);
+    assert_true(word_pattern_find(name, (int64_t)strlen(name), &pattern));
+    while (next_text(texts, size, &at, &text, &length)) {
+        struct word_cutter cutter = word_cutter_start(pattern, text, length);
+        for (int32_t end_32; word_cutter_next(&cutter, &begin, &end);) {
+            end_32 = (int32_t)end;
+            fwrite(&end_32, sizeof end_32, 1, out);
+        }
+    }
+    assert_int_equal(fclose(out), 0);
+    free(texts);
+}
+
 static void write_checkpoints(const struct byte_bpe *model, const char *folder)
 {
     for (int kind = 0; kind < 2; kind++) {
@@ -110,8 +131,10 @@ static void work_for_the_oracle(void **state)
     (void)state;
     const char *texts = getenv("SPIRITLM_BYTE_BPE_TEXTS"), *folder = getenv("SPIRITLM_BYTE_BPE_EXPORT");
     struct byte_bpe *model = open_byte_bpe(getenv("SPIRITLM_BYTE_BPE_MODEL"));
-    if (texts)
+    if (texts) {
         write_ids(model, texts, getenv("SPIRITLM_BYTE_BPE_IDS"));
+        write_words(model, texts, getenv("SPIRITLM_BYTE_BPE_WORDS"));
+    }
     if (folder)
         write_checkpoints(model, folder);
     byte_bpe_free(model);
@@ -151,6 +174,69 @@ static void ids_are_those_of_the_library(void **state)
         free(digests);
         free(texts);
     }
+}
+
+/* Few merges of a small model reach across the places where words are cut, so these are compared by themselves. */
+static void words_are_those_of_the_library(void **state)
+{
+    (void)state;
+    for (int pattern = 0; pattern < WORD_PATTERNS; pattern++) {
+        char path[1000];
+        const char *text, *name = word_pattern_name((enum word_pattern)pattern);
+        int64_t size, digests_size, at = 0, length, rows = 0;
+        char *texts = read_whole(GOLDEN "texts.bin", &size);
+        snprintf(path, sizeof path, GOLDEN "%s.words", name);
+        char *digests = read_whole(path, &digests_size);
+        for (; next_text(texts, size, &at, &text, &length); rows++) {
+            struct sha256_stream *stream = sha256_start();
+            char *exact = guarded_allocate((size_t)length + 1);
+            memcpy(exact, text, (size_t)length);
+            struct word_cutter cutter = word_cutter_start((enum word_pattern)pattern, exact, length);
+            int64_t last = 0;
+            for (int64_t begin, end; word_cutter_next(&cutter, &begin, &end); last = end) {
+                int32_t end_32 = (int32_t)end;
+                assert_true(begin == last && end > begin);
+                sha256_add(stream, &end_32, sizeof end_32);
+            }
+            assert_int_equal(last, length);
+            struct sha256 hash = sha256_finish(stream);
+            assert_true((rows + 1) * DIGEST <= digests_size);
+            if (memcmp(hash.bytes, digests + rows * DIGEST, DIGEST) != 0)
+                fail_msg("%s: text %d, \"%.*s\", is cut otherwise than by the library", name, (int)rows, (int)length,
+                         text);
+            guarded_free(exact);
+        }
+        assert_int_equal(rows * DIGEST, digests_size);
+        free(digests);
+        free(texts);
+    }
+}
+
+/* bytes_to_unicode of GPT-2's encoder.py: three ranges stand for themselves, the others follow from U+0100. */
+static void the_alphabet_is_gpt_2_s(void **state)
+{
+    (void)state;
+    int next = 0x100;
+    for (int byte = 0; byte < 256; byte++) {
+        bool itself = (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte <= 0xAC) || (byte >= 0xAE && byte <= 0xFF);
+        int code = itself ? byte : next++;
+        char bytes[1] = {(char)byte}, text[2], expected[3] = {(char)code}, back[2];
+        if (code >= 0x80) {
+            expected[0] = (char)(0xC0 | code >> 6);
+            expected[1] = (char)(0x80 | (code & 0x3F));
+        }
+        int64_t length = alphabet_write(bytes, 1, text);
+        assert_int_equal(length, code >= 0x80 ? 2 : 1);
+        assert_memory_equal(text, expected, (size_t)length);
+        assert_int_equal(alphabet_read(text, length, back), 1);
+        assert_int_equal((unsigned char)back[0], byte);
+    }
+    assert_int_equal(next, 0x144);
+    static const char *const others[] = {" ",        "\x7f",         "\xc2\xa0", "\xc2\xad",
+                                         "\xc5\x84", "\xe2\x82\xac", "\x80",     "\xc4"};
+    char back[8];
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        assert_int_equal(alphabet_read(others[i], (int64_t)strlen(others[i]), back), -1);
 }
 
 static void gguf_and_json_are_one_model(void **state)
@@ -200,7 +286,8 @@ static void control_and_added_pieces_are_never_found_in_a_text(void **state)
     struct small_model small = small_byte_bpe("llama-bpe", (const char *const[]){"< s", "| x", NULL});
     add_piece(&small, "<s>", BYTE_BPE_CONTROL);
     add_piece(&small, "<|x|>", BYTE_BPE_USER_DEFINED);
-    add_piece(&small, "s", BYTE_BPE_UNUSED); /* the id is there, the piece is not */
+    add_piece(&small, "<unk>", BYTE_BPE_UNKNOWN); /* the same as control */
+    add_piece(&small, "s", BYTE_BPE_UNUSED);      /* the id is there, the piece is not */
     small.pieces.ignore_merges = true;
     struct byte_bpe *model;
     int32_t *ids;
@@ -211,11 +298,12 @@ static void control_and_added_pieces_are_never_found_in_a_text(void **state)
         assert_int_equal(byte_bpe_type(model, ids[i]), BYTE_BPE_NORMAL);
     free(ids);
     /* Decoded, a control piece is nothing, an added one its text. */
+    assert_int_equal(byte_bpe_type(model, byte_bpe_find(model, "<unk>", 5)), BYTE_BPE_CONTROL);
     const int32_t all[] = {byte_bpe_find(model, "<s>", 3), byte_bpe_find(model, "<|x|>", 5),
-                           byte_bpe_find(model, "a", 1), byte_bpe_size(model) - 1};
+                           byte_bpe_find(model, "<unk>", 5), byte_bpe_find(model, "a", 1), byte_bpe_size(model) - 1};
     char *decoded;
     int64_t size;
-    assert_ok(byte_bpe_decode(model, all, 4, &decoded, &size));
+    assert_ok(byte_bpe_decode(model, all, 5, &decoded, &size));
     assert_string_equal(decoded, "<|x|>a");
     free(decoded);
     assert_fails(byte_bpe_decode(model, (const int32_t[]){0, byte_bpe_size(model)}, 2, &decoded, &size), STATUS_USAGE,
@@ -381,8 +469,9 @@ static void what_decides_ids_decides_the_fingerprint(void **state)
 {
     (void)state;
     static const char *const merges[] = {"a b", "b c", "ab c", NULL};
-    struct sha256 seen[8];
-    for (int change = 0; change < 8; change++) {
+    enum { CHANGES = 10 };
+    struct sha256 seen[CHANGES];
+    for (int change = 0; change < CHANGES; change++) {
         struct small_model small = small_byte_bpe(change == 1 ? "smollm" : "gpt-2", merges);
         small.pieces.ignore_merges = change == 2;
         if (change == 3)
@@ -398,8 +487,14 @@ static void what_decides_ids_decides_the_fingerprint(void **state)
             small.texts[0] = small.texts[1];
             small.texts[1] = swapped;
         }
+        if (change == 8) /* the same bytes, found in a text or not */
+            add_piece(&small, "\xe6\x97\xa5", BYTE_BPE_NORMAL);
+        if (change == 9)
+            add_piece(&small, "\xc3\xa6\xc4\xb9\xc2\xa5", BYTE_BPE_NORMAL);
         struct byte_bpe *model;
         assert_ok(byte_bpe_create("small", &small.pieces, &model));
+        if (change == 8 || change == 9)
+            assert_int_equal(byte_bpe_find(model, "\xe6\x97\xa5", 3), byte_bpe_size(model) - 1);
         seen[change] = byte_bpe_fingerprint(model);
         for (int other = 0; other < change; other++)
             assert_memory_not_equal(seen[change].bytes, seen[other].bytes, sizeof seen->bytes);
@@ -432,6 +527,8 @@ int main(void)
     const struct CMUnitTest oracle[] = {cmocka_unit_test(work_for_the_oracle)};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ids_are_those_of_the_library),
+        cmocka_unit_test(words_are_those_of_the_library),
+        cmocka_unit_test(the_alphabet_is_gpt_2_s),
         cmocka_unit_test(gguf_and_json_are_one_model),
         cmocka_unit_test(pieces_are_found_by_their_bytes),
         cmocka_unit_test(control_and_added_pieces_are_never_found_in_a_text),
