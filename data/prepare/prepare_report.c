@@ -210,9 +210,8 @@ static enum status make_interleaver(const struct prepare *prepare, const struct 
         codes[stream] = prepare_dataset_needs_tokenizer(prepare, dataset)
                             ? prepare->speech->encoder[stream].size
                             : (int32_t)dataset_totals(opened)->codes[stream];
-    TRY(vocabulary_create(text_model_size(text), text_model_bos(text), text_model_eos(text),
-                          text_model_unk(text), codes[STREAM_HUBERT], codes[STREAM_PITCH], codes[STREAM_STYLE], true,
-                          vocabulary));
+    TRY(vocabulary_create(text_model_size(text), text_model_bos(text), text_model_eos(text), text_model_unk(text),
+                          codes[STREAM_HUBERT], codes[STREAM_PITCH], codes[STREAM_STYLE], true, vocabulary));
     *interleaver = (struct interleaver){text, vocabulary, dataset->fingerprints.rates, *prepare->options->interleave};
     TRY(interleaver_check(interleaver));
 fail:

@@ -8,10 +8,10 @@
 #include "programs/common/program.h"
 #include "train/settings.h"
 
-extern const struct config_field tokenizer_fields[], text_fields[], prepare_fields[], manifest_fields[], data_fields[], model_fields[],
-    train_fields[];
-extern const int64_t tokenizer_field_count, text_field_count, prepare_field_count, manifest_field_count, data_field_count,
-    model_field_count, train_field_count;
+extern const struct config_field tokenizer_fields[], text_fields[], prepare_fields[], manifest_fields[], data_fields[],
+    model_fields[], train_fields[];
+extern const int64_t tokenizer_field_count, text_field_count, prepare_field_count, manifest_field_count,
+    data_field_count, model_field_count, train_field_count;
 
 enum { SETTINGS_SECTIONS = 9 };
 

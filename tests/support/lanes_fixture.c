@@ -1,7 +1,7 @@
 #include "support/lanes_fixture.h"
 
-#include "support/dataset_builder.h"
 #include "support/built_model.h"
+#include "support/dataset_builder.h"
 #include "support/test_support.h"
 
 #include "io/json.h"

@@ -146,6 +146,29 @@ static enum status read_config_gguf(const char *path, struct llama_config *confi
     return result;
 }
 
+/* What params.json does not say follows from the tensors. */
+static enum status read_config_meta(const char *folder, struct llama_config *config)
+{
+    enum status result = STATUS_OK;
+    struct llama_source *source = NULL;
+    TRY(meta_read_params(folder, config));
+    TRY(llama_source_open(folder, &source));
+    const struct source_tensor *embedding = llama_source_find(source, "model.embed_tokens.weight");
+    config->tie_embeddings = !llama_source_find(source, "lm_head.weight");
+    if (!embedding || embedding->rank != 2)
+        FAIL(STATUS_CORRUPT, "%s: the tensor tok_embeddings.weight is missing or not a matrix", folder);
+    if (config->vocabulary_size > 0 && config->vocabulary_size != embedding->shape[0])
+        FAIL(STATUS_CORRUPT,
+             "%s/params.json: vocab_size is %" PRId64 ", but tok_embeddings.weight has %" PRId64 " rows", folder,
+             config->vocabulary_size, embedding->shape[0]);
+    config->vocabulary_size = embedding->shape[0];
+    if (llama_config_check(config) != STATUS_OK)
+        result = status_prefix(STATUS_CORRUPT, "%s/params.json", folder);
+fail:
+    llama_source_close(source);
+    return result;
+}
+
 enum status llama_read_config(const char *path, struct llama_config *config)
 {
     enum llama_layout layout;
@@ -155,7 +178,7 @@ enum status llama_read_config(const char *path, struct llama_config *config)
         return result;
     if (layout == LLAMA_GGUF)
         return read_config_gguf(path, config);
-    return layout == LLAMA_META ? meta_read_llama_config(path, config) : read_config_json(path, config);
+    return layout == LLAMA_META ? read_config_meta(path, config) : read_config_json(path, config);
 }
 
 /* ---- writing ---- */

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* ---- opening ---- */
+/* ---- what the readers of the layouts fill ---- */
 
 bool llama_folder_has(const char *folder, const char *name)
 {
@@ -64,24 +64,35 @@ void llama_source_add(struct llama_source *source, const char *name, const struc
     memcpy(tensor->shape, stored->shape, sizeof tensor->shape);
 }
 
-static enum status open_safetensors(struct llama_source *source)
+enum status llama_source_open_archive(struct llama_source *source, const char *name)
 {
     enum status result = STATUS_OK;
-    TRY(safetensors_folder_open(source->path, &source->folder));
-    int64_t count = safetensors_folder_count(source->folder);
-    TRY(llama_source_reserve(source, count, count));
-    for (int64_t i = 0; i < count; i++) {
-        const struct tensor_info *info = safetensors_folder_info(source->folder, i);
-        struct stored_tensor *stored = &source->stored[i];
-        *stored =
-            (struct stored_tensor){.name = info->name, .type = info->type, .rank = info->rank, .bytes = info->bytes};
-        safetensors_folder_find(source->folder, info->name, &stored->data);
-        memcpy(stored->shape, info->shape, sizeof stored->shape);
-        stored_tensor_pack(stored);
-        llama_source_add(source, info->name, stored, 0);
-    }
+    char path[PATH_BYTES];
+    char *copy = strdup(name);
+    struct torch_archive **archives =
+        realloc(source->archives, (size_t)(source->archive_count + 1) * sizeof *source->archives);
+    source->archives = archives ? archives : source->archives;
+    char **names = realloc(source->archive_names, (size_t)(source->archive_count + 1) * sizeof *source->archive_names);
+    source->archive_names = names ? names : source->archive_names;
+    if (!copy || !archives || !names)
+        FAIL(STATUS_INTERNAL, "%s: out of memory", source->path);
+    TRY(path_format(path, "%s/%s", source->path, name));
+    TRY(torch_archive_open(path, &source->archives[source->archive_count]));
+    source->archive_names[source->archive_count++] = copy;
+    copy = NULL;
 fail:
+    free(copy);
     return result;
+}
+
+void llama_source_close_archives(struct llama_source *source)
+{
+    for (int64_t i = 0; i < source->archive_count; i++) {
+        torch_archive_close(source->archives[i]);
+        free(source->archive_names[i]);
+    }
+    free(source->archives);
+    free(source->archive_names);
 }
 
 static int compare_names(const void *a, const void *b)
@@ -89,26 +100,10 @@ static int compare_names(const void *a, const void *b)
     return strcmp(((const struct source_tensor *)a)->name, ((const struct source_tensor *)b)->name);
 }
 
-enum status llama_source_open(const char *path, struct llama_source **out)
+void llama_source_sort(struct llama_source *source)
 {
-    enum status result = STATUS_OK;
-    struct llama_source *source = calloc(1, sizeof *source);
-    *out = NULL;
-    if (!source || !(source->path = strdup(path)))
-        FAIL(STATUS_INTERNAL, "%s: out of memory", path);
-    TRY(llama_layout_of(path, &source->layout));
-    static enum status (*const open[])(struct llama_source *) = {[LLAMA_SAFETENSORS] = open_safetensors,
-                                                                 [LLAMA_TORCH] = llama_source_open_torch,
-                                                                 [LLAMA_META] = llama_source_open_meta,
-                                                                 [LLAMA_GGUF] = llama_source_open_gguf};
-    TRY(open[source->layout](source));
     if (source->count > 1)
         qsort(source->tensors, (size_t)source->count, sizeof *source->tensors, compare_names);
-    *out = source;
-    return STATUS_OK;
-fail:
-    llama_source_close(source);
-    return result;
 }
 
 void llama_source_close(struct llama_source *source)

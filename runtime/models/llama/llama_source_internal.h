@@ -38,13 +38,17 @@ enum status llama_source_reserve(struct llama_source *source, int64_t tensors, i
 void llama_source_add(struct llama_source *source, const char *name, const struct stored_tensor *stored,
                       int64_t rotary_size);
 
+void llama_source_sort(struct llama_source *source); /* by name, once all are there */
+
 /* Each fills in the tensors of its layout. */
 enum status llama_source_open_gguf(struct llama_source *source);
 enum status llama_source_open_torch(struct llama_source *source);
 enum status llama_source_open_meta(struct llama_source *source);
 
-/* The configuration that a GGUF file holds, and that of a folder of Meta's. */
-enum status meta_read_llama_config(const char *folder, struct llama_config *config);
+/* What params.json says; vocabulary_size is -1 where it leaves that to the tensors. */
+enum status meta_read_params(const char *folder, struct llama_config *config);
+
+/* The configuration that a GGUF file holds. */
 enum status gguf_read_llama_config(const struct gguf *file, struct llama_config *config);
 
 #endif

@@ -96,7 +96,7 @@ fail:
     return result;
 }
 
-static enum status read_config(const char *folder, struct llama_config *config)
+enum status meta_read_params(const char *folder, struct llama_config *config)
 {
     enum status result = STATUS_OK;
     char path[PATH_BYTES];
@@ -109,28 +109,6 @@ static enum status read_config(const char *folder, struct llama_config *config)
     TRY(read_params(path, root, config));
 fail:
     json_decref(root);
-    return result;
-}
-
-enum status meta_read_llama_config(const char *folder, struct llama_config *config)
-{
-    enum status result = STATUS_OK;
-    struct llama_source *source = NULL;
-    TRY(read_config(folder, config));
-    TRY(llama_source_open(folder, &source));
-    const struct source_tensor *embedding = llama_source_find(source, "model.embed_tokens.weight");
-    config->tie_embeddings = !llama_source_find(source, "lm_head.weight");
-    if (!embedding || embedding->rank != 2)
-        FAIL(STATUS_CORRUPT, "%s: the tensor tok_embeddings.weight is missing or not a matrix", folder);
-    if (config->vocabulary_size > 0 && config->vocabulary_size != embedding->shape[0])
-        FAIL(STATUS_CORRUPT,
-             "%s/params.json: vocab_size is %" PRId64 ", but tok_embeddings.weight has %" PRId64 " rows", folder,
-             config->vocabulary_size, embedding->shape[0]);
-    config->vocabulary_size = embedding->shape[0];
-    if (llama_config_check(config) != STATUS_OK)
-        result = status_prefix(STATUS_CORRUPT, "%s/params.json", folder);
-fail:
-    llama_source_close(source);
     return result;
 }
 
@@ -222,7 +200,7 @@ enum status llama_source_open_meta(struct llama_source *source)
 {
     enum status result = STATUS_OK;
     struct llama_config config;
-    TRY(read_config(source->path, &config));
+    TRY(meta_read_params(source->path, &config));
     source->width = config.hidden_size;
     for (int shard = 0; shard < SHARDS_LIMIT; shard++) {
         char name[32];

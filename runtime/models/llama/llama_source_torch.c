@@ -8,37 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum status llama_source_open_archive(struct llama_source *source, const char *name)
-{
-    enum status result = STATUS_OK;
-    char path[PATH_BYTES];
-    char *copy = strdup(name);
-    struct torch_archive **archives =
-        realloc(source->archives, (size_t)(source->archive_count + 1) * sizeof *source->archives);
-    source->archives = archives ? archives : source->archives;
-    char **names = realloc(source->archive_names, (size_t)(source->archive_count + 1) * sizeof *source->archive_names);
-    source->archive_names = names ? names : source->archive_names;
-    if (!copy || !archives || !names)
-        FAIL(STATUS_INTERNAL, "%s: out of memory", source->path);
-    TRY(path_format(path, "%s/%s", source->path, name));
-    TRY(torch_archive_open(path, &source->archives[source->archive_count]));
-    source->archive_names[source->archive_count++] = copy;
-    copy = NULL;
-fail:
-    free(copy);
-    return result;
-}
-
-void llama_source_close_archives(struct llama_source *source)
-{
-    for (int64_t i = 0; i < source->archive_count; i++) {
-        torch_archive_close(source->archives[i]);
-        free(source->archive_names[i]);
-    }
-    free(source->archives);
-    free(source->archive_names);
-}
-
 /* -1: not open. */
 static int64_t find_archive(const struct llama_source *source, const char *name)
 {
