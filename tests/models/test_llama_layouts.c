@@ -1,7 +1,8 @@
 /* One random Llama in every layout that is read (tests/oracles/llama_layouts.py): the weights are the same bits through each,
  * and the logits those of transformers.
  *
- *     test_models_llama_layouts --large DIRECTORY     the same with what `llama_layouts.py large DIRECTORY` wrote */
+ *     test_models_llama_layouts --large DIRECTORY          the same with what `llama_layouts.py large DIRECTORY` wrote
+ *     test_models_llama_layouts --model MODEL EXPECTED     the logits of one model (tests/oracles/smollm2_check.py) */
 #include "support/llama_support.h"
 #include "support/test_support.h"
 
@@ -25,7 +26,7 @@ static const struct {
 };
 enum { LAYOUTS = sizeof layouts / sizeof *layouts };
 
-static const char *directory = TEST_GOLDEN_DIRECTORY "/layouts";
+static const char *directory = TEST_GOLDEN_DIRECTORY "/layouts", *expected_file, *model_file;
 
 static void layout_path(char path[PATH_BYTES], const char *type, int layout)
 {
@@ -40,7 +41,7 @@ static struct safetensors *open_expected(void)
     struct safetensors *file;
     char path[PATH_BYTES];
     assert_ok(path_format(path, "%s/expected.safetensors", directory));
-    assert_ok(safetensors_open(path, &file));
+    assert_ok(safetensors_open(expected_file ? expected_file : path, &file));
     return file;
 }
 
@@ -151,12 +152,28 @@ static void bf16_layouts_are_as_exact_as_transformers(void **state)
     guarded_free(weights);
 }
 
+/* The script that asks judges. */
+static void one_model_is_measured(void **state)
+{
+    (void)state;
+    void *weights = NULL;
+    double largest, error = logits_error(model_file, DTYPE_F32, "logits", &largest, &weights);
+    print_message("%s: largest difference of a logit %.2e, relative %.2e\n", model_file, largest, error);
+    guarded_free(weights);
+}
+
 int main(int count, char **arguments)
 {
+    const struct CMUnitTest one[] = {cmocka_unit_test(one_model_is_measured)};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_layout_gives_the_same_bits_and_transformers_logits),
         cmocka_unit_test(bf16_layouts_are_as_exact_as_transformers),
     };
+    if (count == 4 && strcmp(arguments[1], "--model") == 0) {
+        model_file = arguments[2];
+        expected_file = arguments[3];
+        return cmocka_run_group_tests(one, NULL, NULL);
+    }
     if (count < 3 || strcmp(arguments[1], "--large") != 0) /* the small files have no bf16 */
         return _cmocka_run_group_tests("layouts", tests, 1, NULL, NULL);
     directory = arguments[2];
