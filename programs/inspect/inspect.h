@@ -20,8 +20,8 @@ enum status inspect_shard(const char *path, const struct inspect_options *option
 enum status inspect_dataset(const char *folder, const struct inspect_options *options);
 enum status inspect_manifest(const char *path, const struct inspect_options *options);
 enum status inspect_safetensors(const char *path, const struct inspect_options *options);
+enum status inspect_torch(const char *path, const struct inspect_options *options);
 enum status inspect_gguf(const char *path, const struct inspect_options *options);
-enum status inspect_torch(const char *path, const struct inspect_options *options); /* of PyTorch */
 enum status inspect_text_model(const char *path, const struct inspect_options *options);
 enum status inspect_tokenizer(const char *folder, const struct inspect_options *options);
 enum status inspect_model(const char *folder, const struct inspect_options *options); /* checkpoint or HF folder */

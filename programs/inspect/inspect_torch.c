@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { VALUES_SHOWN = 1000, ITEMS_SHOWN = 16, TEXT_SHOWN = 200, PATH_SHOWN = 1000 };
+enum { VALUES_SHOWN = 1000, STEPS_LIMIT = 1000000, ITEMS_SHOWN = 16, TEXT_SHOWN = 200, PATH_SHOWN = 1000 };
 
 static enum status print_text(const char *text, int64_t size)
 {
@@ -20,17 +20,6 @@ static enum status print_text(const char *text, int64_t size)
     if (result == STATUS_OK)
         printf("%s%s", printable, shown < size ? "..." : "");
     free(printable);
-    return result;
-}
-
-static enum status print_tensor(const struct stored_tensor *tensor)
-{
-    printf("  %-4s [", stored_type_name(tensor));
-    for (int d = 0; d < tensor->rank; d++)
-        printf("%s%lld", d ? ", " : "", (long long)tensor->shape[d]);
-    printf("]  ");
-    enum status result = print_text(tensor->name, (int64_t)strlen(tensor->name));
-    printf("\n");
     return result;
 }
 
@@ -126,26 +115,32 @@ static enum status append_key(char path[PATH_SHOWN], size_t length, const struct
     return result;
 }
 
-/* Everything below `value` but its tensors, a line for each; *left is the number of lines that may still be printed. */
-static enum status print_values(char path[PATH_SHOWN], size_t length, const struct torch_value *value, int64_t *left)
+/* What may still be printed, and how many values may still be looked at: a container can be used in any number of places. */
+struct budget {
+    int64_t lines, steps;
+};
+
+/* Everything below `value` but its tensors, a line for each. */
+static enum status print_values(char path[PATH_SHOWN], size_t length, const struct torch_value *value,
+                                struct budget *left)
 {
     enum status result = STATUS_OK;
     bool dict = value->kind == TORCH_DICT;
     if (value->kind == TORCH_TENSOR)
         return STATUS_OK;
     if (!is_container(value) || torch_value_count(value) == 0 || fits_on_line(value)) {
-        if (--*left >= 0)
+        if (--left->lines >= 0)
             result = print_line(path, value);
         return result;
     }
-    for (int64_t i = 0; result == STATUS_OK && *left >= 0 && i < torch_value_count(value); i++) {
+    for (int64_t i = 0; result == STATUS_OK && left->lines >= 0 && i < torch_value_count(value); i++) {
         size_t longer;
         const struct torch_value *key = dict ? &value->items->values[2 * i] : NULL;
         const struct torch_value *item = &value->items->values[dict ? 2 * i + 1 : i];
-        if (item->kind == TORCH_TENSOR)
+        if (--left->steps < 0)
+            left->lines = -1;
+        if (item->kind == TORCH_TENSOR || left->lines < 0)
             continue;
-        if (is_container(item))
-            --*left; /* so that a tree of containers alone ends, too */
         result = append_key(path, length, key, i, &longer);
         if (result == STATUS_OK)
             result = print_values(path, longer, item, left);
@@ -277,7 +272,7 @@ enum status inspect_torch(const char *path, const struct inspect_options *option
 {
     enum status result = STATUS_OK;
     struct torch_archive *archive = NULL;
-    int64_t left = VALUES_SHOWN;
+    struct budget left = {VALUES_SHOWN, STEPS_LIMIT};
     double elements = 0, bytes = 0; /* views can repeat an element any number of times */
     char key[PATH_SHOWN] = "";
     TRY(torch_archive_open(path, &archive));
@@ -285,8 +280,7 @@ enum status inspect_torch(const char *path, const struct inspect_options *option
     utf8_print(stdout, "%s: PyTorch, %s\n", path, zip ? "zip file" : "stream as before PyTorch 1.6");
     for (int64_t i = 0; i < torch_archive_count(archive); i++) {
         const struct stored_tensor *tensor = torch_archive_tensor(archive, i);
-        TRY(options->hash ? inspect_stored_tensor(path, tensor, &(struct inspect_options){.hash = true})
-                          : print_tensor(tensor));
+        TRY(inspect_stored_tensor(path, tensor, &(struct inspect_options){.hash = options->hash}));
         elements += (double)stored_tensor_elements(tensor);
         bytes += (double)stored_tensor_elements(tensor) * (double)dtype_size(tensor->type);
     }
@@ -295,7 +289,7 @@ enum status inspect_torch(const char *path, const struct inspect_options *option
     if (torch_archive_root(archive)->kind != TORCH_TENSOR) {
         printf("  values:\n");
         TRY(print_values(key, 0, torch_archive_root(archive), &left));
-        if (left < 0)
+        if (left.lines < 0)
             printf("    ... and more\n");
     }
     TRY(print_classes(archive));

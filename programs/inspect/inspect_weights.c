@@ -41,7 +41,7 @@ enum status inspect_stored_tensor(const char *path, const struct stored_tensor *
                                   const struct inspect_options *options)
 {
     struct sha256 hash;
-    char digits[65] = "";
+    char digits[65] = "", *name = NULL;
     /* A view may repeat its numbers endlessly: such a one is not read. */
     bool repeats = tensor->block == BLOCK_NONE &&
                    stored_tensor_elements(tensor) > tensor->bytes / (int64_t)dtype_size(tensor->type);
@@ -52,10 +52,14 @@ enum status inspect_stored_tensor(const char *path, const struct stored_tensor *
             return result;
         sha256_hex(&hash, digits);
     }
+    enum status printable = utf8_printable(tensor->name, (int64_t)strlen(tensor->name), &name);
+    if (printable != STATUS_OK)
+        return printable;
     printf("  %s%s%-4s [", options->hash ? digits : "", options->hash && number ? " " : "", stored_type_name(tensor));
     for (int d = 0; d < tensor->rank; d++)
         printf("%s%" PRId64, d ? ", " : "", tensor->shape[d]);
-    utf8_print(stdout, "]  %s\n", tensor->name);
+    printf("]  %s\n", name);
+    free(name);
     return STATUS_OK;
 }
 

@@ -19,6 +19,9 @@ size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t limit);
 /* A path under which the bytes can be read: a file in memory, the same one every time. */
 const char *fuzz_file(const uint8_t *data, size_t size);
 
+/* Where the file that was mapped last lies, in targets with exact_map.c. */
+extern const void *fuzz_mapped;
+
 /* Ends the program when a promise is broken; libFuzzer keeps the input. */
 void fuzz_require(bool holds, const char *promise);
 

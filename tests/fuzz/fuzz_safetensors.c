@@ -1,36 +1,13 @@
 /* Tensor files: u64 length, JSON header, data. The mutator keeps the length right most of the time, and the data as
- * long as the header says, so that mutations reach what lies behind those two checks. Files are not mapped but read
- * into memory of their exact size (CMakeLists.txt wraps mmap): the sanitizer does not see past the end of a map, whose
- * last page is filled up with zeros. */
+ * long as the header says, so that mutations reach what lies behind those two checks. */
 #include "fuzz/fuzz.h"
 
 #include "io/safetensors.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 enum { LENGTH = 8 };
-
-void *__wrap_mmap(void *at, size_t size, int protection, int flags, int descriptor, off_t offset);
-int __wrap_munmap(void *memory, size_t size);
-
-void *__wrap_mmap(void *at, size_t size, int protection, int flags, int descriptor, off_t offset)
-{
-    (void)at;
-    (void)protection;
-    (void)flags;
-    void *memory = malloc(size);
-    return memory && pread(descriptor, memory, size, offset) == (ssize_t)size ? memory : MAP_FAILED;
-}
-
-int __wrap_munmap(void *memory, size_t size)
-{
-    (void)size;
-    free(memory);
-    return 0;
-}
 
 /* Whether the number of bytes is what the shape requires, computed independently. */
 static bool fits(const struct tensor_info *info)

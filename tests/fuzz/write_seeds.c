@@ -2,6 +2,7 @@
 #include "fuzz/shard_checks.h"
 #include "support/sentencepiece_builder.h"
 #include "support/test_support.h"
+#include "support/torch_builder.h"
 
 #include "io/atomic_file.h"
 #include "io/safetensors.h"
@@ -178,6 +179,90 @@ static void write_shard(const char *name, bool speech)
     free(image);
 }
 
+/* ---- PyTorch; PyTorch's own files are copies of tests/golden/torch ---- */
+
+static void put_tensor(struct bytes *pickle, const char *class, int64_t elements, int64_t columns)
+{
+    pickle_class(pickle, "torch._utils", "_rebuild_tensor_v2");
+    pickle_raw(pickle, "(");
+    pickle_storage(pickle, class, "0", elements);
+    pickle_integer(pickle, 0);
+    pickle_integer(pickle, elements / columns);
+    pickle_integer(pickle, columns);
+    pickle_raw(pickle, "\x86");
+    pickle_integer(pickle, columns);
+    pickle_raw(pickle, "K\x01\x86\x89}tR");
+}
+
+static void put_torch(const char *name, const struct bytes *pickle)
+{
+    static uint8_t numbers[24];
+    const struct zip_piece storage = {.data = numbers, .size = sizeof numbers};
+    struct bytes file = {0};
+    torch_build(&file, pickle->data, pickle->size, &storage, 1);
+    put("torch_archive", name, file.data, (int64_t)file.size);
+    bytes_free(&file);
+}
+
+/* The format before PyTorch 1.6, with a storage that is a view of another. */
+static void put_stream(void)
+{
+    static const uint8_t numbers[16] = {4};
+    struct bytes file = {0};
+    bytes_add(&file, "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", 15);
+    pickle_raw(&file, "\x80\x02M\xe9\x03.");
+    pickle_raw(&file, "\x80\x02}");
+    pickle_text(&file, "little_endian");
+    pickle_raw(&file, "\x88s.\x80\x02");
+    pickle_class(&file, "torch._utils", "_rebuild_tensor_v2");
+    pickle_raw(&file, "((");
+    pickle_text(&file, "storage");
+    pickle_class(&file, "torch", "ShortStorage");
+    pickle_text(&file, "5");
+    pickle_text(&file, "cpu");
+    pickle_raw(&file, "K\x04(");
+    pickle_text(&file, "6");
+    pickle_raw(&file, "K\x01K\x03ttQ");
+    pickle_integer(&file, 1);
+    pickle_raw(&file, "K\x02\x85K\x01\x85\x89}tR.\x80\x02]");
+    pickle_text(&file, "5");
+    pickle_raw(&file, "a.");
+    bytes_add(&file, numbers, sizeof numbers);
+    put("torch_archive", "stream", file.data, (int64_t)file.size);
+    bytes_free(&file);
+}
+
+static void write_torch(void)
+{
+    struct bytes pickle = {0};
+    pickle_raw(&pickle, "\x80\x02");
+    put_tensor(&pickle, "FloatStorage", 6, 3);
+    pickle_raw(&pickle, ".");
+    put_torch("alone", &pickle);
+    pickle.size = 0;
+    pickle_raw(&pickle, "\x80\x02}(");
+    pickle_text(&pickle, "w");
+    put_tensor(&pickle, "DoubleStorage", 3, 1);
+    pickle_raw(&pickle, "q\x01");
+    pickle_text(&pickle, "again");
+    pickle_raw(&pickle, "h\x01");
+    pickle_text(&pickle, "args");
+    pickle_class(&pickle, "argparse", "Namespace");
+    pickle_raw(&pickle, ")\x81}");
+    pickle_text(&pickle, "lr");
+    pickle_raw(&pickle, "]G?\xb9\x99\x99\x99\x99\x99\x9a\x61sb");
+    pickle_raw(&pickle, "u.");
+    put_torch("dict", &pickle);
+    pickle.size = 0;
+    pickle_raw(&pickle, "(lp0\nVa\\u00e9\ng0\n0aS'x\\x41'\naI12\naL-5L\naF2.5\na(I1\nI2\n\x90.");
+    put_torch("protocol0", &pickle);
+    pickle.size = 0;
+    pickle_raw(&pickle, "((lK\x01\x61(K\x02K\x03tK\x04\x85]K\x05\x61q\x01h\x01}K\x06K\x07st.");
+    put_torch("containers", &pickle);
+    put_stream();
+    bytes_free(&pickle);
+}
+
 int main(int count, char **arguments)
 {
     if (count != 2) {
@@ -189,6 +274,7 @@ int main(int count, char **arguments)
     write_models();
     write_byte_level_models();
     write_texts();
+    write_torch();
     write_shard("text", false);
     write_shard("speech", true);
     return 0;

@@ -1,5 +1,5 @@
-/* Files of PyTorch that lie: pickles that want something called, contain themselves or grow without end; zip files that are
- * compressed, overlap, contradict themselves or announce absurd numbers; files that are cut off, and files changed at random.
+/* Files of PyTorch that lie: pickles that want something called, contain themselves or grow without end; files that are
+ * cut off, and files changed at random. Zip files that lie: test_torch_zip.c.
  * All are built here. Each must be refused with its reason or be read, in less than a second and with little memory. */
 #include "support/files.h"
 #include "support/test_support.h"
@@ -25,8 +25,12 @@ static double seconds(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+/* 0 under the address sanitizer, which keeps freed memory for a while. */
 static int64_t peak_kilobytes(void)
 {
+#ifdef __SANITIZE_ADDRESS__
+    return 0;
+#endif
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     return usage.ru_maxrss;
@@ -401,145 +405,6 @@ static void equal_names_are_refused(void **state)
     bytes_free(&pickle);
 }
 
-/* ---- zip files ---- */
-
-enum { PICKLE, DATA, OTHER, PIECES };
-
-static void make_pieces(struct zip_piece pieces[PIECES])
-{
-    static const uint8_t pickle[] = "N.";
-    memset(pieces, 0, PIECES * sizeof *pieces);
-    pieces[PICKLE] = (struct zip_piece){.name = "a/data.pkl", .data = (uint8_t *)(uintptr_t)pickle, .size = 2};
-    pieces[DATA] = (struct zip_piece){.name = "a/data/0", .data = (uint8_t *)(uintptr_t)numbers, .size = 16};
-    pieces[OTHER] = (struct zip_piece){.name = "a/version", .data = (uint8_t *)(uintptr_t) "3\n", .size = 2};
-}
-
-static void refuse_zip(const struct zip_piece pieces[PIECES], const char *reason)
-{
-    for (int end64 = 0; end64 < 2; end64++) {
-        struct bytes file = {0};
-        zip_build(&file, pieces, PIECES, end64);
-        refuse_file(&file, reason);
-        bytes_free(&file);
-    }
-}
-
-static void zip_files_that_lie_are_refused(void **state)
-{
-    (void)state;
-    struct zip_piece pieces[PIECES];
-#define CASE(change, reason)                                                                                           \
-    do {                                                                                                               \
-        make_pieces(pieces);                                                                                           \
-        change;                                                                                                        \
-        refuse_zip(pieces, reason);                                                                                    \
-    } while (0)
-    CASE(pieces[DATA].method = 8, "record \"a/data/0\": compressed by method 8");
-    CASE(pieces[DATA].method = 0xffff, "compressed by method 65535");
-    CASE(pieces[DATA].flags = 1, "encrypted?");
-    CASE(pieces[DATA].local_flags = 1, "other flags than the directory");
-    CASE(strcpy(pieces[DATA].local_name, "a/data/1"), "its header has another name");
-    CASE(strcpy(pieces[DATA].name, "a/version"), "record \"a/version\": there are two of that name");
-    CASE(strcpy(pieces[DATA].name, "b/data.pkl"), "two records data.pkl");
-    CASE(strcpy(pieces[PICKLE].name, "data.pkl"), "without FOLDER/data.pkl");
-    CASE(strcpy(pieces[PICKLE].name, "a/b/data.pkl"), "without FOLDER/data.pkl");
-    CASE(pieces[OTHER].crc_change = 1, "record \"a/version\": expected CRC-32");
-    CASE(pieces[PICKLE].size_change = 1, "no data descriptor with its size");
-    CASE(pieces[PICKLE].size_change = 0x7fffffff, "bytes at byte");
-    CASE((pieces[PICKLE].zip64 = true, pieces[PICKLE].size_change = 0xffffffff), "bytes at byte");
-    CASE((pieces[DATA].form = ZIP_PLAIN, pieces[DATA].size_change = 1), "another size or CRC than the directory");
-    CASE((pieces[DATA].form = ZIP_PLAIN, pieces[DATA].size_change = (uint32_t)-1), "another size or CRC");
-    CASE(pieces[DATA].header_change = 1, "no header at byte");
-    CASE(pieces[DATA].header_change = 0x7fffff, "");
-    CASE((pieces[DATA].size_change = 64, pieces[DATA].form = ZIP_DESCRIPTOR), "overlaps the record \"a/version\"");
-    CASE((strcpy(pieces[OTHER].name, "a/byteorder"), pieces[OTHER].data = (uint8_t *)(uintptr_t) "big",
-          pieces[OTHER].size = 3),
-         "expected the byte order \"little\", found \"big\"");
-#undef CASE
-}
-
-/* The offset of the last occurrence of a signature. */
-static size_t find_last(const struct bytes *file, const char *signature)
-{
-    for (size_t at = file->size - 4;; at--)
-        if (memcmp(file->data + at, signature, 4) == 0)
-            return at;
-}
-
-static void zip_ends_that_lie_are_refused(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *signature;
-        int place, bytes;
-        const char *reason;
-    } cases[] = {
-        {"PK\5\6", 4, 2, "several parts"},
-        {"PK\5\6", 8, 2, "several parts"},
-        {"PK\5\6", 12, 4, "contradict each other"},
-        {"PK\5\6", 16, 4, "contradict each other"},
-        {"PK\5\6", 20, 2, "expected the end record"},
-        {"PK\6\7", 4, 4, "several parts"},
-        {"PK\6\7", 8, 8, "no ZIP64 end record"},
-        {"PK\6\7", 16, 4, "several parts"},
-        {"PK\6\6", 0, 4, "no ZIP64 end record"},
-        {"PK\6\6", 4, 8, "no ZIP64 end record"},
-        {"PK\6\6", 16, 4, "several parts"},
-        {"PK\6\6", 24, 8, "several parts"},
-        {"PK\6\6", 40, 8, "contradict each other"},
-        {"PK\6\6", 48, 8, "contradict each other"},
-    };
-    struct zip_piece pieces[PIECES];
-    make_pieces(pieces);
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct bytes file = {0};
-        zip_build(&file, pieces, PIECES, true);
-        uint8_t *field = file.data + find_last(&file, cases[i].signature) + cases[i].place;
-        for (int b = 0; b < cases[i].bytes; b++)
-            field[b] ^= b == 0 ? 1 : 0x5a;
-        refuse_file(&file, cases[i].reason);
-        bytes_free(&file);
-    }
-    /* Absurd numbers in both end records. */
-    static const uint64_t absurd[] = {UINT64_MAX, INT64_MAX, UINT32_MAX, 1 << 20, 1000};
-    for (size_t i = 0; i < sizeof absurd / sizeof *absurd; i++)
-        for (int place = 24; place < 56; place += 8) {
-            struct bytes file = {0};
-            zip_build(&file, pieces, PIECES, true);
-            uint8_t *large = file.data + find_last(&file, "PK\6\6"), *end = file.data + find_last(&file, "PK\5\6");
-            memset(end + 8, 0xff, 12);
-            memcpy(large + place, &absurd[i], 8);
-            if (place == 24)
-                memcpy(large + 32, &absurd[i], 8);
-            refuse_file(&file, "");
-            bytes_free(&file);
-        }
-}
-
-/* Two entries of the directory for the same bytes, as in bombs that unpack the same data again and again. */
-static void overlapping_records_are_refused(void **state)
-{
-    (void)state;
-    struct zip_piece pieces[PIECES];
-    struct bytes file = {0}, shorter = {0};
-    make_pieces(pieces);
-    memcpy(pieces[OTHER].name, "a/data/1", 9);
-    pieces[OTHER].data = pieces[DATA].data;
-    pieces[OTHER].size = 16;
-    zip_build(&file, pieces, PIECES, false);
-    size_t first = 0, second = find_last(&file, "PK\1\2");
-    for (size_t at = 0; first == 0; at++)
-        if (memcmp(file.data + at, "PK\1\2", 4) == 0 && memcmp(file.data + at + 46, "a/data/0", 8) == 0)
-            first = at;
-    bytes_add(&shorter, file.data, file.size);
-    memcpy(shorter.data + second + 42, shorter.data + first + 42, 4); /* its header is the other record's */
-    refuse_file(&shorter, "its header has another name");
-    memcpy(shorter.data + second + 46, "a/data/0", 8);
-    refuse_file(&shorter, "overlaps the record");
-    bytes_free(&file);
-    bytes_free(&shorter);
-}
-
 /* ---- files that are cut off or changed ---- */
 
 static void *read_golden(const char *path, int64_t *size)
@@ -657,9 +522,6 @@ int main(void)
         cmocka_unit_test(values_in_endless_places_are_refused),
         cmocka_unit_test(tensors_that_lie_are_refused),
         cmocka_unit_test(equal_names_are_refused),
-        cmocka_unit_test(zip_files_that_lie_are_refused),
-        cmocka_unit_test(zip_ends_that_lie_are_refused),
-        cmocka_unit_test(overlapping_records_are_refused),
         cmocka_unit_test(whatever_is_cut_off_is_refused),
         cmocka_unit_test(streams_that_lie_are_refused),
         cmocka_unit_test(no_change_crashes_hangs_or_takes_memory),

@@ -25,12 +25,15 @@ static uint64_t get(const uint8_t *bytes, int width)
 
 uint32_t plain_crc32(const uint8_t *data, size_t size)
 {
-    uint32_t crc = 0xffffffff;
-    for (size_t i = 0; i < size; i++) {
-        crc ^= data[i];
+    static uint32_t table[256];
+    for (uint32_t i = 0; i < 256 && table[255] == 0; i++) {
+        table[i] = i;
         for (int bit = 0; bit < 8; bit++)
-            crc = crc & 1 ? crc >> 1 ^ 0xedb88320 : crc >> 1;
+            table[i] = table[i] & 1 ? table[i] >> 1 ^ 0xedb88320 : table[i] >> 1;
     }
+    uint32_t crc = 0xffffffff;
+    for (size_t i = 0; i < size; i++)
+        crc = crc >> 8 ^ table[(crc ^ data[i]) & 0xff];
     return crc ^ 0xffffffff;
 }
 
@@ -71,6 +74,7 @@ static void put_local(struct bytes *file, const struct zip_piece *piece, uint32_
     const char *name = piece->local_name[0] ? piece->local_name : piece->name;
     bool blank = has_descriptor(piece), extra64 = piece->zip64 && !blank;
     size_t start = file->size + LOCAL + strlen(name) + (extra64 ? 20u : 0u);
+    static const uint8_t padding[ALIGNMENT];
     size_t filler = (ALIGNMENT - (start + 4) % ALIGNMENT) % ALIGNMENT;
     uint64_t size = blank ? 0 : piece->zip64 ? 0xffffffff : size_of(piece);
     put(file, 0x04034b50, 4);
@@ -88,8 +92,7 @@ static void put_local(struct bytes *file, const struct zip_piece *piece, uint32_
         put_extra64(file, size_of(piece), false, 0);
     bytes_add(file, "FB", 2);
     put(file, filler, 2);
-    for (size_t i = 0; i < filler; i++)
-        bytes_add(file, "Z", 1);
+    bytes_add(file, padding, filler);
 }
 
 static void put_descriptor(struct bytes *file, const struct zip_piece *piece, uint32_t crc)
@@ -129,16 +132,18 @@ static void put_central(struct bytes *file, const struct zip_piece *piece, uint3
 void zip_build(struct bytes *file, const struct zip_piece *pieces, int count, bool end64)
 {
     uint64_t headers[ZIP_PIECES], holes = 0;
+    uint32_t crcs[ZIP_PIECES];
     for (int i = 0; i < count; i++) {
+        crcs[i] = crc_of(&pieces[i]);
         headers[i] = file->size + holes;
-        put_local(file, &pieces[i], crc_of(&pieces[i]));
+        put_local(file, &pieces[i], crcs[i]);
         bytes_add(file, pieces[i].data, pieces[i].size);
         holes += pieces[i].hole;
-        put_descriptor(file, &pieces[i], crc_of(&pieces[i]));
+        put_descriptor(file, &pieces[i], crcs[i]);
     }
     uint64_t begin = file->size + holes;
     for (int i = 0; i < count; i++)
-        put_central(file, &pieces[i], crc_of(&pieces[i]), headers[i]);
+        put_central(file, &pieces[i], crcs[i], headers[i]);
     uint64_t end = file->size + holes;
     if (end64) {
         put(file, 0x06064b50, 4);

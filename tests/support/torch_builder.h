@@ -41,7 +41,7 @@ void zip_build(struct bytes *file, const struct zip_piece *pieces, int count, bo
 /* The pieces of a file that zip_build could have made; their number, at most ZIP_PIECES, or 0 when it is none. */
 int zip_take_apart(uint8_t *file, size_t size, struct zip_piece pieces[ZIP_PIECES]);
 
-/* CRC-32 bit by bit, from its definition. */
+/* CRC-32, byte by byte. */
 uint32_t plain_crc32(const uint8_t *data, size_t size);
 
 /* A file of torch.save with this pickle and storages "0", "1"... */

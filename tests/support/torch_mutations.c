@@ -125,6 +125,37 @@ static size_t put_text_like(const char *text, uint8_t *out)
     return 5 + length;
 }
 
+static bool is_number(uint8_t operation)
+{
+    return operation == 'K' || operation == 'M' || operation == 'J' || operation == 0x8a;
+}
+
+static size_t put_integer(uint64_t number, uint8_t *out)
+{
+    out[0] = 0x8a;
+    out[1] = 8;
+    for (int i = 0; i < 8; i++)
+        out[2 + i] = (uint8_t)(number >> (8 * i));
+    return 10;
+}
+
+/* An integer at which something might overflow or begin to lie outside. */
+static size_t invent_integer(struct rng *rng, uint8_t *out)
+{
+    uint64_t power = rng_below(rng, 3) ? (uint64_t)1 << rng_below(rng, 64) : rng_below(rng, 8);
+    return put_integer(power + rng_below(rng, 3) - 1, out);
+}
+
+/* The same integer and one more or less. */
+static size_t nudge_integer(const uint8_t *operation, size_t size, struct rng *rng, uint8_t *out)
+{
+    size_t begin = operation[0] == 0x8a ? 2 : 1;
+    uint64_t number = 0;
+    for (size_t i = begin; i < size && i < begin + 8; i++)
+        number |= (uint64_t)operation[i] << (8 * (i - begin));
+    return put_integer(rng_below(rng, 2) ? number + 1 : number - 1, out);
+}
+
 /* An operation that can mean something where another one was. */
 static size_t invent(struct rng *rng, uint8_t out[64])
 {
@@ -150,23 +181,6 @@ static size_t invent(struct rng *rng, uint8_t out[64])
     static const char *const texts[] = {"storage", "0", "1", "cpu", "latin1", "f8",
                                         "i2",      "<", ">", "",    "a.b",    "module"};
     static const char singles[] = "N()]}t012aeusdlbRQ.\x81\x85\x86\x87\x88\x89\x8f\x90\x91\x93\x94";
-    static const int64_t edges[] = {0,
-                                    1,
-                                    2,
-                                    3,
-                                    4,
-                                    8,
-                                    255,
-                                    65536,
-                                    1 << 20,
-                                    INT32_MAX,
-                                    UINT32_MAX,
-                                    INT64_MAX,
-                                    INT64_MIN,
-                                    INT64_MAX / 2,
-                                    INT64_MAX / 8,
-                                    -1};
-    uint64_t edge;
     switch (rng_below(rng, 6)) {
     case 0: {
         const char *class = classes[rng_below(rng, sizeof classes / sizeof *classes)];
@@ -180,55 +194,89 @@ static size_t invent(struct rng *rng, uint8_t out[64])
         out[1] = (uint8_t)rng_below(rng, rng_below(rng, 2) ? 16 : 256);
         return 2;
     case 3:
-        edge = (uint64_t)edges[rng_below(rng, sizeof edges / sizeof *edges)] + rng_below(rng, 3) - 1;
-        out[0] = 0x8a;
-        out[1] = 8;
-        for (int i = 0; i < 8; i++)
-            out[2 + i] = (uint8_t)(edge >> (8 * i));
-        return 10;
+        return invent_integer(rng, out);
     default:
         out[0] = (uint8_t)singles[rng_below(rng, sizeof singles - 1)];
         return 1;
     }
 }
 
-/* Changes one to four operations of the pickle at the beginning of `data`; what follows it moves. */
+/* The places of a pickle's operations, and after them its end; and the numbers of those that push integers. */
+struct operations {
+    size_t starts[OPERATIONS + 1];
+    int numbers[OPERATIONS];
+    int count, number_count;
+};
+
+static void find_operations(const uint8_t *data, size_t size, struct operations *operations)
+{
+    size_t at = 0;
+    operations->count = operations->number_count = 0;
+    while (at < size && operations->count < OPERATIONS) {
+        if (is_number(data[at]))
+            operations->numbers[operations->number_count++] = operations->count;
+        operations->starts[operations->count++] = at;
+        at = operation_end(data, size, at);
+    }
+    operations->starts[operations->count] = at;
+}
+
+/* Changes an integer: to another one of the pickle, by one, or to an edge. */
+static size_t mutate_number(uint8_t *data, size_t size, size_t limit, struct rng *rng,
+                            const struct operations *operations)
+{
+    const size_t *starts = operations->starts;
+    int one = operations->numbers[rng_below(rng, (uint64_t)operations->number_count)];
+    int other = operations->numbers[rng_below(rng, (uint64_t)operations->number_count)];
+    size_t at = starts[one], length = starts[one + 1] - at, count = starts[other + 1] - starts[other];
+    uint8_t bytes[512];
+    uint64_t way = rng_below(rng, 3);
+    if (way == 0 && count <= sizeof bytes)
+        memcpy(bytes, data + starts[other], count);
+    else
+        count = way == 1 ? nudge_integer(data + at, length, rng, bytes) : invent_integer(rng, bytes);
+    return splice(data, size, limit, at, length, bytes, count);
+}
+
+/* Removes an operation, changes its operand, or puts another or a new one in its place or before it. */
+static size_t mutate_operation(uint8_t *data, size_t size, size_t limit, struct rng *rng,
+                               const struct operations *operations)
+{
+    const size_t *starts = operations->starts;
+    size_t one = (size_t)rng_below(rng, (uint64_t)operations->count);
+    size_t other = (size_t)rng_below(rng, (uint64_t)operations->count);
+    size_t at = starts[one], length = starts[one + 1] - at, count = starts[other + 1] - starts[other];
+    uint8_t bytes[512];
+    switch (rng_below(rng, 6)) {
+    case 0:
+        return splice(data, size, limit, at, length, NULL, 0);
+    case 1:
+        if (length > 1)
+            data[at + 1 + rng_below(rng, length - 1)] ^= (uint8_t)(1u << rng_below(rng, 8));
+        return size;
+    case 2:
+    case 3:
+        if (count > sizeof bytes)
+            return size;
+        memcpy(bytes, data + starts[other], count);
+        break;
+    default:
+        count = invent(rng, bytes);
+    }
+    return splice(data, size, limit, at, rng_below(rng, 2) ? length : 0, bytes, count);
+}
+
+/* Changes an operation or a few of the pickle at the beginning of `data`; what follows it moves. */
 static size_t mutate_pickle(uint8_t *data, size_t size, size_t limit, struct rng *rng, mutate_bytes *plain)
 {
-    static size_t starts[OPERATIONS + 1];
-    for (uint64_t left = 1 + rng_below(rng, 4); left > 0; left--) {
-        int count = 0;
-        size_t at = 0;
-        while (at < size && count < OPERATIONS) {
-            starts[count++] = at;
-            at = operation_end(data, size, at);
-        }
-        starts[count] = at;
-        if (count == 0)
+    static struct operations operations;
+    for (uint64_t left = rng_below(rng, 3) ? 1 : 1 + rng_below(rng, 4); left > 0; left--) {
+        find_operations(data, size, &operations);
+        if (operations.count == 0)
             return plain(data, size, limit, rng);
-        size_t one = (size_t)rng_below(rng, (uint64_t)count), other = (size_t)rng_below(rng, (uint64_t)count);
-        size_t length = starts[one + 1] - starts[one], other_length = starts[other + 1] - starts[other];
-        uint8_t bytes[512];
-        switch (rng_below(rng, 6)) {
-        case 0:
-            size = splice(data, size, limit, starts[one], length, NULL, 0);
-            break;
-        case 1:
-        case 2: /* another operation of the pickle, in its place or before it */
-            if (other_length > sizeof bytes)
-                break;
-            memcpy(bytes, data + starts[other], other_length);
-            size = splice(data, size, limit, starts[one], rng_below(rng, 2) ? length : 0, bytes, other_length);
-            break;
-        case 3:
-        case 4:
-            other_length = invent(rng, bytes);
-            size = splice(data, size, limit, starts[one], rng_below(rng, 2) ? length : 0, bytes, other_length);
-            break;
-        default: /* its operand */
-            if (length > 1)
-                data[starts[one] + 1 + rng_below(rng, length - 1)] ^= (uint8_t)(1u << rng_below(rng, 8));
-        }
+        size = operations.number_count > 0 && rng_below(rng, 3) == 0
+                   ? mutate_number(data, size, limit, rng, &operations)
+                   : mutate_operation(data, size, limit, rng, &operations);
     }
     return size;
 }

@@ -6,85 +6,7 @@
 
 #include <string.h>
 
-enum { STACK_LIMIT = 1 << 18, NAME_LIMIT = 500 };
-
-/* ---- what all operations use ---- */
-
-enum status pickle_bytes(struct pickle *pickle, uint64_t count, const unsigned char **bytes)
-{
-    if (count > (uint64_t)(pickle->size - pickle->at))
-        return PICKLE_REFUSE("expected %llu more bytes, found %lld", (unsigned long long)count,
-                             (long long)(pickle->size - pickle->at));
-    *bytes = pickle->bytes + pickle->at;
-    pickle->at += (int64_t)count;
-    return STATUS_OK;
-}
-
-enum status pickle_line(struct pickle *pickle, int64_t limit, const char **text, int64_t *length)
-{
-    const char *begin = (const char *)pickle->bytes + pickle->at;
-    int64_t left = pickle->size - pickle->at, most = left <= limit ? left : limit + 1;
-    const char *end = most > 0 ? memchr(begin, '\n', (size_t)most) : NULL;
-    if (!end)
-        return PICKLE_REFUSE("a line without an end");
-    *text = begin;
-    *length = end - begin;
-    pickle->at += *length + 1;
-    return STATUS_OK;
-}
-
-enum status pickle_number(struct pickle *pickle, int count, uint64_t *number)
-{
-    const unsigned char *bytes;
-    enum status result = pickle_bytes(pickle, (uint64_t)count, &bytes);
-    *number = 0;
-    for (int i = 0; result == STATUS_OK && i < count; i++)
-        *number |= (uint64_t)bytes[i] << (8 * i);
-    return result;
-}
-
-enum status pickle_push(struct pickle *pickle, struct torch_value value)
-{
-    if (pickle->depth == pickle->stack_capacity) {
-        void *stack;
-        int64_t capacity = pickle->stack_capacity > 0 ? 2 * pickle->stack_capacity : 64;
-        if (capacity > STACK_LIMIT)
-            return PICKLE_REFUSE("more than %d values on the stack", STACK_LIMIT);
-        enum status result = pickle_take(pickle->memory, capacity * (int64_t)sizeof value, &stack);
-        if (result != STATUS_OK)
-            return result;
-        if (pickle->depth > 0)
-            memcpy(stack, pickle->stack, (size_t)pickle->depth * sizeof value);
-        pickle->stack = stack;
-        pickle->stack_capacity = capacity;
-    }
-    pickle->stack[pickle->depth++] = value;
-    return STATUS_OK;
-}
-
-/* Values below the last mark are out of reach until it is taken away. */
-static int64_t reachable(const struct pickle *pickle)
-{
-    return pickle->depth - (pickle->mark_count > 0 ? pickle->marks[pickle->mark_count - 1] : 0);
-}
-
-struct torch_value *pickle_top(struct pickle *pickle)
-{
-    if (reachable(pickle) > 0)
-        return &pickle->stack[pickle->depth - 1];
-    (void)PICKLE_REFUSE("expected a value on the stack, found none");
-    return NULL;
-}
-
-enum status pickle_pop(struct pickle *pickle, struct torch_value *value)
-{
-    const struct torch_value *top = pickle_top(pickle);
-    if (!top)
-        return STATUS_CORRUPT;
-    *value = *top;
-    pickle->depth--;
-    return STATUS_OK;
-}
+enum { NAME_LIMIT = 500 };
 
 /* ---- the stack ---- */
 
@@ -94,8 +16,8 @@ static enum status push_mark(struct pickle *pickle, int opcode)
     if (pickle->mark_count == pickle->mark_capacity) {
         void *marks;
         int64_t capacity = pickle->mark_capacity > 0 ? 2 * pickle->mark_capacity : 64;
-        if (capacity > STACK_LIMIT)
-            return PICKLE_REFUSE("more than %d marks on the stack", STACK_LIMIT);
+        if (capacity > PICKLE_STACK_LIMIT)
+            return PICKLE_REFUSE("more than %d marks on the stack", PICKLE_STACK_LIMIT);
         enum status result = pickle_take(pickle->memory, capacity * (int64_t)sizeof *pickle->marks, &marks);
         if (result != STATUS_OK)
             return result;
@@ -125,7 +47,8 @@ static enum status drop(struct pickle *pickle, int opcode)
     struct torch_value ignored;
     const struct torch_value *values;
     int64_t count;
-    if (opcode == '1' || (opcode == '0' && pickle->mark_count > 0 && reachable(pickle) == 0)) /* a mark goes too */
+    if (opcode == '1' ||
+        (opcode == '0' && pickle->mark_count > 0 && pickle_reachable(pickle) == 0)) /* a mark goes too */
         return pop_marked(pickle, &values, &count);
     return pickle_pop(pickle, &ignored);
 }
@@ -253,9 +176,9 @@ static enum status push_empty(struct pickle *pickle, int opcode)
 static enum status collect_few(struct pickle *pickle, int opcode)
 {
     int64_t count = opcode - 0x84;
-    if (reachable(pickle) < count)
+    if (pickle_reachable(pickle) < count)
         return PICKLE_REFUSE("expected %lld values on the stack, found %lld", (long long)count,
-                             (long long)reachable(pickle));
+                             (long long)pickle_reachable(pickle));
     pickle->depth -= count;
     return push_container(pickle, TORCH_TUPLE, pickle->stack + pickle->depth, count);
 }
@@ -287,9 +210,9 @@ static enum status add_marked(struct pickle *pickle, int opcode)
 static enum status add_one(struct pickle *pickle, int opcode)
 {
     int64_t count = opcode == 's' ? 2 : 1;
-    if (reachable(pickle) <= count)
+    if (pickle_reachable(pickle) <= count)
         return PICKLE_REFUSE("expected %lld values on the stack, found %lld", (long long)count + 1,
-                             (long long)reachable(pickle));
+                             (long long)pickle_reachable(pickle));
     pickle->depth -= count;
     return add(pickle, opcode == 's' ? TORCH_DICT : TORCH_LIST, pickle->stack + pickle->depth, count);
 }
@@ -399,6 +322,7 @@ enum status pickle_read(struct pickle_memory *memory, const struct pickle_meanin
     pickle = state;
     *pickle = (struct pickle){.memory = memory, .meaning = meaning, .bytes = bytes, .size = size};
     int64_t begin = 0;
+    result = pickle_stack_start(pickle);
     while (result == STATUS_OK && !pickle->stopped) {
         begin = pickle->at;
         if (pickle->at == pickle->size) {

@@ -4,7 +4,7 @@
 
 #include "io/weights/pickle.h"
 
-enum { MEMO_CHUNK = 1024, MEMO_CHUNKS = 1024 };
+enum { MEMO_CHUNK = 1024, MEMO_CHUNKS = 1024, PICKLE_STACK_LIMIT = 1 << 18 };
 
 struct pickle {
     struct pickle_memory *memory;
@@ -30,10 +30,14 @@ enum status pickle_bytes(struct pickle *pickle, uint64_t count, const unsigned c
 enum status pickle_line(struct pickle *pickle, int64_t limit, const char **text, int64_t *length);
 /* An unsigned number of `bytes` bytes, the lowest first. */
 enum status pickle_number(struct pickle *pickle, int bytes, uint64_t *number);
+enum status pickle_stack_start(struct pickle *pickle); /* makes room for the first values */
 enum status pickle_push(struct pickle *pickle, struct torch_value value);
 enum status pickle_pop(struct pickle *pickle, struct torch_value *value);
 /* The topmost value, which stays; NULL and an error set when there is none. */
 struct torch_value *pickle_top(struct pickle *pickle);
+
+/* Values above the last mark: those below it are out of reach until it is taken away. */
+int64_t pickle_reachable(const struct pickle *pickle);
 
 /* The operations that push numbers and texts (pickle_constants.c); NULL for others. */
 pickle_operation pickle_constant(int opcode);

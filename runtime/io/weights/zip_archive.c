@@ -3,6 +3,7 @@
  * than a reader that trusts the other. */
 #include "io/weights/zip_archive.h"
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -277,27 +278,31 @@ static enum status check_places(const struct zip_archive *archive, int64_t limit
     return STATUS_OK;
 }
 
-static void fill_crc_table(uint32_t table[8][256])
+/* Eight bytes are added in one step ("slicing by 8"): slice k has what a byte means that k others follow. */
+static uint32_t crc_slices[8][256];
+
+static void fill_crc_slices(void)
 {
     for (uint32_t i = 0; i < 256; i++) {
         uint32_t crc = i;
         for (int bit = 0; bit < 8; bit++)
             crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
-        table[0][i] = crc;
+        crc_slices[0][i] = crc;
     }
     for (int slice = 1; slice < 8; slice++)
         for (int i = 0; i < 256; i++)
-            table[slice][i] = table[slice - 1][i] >> 8 ^ table[0][table[slice - 1][i] & 0xff];
+            crc_slices[slice][i] = crc_slices[slice - 1][i] >> 8 ^ crc_slices[0][crc_slices[slice - 1][i] & 0xff];
 }
 
 enum status zip_archive_read(const struct mapped_file *file, struct zip_archive *archive)
 {
+    static pthread_once_t slices_filled = PTHREAD_ONCE_INIT;
     struct directory directory;
     *archive = (struct zip_archive){.file = file};
     enum status result = read_end(file, &directory);
     if (result != STATUS_OK)
         return result;
-    fill_crc_table(archive->crc_table);
+    pthread_once(&slices_filled, fill_crc_slices);
     archive->records = calloc(directory.count + 1, sizeof *archive->records);
     if (!archive->records)
         return status_set(STATUS_INTERNAL, "%s: out of memory", file->path);
@@ -337,16 +342,16 @@ const struct zip_record *zip_archive_find(const struct zip_archive *archive, con
     return bsearch(&wanted, archive->records, (size_t)archive->count, sizeof wanted, compare_names);
 }
 
-/* Eight bytes a step ("slicing by 8"). */
-static uint32_t crc32_add(const uint32_t table[8][256], uint32_t crc, const unsigned char *bytes, int64_t size)
+static uint32_t crc32_add(uint32_t crc, const unsigned char *bytes, int64_t size)
 {
+    const uint32_t(*slice)[256] = crc_slices;
     for (; size >= 8; size -= 8, bytes += 8) {
         uint32_t low = crc ^ (uint32_t)little(bytes, 4), high = (uint32_t)little(bytes + 4, 4);
-        crc = table[7][low & 0xff] ^ table[6][low >> 8 & 0xff] ^ table[5][low >> 16 & 0xff] ^ table[4][low >> 24] ^
-              table[3][high & 0xff] ^ table[2][high >> 8 & 0xff] ^ table[1][high >> 16 & 0xff] ^ table[0][high >> 24];
+        crc = slice[7][low & 0xff] ^ slice[6][low >> 8 & 0xff] ^ slice[5][low >> 16 & 0xff] ^ slice[4][low >> 24] ^
+              slice[3][high & 0xff] ^ slice[2][high >> 8 & 0xff] ^ slice[1][high >> 16 & 0xff] ^ slice[0][high >> 24];
     }
     for (; size > 0; size--, bytes++)
-        crc = crc >> 8 ^ table[0][(crc ^ *bytes) & 0xff];
+        crc = crc >> 8 ^ slice[0][(crc ^ *bytes) & 0xff];
     return crc;
 }
 
@@ -357,7 +362,7 @@ enum status zip_record_verify(const struct zip_archive *archive, const struct zi
     for (int64_t done = 0, size; done < record->size; done += size) {
         const unsigned char *bytes = archive->file->bytes + record->begin + done;
         size = record->size - done < piece ? record->size - done : piece;
-        crc = crc32_add(archive->crc_table, crc, bytes, size);
+        crc = crc32_add(crc, bytes, size);
         if (size == piece)
             mapped_bytes_forget(bytes, size);
     }

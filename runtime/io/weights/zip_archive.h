@@ -24,7 +24,6 @@ struct zip_archive {
     const struct mapped_file *file; /* borrowed */
     struct zip_record *records;     /* in order of names */
     int64_t count;
-    uint32_t crc_table[8][256];
 };
 
 /* STATUS_CORRUPT, with the file, the record and the reason. `archive` is for zip_archive_free, also after a failure. */
