@@ -257,7 +257,7 @@ static void shortage_of_memory_in_the_aligner_has_our_exit_code(void **state)
         char output[64];
         snprintf(output, sizeof output, "limited-%d", kilobytes);
         code = run_command(text, sizeof text,
-                           "cd '%s' && ulimit -v %d && OPENBLAS_NUM_THREADS=1 timeout 60 '%s/prepare' --config c.yaml "
+                           "cd '%s' && ulimit -v %d && timeout 60 '%s/prepare' --config c.yaml "
                            "prepare.output=%s "
                            "prepare.threads=1",
                            test_directory(), kilobytes, TEST_PROGRAM_DIRECTORY, output);
