@@ -4,6 +4,7 @@
 #ifndef SPIRITLM_CORE_STATUS_H
 #define SPIRITLM_CORE_STATUS_H
 
+#include <errno.h>
 #include <stdarg.h>
 
 #ifdef __cplusplus
@@ -28,8 +29,10 @@ enum status {
 #define status_set(code, ...) status_value((code), status_record(__VA_ARGS__))
 
 /* As status_set, and appends ": " and strerror(error_number):
- *   enum status status_set_errno(enum status code, int error_number, const char *format, ...); */
-#define status_set_errno(code, error_number, ...) status_value((code), status_record_errno((error_number), __VA_ARGS__))
+ *   enum status status_set_errno(enum status code, int error_number, const char *format, ...);
+ * A system call that got no memory is a shortage of memory, STATUS_INTERNAL, and no failed read or write. */
+#define status_set_errno(code, error_number, ...)                                                                      \
+    status_of_errno((code), (error_number), status_record_errno((error_number), __VA_ARGS__))
 
 /* Puts "context: " before the present text: for a caller who knows the file when the callee knew only the line.
  *   enum status status_prefix(enum status code, const char *format, ...); */
@@ -43,6 +46,11 @@ static inline enum status status_value(enum status code, int recorded)
 {
     (void)recorded;
     return code;
+}
+static inline enum status status_of_errno(enum status code, int error_number, int recorded)
+{
+    (void)recorded;
+    return error_number == ENOMEM && code == STATUS_IO ? STATUS_INTERNAL : code;
 }
 
 /* This thread's text; "" when nothing was set. Valid until the next status_set of the thread. */

@@ -219,7 +219,7 @@ enum status inspect_run(const char *folder, const struct inspect_options *option
     TRY(path_format(checkpoints, "%s/checkpoints", folder));
     count = scandir(checkpoints, &entries, is_checkpoint, by_name);
     if (count < 0)
-        FAIL(STATUS_IO, "%s: cannot list the folder: %s", checkpoints, strerror(errno));
+        TRY(status_set_errno(STATUS_IO, errno, "%s: cannot list the folder", checkpoints));
     utf8_print(stdout, "%s: run with %d checkpoints\n", folder, count);
     for (int i = 0; i < count; i++) {
         TRY(path_format(path, "%s/%s", checkpoints, entries[i]->d_name));
