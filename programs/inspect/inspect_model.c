@@ -184,16 +184,16 @@ static enum status print_state(const char *folder)
 enum status inspect_model(const char *folder, const struct inspect_options *options)
 {
     enum status result = STATUS_OK;
-    bool ours = holds(folder, "MANIFEST");
+    bool ours = holds(folder, "MANIFEST") || holds(folder, "spiritlm.json");
     char *path = NULL;
     if (ours)
         TRY(checkpoint_resolve(folder, &path));
     utf8_print(stdout, "%s: %s\n", folder, ours ? "checkpoint, MANIFEST verified" : "model folder without MANIFEST");
-    if (holds(folder, "spiritlm.json"))
+    if (ours)
         TRY(print_components(folder));
     if (holds(folder, "trainer"))
         TRY(print_state(folder));
-    TRY(print_weights(folder, options->verify || holds(folder, "spiritlm.json")));
+    TRY(print_weights(folder, options->verify || ours));
 fail:
     free(path);
     return result;
