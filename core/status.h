@@ -6,6 +6,9 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#ifndef __cplusplus
+#include <stdbool.h>
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -55,6 +58,11 @@ static inline enum status status_of_errno(enum status code, int error_number, in
 
 /* This thread's text; "" when nothing was set. Valid until the next status_set of the thread. */
 const char *status_text(void);
+
+/* Whether the present failure says something of the one file that was read, and nothing of the machine: it is missing, damaged,
+ * a folder, a pipe, behind a circle of links, not ours to read. Work on many files goes on without such a file; a disk that
+ * cannot be read, descriptors or memory that have run out (STATUS_IO and STATUS_INTERNAL otherwise) end it. */
+bool status_concerns_one_file(enum status code);
 
 /* For functions with one exit path: they declare `enum status result = STATUS_OK;` and a label `fail:` that frees
  * (success reaches it too, unless the function returns before it). */

@@ -261,7 +261,7 @@ enum status import_write(struct import *import, const struct import_split *split
     TRY(import_parent(output, parent));
     TRY(make_directories(parent));
     if (!realpath(parent, folder))
-        FAIL(STATUS_IO, "%s: %s", parent, strerror(errno));
+        TRY(status_set_errno(STATUS_IO, errno, "%s", parent));
     TRY(named_part(output, "rejects", list));
     if (split->count == 0)
         TRY(write_rows(import, split, -1, folder, output));
@@ -273,7 +273,7 @@ enum status import_write(struct import *import, const struct import_split *split
     if (import->note_count > 0)
         TRY(write_notes(import, list));
     else if (unlink(list) != 0 && errno != ENOENT) /* an earlier import's */
-        FAIL(STATUS_IO, "%s: %s", list, strerror(errno));
+        TRY(status_set_errno(STATUS_IO, errno, "%s", list));
 fail:
     return result;
 }
