@@ -271,7 +271,11 @@ enum status import_write(struct import *import, const struct import_split *split
         log_info("%s: %lld rows", path, (long long)split->rows[part]);
     }
     if (import->note_count > 0)
-        TRY(write_notes(import, list));
+        TRY(write_notes(import, !output_is_stream(output)          ? list
+                                : output_summary(output) == stderr ? "/dev/stderr" /* nothing lies beside a stream */
+                                                                   : "/dev/stdout"));
+    else if (output_is_stream(output))
+        return STATUS_OK;
     else if (unlink(list) != 0 && errno != ENOENT) /* an earlier import's */
         TRY(status_set_errno(STATUS_IO, errno, "%s", list));
 fail:
