@@ -3,6 +3,7 @@
 #include "data/datasets.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 static enum status check_units(const char *folder, const struct dataset *dataset, const struct components *components)
 {
@@ -38,6 +39,11 @@ enum status datasets_open(const struct config_list *folders, const struct compon
     if (!datasets)
         return status_set(STATUS_INTERNAL, "no memory for the datasets");
     for (int64_t i = 0; i < folders->count; i++) {
+        if (access(folders->items[i], F_OK) != 0)
+            FAIL(STATUS_USAGE,
+                 "%s: there is no such folder; data.train and data.validation name datasets, which prepare makes: run "
+                 "it first",
+                 folders->items[i]);
         TRY(dataset_open(folders->items[i], &datasets[i]));
         TRY(check_units(folders->items[i], datasets[i], components));
     }

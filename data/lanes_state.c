@@ -86,8 +86,11 @@ static enum status check_identity(const struct lanes *lanes, const char *where, 
              (long long)lanes->options.lanes);
     TRY(jdoc_get_string(where, state, "datasets", &text));
     if (strcmp(text, lanes->contents) != 0)
-        FAIL(STATUS_USAGE, "%s: the state is of datasets with hash %.16s..., but this run's have %.16s...", where, text,
-             lanes->contents);
+        FAIL(STATUS_USAGE,
+             "%s: the state is of datasets with hash %.16s..., but those of data.train have %.16s...: a run keeps its "
+             "data; for "
+             "others name a new train.run, which model.initialize_from gives the weights of a checkpoint",
+             where, text, lanes->contents);
 fail:
     return result;
 }

@@ -5,6 +5,8 @@
 
 #include "eval/learning.h"
 
+#define SHUFFLED_PAIRS_NAME "pairs_shuffled.jsonl"
+
 /* Utterances of more than `context` tokens are left out: `pairs` would refuse them. */
 enum status shuffled_pairs_write(const struct learning_data *data, int64_t context, const char *path);
 

@@ -18,3 +18,9 @@ enum status task_write(const struct task *task, const char *name, const char *ki
         return status_set(STATUS_INTERNAL, "no memory for the results, or the path of an input is not UTF-8");
     return results_write(task->out, &subject, metrics, samples);
 }
+
+enum status task_judge(const struct task *task, enum status judgement)
+{
+    task->outcome->holds = judgement == STATUS_OK;
+    return task->require || judgement != STATUS_UNMET ? judgement : STATUS_OK;
+}

@@ -8,6 +8,12 @@
 #include <jansson.h>
 #include <stdio.h>
 
+/* What a task found, for the table of several. */
+struct task_outcome {
+    bool holds; /* its check */
+    char headline[160];
+};
+
 /* What a task works on; all borrowed. */
 struct task {
     struct llama *model;
@@ -17,6 +23,7 @@ struct task {
     const char *out;        /* folder of results and samples */
     FILE *report;           /* where the table goes */
     bool require;           /* a check that does not hold is STATUS_UNMET */
+    struct task_outcome *outcome;
 };
 
 enum status task_pairs(const struct task *task, const char *path);
@@ -29,5 +36,8 @@ enum status task_generation(const struct task *task, const struct learning_data 
 /* For the files task_*.c: writes results_NAME.json and, unless NULL, the samples. */
 enum status task_write(const struct task *task, const char *name, const char *kind, const char *protocol,
                        const json_t *inputs, const json_t *metrics, const json_t *samples);
+
+/* For the files task_*.c: notes whether the check holds; its status where checks are required, else STATUS_OK. */
+enum status task_judge(const struct task *task, enum status judgement);
 
 #endif

@@ -26,8 +26,10 @@ enum status task_generation(const struct task *task, const struct learning_data 
     TRY(results_add(metrics, "generated", (struct estimate){generation.generated, NAN, generation.units}));
     TRY(results_add(metrics, "held_out", (struct estimate){generation.held_out, NAN, generation.held_out_units}));
     TRY(task_write(task, "generation", "generation", protocol, inputs, metrics, NULL));
-    if (task->require)
-        TRY(generation_judge(&generation));
+    snprintf(task->outcome->headline, sizeof task->outcome->headline,
+             "%.4f nats per generated unit, %.3f of held-out speech's", generation.generated,
+             generation.generated / generation.held_out);
+    TRY(task_judge(task, generation_judge(&generation)));
 fail:
     json_decref(metrics);
     return result;

@@ -56,18 +56,20 @@ enum status task_learning(const struct task *task, const struct learning_data *d
 {
     enum status result = STATUS_OK;
     struct learning_result learning;
-    char path[PATH_BYTES];
+    char path[PATH_BYTES], error[ESTIMATE_ERROR_BYTES];
     json_t *metrics = json_object(), *all_inputs = json_copy((json_t *)(uintptr_t)inputs);
     TRY(learning_evaluate(task->model, data, &learning));
     TRY(report(task->report, &learning, metrics));
     TRY(make_directories(task->out));
-    TRY(path_format(path, "%s/pairs_shuffled.jsonl", task->out));
+    TRY(path_format(path, "%s/" SHUFFLED_PAIRS_NAME, task->out));
     TRY(shuffled_pairs_write(data, task->model->config.maximum_positions, path));
     if (all_inputs && json_object_set_new(all_inputs, "windowed_documents", json_integer(learning.windowed)) != 0)
         FAIL(STATUS_INTERNAL, "no memory for the results");
     TRY(task_write(task, "learning", "learning", protocol, all_inputs, metrics, NULL));
-    if (task->require)
-        TRY(learning_judge(&learning));
+    snprintf(task->outcome->headline, sizeof task->outcome->headline,
+             "speech %.4f nats per unit, %.4f below the bigram (standard error %s)", learning.speech.model,
+             learning.speech.margin.value, estimate_error_text(learning.speech.margin, error));
+    TRY(task_judge(task, learning_judge(&learning)));
 fail:
     json_decref(metrics);
     json_decref(all_inputs);

@@ -46,8 +46,10 @@ enum status task_pairs(const struct task *task, const char *path)
     TRY(results_add(metrics, "accuracy_mean", pairs.mean));
     inputs = describe_file(path, &pairs.file_hash);
     TRY(task_write(task, name, "pairs", protocol, inputs, metrics, samples));
-    if (task->require)
-        TRY(pairs_judge(&pairs));
+    snprintf(task->outcome->headline, sizeof task->outcome->headline,
+             "accuracy %.4f by the sum, %.4f by the mean per token, n = %lld", pairs.sum.value, pairs.mean.value,
+             (long long)pairs.sum.n);
+    TRY(task_judge(task, pairs_judge(&pairs)));
 fail:
     json_decref(samples);
     json_decref(metrics);

@@ -1,9 +1,9 @@
-/* evaluate: scores of a trained model, with their protocol (docs/evaluate.md). */
-#include "core/path.h"
+/* evaluate: scores of a trained model, with their protocol (docs/evaluate.md). The model is loaded once for all tasks of a
+ * command, after everything that can be refused has been looked at. */
 #include "data/datasets.h"
 #include "data/settings.h"
 #include "eval/documents.h"
-#include "eval/task.h"
+#include "eval/plan.h"
 #include "package/model.h"
 #include "programs/common/settings.h"
 #include "programs/model/machine.h"
@@ -15,18 +15,21 @@
 static const struct program_option options[] = {
     {"--model", "RUN_OR_CHECKPOINT", "the model (default train.run)", false},
     {"--out", "DIR", "folder of results and samples (default train.run/evaluation)", false},
-    {"--require", NULL, "end with exit code 1 when the task's check does not hold", false},
+    {"--require", NULL, "end with exit code 1 when a task's check does not hold", false},
     MACHINE_OPTION,
 };
 
+#define TASK_HELP(upper, lower, help) "\n  " help
+#define TASK_WORD(upper, lower, help) #lower "|"
+
 static const struct program program = {
     .name = "evaluate",
-    .usage = "--config FILE TASK [ARGUMENT ...] [--model M] [--out DIR] [--require] [--device D] [key=value ...]",
-    .summary =
-        "Tasks: `pairs FILE.jsonl` (which of two continuations is likelier), `learning` (held-out nats per token "
-        "against a Kneser-Ney bigram, with the units shuffled too; leaves pairs_shuffled.jsonl for `pairs`), "
-        "`generation` (the bigram's nats per unit of 20 generated samples beside held-out speech).",
-    .example = "evaluate --config configs/demo.yaml learning",
+    .usage = "--config FILE TASK [FILE.jsonl ...] [TASK ...] [--model M] [--out DIR] [--require] [--device D] "
+             "[key=value ...]",
+    .summary = "Measures a trained model by one or several tasks. It is loaded once for all of them. TASK is one "
+               "of:" TASK_LIST(TASK_HELP),
+    .example = "evaluate --config configs/demo.yaml learning generation pairs",
+    .arguments = TASK_LIST(TASK_WORD) "FILE",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .takes_config = true,
@@ -39,7 +42,7 @@ struct evaluation {
     struct components *components;
     struct llama *model;
     char *checkpoint; /* what the model's name was resolved to */
-    char out[PATH_BYTES];
+    struct task_plan plan;
 };
 
 static enum status open_data(const struct evaluation *evaluation, struct dataset ***train, struct dataset ***held_out,
@@ -88,49 +91,23 @@ static json_t *dataset_inputs(const struct evaluation *evaluation)
                      "seed", (json_int_t)evaluation->settings.train.seed);
 }
 
-typedef enum status data_task(const struct task *task, const struct learning_data *data, const json_t *inputs);
-
-static enum status run_on_data(const struct evaluation *evaluation, const struct task *task, data_task *measure)
+static enum status make_plan(const struct program_arguments *arguments, struct evaluation *evaluation)
 {
     enum status result = STATUS_OK;
-    struct dataset **train = NULL, **held_out = NULL;
-    struct learning_data data;
-    json_t *inputs = dataset_inputs(evaluation);
-    TRY(open_data(evaluation, &train, &held_out, &data));
-    TRY(measure(task, &data, inputs));
-fail:
-    close_data(evaluation, train, held_out);
-    json_decref(inputs);
-    return result;
-}
-
-static const struct choice {
-    const char *name;
-    enum status (*of_file)(const struct task *task, const char *path); /* for a task that takes a file, else NULL */
-    data_task *of_data;                                                /* for one that takes the configured datasets */
-} choices[] = {{"pairs", task_pairs, NULL}, {"learning", NULL, task_learning}, {"generation", NULL, task_generation}};
-
-static const struct choice *find_choice(const char *name)
-{
-    for (size_t i = 0; name && i < sizeof choices / sizeof *choices; i++)
-        if (!strcmp(choices[i].name, name))
-            return &choices[i];
-    return NULL;
-}
-
-static const char *plain_argument(const struct program_arguments *arguments, int64_t which)
-{
+    char out[PATH_BYTES];
+    int64_t count = 0;
+    const char **plain = calloc((size_t)arguments->count + 1, sizeof *plain);
+    if (!plain)
+        FAIL(STATUS_INTERNAL, "no memory for the tasks");
     for (int64_t i = 0; i < arguments->count; i++)
-        if (!arguments->items[i].option && which-- == 0)
-            return arguments->items[i].value;
-    return NULL;
-}
-
-static enum status set_out(const struct program_arguments *arguments, struct evaluation *evaluation)
-{
-    const char *out = program_value(arguments, "--out", NULL);
-    return out ? path_format(evaluation->out, "%s", out)
-               : path_format(evaluation->out, "%s/evaluation", evaluation->settings.train.run);
+        if (!arguments->items[i].option)
+            plain[count++] = arguments->items[i].value;
+    const char *given = program_value(arguments, "--out", NULL);
+    TRY(given ? path_format(out, "%s", given) : path_format(out, "%s/evaluation", evaluation->settings.train.run));
+    TRY(plan_make(plain, count, out, &evaluation->plan));
+fail:
+    free(plain);
+    return result;
 }
 
 static enum status load(const struct program_arguments *arguments, const char *name, struct evaluation *evaluation)
@@ -155,8 +132,27 @@ static void evaluation_free(struct evaluation *evaluation)
     components_free(evaluation->components);
     program_machine_destroy(&evaluation->machine);
     free(evaluation->checkpoint);
+    plan_free(&evaluation->plan);
     settings_free(&evaluation->settings);
     free(evaluation);
+}
+
+/* Runs what has not failed yet. Datasets that do not open end only the tasks that need them, before any other begins. */
+static enum status run_tasks(struct evaluation *evaluation, const struct task *task)
+{
+    struct dataset **train = NULL, **held_out = NULL;
+    struct learning_data data = {0};
+    json_t *inputs = NULL;
+    if (plan_needs_data(&evaluation->plan)) {
+        enum status opened = open_data(evaluation, &train, &held_out, &data);
+        inputs = dataset_inputs(evaluation);
+        if (opened != STATUS_OK)
+            plan_fail_data(&evaluation->plan, opened);
+    }
+    plan_run(&evaluation->plan, task, &data, inputs);
+    close_data(evaluation, train, held_out);
+    json_decref(inputs);
+    return plan_finish(&evaluation->plan, stdout);
 }
 
 static enum status run(const struct program_arguments *arguments)
@@ -165,27 +161,24 @@ static enum status run(const struct program_arguments *arguments)
     struct evaluation *evaluation = calloc(1, sizeof *evaluation);
     if (!evaluation)
         return status_set(STATUS_INTERNAL, "no memory to evaluate");
-    const char *name = plain_argument(arguments, 0);
-    const struct choice *choice = find_choice(name);
-    if (!choice)
-        FAIL(STATUS_USAGE, "expected a task (pairs, learning or generation), found \"%s\"", name ? name : "");
-    const char *file = plain_argument(arguments, 1), *surplus = plain_argument(arguments, choice->of_file ? 2 : 1);
-    if (choice->of_file && !file)
-        FAIL(STATUS_USAGE, "%s needs a JSON Lines file", name);
-    if (surplus)
-        FAIL(STATUS_USAGE, "%s: unexpected argument \"%s\"", name, surplus);
     TRY(settings_load(arguments, SETTINGS_DATA, &evaluation->settings));
-    TRY(set_out(arguments, evaluation));
+    TRY(make_plan(arguments, evaluation));
+    TRY(plan_check_writable(&evaluation->plan));
+    plan_check_files(&evaluation->plan);
+    if (!plan_pending(&evaluation->plan)) {
+        result = plan_finish(&evaluation->plan, stdout);
+        goto fail;
+    }
     const char *model_name = program_value(arguments, "--model", evaluation->settings.train.run);
     TRY(load(arguments, model_name, evaluation));
     const struct task task = {.model = evaluation->model,
                               .components = evaluation->components,
                               .model_name = model_name,
                               .checkpoint = evaluation->checkpoint,
-                              .out = evaluation->out,
+                              .out = evaluation->plan.out,
                               .report = stdout,
                               .require = program_flag(arguments, "--require")};
-    TRY(choice->of_file ? choice->of_file(&task, file) : run_on_data(evaluation, &task, choice->of_data));
+    TRY(run_tasks(evaluation, &task));
 fail:
     evaluation_free(evaluation);
     return result;

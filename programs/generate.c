@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SHOWN_ERRORS = 10 };
+enum { SHOWN_ERRORS = 10, SHOWN_PROMPT = 400 };
 static const int64_t longest_text = (int64_t)64 << 20;
 
 static const struct program_option options[] = {
@@ -268,33 +268,63 @@ fail:
 
 /* ---- results ---- */
 
+/* For people: a text whole and escaped; speech as its file where it has one, since its units are in samples.json, else as
+ * its units. */
+static enum status print_piece(const struct output_piece *piece, const char *file)
+{
+    char *printable = NULL;
+    const double seconds = (double)piece->sample_count / AUDIO_RATE;
+    enum status result = STATUS_OK;
+    if (file) {
+        printf("speech: %s, %.2f s\n", file, seconds);
+        return STATUS_OK;
+    }
+    TRY(utf8_printable(piece->text, piece->size, &printable));
+    if (piece->samples)
+        printf("speech: %s, %.2f s\n", printable, seconds);
+    else
+        printf("%s: %s\n", piece->speech ? "speech" : "text", printable);
+fail:
+    free(printable);
+    return result;
+}
+
 /* Prints one piece and, with a folder, writes its sound; appends its description. */
 static enum status deliver_piece(const struct work *work, const char *name, const struct output_piece *piece,
                                  json_t *list)
 {
     enum status result = STATUS_OK;
     json_t *described = NULL;
-    char *printable = NULL;
+    char path[PATH_BYTES];
+    const bool sound = work->folder && piece->samples;
     TRY(output_piece_describe(piece, &described));
-    if (!work->json) {
-        TRY(utf8_printable(piece->text, piece->size, &printable));
-        printf("%s: %s\n", piece->speech ? "speech" : "text", printable);
-    }
-    if (work->folder && piece->samples) {
-        char path[PATH_BYTES];
+    if (sound) {
         TRY(path_format(path, "%s/%s", work->folder, name));
         TRY(wav_write(path, piece->samples, piece->sample_count));
         if (json_object_set_new(described, "audio", json_string(name)) != 0)
             FAIL(STATUS_INTERNAL, "no memory to describe a piece");
-        if (!work->json)
-            printf("        %s, %.2f s\n", path, (double)piece->sample_count / AUDIO_RATE);
     }
+    if (!work->json)
+        TRY(print_piece(piece, sound ? path : NULL));
     if (json_array_append(list, described) != 0)
         FAIL(STATUS_INTERNAL, "no memory to describe a piece");
 fail:
     json_decref(described);
-    free(printable);
     return result;
+}
+
+/* "--- sample 0: 120 tokens, cut at the limit, 3.20 s of speech" */
+static void print_sample_head(int64_t sample, const struct generated *generated, const struct output_piece *pieces,
+                              int64_t count)
+{
+    int64_t samples = 0;
+    for (int64_t i = 0; i < count; i++)
+        samples += pieces[i].sample_count;
+    printf("--- sample %lld: %lld tokens%s", (long long)sample, (long long)generated->count,
+           generated->ended ? "" : ", cut at the limit");
+    if (samples > 0)
+        printf(", %.2f s of speech", (double)samples / AUDIO_RATE);
+    printf("\n");
 }
 
 /* Prints one sample with its pieces; appends its description. */
@@ -309,8 +339,7 @@ static enum status deliver_sample(const struct work *work, int64_t request, int6
     TRY(output_split(work->components, &work->encoded[request], generated->ids, generated->count, work->pool, &pieces,
                      &count));
     if (!work->json)
-        printf("--- sample %lld: %lld tokens%s\n", (long long)sample, (long long)generated->count,
-               generated->ended ? "" : ", cut at the limit");
+        print_sample_head(sample, generated, pieces, count);
     for (int64_t i = 0; i < count; i++) {
         char name[96], prefix[32] = "";
         if (line->line > 0)
@@ -350,14 +379,22 @@ fail:
     return result;
 }
 
+/* The id of a prompt of a file and its pieces, so that many results can be read without the file. */
 static enum status print_head(const struct work *work, const struct prompt_line *line)
 {
-    char *printable;
+    static const char *const kinds[] = {
+        [PIECE_TEXT] = "text", [PIECE_AUDIO] = "speech", [PIECE_UNITS] = "units", [PIECE_STRING] = "string"};
+    char *printable = NULL;
     if (work->json || line->line == 0)
         return STATUS_OK;
     enum status result = utf8_printable(line->id, (int64_t)strlen(line->id), &printable);
     if (result == STATUS_OK)
         printf("=== %s\n", printable);
+    for (int64_t i = 0; i < line->piece_count && !line->error; i++) {
+        char shown[SHOWN_PROMPT];
+        const bool cut = utf8_line(line->pieces[i].content, shown, sizeof shown) + 8 > sizeof shown;
+        printf("prompt: (%s) %s%s\n", kinds[line->pieces[i].kind], shown, cut ? "..." : "");
+    }
     free(printable);
     return result;
 }

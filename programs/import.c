@@ -17,19 +17,21 @@ static const struct program_option options[] = {
     {"--speaker-folders", NULL, "folder: the first folder below SOURCE names the speaker", false},
     {"--per", "file|paragraph|line", "text: what becomes a row (default: file)", false},
     {"--text-key", "NAME", "jsonl: the key of the text (default: text)", false},
-    {"--lowercase", NULL, "convert texts to lower case (ASCII)", false},
+    {"--lowercase", NULL, "convert texts to lower case, of any script", false},
     {"--split", "NAME=SHARE,...", "write FILE.NAME.jsonl for each part, such as train=0.9,valid=0.05,test=0.05", false},
-    {"--split-by", "speaker|document", "what a part gets whole", false},
+    {"--split-by", "speaker|document|row", "what a part gets whole; row: rows of the same text", false},
     {"--seed", "N", "of the split (default: 0)", false},
 };
 
 #define KIND_HELP(upper, lower, options, help) "\n  " help
+#define KIND_WORD(upper, lower, options, help) #lower "|"
 
 static const struct program program = {
     .name = "import",
     .usage = "KIND SOURCE --output FILE.jsonl",
     .summary = "Makes a manifest of a corpus. KIND says what SOURCE is:" IMPORT_KIND_LIST(KIND_HELP),
     .example = "import librispeech LibriSpeech/dev-clean --lowercase --output dev-clean.jsonl",
+    .arguments = IMPORT_KIND_LIST(KIND_WORD) "FOLDER",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .takes_arguments = true,
@@ -68,7 +70,7 @@ static enum status check_options(const struct import_options *import, const stru
 
 static enum status read_split(const struct program_arguments *arguments, struct import_options *import)
 {
-    static const char *const keys[] = {"speaker", "document"};
+    static const char *const keys[] = {"speaker", "document", "row"};
     const char *by = program_value(arguments, "--split-by", NULL), *seed = program_value(arguments, "--seed", NULL);
     import->split = program_value(arguments, "--split", NULL);
     if (!import->split && (by || seed))
@@ -76,12 +78,12 @@ static enum status read_split(const struct program_arguments *arguments, struct 
     if (import->split && output_is_stream(import->output))
         return status_set(STATUS_USAGE, "--split writes several files: --output cannot be a pipe, a device or -");
     if (import->split && !by)
-        return status_set(STATUS_USAGE, "--split needs --split-by speaker or --split-by document: rows of one speaker "
-                                        "or one document belong in one part");
-    int key = index_in(by, keys, 2);
+        return status_set(STATUS_USAGE, "--split needs --split-by speaker or --split-by document, so that rows of one "
+                                        "speaker or one document are in one part, or --split-by row");
+    int key = index_in(by, keys, 3);
     if (by && key < 0)
-        return status_set(STATUS_USAGE, "--split-by: expected speaker or document, found \"%s\"", by);
-    import->split_by = key == 1 ? IMPORT_BY_DOCUMENT : IMPORT_BY_SPEAKER;
+        return status_set(STATUS_USAGE, "--split-by: expected speaker, document or row, found \"%s\"", by);
+    import->split_by = by ? (enum import_split_by)key : IMPORT_BY_SPEAKER;
     return program_integer(arguments, "--seed", 0, INT64_MAX, 0, &import->split_seed);
 }
 

@@ -12,12 +12,13 @@
 static const struct program_option options[] = {
     {"--row", "N", "print row N of a shard, dataset or manifest in full, counted from 0", false},
     {"--get", "KEY.PATH", "print the value at KEY.PATH of a JSON file, for scripts", false},
+    {"--texts", NULL, "print the texts of manifests and nothing else, to train a text model on", false},
     {"--verify", NULL, "read everything: every shard of a dataset, every number of weights", false},
 };
 
 static const struct program program = {
     .name = "inspect",
-    .usage = "[--row N] [--verify] FILE ... | --get KEY.PATH FILE.json ...",
+    .usage = "[--row N] [--verify] FILE ... | --get KEY.PATH FILE.json ... | --texts FILE.jsonl ...",
     .summary =
         "Prints what a shard, dataset folder, manifest, tokenizer folder, SentencePiece model, safetensors file,\n"
         "checkpoint, model folder or run contains, and refuses what is damaged.",
@@ -107,17 +108,22 @@ static enum status inspect_path(const char *path, const struct inspect_options *
     if (inspect_options->row >= 0 && inspect != inspect_shard && inspect != inspect_dataset &&
         inspect != inspect_manifest)
         return status_set(STATUS_USAGE, "%s: --row is only for shards, datasets and manifests", path);
+    if (inspect_options->texts && inspect != inspect_manifest)
+        return status_set(STATUS_USAGE, "%s: --texts is only for manifests (.jsonl)", path);
     return inspect(path, inspect_options);
 }
 
 static enum status run(const struct program_arguments *arguments)
 {
     enum status result = STATUS_OK;
-    struct inspect_options inspect_options = {.verify = program_flag(arguments, "--verify")};
+    struct inspect_options inspect_options = {.verify = program_flag(arguments, "--verify"),
+                                              .texts = program_flag(arguments, "--texts")};
     int64_t paths = 0;
     const char *key = program_value(arguments, "--get", NULL);
     if (key && (inspect_options.verify || program_flag(arguments, "--row")))
         FAIL(STATUS_USAGE, "--get cannot be combined with --row or --verify: it prints one value of a JSON file");
+    if (inspect_options.texts && (key || inspect_options.verify || program_flag(arguments, "--row")))
+        FAIL(STATUS_USAGE, "--texts cannot be combined with --get, --row or --verify: it prints texts alone");
     TRY(program_integer(arguments, "--row", 0, INT64_MAX, -1, &inspect_options.row));
     for (int64_t i = 0; i < arguments->count; i++)
         if (!arguments->items[i].option) {

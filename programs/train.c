@@ -35,23 +35,6 @@ static const struct program program = {
     .takes_config = true,
 };
 
-static char *command_line(int argc, char **argv)
-{
-    char *text = NULL;
-    size_t size = 0;
-    FILE *stream = open_memstream(&text, &size);
-    for (int i = 0; stream && i < argc; i++) {
-        bool plain = argv[i][strcspn(argv[i], " \t\n'\"\\$`*?[]{}()<>|&;#~")] == 0 && *argv[i];
-        fputs(i ? (plain ? " " : " '") : "", stream);
-        for (const char *c = argv[i]; *c; c++) /* a quote inside: close, escape, open; other bytes than ASCII as ? */
-            fputs(*c == '\'' ? "'\\''" : (char[]){(unsigned char)*c < 128 ? *c : '?', 0}, stream);
-        fputs(i && !plain ? "'" : "", stream);
-    }
-    if (stream)
-        fclose(stream);
-    return text;
-}
-
 static char *command;
 
 /* Sizes come from the tokenizers where they exist, else from the configuration alone. */
@@ -182,7 +165,7 @@ fail:
 
 int main(int argc, char **argv)
 {
-    command = command_line(argc, argv);
+    command = program_command_line(argc, argv);
     int code = program_main(&program, argc, argv, run);
     free(command);
     return code;

@@ -1,297 +1,242 @@
-/* One HTML page with curves as SVG, written in C from metrics.jsonl. It is read once from end to end, and a curve keeps at
- * most 2,048 means however long the run was, so the page costs the same memory after a million steps as after a hundred. */
+/* One HTML page: when, from which commit and by which commands a run was made (run.json), and its curves as SVG. It is also
+ * well-formed XML, so that other programs can read it. */
 #include "train/report.h"
 
 #include "core/path.h"
+#include "core/utf8.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
+#include "train/report_internal.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
-enum {
-    MAX_SERIES = 32,
-    MAX_POINTS = 2048, /* of a curve that are kept; about 500 are drawn */
-    MAX_TICKS = 10,
+enum { MOST_STARTS = 200 }; /* that are shown: of a run that is requeued all the time, the newest */
 
-    WIDTH = 560,
-    HEIGHT = 260,
-    LEFT = 58,
-    RIGHT = 14,
-    TOP = 12,
-    BOTTOM = 30
-};
-
-/* A curve of any length in bounded memory: when all points are taken, each two neighbours become their mean. */
-struct series {
-    char name[64];
-    double steps[MAX_POINTS], values[MAX_POINTS]; /* means of `run` values each, the last of `filled` */
-    double last;
-    int64_t count, run, filled;
-};
-
-struct curves {
-    struct series series[MAX_SERIES];
-    int count;
-};
-
-/* Which series share a chart: all whose name begins with one of the prefixes. */
-static const struct chart {
-    const char *title, *unit;
-    const char *prefixes[3];
-} charts[] = {
-    {"Training loss", "nats per token", {"loss", NULL, NULL}},
-    {"Held-out speech", "nats per token", {"validation/speech/", NULL, NULL}},
-    {"Held-out interleaved", "nats per token", {"validation/interleaved/", NULL, NULL}},
-    {"Held-out text, and all", "nats per token", {"validation/text/", "validation/loss", NULL}},
-    {"Gradient norm", "before clipping", {"grad_norm", NULL, NULL}},
-    {"Learning rate", "", {"lr", NULL, NULL}},
-    {"Speed", "tokens per second", {"tokens_per_second", NULL, NULL}},
-};
-/* Okabe and Ito's colours, told apart by colour-blind readers too. */
-static const char *const colours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
-                                      "#e69f00", "#56b4e9", "#999933", "#666666"};
-
-static void halve(struct series *series)
-{
-    for (int64_t i = 0; i < MAX_POINTS / 2; i++) {
-        series->steps[i] = 0.5 * (series->steps[2 * i] + series->steps[2 * i + 1]);
-        series->values[i] = 0.5 * (series->values[2 * i] + series->values[2 * i + 1]);
-    }
-    series->count = MAX_POINTS / 2;
-    series->run *= 2;
-}
-
-static void series_add(struct curves *curves, const char *name, double step, double value)
-{
-    struct series *series = NULL;
-    for (int i = 0; i < curves->count && !series; i++)
-        if (!strcmp(curves->series[i].name, name))
-            series = &curves->series[i];
-    if (!series) {
-        if (curves->count == MAX_SERIES)
-            return;
-        series = &curves->series[curves->count++];
-        snprintf(series->name, sizeof series->name, "%s", name);
-        series->run = series->filled = 1;
-    }
-    if (series->filled == series->run) {
-        if (series->count == MAX_POINTS)
-            halve(series);
-        series->steps[series->count] = series->values[series->count] = 0;
-        series->count++;
-        series->filled = 0;
-    }
-    double share = 1 / (double)++series->filled;
-    series->steps[series->count - 1] += (step - series->steps[series->count - 1]) * share;
-    series->values[series->count - 1] += (value - series->values[series->count - 1]) * share;
-    series->last = value;
-}
-
-static enum status add_line(const char *path, const char *text, int64_t length, struct curves *curves)
-{
-    enum status result = STATUS_OK;
-    json_t *line = NULL, *value;
-    const char *key;
-    TRY(jdoc_parse(path, text, length, &line));
-    double step = json_number_value(json_object_get(line, "step"));
-    json_object_foreach(line, key, value)
-    {
-        if (strcmp(key, "step") != 0 && json_is_number(value))
-            series_add(curves, key, step, json_number_value(value));
-    }
-fail:
-    json_decref(line);
-    return result;
-}
-
-/* A line at a time: the file grows as long as the run does. */
-static enum status read_curves(const char *path, struct curves *curves)
-{
-    enum status result = STATUS_OK;
-    FILE *file = NULL;
-    char *line = NULL;
-    size_t capacity = 0;
-    TRY(file_open_to_read(path, &file));
-    if (!file)
-        FAIL(STATUS_USAGE, "%s: there are no metrics", path);
-    for (ssize_t length; (length = getline(&line, &capacity, file)) > 0 && line[length - 1] == '\n';)
-        TRY(add_line(path, line, length - 1, curves));
-    if (ferror(file))
-        FAIL(STATUS_IO, "%s: cannot be read", path);
-fail:
-    free(line);
-    if (file)
-        fclose(file);
-    return result;
-}
-
-/* Tags are one in hundreds of tokens: their curve is noise and widens the scale. */
-static bool in_chart(const struct chart *chart, const char *name)
-{
-    size_t length = strlen(name);
-    if (length > 4 && !strcmp(name + length - 4, "/tag"))
-        return false;
-    for (int i = 0; i < 3 && chart->prefixes[i]; i++)
-        if (!strncmp(name, chart->prefixes[i], strlen(chart->prefixes[i])))
-            return true;
-    return false;
-}
-
-struct range {
-    double low, high;
-};
-
-static void widen(struct range *range, double value)
-{
-    range->low = value < range->low ? value : range->low;
-    range->high = value > range->high ? value : range->high;
-}
-
-/* A step of 1, 2 or 5 times a power of ten that cuts the range into three to seven parts. */
-static double tick_step(struct range range)
-{
-    double rough = (range.high - range.low) / 4, power = pow(10, floor(log10(rough))), ratio = rough / power;
-    return power * (ratio < 1.5 ? 1 : ratio < 3.5 ? 2 : ratio < 7.5 ? 5 : 10);
-}
-
-static double x_of(struct range x, double value)
-{
-    return LEFT + (value - x.low) / (x.high - x.low) * (WIDTH - LEFT - RIGHT);
-}
-
-static double y_of(struct range y, double value)
-{
-    return HEIGHT - BOTTOM - (value - y.low) / (y.high - y.low) * (HEIGHT - TOP - BOTTOM);
-}
-
-static void draw_axes(FILE *page, struct range x, struct range y)
-{
-    double step = tick_step(y);
-    double first = ceil(y.low / step) * step;
-    for (int i = 0; i < MAX_TICKS && first + i * step <= y.high + 1e-9 * step; i++) {
-        double value = first + i * step;
-        fprintf(page, "<line class=grid x1=%d x2=%d y1=%.1f y2=%.1f /><text x=%d y=%.1f text-anchor=end>%.5g</text>\n",
-                LEFT, WIDTH - RIGHT, y_of(y, value), y_of(y, value), LEFT - 6, y_of(y, value) + 4,
-                fabs(value) < 1e-12 * step ? 0 : value);
-    }
-    step = tick_step(x);
-    first = ceil(x.low / step) * step;
-    for (int i = 0; i < MAX_TICKS && first + i * step <= x.high + 1e-9 * step; i++) {
-        double value = first + i * step;
-        fprintf(page, "<text x=%.1f y=%d text-anchor=middle>%.6g</text>\n", x_of(x, value), HEIGHT - 10, value);
-    }
-}
-
-/* At most about 500 points a curve: averages of equal runs, so that a long run stays a small page. */
-static void draw_series(FILE *page, const struct series *series, struct range x, struct range y, const char *colour)
-{
-    int64_t run = series->count / 500 + 1;
-    fprintf(page, "<polyline fill=none stroke=\"%s\" stroke-width=1.6 points=\"", colour);
-    for (int64_t i = 0; i < series->count; i += run) {
-        double sum = 0, step = 0;
-        int64_t n = 0;
-        for (int64_t j = i; j < i + run && j < series->count; j++, n++) {
-            sum += series->values[j];
-            step += series->steps[j];
-        }
-        fprintf(page, "%.1f,%.1f ", x_of(x, step / (double)n), y_of(y, sum / (double)n));
-    }
-    const struct series *s = series;
-    fprintf(page, "\"><title>%s</title></polyline>\n", s->name);
-    if (s->count == 1)
-        fprintf(page, "<circle cx=%.1f cy=%.1f r=3 fill=\"%s\" />\n", x_of(x, s->steps[0]), y_of(y, s->values[0]),
-                colour);
-}
-
-static void draw_chart(FILE *page, const struct chart *chart, const struct curves *curves)
-{
-    struct range x = {INFINITY, -INFINITY}, y = x;
-    for (int i = 0; i < curves->count; i++)
-        for (int64_t j = 0; j < curves->series[i].count && in_chart(chart, curves->series[i].name); j++) {
-            widen(&x, curves->series[i].steps[j]);
-            widen(&y, curves->series[i].values[j]);
-        }
-    if (!(x.low <= x.high))
-        return;
-    if (!(x.high > x.low))
-        x.high = x.low + 1;
-    double margin = y.high > y.low ? 0.04 * (y.high - y.low) : fabs(y.low) * 0.1 + 1e-12;
-    y.low -= margin;
-    y.high += margin;
-    fprintf(page, "<figure><figcaption>%s <small>%s</small></figcaption><svg viewBox=\"0 0 %d %d\">\n", chart->title,
-            chart->unit, WIDTH, HEIGHT);
-    draw_axes(page, x, y);
-    int drawn = 0, colour_count = sizeof colours / sizeof *colours;
-    for (int i = 0; i < curves->count; i++)
-        if (in_chart(chart, curves->series[i].name))
-            draw_series(page, &curves->series[i], x, y, colours[drawn++ % colour_count]);
-    fputs("</svg><p class=legend>", page);
-    drawn = 0;
-    for (int i = 0; i < curves->count; i++) {
-        const struct series *series = &curves->series[i];
-        if (in_chart(chart, series->name))
-            fprintf(page, "<span><i style=\"background:%s\"></i>%s %.5g</span> ", colours[drawn++ % colour_count],
-                    series->name, series->last);
-    }
-    fputs("</p></figure>\n", page);
-}
-
+/* Okabe and Ito's hues, which colour-blind readers tell apart, made darker for a light background and lighter for a dark
+ * one: each has a contrast of at least 4.5 to it. On paper without colours the dashes tell them apart. */
 static const char head[] =
-    "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\n"
-    "<style>:root{color-scheme:light dark;--line:#8884}body{font:15px/1.5 system-ui,sans-serif;max-width:1180px;"
-    "margin:2em auto;padding:0 1em}figure{display:inline-block;width:min(100%,560px);margin:0 8px 20px 0;"
-    "vertical-align:top}figcaption{font-weight:600}small{font-weight:400;opacity:.7}svg{width:100%}"
-    "svg text{font-size:11px;fill:currentColor;opacity:.75}.grid{stroke:var(--line)}.legend{margin:0;font-size:13px}"
-    ".legend i{display:inline-block;width:10px;height:10px;margin-right:5px;border-radius:2px}"
-    ".legend span{margin-right:12px;white-space:nowrap}table{border-collapse:collapse}td,th{padding:2px 12px 2px 0;"
-    "text-align:left}</style>\n";
+    "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\" />\n"
+    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\" />\n<style>\n"
+    ":root{color-scheme:light dark;--paper:#ffffff;--ink:#1c1c1c;--faint:#595959;--rule:#d8d8d8;--all:#3a3a3a;"
+    "--text:#0067a3;--hubert:#b84300;--pitch:#00755a;--style:#9c3d7f;--end:#7a5800}\n"
+    "@media screen and (prefers-color-scheme:dark){:root{--paper:#14161a;--ink:#e8e8e8;--faint:#a9adb3;"
+    "--rule:#3a3e45;--all:#d9d9d9;--text:#5ab8f0;--hubert:#ff9d5c;--pitch:#3fd0a4;--style:#f09ad0;--end:#e6c34a}}\n"
+    "body{font:15px/1.5 system-ui,sans-serif;max-width:1180px;margin:2em auto;padding:0 1em;background:var(--paper);"
+    "color:var(--ink)}h1{font-size:1.5em;overflow-wrap:anywhere}h2{font-size:1.15em}\n"
+    "figure{display:inline-block;width:min(100%,560px);margin:0 8px 24px 0;vertical-align:top;break-inside:avoid}"
+    "figcaption{font-weight:600}.chart{display:block;width:100%;height:auto;overflow:visible}\n"
+    "svg text{font-size:12px;fill:var(--faint)}svg "
+    ".power{font-size:.75em}.grid{stroke:var(--rule)}.axis{fill:none;stroke:var(--faint)}"
+    ".curve{fill:none;stroke-width:1.7;stroke-linejoin:round}.cross{fill:none;stroke-width:2}\n"
+    ".all{--c:var(--all)}.text{--c:var(--text)}.hubert{--c:var(--hubert)}.pitch{--c:var(--pitch)}"
+    ".style{--c:var(--style)}.end{--c:var(--end)}.curve,.cross{stroke:var(--c)}.mark,.dot{fill:var(--c)}"
+    ".key .curve{stroke-width:3}\n"
+    ".legend,.note{margin:0;font-size:13px}.note{color:var(--faint)}.legend span{margin-right:14px;"
+    "display:inline-block}.key{vertical-align:middle}table{border-collapse:collapse;width:100%}"
+    "td,th{padding:3px 14px 3px 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--rule)}"
+    "td{overflow-wrap:anywhere}.when{white-space:nowrap}code{font-size:13px;white-space:pre-wrap}\n"
+    "@media (max-width:600px){body{margin:1em auto}svg text{font-size:15px}table,tbody,tr,td{display:block}"
+    "thead{display:none}td{border:0;padding:0}tr{border-bottom:1px solid var(--rule);padding:6px 0;display:block}}\n"
+    "@media print{:root{color-scheme:light}body{margin:0;max-width:none;font-size:11pt}figure{width:48%}"
+    ".text{stroke-dasharray:12 3}.pitch{stroke-dasharray:7 3}.style{stroke-dasharray:2 3}"
+    ".end{stroke-dasharray:9 3 2 3}}\n</style>\n";
 
-/* The title is the user's: it may hold what HTML reads as its own. */
-static void print_escaped(FILE *page, const char *text)
+/* Any text as text: what HTML reads as its own is escaped, and so is what could turn the direction of a line or is no
+ * character at all. */
+static enum status print_text(FILE *page, const char *text)
 {
-    for (; *text; text++)
-        if (*text == '<')
+    char *clean;
+    int64_t size;
+    bool malformed;
+    enum status result = utf8_repair(text, (int64_t)strlen(text), true, &clean, &size, &malformed);
+    if (result != STATUS_OK)
+        return result;
+    for (const char *c = clean; *c; c++)
+        if (*c == '<')
             fputs("&lt;", page);
-        else if (*text == '&')
+        else if (*c == '&')
             fputs("&amp;", page);
-        else if (*text == '>')
+        else if (*c == '>')
             fputs("&gt;", page);
+        else if (*c == '"')
+            fputs("&quot;", page);
         else
-            fputc(*text, page);
+            fputc(*c, page);
+    free(clean);
+    return STATUS_OK;
 }
 
-enum status report_write(const char *run, const char *title, const char *facts_html)
+static const char *string_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : "";
+}
+
+/* "2026-11-29T10:07:17Z" as people write it. */
+static enum status print_time(FILE *page, const char *text)
+{
+    char copy[64];
+    snprintf(copy, sizeof copy, "%s", text);
+    size_t length = strlen(copy);
+    if (length != 20 || copy[10] != 'T' || copy[19] != 'Z')
+        return print_text(page, text);
+    copy[10] = ' ';
+    copy[19] = 0;
+    strcat(copy, " UTC");
+    return print_text(page, copy);
+}
+
+static enum status print_commit(FILE *page, const json_t *start)
+{
+    enum status result = STATUS_OK;
+    const char *version = string_of(start, "version");
+    TRY(print_text(page, version));
+    fputs(*version ? " (commit " : "commit ", page);
+    TRY(print_text(page, string_of(start, "commit")));
+    fputs(*version ? ")" : "", page);
+fail:
+    return result;
+}
+
+static enum status print_start(FILE *page, const json_t *start)
+{
+    enum status result = STATUS_OK;
+    fputs("<tr><td class=\"when\">", page);
+    TRY(print_time(page, string_of(start, "started")));
+    fprintf(page, "</td><td>%s step %lld</td><td>",
+            json_integer_value(json_object_get(start, "first_step")) > 0 ? "resumed at" : "from",
+            (long long)json_integer_value(json_object_get(start, "first_step")));
+    TRY(print_commit(page, start));
+    fputs("</td><td><code>", page);
+    TRY(print_text(page, string_of(start, "command")));
+    fputs("</code>", page);
+    if (*string_of(start, "folder")) {
+        fputs(" in <code>", page);
+        TRY(print_text(page, string_of(start, "folder")));
+        fputs("</code>", page);
+    }
+    if (*string_of(start, "host")) {
+        fputs(" on ", page);
+        TRY(print_text(page, string_of(start, "host")));
+    }
+    fputs("</td></tr>\n", page);
+fail:
+    return result;
+}
+
+static enum status print_starts(FILE *page, const json_t *starts)
+{
+    enum status result = STATUS_OK;
+    const size_t count = json_array_size(starts);
+    if (count == 0)
+        return STATUS_OK;
+    fputs("<h2>Starts</h2>\n<table><thead><tr><th>When</th><th>Step</th><th>Version</th><th>Command</th></tr></thead>"
+          "<tbody>\n",
+          page);
+    for (size_t i = 0; i < count; i++) {
+        if (i == 1 && count > MOST_STARTS) {
+            i = count - MOST_STARTS + 1;
+            fprintf(page, "<tr><td colspan=\"4\">%zu more, which run.json has</td></tr>\n", count - MOST_STARTS);
+        }
+        TRY(print_start(page, json_array_get(starts, i)));
+    }
+    fputs("</tbody></table>\n", page);
+fail:
+    return result;
+}
+
+static enum status print_dates(FILE *page, const json_t *starts)
+{
+    enum status result = STATUS_OK;
+    char now[32];
+    struct tm parts;
+    time_t seconds = time(NULL);
+    strftime(now, sizeof now, "%Y-%m-%d %H:%M:%S UTC", gmtime_r(&seconds, &parts));
+    fputs("<p>", page);
+    if (json_array_size(starts) > 0) {
+        fputs("Run started ", page);
+        TRY(print_time(page, string_of(json_array_get(starts, 0), "started")));
+        fputs("; ", page);
+    }
+    fprintf(page, "report of %s.</p>\n", now);
+fail:
+    return result;
+}
+
+/* NULL where there is no record of starts; a record that cannot be read is no reason not to show the curves. */
+static json_t *read_starts(const char *run, FILE *page)
+{
+    char path[PATH_BYTES];
+    json_t *root = NULL, *starts = NULL;
+    if (path_format(path, "%s/run.json", run) != STATUS_OK || access(path, F_OK) != 0)
+        return NULL;
+    if (jdoc_read(path, &root) == STATUS_OK)
+        starts = json_incref(json_object_get(root, "starts"));
+    else
+        fputs("<p>run.json cannot be read, so the commands of this run are not shown.</p>\n", page);
+    json_decref(root);
+    return starts;
+}
+
+static enum status print_page(FILE *page, const char *run, const char *title, const char *facts,
+                              const struct report_chart *charts)
+{
+    enum status result = STATUS_OK;
+    json_t *starts = NULL;
+    fprintf(page, "%s<title>", head);
+    TRY(print_text(page, title));
+    fputs("</title></head><body>\n<h1>", page);
+    TRY(print_text(page, title));
+    fputs("</h1>\n", page);
+    starts = read_starts(run, page);
+    TRY(print_dates(page, starts));
+    fputs("<p>", page);
+    TRY(print_text(page, facts));
+    fputs("</p>\n<h2>Curves</h2>\n", page);
+    for (int i = 0; i < CHARTS; i++)
+        report_chart_draw(page, &chart_kinds[i], &charts[i]);
+    fputs("<p class=\"note\">A curve has the mean of the steps in each of its points. Losses are means over the tokens "
+          "of "
+          "their kind; the tags that switch between text and speech are left out. In held-out speech the end of the "
+          "sequence is the only token that is no speech.</p>\n",
+          page);
+    TRY(print_starts(page, starts));
+    fputs("</body></html>\n", page);
+fail:
+    json_decref(starts);
+    return result;
+}
+
+enum status report_write(const char *run, const char *title, const char *facts)
 {
     enum status result = STATUS_OK;
     char path[PATH_BYTES], *text = NULL;
     size_t size = 0;
     FILE *page = NULL;
-    struct curves *curves = calloc(1, sizeof *curves);
-    if (!curves)
+    struct report_chart *charts = calloc(CHARTS, sizeof *charts);
+    if (!charts)
         FAIL(STATUS_INTERNAL, "no memory for the report");
     TRY(path_format(path, "%s/metrics.jsonl", run));
-    TRY(read_curves(path, curves));
+    TRY(report_curves_read(path, charts));
     page = open_memstream(&text, &size);
     if (!page)
         FAIL(STATUS_INTERNAL, "no memory for the report");
-    fprintf(page, "%s<title>", head);
-    print_escaped(page, title);
-    fputs("</title><h1>", page);
-    print_escaped(page, title);
-    fprintf(page, "</h1>\n%s\n", facts_html);
-    for (size_t i = 0; i < sizeof charts / sizeof *charts; i++)
-        draw_chart(page, &charts[i], curves);
+    TRY(print_page(page, run, title, facts, charts));
     bool written = !ferror(page);
     written = fclose(page) == 0 && written;
+    page = NULL;
     if (!written)
         FAIL(STATUS_INTERNAL, "no memory for the report");
     TRY(path_format(path, "%s/report.html", run));
     TRY(atomic_write(path, text, (int64_t)size));
 fail:
+    if (page)
+        fclose(page);
     free(text);
-    free(curves);
+    free(charts);
     return result;
 }

@@ -172,12 +172,11 @@ static enum status draw_report(const struct run *run)
 {
     char facts[1024];
     const struct llama *model = trainer_model(run->trainer);
-    snprintf(facts, sizeof facts,
-             "<p>%lld parameters, %s, %lld lanes of %lld tokens, step %lld of %lld, %lld tokens seen.</p>",
-             (long long)llama_parameter_count(&model->config), dtype_name(model->dtype),
-             (long long)run->setup->data->lanes, (long long)run->setup->data->sequence_length,
-             (long long)trainer_steps_done(run->trainer), (long long)run->setup->train->steps,
-             (long long)trainer_tokens_done(run->trainer));
+    snprintf(
+        facts, sizeof facts, "%lld parameters, %s, %lld lanes of %lld tokens, step %lld of %lld, %lld tokens seen.",
+        (long long)llama_parameter_count(&model->config), dtype_name(model->dtype), (long long)run->setup->data->lanes,
+        (long long)run->setup->data->sequence_length, (long long)trainer_steps_done(run->trainer),
+        (long long)run->setup->train->steps, (long long)trainer_tokens_done(run->trainer));
     return report_write(run->setup->train->run, run->setup->train->run, facts);
 }
 
@@ -259,15 +258,24 @@ fail:
     return result;
 }
 
-/* Where everything is now, and what can be done with it. */
+/* Where everything is now, and what can be done with it. The name of a run means its newest checkpoint, so a better one is
+ * named in full. */
 static void say_what_is_next(const struct run *run)
 {
     const char *folder = run->setup->train->run;
+    const bool keeps_best = run->setup->train->keep_best;
     int64_t best;
     double loss;
     log_info("report: %s/report.html", folder);
-    if (run->setup->train->keep_best && best_checkpoint(folder, &best, &loss) == STATUS_OK && best >= 0)
+    if (keeps_best && best_checkpoint(folder, &best, &loss) == STATUS_OK && best >= 0) {
         log_info("best validation loss: %.4f, %s/checkpoints/step_%08lld", loss, folder, (long long)best);
+        if (best < trainer_steps_done(run->trainer)) {
+            log_info(
+                "next: bin/generate --model %s/checkpoints/step_%08lld --text \"...\" --output any --out %s/samples",
+                folder, (long long)best, folder);
+            return;
+        }
+    }
     log_info("next: bin/generate --model %s --text \"...\" --output any --out %s/samples", folder, folder);
 }
 

@@ -4,6 +4,7 @@
 
 #include "core/path.h"
 #include "core/thread_pool.h"
+#include "core/utf8.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
 
@@ -38,21 +39,23 @@ fail:
 
 static json_t *describe_start(const struct trainer_setup *setup, const struct run_options *options, int64_t first_step)
 {
-    char when[32], host[256] = "";
+    char when[32], host[256] = "", folder[PATH_BYTES], shown[PATH_BYTES] = "";
     time_t now = time(NULL);
     struct tm parts;
     strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &parts));
     gethostname(host, sizeof host - 1);
+    if (getcwd(folder, sizeof folder)) /* paths of the command may be relative to it */
+        utf8_line(folder, shown, sizeof shown);
     unsigned major = 0, minor = 0, release = 0;
     char hdf5[32];
     H5get_libversion(&major, &minor, &release);
     snprintf(hdf5, sizeof hdf5, "%u.%u.%u", major, minor, release);
-    return json_pack("{s:s, s:s, s:s, s:I, s:s, s:s, s:i, s:i, s:s, s:{s:s, s:s, s:s}}", "started", when, "host", host,
-                     "command", options->command ? options->command : "", "first_step", (json_int_t)first_step,
-                     "commit", SPIRITLM_COMMIT, "kernels", setup->kernels->describe(setup->context), "threads",
-                     thread_pool_threads(setup->context->pool), "ranks", comm_size(setup->comm), "dtype",
-                     dtype_name((enum dtype)setup->train->dtype), "libraries", "hdf5", hdf5, "openssl",
-                     OpenSSL_version(OPENSSL_VERSION), "jansson", jansson_version_str());
+    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:s, s:s, s:s, s:i, s:i, s:s, s:{s:s, s:s, s:s}}", "started", when,
+                     "host", host, "command", options->command ? options->command : "", "folder", shown, "first_step",
+                     (json_int_t)first_step, "version", SPIRITLM_VERSION, "commit", SPIRITLM_COMMIT, "kernels",
+                     setup->kernels->describe(setup->context), "threads", thread_pool_threads(setup->context->pool),
+                     "ranks", comm_size(setup->comm), "dtype", dtype_name((enum dtype)setup->train->dtype), "libraries",
+                     "hdf5", hdf5, "openssl", OpenSSL_version(OPENSSL_VERSION), "jansson", jansson_version_str());
 }
 
 /* A job that is queued again and again must not burn its machines for nothing. */

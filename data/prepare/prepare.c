@@ -5,8 +5,10 @@
 
 #include "core/log.h"
 #include "io/atomic_file.h"
+#include "text/sentencepiece.h"
 
 #include <string.h>
+#include <unistd.h>
 
 static enum status check_options(const struct prepare_options *options)
 {
@@ -16,6 +18,23 @@ static enum status check_options(const struct prepare_options *options)
     if (options->parts > 1 && options->stages != PREPARE_SHARDS)
         return status_set(STATUS_USAGE, "--part belongs to --stage shards: fit and index run once, for all parts");
     return STATUS_OK;
+}
+
+/* Only the report at the very end reads the text model. What is wrong with it should not be found after hours of other work. */
+static enum status check_text_model(const char *path)
+{
+    struct sentencepiece *text = NULL;
+    if (!path[0])
+        return STATUS_OK;
+    if (access(path, F_OK) != 0)
+        return status_set(
+            STATUS_USAGE,
+            "%s: there is no such file; tokenizer.text_model names a SentencePiece model, and docs/text.md "
+            "says how to train one",
+            path);
+    enum status result = sentencepiece_load(path, &text);
+    sentencepiece_free(text);
+    return result;
 }
 
 typedef enum status (*dataset_stage)(struct prepare *prepare, const struct prepare_dataset *dataset);
@@ -37,6 +56,7 @@ enum status prepare_run(const struct prepare_options *options)
     enum status result = STATUS_OK;
     struct prepare prepare = {.options = options};
     TRY(check_options(options));
+    TRY(check_text_model(options->tokenizer->text_model));
     if (options->interleave)
         TRY(interleave_options_check(options->interleave));
     TRY(thread_pool_create((int)options->prepare->threads, &prepare.pool));

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Part of every made_from: raise it when the same inputs would give other shards. */
 enum { PREPARE_VERSION = 4 };
@@ -81,6 +82,9 @@ static enum status plan_dataset(const struct prepare *prepare, int64_t number)
         if (strcmp(prepare->datasets[i].name, dataset->name) == 0)
             FAIL(STATUS_USAGE, "prepare.manifests: %s and %s would both become the dataset %s",
                  prepare->options->prepare->manifests.items[i], path, dataset->folder);
+    if (access(path, F_OK) != 0)
+        FAIL(STATUS_USAGE, "%s: there is no such file; prepare.manifests names JSON Lines files, which import writes",
+             path);
     TRY(manifest_read(path, &prepare->options->prepare->labels, &dataset->manifest));
     TRY(decide_kind(dataset));
     warn_of_faults(&dataset->manifest);

@@ -176,6 +176,24 @@ static void print_report(const struct prepare_dataset *dataset, const struct rep
             ratio((double)report->spans, (double)report->documents));
 }
 
+/* Rows that are shorter than a span of each modality together stay whole, and a model that is trained on them learns nothing
+ * of how text and speech correspond. The lengths in the paper are made for audiobooks. */
+static void warn_of_few_switches(const struct prepare *prepare, const struct prepare_dataset *dataset,
+                                 const struct report *report)
+{
+    const double share = ratio((double)report->switched_words, (double)report->words);
+    if (report->words == 0 || share >= 0.5 || prepare->options->interleave->mode != INTERLEAVE_SPANS)
+        return;
+    log_warning(
+        "%s: only %.0f %% of the words are in documents that switch between text and speech, because most rows are "
+        "shorter than a span of each; for short recordings lower data.text_words_minimum and _maximum, and "
+        "data.speech_words_minimum and _maximum (here %lld to %lld and %lld to %lld words)",
+        dataset->folder, 100 * share, (long long)prepare->options->interleave->text_words_minimum,
+        (long long)prepare->options->interleave->text_words_maximum,
+        (long long)prepare->options->interleave->speech_words_minimum,
+        (long long)prepare->options->interleave->speech_words_maximum);
+}
+
 /* The vocabulary that a model trained on this dataset would have. *used is set when the dataset can be interleaved. */
 static enum status make_interleaver(const struct prepare *prepare, const struct prepare_dataset *dataset,
                                     const struct sentencepiece *text, struct vocabulary *vocabulary,
@@ -229,6 +247,8 @@ enum status prepare_report(struct prepare *prepare, const struct prepare_dataset
     if (prepare->options->report)
         print_report(dataset, &report, prepare->options->report);
     review_warn(dataset, &report.review);
+    if (interleaved)
+        warn_of_few_switches(prepare, dataset, &report);
 fail:
     review_free(&report.review);
     free(json);

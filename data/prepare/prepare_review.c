@@ -195,11 +195,10 @@ static void warn_of_kinds(const struct prepare_dataset *dataset, const struct re
         if (!is_much(review, kinds->list[i].count))
             continue;
         if (review->score_count > 0 && (strstr(name, "alignment score") || strstr(name, "kept without words")))
-            snprintf(
-                scores, sizeof scores,
-                "; needed is a score of %.2f, the rows have %.2f (lowest), %.2f, %.2f (median), %.2f, %.2f (highest)",
-                review->threshold, quantile(review, 0), quantile(review, 0.25), quantile(review, 0.5),
-                quantile(review, 0.75), quantile(review, 1));
+            snprintf(scores, sizeof scores,
+                     "; the threshold is %.2f, the rows have %.2f (lowest), %.2f, %.2f (median), %.2f, %.2f (highest)",
+                     review->threshold, quantile(review, 0), quantile(review, 0.25), quantile(review, 0.5),
+                     quantile(review, 0.75), quantile(review, 1));
         log_warning("%s: %lld of %lld rows (%.0f %%) %s: %s%s%s%s; listed in %s/%s", dataset->manifest.path,
                     (long long)kinds->list[i].count, (long long)review->rows,
                     100 * (double)kinds->list[i].count / (double)review->rows, what, name, scores, hint ? "; " : "",

@@ -96,7 +96,7 @@ static enum status align_words(const struct prepare *prepare, const struct manif
     else if (stored->reason)
         snprintf(problem, sizeof problem, "not aligned: %s", stored->reason);
     else if (!(stored->score >= prepare->align_threshold))
-        snprintf(problem, sizeof problem, "alignment score too low: %.3f, needed is %.3f", stored->score,
+        snprintf(problem, sizeof problem, "alignment score too low: %.3f, expected at least %.3f", stored->score,
                  prepare->align_threshold);
     made->row.score = (float)stored->score;
     if (problem[0] && prepare->options->prepare->keep_unaligned)

@@ -20,9 +20,10 @@ struct program_option {
 
 struct program {
     const char *name;
-    const char *usage;                    /* what follows the name: "--config FILE [--stage S] [key=value ...]" */
-    const char *summary;                  /* what it does, a sentence or two */
-    const char *example;                  /* a command line that works */
+    const char *usage;     /* what follows the name: "--config FILE [--stage S] [key=value ...]" */
+    const char *summary;   /* what it does, a sentence or two */
+    const char *example;   /* a command line that works */
+    const char *arguments; /* what its arguments may be, as an option's value ("pairs|learning|FILE"); or NULL */
     const struct program_option *options; /* its own; --config, --help and --version are added here */
     int64_t option_count;
     bool takes_config;    /* --config FILE and key=value */
@@ -60,6 +61,10 @@ bool program_flag(const struct program_arguments *arguments, const char *option)
 /* An integer option in minimum..maximum, which must be all of its text; otherwise STATUS_USAGE. */
 enum status program_integer(const struct program_arguments *arguments, const char *option, int64_t minimum,
                             int64_t maximum, int64_t fallback, int64_t *value);
+
+/* The command line as bash reads it: arguments that it would take apart are in quotes, and bytes that are not UTF-8 or that a
+ * terminal might obey are written as $'\033'. Allocated; NULL when out of memory. */
+char *program_command_line(int argc, char **argv);
 
 /* Parses, answers --help and --version, calls `run`, prints "error: TEXT" when it fails and returns the exit code. Results that do
  * not reach standard output are an error too (STATUS_IO). */

@@ -114,10 +114,11 @@ void program_completion(const struct program *program, const struct program_opti
     for (int64_t i = 0; i < count; i++)
         fprintf(file, "%s%s", i ? " " : "", options[i]->name);
     fprintf(file, "' -- \"$word\") ;;\n");
-    if (program->takes_config) {
-        fprintf(file, "    ?*) compopt -o nospace; mapfile -t COMPREPLY < <(compgen -W '");
+    if (program->takes_config || program->arguments) { /* behind a key follows its value, without a space */
+        fprintf(file, "    ?*) mapfile -t COMPREPLY < <(compgen -W '");
+        print_choices(program->arguments ? program->arguments : "", file);
         print_keys(program, file);
-        fprintf(file, "' -- \"$word\") ;;\n");
+        fprintf(file, "' -- \"$word\"); [[ ${COMPREPLY[0]} != *= ]] || compopt -o nospace ;;\n");
     }
     fprintf(file, "  esac\n}\ncomplete -F _spiritlm_%s spiritlm-%s\n", program->name, program->name);
 }

@@ -11,6 +11,7 @@
 struct inspect_options {
     int64_t row; /* -1: none; the row that is printed whole */
     bool verify; /* read and hash everything */
+    bool texts;  /* of a manifest: its texts and nothing else */
 };
 
 enum status inspect_shard(const char *path, const struct inspect_options *options);

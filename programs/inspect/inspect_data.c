@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void print_fingerprints(const struct shard_fingerprints *fingerprints)
 {
@@ -147,12 +148,29 @@ fail:
     return result;
 }
 
+/* As they are, for a file or a pipe; a terminal gets them escaped. */
+static void print_texts(const struct manifest *manifest)
+{
+    const bool terminal = isatty(STDOUT_FILENO) == 1;
+    for (int64_t i = 0; i < manifest->count; i++) {
+        const char *text = manifest->rows[i].text;
+        if (text && terminal)
+            utf8_print(stdout, "%s\n", text);
+        else if (text)
+            printf("%s\n", text);
+    }
+}
+
 enum status inspect_manifest(const char *path, const struct inspect_options *options)
 {
     enum status result = STATUS_OK;
     struct manifest manifest = {0};
     int64_t audio = 0, text = 0, ready = 0, words = 0;
     TRY(manifest_read(path, &manifest_any_labels, &manifest));
+    if (options->texts) {
+        print_texts(&manifest);
+        goto fail;
+    }
     for (int64_t i = 0; i < manifest.count; i++) {
         const struct manifest_row *row = manifest.rows + i;
         audio += row->audio != NULL;

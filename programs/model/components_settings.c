@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum status components_from_settings(const struct settings *settings, struct components **components)
 {
@@ -19,7 +20,12 @@ enum status components_from_settings(const struct settings *settings, struct com
         .codes = {(int32_t)tokenizer->units, (int32_t)tokenizer->pitch_codes, (int32_t)tokenizer->style_codes},
     };
     if (!*tokenizer->text_model)
-        FAIL(STATUS_USAGE, "tokenizer.text_model is not set: name a SentencePiece .model file");
+        FAIL(STATUS_USAGE,
+             "tokenizer.text_model is not set: name a SentencePiece .model file (docs/text.md says how to "
+             "train one)");
+    if (!ready && access(tokenizer->folder, F_OK) != 0)
+        FAIL(STATUS_USAGE, "%s: there is no such folder; tokenizer.folder names what prepare makes: run it first",
+             tokenizer->folder);
     if (ready) {
         struct shard_fingerprints fingerprints;
         TRY(ready_fingerprints(prepare, &fingerprints));

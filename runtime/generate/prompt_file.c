@@ -38,10 +38,11 @@ const char *output_modality_name(enum output_modality output)
     return modalities[output];
 }
 
-/* Of a prompt; the last four alone, those of a piece too. */
-static const char *const keys[] = {"id",     "output",         "seed", "samples", "min_new_tokens",
-                                   "pieces", "max_new_tokens", "text", "speech",  "units"};
-enum { KEYS = sizeof keys / sizeof *keys, FIRST_PIECE_KEY = KEYS - 3 };
+/* Of a prompt. The last four say what it is made of, "string" all of it; the last three may also be those of a piece. */
+static const char *const keys[] = {"id",     "output",         "seed",   "samples", "min_new_tokens",
+                                   "pieces", "max_new_tokens", "string", "text",    "speech",
+                                   "units"};
+enum { KEYS = sizeof keys / sizeof *keys, FIRST_PIECE_KEY = KEYS - 3, FIRST_CONTENT_KEY = KEYS - 4 };
 
 /* Every key is ours: a misspelled one would silently give another result than was meant. */
 static enum status check_keys(const char *where, const json_t *object, int first)
@@ -97,16 +98,23 @@ fail:
     return result;
 }
 
-/* The member "text", "speech" or "units" of an object, as a piece. */
+static enum piece_kind kind_of(const char *key, const char *content)
+{
+    if (!strcmp(key, "text"))
+        return PIECE_TEXT;
+    if (!strcmp(key, "string"))
+        return PIECE_STRING;
+    return !strcmp(key, "units") || is_unit_string(content) ? PIECE_UNITS : PIECE_AUDIO;
+}
+
+/* The member "string", "text", "speech" or "units" of an object, as a piece. */
 static enum status read_piece(const char *where, const char *prompts, const json_t *object, const char *key,
                               struct prompt_line *line)
 {
     enum status result = STATUS_OK;
     struct piece *piece = &line->pieces[line->piece_count];
     TRY(jdoc_get_string(where, object, key, &piece->content));
-    piece->kind = PIECE_TEXT;
-    if (strcmp(key, "text") != 0)
-        piece->kind = !strcmp(key, "units") || is_unit_string(piece->content) ? PIECE_UNITS : PIECE_AUDIO;
+    piece->kind = kind_of(key, piece->content);
     if (!*piece->content || piece_is_blank(piece))
         FAIL(STATUS_CORRUPT, "%s: \"%s\" is empty", where, key);
     if (piece->kind == PIECE_AUDIO) {
@@ -120,11 +128,11 @@ fail:
     return result;
 }
 
-/* The one of text, speech and units that an object has; NULL where there are none or several. */
-static const char *only_piece(const json_t *object)
+/* The one of the keys from `first` on that an object has; NULL where there are none or several. */
+static const char *only_piece(const json_t *object, int first)
 {
     const char *found = NULL;
-    for (int i = FIRST_PIECE_KEY; i < KEYS; i++)
+    for (int i = first; i < KEYS; i++)
         if (json_object_get(object, keys[i])) {
             if (found)
                 return NULL;
@@ -137,7 +145,7 @@ static enum status read_pieces(const char *where, const char *prompts, const jso
 {
     enum status result = STATUS_OK;
     const json_t *list = json_object_get(object, "pieces");
-    const char *only = only_piece(object);
+    const char *only = only_piece(object, FIRST_CONTENT_KEY);
     size_t count = list ? json_array_size(list) : 1;
     line->pieces = calloc(count + 1, sizeof *line->pieces);
     line->paths = calloc(count + 1, sizeof *line->paths);
@@ -147,12 +155,16 @@ static enum status read_pieces(const char *where, const char *prompts, const jso
         return read_piece(where, prompts, object, only, line);
     if (!json_is_array(list) || only)
         FAIL(STATUS_CORRUPT,
-             "%s: expected one of \"text\", \"speech\" and \"units\", or a list of such objects as \"pieces\"", where);
+             "%s: expected one of \"text\", \"speech\", \"units\" and \"string\", or a list of objects with one of the "
+             "first three as \"pieces\"",
+             where);
     for (size_t i = 0; i < count; i++) {
         const json_t *piece = json_array_get(list, i);
         char place[WHERE_BYTES + 32];
         snprintf(place, sizeof place, "%s: piece %zu", where, i + 1);
-        if (!json_is_object(piece) || !(only = only_piece(piece)))
+        if (json_object_get(piece, "string"))
+            FAIL(STATUS_CORRUPT, "%s: \"string\" is a whole prompt and cannot be one of several pieces", place);
+        if (!json_is_object(piece) || !(only = only_piece(piece, FIRST_PIECE_KEY)))
             FAIL(STATUS_CORRUPT, "%s: expected an object with one of \"text\", \"speech\" and \"units\"", place);
         TRY(check_keys(place, piece, FIRST_PIECE_KEY));
         TRY(read_piece(place, prompts, piece, only, line));

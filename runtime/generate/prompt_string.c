@@ -4,25 +4,15 @@
 #include "generate/prompt_string.h"
 
 #include "core/array.h"
-#include "text/tagged_model.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 static enum status encode_whole(const struct components *components, const char *text, int32_t **ids, int64_t *count)
 {
-    enum status result = STATUS_OK;
-    struct sentencepiece *tagged = NULL;
-    void *file = NULL;
-    int64_t size;
-    TRY(tagged_model_write("tokenizer.model", components->text_file, components->text_file_size,
-                           &components->vocabulary, &file, &size));
-    TRY(sentencepiece_load_tagged("tokenizer.model", file, size, &tagged));
-    TRY(sentencepiece_encode(tagged, text, (int64_t)strlen(text), true, ids, count));
-fail:
-    free(file);
-    sentencepiece_free(tagged);
-    return result;
+    const struct sentencepiece *tagged;
+    enum status result = components_tagged_text(components, &tagged);
+    return result == STATUS_OK ? sentencepiece_encode(tagged, text, (int64_t)strlen(text), true, ids, count) : result;
 }
 
 static enum status encode_spans(const struct components *components, const char *text, int32_t **ids, int64_t *count)

@@ -153,45 +153,73 @@ static int create_temporary(const char *path)
     return descriptor;
 }
 
+/* Makes PATH.tmp-PID-HOST with these bytes, fsync'd. Nothing is left on failure. */
+static enum status write_temporary(const char *path, const char *temporary, const void *data, int64_t size)
+{
+    int descriptor = create_temporary(temporary);
+    if (descriptor < 0)
+        return status_set_errno(STATUS_IO, errno, "%s: cannot create", temporary);
+    enum status result = write_all(descriptor, path, data, size);
+    if (result == STATUS_OK && fsync(descriptor) != 0)
+        result = status_set_errno(STATUS_IO, errno, "%s: cannot fsync", path);
+    if (close(descriptor) != 0 && result == STATUS_OK)
+        result = status_set_errno(STATUS_IO, errno, "%s: cannot close", path);
+    if (result != STATUS_OK)
+        unlink(temporary);
+    return result;
+}
+
 enum status atomic_write(const char *path, const void *data, int64_t size)
 {
     if (is_stream(path))
         return write_stream(path, data, size);
     enum status result = STATUS_OK;
-    bool made = false;
-    int descriptor = -1;
     char temporary[PATH_BYTES], *folder = parent_folder(path);
     if (!folder)
         FAIL(STATUS_INTERNAL, "%s: out of memory", path);
     TRY(temporary_path(path, temporary));
-    descriptor = create_temporary(temporary);
-    if (descriptor < 0) {
-        result = status_set_errno(STATUS_IO, errno, "%s: cannot create", temporary);
-        goto fail;
-    }
-    made = true;
-    TRY(write_all(descriptor, path, data, size));
-    if (fsync(descriptor) != 0) {
-        result = status_set_errno(STATUS_IO, errno, "%s: cannot fsync", path);
-        goto fail;
-    }
-    int closed = close(descriptor);
-    descriptor = -1;
-    if (closed != 0) {
-        result = status_set_errno(STATUS_IO, errno, "%s: cannot close", path);
-        goto fail;
-    }
+    TRY(write_temporary(path, temporary, data, size));
     if (rename(temporary, path) != 0) {
         result = status_set_errno(STATUS_IO, errno, "%s: cannot rename %s", path, temporary);
+        unlink(temporary);
         goto fail;
     }
-    made = false;
     TRY(sync_folder(folder));
 fail:
-    if (descriptor >= 0)
-        close(descriptor);
-    if (made)
-        unlink(temporary);
+    free(folder);
+    return result;
+}
+
+/* In a folder that many may write in (/tmp), nobody may replace another's file. */
+static bool is_protected(const struct stat *file, const struct stat *folder)
+{
+    uid_t user = geteuid();
+    return (folder->st_mode & S_ISVTX) && user != 0 && user != file->st_uid && user != folder->st_uid;
+}
+
+enum status atomic_write_check(const char *path)
+{
+    enum status result = STATUS_OK;
+    struct stat info, around;
+    char temporary[PATH_BYTES], page[4096] = "", *folder = parent_folder(path);
+    if (!folder)
+        return status_set(STATUS_INTERNAL, "%s: out of memory", path);
+    if (is_stream(path)) {
+        if (access(path, W_OK) != 0 && errno == EACCES)
+            result = status_set_errno(STATUS_IO, errno, "%s: cannot write", path);
+        goto fail;
+    }
+    if (lstat(path, &info) == 0) {
+        if (S_ISDIR(info.st_mode))
+            FAIL(STATUS_USAGE, "%s: expected a file, found a folder", path);
+        if (stat(folder, &around) == 0 && is_protected(&info, &around))
+            FAIL(STATUS_IO, "%s: cannot replace another user's file", path);
+    }
+    TRY(temporary_path(path, temporary));
+    TRY(write_temporary(path, temporary, page, sizeof page));
+    if (unlink(temporary) != 0)
+        result = status_set_errno(STATUS_IO, errno, "%s: cannot remove", temporary);
+fail:
     free(folder);
     return result;
 }

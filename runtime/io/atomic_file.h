@@ -43,6 +43,10 @@ enum status atomic_write(const char *path, const void *data, int64_t size);
 bool output_is_stream(const char *path);
 FILE *output_summary(const char *path);
 
+/* Finds out whether atomic_write could write `path` now, and leaves what is there: a temporary file is made there and
+ * removed. For long work whose results come last. */
+enum status atomic_write_check(const char *path);
+
 /* Appends to an open file (O_APPEND), all or nothing: on a full disk it gets its former length back. */
 enum status append_whole(int descriptor, const char *path, const void *data, int64_t size);
 

@@ -239,6 +239,22 @@ static bool abbreviates(const char *word, const char *known)
     return *word == 0;
 }
 
+/* "seq_len" shortens "sequence_length": as many words, each the beginning of its counterpart, of at least two letters. */
+static bool shortens(const char *part, const char *whole)
+{
+    for (;;) {
+        size_t length = strcspn(part, "_"), size = strcspn(whole, "_");
+        if (length < 2 || length > size || strncmp(part, whole, length) != 0)
+            return false;
+        part += length;
+        whole += size;
+        if (*part == 0 || *whole == 0)
+            return *part == *whole;
+        part++;
+        whole++;
+    }
+}
+
 /* Every word of `part`, divided by "_", is one of `whole`: "warmup" of "warmup_steps". */
 static bool words_occur(const char *part, const char *whole)
 {
@@ -266,7 +282,7 @@ static int64_t key_distance(const char *key, const char *known)
     int64_t distance = edit_distance(key, known), meant = distance;
     if (strcmp(last, known_last) == 0)
         meant = 1;
-    else if (abbreviates(last, known_last))
+    else if (abbreviates(last, known_last) || shortens(last, known_last))
         meant = 1 + other;
     else if (*last && (words_occur(last, known_last) || words_occur(known_last, last)))
         meant = 2 + other;

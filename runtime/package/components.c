@@ -100,6 +100,9 @@ enum status components_load(const struct components_options *options, struct com
     }
     components->speech = options->speech;
     int32_t codes[STREAM_COUNT];
+    components->tagged_text = calloc(1, sizeof(struct sentencepiece *));
+    if (!components->tagged_text)
+        FAIL(STATUS_INTERNAL, "no memory for the tokenizers");
     TRY(file_read(options->text_model, TEXT_MODEL_LIMIT, &components->text_file, &components->text_file_size));
     TRY(sentencepiece_load_memory(options->text_model, components->text_file, components->text_file_size,
                                   &components->text));
@@ -123,11 +126,30 @@ void components_free(struct components *components)
 {
     if (!components)
         return;
+    if (components->tagged_text)
+        sentencepiece_free(*components->tagged_text);
+    free(components->tagged_text);
     sentencepiece_free(components->text);
     speech_free(components->speech);
     free(components->text_file);
     free(components->speech_folder);
     free(components);
+}
+
+enum status components_tagged_text(const struct components *components, const struct sentencepiece **tagged)
+{
+    enum status result = STATUS_OK;
+    void *file = NULL;
+    int64_t size;
+    if (!*components->tagged_text) {
+        TRY(tagged_model_write("tokenizer.model", components->text_file, components->text_file_size,
+                               &components->vocabulary, &file, &size));
+        TRY(sentencepiece_load_tagged("tokenizer.model", file, size, components->tagged_text));
+    }
+    *tagged = *components->tagged_text;
+fail:
+    free(file);
+    return result;
 }
 
 /* ---- spiritlm.json ---- */

@@ -43,11 +43,16 @@ struct components {
     struct sha256 fingerprints[COMPONENT_COUNT]; /* zero: absent */
     void *text_file;                             /* the .model file's bytes */
     int64_t text_file_size;
-    char *speech_folder; /* where `speech` comes from; NULL: not from a folder */
+    char *speech_folder;                /* where `speech` comes from; NULL: not from a folder */
+    struct sentencepiece **tagged_text; /* [1]: see components_tagged_text; NULL until then */
 };
 
 /* options->speech belongs to the components from the call on, also when it fails. */
 enum status components_load(const struct components_options *options, struct components **components);
+
+/* The text model in which tags and units are pieces, as checkpoints hold it. It is made at the first call, which takes
+ * milliseconds, and kept; not by two threads at once. */
+enum status components_tagged_text(const struct components *components, const struct sentencepiece **tagged);
 
 /* From a checkpoint folder; every fingerprint written there must equal that of the part found there. */
 enum status components_load_checkpoint(const char *folder, struct components **components);

@@ -113,6 +113,41 @@ static void librispeech_layout(void **state)
     assert_fails(import_run(&options, &counts), STATUS_CORRUPT, "a.trans.txt:1");
 }
 
+/* Words with times keep their case and are found all the same. */
+static void lower_case_of_all_scripts(void **state)
+{
+    (void)state;
+    put_audio("lower/a.wav");
+    put_audio("lower/b.wav");
+    put_file("lower/a.json", "{\"text\": \"ΟΔΟΣ İSTANBUL STRAẞE ÉCOLE Ж\", \"segments\": [{\"words\": ["
+                             "{\"word\": \"ΟΔΟΣ\", \"start\": 0, \"end\": 1}, "
+                             "{\"word\": \"İSTANBUL\", \"start\": 1, \"end\": 2}, "
+                             "{\"word\": \"STRAẞE\", \"start\": 2, \"end\": 3}, "
+                             "{\"word\": \"ÉCOLE\", \"start\": 3, \"end\": 4}, "
+                             "{\"word\": \"Ж\", \"start\": 4, \"end\": 5}]}]}");
+    /* 4,000,000 bytes that become 6,000,000, more than a row may have. */
+    enum { LETTERS = 2000000 };
+    char *text = malloc(2 * LETTERS + 1);
+    for (int i = 0; i < LETTERS; i++)
+        memcpy(text + 2 * i, "İ", 3);
+    put_file("lower_text/a.txt", text);
+    put_file("lower_text/b.txt", "ÀÉ");
+    free(text);
+    struct import_counts counts;
+    struct manifest manifest;
+    run_import((struct import_options){.kind = IMPORT_WHISPER, .lowercase = true}, "lower", &counts, &manifest);
+    assert_int_equal(manifest.count, 1);
+    assert_string_equal(manifest.rows[0].text, "οδος i̇stanbul straße école ж");
+    assert_int_equal(manifest.rows[0].word_count, 5);
+    assert_int_equal(manifest.rows[0].words[4].end, 5 * 16000);
+    manifest_free(&manifest);
+    run_import((struct import_options){.kind = IMPORT_TEXT, .lowercase = true}, "lower_text", &counts, &manifest);
+    assert_int_equal(manifest.count, 1);
+    assert_string_equal(manifest.rows[0].text, "àé");
+    assert_int_equal(counts.reasons[IMPORT_TOO_LONG], 1);
+    manifest_free(&manifest);
+}
+
 static void ctm_of_lhotse(void **state)
 {
     (void)state;
@@ -350,6 +385,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(folders_of_audio_and_text),
         cmocka_unit_test(librispeech_layout),
+        cmocka_unit_test(lower_case_of_all_scripts),
         cmocka_unit_test(ctm_of_lhotse),
         cmocka_unit_test(ctm_by_its_definition),
         cmocka_unit_test(textgrids_of_praat),

@@ -123,6 +123,50 @@ static void documents_stay_whole(void **state)
     assert_int_equal(rows, 120);
 }
 
+/* One file of paragraphs is one document, which no split by documents can divide. By rows each paragraph goes its own way, but
+ * those of the same text go together, so that nothing that is held out was seen in training. */
+static void rows_of_one_text_stay_together(void **state)
+{
+    (void)state;
+    enum { TEXTS = 300, COPIES = 3 };
+    int part_of[TEXTS];
+    int64_t rows = 0, first = 0;
+    char *text = calloc(TEXTS * COPIES, 40);
+    assert_non_null(text);
+    for (int copy = 0, used = 0; copy < COPIES; copy++)
+        for (int i = 0; i < TEXTS; i++)
+            used += sprintf(text + used, "This is paragraph %d.\n\n", copy % 2 ? TEXTS - 1 - i : i);
+    put_file("rows/book.txt", text);
+    free(text);
+    struct import_options options = {
+        .kind = IMPORT_TEXT, .per = IMPORT_PER_PARAGRAPH, .split = "a=0.7,b=0.3", .split_by = IMPORT_BY_DOCUMENT};
+    import_fails(options, "rows", STATUS_USAGE, "--split-by row");
+    options.split_by = IMPORT_BY_ROW;
+    options.per = IMPORT_PER_FILE;
+    import_fails(options, "rows", STATUS_USAGE, "(1 rows in all); try another --seed or a larger share, or --per line");
+    options.per = IMPORT_PER_PARAGRAPH;
+    import_ok(options, "rows");
+    for (int i = 0; i < TEXTS; i++)
+        part_of[i] = -1;
+    for (int part = 0; part < 2; part++) {
+        struct manifest manifest;
+        assert_ok(manifest_read(test_path("rows.%c.jsonl", 'a' + part), NULL, &manifest));
+        for (int64_t i = 0; i < manifest.count; i++) {
+            const char *number = strpbrk(manifest.rows[i].text, "0123456789");
+            assert_non_null(number);
+            int *place = &part_of[atoi(number)];
+            assert_true(*place < 0 || *place == part);
+            *place = part;
+        }
+        rows += manifest.count;
+        first = part == 0 ? manifest.count : first;
+        manifest_free(&manifest);
+    }
+    assert_int_equal(rows, TEXTS * COPIES);
+    double texts = (double)first / COPIES, expected = TEXTS * 0.7; /* five standard deviations of the number of texts */
+    assert_true(fabs(texts - expected) <= 5 * sqrt(expected * 0.3));
+}
+
 static void splits_that_are_refused(void **state)
 {
     (void)state;
@@ -146,6 +190,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_split_depends_on_keys_alone),
         cmocka_unit_test(documents_stay_whole),
+        cmocka_unit_test(rows_of_one_text_stay_together),
         cmocka_unit_test(splits_that_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -76,7 +76,7 @@ static void other_states_are_refused(void **state)
     lanes_destroy(other.lanes);
     struct dataset *swapped[] = {other.datasets[1], other.datasets[0], other.datasets[2], other.datasets[3]};
     assert_ok(lanes_create(&usual, &lanes_interleaver, swapped, DATASETS, &other.lanes));
-    assert_fails(restore_text(other.lanes, 3, text), STATUS_USAGE, "the state is of datasets with hash");
+    assert_fails(restore_text(other.lanes, 3, text), STATUS_USAGE, "model.initialize_from");
     lanes_destroy(other.lanes);
     assert_ok(lanes_create(&usual, &lanes_interleaver, other.datasets, 3, &other.lanes));
     assert_fails(restore_text(other.lanes, 3, text), STATUS_USAGE, "the state is of datasets with hash");

@@ -38,9 +38,11 @@ static void lines_are_what_they_say(void **state)
                   "{\"speech\": \"sub/[Hu1].wav\", \"min_new_tokens\": 3, \"max_new_tokens\": 4}\n"
                   "{\"id\": \"p\", \"output\": \"text\", \"pieces\": [{\"text\": \"x\"}, {\"speech\": \"/a.flac\"}, "
                   "{\"speech\": \"[Hu1]x\"}, {\"units\": \"[Hu1]x\"}]}\n"
-                  "{\"id\": \"nothing\", \"pieces\": []}",
+                  "{\"id\": \"nothing\", \"pieces\": []}\n"
+                  "{\"string\": \" [Text]the cat [Speech][Hu12]\", \"output\": \"text\", \"samples\": 2}\n"
+                  "{\"string\": \" \\n\"}",
                   &file));
-    assert_int_equal(file.count, 6);
+    assert_int_equal(file.count, 8);
     for (int64_t i = 0; i < file.count; i++)
         assert_null(file.lines[i].error);
     const struct prompt_line *line = file.lines;
@@ -67,6 +69,11 @@ static void lines_are_what_they_say(void **state)
     expect_piece(&line[4].pieces[2], PIECE_AUDIO, sound);
     expect_piece(&line[4].pieces[3], PIECE_UNITS, "[Hu1]x"); /* the model's vocabulary refuses it */
     assert_int_equal(line[5].piece_count, 0);
+    assert_int_equal(line[6].piece_count, 1);
+    expect_piece(&line[6].pieces[0], PIECE_STRING, " [Text]the cat [Speech][Hu12]"); /* as it stands */
+    assert_int_equal(line[6].settings.output, OUTPUT_TEXT);
+    assert_int_equal(line[6].settings.samples, 2);
+    expect_piece(&line[7].pieces[0], PIECE_STRING, " \n");
     prompt_file_free(&file);
 }
 
@@ -85,7 +92,15 @@ static void a_bad_line_is_bad_alone(void **state)
         {"{\"id\": \"x\", \"text\": \"\\ud800\"}", "line-2", "not valid JSON"},
         {"{\"id\": \"x\", \"text\": \"a\xff\"}", "line-2", "0xff"},
         {"{\"id\": \"x\", \"text\": \"a\", \"text\": \"b\"}", "line-2", "text"},
-        {"{\"id\": \"x\"}", "x", "expected one of \"text\", \"speech\" and \"units\""},
+        {"{\"id\": \"x\"}", "x", "expected one of \"text\", \"speech\", \"units\" and \"string\""},
+        {"{\"id\": \"x\", \"text\": \"a\", \"string\": \"[Text]a\"}", "x", "expected one of"},
+        {"{\"id\": \"x\", \"string\": \"a\", \"pieces\": []}", "x", "expected one of"},
+        {"{\"id\": \"x\", \"pieces\": [{\"string\": \"[Text]a\"}]}", "x", "piece 1: \"string\" is a whole prompt"},
+        {"{\"id\": \"x\", \"pieces\": [{\"text\": \"b\"}, {\"string\": \"a\", \"text\": \"b\"}]}", "x",
+         "piece 2: \"string\" is a whole prompt"},
+        {"{\"id\": \"x\", \"string\": \"\"}", "x", "\"string\" is empty"},
+        {"{\"id\": \"x\", \"string\": [\"a\"]}", "x", "should be a string, found"},
+        {"{\"id\": \"x\", \"strings\": \"a\"}", "x", "did you mean \"string\"?"},
         {"{\"id\": \"x\", \"text\": \"a\", \"units\": \"[Hu1]\"}", "x", "expected one of"},
         {"{\"id\": \"x\", \"text\": \"a\", \"pieces\": []}", "x", "expected one of"},
         {"{\"id\": \"x\", \"pieces\": {\"text\": \"a\"}}", "x", "expected one of"},

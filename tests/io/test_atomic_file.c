@@ -69,6 +69,27 @@ static void writes_replace_and_leave_nothing(void **state)
     assert_int_equal(entries_of(folder), 2);
 }
 
+/* Whether a file could be written, without writing it. */
+static void looking_leaves_everything_as_it_was(void **state)
+{
+    (void)state;
+    const char *folder = test_path("look");
+    assert_ok(make_directories(test_path("look/folder")));
+    write_plainly(test_path("look/old"), "abc", 3);
+    assert_int_equal(symlink("old", test_path("look/link")), 0);
+    int before = entries_of(folder);
+    assert_ok(atomic_write_check(test_path("look/old")));
+    assert_ok(atomic_write_check(test_path("look/new")));
+    assert_ok(atomic_write_check(test_path("look/link")));
+    assert_ok(atomic_write_check("/dev/null"));
+    assert_ok(atomic_write_check("/dev/stdout"));
+    assert_fails(atomic_write_check(test_path("look/folder")), STATUS_USAGE, "found a folder");
+    assert_fails(atomic_write_check(test_path("look/none/new")), STATUS_IO, "cannot create");
+    assert_fails(atomic_write_check(test_path("look/old/new")), STATUS_IO, "cannot create");
+    assert_int_equal(entries_of(folder), before);
+    assert_content(test_path("look/old"), "abc", 3);
+}
+
 static void makes_and_removes_trees(void **state)
 {
     (void)state;
@@ -462,6 +483,7 @@ int main(void)
         cmocka_unit_test(pipes_and_devices_stay_what_they_are),
         cmocka_unit_test(reads_whole_files_and_refuses_others),
         cmocka_unit_test(writes_replace_and_leave_nothing),
+        cmocka_unit_test(looking_leaves_everything_as_it_was),
         cmocka_unit_test(makes_and_removes_trees),
         cmocka_unit_test(refuses_without_permission),
         cmocka_unit_test(publishes_a_folder),

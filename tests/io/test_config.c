@@ -214,6 +214,7 @@ static void wrong_files_get_one_clear_line(void **state)
         {"train:\n  max_steps: 3\n", "bad.yaml:2: unknown key train.max_steps; did you mean train.steps?"},
         {"train:\n  rate: 3\n", "bad.yaml:2: unknown key train.rate; did you mean train.learning_rate?"},
         {"other:\n  lr: 3\n", "bad.yaml:2: unknown key other.lr; did you mean train.learning_rate?"},
+        {"train:\n  le_ra: 3\n", "bad.yaml:2: unknown key train.le_ra; did you mean train.learning_rate?"},
         {"trian: {steps: 3}\n", "bad.yaml:1: unknown key trian; did you mean"},
         {"other:\n  steps: 3\n", "bad.yaml:2: unknown key other.steps; did you mean train.steps?"},
         {"train:\n  steps: {a: 3}\n", "bad.yaml:2: train.steps has no value"},

@@ -7,6 +7,7 @@
 
 #include "io/audio/audio.h"
 #include "io/json.h"
+#include "io/text_file.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -110,6 +111,11 @@ static void prepare(void)
     expect(0, "cd $D && find datasets tokenizer -type f ! -name '*.part*' | sort | xargs sha256sum > first.txt");
     expect(0, "$B/prepare --device cpu --config $D/small.yaml"); /* verifies and changes nothing */
     expect(0, "cd $D && sha256sum --quiet -c first.txt");
+    /* Clips of a few words cannot switch in the middle of spans of thirty: this is worth a warning, with the keys. */
+    expect(0, "spans() { $B/prepare --device cpu --config $D/small.yaml --stage index data.text_words_minimum=$1 "
+              "data.text_words_maximum=$1 data.speech_words_minimum=$1 data.speech_words_maximum=$1 2>&1; }; "
+              "spans 30 | grep -q 'speech: only 0 % of the words are .*data.text_words_minimum' && "
+              "! spans 1 | grep -q 'of the words are'");
 }
 
 static void tokenize(void)
@@ -137,6 +143,11 @@ static void train(void)
     assert_non_null(strstr(said, "next: bin/generate --model "));
     expect(0, "test $(grep -c '\"loss\"' $D/run/metrics.jsonl) -eq 6");
     expect(0, "grep -q polyline $D/run/report.html");
+    /* What was run, so that it can be run again: the version that --version gives, and both commands. */
+    expect(0, "version=$($B/train --version | sed 's/train \\(.*\\) (spiritlm.c, \\(commit .*\\))/\\1 (\\2)/') && "
+              "test $(grep -c -F \"$version\" $D/run/report.html) -eq 2 && "
+              "grep -q -F \"$B/train --device cpu --config $D/small.yaml train.steps=3<\" $D/run/report.html && "
+              "grep -q 'resumed at step 3<' $D/run/report.html");
 }
 
 /* The loss of the first step in the metrics of run `name`. */
@@ -170,6 +181,18 @@ static void train_with_small_heads(void)
     const double expected = first_loss("run"), found = first_loss("heads");
     if (!(fabs(found - expected) <= 1e-5 * expected))
         fail_msg("loss of the first step: %.9g with heads of 16 rows, %.9g without", found, expected);
+}
+
+/* Three good steps, then three at a learning rate that ruins the model: the end names the checkpoint of the good ones. */
+static void the_best_checkpoint_is_what_comes_next(void)
+{
+    expect(
+        0,
+        "best() { $B/train --device cpu --config $D/small.yaml train.run=$D/best train.keep_best=true \"$@\" 2>&1; }; "
+        "best train.steps=3 | grep -q \"next: bin/generate --model $D/best --text\" && "
+        "best train.learning_rate=9 > $D/best.txt && "
+        "grep -q \"best validation loss: .*/best/checkpoints/step_00000003\" $D/best.txt && "
+        "grep -q \"next: bin/generate --model $D/best/checkpoints/step_00000003 --text\" $D/best.txt");
 }
 
 /* A prompt in pieces of 5 tokens leaves the same greedy tokens. */
@@ -228,6 +251,13 @@ static void generate_many(void)
               "--out $D/out_$n --prompts - <$D/prompts.jsonl >$D/$n.json 2>$D/log; test $? -eq 65 || exit 9; "
               "sed 's/\"error\": \"[^,]*, //' $D/$n.json >$D/without; "
               "sed 's/\"error\": \"[^,]*, //' $D/8.json | cmp - $D/without || exit 8; done");
+    /* A whole prompt with its tags spelled out gives the same, on the command line or as a line of a file. */
+    expect(0, "string() { $B/generate --device cpu --model $D/run --max-new-tokens 20 --json \"$@\" | "
+              "sed 's/.*\"prompt\":/\"prompt\":/'; }; string --prompt '[Text]ten of[Speech][Hu3][Pi1]' --seed 9 "
+              ">$D/string && "
+              "echo '{\"string\": \"[Text]ten of[Speech][Hu3][Pi1]\", \"seed\": 9}' | string --prompts - | cmp - "
+              "$D/string && "
+              "grep -q '\"kind\": \"string\"' $D/string && grep -q '\"prompt_tokens\": [1-9]' $D/string");
     /* Text from standard input is a piece as it stands. */
     expect(0, "said() { $B/generate --device cpu --model $D/run --max-new-tokens 20 --min-new-tokens 20 --json "
               "--text \"$1\" --units '[Hu1]'; }; said 'ten of' >$D/said; printf 'ten of\\n' | said - | "
@@ -240,6 +270,48 @@ static void generate_many(void)
            "sed -n '2p;5p' $D/prompts.jsonl >$D/bad.jsonl; "
            "$B/generate --device cpu --model $D/run --json --prompts $D/bad.jsonl --out $D/none >$D/empty; code=$?; "
            "test ! -s $D/empty && test ! -e $D/none && exit $code");
+}
+
+/* The samples with which scripts/demo ends: all have the length, the text and the sound that was asked for, and the summary
+ * shows them; from a generate that ends after one token they are refused. */
+static void the_demos_samples_say_something(void)
+{
+    char path[800], *summary = NULL;
+    int64_t size = 0;
+    int texts = 0, sounds = 0, samples = 0;
+    expect(0,
+           "'" TEST_SOURCE_DIRECTORY "/scripts/demo-samples' $B $D/run " DATA "cards/003.wav 'seven of clubs' $D/show");
+    snprintf(path, sizeof path, "%s/show/summary.txt", folder);
+    assert_ok(text_file_read(path, 1 << 20, &summary, &size));
+    assert_non_null(strstr(summary, "cards/003.wav says: seven of clubs\n"));
+    assert_non_null(strstr(summary, "prompt: (text) And the king said unto the people,\n"));
+    for (char *line = strtok(summary, "\n"); line; line = strtok(NULL, "\n")) {
+        samples += strncmp(line, "--- sample ", 11) == 0;
+        texts += strncmp(line, "text: ", 6) == 0 && strlen(line) > 12;
+        if (strncmp(line, "speech: ", 8) != 0 || line[8] == '[') /* pitch or style alone have no sound */
+            continue;
+        char *comma = strrchr(line, ',');
+        float *sound;
+        int64_t count;
+        assert_non_null(comma);
+        *comma = 0;
+        assert_ok(audio_read(line + 8, -1, &sound, &count));
+        assert_true(fabs(strtod(comma + 1, NULL) - (double)count / AUDIO_RATE) < 0.006);
+        sounds += count >= AUDIO_RATE;
+        free(sound);
+    }
+    free(summary);
+    assert_int_equal(samples, 12);
+    assert_true(texts >= 3 && sounds >= 6);
+    expect(0, "mkdir $D/hasty && ln -s $B/inspect $B/generate $D/hasty && mv $D/hasty/generate $D/hasty/patient");
+    write_text_in(folder, "hasty/generate",
+                  "#!/bin/sh\n"
+                  "sed -i 's/\"min_new_tokens\": 100/\"min_new_tokens\": 1, \"max_new_tokens\": 1/' \"$6\"\n"
+                  "exec \"${0%/*}/patient\" \"$@\"\n");
+    expect(0, "chmod +x $D/hasty/generate");
+    const char *error = expect(1, "'" TEST_SOURCE_DIRECTORY "/scripts/demo-samples' $D/hasty $D/run " DATA
+                                  "cards/003.wav 'seven of clubs' $D/short");
+    assert_non_null(strstr(error, "s of sound, expected at least 1"));
 }
 
 static void evaluate(void)
@@ -259,6 +331,19 @@ static void evaluate(void)
         0,
         "$B/evaluate --device cpu --config $D/small.yaml learning data.expressive=false --out $D/again && grep -q Pi "
         "$D/again/pairs_shuffled.jsonl && cmp $D/run/evaluation/pairs_shuffled.jsonl $D/again/pairs_shuffled.jsonl");
+    /* All in one command, for which the model is loaded once: the same results. */
+    const char *said = expect(0, "$B/evaluate --device cpu --config $D/small.yaml learning generation pairs --out "
+                                 "$D/together 2>&1");
+    assert_non_null(strstr(said, "pairs_pairs_shuffled"));
+    expect(0,
+           "cd $D/together && test $(ls | wc -l) -eq 5 && for f in *; do sed s,$D/together/,$D/run/evaluation/, $f | "
+           "cmp - $D/run/evaluation/$f || exit 1; done");
+    /* One that fails takes nothing from the others, and is known before the model is loaded. */
+    expect(2,
+           "$B/evaluate --device cpu --config $D/small.yaml pairs $D/none.jsonl $D/run/evaluation/pairs_shuffled.jsonl "
+           "--out $D/others >$D/said 2>&1; code=$?; test -s $D/others/results_pairs_pairs_shuffled.json && "
+           "grep -q '^error: pairs_none: .*none.jsonl' $D/said && grep -q 'error: 1 of 2 tasks failed' $D/said && "
+           "exit $code");
     /* Another file of pairs leaves the first one's results alone. */
     expect(
         0,
@@ -281,9 +366,11 @@ static void the_whole_way(void **state)
     tokenize();
     train();
     train_with_small_heads();
+    the_best_checkpoint_is_what_comes_next();
     generate();
     generate_many();
     generate_by_small_prompts();
+    the_demos_samples_say_something();
     evaluate();
     inspect();
 }

@@ -1,4 +1,4 @@
-/* inspect --get: the value at a path of a JSON file, as a shell reads it. */
+/* What inspect prints for other programs: the value at a path of a JSON file (--get), and the texts of manifests (--texts). */
 #include "support/files.h"
 #include "support/test_support.h"
 
@@ -48,10 +48,35 @@ static void values_are_printed_as_a_shell_takes_them(void **state)
     assert_string_equal(text, "12\n12\n");
 }
 
+/* What spm_train reads: each text as it is, on lines of its own; rows without text and rows that cannot be used are passed over. */
+static void texts_are_printed_alone(void **state)
+{
+    (void)state;
+    char text[1000];
+    write_text_in(test_directory(), "a.jsonl",
+                  "{\"id\": \"1\", \"text\": \"Gr\\u00fc\\u00dfe \\\"an\\\" alle\"}\n{\"id\": \"2\", \"text\": 7}\n"
+                  "{\"id\": \"3\", \"text\": \"two\\nlines \"}\n");
+    write_text_in(test_directory(), "b.jsonl",
+                  "{\"id\": \"1\", \"audio\": \"a.wav\"}\n{\"id\": \"2\", \"audio\": \"b.wav\", \"text\": \"b\"}\n");
+    assert_int_equal(run_command(text, sizeof text, "cd '%s' && '%s/inspect' --texts a.jsonl b.jsonl", test_directory(),
+                                 TEST_PROGRAM_DIRECTORY),
+                     0);
+    assert_string_equal(text, "Gr\303\274\303\237e \"an\" alle\ntwo\nlines \nb\n");
+    assert_int_equal(run_command(text, sizeof text, "cd '%s' && '%s/inspect' --texts --row 0 a.jsonl", test_directory(),
+                                 TEST_PROGRAM_DIRECTORY),
+                     2);
+    write_text_in(test_directory(), "c.model", "x");
+    assert_int_equal(run_command(text, sizeof text, "cd '%s' && '%s/inspect' --texts c.model", test_directory(),
+                                 TEST_PROGRAM_DIRECTORY),
+                     2);
+    assert_non_null(strstr(text, "c.model: --texts is only for manifests"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_are_printed_as_a_shell_takes_them),
+        cmocka_unit_test(texts_are_printed_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

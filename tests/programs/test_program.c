@@ -1,6 +1,7 @@
 /* The command line that all programs share. */
 #include "support/test_support.h"
 
+#include "core/utf8.h"
 #include "programs/common/program.h"
 #include "programs/common/settings.h"
 
@@ -155,12 +156,65 @@ static void settings_know_their_defaults(void **state)
     program_arguments_free(&arguments);
 }
 
+/* What bash makes of a command line that was written down, as the arguments with a NUL behind each. */
+static int64_t read_by_bash(const char *line, char *read, size_t room)
+{
+    char path[700], command[900];
+    snprintf(path, sizeof path, "%s/command", test_directory());
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fprintf(file, "printf '%%s\\0' %s\n", line);
+    fclose(file);
+    snprintf(command, sizeof command, "LC_ALL=C.UTF-8 bash '%s'", path);
+    FILE *pipe = popen(command, "r");
+    assert_non_null(pipe);
+    int64_t size = (int64_t)fread(read, 1, room, pipe);
+    assert_int_equal(pclose(pipe), 0);
+    return size;
+}
+
+static void command_lines_can_be_run_again(void **state)
+{
+    (void)state;
+    enum { WORDS = 400, LONGEST = 24 };
+    static char words[WORDS][LONGEST + 1], expected[WORDS * (LONGEST + 1)], found[sizeof expected + 1];
+    static const char *const pieces[] = {"a",    "'",   "\\", "$x", "\n", "\xe9", "\xc3\xa9", "\x1b", "\xe2\x80\xae",
+                                         " ",    "!",   "#",  "1",  "~",  "\"",   "`",        "*",    "=",
+                                         "\x7f", "\xff"};
+    struct rng rng = rng_make(test_seed(), RNG_TEST, 93, 0);
+    char *argv[WORDS];
+    size_t used = 0;
+    for (int i = 0; i < WORDS; i++) {
+        int count = (int)rng_below(&rng, 7);
+        for (int j = 0; j < count; j++)
+            strcat(words[i], pieces[rng_below(&rng, sizeof pieces / sizeof *pieces)]);
+        argv[i] = words[i];
+        memcpy(expected + used, words[i], strlen(words[i]) + 1);
+        used += strlen(words[i]) + 1;
+    }
+    char *line = program_command_line(WORDS, argv);
+    assert_non_null(line);
+    for (const char *at = line; *at;) { /* text that a terminal shows and JSON can hold */
+        uint32_t code;
+        size_t size = utf8_decode(at, SIZE_MAX, &code);
+        assert_true(size > 0 && !utf8_is_unsafe(code));
+        at += size;
+    }
+    assert_int_equal(read_by_bash(line, found, sizeof found), used);
+    assert_memory_equal(found, expected, used);
+    free(line);
+    char *plain[] = {"bin/train", "--config", "caf\xc3\xa9.yaml", "train.run=a b"};
+    line = program_command_line(4, plain);
+    assert_string_equal(line, "bin/train --config caf\xc3\xa9.yaml 'train.run=a b'");
+    free(line);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(order_and_values_are_kept),    cmocka_unit_test(home_folders_are_replaced_in_paths),
         cmocka_unit_test(mistakes_are_named),           cmocka_unit_test(integers_are_ranged),
-        cmocka_unit_test(settings_know_their_defaults),
+        cmocka_unit_test(settings_know_their_defaults), cmocka_unit_test(command_lines_can_be_run_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

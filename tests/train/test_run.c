@@ -97,6 +97,12 @@ static void a_run_leaves_whole_checkpoints_and_falls_back_past_a_damaged_one(voi
     free(text);
     snprintf(path, sizeof path, "%s/report.html", run);
     assert_ok(file_read(path, 1 << 20, (void **)&text, &size));
+    /* The report names each start: when, from which step and commit, by which command. */
+    assert_non_null(strstr(text, "Run started 20"));
+    assert_non_null(strstr(text, "from step 0</td>"));
+    assert_non_null(strstr(text, "resumed at step 4</td>"));
+    assert_non_null(strstr(text, " (commit "));
+    assert_non_null(strstr(text, "<code>test</code> in <code>/"));
     free(text);
     /* A named start may not leave newer steps behind in the same folder, nor go into another run's. */
     char older[900];

@@ -170,6 +170,8 @@ enum status import_run(const struct import_options *options, struct import_count
     TRY(drop_duplicates(&import));
     for (int64_t i = 0; i < import.count; i++)
         TRY(import_settle_words(&import, import.rows + i));
+    if (options->lowercase)
+        TRY(import_lower_texts(&import));
     TRY(import_check_rows(&import));
     count(&import, counts);
     if (options->kind == IMPORT_FOLDER && counts->with_text == 0) { /* a folder of audio alone is meant to be one */

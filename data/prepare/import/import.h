@@ -87,7 +87,7 @@ const char *import_reason_advice(enum import_reason reason);
 bool import_reason_rejects(enum import_reason reason); /* false: the row is there, changed */
 
 enum import_per { IMPORT_PER_FILE, IMPORT_PER_PARAGRAPH, IMPORT_PER_LINE };
-enum import_split_by { IMPORT_BY_SPEAKER, IMPORT_BY_DOCUMENT };
+enum import_split_by { IMPORT_BY_SPEAKER, IMPORT_BY_DOCUMENT, IMPORT_BY_ROW };
 
 struct import_options {
     enum import_kind kind;
@@ -97,7 +97,7 @@ struct import_options {
     const char *speaker;  /* of all rows; NULL: none, or what the layout says */
     const char *text_key; /* JSON lines of texts; NULL: "text" */
     bool speaker_folders; /* the first folder below the source names the speaker */
-    bool lowercase;       /* ASCII letters of the texts */
+    bool lowercase;       /* texts in lower case (text/lower_case.h) */
     enum import_per per;  /* text: what becomes a row */
     const char *split;    /* "train=0.9,test=0.1": one manifest per part; NULL: one manifest */
     enum import_split_by split_by;

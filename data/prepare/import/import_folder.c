@@ -54,18 +54,20 @@ static bool is_unknown_audio(const char *path)
 static enum status visit_other(struct import *import, const char *path)
 {
     enum status result = STATUS_OK;
-    char folder[PATH_BYTES], audio[PATH_BYTES], *stem = NULL;
+    char folder[PATH_BYTES], audio[PATH_BYTES], *stem = NULL, *id = NULL;
     if (is_unknown_audio(path))
         return import_note(import, IMPORT_OTHER_FILE, NULL, import_relative(import, path), NULL);
     if (!import_ends_with(path, ".txt"))
         return STATUS_OK;
     TRY(import_parent(path, folder));
     stem = import_identify(folder, path);
-    if (!stem)
+    id = import_identify(import->root, path);
+    if (!stem || !id)
         FAIL(STATUS_INTERNAL, "%s: out of memory", path);
     if (!import_find_audio(import, folder, stem, audio))
-        TRY(import_note(import, IMPORT_NO_AUDIO, stem, import_relative(import, path), NULL));
+        TRY(import_note(import, IMPORT_NO_AUDIO, id, import_relative(import, path), NULL));
 fail:
+    free(id);
     free(stem);
     return result;
 }

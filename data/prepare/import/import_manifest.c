@@ -7,6 +7,7 @@
 #include "data/prepare/import/import_files.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
+#include "text/lower_case.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -18,11 +19,18 @@
 /* As data/manifest.h has them, which lies above this room. */
 enum { NAME_LIMIT = 1024, TEXT_LIMIT = 4 << 20, SECONDS_LIMIT = 12 * 3600 };
 
-static void lower(char *text)
+/* Before texts are measured: some letters have longer small ones. */
+enum status import_lower_texts(struct import *import)
 {
-    for (; text && *text; text++)
-        if (*text >= 'A' && *text <= 'Z')
-            *text = (char)(*text + 32);
+    for (int64_t i = 0; i < import->count; i++) {
+        char *lower = NULL;
+        enum status result = import->rows[i].text ? text_lower_case(import->rows[i].text, &lower) : STATUS_OK;
+        if (result != STATUS_OK)
+            return result;
+        free(import->rows[i].text);
+        import->rows[i].text = lower;
+    }
+    return STATUS_OK;
 }
 
 /* "a/b.wav" where the audio lies below the manifest's folder, else its absolute path. */
@@ -256,8 +264,6 @@ enum status import_write(struct import *import, const struct import_split *split
     enum status result = STATUS_OK;
     char folder[PATH_MAX], parent[PATH_BYTES], path[PATH_BYTES], list[PATH_BYTES];
     const char *output = import->options->output;
-    for (int64_t i = 0; import->options->lowercase && i < import->count; i++)
-        lower(import->rows[i].text);
     TRY(import_parent(output, parent));
     TRY(make_directories(parent));
     if (!realpath(parent, folder))

@@ -5,6 +5,9 @@
 #include "data/prepare/import/import_rows.h"
 #include "data/prepare/import/import_split.h"
 
+/* Texts in lower case, as --lowercase asks for; words keep theirs, which makes no difference where they are looked for. */
+enum status import_lower_texts(struct import *import);
+
 /* Rejects rows that a manifest's reader would refuse, such as those that are not UTF-8. */
 enum status import_check_rows(struct import *import);
 

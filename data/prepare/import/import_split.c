@@ -67,10 +67,14 @@ static double spread(int64_t seed, const char *key)
     return (double)(high >> 11) * 0x1p-53;
 }
 
+/* Rows that say the same belong together even where each goes its own way: else what is held out was seen in training. */
 static const char *key_of(const struct import *import, const struct import_row *row)
 {
-    if (import->options->split_by == IMPORT_BY_SPEAKER)
+    const enum import_split_by by = import->options->split_by;
+    if (by == IMPORT_BY_SPEAKER)
         return row->speaker ? row->speaker : import->options->speaker;
+    if (by == IMPORT_BY_ROW)
+        return row->text && row->text[0] ? row->text : row->id;
     if (row->document)
         return row->document;
     return row->audio ? row->audio : row->id;
@@ -83,6 +87,25 @@ static const char *stable_key(const struct import *import, const struct import_r
     return key && key == row->audio ? import_relative(import, key) : key;
 }
 
+static enum status check_parts(const struct import *import, const struct import_split *split)
+{
+    static const char *const keys[] = {"speaker", "document", "row"};
+    const enum import_split_by by = import->options->split_by;
+    const char *advice = "";
+    if (by != IMPORT_BY_ROW)
+        advice = ", or --split-by row";
+    else if (import->options->kind == IMPORT_TEXT && import->options->per != IMPORT_PER_LINE)
+        advice = ", or --per line, for more rows";
+    for (int part = 0; part < split->count; part++)
+        if (split->rows[part] == 0)
+            return status_set(
+                STATUS_USAGE,
+                "--split: no %s falls into the part \"%s\": there are too few for its share (%lld rows in "
+                "all); try another --seed or a larger share%s",
+                keys[by], split->names[part], (long long)import->count, advice);
+    return STATUS_OK;
+}
+
 enum status import_split_rows(const struct import *import, struct import_split *split)
 {
     if (split->count == 0)
@@ -93,7 +116,7 @@ enum status import_split_rows(const struct import *import, struct import_split *
     for (int64_t i = 0; i < import->count; i++) {
         const char *key = stable_key(import, import->rows + i);
         if (!key)
-            return status_set(STATUS_USAGE, "%s has no speaker to split by: use --split-by document",
+            return status_set(STATUS_USAGE, "%s has no speaker to split by: use --split-by document or row",
                               import->rows[i].id);
         double place = spread(import->options->split_seed, key), sum = 0;
         int part = 0;
@@ -102,14 +125,7 @@ enum status import_split_rows(const struct import *import, struct import_split *
         split->parts[i] = part;
         split->rows[part]++;
     }
-    for (int part = 0; part < split->count; part++)
-        if (split->rows[part] == 0)
-            return status_set(STATUS_USAGE,
-                              "--split: no %s falls into the part \"%s\": there are too few for its share; try "
-                              "another --seed or a larger share",
-                              import->options->split_by == IMPORT_BY_SPEAKER ? "speaker" : "document",
-                              split->names[part]);
-    return STATUS_OK;
+    return check_parts(import, split);
 }
 
 void import_split_free(struct import_split *split)

@@ -1,0 +1,349 @@
+/* Which tasks an `evaluate` runs (plan.h): read from the command line, and checked before any work. Whatever would spoil
+ * results at the end of a long run, such as a folder of somebody else's or two files with one name, is refused
+ * here; a file that is missing only takes its own task away. */
+#include "eval/plan.h"
+
+#include "core/edit_distance.h"
+#include "core/log.h"
+#include "core/utf8.h"
+#include "eval/results.h"
+#include "eval/shuffled_pairs.h"
+#include "io/atomic_file.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *const names[] = {
+#define TASK_NAME(upper, lower, help) #lower,
+    TASK_LIST(TASK_NAME)
+#undef TASK_NAME
+};
+
+static int find_kind(const char *text)
+{
+    for (int i = 0; i < TASK_KINDS; i++)
+        if (!strcmp(names[i], text))
+            return i;
+    return -1;
+}
+
+/* The task whose name was meant: the beginning of it, or one with a mistake per three letters, in any case. NULL: none
+ * is near. */
+static const char *nearest_task(const char *text)
+{
+    const char *nearest = NULL;
+    int64_t best = INT64_MAX;
+    char lower[32] = "";
+    for (size_t i = 0; text[i] && i + 1 < sizeof lower; i++)
+        lower[i] = (char)tolower((unsigned char)text[i]);
+    for (int i = 0; i < TASK_KINDS; i++) {
+        bool beginning = strlen(lower) >= 3 && !strncmp(names[i], lower, strlen(lower));
+        int64_t distance = beginning ? 0 : edit_distance(lower, names[i]);
+        if (distance < best && distance <= (int64_t)strlen(names[i]) / 3) {
+            best = distance;
+            nearest = names[i];
+        }
+    }
+    return nearest;
+}
+
+static enum status refuse_name(const char *text)
+{
+    const char *nearest = nearest_task(text);
+    if (nearest)
+        return status_set(STATUS_USAGE, "there is no task \"%s\"; did you mean %s?", text, nearest);
+    return status_set(STATUS_USAGE, "expected a task (pairs, learning or generation), found \"%s\"", text);
+}
+
+static bool learning_before(const struct task_plan *plan, int64_t end)
+{
+    for (int64_t i = 0; i < end; i++)
+        if (plan->tasks[i].kind == TASK_LEARNING)
+            return true;
+    return false;
+}
+
+/* Whether a path is OUT/pairs_shuffled.jsonl, in whatever way it is written; OUT exists by now. */
+static bool is_shuffled(const struct task_plan *plan, const char *path)
+{
+    struct stat folder, out;
+    char parent[PATH_BYTES];
+    const char *slash = strrchr(path, '/');
+    if (strcmp(slash ? slash + 1 : path, SHUFFLED_PAIRS_NAME) != 0 ||
+        path_format(parent, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".") != STATUS_OK)
+        return false;
+    return stat(parent, &folder) == 0 && stat(plan->out, &out) == 0 && folder.st_dev == out.st_dev &&
+           folder.st_ino == out.st_ino;
+}
+
+/* Both would write the same files. */
+static enum status check_name(const struct task_plan *plan, const struct planned_task *added)
+{
+    for (int64_t i = 0; i < plan->count; i++) {
+        const struct planned_task *other = &plan->tasks[i];
+        if (strcmp(other->name, added->name) != 0)
+            continue;
+        if (added->kind != TASK_PAIRS || !strcmp(other->file, added->file))
+            return status_set(STATUS_USAGE, "%s%s%s is named twice", names[added->kind],
+                              added->kind == TASK_PAIRS ? " " : "", added->file);
+        return status_set(STATUS_USAGE,
+                          "%s and %s would both be written to results_%s.json: evaluate one of them by itself, with "
+                          "another --out",
+                          other->file, added->file, added->name);
+    }
+    return STATUS_OK;
+}
+
+static enum status add_task(struct task_plan *plan, enum task_kind kind, const char *file)
+{
+    enum status result = STATUS_OK;
+    struct planned_task *task = &plan->tasks[plan->count];
+    *task = (struct planned_task){.kind = kind};
+    if (kind == TASK_PAIRS) {
+        TRY(path_format(task->file, "%s", file));
+        TRY(results_pairs_name(file, task->name, sizeof task->name));
+    } else {
+        snprintf(task->name, sizeof task->name, "%s", names[kind]);
+    }
+    TRY(check_name(plan, task));
+    plan->count++;
+fail:
+    return result;
+}
+
+/* "pairs" with the files behind it: all arguments to the next task's name. `position` moves to the last of them. */
+static enum status add_pairs(struct task_plan *plan, const char *const *arguments, int64_t count, int64_t *position)
+{
+    enum status result = STATUS_OK;
+    char shuffled[PATH_BYTES];
+    int64_t first = *position;
+    while (*position + 1 < count && find_kind(arguments[*position + 1]) < 0) {
+        const char *file = arguments[++*position];
+        if (!strpbrk(file, "./") && access(file, F_OK) != 0 && nearest_task(file))
+            TRY(refuse_name(file));
+        TRY(add_task(plan, TASK_PAIRS, file));
+    }
+    if (*position > first)
+        return STATUS_OK;
+    if (!learning_before(plan, plan->count))
+        FAIL(
+            STATUS_USAGE,
+            "pairs needs a JSON Lines file (after learning it may have none: it takes the pairs that learning writes)");
+    TRY(path_format(shuffled, "%s/" SHUFFLED_PAIRS_NAME, plan->out));
+    TRY(add_task(plan, TASK_PAIRS, shuffled));
+fail:
+    return result;
+}
+
+enum status plan_make(const char *const *arguments, int64_t count, const char *out, struct task_plan *plan)
+{
+    enum status result = STATUS_OK;
+    *plan = (struct task_plan){0};
+    TRY(path_format(plan->out, "%s", out));
+    plan->tasks = calloc((size_t)count + 1, sizeof *plan->tasks);
+    if (!plan->tasks)
+        FAIL(STATUS_INTERNAL, "no memory for the tasks");
+    for (int64_t i = 0; i < count; i++) {
+        int kind = find_kind(arguments[i]);
+        if (kind < 0)
+            TRY(refuse_name(arguments[i]));
+        TRY(kind == TASK_PAIRS ? add_pairs(plan, arguments, count, &i) : add_task(plan, (enum task_kind)kind, NULL));
+    }
+    if (count == 0)
+        TRY(refuse_name(""));
+fail:
+    return result;
+}
+
+void plan_free(struct task_plan *plan)
+{
+    char folder[PATH_BYTES];
+    snprintf(folder, sizeof folder, "%s", plan->out);
+    for (int64_t i = 0; i < plan->made_folders && rmdir(folder) == 0; i++) {
+        char *slash = strrchr(folder, '/');
+        if (!slash || slash == folder)
+            break;
+        *slash = 0;
+    }
+    free(plan->tasks);
+    *plan = (struct task_plan){0};
+}
+
+static enum status make_out(struct task_plan *plan)
+{
+    struct stat info;
+    char folder[PATH_BYTES];
+    size_t length = strlen(plan->out);
+    while (length > 1 && plan->out[length - 1] == '/')
+        plan->out[--length] = 0;
+    memcpy(folder, plan->out, length + 1);
+    while (folder[0] && stat(folder, &info) != 0 && errno == ENOENT) {
+        char *slash = strrchr(folder, '/');
+        plan->made_folders++;
+        *(slash ? slash : folder) = 0;
+    }
+    return make_directories(plan->out);
+}
+
+static enum status check_file(const struct task_plan *plan, const char *kind, const char *name, const char *ending)
+{
+    char path[PATH_BYTES];
+    enum status result = path_format(path, "%s/%s%s.%s", plan->out, kind, name, ending);
+    return result == STATUS_OK ? atomic_write_check(path) : result;
+}
+
+enum status plan_check_writable(struct task_plan *plan)
+{
+    enum status result = STATUS_OK;
+    TRY(make_out(plan));
+    for (int64_t i = 0; i < plan->count; i++) {
+        const struct planned_task *task = &plan->tasks[i];
+        TRY(check_file(plan, "results_", task->name, "json"));
+        if (task->kind == TASK_PAIRS)
+            TRY(check_file(plan, "samples_", task->name, "jsonl"));
+        if (task->kind == TASK_LEARNING)
+            TRY(check_file(plan, "", "pairs_shuffled", "jsonl"));
+    }
+fail:
+    if (result != STATUS_OK) {
+        char why[1024];
+        snprintf(why, sizeof why, "%s", status_text());
+        status_set(result, "%s; --out names another folder for the results", why);
+    }
+    return result;
+}
+
+/* Takes the present status for how the task ended. */
+static void end_task(const struct task_plan *plan, struct planned_task *task, enum status code)
+{
+    task->ended = true;
+    task->code = code;
+    if (code == STATUS_OK)
+        return;
+    snprintf(task->text, sizeof task->text, "%s", status_text());
+    if (plan->count > 1)
+        log_error("%s: %s", task->name, task->text);
+}
+
+static enum status check_readable(const char *path)
+{
+    struct stat info;
+    if (stat(path, &info) != 0 || access(path, R_OK) != 0)
+        return status_set_errno(errno == EACCES ? STATUS_IO : STATUS_USAGE, errno, "%s: cannot open", path);
+    if (S_ISDIR(info.st_mode))
+        return status_set(STATUS_USAGE, "%s: expected a file, found a folder", path);
+    return STATUS_OK;
+}
+
+void plan_check_files(struct task_plan *plan)
+{
+    for (int64_t i = 0; i < plan->count; i++) {
+        struct planned_task *task = &plan->tasks[i];
+        if (task->kind != TASK_PAIRS)
+            continue;
+        task->of_learning = learning_before(plan, i) && is_shuffled(plan, task->file);
+        enum status code = task->of_learning ? STATUS_OK : check_readable(task->file);
+        if (code != STATUS_OK)
+            end_task(plan, task, code);
+    }
+}
+
+void plan_fail_data(struct task_plan *plan, enum status code)
+{
+    for (int64_t i = 0; i < plan->count; i++)
+        if (plan->tasks[i].kind != TASK_PAIRS && !plan->tasks[i].ended)
+            end_task(plan, &plan->tasks[i], code);
+}
+
+bool plan_needs_data(const struct task_plan *plan)
+{
+    for (int64_t i = 0; i < plan->count; i++)
+        if (plan->tasks[i].kind != TASK_PAIRS && !plan->tasks[i].ended)
+            return true;
+    return false;
+}
+
+bool plan_pending(const struct task_plan *plan)
+{
+    for (int64_t i = 0; i < plan->count; i++)
+        if (!plan->tasks[i].ended)
+            return true;
+    return false;
+}
+
+/* Whether `learning`, which was to write the pairs of a later task, has written them. An older file of that name is not
+ * what was asked for. */
+static bool learning_wrote(const struct task_plan *plan)
+{
+    for (int64_t i = 0; i < plan->count; i++)
+        if (plan->tasks[i].kind == TASK_LEARNING)
+            return plan->tasks[i].code == STATUS_OK || plan->tasks[i].code == STATUS_UNMET;
+    return false;
+}
+
+void plan_run(struct task_plan *plan, const struct task *common, const struct learning_data *data, const json_t *inputs)
+{
+    for (int64_t i = 0; i < plan->count; i++) {
+        struct planned_task *task = &plan->tasks[i];
+        struct task with = *common;
+        enum status code;
+        if (task->ended)
+            continue;
+        with.outcome = &task->found;
+        if (plan->count > 1)
+            log_info("evaluating %s", task->name);
+        if (task->kind == TASK_LEARNING)
+            code = task_learning(&with, data, inputs);
+        else if (task->kind == TASK_GENERATION)
+            code = task_generation(&with, data, inputs);
+        else if (task->of_learning && !learning_wrote(plan))
+            code = status_set(STATUS_USAGE, "learning failed and did not write %s", task->file);
+        else
+            code = task_pairs(&with, task->file);
+        fflush(common->report); /* hours may pass before the next line */
+        end_task(plan, task, code);
+    }
+}
+
+static void print_row(FILE *report, const struct planned_task *task)
+{
+    char check[40];
+    bool measured = task->code == STATUS_OK || task->code == STATUS_UNMET;
+    snprintf(check, sizeof check, "%s", task->found.holds ? "holds" : "does not hold");
+    if (!measured)
+        snprintf(check, sizeof check, "failed (%d)", (int)task->code);
+    utf8_print(report, "%-28s %-14s %s\n", task->name, check, measured ? task->found.headline : task->text);
+}
+
+enum status plan_finish(const struct task_plan *plan, FILE *report)
+{
+    int64_t failed = 0, unmet = 0;
+    enum status code = STATUS_OK;
+    if (plan->count == 1)
+        return plan->tasks[0].code == STATUS_OK ? STATUS_OK
+                                                : status_set(plan->tasks[0].code, "%s", plan->tasks[0].text);
+    fprintf(report, "\n%-28s %-14s %s\n", "task", "check", "result");
+    for (int64_t i = 0; i < plan->count; i++) {
+        const struct planned_task *task = &plan->tasks[i];
+        print_row(report, task);
+        bool fails = task->code != STATUS_OK && task->code != STATUS_UNMET;
+        failed += fails;
+        unmet += task->code == STATUS_UNMET;
+        if (fails && (code == STATUS_OK || code == STATUS_UNMET))
+            code = task->code;
+        else if (code == STATUS_OK)
+            code = task->code;
+    }
+    utf8_print(report, "results: %s\n", plan->out);
+    if (code == STATUS_OK)
+        return STATUS_OK;
+    if (failed == 0)
+        return status_set(code, "of %lld tasks, the check of %lld does not hold", (long long)plan->count,
+                          (long long)unmet);
+    return status_set(code, "%lld of %lld tasks failed; the results of the others are in %s", (long long)failed,
+                      (long long)plan->count, plan->out);
+}
