@@ -167,6 +167,30 @@ static void sphere(void **state)
     }
 }
 
+/* Samples in an encoding that is not read (the corpora of the LDC have Shorten's inside) are refused, never read as noise. */
+static void compressed_sphere_is_refused(void **state)
+{
+    (void)state;
+    static const char *const codings[] = {"pcm,embedded-shorten-v2.00", "ulaw,embedded-shorten-v2.00",
+                                          "pcm,embedded-wavpack-v1.0", "mu-law-of-its-own"};
+    for (size_t i = 0; i < sizeof codings / sizeof *codings; i++) {
+        struct rng rng = start(true, 50 + (int)i);
+        char header[1025];
+        float *samples;
+        int64_t count;
+        int size = snprintf(header, sizeof header,
+                            "NIST_1A\n   1024\nchannel_count -i 1\nsample_count -i %d\nsample_rate -i 16000\n"
+                            "sample_n_bytes -i 2\nsample_byte_format -s2 10\nsample_sig_bits -i 16\n"
+                            "sample_coding -s%zu %s\nend_head\n",
+                            FRAMES, strlen(codings[i]), codings[i]);
+        memset(header + size, ' ', (size_t)(1024 - size));
+        put(&writer, header, 1024);
+        put_frames(&writer, &rng, (struct sample_format){INTEGERS, 2}, 1, expected);
+        write_plainly(test_path("c.sph"), writer.bytes, writer.size);
+        assert_fails(audio_read(test_path("c.sph"), -1, &samples, &count), STATUS_CORRUPT, "c.sph");
+    }
+}
+
 /* FORM with chunks of even length; what is not known is passed over. `compression` NULL: AIFF, else AIFF-C. */
 static void put_aiff(const char *compression, struct sample_format format, int channels, struct rng *rng)
 {
@@ -406,8 +430,10 @@ static void compressed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sphere), cmocka_unit_test(aiff), cmocka_unit_test(au),         cmocka_unit_test(wave64),
-        cmocka_unit_test(wave),   cmocka_unit_test(caf),  cmocka_unit_test(compressed),
+        cmocka_unit_test(sphere), cmocka_unit_test(compressed_sphere_is_refused),
+        cmocka_unit_test(aiff),   cmocka_unit_test(au),
+        cmocka_unit_test(wave64), cmocka_unit_test(wave),
+        cmocka_unit_test(caf),    cmocka_unit_test(compressed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
