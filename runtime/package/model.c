@@ -18,17 +18,26 @@ static enum status check_rows(const char *path, int64_t rows, const struct llama
                       (int)components->vocabulary.size);
 }
 
+/* The configuration of weights of any layout, which fit it and the components. */
+static enum status check_weights(const char *path, const struct components *components, struct llama_config *config)
+{
+    enum status result = STATUS_OK;
+    int64_t rows = 0;
+    TRY(llama_read_config(path, config));
+    TRY(llama_config_check(config));
+    TRY(llama_check_folder(path, config, &rows));
+    TRY(check_rows(path, rows, config, components));
+fail:
+    return result;
+}
+
 enum status model_check(const char *folder, struct components **components)
 {
     enum status result = STATUS_OK;
     struct llama_config config;
-    int64_t rows = 0;
     *components = NULL;
     TRY(components_load_checkpoint(folder, components));
-    TRY(llama_read_config(folder, &config));
-    TRY(llama_config_check(&config));
-    TRY(llama_check_folder(folder, &config, &rows));
-    TRY(check_rows(folder, rows, &config, *components));
+    TRY(check_weights(folder, *components, &config));
     return STATUS_OK;
 fail:
     components_free(*components);
@@ -76,7 +85,7 @@ enum status model_open(const char *name, const struct kernels *kernels, struct d
         TRY(checkpoint_resolve(name, &path));
         TRY(components_load_checkpoint(path, components));
     }
-    TRY(llama_read_config(path, &config));
+    TRY(check_weights(path, *components, &config)); /* before anything is allocated by sizes that do not fit them */
     TRY(llama_read_dtype(path, &dtype));
     TRY(llama_create(&config, dtype, kernels, context, model));
     TRY(llama_read_weights(*model, path, NULL, &rows));
