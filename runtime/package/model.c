@@ -74,7 +74,6 @@ enum status model_open(const char *name, const struct kernels *kernels, struct d
     char *path = NULL;
     struct llama_config config;
     enum dtype dtype;
-    int64_t rows = 0;
     *components = NULL;
     *model = NULL;
     if (is_text_model(name)) {
@@ -87,9 +86,7 @@ enum status model_open(const char *name, const struct kernels *kernels, struct d
     }
     TRY(check_weights(path, *components, &config)); /* before anything is allocated by sizes that do not fit them */
     TRY(llama_read_dtype(path, &dtype));
-    TRY(llama_create(&config, dtype, kernels, context, model));
-    TRY(llama_read_weights(*model, path, NULL, &rows));
-    TRY(check_rows(path, rows, &config, *components));
+    TRY(llama_open(path, &config, dtype, kernels, context, model));
     if (checkpoint) {
         *checkpoint = path;
         path = NULL;

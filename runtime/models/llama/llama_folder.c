@@ -66,11 +66,11 @@ static enum status write_view(const struct llama *model, const struct parameter_
 {
     enum status result = STATUS_OK;
     const struct kernels *kernels = model->kernels;
+    const void *weights = llama_view_address(model, view);
     int64_t size = (int64_t)dtype_size(model->dtype);
     for (int64_t done = 0; done < view->count && !view->alias; done += WEIGHT_PIECE) {
         int64_t count = view->count - done < WEIGHT_PIECE ? view->count - done : WEIGHT_PIECE;
-        TRY(kernels->copy_to_host(model->context, QUEUE_COMPUTE, piece,
-                                  element_at(model->weights, model->dtype, view->offset + done),
+        TRY(kernels->copy_to_host(model->context, QUEUE_COMPUTE, piece, element_at(weights, model->dtype, done),
                                   (size_t)(count * size)));
         TRY(kernels->synchronize(model->context));
         TRY(safetensors_append(writer, piece, count * size));
