@@ -77,28 +77,34 @@ static void check_block(void *argument, int64_t task, int worker)
             check->bad[task] = i;
 }
 
-static enum status check_values(const struct opening *opening, int64_t view)
+/* A piece of a tensor in place. */
+struct piece {
+    const struct parameter_view *view;
+    const unsigned char *data;
+    int64_t first, count; /* elements of the tensor */
+};
+
+static enum status check_piece(const struct opening *opening, const struct piece *piece)
 {
-    const int64_t piece = (int64_t)CHECK_BLOCK * CHECK_TASKS;
     const struct llama *model = opening->model;
-    int64_t size = (int64_t)dtype_size(model->dtype), count = model->layout.views[view].count;
-    const unsigned char *data = model->binding->tensors[view];
-    for (int64_t first = 0; first < count; first += piece) {
-        struct check check = {.data = data + first * size, .type = model->dtype};
-        check.count = count - first < piece ? count - first : piece;
-        mapped_bytes_expect(check.data, check.count * size);
-        int64_t tasks = (check.count + CHECK_BLOCK - 1) / CHECK_BLOCK;
-        thread_pool_run(model->context->pool, tasks, check_block, &check);
-        for (int64_t t = 0; t < tasks; t++) {
-            float value;
-            if (check.bad[t] < 0)
-                continue;
-            dtype_to_float(&value, check.data + check.bad[t] * size, model->dtype, 1);
-            return status_set(STATUS_CORRUPT, "%s: %s holds %g at element %" PRId64, opening->reader.path,
-                              model->layout.views[view].name, (double)value, first + check.bad[t]);
-        }
+    struct check check = {.data = piece->data, .type = model->dtype, .count = piece->count};
+    int64_t tasks = (check.count + CHECK_BLOCK - 1) / CHECK_BLOCK;
+    thread_pool_run(model->context->pool, tasks, check_block, &check);
+    for (int64_t t = 0; t < tasks; t++) {
+        float value;
+        if (check.bad[t] < 0)
+            continue;
+        dtype_to_float(&value, check.data + check.bad[t] * (int64_t)dtype_size(check.type), check.type, 1);
+        return status_set(STATUS_CORRUPT, "%s: %s holds %g at element %" PRId64, opening->reader.path,
+                          piece->view->name, (double)value, piece->first + check.bad[t]);
     }
     return STATUS_OK;
+}
+
+static int by_address(const void *a, const void *b)
+{
+    const struct piece *left = a, *right = b;
+    return (left->data > right->data) - (left->data < right->data);
 }
 
 /* ---- where each tensor lies ---- */
@@ -162,21 +168,48 @@ fail:
     return result;
 }
 
+/* A head that is the embedding counts once. */
+static bool is_in_place(const struct llama_binding *binding, int64_t view)
+{
+    return binding->tensors[view] && (view == 0 || binding->tensors[view] != binding->tensors[0]);
+}
+
+/* Counts the pieces of all tensors in place, and lists them where `pieces` is given. */
+static int64_t list_pieces(const struct llama *model, struct piece *pieces)
+{
+    const int64_t most = (int64_t)CHECK_BLOCK * CHECK_TASKS, size = (int64_t)dtype_size(model->dtype);
+    int64_t number = 0;
+    for (int64_t i = 0; i < model->layout.count; i++) {
+        const struct parameter_view *view = &model->layout.views[i];
+        const unsigned char *data = model->binding->tensors[i];
+        for (int64_t first = 0; is_in_place(model->binding, i) && first < view->count; first += most, number++)
+            if (pieces)
+                pieces[number] = (struct piece){view, data + first * size, first,
+                                                view->count - first < most ? view->count - first : most};
+    }
+    return number;
+}
+
+/* In the order in which the file has them. */
 static enum status keep_tensors(struct opening *opening)
 {
     enum status result = STATUS_OK;
     struct llama *model = opening->model;
-    struct llama_binding *binding = model->binding;
-    int64_t size = (int64_t)dtype_size(model->dtype);
-    for (int64_t i = 0; i < model->layout.count; i++) {
-        const struct parameter_view *view = &model->layout.views[i];
-        if (!binding->tensors[i] || (i > 0 && binding->tensors[i] == binding->tensors[0]))
-            continue; /* a copy, or a head that is the embedding */
-        TRY(check_values(opening, i));
-        mapped_bytes_keep(binding->tensors[i], view->count * size);
-        binding->mapped_bytes += view->count * size;
+    int64_t size = (int64_t)dtype_size(model->dtype), count = list_pieces(model, NULL);
+    struct piece *pieces = calloc((size_t)count + 1, sizeof *pieces);
+    if (!pieces)
+        FAIL(STATUS_INTERNAL, "no memory for a list of %" PRId64 " pieces", count);
+    list_pieces(model, pieces);
+    qsort(pieces, (size_t)count, sizeof *pieces, by_address);
+    for (int64_t i = 0; i < count; i++) {
+        mapped_bytes_keep(pieces[i].data, pieces[i].count * size);
+        for (int64_t next = i == 0 ? 0 : i + 1; next <= i + 1 && next < count; next++)
+            mapped_bytes_expect(pieces[next].data, pieces[next].count * size);
+        TRY(check_piece(opening, &pieces[i]));
+        model->binding->mapped_bytes += pieces[i].count * size;
     }
 fail:
+    free(pieces);
     return result;
 }
 
