@@ -43,7 +43,7 @@ enum status model_open(const char *name, const struct kernels *kernels, struct d
     *components = NULL;
     *model = NULL;
     TRY(checkpoint_resolve(name, &path));
-    TRY(components_load_checkpoint(path, components));
+    TRY(model_check(path, components)); /* before anything is allocated by sizes that do not fit the weights */
     TRY(llama_read_config(path, &config));
     TRY(llama_read_dtype(path, &dtype));
     TRY(llama_create(&config, dtype, kernels, context, model));
