@@ -42,6 +42,7 @@ static inspector folder_inspector(const char *folder)
     } marks[] = {
         {"index.json", inspect_dataset},      {"tokenizer.safetensors", inspect_tokenizer},
         {"model.safetensors", inspect_model}, {"model.safetensors.index.json", inspect_model},
+        {"spiritlm.json", inspect_model},     {"config.json", inspect_model},
         {"checkpoints", inspect_run},
     };
     for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {

@@ -184,16 +184,16 @@ static enum status print_state(const char *folder)
 enum status inspect_model(const char *folder, const struct inspect_options *options)
 {
     enum status result = STATUS_OK;
-    bool ours = holds(folder, "MANIFEST");
+    bool ours = holds(folder, "MANIFEST") || holds(folder, "spiritlm.json");
     char *path = NULL;
     if (ours)
         TRY(checkpoint_resolve(folder, &path));
     utf8_print(stdout, "%s: %s\n", folder, ours ? "checkpoint, MANIFEST verified" : "model folder without MANIFEST");
-    if (holds(folder, "spiritlm.json"))
+    if (ours)
         TRY(print_components(folder));
     if (holds(folder, "trainer"))
         TRY(print_state(folder));
-    TRY(print_weights(folder, options->verify || holds(folder, "spiritlm.json")));
+    TRY(print_weights(folder, options->verify || ours));
 fail:
     free(path);
     return result;
@@ -219,7 +219,7 @@ enum status inspect_run(const char *folder, const struct inspect_options *option
     TRY(path_format(checkpoints, "%s/checkpoints", folder));
     count = scandir(checkpoints, &entries, is_checkpoint, by_name);
     if (count < 0)
-        FAIL(STATUS_IO, "%s: cannot list the folder: %s", checkpoints, strerror(errno));
+        TRY(status_set_errno(STATUS_IO, errno, "%s: cannot list the folder", checkpoints));
     utf8_print(stdout, "%s: run with %d checkpoints\n", folder, count);
     for (int i = 0; i < count; i++) {
         TRY(path_format(path, "%s/%s", checkpoints, entries[i]->d_name));
