@@ -65,7 +65,8 @@ static void load(void)
     static const char *const names[] = {SPIRITLM_OPENBLAS,
                                         "libopenblas.so.0"}; /* as configured, or as the system chooses */
     static const char variable[] = "OPENBLAS_NUM_THREADS";
-    char *before = getenv(variable) ? strdup(getenv(variable)) : NULL;
+    const char *set = getenv(variable);
+    char *before = set ? strdup(set) : NULL;
     setenv(variable, "1", 1);
     for (size_t i = 0; i < sizeof names / sizeof *names && !usable; i++) {
         void *handle = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);

@@ -303,6 +303,8 @@ static int64_t choose_rows(const struct decoding *decoding, int64_t capacity)
         return rows;
     int64_t weights = decoding->model->layout.elements * size;
     int64_t row = config->layers * capacity * 2 * config->kv_heads * config->head_size * size;
+    if (row < 1)
+        return 1;
     int64_t most = (weights > generous_cache ? weights : generous_cache) / row;
     return most < 1 ? 1 : rows < most ? rows : most;
 }

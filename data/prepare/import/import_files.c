@@ -13,8 +13,8 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-static const char *const extensions[] = {".wav",  ".flac", ".ogg", ".opus", ".mp3",
-                                         ".g722", ".aiff", ".aif", ".sph",  ".au"};
+static const char *const extensions[] = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".g722", ".aiff",
+                                         ".aif", ".aifc", ".caf", ".w64",  ".sph", ".au"};
 enum { EXTENSIONS = sizeof extensions / sizeof *extensions, FOLDER_DEPTH = 64 };
 
 bool import_ends_with(const char *path, const char *ending)
