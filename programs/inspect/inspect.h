@@ -27,6 +27,9 @@ enum status inspect_tokenizer(const char *folder, const struct inspect_options *
 enum status inspect_model(const char *folder, const struct inspect_options *options); /* checkpoint or HF folder */
 enum status inspect_run(const char *folder, const struct inspect_options *options);
 
+/* Writes the model into a new folder (package/export.h); layout is "hf" or "spiritlm". */
+enum status inspect_export(const char *model, const char *layout, const char *folder);
+
 /* One line for a tensor of a file of weights; with options->verify it must be finite, with options->hash its hash is first. */
 enum status inspect_stored_tensor(const char *path, const struct stored_tensor *tensor,
                                   const struct inspect_options *options);

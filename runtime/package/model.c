@@ -36,7 +36,7 @@ fail:
     return result;
 }
 
-/* Whether this is a model of text alone, as its owner distributes it, and not a checkpoint or run of ours. */
+/* Whether this is a model of text alone, as its owner distributes it or as we exported it, and not a checkpoint or run. */
 static bool is_text_model(const char *name)
 {
     struct stat info;
@@ -44,7 +44,7 @@ static bool is_text_model(const char *name)
         return false;
     return !S_ISDIR(info.st_mode) ||
            ((llama_folder_has(name, "config.json") || llama_folder_has(name, "params.json")) &&
-            !llama_folder_has(name, "spiritlm.json") && !llama_folder_has(name, "MANIFEST"));
+            !llama_folder_has(name, "spiritlm.json"));
 }
 
 /* Its tokenizer is in the same file or folder; Meta's lies one folder up. */
@@ -58,6 +58,28 @@ static enum status load_text_components(const char *name, struct components **co
     return components_load_text(!here && llama_folder_has(name, "../tokenizer.model") ? above : name, components);
 }
 
+enum status model_find(const char *name, struct components **components, char **path)
+{
+    enum status result = STATUS_OK;
+    *components = NULL;
+    *path = NULL;
+    if (is_text_model(name)) {
+        if (llama_folder_has(name, "MANIFEST")) /* which also knows whether spiritlm.json is lost */
+            TRY(directory_verify(name, true));
+        if (!(*path = strdup(name)))
+            FAIL(STATUS_INTERNAL, "no memory for a path");
+        TRY(load_text_components(name, components));
+    } else {
+        TRY(checkpoint_resolve(name, path));
+        TRY(components_load_checkpoint(*path, components));
+    }
+    return STATUS_OK;
+fail:
+    free(*path);
+    *path = NULL;
+    return result;
+}
+
 enum status model_open(const char *name, const struct kernels *kernels, struct device_context *context,
                        struct components **components, struct llama **model, char **checkpoint)
 {
@@ -66,16 +88,8 @@ enum status model_open(const char *name, const struct kernels *kernels, struct d
     struct llama_config config;
     enum dtype dtype;
     int64_t rows = 0;
-    *components = NULL;
     *model = NULL;
-    if (is_text_model(name)) {
-        if (!(path = strdup(name)))
-            FAIL(STATUS_INTERNAL, "no memory for a path");
-        TRY(load_text_components(path, components));
-    } else {
-        TRY(checkpoint_resolve(name, &path));
-        TRY(components_load_checkpoint(path, components));
-    }
+    TRY(model_find(name, components, &path));
     TRY(llama_read_config(path, &config));
     TRY(llama_read_dtype(path, &dtype));
     TRY(llama_create(&config, dtype, kernels, context, model));
