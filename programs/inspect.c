@@ -43,9 +43,14 @@ static inspector folder_inspector(const char *folder)
         const char *file;
         inspector inspect;
     } marks[] = {
-        {"index.json", inspect_dataset},      {"tokenizer.safetensors", inspect_tokenizer},
-        {"model.safetensors", inspect_model}, {"model.safetensors.index.json", inspect_model},
+        {"index.json", inspect_dataset},
+        {"tokenizer.safetensors", inspect_tokenizer},
+        {"model.safetensors", inspect_model},
+        {"model.safetensors.index.json", inspect_model},
         {"checkpoints", inspect_run},
+        {"pytorch_model.bin", inspect_llama_folder},
+        {"pytorch_model.bin.index.json", inspect_llama_folder},
+        {"params.json", inspect_llama_folder},
     };
     for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
         char path[PATH_BYTES];
@@ -106,10 +111,12 @@ static enum status inspect_path(const char *path, const struct inspect_options *
     if (S_ISDIR(information.st_mode)) {
         inspect = folder_inspector(path);
         if (!inspect)
-            return status_set(STATUS_USAGE,
-                              "%s: not a folder that inspect knows: a dataset (index.json), speech tokenizer "
-                              "(tokenizer.safetensors), checkpoint or model (model.safetensors) or run (checkpoints/)",
-                              path);
+            return status_set(
+                STATUS_USAGE,
+                "%s: not a folder that inspect knows: a dataset (index.json), speech tokenizer "
+                "(tokenizer.safetensors), checkpoint or model (model.safetensors, pytorch_model.bin, params.json) "
+                "or run (checkpoints/)",
+                path);
     } else {
         enum status result = file_inspector(path, &inspect);
         if (result != STATUS_OK || !inspect)
