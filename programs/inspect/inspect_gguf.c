@@ -78,7 +78,8 @@ enum status inspect_gguf(const char *path, const struct inspect_options *options
         TRY(inspect_text_model(path, options));
     if (gguf_find(file, "general.architecture"))
         TRY(gguf_get_string(file, "general.architecture", true, &architecture));
-    if (architecture.size == 5 && memcmp(architecture.text, "llama", 5) == 0)
+    /* A file may hold a text model alone. */
+    if (gguf_tensor_count(file) > 0 && architecture.size == 5 && memcmp(architecture.text, "llama", 5) == 0)
         TRY(inspect_llama(path, options));
     else
         TRY(print_gguf_tensors(path, file, options));
