@@ -5,7 +5,7 @@
 
 #include "core/log.h"
 #include "io/atomic_file.h"
-#include "text/sentencepiece.h"
+#include "text/text_model.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -23,17 +23,17 @@ static enum status check_options(const struct prepare_options *options)
 /* Only the report at the very end reads the text model. What is wrong with it should not be found after hours of other work. */
 static enum status check_text_model(const char *path)
 {
-    struct sentencepiece *text = NULL;
+    struct text_model *text = NULL;
     if (!path[0])
         return STATUS_OK;
     if (access(path, F_OK) != 0)
         return status_set(
             STATUS_USAGE,
             "%s: there is no such file; tokenizer.text_model names a SentencePiece model, and docs/text.md "
-            "says how to train one",
+            "says how to train one, or another text model",
             path);
-    enum status result = sentencepiece_load(path, &text);
-    sentencepiece_free(text);
+    enum status result = text_model_load(path, &text);
+    text_model_free(text);
     return result;
 }
 

@@ -47,17 +47,6 @@ static bool is_text_model(const char *name)
             !llama_folder_has(name, "spiritlm.json"));
 }
 
-/* Its tokenizer is in the same file or folder; Meta's lies one folder up. */
-static enum status load_text_components(const char *name, struct components **components)
-{
-    char above[PATH_BYTES];
-    enum status result = path_format(above, "%s/../tokenizer.model", name);
-    bool here = llama_folder_has(name, "tokenizer.model") || llama_folder_has(name, "tokenizer.json");
-    if (result != STATUS_OK)
-        return result;
-    return components_load_text(!here && llama_folder_has(name, "../tokenizer.model") ? above : name, components);
-}
-
 enum status model_find(const char *name, struct components **components, char **path)
 {
     enum status result = STATUS_OK;
@@ -68,7 +57,7 @@ enum status model_find(const char *name, struct components **components, char **
             TRY(directory_verify(name, true));
         if (!(*path = strdup(name)))
             FAIL(STATUS_INTERNAL, "no memory for a path");
-        TRY(load_text_components(name, components));
+        TRY(components_load_text(name, components));
     } else {
         TRY(checkpoint_resolve(name, path));
         TRY(components_load_checkpoint(*path, components));
