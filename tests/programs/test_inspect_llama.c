@@ -3,6 +3,7 @@
  * tests/golden/layouts/f32/hf. */
 #include "support/files.h"
 #include "support/test_support.h"
+#include "support/torch_builder.h"
 
 #include "core/path.h"
 
@@ -117,12 +118,71 @@ static void incomplete_folders_are_refused(void **state)
     assert_printed("model.layers.1.");
 }
 
+/* A Llama of width 4 in pytorch_model.bin, all of whose tensors begin at the start of one large record. */
+static void write_torch_folder(const char *folder, uint32_t crc_change)
+{
+    static const char *const vectors[] = {"model.norm.weight", "model.layers.0.input_layernorm.weight",
+                                          "model.layers.0.post_attention_layernorm.weight"};
+    static const char *const matrices[] = {"model.embed_tokens.weight",
+                                           "lm_head.weight",
+                                           "model.layers.0.self_attn.q_proj.weight",
+                                           "model.layers.0.self_attn.k_proj.weight",
+                                           "model.layers.0.self_attn.v_proj.weight",
+                                           "model.layers.0.self_attn.o_proj.weight",
+                                           "model.layers.0.mlp.gate_proj.weight",
+                                           "model.layers.0.mlp.up_proj.weight",
+                                           "model.layers.0.mlp.down_proj.weight"};
+    enum { VECTORS = sizeof vectors / sizeof *vectors, TENSORS = VECTORS + sizeof matrices / sizeof *matrices };
+    const size_t size = 2 << 20;
+    uint8_t *data = calloc(1, size);
+    const struct zip_piece storage = {.data = data, .size = size, .crc_change = crc_change};
+    struct bytes pickle = {0}, file = {0};
+    char path[1024];
+    assert_non_null(data);
+    pickle_raw(&pickle, "}(");
+    for (int i = 0; i < TENSORS; i++) {
+        pickle_text(&pickle, i < VECTORS ? vectors[i] : matrices[i - VECTORS]);
+        pickle_class(&pickle, "torch._utils", "_rebuild_tensor");
+        pickle_raw(&pickle, "(");
+        pickle_storage(&pickle, "FloatStorage", "0", (int64_t)size / 4);
+        pickle_integer(&pickle, 0);
+        pickle_raw(&pickle, i < VECTORS ? "K\x04\x85K\x01\x85tR" : "K\x04K\x04\x86K\x04K\x01\x86tR");
+    }
+    pickle_raw(&pickle, "u.");
+    torch_build(&file, pickle.data, pickle.size, &storage, 1);
+    assert_int_equal(run_command(output, sizeof output, "mkdir '%s'", folder), 0);
+    write_text_in(folder, "config.json",
+                  "{\"model_type\": \"llama\", \"architectures\": [\"LlamaForCausalLM\"], \"hidden_act\": \"silu\", "
+                  "\"vocab_size\": 4, \"hidden_size\": 4, \"intermediate_size\": 4, \"num_hidden_layers\": 1, "
+                  "\"num_attention_heads\": 1, \"max_position_embeddings\": 16, \"rms_norm_eps\": 1e-5}");
+    snprintf(path, sizeof path, "%s/pytorch_model.bin", folder);
+    write_plainly(path, file.data, (int64_t)file.size);
+    bytes_free(&pickle);
+    bytes_free(&file);
+    free(data);
+}
+
+/* Large records are not read when a file is opened; --verify reads those of a folder's files too. */
+static void verify_checks_large_records(void **state)
+{
+    (void)state;
+    write_torch_folder(test_path("whole"), 0);
+    write_torch_folder(test_path("changed"), 1);
+    assert_int_equal(inspect("--verify", test_path("whole")), 0);
+    assert_printed("verified: 1 file, every record has its CRC");
+    assert_int_equal(inspect("", test_path("changed")), 0);
+    assert_int_equal(inspect("--verify", test_path("changed")), STATUS_CORRUPT);
+    assert_printed("pytorch_model.bin: ");
+    assert_printed("expected CRC-32");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_layout_has_the_same_hashes),
         cmocka_unit_test(the_configuration_is_shown),
         cmocka_unit_test(incomplete_folders_are_refused),
+        cmocka_unit_test(verify_checks_large_records),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
