@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 static const struct program_option options[] = {
+    {"--export", "FOLDER", "write the model into a new folder for other programs; needs --layout", false},
+    {"--layout", "hf|spiritlm", "of --export: a Hugging Face folder, or the tree of Spirit LM's release", false},
     {"--row", "N", "print row N of a shard, dataset or manifest in full, counted from 0", false},
     {"--get", "KEY.PATH", "print the value at KEY.PATH of a JSON file, for scripts", false},
     {"--hash", NULL,
@@ -21,7 +23,8 @@ static const struct program_option options[] = {
 
 static const struct program program = {
     .name = "inspect",
-    .usage = "[--row N] [--verify] FILE ... | --get KEY.PATH FILE.json ... | --texts FILE.jsonl ...",
+    .usage = "[--row N] [--verify] [--hash] FILE ... | --export FOLDER --layout hf|spiritlm MODEL | --get KEY.PATH "
+             "FILE.json ... | --texts FILE.jsonl ...",
     .summary =
         "Prints what a shard, dataset folder, manifest, tokenizer folder, text model, file of weights, checkpoint,\n"
         "model folder or run contains, and refuses what is damaged.",
@@ -40,10 +43,16 @@ static inspector folder_inspector(const char *folder)
         const char *file;
         inspector inspect;
     } marks[] = {
-        {"index.json", inspect_dataset},      {"tokenizer.safetensors", inspect_tokenizer},
-        {"model.safetensors", inspect_model}, {"model.safetensors.index.json", inspect_model},
-        {"spiritlm.json", inspect_model},     {"config.json", inspect_model},
+        {"index.json", inspect_dataset},
+        {"tokenizer.safetensors", inspect_tokenizer},
+        {"model.safetensors", inspect_model},
+        {"model.safetensors.index.json", inspect_model},
         {"checkpoints", inspect_run},
+        {"pytorch_model.bin", inspect_llama_folder},
+        {"pytorch_model.bin.index.json", inspect_llama_folder},
+        {"params.json", inspect_llama_folder},
+        {"spiritlm.json", inspect_model},
+        {"config.json", inspect_model},
     };
     for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
         char path[PATH_BYTES];
@@ -104,10 +113,12 @@ static enum status inspect_path(const char *path, const struct inspect_options *
     if (S_ISDIR(information.st_mode)) {
         inspect = folder_inspector(path);
         if (!inspect)
-            return status_set(STATUS_USAGE,
-                              "%s: not a folder that inspect knows: a dataset (index.json), speech tokenizer "
-                              "(tokenizer.safetensors), checkpoint or model (model.safetensors) or run (checkpoints/)",
-                              path);
+            return status_set(
+                STATUS_USAGE,
+                "%s: not a folder that inspect knows: a dataset (index.json), speech tokenizer "
+                "(tokenizer.safetensors), checkpoint or model (model.safetensors, pytorch_model.bin, params.json) "
+                "or run (checkpoints/)",
+                path);
     } else {
         enum status result = file_inspector(path, &inspect);
         if (result != STATUS_OK || !inspect)
@@ -121,15 +132,37 @@ static enum status inspect_path(const char *path, const struct inspect_options *
     return inspect(path, inspect_options);
 }
 
+/* Nothing but one model goes with --export. */
+static enum status export_model(const struct program_arguments *arguments)
+{
+    const char *folder = program_value(arguments, "--export", NULL),
+               *layout = program_value(arguments, "--layout", NULL);
+    const char *model = NULL;
+    if (!folder || !layout)
+        return status_set(STATUS_USAGE, "--export FOLDER and --layout hf|spiritlm go together");
+    for (int64_t i = 0; i < arguments->count; i++) {
+        const struct program_argument *item = &arguments->items[i];
+        if (item->option && strcmp(item->option, "--export") != 0 && strcmp(item->option, "--layout") != 0)
+            return status_set(STATUS_USAGE, "--export cannot be combined with %s", item->option);
+        if (!item->option && model)
+            return status_set(STATUS_USAGE, "--export writes one model, but %s and %s are given", model, item->value);
+        model = item->option ? model : item->value;
+    }
+    if (!model)
+        return status_set(STATUS_USAGE, "--export: no model is given");
+    return inspect_export(model, layout, folder);
+}
+
 static enum status run(const struct program_arguments *arguments)
 {
     enum status result = STATUS_OK;
     struct inspect_options inspect_options = {.verify = program_flag(arguments, "--verify"),
                                               .hash = program_flag(arguments, "--hash"),
-
                                               .texts = program_flag(arguments, "--texts")};
     int64_t paths = 0;
     const char *key = program_value(arguments, "--get", NULL);
+    if (program_flag(arguments, "--export") || program_flag(arguments, "--layout"))
+        return export_model(arguments);
     if (key && (inspect_options.verify || program_flag(arguments, "--row")))
         FAIL(STATUS_USAGE, "--get cannot be combined with --row or --verify: it prints one value of a JSON file");
     if (inspect_options.texts && (key || inspect_options.verify || program_flag(arguments, "--row")))

@@ -30,7 +30,7 @@ static enum status check_text_model(const char *path)
         return status_set(
             STATUS_USAGE,
             "%s: there is no such file; tokenizer.text_model names a SentencePiece model, and docs/text.md "
-            "says how to train one",
+            "says how to train one, or another text model",
             path);
     enum status result = text_model_load(path, &text);
     text_model_free(text);

@@ -47,6 +47,9 @@ enum status settings_load(const struct program_arguments *arguments, unsigned re
                                      settings->sections, SETTINGS_SECTIONS, &settings->config);
     if (result == STATUS_USAGE && !arguments->config)
         status_prefix(result, "without --config FILE");
+    /* A model that is continued brings its tokenizer. */
+    if (result == STATUS_OK && !*settings->tokenizer.text_model)
+        settings->tokenizer.text_model = settings->model.initialize_from;
     return result;
 }
 

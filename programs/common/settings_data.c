@@ -14,7 +14,7 @@ const struct config_field tokenizer_fields[] = {
      "folder of the speech tokenizer; prepare fits one there if there is none yet"},
     {"text_model", CONFIG_PATH, TOKENIZER(text_model), "", 0, 0, NULL,
      "text model: a SentencePiece .model, a tokenizer.json of byte-level BPE, a .gguf, or a folder with one of the "
-     "first two"},
+     "first two; empty: that of model.initialize_from"},
     {"dummy_prefix", CONFIG_CHOICE, TOKENIZER(dummy_prefix), "span", 0, 0, prefixes,
      "the space that the text model puts before a text: once per document, as in the released models, or per span"},
     {"span_space", CONFIG_BOOL, TOKENIZER(span_space), "false", 0, 0, NULL,

@@ -13,7 +13,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,59 +24,27 @@ static bool holds(const char *folder, const char *name)
     return path_format(path, "%s/%s", folder, name) == STATUS_OK && access(path, F_OK) == 0;
 }
 
-static void print_tensor(const struct tensor_info *info)
-{
-    printf("  %-4s [", dtype_name(info->type));
-    for (int d = 0; d < info->rank; d++)
-        printf("%s%lld", d ? ", " : "", (long long)info->shape[d]);
-    utf8_print(stdout, "]  %s\n", info->name);
-}
-
-static void print_sum(int64_t tensors, int64_t elements, int64_t bytes)
-{
-    printf("  %lld tensors, %lld numbers, %.1f MiB\n", (long long)tensors, (long long)elements,
-           (double)bytes / (1 << 20));
-}
-
-static int64_t elements_of(const struct tensor_info *info)
-{
-    return info->bytes / (int64_t)dtype_size(info->type);
-}
-
-/* Floating-point tensors must be finite: the error names the first number that is not. */
-static enum status check_finite(const char *path, const struct tensor_info *info, const void *data)
-{
-    enum { BLOCK = 4096 };
-    if (info->type > DTYPE_F64)
-        return STATUS_OK;
-    float values[BLOCK];
-    for (int64_t begin = 0, total = elements_of(info); begin < total; begin += BLOCK) {
-        int64_t count = total - begin < BLOCK ? total - begin : BLOCK;
-        tensor_to_float(info, data, begin, count, values);
-        for (int64_t i = 0; i < count; i++)
-            if (!isfinite(values[i]))
-                return status_set(STATUS_CORRUPT, "%s: tensor %s: expected finite numbers, found %g at %lld", path,
-                                  info->name, (double)values[i], (long long)begin + (long long)i);
-    }
-    return STATUS_OK;
-}
-
 enum status inspect_safetensors(const char *path, const struct inspect_options *options)
 {
     enum status result = STATUS_OK;
     struct safetensors *file = NULL;
     int64_t elements = 0, bytes = 0;
-    TRY(safetensors_open(path, &file));
+    TRY(safetensors_open_in_place(path, &file));
     utf8_print(stdout, "%s: safetensors\n", path);
     for (int64_t i = 0; i < safetensors_count(file); i++) {
         const struct tensor_info *info = safetensors_info(file, i);
-        print_tensor(info);
-        elements += elements_of(info);
+        struct stored_tensor tensor = {.name = info->name,
+                                       .type = info->type,
+                                       .rank = info->rank,
+                                       .data = safetensors_data(file, info),
+                                       .bytes = info->bytes};
+        memcpy(tensor.shape, info->shape, sizeof tensor.shape);
+        stored_tensor_pack(&tensor);
+        TRY(inspect_stored_tensor(path, &tensor, options));
+        elements += stored_tensor_elements(&tensor);
         bytes += info->bytes;
-        if (options->verify)
-            TRY(check_finite(path, info, safetensors_data(file, info)));
     }
-    print_sum(safetensors_count(file), elements, bytes);
+    inspect_print_sum(safetensors_count(file), elements, bytes);
     if (options->verify)
         printf("  verified: every number is finite\n");
 fail:
@@ -131,28 +98,6 @@ enum status inspect_tokenizer(const char *folder, const struct inspect_options *
     return STATUS_OK;
 }
 
-static enum status print_weights(const char *folder, bool verify)
-{
-    enum status result = STATUS_OK;
-    struct safetensors_folder *weights = NULL;
-    int64_t elements = 0, bytes = 0;
-    TRY(safetensors_folder_open(folder, &weights));
-    for (int64_t i = 0; i < safetensors_folder_count(weights); i++) {
-        const struct tensor_info *info = safetensors_folder_info(weights, i);
-        const void *data = NULL;
-        print_tensor(info);
-        elements += elements_of(info);
-        bytes += info->bytes;
-        if (verify && safetensors_folder_find(weights, info->name, &data))
-            TRY(check_finite(folder, info, data));
-        safetensors_folder_forget(weights, info);
-    }
-    print_sum(safetensors_folder_count(weights), elements, bytes);
-fail:
-    safetensors_folder_close(weights);
-    return result;
-}
-
 static enum status print_components(const char *folder)
 {
     struct components *components = NULL;
@@ -185,6 +130,8 @@ enum status inspect_model(const char *folder, const struct inspect_options *opti
 {
     enum status result = STATUS_OK;
     bool ours = holds(folder, "MANIFEST") || holds(folder, "spiritlm.json");
+    struct llama_config config;
+    struct inspect_options shown = *options;
     char *path = NULL;
     if (ours)
         TRY(checkpoint_resolve(folder, &path));
@@ -193,7 +140,11 @@ enum status inspect_model(const char *folder, const struct inspect_options *opti
         TRY(print_components(folder));
     if (holds(folder, "trainer"))
         TRY(print_state(folder));
-    TRY(print_weights(folder, options->verify || ours));
+    if (holds(folder, "config.json") &&
+        llama_read_config(folder, &config) == STATUS_OK) /* others' are listed without */
+        inspect_print_config(&config);
+    shown.verify = options->verify || ours;
+    TRY(inspect_llama_tensors(folder, &shown));
 fail:
     free(path);
     return result;

@@ -25,7 +25,8 @@ enum status components_from_settings(const struct settings *settings, struct com
     if (!*tokenizer->text_model)
         FAIL(STATUS_USAGE,
              "tokenizer.text_model is not set: name a SentencePiece .model file (docs/text.md says how to "
-             "train one), a tokenizer.json of byte-level BPE or a .gguf file");
+             "train one), a tokenizer.json of byte-level BPE or a .gguf file; or continue a model that has one "
+             "(model.initialize_from)");
     if (!ready && access(tokenizer->folder, F_OK) != 0)
         FAIL(STATUS_USAGE, "%s: there is no such folder; tokenizer.folder names what prepare makes: run it first",
              tokenizer->folder);

@@ -46,7 +46,7 @@ fail:
     return result;
 }
 
-/* Whether this is a model of text alone, as its owner distributes it, and not a checkpoint or run of ours. */
+/* Whether this is a model of text alone, as its owner distributes it or as we exported it, and not a checkpoint or run. */
 static bool is_text_model(const char *name)
 {
     struct stat info;
@@ -54,18 +54,29 @@ static bool is_text_model(const char *name)
         return false;
     return !S_ISDIR(info.st_mode) ||
            ((llama_folder_has(name, "config.json") || llama_folder_has(name, "params.json")) &&
-            !llama_folder_has(name, "spiritlm.json") && !llama_folder_has(name, "MANIFEST"));
+            !llama_folder_has(name, "spiritlm.json"));
 }
 
-/* Its tokenizer is in the same file or folder; Meta's lies one folder up. */
-static enum status load_text_components(const char *name, struct components **components)
+enum status model_find(const char *name, struct components **components, char **path)
 {
-    char above[PATH_BYTES];
-    enum status result = path_format(above, "%s/../tokenizer.model", name);
-    bool here = llama_folder_has(name, "tokenizer.model") || llama_folder_has(name, "tokenizer.json");
-    if (result != STATUS_OK)
-        return result;
-    return components_load_text(!here && llama_folder_has(name, "../tokenizer.model") ? above : name, components);
+    enum status result = STATUS_OK;
+    *components = NULL;
+    *path = NULL;
+    if (is_text_model(name)) {
+        if (llama_folder_has(name, "MANIFEST")) /* which also knows whether spiritlm.json is lost */
+            TRY(directory_verify(name, true));
+        if (!(*path = strdup(name)))
+            FAIL(STATUS_INTERNAL, "no memory for a path");
+        TRY(components_load_text(name, components));
+    } else {
+        TRY(checkpoint_resolve(name, path));
+        TRY(components_load_checkpoint(*path, components));
+    }
+    return STATUS_OK;
+fail:
+    free(*path);
+    *path = NULL;
+    return result;
 }
 
 /* The plan of the weights' memory. Nobody asks of a small model where it lies. */
@@ -89,14 +100,8 @@ enum status model_open(const char *name, const struct kernels *kernels, struct d
     char *path = NULL;
     struct llama_config config;
     enum dtype dtype;
-    *components = NULL;
     *model = NULL;
-    bool text = is_text_model(name);
-    if (!text)
-        TRY(checkpoint_resolve(name, &path));
-    else if (!(path = strdup(name)))
-        FAIL(STATUS_INTERNAL, "no memory for a path");
-    TRY(text ? load_text_components(path, components) : components_load_checkpoint(path, components));
+    TRY(model_find(name, components, &path));
     TRY(check_weights(path, *components)); /* before anything is allocated by sizes that do not fit them */
     TRY(llama_read_config(path, &config));
     TRY(llama_read_dtype(path, &dtype));

@@ -14,6 +14,10 @@
 enum status model_open(const char *name, const struct kernels *kernels, struct device_context *context,
                        struct components **components, struct llama **model, char **checkpoint);
 
+/* What `name` stands for, as in model_open: the folder or file of its weights, verified where it has a MANIFEST, and its
+ * components. Needs no device. Both belong to the caller; NULL after a failure. */
+enum status model_find(const char *name, struct components **components, char **path);
+
 /* Whether model_open would open this checkpoint folder, numbers that are not finite aside: its components and its weights
  * belong together. Needs no device. *components is freed by the caller. */
 enum status model_check(const char *folder, struct components **components);

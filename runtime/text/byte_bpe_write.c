@@ -89,18 +89,22 @@ static void put_model(FILE *out, const struct byte_bpe *model, const struct voca
         "{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":null,\"continuing_subword_prefix\":null,"
         "\"end_of_word_suffix\":null,\"fuse_unk\":false,\"byte_fallback\":false,\"ignore_merges\":%s,\n\"vocab\":{\n",
         model->ignore_merges ? "true" : "false");
+    const char *between = "";
     for (int32_t id = 0; id < model->count; id++) {
         if (model->pieces[id].type == BYTE_BPE_UNUSED)
             continue;
+        fputs(between, out);
         put_piece(out, model, id);
-        fprintf(out, ":%" PRId32 ",\n", id);
+        fprintf(out, ":%" PRId32, id);
+        between = ",\n";
     }
     for (int32_t id = vocabulary->text_size; id < vocabulary->size; id++) {
         char tag[16];
         vocabulary_token_name(vocabulary, id, tag);
-        fprintf(out, "\"%s\":%" PRId32 "%s\n", tag, id, id + 1 < vocabulary->size ? "," : "");
+        fprintf(out, "%s\"%s\":%" PRId32, between, tag, id);
+        between = ",\n";
     }
-    fprintf(out, "},\n\"merges\":[");
+    fprintf(out, "\n},\n\"merges\":[");
     for (int32_t rank = 0; rank < model->merge_count; rank++) {
         const struct byte_bpe_merge *merge = &model->merges[rank];
         fprintf(out, "%s[", rank > 0 ? ",\n" : "\n");

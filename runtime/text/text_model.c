@@ -103,17 +103,27 @@ fail:
     return result;
 }
 
-/* The file of a folder that holds the text model. */
+/* The file of a folder that holds the text model. Meta's weights lie in folders below that of their tokenizer. */
 static enum status find_file(const char *path, char file[PATH_BYTES])
 {
+    static const char *const names[] = {"tokenizer.model", "tokenizer.json", "params.json"};
+    enum status result = STATUS_OK;
     struct stat info;
     if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode))
         return path_format(file, "%s", path);
-    enum status result = path_format(file, "%s/tokenizer.model", path);
-    if (result == STATUS_OK && !is_there(file))
-        result = path_format(file, "%s/tokenizer.json", path);
-    if (result == STATUS_OK && !is_there(file))
-        return status_set(STATUS_USAGE, "%s: neither tokenizer.model nor tokenizer.json is there", path);
+    for (int i = 0; i < 3; i++) {
+        TRY(path_format(file, "%s/%s", path, names[i]));
+        if (!is_there(file))
+            continue;
+        if (i < 2)
+            return STATUS_OK;
+        TRY(path_format(file, "%s/../tokenizer.model", path));
+        if (is_there(file))
+            return STATUS_OK;
+        FAIL(STATUS_USAGE, "%s: tokenizer.model is neither there nor one folder up", path);
+    }
+    FAIL(STATUS_USAGE, "%s: neither tokenizer.model nor tokenizer.json is there", path);
+fail:
     return result;
 }
 

@@ -16,7 +16,7 @@ struct text_model;
 
 /* `path` is a SentencePiece .model file; a tokenizer.json of Hugging Face's tokenizers (BOS and EOS come from the
  * tokenizer_config.json beside it); a GGUF file, for the model in it; or a folder, for its tokenizer.model or else its
- * tokenizer.json. Which it is, is seen from the content. *model is for text_model_free; NULL after a failure. */
+ * tokenizer.json, in Meta's layout (params.json) for the tokenizer.model one folder up. Which it is, is seen from the content. *model is for text_model_free; NULL after a failure. */
 enum status text_model_load(const char *path, struct text_model **model);
 void text_model_free(struct text_model *model);
 

@@ -119,10 +119,10 @@ static enum status pre_tokenizer(const struct sentencepiece *text, const struct 
     json_t *steps = json_array();
     TRY(pattern_of_tags(text, vocabulary, &tags));
     TRY(pattern_of_unreachable(text, &unreachable));
-    if (json_array_append_new(steps, split(tags)) != 0 ||
+    if ((tags && json_array_append_new(steps, split(tags)) != 0) ||
         (unreachable && json_array_append_new(steps, split(unreachable)) != 0))
         FAIL(STATUS_INTERNAL, "no memory for tokenizer.json");
-    *made = json_pack("{s:s, s:O}", "type", "Sequence", "pretokenizers", steps);
+    *made = json_array_size(steps) ? json_pack("{s:s, s:O}", "type", "Sequence", "pretokenizers", steps) : json_null();
 fail:
     json_decref(steps);
     free(tags);

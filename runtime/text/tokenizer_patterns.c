@@ -70,18 +70,20 @@ static void put_user_pieces(FILE *out, const struct sentencepiece *text, const s
     for (int32_t i = 0; i < text->user_count; i++)
         sorted[i] = &text->pieces[text->user[i]];
     qsort(sorted, (size_t)text->user_count, sizeof *sorted, longest_first);
+    const char *between = "";
     for (int before = 1; before >= 0; before--) {
         for (int32_t i = 0; i < text->user_count; i++) {
             if ((strchr(sorted[i]->text, ']') != NULL) != before)
                 continue;
-            if (!before)
-                putc('|', out);
+            fputs(between, out);
             put_escaped(out, sorted[i]->text, (size_t)sorted[i]->size);
-            if (before)
-                putc('|', out);
+            between = "|";
         }
-        if (before)
+        if (before && vocabulary->text_tag >= 0) {
+            fputs(between, out);
             put_tags(out, vocabulary);
+            between = "|";
+        }
     }
 }
 
@@ -94,8 +96,13 @@ enum status pattern_of_tags(const struct sentencepiece *text, const struct vocab
     if (out && sorted)
         put_user_pieces(out, text, vocabulary, sorted);
     free(sorted);
-    if (out && fclose(out) == 0 && sorted)
+    if (out && fclose(out) == 0 && sorted) {
+        if (size == 0) {
+            free(*pattern);
+            *pattern = NULL;
+        }
         return STATUS_OK;
+    }
     free(*pattern);
     *pattern = NULL;
     return status_set(STATUS_INTERNAL, "no memory for the pattern of the tags");

@@ -6,7 +6,8 @@
 #include "text/sentencepiece_internal.h"
 #include "text/vocabulary.h"
 
-/* What is never joined with its neighbours: tags, units and the text model's own user-defined pieces. Allocated. */
+/* What is never joined with its neighbours: tags, units and the text model's own user-defined pieces. NULL when there is nothing
+ * of the kind. Allocated. */
 enum status pattern_of_tags(const struct sentencepiece *text, const struct vocabulary *vocabulary, char **pattern);
 
 /* A stretch of text that is a piece is looked up whole, before any merging. For pieces that merging does not make (bytes

@@ -144,6 +144,15 @@ struct atomic_directory;
 enum status llama_write_folder(const struct llama *model, struct atomic_directory *directory, int32_t bos_id,
                                int32_t eos_id);
 
+/* The same from the files of a model in any layout (llama_source.h), without a device: in the type of llama_read_dtype, with as
+ * many rows of vocabulary as are there. Refuses what llama_read_weights refuses. *copied, when wanted, says what was written. */
+struct llama_copy {
+    enum dtype dtype;
+    int64_t elements; /* of all tensors that were written */
+};
+enum status llama_copy_folder(const char *path, struct atomic_directory *directory, int32_t bos_id, int32_t eos_id,
+                              struct llama_copy *copied);
+
 /* ---- training ---- */
 
 enum recomputation { RECOMPUTATION_NONE, RECOMPUTATION_LIGHT, RECOMPUTATION_BLOCK }; /* equal to the bit */

@@ -1,5 +1,5 @@
 /* Writing the weights of a Hugging Face folder: one safetensors file, or shards with an index. Files may be larger than the
- * host's memory: they are written in a stream, and what is on its way from the device to the file is a piece. */
+ * host's memory: they are written in a stream, and what is on its way from the device, or from another file, is a piece. */
 #include "models/llama/llama_folder.h"
 #include "io/json.h"
 #include "io/safetensors.h"
@@ -60,27 +60,22 @@ static int64_t list_tensors(const struct llama *model, const struct weight_shard
     return count;
 }
 
-/* Through `piece`, pinned memory for WEIGHT_PIECE elements. */
-static enum status write_view(const struct llama *model, const struct parameter_view *view, void *piece,
-                              struct safetensors_writer *writer)
+static enum status write_view(const struct llama *model, const struct parameter_view *view,
+                              const struct weight_pieces *pieces, struct safetensors_writer *writer)
 {
     enum status result = STATUS_OK;
-    const struct kernels *kernels = model->kernels;
-    const void *weights = llama_view_address(model, view);
     int64_t size = (int64_t)dtype_size(model->dtype);
     for (int64_t done = 0; done < view->count && !view->alias; done += WEIGHT_PIECE) {
         int64_t count = view->count - done < WEIGHT_PIECE ? view->count - done : WEIGHT_PIECE;
-        TRY(kernels->copy_to_host(model->context, QUEUE_COMPUTE, piece, element_at(weights, model->dtype, done),
-                                  (size_t)(count * size)));
-        TRY(kernels->synchronize(model->context));
-        TRY(safetensors_append(writer, piece, count * size));
+        TRY(pieces->read(pieces, view, done, count));
+        TRY(safetensors_append(writer, pieces->piece, count * size));
     }
 fail:
     return result;
 }
 
 static enum status write_shard(const struct llama *model, struct atomic_directory *directory,
-                               const struct weight_shard *shard, void *piece)
+                               const struct weight_shard *shard, const struct weight_pieces *pieces)
 {
     static const char *const metadata[] = {"format", "pt"};
     enum status result = STATUS_OK;
@@ -92,13 +87,11 @@ static enum status write_shard(const struct llama *model, struct atomic_director
     TRY(atomic_directory_create(directory, shard->name, shard->bytes, &file));
     TRY(safetensors_begin(file, infos, list_tensors(model, shard, infos), metadata, 1, &writer));
     for (int64_t i = shard->first; i < shard->end; i++)
-        TRY(write_view(model, &model->layout.views[i], piece, &writer));
+        TRY(write_view(model, &model->layout.views[i], pieces, &writer));
     TRY(safetensors_end(&writer));
     result = output_close(file);
     file = NULL;
 fail:
-    if (result != STATUS_OK)
-        (void)model->kernels->synchronize(model->context); /* copies to `bytes` may not be over */
     output_abandon(file);
     free(infos);
     return result;
@@ -132,31 +125,52 @@ fail:
     return result;
 }
 
-enum status llama_write_weights(const struct llama *model, struct atomic_directory *directory, int64_t shard_bytes)
+enum status llama_write_pieces(const struct llama *model, struct atomic_directory *directory, int64_t shard_bytes,
+                               const struct weight_pieces *pieces)
 {
     enum status result = STATUS_OK;
-    void *piece = NULL;
     struct weight_shard *shards = calloc((size_t)model->layout.count, sizeof *shards);
     if (!shards)
         FAIL(STATUS_INTERNAL, "no memory for a list of shards");
-    TRY(model->kernels->allocate_host(model->context, WEIGHT_PIECE * dtype_size(model->dtype), &piece));
     int64_t count = cut_shards(model, shard_bytes, shards);
     for (int64_t i = 0; i < count; i++)
-        TRY(write_shard(model, directory, &shards[i], piece));
+        TRY(write_shard(model, directory, &shards[i], pieces));
     if (count > 1)
         TRY(write_index(model, directory, shards, count));
 fail:
-    if (result != STATUS_OK && piece) /* the last copy may still be going on */
-        (void)model->kernels->synchronize(model->context);
-    model->kernels->release_host(model->context, piece);
     free(shards);
+    return result;
+}
+
+static enum status read_device(const struct weight_pieces *pieces, const struct parameter_view *view, int64_t first,
+                               int64_t count)
+{
+    enum status result = STATUS_OK;
+    const struct llama *model = pieces->argument;
+    TRY(model->kernels->copy_to_host(model->context, QUEUE_COMPUTE, pieces->piece,
+                                     element_at(llama_view_address(model, view), model->dtype, first),
+                                     (size_t)count * dtype_size(model->dtype)));
+    TRY(model->kernels->synchronize(model->context));
+fail:
+    return result;
+}
+
+enum status llama_write_weights(const struct llama *model, struct atomic_directory *directory, int64_t shard_bytes)
+{
+    struct weight_pieces pieces = {.read = read_device, .argument = model};
+    enum status result =
+        model->kernels->allocate_host(model->context, WEIGHT_PIECE * dtype_size(model->dtype), &pieces.piece);
+    if (result == STATUS_OK)
+        result = llama_write_pieces(model, directory, shard_bytes, &pieces);
+    if (result != STATUS_OK && pieces.piece) /* the last copy may still be going on */
+        (void)model->kernels->synchronize(model->context);
+    model->kernels->release_host(model->context, pieces.piece);
     return result;
 }
 
 enum status llama_write_folder(const struct llama *model, struct atomic_directory *directory, int32_t bos_id,
                                int32_t eos_id)
 {
-    const int64_t shard_bytes = (int64_t)4 << 30;
     enum status result = llama_write_configs(model, directory, bos_id, eos_id);
-    return result == STATUS_OK ? llama_write_weights(model, directory, shard_bytes) : result;
+    return result == STATUS_OK ? llama_write_weights(model, directory, LLAMA_SHARD_BYTES) : result;
 }

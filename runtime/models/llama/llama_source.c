@@ -145,6 +145,14 @@ const struct source_tensor *llama_source_find(const struct llama_source *source,
 
 /* ---- reading ---- */
 
+int64_t source_tensor_elements(const struct source_tensor *tensor)
+{
+    int64_t count = 1;
+    for (int d = 0; d < tensor->rank; d++)
+        count *= tensor->shape[d];
+    return count;
+}
+
 /* Where the file has a row. Within a head of D rows, row i of the first half and row i of the second are its rows 2i and
  * 2i + 1. */
 static int64_t stored_row(const struct source_tensor *tensor, int64_t row)

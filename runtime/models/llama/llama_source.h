@@ -41,6 +41,8 @@ int64_t llama_source_count(const struct llama_source *source);
 const struct source_tensor *llama_source_tensor(const struct llama_source *source, int64_t index); /* by name */
 const struct source_tensor *llama_source_find(const struct llama_source *source, const char *name);
 
+int64_t source_tensor_elements(const struct source_tensor *tensor);
+
 /* Elements [first, first + count) as f32. Threads may read at the same time. */
 void source_tensor_read(const struct source_tensor *tensor, int64_t first, int64_t count, float *values);
 
