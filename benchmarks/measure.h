@@ -4,9 +4,9 @@
 #define SPIRITLM_BENCHMARKS_MEASURE_H
 
 #include "core/thread_pool.h"
+#include "kernels/cpu/blas_library.h"
 #include "kernels/kernels.h"
 
-#include <cblas.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,8 +110,8 @@ static inline void gemm_ceiling_task(void *argument, int64_t task, int worker)
     (void)worker;
     struct gemm_ceiling *g = argument;
     enum { SIDE = 1024 };
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, SIDE, SIDE, SIDE, 1, g->a, SIDE, g->b, SIDE, 0,
-                g->c + task * SIDE * SIDE, SIDE);
+    blas_library()->sgemm(BLAS_ROW_MAJOR, BLAS_NOT_TRANSPOSED, BLAS_TRANSPOSED, SIDE, SIDE, SIDE, 1, g->a, SIDE, g->b,
+                          SIDE, 0, g->c + task * SIDE * SIDE, SIDE);
 }
 
 static inline void gemm_ceiling_run(void *argument)
@@ -120,11 +120,22 @@ static inline void gemm_ceiling_run(void *argument)
     thread_pool_run(g->pool, thread_pool_threads(g->pool), gemm_ceiling_task, g);
 }
 
+/* OpenBLAS for as many threads as the pool has; benchmarks compare with it and end without it. */
+static inline void must_have_blas(struct thread_pool *pool)
+{
+    if (!blas_library()) {
+        fprintf(stderr, "error: no OpenBLAS to compare with: %s\n", blas_library_absence());
+        exit(1);
+    }
+    must(blas_library_reserve(thread_pool_threads(pool)));
+}
+
 /* GFLOP/s of one plain sgemm of 1024^3 per thread, all at once. */
 static inline struct ceiling gemm_ceiling(struct thread_pool *pool)
 {
     const int64_t square = 1024 * 1024;
     int threads = thread_pool_threads(pool);
+    must_have_blas(pool);
     struct gemm_ceiling g = {pool, some_floats(square, 1), some_floats(square, 1), some_floats(square * threads, 1)};
     struct measurement m = measure(gemm_ceiling_run, &g, 1);
     free(g.a);

@@ -105,9 +105,10 @@ static void profile_sgemm_task(void *argument, int64_t task, int worker)
     int64_t threads = thread_pool_threads(replay->pool), first = p->m * task / threads,
             rows = p->m * (task + 1) / threads - first;
     const float *a = (const float *)p->a + (p->a_transposed ? first : first * p->a_row_stride);
-    cblas_sgemm(CblasRowMajor, p->a_transposed ? CblasTrans : CblasNoTrans, p->b_transposed ? CblasTrans : CblasNoTrans,
-                (int)rows, (int)p->n, (int)p->k, p->alpha, a, (int)p->a_row_stride, p->b, (int)p->b_row_stride, p->beta,
-                (float *)p->c + first * p->c_row_stride, (int)p->c_row_stride);
+    blas_library()->sgemm(BLAS_ROW_MAJOR, p->a_transposed ? BLAS_TRANSPOSED : BLAS_NOT_TRANSPOSED,
+                          p->b_transposed ? BLAS_TRANSPOSED : BLAS_NOT_TRANSPOSED, (int)rows, (int)p->n, (int)p->k,
+                          p->alpha, a, (int)p->a_row_stride, p->b, (int)p->b_row_stride, p->beta,
+                          (float *)p->c + first * p->c_row_stride, (int)p->c_row_stride);
 }
 
 static void profile_sgemm_run(void *argument)

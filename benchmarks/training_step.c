@@ -128,7 +128,7 @@ int main(int count, char **arguments)
     must(comm_create_single(&s.comm));
     must(device_comm_create_single(&s.device_comm));
     if (engine)
-        cpu_set_engine(&s.context, (enum cpu_engine)(engine - 1));
+        must(cpu_set_engine(&s.context, (enum cpu_engine)(engine - 1)));
     int64_t before = resident_peak_bytes();
     open_step(&s, &config, type, recomputation);
     double flops = TOKENS * llama_flops_per_token(&config, LENGTH);

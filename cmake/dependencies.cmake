@@ -2,12 +2,24 @@
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto)
-pkg_check_modules(OPENBLAS REQUIRED IMPORTED_TARGET openblas)
 pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
 # "hdf5" may be the OpenMPI variant where both are installed.
 pkg_check_modules(HDF5 REQUIRED IMPORTED_TARGET hdf5-serial)
+
+# OpenBLAS is loaded while a program runs, and only its flavour for POSIX threads is used (kernels/cpu/blas_library.c). All
+# flavours share one name, of which the system chooses one; so Debian's own folder is looked at first.
+find_file(SPIRITLM_OPENBLAS_FILE libopenblas.so.0 NO_DEFAULT_PATH
+          PATHS /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}/openblas-pthread)
+if(SPIRITLM_OPENBLAS_FILE)
+  set(SPIRITLM_OPENBLAS ${SPIRITLM_OPENBLAS_FILE})
+  message(STATUS "OpenBLAS: ${SPIRITLM_OPENBLAS}")
+else()
+  set(SPIRITLM_OPENBLAS libopenblas.so.0)
+  message(STATUS "OpenBLAS: libopenblas0-pthread is not installed. If libopenblas.so.0 is another flavour (serial, OpenMP) or "
+                 "missing when a program runs, our own tiles multiply, slower on processors with AVX-512")
+endif()
 if(SPIRITLM_PREPARE)
   pkg_check_modules(SNDFILE REQUIRED IMPORTED_TARGET sndfile)
   pkg_check_modules(MPG123 REQUIRED IMPORTED_TARGET libmpg123)
@@ -29,6 +41,23 @@ if(SPIRITLM_PREPARE)
       set_property(TARGET ${target} PROPERTY INTERFACE_INCLUDE_DIRECTORIES ${existing})
     endif()
   endforeach()
+  # libsphinxbase wants a BLAS, which alignment never calls. The system may give it OpenBLAS, whose threads start before main
+  # and leave a process spinning under ulimit -v; so it gets the plain one. An old RPATH also holds for what libraries load.
+  set(plain_folders "")
+  foreach(library blas lapack)
+    find_path(SPIRITLM_PLAIN_${library} lib${library}.so.3 NO_DEFAULT_PATH PATHS /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}/${library})
+    if(SPIRITLM_PLAIN_${library})
+      list(APPEND plain_folders ${SPIRITLM_PLAIN_${library}})
+    else()
+      message(WARNING "lib${library}3 is not installed: prepare loads whatever lib${library}.so.3 the system chooses. OpenBLAS's "
+                      "threads can leave it hanging under ulimit -v; install lib${library}3 and configure again.")
+    endif()
+  endforeach()
+  if(plain_folders)
+    list(JOIN plain_folders : plain_folders)
+    set_property(TARGET PkgConfig::SPHINXBASE APPEND PROPERTY
+                 INTERFACE_LINK_OPTIONS "LINKER:--disable-new-dtags,-rpath,${plain_folders}")
+  endif()
   set(SPIRITLM_FLITE flite_usenglish flite_cmulex flite) # how a word is pronounced; in the order that linking needs
   set(SPIRITLM_FLITE_VOICES flite_cmu_us_slt flite_cmu_us_rms flite_cmu_us_awb ${SPIRITLM_FLITE})
   pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 static _Thread_local char text[1024];
+static _Thread_local int system_error; /* of the present text; 0: it names none */
 
 /* Leaves errno alone: a caller's status_set may compute its code from errno after this. */
 static void format_text(const char *format, va_list arguments, const char *after)
@@ -29,6 +30,7 @@ int status_record(const char *format, ...)
     va_start(arguments, format);
     format_text(format, arguments, NULL);
     va_end(arguments);
+    system_error = 0;
     return 0;
 }
 
@@ -38,6 +40,7 @@ int status_record_errno(int error_number, const char *format, ...)
     va_start(arguments, format);
     format_text(format, arguments, strerror(error_number));
     va_end(arguments);
+    system_error = error_number;
     return 0;
 }
 
@@ -55,4 +58,16 @@ int status_record_prefix(const char *format, ...)
 const char *status_text(void)
 {
     return text;
+}
+
+bool status_concerns_one_file(enum status code)
+{
+    static const int of_a_file[] = {EACCES, EPERM, ELOOP,  ENAMETOOLONG, ENOENT,    ENOTDIR,
+                                    EISDIR, ENXIO, ENODEV, EINVAL,       EOVERFLOW, ESPIPE};
+    if (code == STATUS_USAGE || code == STATUS_CORRUPT)
+        return true;
+    for (size_t i = 0; code == STATUS_IO && i < sizeof of_a_file / sizeof *of_a_file; i++)
+        if (system_error == of_a_file[i])
+            return true;
+    return false;
 }

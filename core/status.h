@@ -4,7 +4,11 @@
 #ifndef SPIRITLM_CORE_STATUS_H
 #define SPIRITLM_CORE_STATUS_H
 
+#include <errno.h>
 #include <stdarg.h>
+#ifndef __cplusplus
+#include <stdbool.h>
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -28,8 +32,10 @@ enum status {
 #define status_set(code, ...) status_value((code), status_record(__VA_ARGS__))
 
 /* As status_set, and appends ": " and strerror(error_number):
- *   enum status status_set_errno(enum status code, int error_number, const char *format, ...); */
-#define status_set_errno(code, error_number, ...) status_value((code), status_record_errno((error_number), __VA_ARGS__))
+ *   enum status status_set_errno(enum status code, int error_number, const char *format, ...);
+ * A system call that got no memory is a shortage of memory, STATUS_INTERNAL, and no failed read or write. */
+#define status_set_errno(code, error_number, ...)                                                                      \
+    status_of_errno((code), (error_number), status_record_errno((error_number), __VA_ARGS__))
 
 /* Puts "context: " before the present text: for a caller who knows the file when the callee knew only the line.
  *   enum status status_prefix(enum status code, const char *format, ...); */
@@ -44,9 +50,19 @@ static inline enum status status_value(enum status code, int recorded)
     (void)recorded;
     return code;
 }
+static inline enum status status_of_errno(enum status code, int error_number, int recorded)
+{
+    (void)recorded;
+    return error_number == ENOMEM && code == STATUS_IO ? STATUS_INTERNAL : code;
+}
 
 /* This thread's text; "" when nothing was set. Valid until the next status_set of the thread. */
 const char *status_text(void);
+
+/* Whether the present failure says something of the one file that was read, and nothing of the machine: it is missing, damaged,
+ * a folder, a pipe, behind a circle of links, not ours to read. Work on many files goes on without such a file; a disk that
+ * cannot be read, descriptors or memory that have run out (STATUS_IO and STATUS_INTERNAL otherwise) end it. */
+bool status_concerns_one_file(enum status code);
 
 /* For functions with one exit path: they declare `enum status result = STATUS_OK;` and a label `fail:` that frees
  * (success reaches it too, unless the function returns before it). */

@@ -340,3 +340,27 @@ enum status document_interleaved(const struct interleaver *interleaver, const st
     document->switched_words = document->spans > 1 ? document->words : 0;
     return result;
 }
+
+enum status document_crossing(const struct interleaver *interleaver, const struct crossing *crossing,
+                              struct document *document, int64_t *tag)
+{
+    const struct vocabulary *vocabulary = interleaver->vocabulary;
+    const struct shard_row *prompt = crossing->prompt, *continuation = crossing->continuation;
+    struct builder builder;
+    enum status result = builder_begin(&builder, interleaver, prompt);
+    if (result == STATUS_OK && crossing->speech_first)
+        result = push_speech(&builder, vocabulary->speech_tag, 0, sample_cut(prompt, crossing->prompt_cut));
+    else if (result == STATUS_OK)
+        result = push_text(&builder, vocabulary->text_tag, 0, text_cut(prompt, crossing->prompt_cut));
+    builder.row = continuation;
+    *tag = builder.count;
+    if (result == STATUS_OK && crossing->speech_first)
+        result = push_text(&builder, vocabulary->text_tag, text_cut(continuation, crossing->continuation_cut),
+                           continuation->text_length);
+    else if (result == STATUS_OK)
+        result =
+            push_speech(&builder, vocabulary->speech_tag, sample_cut(continuation, crossing->continuation_cut), -1);
+    if (builder.spans < 2)
+        builder.spans = 0; /* so that nothing is handed over */
+    return builder_finish(&builder, result, document);
+}

@@ -57,4 +57,15 @@ enum status document_from_speech(const struct interleaver *interleaver, const st
 enum status document_interleaved(const struct interleaver *interleaver, const struct shard_row *row, struct rng *rng,
                                  struct document *document);
 
+/* A document that changes modality once: the words of one row before its cut in one modality, and the words of a row, the same
+ * or another, from its cut on in the other. Cuts lie between the words of a row. *tag is the index of the second tag. The
+ * document is empty when either part has nothing to say. */
+struct crossing {
+    const struct shard_row *prompt, *continuation;
+    int64_t prompt_cut, continuation_cut;
+    bool speech_first;
+};
+enum status document_crossing(const struct interleaver *interleaver, const struct crossing *crossing,
+                              struct document *document, int64_t *tag);
+
 #endif

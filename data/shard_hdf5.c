@@ -2,6 +2,7 @@
  * (serial) is not thread-safe, so one mutex guards every call. A file must not be able to make it open another path:
  * links must be hard, layouts chunked with one chunk and no filter, and no dataset may claim more bytes than the image
  * has. */
+#include "core/memory_room.h"
 #include "data/shard_layout.h"
 
 #include <hdf5.h>
@@ -15,6 +16,9 @@ static const char *const groups[] = {"id", "speaker", "meta", "text", "word", "h
 
 /* libhdf5 wants a name even for a file in memory and checks whether it exists: this one cannot. */
 static const char NO_PATH[] = "/dev/null/shard.h5";
+
+/* What libhdf5 (1.10.8) allocates for a file beside its data is below 3 MiB; other threads allocate meanwhile. */
+enum { LIBRARY_BYTES = 16 << 20 };
 
 enum { GROUPS = sizeof groups / sizeof *groups, NAME_LENGTH = 64, ROOT_LINKS = 15, ROOT_NAME_LENGTH = 8 };
 
@@ -63,6 +67,16 @@ static enum status library_failed(enum status code, const char *name, const char
     char text[200] = "no reason given";
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, first_message, text);
     return status_set(code, "%s: libhdf5 cannot %s: %s", name, what, text);
+}
+
+/* libhdf5 writes through a null pointer when it gets no memory for a file's cache (H5AC_create), and reports any other
+ * allocation that fails as if the file were damaged. `copies` of the data are made on the way. */
+static enum status check_room(const char *name, size_t bytes, size_t copies)
+{
+    return memory_has_room(bytes * copies + LIBRARY_BYTES)
+               ? STATUS_OK
+               : status_set(STATUS_INTERNAL, "%s: no memory: libhdf5 needs %zu MiB", name,
+                            (bytes * copies + LIBRARY_BYTES) >> 20);
 }
 
 static enum status start_library(void)
@@ -213,6 +227,10 @@ static enum status make_image(const char *name, const struct shard_columns *colu
 {
     enum status result = STATUS_OK;
     hid_t file = -1;
+    size_t bytes = 0;
+    for (int column = 0; column < COLUMN_COUNT; column++)
+        bytes += (size_t)columns->count[column] * shard_element_size[shard_layout[column].element];
+    TRY(check_room(name, bytes, 3)); /* the chunk, the image, and the image while it grows */
     TRY(start_library());
     TRY(create_file(name, image, &file));
     TRY(write_groups(name, file, columns));
@@ -329,6 +347,7 @@ static enum status parse_image(const char *name, const void *image, int64_t size
 {
     enum status result = STATUS_OK;
     hid_t file = -1, access = -1;
+    TRY(check_room(name, (size_t)size, 3)); /* the image in the access list, in the file, and the columns */
     TRY(start_library());
     access = H5Pcreate(H5P_FILE_ACCESS);
     if (access < 0 || H5Pset_fapl_core(access, 1 << 20, false) < 0 ||
@@ -342,6 +361,8 @@ static enum status parse_image(const char *name, const void *image, int64_t size
 fail:
     release(H5Fclose, file);
     release(H5Pclose, access);
+    if (result == STATUS_CORRUPT && check_room(name, (size_t)size, 3) != STATUS_OK)
+        result = STATUS_INTERNAL; /* another thread took the memory: nothing is known of the file */
     if (result != STATUS_OK)
         shard_columns_free(columns);
     return result;

@@ -17,7 +17,7 @@ struct interleaver documents_interleaver(const struct components *components)
                                 .options = {.mode = INTERLEAVE_NONE, .streams_mask = streams}};
 }
 
-static bool is_synthetic(const struct shard_row *row)
+bool document_is_synthetic(const struct shard_row *row)
 {
     json_t *meta = NULL;
     bool synthetic = false;
@@ -45,7 +45,7 @@ static enum status add_row(const struct interleaver *interleaver, const struct s
     if (!losses)
         FAIL(STATUS_INTERNAL, "no memory for the losses of a document");
     list->sequences[list->count] = (struct scored_sequence){document.ids, document.count, losses};
-    list->synthetic[list->count++] = is_synthetic(row);
+    list->synthetic[list->count++] = document_is_synthetic(row);
     document.ids = NULL;
 fail:
     document_free(&document);

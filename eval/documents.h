@@ -16,6 +16,8 @@ struct document_list {
  * whatever a configuration says. Borrows the components. */
 struct interleaver documents_interleaver(const struct components *components);
 
+bool document_is_synthetic(const struct shard_row *row); /* whether its meta says so */
+
 /* All rows of the datasets of this kind, in order. Rows without units or text are left out. */
 enum status documents_read(const struct interleaver *interleaver, struct dataset *const *datasets,
                            int64_t dataset_count, enum dataset_kind kind, struct document_list *list);

@@ -56,7 +56,13 @@ static enum status refuse_name(const char *text)
     const char *nearest = nearest_task(text);
     if (nearest)
         return status_set(STATUS_USAGE, "there is no task \"%s\"; did you mean %s?", text, nearest);
-    return status_set(STATUS_USAGE, "expected a task (pairs, learning or generation), found \"%s\"", text);
+    return status_set(STATUS_USAGE, "expected a task (pairs, learning, generation, crossing or texts), found \"%s\"",
+                      text);
+}
+
+static bool takes_files(enum task_kind kind)
+{
+    return kind == TASK_PAIRS || kind == TASK_TEXTS;
 }
 
 static bool learning_before(const struct task_plan *plan, int64_t end)
@@ -87,9 +93,9 @@ static enum status check_name(const struct task_plan *plan, const struct planned
         const struct planned_task *other = &plan->tasks[i];
         if (strcmp(other->name, added->name) != 0)
             continue;
-        if (added->kind != TASK_PAIRS || !strcmp(other->file, added->file))
+        if (!takes_files(added->kind) || !strcmp(other->file, added->file))
             return status_set(STATUS_USAGE, "%s%s%s is named twice", names[added->kind],
-                              added->kind == TASK_PAIRS ? " " : "", added->file);
+                              takes_files(added->kind) ? " " : "", added->file);
         return status_set(STATUS_USAGE,
                           "%s and %s would both be written to results_%s.json: evaluate one of them by itself, with "
                           "another --out",
@@ -103,9 +109,10 @@ static enum status add_task(struct task_plan *plan, enum task_kind kind, const c
     enum status result = STATUS_OK;
     struct planned_task *task = &plan->tasks[plan->count];
     *task = (struct planned_task){.kind = kind};
-    if (kind == TASK_PAIRS) {
+    if (takes_files(kind)) {
         TRY(path_format(task->file, "%s", file));
-        TRY(results_pairs_name(file, task->name, sizeof task->name));
+        TRY(results_file_name(names[kind], file, kind == TASK_PAIRS ? ".jsonl" : ".txt", task->name,
+                              sizeof task->name));
     } else {
         snprintf(task->name, sizeof task->name, "%s", names[kind]);
     }
@@ -115,8 +122,10 @@ fail:
     return result;
 }
 
-/* "pairs" with the files behind it: all arguments to the next task's name. `position` moves to the last of them. */
-static enum status add_pairs(struct task_plan *plan, const char *const *arguments, int64_t count, int64_t *position)
+/* "pairs" or "texts" with the files behind it: all arguments to the next task's name. `position` moves to the last of
+ * them. */
+static enum status add_files(struct task_plan *plan, enum task_kind kind, const char *const *arguments, int64_t count,
+                             int64_t *position)
 {
     enum status result = STATUS_OK;
     char shuffled[PATH_BYTES];
@@ -125,10 +134,12 @@ static enum status add_pairs(struct task_plan *plan, const char *const *argument
         const char *file = arguments[++*position];
         if (!strpbrk(file, "./") && access(file, F_OK) != 0 && nearest_task(file))
             TRY(refuse_name(file));
-        TRY(add_task(plan, TASK_PAIRS, file));
+        TRY(add_task(plan, kind, file));
     }
     if (*position > first)
         return STATUS_OK;
+    if (kind == TASK_TEXTS)
+        FAIL(STATUS_USAGE, "texts needs a text file, in which every line is a document");
     if (!learning_before(plan, plan->count))
         FAIL(
             STATUS_USAGE,
@@ -151,7 +162,8 @@ enum status plan_make(const char *const *arguments, int64_t count, const char *o
         int kind = find_kind(arguments[i]);
         if (kind < 0)
             TRY(refuse_name(arguments[i]));
-        TRY(kind == TASK_PAIRS ? add_pairs(plan, arguments, count, &i) : add_task(plan, (enum task_kind)kind, NULL));
+        TRY(takes_files((enum task_kind)kind) ? add_files(plan, (enum task_kind)kind, arguments, count, &i)
+                                              : add_task(plan, (enum task_kind)kind, NULL));
     }
     if (count == 0)
         TRY(refuse_name(""));
@@ -243,9 +255,9 @@ void plan_check_files(struct task_plan *plan)
 {
     for (int64_t i = 0; i < plan->count; i++) {
         struct planned_task *task = &plan->tasks[i];
-        if (task->kind != TASK_PAIRS)
+        if (!takes_files(task->kind))
             continue;
-        task->of_learning = learning_before(plan, i) && is_shuffled(plan, task->file);
+        task->of_learning = task->kind == TASK_PAIRS && learning_before(plan, i) && is_shuffled(plan, task->file);
         enum status code = task->of_learning ? STATUS_OK : check_readable(task->file);
         if (code != STATUS_OK)
             end_task(plan, task, code);
@@ -255,14 +267,14 @@ void plan_check_files(struct task_plan *plan)
 void plan_fail_data(struct task_plan *plan, enum status code)
 {
     for (int64_t i = 0; i < plan->count; i++)
-        if (plan->tasks[i].kind != TASK_PAIRS && !plan->tasks[i].ended)
+        if (!takes_files(plan->tasks[i].kind) && !plan->tasks[i].ended)
             end_task(plan, &plan->tasks[i], code);
 }
 
 bool plan_needs_data(const struct task_plan *plan)
 {
     for (int64_t i = 0; i < plan->count; i++)
-        if (plan->tasks[i].kind != TASK_PAIRS && !plan->tasks[i].ended)
+        if (!takes_files(plan->tasks[i].kind) && !plan->tasks[i].ended)
             return true;
     return false;
 }
@@ -300,6 +312,10 @@ void plan_run(struct task_plan *plan, const struct task *common, const struct le
             code = task_learning(&with, data, inputs);
         else if (task->kind == TASK_GENERATION)
             code = task_generation(&with, data, inputs);
+        else if (task->kind == TASK_CROSSING)
+            code = task_crossing(&with, data, inputs);
+        else if (task->kind == TASK_TEXTS)
+            code = task_texts(&with, task->file);
         else if (task->of_learning && !learning_wrote(plan))
             code = status_set(STATUS_USAGE, "learning failed and did not write %s", task->file);
         else

@@ -16,7 +16,11 @@
          "learning              held-out nats per token against a Kneser-Ney bigram, with the units\n"                 \
          "                        shuffled too; writes pairs_shuffled.jsonl")                                          \
     TASK(GENERATION, generation,                                                                                       \
-         "generation            the bigram's nats per unit of 20 generated samples beside held-out speech")
+         "generation            the bigram's nats per unit of 20 generated samples beside held-out speech")            \
+    TASK(CROSSING, crossing,                                                                                           \
+         "crossing              whether a held-out utterance goes on likelier after its own beginning in the\n"        \
+         "                        other modality than after another's")                                                \
+    TASK(TEXTS, texts, "texts FILE.txt ...    nats per piece and bits per byte of a text, a document per line")
 
 enum task_kind {
 #define TASK_ENUMERATOR(upper, lower, help) TASK_##upper,
@@ -28,7 +32,7 @@ enum task_kind {
 struct planned_task {
     enum task_kind kind;
     char name[256];            /* of its results: "learning", "pairs_FILE" */
-    char file[PATH_BYTES];     /* of pairs */
+    char file[PATH_BYTES];     /* of pairs and texts */
     bool of_learning;          /* the file is what `learning` writes before it in the same call */
     bool ended;                /* measured, or failed before it began */
     enum status code;          /* how it ended; STATUS_UNMET only where checks are required */

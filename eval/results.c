@@ -23,11 +23,11 @@ enum status results_add(json_t *metrics, const char *name, struct estimate estim
     return STATUS_OK;
 }
 
-enum status results_pairs_name(const char *path, char *name, int64_t size)
+enum status results_file_name(const char *task, const char *path, const char *ending, char *name, int64_t size)
 {
     const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path, *end = strrchr(base, '.');
-    int length = end && end > base && !strcmp(end, ".jsonl") ? (int)(end - base) : (int)strlen(base);
-    int used = snprintf(name, (size_t)size, "pairs_%.*s", length, base);
+    int length = end && end > base && !strcmp(end, ending) ? (int)(end - base) : (int)strlen(base);
+    int used = snprintf(name, (size_t)size, "%s_%.*s", task, length, base);
     if (length == 0 || used < 0 || used >= size)
         return status_set(STATUS_USAGE, "%s: cannot make a name for the results of this path", path);
     return STATUS_OK;

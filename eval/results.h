@@ -26,8 +26,8 @@ enum status results_add(json_t *metrics, const char *name, struct estimate estim
 enum status results_write(const char *folder, const struct results_subject *subject, const json_t *metrics,
                           const json_t *samples);
 
-/* Makes the name of the results of a pairs file: "pairs_" and the file's name without folder and ".jsonl". STATUS_USAGE
- * when it does not fit. */
-enum status results_pairs_name(const char *path, char *name, int64_t size);
+/* Makes the name of the results of a task on a file: "TASK_" and the file's name without folder and ending (".jsonl").
+ * STATUS_USAGE when it does not fit. */
+enum status results_file_name(const char *task, const char *path, const char *ending, char *name, int64_t size);
 
 #endif

@@ -27,11 +27,13 @@ struct task {
 };
 
 enum status task_pairs(const struct task *task, const char *path);
+enum status task_texts(const struct task *task, const char *path);
 
 /* `inputs` (borrowed; NULL: there was no memory for it) becomes part of the results. task_learning also writes
  * OUT/pairs_shuffled.jsonl for task_pairs. */
 enum status task_learning(const struct task *task, const struct learning_data *data, const json_t *inputs);
 enum status task_generation(const struct task *task, const struct learning_data *data, const json_t *inputs);
+enum status task_crossing(const struct task *task, const struct learning_data *data, const json_t *inputs);
 
 /* For the files task_*.c: writes results_NAME.json and, unless NULL, the samples. */
 enum status task_write(const struct task *task, const char *name, const char *kind, const char *protocol,

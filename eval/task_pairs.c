@@ -37,7 +37,7 @@ enum status task_pairs(const struct task *task, const char *path)
     struct pairs_result pairs;
     char name[256];
     json_t *samples = json_array(), *metrics = json_object(), *inputs = NULL;
-    TRY(results_pairs_name(path, name, sizeof name));
+    TRY(results_file_name("pairs", path, ".jsonl", name, sizeof name));
     TRY(pairs_evaluate(task->model, task->components, path, &pairs, samples));
     fprintf(task->report, "%-28s %8s %8s %6s %6s\n", "protocol", "accuracy", "stderr", "n", "ties");
     report_accuracy(task->report, "sum of log-likelihoods", pairs.sum, pairs.ties_sum);

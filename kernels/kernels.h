@@ -112,8 +112,8 @@ struct kernels {
     const char *(*describe)(const struct device_context *);
 };
 
-/* The CPU's table (kernels/cpu). Its queues are empty whenever a call returns. Sets OpenBLAS and oneDNN to one thread per
- * call: tasks come from the context's pool. */
+/* The CPU's table (kernels/cpu). Its queues are empty whenever a call returns. OpenBLAS and oneDNN run on one thread
+ * per call: tasks come from the context's pool. */
 const struct kernels *kernels_cpu(void);
 
 /* A context on `pool` (borrowed) with `scratch_bytes` of scratch. */

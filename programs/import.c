@@ -2,13 +2,15 @@
 #include "data/prepare/import/import.h"
 
 #include "core/utf8.h"
+#include "io/atomic_file.h"
 #include "programs/common/program.h"
 
 #include <stdio.h>
 #include <string.h>
 
 static const struct program_option options[] = {
-    {"--output", "FILE.jsonl", "the manifest to write; FILE.rejects.jsonl lists what was left out or changed", false},
+    {"--output", "FILE.jsonl",
+     "the manifest to write (-: standard output); FILE.rejects.jsonl lists what was left out or changed", false},
     {"--audio", "FOLDER", "folder of the audio where it is not where the kind expects it", false},
     {"--tier", "NAME", "textgrid: the tier of words (default: \"words\", or the only interval tier)", false},
     {"--speaker", "NAME", "the speaker of all rows that have none", false},
@@ -73,6 +75,8 @@ static enum status read_split(const struct program_arguments *arguments, struct 
     import->split = program_value(arguments, "--split", NULL);
     if (!import->split && (by || seed))
         return status_set(STATUS_USAGE, "--split-by and --seed need --split");
+    if (import->split && output_is_stream(import->output))
+        return status_set(STATUS_USAGE, "--split writes several files: --output cannot be a pipe, a device or -");
     if (import->split && !by)
         return status_set(STATUS_USAGE, "--split needs --split-by speaker or --split-by document, so that rows of one "
                                         "speaker or one document are in one part, or --split-by row");
@@ -105,6 +109,8 @@ static enum status read_options(const struct program_arguments *arguments, struc
         .lowercase = program_flag(arguments, "--lowercase"),
         .output = program_value(arguments, "--output", NULL),
     };
+    if (import->output && strcmp(import->output, "-") == 0)
+        import->output = "/dev/stdout";
     if (count < 2 || !import->output)
         return status_set(STATUS_USAGE, "expected KIND, SOURCE and --output (import --help)");
     int unit = index_in(per, units, 3);
@@ -123,12 +129,13 @@ static enum status run(const struct program_arguments *arguments)
     TRY(check_options(&import, arguments));
     TRY(read_split(arguments, &import));
     TRY(import_run(&import, &counts));
-    utf8_print(stdout, "%s: %lld rows, %lld with text, %lld words with times, %lld rejected\n", import.output,
+    FILE *summary = output_summary(import.output);
+    utf8_print(summary, "%s: %lld rows, %lld with text, %lld words with times, %lld rejected\n", import.output,
                (long long)counts.rows, (long long)counts.with_text, (long long)counts.words,
                (long long)counts.rejected);
     for (int i = 0; i < IMPORT_REASONS; i++)
         if (counts.reasons[i] > 0)
-            utf8_print(stdout, "  %lld %s: %s\n", (long long)counts.reasons[i],
+            utf8_print(summary, "  %lld %s: %s\n", (long long)counts.reasons[i],
                        import_reason_rejects((enum import_reason)i) ? "rejected" : "changed",
                        import_reason_text((enum import_reason)i));
 fail:

@@ -2,6 +2,7 @@
 #include "core/path.h"
 #include "core/thread_pool.h"
 #include "core/utf8.h"
+#include "io/atomic_file.h"
 #include "io/audio/audio.h"
 #include "io/json.h"
 #include "io/text_file.h"
@@ -224,7 +225,8 @@ static enum status decode(const struct tools *tools, const char *text, const cha
     TRY(speech_synthesise(tools->speech, sentence.units, sentence.durations, sentence.count, tools->pool, &samples,
                           &count));
     TRY(wav_write(path, samples, count));
-    utf8_print(stdout, "%s: %lld units, %.2f s\n", path, (long long)sentence.count, (double)count / AUDIO_RATE);
+    utf8_print(output_summary(path), "%s: %lld units, %.2f s\n", path, (long long)sentence.count,
+               (double)count / AUDIO_RATE);
 fail:
     free(samples);
     free(sentence.units);

@@ -48,7 +48,7 @@ enum status training_memory_plan(const struct training_shape *shape, struct trai
     for (int i = 0; i < TRAINING_CATEGORIES; i++)
         plans[i].name = names[i];
     TRY(parameter_layout_create(&shape->config, &layout));
-    TRY(llama_plan(&shape->config, shape->dtype, &plans[TRAINING_PARAMETERS]));
+    TRY(llama_plan(&shape->config, shape->dtype, shape->workspace.length, &plans[TRAINING_PARAMETERS]));
     TRY(optimizer_plan(&layout, shape->dtype, shape->ranks, &plans[TRAINING_GRADIENTS], &plans[TRAINING_OPTIMIZER]));
     TRY(llama_plan_workspace(shape->kernels, &shape->config, shape->dtype, &shape->workspace,
                              &plans[TRAINING_ACTIVATIONS]));

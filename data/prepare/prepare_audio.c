@@ -1,6 +1,6 @@
 /* The samples of a row, or the reason why there are none. Long recordings are listed segment by segment, so the file
- * decoded last is kept. A file that is missing or broken only causes its row to be rejected and does not end the run:
- * among many recordings some always are. */
+ * decoded last is kept. A file that is missing, broken or not ours to read only causes its row to be rejected and
+ * does not end the run: among many recordings some always are. */
 #include "data/prepare/prepare_internal.h"
 
 #include "io/audio/audio.h"
@@ -33,7 +33,7 @@ static enum status load(struct audio_cache *cache, const struct manifest_row *ro
         return STATUS_OK;
     audio_cache_free(cache);
     enum status result = audio_read_noted(row->audio, row->channel, &cache->samples, &cache->count, cache->note);
-    if (result == STATUS_USAGE || result == STATUS_CORRUPT) {
+    if (result != STATUS_OK && status_concerns_one_file(result)) {
         reason_from_status(row->audio, reason);
         cache->samples = NULL;
         return STATUS_OK;

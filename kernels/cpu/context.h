@@ -14,6 +14,8 @@ struct cpu_libraries {
     float *scratch; /* [workers][WORKER_SCRATCH_FLOATS]; pages that no task touches cost nothing */
     enum cpu_engine f32_engine, bf16_engine;
     struct onednn *onednn;
+    int blas_threads;                 /* reserved in OpenBLAS: all workers, or none */
+    const char *blas_absence;         /* why OpenBLAS, which was wanted, is not used; NULL */
     struct fft *fft[CPU_FFT_LENGTHS]; /* of 256, 512, ...; made when first needed */
     char description[256];
     char fault[256]; /* the first one; "" while there is none */

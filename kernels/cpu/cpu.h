@@ -49,7 +49,8 @@ float *cpu_worker_scratch(const struct device_context *context, int worker);
 /* What multiplies matrices of a type (matmul.h); the choice is the processor's, made when the context is opened. */
 enum cpu_engine { CPU_ENGINE_BLOCKED, CPU_ENGINE_BLAS, CPU_ENGINE_ONEDNN };
 enum cpu_engine cpu_engine(const struct device_context *context, enum dtype type);
-void cpu_set_engine(struct device_context *context, enum cpu_engine engine); /* for both types: tests and benchmarks */
+/* For both types: tests and benchmarks. Where OpenBLAS is not usable, its place is taken by our own tiles. */
+enum status cpu_set_engine(struct device_context *context, enum cpu_engine engine);
 
 /* oneDNN's handles; NULL where it is not built in or not usable. A context makes them when it first needs them. */
 struct onednn;

@@ -1,9 +1,8 @@
 /* Tiles of sgemm, each one call on one thread. */
+#include "kernels/cpu/blas_library.h"
 #include "kernels/cpu/matmul.h"
 
 #include "kernels/cpu/vector.h"
-
-#include <cblas.h>
 
 enum {
     TILE = 256, /* rows and columns of C that one task owns at most */
@@ -30,15 +29,19 @@ static bool prepare_c(const struct matmul *p, const struct matmul_tile *tile)
     return true;
 }
 
-static void f32_tile(const struct matmul *p, const struct matmul_tile *tile)
+static int form_of(bool transposed)
+{
+    return transposed ? BLAS_TRANSPOSED : BLAS_NOT_TRANSPOSED;
+}
+
+static void f32_tile(const struct blas_library *blas, const struct matmul *p, const struct matmul_tile *tile)
 {
     float *c = (float *)p->c + tile->batch * p->c_batch_stride + tile->row * p->c_row_stride + tile->column;
     bool add = prepare_c(p, tile);
-    cblas_sgemm(CblasRowMajor, p->a_transposed ? CblasTrans : CblasNoTrans, p->b_transposed ? CblasTrans : CblasNoTrans,
-                (blasint)tile->rows, (blasint)tile->columns, (blasint)p->k, p->alpha,
-                matmul_a(p, tile->batch, tile->row, 0), (blasint)p->a_row_stride,
-                matmul_b(p, tile->batch, 0, tile->column), (blasint)p->b_row_stride, add ? 1.0f : 0.0f, c,
-                (blasint)p->c_row_stride);
+    blas->sgemm(BLAS_ROW_MAJOR, form_of(p->a_transposed), form_of(p->b_transposed), (int)tile->rows, (int)tile->columns,
+                (int)p->k, p->alpha, matmul_a(p, tile->batch, tile->row, 0), (int)p->a_row_stride,
+                matmul_b(p, tile->batch, 0, tile->column), (int)p->b_row_stride, add ? 1.0f : 0.0f, c,
+                (int)p->c_row_stride);
 }
 
 /* Copies rows x columns of bf16 to f32 without gaps. */
@@ -54,7 +57,8 @@ static void convert_panel(float *panel, const void *source, int64_t stride, int6
 }
 
 /* Panels of both operands as f32, DEPTH of k at a time, summed in f32 by sgemm. */
-static void bf16_tile(const struct matmul *p, const struct matmul_tile *tile, float *scratch)
+static void bf16_tile(const struct blas_library *blas, const struct matmul *p, const struct matmul_tile *tile,
+                      float *scratch)
 {
     float *sum = scratch, *a = sum + TILE * TILE, *b = a + TILE * DEPTH;
     _Static_assert(TILE * TILE + 2 * TILE * DEPTH <= WORKER_SCRATCH_FLOATS, "the tiles fit a worker's scratch");
@@ -67,10 +71,9 @@ static void bf16_tile(const struct matmul *p, const struct matmul_tile *tile, fl
                       p->a_transposed ? depth : tile->rows, a_columns);
         convert_panel(b, matmul_b(p, tile->batch, start, tile->column), p->b_row_stride,
                       p->b_transposed ? tile->columns : depth, b_columns);
-        cblas_sgemm(CblasRowMajor, p->a_transposed ? CblasTrans : CblasNoTrans,
-                    p->b_transposed ? CblasTrans : CblasNoTrans, (blasint)tile->rows, (blasint)tile->columns,
-                    (blasint)depth, 1.0f, a, (blasint)a_columns, b, (blasint)b_columns, start ? 1.0f : 0.0f, sum,
-                    (blasint)tile->columns);
+        blas->sgemm(BLAS_ROW_MAJOR, form_of(p->a_transposed), form_of(p->b_transposed), (int)tile->rows,
+                    (int)tile->columns, (int)depth, 1.0f, a, (int)a_columns, b, (int)b_columns, start ? 1.0f : 0.0f,
+                    sum, (int)tile->columns);
     }
     matmul_finish(p, tile, sum, tile->columns);
 }
@@ -80,9 +83,9 @@ static void blas_task(void *argument, int64_t task, int worker)
     const struct matmul_work *work = argument;
     struct matmul_tile tile = matmul_tile_of(work, task);
     if (work->p->a_type == DTYPE_F32)
-        f32_tile(work->p, &tile);
+        f32_tile(blas_library(), work->p, &tile);
     else
-        bf16_tile(work->p, &tile, cpu_worker_scratch(work->context, worker));
+        bf16_tile(blas_library(), work->p, &tile, cpu_worker_scratch(work->context, worker));
 }
 
 void matmul_blas_run(struct matmul_work *work)

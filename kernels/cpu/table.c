@@ -2,8 +2,6 @@
  * once, and an event marks the past. Arguments, context and scratch are checked here, once for all operations. */
 #include "kernels/cpu/context.h"
 
-#include <cblas.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 #define CHECKED_OPERATION(name)                                                                                        \
@@ -147,15 +145,7 @@ static const struct kernels table = {
         .describe = cpu_describe,
 };
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-static void set_one_thread(void)
-{
-    openblas_set_num_threads(1); /* its own threads change bits, and would compete with ours */
-}
-
 const struct kernels *kernels_cpu(void)
 {
-    pthread_once(&once, set_one_thread);
     return &table;
 }

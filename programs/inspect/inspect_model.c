@@ -129,21 +129,21 @@ static enum status print_state(const char *folder)
 enum status inspect_model(const char *folder, const struct inspect_options *options)
 {
     enum status result = STATUS_OK;
-    bool ours = holds(folder, "MANIFEST");
+    bool ours = holds(folder, "MANIFEST") || holds(folder, "spiritlm.json");
     struct llama_config config;
     struct inspect_options shown = *options;
     char *path = NULL;
     if (ours)
         TRY(checkpoint_resolve(folder, &path));
     utf8_print(stdout, "%s: %s\n", folder, ours ? "checkpoint, MANIFEST verified" : "model folder without MANIFEST");
-    if (holds(folder, "spiritlm.json"))
+    if (ours)
         TRY(print_components(folder));
     if (holds(folder, "trainer"))
         TRY(print_state(folder));
     if (holds(folder, "config.json") &&
         llama_read_config(folder, &config) == STATUS_OK) /* others' are listed without */
         inspect_print_config(&config);
-    shown.verify = options->verify || holds(folder, "spiritlm.json");
+    shown.verify = options->verify || ours;
     TRY(inspect_llama_tensors(folder, &shown));
 fail:
     free(path);
@@ -170,7 +170,7 @@ enum status inspect_run(const char *folder, const struct inspect_options *option
     TRY(path_format(checkpoints, "%s/checkpoints", folder));
     count = scandir(checkpoints, &entries, is_checkpoint, by_name);
     if (count < 0)
-        FAIL(STATUS_IO, "%s: cannot list the folder: %s", checkpoints, strerror(errno));
+        TRY(status_set_errno(STATUS_IO, errno, "%s: cannot list the folder", checkpoints));
     utf8_print(stdout, "%s: run with %d checkpoints\n", folder, count);
     for (int i = 0; i < count; i++) {
         TRY(path_format(path, "%s/%s", checkpoints, entries[i]->d_name));

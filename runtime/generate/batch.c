@@ -6,7 +6,7 @@
  *
  * A row's bits do not depend on the rows beside it (kernels/operations.h: row-stable operations), nor on the cache's
  * capacity as long as that is at most SHORT_CAPACITY; a backend may cut the keys of a larger cache by its capacity. So
- * what needs more has a cache of its own, whose capacity is the model's context whatever else is asked for. */
+ * what needs more has a cache with others of its size, whose capacity is the next power of two whatever else is asked for. */
 #include "generate/batch.h"
 
 #include "core/log.h"
@@ -303,6 +303,8 @@ static int64_t choose_rows(const struct decoding *decoding, int64_t capacity)
         return rows;
     int64_t weights = decoding->model->layout.elements * size;
     int64_t row = config->layers * capacity * 2 * config->kv_heads * config->head_size * size;
+    if (row < 1)
+        return 1;
     int64_t most = (weights > generous_cache ? weights : generous_cache) / row;
     return most < 1 ? 1 : rows < most ? rows : most;
 }
@@ -342,22 +344,37 @@ static enum status open_session(struct decoding *decoding, int64_t capacity)
     return llama_session_create(decoding->model, &options, &decoding->session);
 }
 
-/* Decodes the requests whose capacity is short, or all others. */
-static enum status decode(struct decoding *decoding, bool are_short)
+/* The capacity of the cache that a request of so many tokens is decoded in: a power of two, or what the model has. It depends
+ * on the request alone, and so do its bits. */
+static int64_t cache_capacity(const struct decoding *decoding, int64_t needed)
+{
+    int64_t capacity = SHORT_CAPACITY;
+    while (capacity < needed)
+        capacity *= 2;
+    int64_t most = decoding->model->config.maximum_positions;
+    return capacity < most ? capacity : most;
+}
+
+/* Decodes the requests of caches of `capacity`; short ones get by with less. *larger: the next capacity; 0 when none is left. */
+static enum status decode(struct decoding *decoding, int64_t capacity, int64_t *larger)
 {
     enum status result = STATUS_OK;
-    int64_t capacity = 0;
+    int64_t longest = 0;
+    *larger = 0;
     decoding->order_count = decoding->next = decoding->next_sample = 0;
     for (int64_t i = 0; i < decoding->count; i++) {
         int64_t needed = capacity_of(decoding, i);
-        if ((needed <= SHORT_CAPACITY) != are_short)
+        int64_t own = cache_capacity(decoding, needed);
+        if (own > capacity && (*larger == 0 || own < *larger))
+            *larger = own;
+        if (own != capacity)
             continue;
         decoding->order[decoding->order_count++] = i;
-        capacity = needed > capacity ? needed : capacity;
+        longest = needed > longest ? needed : longest;
     }
     if (decoding->order_count == 0)
         return STATUS_OK;
-    TRY(open_session(decoding, are_short ? capacity : decoding->model->config.maximum_positions));
+    TRY(open_session(decoding, capacity <= SHORT_CAPACITY ? longest : capacity));
     for (int64_t used = 1; used > 0;) {
         TRY(fill_rows(decoding));
         TRY(step(decoding, &used));
@@ -393,8 +410,8 @@ enum status generate_batch(struct llama *model, const struct components *compone
         FAIL(STATUS_INTERNAL, "no memory for %lld prompts", (long long)count);
     TRY(make_masks(&decoding));
     progress_start(&decoding.progress, "generating", "prompts", count);
-    TRY(decode(&decoding, true));
-    TRY(decode(&decoding, false));
+    for (int64_t capacity = cache_capacity(&decoding, 1), larger; capacity > 0; capacity = larger)
+        TRY(decode(&decoding, capacity, &larger));
     show_progress(&decoding, true);
 fail:
     for (int64_t i = 0; decoding.collected && i < count; i++)

@@ -37,6 +37,12 @@ enum status file_truncate(const char *path, int64_t size);
  * What is no file but a pipe, a device or an open file (/dev/stdout) is written to instead. */
 enum status atomic_write(const char *path, const void *data, int64_t size);
 
+/* Whether it does so with this path. Nothing may be written beside such an output, and where a summary goes it must not come
+ * between the rows: output_summary is standard output, or standard error when the output is such a stream, unless it is
+ * standard error itself. */
+bool output_is_stream(const char *path);
+FILE *output_summary(const char *path);
+
 /* Finds out whether atomic_write could write `path` now, and leaves what is there: a temporary file is made there and
  * removed. For long work whose results come last. */
 enum status atomic_write_check(const char *path);

@@ -203,7 +203,7 @@ static enum status verify_entry(const char *folder, const struct manifest_entry 
     if (result != STATUS_OK)
         return result;
     if (stat(path, &info) != 0) {
-        bool missing = errno == ENOENT || errno == ENOTDIR;
+        bool missing = errno == ENOENT || errno == ENOTDIR || errno == ELOOP;
         result = missing ? status_set(STATUS_CORRUPT, "%s: missing, though %s lists it", path, MANIFEST_NAME)
                          : status_set_errno(STATUS_IO, errno, "%s: cannot read its size", path);
     } else if (!S_ISREG(info.st_mode)) {

@@ -106,6 +106,11 @@ static int named_descriptor(const char *path)
             digits[strspn(digits, "0123456789")] == 0)
             return (int)strtol(digits, NULL, 10);
     }
+    /* A link to one of these, or the very file that the output goes to: replaced, it would lose one of the two. */
+    struct stat file, open_one;
+    for (int i = STDOUT_FILENO; i <= STDERR_FILENO && stat(path, &file) == 0; i++)
+        if (fstat(i, &open_one) == 0 && file.st_dev == open_one.st_dev && file.st_ino == open_one.st_ino)
+            return i;
     return -1;
 }
 
@@ -113,6 +118,20 @@ bool is_stream(const char *path)
 {
     struct stat info;
     return named_descriptor(path) >= 0 || (stat(path, &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode));
+}
+
+bool output_is_stream(const char *path)
+{
+    return is_stream(path);
+}
+
+FILE *output_summary(const char *path)
+{
+    struct stat output, error;
+    int named = named_descriptor(path);
+    bool known = (named >= 0 ? fstat(named, &output) : stat(path, &output)) == 0 && fstat(STDERR_FILENO, &error) == 0;
+    bool is_error = known && output.st_dev == error.st_dev && output.st_ino == error.st_ino && named != STDOUT_FILENO;
+    return is_stream(path) && !is_error ? stderr : stdout;
 }
 
 /* What is open already is written where it stands: opened again, a redirected file would be begun from its start. */

@@ -179,6 +179,8 @@ enum status checkpoint_resolve(const char *name, char **path)
     *path = NULL;
     if (stat(name, &information) != 0)
         return status_set_errno(STATUS_USAGE, errno, "no model at %s", name);
+    if (!S_ISDIR(information.st_mode))
+        return status_set(STATUS_USAGE, "%s: expected the folder of a run or a checkpoint, found a file", name);
     TRY(path_format(config, "%s/config.json", name));
     if (stat(config, &information) == 0) {
         TRY(directory_verify(name, true));

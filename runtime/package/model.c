@@ -18,17 +18,26 @@ static enum status check_rows(const char *path, int64_t rows, const struct llama
                       (int)components->vocabulary.size);
 }
 
-enum status model_check(const char *folder, struct components **components)
+/* Whether the weights fit their configuration, and the vocabulary fits the weights; numbers are not read. */
+static enum status check_weights(const char *path, const struct components *components)
 {
     enum status result = STATUS_OK;
     struct llama_config config;
     int64_t rows = 0;
+    TRY(llama_read_config(path, &config));
+    TRY(llama_config_check(&config));
+    TRY(llama_check_folder(path, &config, &rows));
+    TRY(check_rows(path, rows, &config, components));
+fail:
+    return result;
+}
+
+enum status model_check(const char *folder, struct components **components)
+{
+    enum status result = STATUS_OK;
     *components = NULL;
     TRY(components_load_checkpoint(folder, components));
-    TRY(llama_read_config(folder, &config));
-    TRY(llama_config_check(&config));
-    TRY(llama_check_folder(folder, &config, &rows));
-    TRY(check_rows(folder, rows, &config, *components));
+    TRY(check_weights(folder, *components));
     return STATUS_OK;
 fail:
     components_free(*components);
@@ -62,10 +71,13 @@ enum status model_find(const char *name, struct components **components, char **
         TRY(checkpoint_resolve(name, path));
         TRY(components_load_checkpoint(*path, components));
     }
+    TRY(check_weights(*path, *components)); /* before anything is allocated by sizes that do not fit them */
     return STATUS_OK;
 fail:
     free(*path);
     *path = NULL;
+    components_free(*components);
+    *components = NULL;
     return result;
 }
 

@@ -245,6 +245,26 @@ static void json_lines_of_text(void **state)
 }
 
 /* Sound files in kinds that are read since, and those that cannot be; .txt in capitals; a link to nothing. */
+/* Every kind of sound file that prepare reads is found, whatever the case of its ending. */
+static void all_kinds_of_sound_files_are_found(void **state)
+{
+    (void)state;
+    static const char *const endings[] = {"wav", "flac", "ogg", "opus", "mp3", "g722", "aiff",
+                                          "aif", "aifc", "caf", "w64",  "sph", "au",   "AIFC"};
+    enum { ENDINGS = sizeof endings / sizeof *endings };
+    char name[100];
+    for (int i = 0; i < ENDINGS; i++) {
+        snprintf(name, sizeof name, "sounds/%d.%s", i, endings[i]);
+        put_audio(name);
+        snprintf(name, sizeof name, "sounds/%d.txt", i);
+        put_file(name, "a text");
+    }
+    put_audio("sounds/x.mov");
+    struct import_counts counts = import_ok((struct import_options){.kind = IMPORT_FOLDER}, "sounds");
+    assert_int_equal(counts.rows, ENDINGS);
+    assert_int_equal(counts.with_text, ENDINGS);
+}
+
 static void more_names(void **state)
 {
     (void)state;
@@ -321,6 +341,7 @@ static void textgrids_of_python(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_kinds_of_sound_files_are_found),
         cmocka_unit_test(ljspeech),
         cmocka_unit_test(common_voice),
         cmocka_unit_test(kaldi_segments),

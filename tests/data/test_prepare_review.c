@@ -253,15 +253,15 @@ static void shortage_of_memory_in_the_aligner_has_our_exit_code(void **state)
     char text[20000];
     int code = -1, of_aligner = 0;
     write_corpus();
-    for (int kilobytes = 120000; kilobytes < 2000000 && code != 0; kilobytes += 20000) {
+    for (int kilobytes = 60000; kilobytes < 2000000 && code != 0; kilobytes += 7000) {
         char output[64];
         snprintf(output, sizeof output, "limited-%d", kilobytes);
         code = run_command(text, sizeof text,
-                           "cd '%s' && ulimit -v %d && OPENBLAS_NUM_THREADS=1 timeout 60 '%s/prepare' --config c.yaml "
+                           "cd '%s' && ulimit -v %d && timeout 60 '%s/prepare' --config c.yaml "
                            "prepare.output=%s "
                            "prepare.threads=1",
                            test_directory(), kilobytes, TEST_PROGRAM_DIRECTORY, output);
-        if (code != 0 && code != STATUS_INTERNAL)
+        if (code != 0 && code != STATUS_INTERNAL && !strstr(text, "error while loading shared libraries"))
             fail_msg("exit code %d with %d kB: %s", code, kilobytes, text);
         of_aligner += strstr(text, "error: alignment: pocketsphinx gave up") != NULL;
     }

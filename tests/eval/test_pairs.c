@@ -247,7 +247,7 @@ static void sides_longer_than_the_context_are_refused(void **state)
 static void expect_name(const char *file, const char *expected_name)
 {
     char name[64];
-    assert_ok(results_pairs_name(file, name, sizeof name));
+    assert_ok(results_file_name("pairs", file, ".jsonl", name, sizeof name));
     assert_string_equal(name, expected_name);
 }
 
@@ -259,8 +259,9 @@ static void results_carry_the_files_name_and_all_values(void **state)
     expect_name("words", "pairs_words");
     expect_name("a.jsonl/words.txt", "pairs_words.txt");
     expect_name(".jsonl", "pairs_.jsonl");
-    assert_fails(results_pairs_name("a/", name, sizeof name), STATUS_USAGE, "a/");
-    assert_fails(results_pairs_name("sixteen_is_too_much", name, sizeof name), STATUS_USAGE, "sixteen");
+    assert_fails(results_file_name("pairs", "a/", ".jsonl", name, sizeof name), STATUS_USAGE, "a/");
+    assert_fails(results_file_name("pairs", "sixteen_is_too_much", ".jsonl", name, sizeof name), STATUS_USAGE,
+                 "sixteen");
     json_t *metrics = json_object(), *inputs = json_pack("{s:i}", "seed", 3), *samples = json_pack("[i, i]", 1, 2),
            *root;
     assert_ok(results_add(metrics, "m", (struct estimate){0.25, NAN, 7}));

@@ -96,7 +96,7 @@ static void wrong_lists_are_refused(void **state)
         const char *words[MOST];
         const char *text;
     } cases[] = {
-        {{NULL}, "expected a task (pairs, learning or generation)"},
+        {{NULL}, "expected a task (pairs, learning, generation, crossing or texts)"},
         {{""}, "expected a task"},
         {{"sing"}, "found \"sing\""},
         {{"a.jsonl"}, "found \"a.jsonl\""},

@@ -58,7 +58,7 @@ static enum status losses_of(const struct kernels *kernels, const struct small_s
     double norm;
     TRY(small_run_open(kernels, settings, &run));
     if (kernels == kernels_cpu())
-        cpu_set_engine(&run.context, CPU_ENGINE_BLOCKED);
+        TRY(cpu_set_engine(&run.context, CPU_ENGINE_BLOCKED));
     for (int64_t i = 0; i < count && result == STATUS_OK; i++) {
         result = small_run_step(&run, &losses[i], &norm);
         if (result == STATUS_OK && !(isfinite(losses[i]) && isfinite(norm)))

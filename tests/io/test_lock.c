@@ -340,8 +340,8 @@ static void any_text_in_the_file_is_harmless(void **state)
         "",
         "\n\n{\n",
         "{\"host\": 3}\n",
-        "{\"host\": \"h\", \"pid\": 1, \"program\": \"p\\u001b[2J\", \"command\": \"\\u0007\\u202e\\u009b\", "
-        "\"started\": \"\\r\", \"purpose\": \"\"}\n",
+        ("{\"host\": \"h\", \"pid\": 1, \"program\": \"p\\u001b[2J\", \"command\": \"\\u0007\\u202e\\u009b\", "
+         "\"started\": \"\\r\", \"purpose\": \"\"}\n"),
         "[[[[[[[[[[[[[[[[[[[[[[\n\377\376\n",
     };
     const struct lock_request request = request_of(test_path("texts"), LOCK_REFUSE);

@@ -1,4 +1,5 @@
 /* matmul: small integers exactly, normal numbers against double, strides with gaps, batches, few rows, biases, threads. */
+#include "kernels/cpu/blas_library.h"
 #include "support/kernel_harness.h"
 #include "support/reference_kernels.h"
 
@@ -125,6 +126,8 @@ static void skip_other_engines(void)
 {
     if (engine != CPU_ENGINE_BLOCKED && !test_kernels_cpu())
         skip();
+    if (engine == CPU_ENGINE_BLAS && !blas_library())
+        skip(); /* a machine that has only CUDA */
 }
 
 /* Runs at 1, 2 and 3 threads, twice at 2; all must agree to the bit, gaps must survive. */

@@ -105,7 +105,9 @@ static void check_rows(const struct state *s, const char *what, struct tensor *a
 static void open_state(struct state *s, int threads)
 {
     *s = (struct state){.threads = threads,
-                        .norms = {{"conv0.norm", 16, 16}, {"features.norm", 24, 1}, {"final.norm", 32, 1}}};
+                        .norms = {{.name = "conv0.norm", .channels = 16, .groups = 16},
+                                  {.name = "features.norm", .channels = 24, .groups = 1},
+                                  {.name = "final.norm", .channels = 32, .groups = 1}}};
     assert_ok(safetensors_open(TEST_GOLDEN_DIRECTORY "/speech_encoder.safetensors", &s->file));
     s->frames[0] = SAMPLES;
     for (int l = 0; l <= LAYERS; l++) {

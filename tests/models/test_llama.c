@@ -176,6 +176,50 @@ static void the_plan_is_what_is_allocated(void **state)
             }
 }
 
+/* The angle of the last of `positions` by the model's tables, read from the device. */
+static void read_last_angles(struct llama_fixture *fixture, int64_t positions, float *cosine, float *sine)
+{
+    const struct llama *model = fixture->model;
+    int64_t half = model->config.head_size / 2, last = (positions - 1) * half;
+    assert_int_equal(model->rope_positions, positions);
+    llama_fixture_read(fixture, cosine, model->rope_cosine + last, (size_t)half * sizeof(float));
+    llama_fixture_read(fixture, sine, model->rope_sine + last, (size_t)half * sizeof(float));
+}
+
+/* A model that promises 2^31 - 1 positions has tables for those in use: first some thousands, more once rows are longer, as
+ * planned; and the angles are the formula's. */
+static void rotary_tables_are_as_long_as_the_rows(void **state)
+{
+    (void)state;
+    struct llama_config config = llama_small_config();
+    config.maximum_positions = INT32_MAX;
+    static const int64_t lengths[] = {1, 4096, 4097, 9001};
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        struct llama_fixture fixture;
+        struct llama_workspace *workspace;
+        struct memory_plan plan = {.name = "parameters"};
+        int64_t positions = lengths[i] > 4096 ? lengths[i] : 4096, half = config.head_size / 2;
+        const struct llama_workspace_options options = {.rows = 1, .length = lengths[i]};
+        float cosine[64], sine[64];
+        llama_fixture_create(&fixture, &config, DTYPE_F32, 1);
+        read_last_angles(&fixture, 4096, cosine, sine);
+        assert_ok(llama_plan(&config, DTYPE_F32, lengths[i], &plan));
+        assert_ok(llama_workspace_create(fixture.model, &options, &workspace));
+        int64_t activations = planned_bytes(&config, DTYPE_F32, 1, lengths[i], RECOMPUTATION_NONE, false);
+        int64_t allocated = test_kernels()->memory(&fixture.context).allocated - (int64_t)fixture.context.scratch_bytes;
+        assert_in_range(plan.total + activations - allocated, 0, 2048); /* a plan rounds each part up to 256 bytes */
+        read_last_angles(&fixture, positions, cosine, sine);
+        for (int64_t h = 0; h < half; h++) {
+            double angle =
+                (double)(positions - 1) * pow(config.rope_theta, -2.0 * (double)h / (double)config.head_size);
+            assert_true(fabs((double)cosine[h] - cos(angle)) <= 1e-7 && fabs((double)sine[h] - sin(angle)) <= 1e-7);
+        }
+        memory_plan_free(&plan);
+        llama_workspace_destroy(workspace);
+        llama_fixture_destroy(&fixture);
+    }
+}
+
 /* What a layer must keep at least, by hand, for 7B in bf16 and 4096 tokens; and that the modes keep their order. */
 static void recomputation_saves_memory(void **state)
 {
@@ -389,6 +433,7 @@ int main(void)
         cmocka_unit_test(impossible_sizes_are_refused),
         cmocka_unit_test(tensors_lie_as_promised),
         cmocka_unit_test(the_plan_is_what_is_allocated),
+        cmocka_unit_test(rotary_tables_are_as_long_as_the_rows),
         cmocka_unit_test(recomputation_saves_memory),
         cmocka_unit_test(first_values_have_their_deviation),
         cmocka_unit_test(first_values_do_not_depend_on_pieces),

@@ -118,12 +118,13 @@ static void prompts_follow_each_other(void **state)
 /* ---- after a failure ---- */
 
 /* Which call fails, once, and how many of its kind come before it. */
-static enum { NOTHING, AN_OPERATION, A_MARK, A_COPY } failing;
+enum { NOTHING, AN_OPERATION, A_MARK, A_COPY };
+static int failing;
 static int calls_before;
 
 static bool fails_now(int kind)
 {
-    if ((int)failing != kind || calls_before-- > 0)
+    if (failing != kind || calls_before-- > 0)
         return false;
     failing = NOTHING;
     return true;

@@ -522,6 +522,5 @@ static const struct kernels table = {
 
 const struct kernels *kernels_closed(void)
 {
-    (void)kernels_cpu(); /* which sets OpenBLAS to one thread a call */
     return &table;
 }

@@ -3,6 +3,7 @@
 
 #include "support/closed_kernels.h"
 #include "support/shape_tally.h"
+#include "support/test_support.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,5 +55,5 @@ void test_set_engine(const struct device_context *context, enum cpu_engine engin
     if (!test_kernels_cpu())
         return;
     struct device_context cpu = test_kernels_closed() ? closed_inner_context(context) : *context;
-    cpu_set_engine(&cpu, engine);
+    assert_ok(cpu_set_engine(&cpu, engine));
 }

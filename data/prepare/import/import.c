@@ -144,8 +144,8 @@ static enum status read_source(struct import *import)
     const struct import_options *options = import->options;
     struct stat information;
     if (stat(options->source, &information) != 0)
-        FAIL(errno == ENOENT || errno == ENOTDIR ? STATUS_USAGE : STATUS_IO, "%s: %s", options->source,
-             strerror(errno));
+        TRY(status_set_errno(errno == ENOENT || errno == ENOTDIR ? STATUS_USAGE : STATUS_IO, errno, "%s",
+                             options->source));
     if (S_ISDIR(information.st_mode))
         TRY(path_format(import->root, "%s", options->source));
     else

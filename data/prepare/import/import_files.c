@@ -13,8 +13,8 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-static const char *const extensions[] = {".wav",  ".flac", ".ogg", ".opus", ".mp3",
-                                         ".g722", ".aiff", ".aif", ".sph",  ".au"};
+static const char *const extensions[] = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".g722", ".aiff",
+                                         ".aif", ".aifc", ".caf", ".w64",  ".sph", ".au"};
 enum { EXTENSIONS = sizeof extensions / sizeof *extensions, FOLDER_DEPTH = 64 };
 
 bool import_ends_with(const char *path, const char *ending)
@@ -133,32 +133,61 @@ static int by_name(const struct dirent **a, const struct dirent **b)
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-static enum status walk(struct import *import, const char *path, const char *suffix, import_visit visit, int depth)
+/* What cannot be looked at inside the folder is noted, unless the fault is the machine's. */
+static enum status left_out(struct import *import, const char *path, int depth, enum status result)
+{
+    if (depth == 0 || !status_concerns_one_file(result))
+        return result;
+    const char *reason = strrchr(status_text(), ':');
+    return import_note(import, IMPORT_UNREADABLE, NULL, import_relative(import, path), "%s",
+                       reason ? reason + 2 : status_text());
+}
+
+/* A folder that is being walked, and the one that it was reached from. */
+struct walked {
+    const struct walked *above;
+    dev_t device;
+    ino_t inode;
+    int depth;
+};
+
+static bool is_inside_itself(const struct walked *walked)
+{
+    for (const struct walked *above = walked->above; above; above = above->above)
+        if (above->device == walked->device && above->inode == walked->inode)
+            return true;
+    return false;
+}
+
+static enum status walk(struct import *import, const char *path, const char *suffix, import_visit visit,
+                        const struct walked *above)
 {
     enum status result = STATUS_OK;
     struct stat information;
     struct dirent **entries = NULL;
-    int count = 0;
+    int count = 0, depth = above ? above->depth + 1 : 0;
     bool wanted = depth == 0 || !suffix[0] || import_ends_with(path, suffix);
     if (stat(path, &information) != 0 && depth > 0 && !wanted)
         return STATUS_OK;
-    if (stat(path, &information) != 0 && depth > 0) /* such as a link to what is no longer there */
-        return import_note(import, IMPORT_UNREADABLE, NULL, import_relative(import, path), "%s", strerror(errno));
-    if (stat(path, &information) != 0)
-        FAIL(errno == ENOENT ? STATUS_USAGE : STATUS_IO, "%s: %s", path, strerror(errno));
+    if (stat(path, &information) != 0) /* such as a link to what is no longer there */
+        return left_out(import, path, depth,
+                        status_set_errno(errno == ENOENT ? STATUS_USAGE : STATUS_IO, errno, "%s", path));
     if (!S_ISDIR(information.st_mode))
         return wanted ? visit(import, path) : STATUS_OK;
+    const struct walked own = {above, information.st_dev, information.st_ino, depth};
+    if (is_inside_itself(&own))
+        return left_out(import, path, depth,
+                        status_set(STATUS_CORRUPT, "%s: a link to a folder that it lies in", path));
     if (depth == FOLDER_DEPTH)
-        FAIL(STATUS_USAGE, "%s: folders are nested more than %d deep: do links form a circle?", path, FOLDER_DEPTH);
+        return left_out(import, path, depth,
+                        status_set(STATUS_CORRUPT, "%s: folders are nested more than %d deep", path, FOLDER_DEPTH));
     count = scandir(path, &entries, visible, by_name);
-    if (count < 0 && depth > 0)
-        return import_note(import, IMPORT_UNREADABLE, NULL, import_relative(import, path), "%s", strerror(errno));
     if (count < 0)
-        FAIL(STATUS_IO, "%s: cannot be listed: %s", path, strerror(errno));
+        return left_out(import, path, depth, status_set_errno(STATUS_IO, errno, "%s: cannot be listed", path));
     for (int i = 0; i < count; i++) {
         char inner[PATH_BYTES];
         TRY(path_format(inner, "%s/%s", path, entries[i]->d_name));
-        TRY(walk(import, inner, suffix, visit, depth + 1));
+        TRY(walk(import, inner, suffix, visit, &own));
     }
 fail:
     for (int i = 0; entries && i < count; i++)
@@ -169,5 +198,5 @@ fail:
 
 enum status import_walk(struct import *import, const char *folder, const char *suffix, import_visit visit)
 {
-    return walk(import, folder, suffix, visit, 0);
+    return walk(import, folder, suffix, visit, NULL);
 }

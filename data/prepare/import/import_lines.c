@@ -67,7 +67,7 @@ static enum status each_line(struct import *import, const char *path, import_lin
         errno = 0;
     }
     if (ferror(file) || errno == ENOMEM)
-        FAIL(STATUS_IO, "%s: cannot be read: %s", path, strerror(errno));
+        TRY(status_set_errno(STATUS_IO, errno, "%s: cannot be read", path));
 fail:
     if (file)
         fclose(file);

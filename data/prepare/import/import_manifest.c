@@ -267,7 +267,7 @@ enum status import_write(struct import *import, const struct import_split *split
     TRY(import_parent(output, parent));
     TRY(make_directories(parent));
     if (!realpath(parent, folder))
-        FAIL(STATUS_IO, "%s: %s", parent, strerror(errno));
+        TRY(status_set_errno(STATUS_IO, errno, "%s", parent));
     TRY(named_part(output, "rejects", list));
     if (split->count == 0)
         TRY(write_rows(import, split, -1, folder, output));
@@ -277,9 +277,13 @@ enum status import_write(struct import *import, const struct import_split *split
         log_info("%s: %lld rows", path, (long long)split->rows[part]);
     }
     if (import->note_count > 0)
-        TRY(write_notes(import, list));
+        TRY(write_notes(import, !output_is_stream(output)          ? list
+                                : output_summary(output) == stderr ? "/dev/stderr" /* nothing lies beside a stream */
+                                                                   : "/dev/stdout"));
+    else if (output_is_stream(output))
+        return STATUS_OK;
     else if (unlink(list) != 0 && errno != ENOENT) /* an earlier import's */
-        FAIL(STATUS_IO, "%s: %s", list, strerror(errno));
+        TRY(status_set_errno(STATUS_IO, errno, "%s", list));
 fail:
     return result;
 }

@@ -94,7 +94,7 @@ enum status import_settle(struct import *import, struct import_mark mark, const 
 {
     enum import_reason reason = import->refusal;
     import->refusal = IMPORT_UNREADABLE;
-    if (result != STATUS_CORRUPT && result != STATUS_USAGE && result != STATUS_IO)
+    if (result == STATUS_OK || !status_concerns_one_file(result))
         return result;
     while (import->count > mark.rows)
         import_free_row(import->rows + --import->count);

@@ -47,6 +47,7 @@ struct source {
     const char *path;
     int descriptor;
     struct view view;
+    int fault; /* errno of a read that failed, which decoders take for the end */
     SNDFILE *sound;
     g722_decode_state_t *g722;
     struct mpeg *mpeg;
@@ -171,7 +172,8 @@ static enum status open_sound(struct source *source)
 static enum status source_open(const char *path, char note[AUDIO_NOTE_BYTES], struct source *source)
 {
     *source = (struct source){.path = path, .descriptor = -1, .length = {.frames = -1}, .note = note};
-    source->descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not hang the program */
+    source->descriptor =
+        open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* a FIFO must not hang the program */
     if (source->descriptor < 0)
         return status_set_errno(code_of_open(errno), errno, "%s", path);
     struct stat about;
@@ -182,7 +184,7 @@ static enum status source_open(const char *path, char note[AUDIO_NOTE_BYTES], st
                           S_ISDIR(about.st_mode) ? "a folder" : "a pipe or device");
     if (about.st_size == 0)
         return status_set(STATUS_CORRUPT, "%s: empty file, no samples", path);
-    source->view = (struct view){.descriptor = source->descriptor, .end = about.st_size};
+    source->view = (struct view){.descriptor = source->descriptor, .end = about.st_size, .fault = &source->fault};
     if (!has_suffix(path, ".g722"))
         return open_sound(source);
     source->rate = G722_RATE;
@@ -419,6 +421,12 @@ enum status audio_read_noted(const char *path, int channel, float **samples, int
     *count = out.count;
     out.samples = NULL;
 fail:
+    if (source.fault) {
+        result = status_set_errno(STATUS_IO, source.fault, "%s: cannot be read", path);
+        free(*samples);
+        *samples = NULL;
+        *count = 0;
+    }
     if (resampler)
         soxr_delete(resampler);
     source_close(&source);

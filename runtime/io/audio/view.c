@@ -22,8 +22,11 @@ int64_t view_read_at(const struct view *view, int64_t offset, void *data, int64_
         ssize_t part = pread(view->descriptor, bytes + done, (size_t)(size - done), at + done);
         if (part < 0 && errno == EINTR)
             continue;
-        if (part < 0)
+        if (part < 0) {
+            if (view->fault)
+                *view->fault = errno;
             return -1;
+        }
         if (part == 0)
             break;
         done += part;

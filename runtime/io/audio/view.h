@@ -12,6 +12,7 @@ struct view {
     int64_t patch_at;   /* in the file; patch_size 0: nothing is patched */
     unsigned char patch[8];
     int64_t patch_size;
+    int *fault; /* takes the errno of a read that fails; NULL: nobody asks */
 };
 
 int64_t view_size(const struct view *view);

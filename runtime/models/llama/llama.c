@@ -1,5 +1,5 @@
-/* Sizes of the Llama family, where each tensor lies in the flat arena of parameters, and the model: the arena and the
- * tables of rotary angles in device memory. */
+/* Sizes of the Llama family, where each tensor lies in the flat arena of parameters, and the model: the arena in
+ * device memory. */
 #include "models/llama/llama_internal.h"
 
 #include <inttypes.h>
@@ -24,7 +24,7 @@ enum status llama_config_check(const struct llama_config *config)
         {"num_attention_heads", config->heads, 1 << 12},
         {"num_key_value_heads", config->kv_heads, 1 << 12},
         {"head_dim", config->head_size, 1 << 10},
-        {"max_position_embeddings", config->maximum_positions, 1 << 24},
+        {"max_position_embeddings", config->maximum_positions, INT32_MAX},
     };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         if (sizes[i].value < 1 || sizes[i].value > sizes[i].maximum)
@@ -179,51 +179,16 @@ const struct parameter_view *parameter_layout_find(const struct parameter_layout
 
 /* ---- the model ---- */
 
-/* cos and sin of position * theta^(-2i/D), computed in double: [positions][D/2]. */
-static enum status make_rope_tables(struct llama *model)
-{
-    const struct llama_config *config = &model->config;
-    int64_t half = config->head_size / 2, count = config->maximum_positions * half;
-    size_t bytes = (size_t)count * sizeof(float);
-    enum status result = STATUS_OK;
-    float *cosine = malloc(bytes), *sine = malloc(bytes);
-    if (!cosine || !sine)
-        FAIL(STATUS_INTERNAL, "no memory for rotary tables of %" PRId64 " positions", config->maximum_positions);
-    for (int64_t i = 0; i < half; i++) {
-        double frequency = pow(config->rope_theta, -2.0 * (double)i / (double)config->head_size);
-        for (int64_t position = 0; position < config->maximum_positions; position++) {
-            cosine[position * half + i] = (float)cos((double)position * frequency);
-            sine[position * half + i] = (float)sin((double)position * frequency);
-        }
-    }
-    void *memory;
-    TRY(model->kernels->allocate(model->context, bytes, &memory));
-    model->rope_cosine = memory;
-    TRY(model->kernels->allocate(model->context, bytes, &memory));
-    model->rope_sine = memory;
-    TRY(model->kernels->copy_to_device(model->context, QUEUE_COMPUTE, model->rope_cosine, cosine, bytes));
-    TRY(model->kernels->copy_to_device(model->context, QUEUE_COMPUTE, model->rope_sine, sine, bytes));
-    TRY(model->kernels->synchronize(model->context));
-fail:
-    if (result != STATUS_OK)
-        (void)model->kernels->synchronize(model->context); /* a copy out of the host's tables may not be over */
-    free(cosine);
-    free(sine);
-    return result;
-}
-
-enum status llama_plan(const struct llama_config *config, enum dtype dtype, struct memory_plan *plan)
+enum status llama_plan(const struct llama_config *config, enum dtype dtype, int64_t length, struct memory_plan *plan)
 {
     enum status result = llama_config_check(config);
     if (result != STATUS_OK)
         return result;
     struct llama_offsets offsets;
     llama_find_offsets(config, &offsets);
-    int64_t angles = config->maximum_positions * (config->head_size / 2) * (int64_t)sizeof(float);
-    bool good = memory_plan_add(plan, offsets.elements * (int64_t)dtype_size(dtype), "weights") >= 0;
-    good = good && memory_plan_add(plan, angles, "rotary cosines") >= 0;
-    good = good && memory_plan_add(plan, angles, "rotary sines") >= 0;
-    return good ? STATUS_OK : status_set(STATUS_INTERNAL, "the weights' size overflows");
+    if (memory_plan_add(plan, offsets.elements * (int64_t)dtype_size(dtype), "weights") < 0)
+        return status_set(STATUS_INTERNAL, "the weights' size overflows");
+    return llama_plan_positions(config, length, plan);
 }
 
 enum status llama_create(const struct llama_config *config, enum dtype dtype, const struct kernels *kernels,
@@ -242,7 +207,7 @@ enum status llama_create(const struct llama_config *config, enum dtype dtype, co
     model->context = context;
     TRY(parameter_layout_create(config, &model->layout));
     TRY(kernels->allocate(context, (size_t)model->layout.elements * dtype_size(dtype), &model->weights));
-    TRY(make_rope_tables(model));
+    TRY(llama_need_positions(model, 0));
     *out = model;
     return STATUS_OK;
 fail:
@@ -255,8 +220,7 @@ void llama_destroy(struct llama *model)
     if (!model)
         return;
     model->kernels->release(model->context, model->weights);
-    model->kernels->release(model->context, model->rope_cosine);
-    model->kernels->release(model->context, model->rope_sine);
+    llama_free_positions(model);
     parameter_layout_free(&model->layout);
     free(model);
 }

@@ -53,18 +53,23 @@ enum status parameter_layout_create(const struct llama_config *config, struct pa
 void parameter_layout_free(struct parameter_layout *layout);
 const struct parameter_view *parameter_layout_find(const struct parameter_layout *layout, const char *name);
 
+struct llama_tables;
+
 struct llama {
     struct llama_config config;
     enum dtype dtype; /* of weights and activations: F32 or BF16 */
     struct parameter_layout layout;
-    void *weights; /* device arena, layout.elements of dtype */
-    float *rope_cosine, *rope_sine;
+    void *weights;                  /* device arena, layout.elements of dtype */
+    float *rope_cosine, *rope_sine; /* device, [rope_positions][D/2]: the longest of rope_tables */
+    int64_t rope_positions;
+    struct llama_tables *rope_tables;
     const struct kernels *kernels;  /* borrowed */
     struct device_context *context; /* borrowed */
 };
 
-/* Adds the weights and the rotary tables, each an allocation of llama_create's, to a plan. */
-enum status llama_plan(const struct llama_config *config, enum dtype dtype, struct memory_plan *plan);
+/* Adds the weights and the rotary tables to a plan, each an allocation of its own: those of llama_create, and longer tables
+ * where rows of `length` tokens need them (llama_rope.c). */
+enum status llama_plan(const struct llama_config *config, enum dtype dtype, int64_t length, struct memory_plan *plan);
 
 /* Weights zero. `config` is copied; kernels and context must outlive the model. */
 enum status llama_create(const struct llama_config *config, enum dtype dtype, const struct kernels *kernels,
@@ -140,7 +145,8 @@ enum recomputation { RECOMPUTATION_NONE, RECOMPUTATION_LIGHT, RECOMPUTATION_BLOC
 enum { LLAMA_LOSS_GROUPS = 16 };
 
 /* Rows of packed tokens. All pointers are host memory, pinned where the caller can, which stays untouched until the next
- * synchronize. A batch must fit its workspace in rows * length, and no document may be longer than maximum_positions. */
+ * synchronize. A batch must fit its workspace in rows * length, and no document may be longer than maximum_positions or, beyond
+ * 4096 tokens, than the length of the workspace. */
 struct llama_batch {
     int64_t rows, length;   /* B, T */
     const int32_t *ids;     /* [B][T] */

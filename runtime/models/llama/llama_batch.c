@@ -176,6 +176,8 @@ enum status llama_run_begin(struct llama *model, struct llama_workspace *workspa
         run->tokens > workspace->tokens)
         FAIL(STATUS_INTERNAL, "batch of %" PRId64 " x %" PRId64 " tokens in a workspace for %" PRId64, batch.rows,
              batch.length, workspace->tokens);
+    if (batch.length > model->rope_positions && model->config.maximum_positions > model->rope_positions)
+        FAIL(STATUS_INTERNAL, "rows of %" PRId64 " tokens in a workspace that was made for shorter ones", batch.length);
     bool derived = batch.positions && (batch.order || !workspace->backward);
     if (!derived)
         TRY(derive(run, &batch));

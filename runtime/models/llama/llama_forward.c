@@ -50,7 +50,7 @@ enum status llama_run_rope(const struct llama_run *run, void *qkv, int direction
                                       .positions = run->positions,
                                       .cosine = network->rope_cosine,
                                       .sine = network->rope_sine,
-                                      .table_positions = config->maximum_positions,
+                                      .table_positions = network->rope_positions,
                                       .direction = direction,
                                       .type = network->compute.dtype});
 }

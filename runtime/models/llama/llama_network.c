@@ -10,7 +10,8 @@ struct llama_network llama_network_of(const struct llama *model)
                                     .config = &model->config,
                                     .weights = model->weights,
                                     .rope_cosine = model->rope_cosine,
-                                    .rope_sine = model->rope_sine};
+                                    .rope_sine = model->rope_sine,
+                                    .rope_positions = model->rope_positions};
     llama_find_offsets(&model->config, &network.offsets);
     return network;
 }
@@ -22,7 +23,8 @@ struct llama_network llama_network_measuring(const struct kernels *kernels, cons
                                     .config = config,
                                     .weights = COMPUTE_NOWHERE,
                                     .rope_cosine = COMPUTE_NOWHERE,
-                                    .rope_sine = COMPUTE_NOWHERE};
+                                    .rope_sine = COMPUTE_NOWHERE,
+                                    .rope_positions = config->maximum_positions};
     llama_find_offsets(config, &network.offsets);
     return network;
 }

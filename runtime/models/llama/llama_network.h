@@ -37,6 +37,7 @@ struct llama_network {
     struct llama_offsets offsets;
     const void *weights;
     const float *rope_cosine, *rope_sine;
+    int64_t rope_positions;
 };
 
 struct llama_network llama_network_of(const struct llama *model);
@@ -106,5 +107,10 @@ enum status llama_run_mlp(const struct llama_network *network, int64_t layer, in
 /* logits[N][V] (f32) of what the final norm left. */
 enum status llama_make_logits(const struct llama_network *network, int64_t tokens, const void *normalised,
                               float *logits);
+
+/* llama_rope.c. Makes the model's rotary tables long enough for rows of `length` tokens, or for all positions that it has. */
+enum status llama_need_positions(struct llama *model, int64_t length);
+enum status llama_plan_positions(const struct llama_config *config, int64_t length, struct memory_plan *plan);
+void llama_free_positions(struct llama *model);
 
 #endif

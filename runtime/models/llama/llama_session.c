@@ -204,6 +204,7 @@ enum status llama_session_create(struct llama *model, const struct llama_session
     enum status result = STATUS_OK;
     struct llama_session *session = NULL;
     TRY(check_options(&model->config, options));
+    TRY(llama_need_positions(model, options->capacity));
     session = calloc(1, sizeof *session);
     if (!session)
         FAIL(STATUS_INTERNAL, "no memory for a session");

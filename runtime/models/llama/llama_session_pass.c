@@ -40,7 +40,7 @@ static enum status append(const struct llama_session *session, const struct sess
                                                         : element_at(positions, DTYPE_I32, pass->position),
                               .cosine = network->rope_cosine,
                               .sine = network->rope_sine,
-                              .table_positions = config->maximum_positions,
+                              .table_positions = network->rope_positions,
                               .type = network->compute.dtype});
 }
 

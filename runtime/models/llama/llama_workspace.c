@@ -208,6 +208,7 @@ enum status llama_workspace_create(struct llama *model, const struct llama_works
     workspace->recomputation = options->recomputation;
     workspace->backward = options->backward;
     TRY(plan_activations(model->kernels, &model->config, model->dtype, options, &plan, &workspace->activations));
+    TRY(llama_need_positions(model, options->length));
     workspace->tokens = options->rows * options->length;
     size_t scratch;
     TRY(llama_plan_scratch(model->kernels, &model->config, model->dtype, options, &scratch));

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "emulator/machine/alu.h"
+#include "emulator/machine/independent.h"
 
 /* All modifiers that are no types, in PTX's own spelling. */
 /* clang-format off */
@@ -110,13 +111,13 @@ static const uint32_t alu_lane_bits[32] = {
 #define ALU_LANES(D, active, destination, value)                                                                       \
     do {                                                                                                               \
         if ((active) == UINT32_MAX) {                                                                                  \
-            _Pragma("GCC ivdep") for (int lane = 0; lane < 32; ++lane)                                                 \
-            {                                                                                                          \
+            INDEPENDENT_PASSES                                                                                         \
+            for (int lane = 0; lane < 32; ++lane) {                                                                    \
                 (destination)[lane] = (D)(value);                                                                      \
             }                                                                                                          \
         } else {                                                                                                       \
-            _Pragma("GCC ivdep") for (int lane = 0; lane < 32; ++lane)                                                 \
-            {                                                                                                          \
+            INDEPENDENT_PASSES                                                                                         \
+            for (int lane = 0; lane < 32; ++lane) {                                                                    \
                 const D new_value = (D)(value), old_value = (destination)[lane];                                       \
                 (destination)[lane] = ((active)&alu_lane_bits[lane]) != 0 ? new_value : old_value;                     \
             }                                                                                                          \

@@ -177,7 +177,7 @@ static bool decode_function_of(struct decoder *decoder, const char *name, enum p
     for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
         if (functions[i].type != type || strcmp(functions[i].name, name) != 0)
             continue;
-        decoder->op->memory.function = functions[i].function;
+        decoder->op->memory.function = (int32_t)functions[i].function;
         return functions[i].function != ATOMIC_ADD_ALU || select_add(decoder, type);
     }
     return decode_fail(decoder, "the operation .%s of type %s is not known", name, ptx_type_name(type));

@@ -4,6 +4,7 @@
  * A mark is old when it is of an earlier launch (or, in shared memory, block) or below the floor, where everything
  * happened before. Marks of the same warp may be younger: what its lanes did up to its last barrier or __syncwarp, and what
  * a lane did itself, is in order, too. */
+#include "emulator/machine/independent.h"
 #include "emulator/machine/memory_internal.h"
 
 #define ALWAYS static inline __attribute__((always_inline))
@@ -246,8 +247,8 @@ ALWAYS void join_marks(const struct part *part, struct marks *marks, bool row)
     const uint32_t *mine = part->granule_lanes;
     int32_t *clock = marks->clock;
     uint32_t *who = marks->who, *lanes = marks->lanes;
-    if (row)
-#pragma GCC ivdep
+    if (row) {
+        INDEPENDENT_PASSES
         for (uint32_t i = 0; i < count; i++) {
             uint32_t granule = part->first + i;
             uint32_t joins = (uint32_t)(clock[granule] == now) & (((who[granule] ^ me) & WHO_WARP) == 0);
@@ -255,14 +256,15 @@ ALWAYS void join_marks(const struct part *part, struct marks *marks, bool row)
             clock[granule] = now;
             who[granule] = me;
         }
-    else
-        for (uint32_t i = 0; i < count; i++) {
-            uint32_t granule = part->granules[i];
-            uint32_t joins = (uint32_t)(clock[granule] == now) & (((who[granule] ^ me) & WHO_WARP) == 0);
-            lanes[granule] = mine[i] | (lanes[granule] & (0 - joins));
-            clock[granule] = now;
-            who[granule] = me;
-        }
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t granule = part->granules[i];
+        uint32_t joins = (uint32_t)(clock[granule] == now) & (((who[granule] ^ me) & WHO_WARP) == 0);
+        lanes[granule] = mine[i] | (lanes[granule] & (0 - joins));
+        clock[granule] = now;
+        who[granule] = me;
+    }
 }
 
 ALWAYS void set_marks(const struct part *part, struct marks *marks, bool row)

@@ -23,8 +23,8 @@ static void the_machines_own(void **state)
         "fence.acq_rel.gpu;",
         "nanosleep.u32 %r1;",
         "ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%r0, %r1, %r2, %r3}, [%r4];",
-        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%r0, %r1, %r2, %r3}, {%r4, %r5, %r6, %r7}, {%r0, %r1}, "
-        "{%r0, %r1, %r2, %r3};",
+        ("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%r0, %r1, %r2, %r3}, {%r4, %r5, %r6, %r7}, {%r0, %r1}, "
+         "{%r0, %r1, %r2, %r3};"),
         "cp.async.commit_group;",
         "prefetch.global.L2 [%q1];",
         "isspacep.shared %p0, %q1;",
