@@ -184,6 +184,7 @@ static void training_continues_from_a_text_model(void **state)
     assert_ok(atomic_directory_commit(directory));
 
     bench.model.initialize_from = folder;
+    bench.model.new_rows = LLAMA_ROWS_NORMAL;
     assert_ok(trainer_create(&bench.setup, false, &trainer));
     const struct llama *model = trainer_model(trainer);
     struct training_state first = training_state_copy(trainer);
