@@ -54,6 +54,12 @@ struct kernels {
     /* How much a caller who may choose should compute at a time, so that the device is occupied; 0: no wish. */
     int64_t block_rows;     /* of a product */
     int64_t block_elements; /* of a large intermediate matrix */
+    /* Device memory is host memory: operations also read, and never write, what lies elsewhere in it, such as a mapped
+     * file. No more than the alignment of their elements is asked of it. */
+    bool reads_host_memory;
+    /* Whether columns of a product of so many rows, B transposed, have the same bits whatever columns are computed with
+     * them: then a product may be cut by columns as it suits. NULL: not promised. */
+    bool (*stable_columns)(const struct device_context *, enum dtype type, int64_t rows);
     /* Device memory beside what is asked for, for plans: what a context allocates for itself, each piece rounded up to 256
      * bytes, and an estimate of what the driver and its libraries take. */
     int64_t context_bytes, driver_bytes;

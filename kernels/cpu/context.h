@@ -27,6 +27,9 @@ struct cpu_libraries {
     struct device_memory memory;
 };
 
+/* kernels.h; in matmul.c. */
+bool cpu_matmul_stable_columns(const struct device_context *context, enum dtype type, int64_t rows);
+
 /* Twiddle factors of a length of 256, 512, 1024 or 2048, which live as long as the context. */
 enum status cpu_fft(const struct device_context *context, int64_t length, const struct fft **fft);
 

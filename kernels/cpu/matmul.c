@@ -2,9 +2,17 @@
  * depends on the type, the number of rows and the processor, never on the number of threads, so neither do the bits. */
 #include "kernels/cpu/matmul.h"
 
+#include "kernels/cpu/context.h"
+
 size_t cpu_matmul_scratch_size(const struct matmul *p)
 {
     return p->m > 0 && p->n > 0 && p->k > 0 && p->batch > 0 ? matmul_blocked_scratch_size(p) : 0;
+}
+
+/* Our own engines sum an element of C in an order that k alone decides. Libraries choose their code by the columns too. */
+bool cpu_matmul_stable_columns(const struct device_context *context, enum dtype type, int64_t rows)
+{
+    return rows <= MATMUL_FEW_ROWS || cpu_engine(context, type) == CPU_ENGINE_BLOCKED;
 }
 
 enum status cpu_matmul(const struct device_context *context, const struct matmul *p)

@@ -122,6 +122,8 @@ static enum status event_wait(const struct device_context *context, struct devic
 
 static const struct kernels table = {
     .name = "cpu",
+    .reads_host_memory = true,
+    .stable_columns = cpu_matmul_stable_columns,
     .open = cpu_open,
     .close = cpu_close,
     .allocate = cpu_allocate,

@@ -25,7 +25,7 @@ enum status linear_forward(const struct compute *compute, const struct linear *l
                                    .c_type = linear->output_type,
                                    .a_row_stride = linear->in,
                                    .b_row_stride = linear->in,
-                                   .c_row_stride = linear->out,
+                                   .c_row_stride = linear->output_stride ? linear->output_stride : linear->out,
                                    .b_transposed = true,
                                    .alpha = 1};
     return compute_run(compute, matmul, &product);

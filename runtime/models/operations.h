@@ -38,6 +38,7 @@ struct linear {
     const void *x, *weight, *addend, *bias; /* the last two may be NULL */
     void *output;
     enum dtype output_type;
+    int64_t output_stride; /* of output and addend; 0: out */
 };
 enum status linear_forward(const struct compute *compute, const struct linear *linear);
 

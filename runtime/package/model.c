@@ -1,6 +1,7 @@
 /* Opening a model's folder: find it, verify it, load its parts, and check that they belong together. */
 #include "package/model.h"
 
+#include "core/log.h"
 #include "core/path.h"
 #include "models/llama/llama_source.h"
 #include "package/checkpoints.h"
@@ -81,6 +82,20 @@ fail:
     return result;
 }
 
+/* The plan of the weights' memory. Nobody asks of a small model where it lies. */
+static enum status show_plan(const struct llama *model)
+{
+    enum { MEBIBYTE = 1 << 20, SMALL = 16 };
+    enum status result = STATUS_OK;
+    struct memory_plan plan = {.name = "weights"};
+    TRY(llama_plan_weights(model, &plan));
+    for (int64_t i = 0; i < plan.count && plan.total >= (int64_t)SMALL * MEBIBYTE; i++)
+        log_info("memory: %s: %.1f MiB", plan.entries[i].name, (double)plan.entries[i].bytes / MEBIBYTE);
+fail:
+    memory_plan_free(&plan);
+    return result;
+}
+
 enum status model_open(const char *name, const struct kernels *kernels, struct device_context *context,
                        struct components **components, struct llama **model, char **checkpoint)
 {
@@ -88,14 +103,12 @@ enum status model_open(const char *name, const struct kernels *kernels, struct d
     char *path = NULL;
     struct llama_config config;
     enum dtype dtype;
-    int64_t rows = 0;
     *model = NULL;
     TRY(model_find(name, components, &path));
     TRY(llama_read_config(path, &config));
     TRY(llama_read_dtype(path, &dtype));
-    TRY(llama_create(&config, dtype, kernels, context, model));
-    TRY(llama_read_weights(*model, path, NULL, &rows));
-    TRY(check_rows(path, rows, &config, *components));
+    TRY(llama_open(path, &config, dtype, kernels, context, model));
+    TRY(show_plan(*model));
     if (checkpoint) {
         *checkpoint = path;
         path = NULL;

@@ -8,7 +8,8 @@
 /* Opens `name`, a checkpoint or a run (then its newest checkpoint that verifies), or a model of text alone in any layout of
  * llama_source.h: its components, and the model in the
  * type that its weights have, whoever wrote them (llama_read_dtype): bf16 where all are bf16, else f32, which f16 weights
- * become too. kernels and context are borrowed and must outlive the model. *checkpoint, allocated for the caller, is the
+ * become too. Weights stay in their file where llama_open leaves them there; how much that is, and how much is copied, is
+ * told on standard error unless the model is small. The model is for inference alone. kernels and context are borrowed and must outlive the model. *checkpoint, allocated for the caller, is the
  * folder that was read (NULL: not wanted). On failure nothing is left to free. */
 enum status model_open(const char *name, const struct kernels *kernels, struct device_context *context,
                        struct components **components, struct llama **model, char **checkpoint);

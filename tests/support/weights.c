@@ -27,7 +27,18 @@ void *device_copy(const struct llama *model, const void *memory, size_t bytes)
 
 void *weights_of(const struct llama *model)
 {
-    return device_copy(model, model->weights, (size_t)model->layout.elements * dtype_size(model->dtype));
+    size_t size = dtype_size(model->dtype);
+    if (!model->binding)
+        return device_copy(model, model->weights, (size_t)model->layout.elements * size);
+    char *arena = calloc((size_t)model->layout.elements, size);
+    assert_non_null(arena);
+    for (int64_t i = 0; i < model->layout.count; i++) {
+        const struct parameter_view *view = &model->layout.views[i];
+        void *tensor = device_copy(model, llama_view_address(model, view), (size_t)view->count * size);
+        memcpy(arena + (size_t)view->offset * size, tensor, (size_t)view->count * size);
+        free(tensor);
+    }
+    return arena;
 }
 
 void weights_overwrite(struct llama *model, int64_t offset, const float *values, int64_t count)

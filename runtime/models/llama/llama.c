@@ -1,6 +1,7 @@
 /* Sizes of the Llama family, where each tensor lies in the flat arena of parameters, and the model: the arena in
  * device memory. */
 #include "models/llama/llama_internal.h"
+#include "models/llama/llama_source.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -134,14 +135,13 @@ static void add_layer(const struct llama_config *config, const struct llama_offs
 
 enum status parameter_layout_create(const struct llama_config *config, struct parameter_layout *layout)
 {
-    enum { VIEWS_OF_A_LAYER = 9, OTHER_VIEWS = 3 };
     *layout = (struct parameter_layout){0};
     enum status result = llama_config_check(config);
     if (result != STATUS_OK)
         return result;
     struct llama_offsets offsets;
     llama_find_offsets(config, &offsets);
-    layout->views = calloc((size_t)(config->layers * VIEWS_OF_A_LAYER + OTHER_VIEWS), sizeof *layout->views);
+    layout->views = calloc((size_t)(config->layers * LLAMA_LAYER_TENSORS + LLAMA_OTHER_TENSORS), sizeof *layout->views);
     layout->bucket_count = config->layers + 2;
     layout->bucket_offsets = calloc((size_t)layout->bucket_count + 1, sizeof *layout->bucket_offsets);
     if (!layout->views || !layout->bucket_offsets) {
@@ -191,8 +191,8 @@ enum status llama_plan(const struct llama_config *config, enum dtype dtype, int6
     return llama_plan_positions(config, length, plan);
 }
 
-enum status llama_create(const struct llama_config *config, enum dtype dtype, const struct kernels *kernels,
-                         struct device_context *context, struct llama **out)
+enum status llama_create_bare(const struct llama_config *config, enum dtype dtype, const struct kernels *kernels,
+                              struct device_context *context, struct llama **out)
 {
     *out = NULL;
     if (dtype != DTYPE_F32 && dtype != DTYPE_BF16)
@@ -206,8 +206,6 @@ enum status llama_create(const struct llama_config *config, enum dtype dtype, co
     model->kernels = kernels;
     model->context = context;
     TRY(parameter_layout_create(config, &model->layout));
-    TRY(kernels->allocate(context, (size_t)model->layout.elements * dtype_size(dtype), &model->weights));
-    TRY(llama_need_positions(model, 0));
     *out = model;
     return STATUS_OK;
 fail:
@@ -215,11 +213,56 @@ fail:
     return result;
 }
 
+enum status llama_create(const struct llama_config *config, enum dtype dtype, const struct kernels *kernels,
+                         struct device_context *context, struct llama **out)
+{
+    enum status result = STATUS_OK;
+    struct llama *model;
+    TRY(llama_create_bare(config, dtype, kernels, context, &model));
+    TRY(kernels->allocate(context, (size_t)model->layout.elements * dtype_size(dtype), &model->weights));
+    TRY(llama_need_positions(model, 0));
+    *out = model;
+    return STATUS_OK;
+fail:
+    llama_destroy(model);
+    *out = NULL;
+    return result;
+}
+
+const void *llama_view_address(const struct llama *model, const struct parameter_view *view)
+{
+    return model->binding ? model->binding->tensors[view - model->layout.views]
+                          : element_at(model->weights, model->dtype, view->offset);
+}
+
+enum status llama_plan_weights(const struct llama *model, struct memory_plan *plan)
+{
+    const struct llama_binding *binding = model->binding;
+    bool good;
+    if (binding)
+        good = memory_plan_add(plan, binding->mapped_bytes, "weights, mapped from the file") >= 0 &&
+               memory_plan_add(plan, binding->resident_bytes, "weights, resident copy") >= 0;
+    else
+        good = memory_plan_add(plan, model->layout.elements * (int64_t)dtype_size(model->dtype), "weights") >= 0;
+    return good ? STATUS_OK : status_set(STATUS_INTERNAL, "no memory for a list of weights");
+}
+
+static void free_binding(struct llama *model)
+{
+    if (!model->binding)
+        return;
+    model->kernels->release(model->context, model->binding->resident);
+    llama_source_close(model->binding->source);
+    free(model->binding->tensors);
+    free(model->binding);
+}
+
 void llama_destroy(struct llama *model)
 {
     if (!model)
         return;
     model->kernels->release(model->context, model->weights);
+    free_binding(model);
     llama_free_positions(model);
     parameter_layout_free(&model->layout);
     free(model);

@@ -59,7 +59,8 @@ struct llama {
     struct llama_config config;
     enum dtype dtype; /* of weights and activations: F32 or BF16 */
     struct parameter_layout layout;
-    void *weights;                  /* device arena, layout.elements of dtype */
+    void *weights;                  /* device arena, layout.elements of dtype; NULL where `binding` has them */
+    struct llama_binding *binding;  /* weights for inference, tensor by tensor; NULL: in the arena */
     float *rope_cosine, *rope_sine; /* device, [rope_positions][D/2]: the longest of rope_tables */
     int64_t rope_positions;
     struct llama_tables *rope_tables;
@@ -75,6 +76,20 @@ enum status llama_plan(const struct llama_config *config, enum dtype dtype, int6
 enum status llama_create(const struct llama_config *config, enum dtype dtype, const struct kernels *kernels,
                          struct device_context *context, struct llama **model);
 void llama_destroy(struct llama *model);
+
+/* A model for inference alone, with the weights of `path` (any layout of llama_source.h). Where operations read host memory,
+ * tensors that the file holds in the model's type and order stay in the file, which is mapped as long as the model lives and
+ * must not shrink: the process would end with SIGBUS. All others lie in one resident copy. Elsewhere this is llama_create and
+ * llama_read_weights. Every number is read once, and one that is not finite refused, as is all else that llama_read_weights
+ * refuses. */
+enum status llama_open(const char *path, const struct llama_config *config, enum dtype dtype,
+                       const struct kernels *kernels, struct device_context *context, struct llama **model);
+
+/* Adds where the weights of a model lie: in its arena, mapped from the file, or in the resident copy. */
+enum status llama_plan_weights(const struct llama *model, struct memory_plan *plan);
+
+/* The device's address of a tensor, wherever it lies. */
+const void *llama_view_address(const struct llama *model, const struct parameter_view *view);
 
 /* Normal(0, std) for matrices (o and down scaled by 1/sqrt(2 layers)), ones for norms; each tensor from its own
  * stream rng(seed, INITIALIZE, hash of its name), so values do not depend on other shapes. They are made in f32, given to

@@ -224,6 +224,8 @@ enum status llama_forward_backward(struct llama *model, struct llama_workspace *
         FAIL(STATUS_INTERNAL, "gradients asked of a workspace that was made for forward alone");
     if (!batch->targets || !step->gradients)
         FAIL(STATUS_INTERNAL, "gradients of a batch without %s", step->gradients ? "targets" : "an arena for them");
+    if (model->binding)
+        FAIL(STATUS_INTERNAL, "a model that was opened for inference is trained");
     if (step->group_sums && !batch->groups)
         FAIL(STATUS_INTERNAL, "sums of losses of a batch without groups");
     TRY(llama_run_begin(model, workspace, batch, &run));

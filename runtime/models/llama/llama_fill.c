@@ -17,7 +17,13 @@ int64_t llama_fill_bytes(enum dtype dtype)
 
 enum status llama_fill_open(struct llama *model, const struct weight_sink *sink, struct llama_fill *fill)
 {
-    *fill = (struct llama_fill){.model = model, .sink = sink};
+    *fill = (struct llama_fill){.model = model, .sink = sink, .destination = model->weights};
+    return staging_open(model->kernels, model->context, buffer_bytes(model->dtype), &fill->staging);
+}
+
+enum status llama_fill_open_at(struct llama *model, void *destination, struct llama_fill *fill)
+{
+    *fill = (struct llama_fill){.model = model, .destination = destination};
     return staging_open(model->kernels, model->context, buffer_bytes(model->dtype), &fill->staging);
 }
 
@@ -55,8 +61,9 @@ enum status llama_fill_send(struct llama_fill *fill, int64_t offset, int64_t cou
         thread_pool_run(model->context->pool, (count + FILL_BLOCK - 1) / FILL_BLOCK, round_block, &rounding);
         weights = rounding.rounded;
     }
-    TRY(model->kernels->copy_to_device(model->context, QUEUE_COMPUTE, element_at(model->weights, model->dtype, offset),
-                                       weights, (size_t)count * dtype_size(model->dtype)));
+    TRY(model->kernels->copy_to_device(model->context, QUEUE_COMPUTE,
+                                       element_at(fill->destination, model->dtype, offset), weights,
+                                       (size_t)count * dtype_size(model->dtype)));
     if (fill->sink)
         TRY(fill->sink->take(fill->sink->argument, offset, fill->values, count));
     TRY(staging_sent(&fill->staging));

@@ -148,7 +148,7 @@ static enum status read_device(const struct weight_pieces *pieces, const struct 
     enum status result = STATUS_OK;
     const struct llama *model = pieces->argument;
     TRY(model->kernels->copy_to_host(model->context, QUEUE_COMPUTE, pieces->piece,
-                                     element_at(model->weights, model->dtype, view->offset + first),
+                                     element_at(llama_view_address(model, view), model->dtype, first),
                                      (size_t)count * dtype_size(model->dtype)));
     TRY(model->kernels->synchronize(model->context));
 fail:

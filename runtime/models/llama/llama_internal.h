@@ -6,6 +6,10 @@
 
 enum { LLAMA_MAXIMUM_VOCABULARY = 1 << 24 };
 
+/* llama.c: a model without weights. */
+enum status llama_create_bare(const struct llama_config *config, enum dtype dtype, const struct kernels *kernels,
+                              struct device_context *context, struct llama **out);
+
 /* ---- llama_workspace.c ---- */
 
 /* One activation of every layer: layer l's copy lies `stride` bytes after layer l - 1's; 0 when they share one. */

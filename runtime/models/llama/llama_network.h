@@ -30,12 +30,26 @@ static inline int64_t llama_qkv_width(const struct llama_config *config)
     return llama_query_width(config) + 2 * llama_key_width(config);
 }
 
+/* Weights for inference that lie tensor by tensor, where a mapped file has them or in a copy (llama_bind.c). */
+struct llama_binding {
+    struct llama_source *source; /* open as long as its tensors are read */
+    const void **tensors;        /* [layout.count] */
+    void *resident;              /* device memory of the copies; NULL: there are none */
+    int64_t mapped_bytes, resident_bytes;
+};
+
+enum {
+    LLAMA_LAYER_TENSORS = 9,
+    LLAMA_OTHER_TENSORS = 3
+}; /* views of a layer; the embedding before, norm and head after all */
+
 /* A model as its operations see it; while measuring, one whose weights are nowhere. */
 struct llama_network {
     struct compute compute;
     const struct llama_config *config;
     struct llama_offsets offsets;
     const void *weights;
+    const void *const *tensors; /* the views' addresses, when there is no arena; else NULL */
     const float *rope_cosine, *rope_sine;
     int64_t rope_positions;
 };
@@ -45,10 +59,8 @@ struct llama_network llama_network_of(const struct llama *model);
 struct llama_network llama_network_measuring(const struct kernels *kernels, const struct llama_config *config,
                                              enum dtype dtype, size_t *bytes);
 
-static inline const void *llama_weight(const struct llama_network *network, int64_t offset)
-{
-    return element_at(network->weights, network->compute.dtype, offset);
-}
+/* The weights at `offset` of the arena. Where tensors lie apart, a tensor starts there. */
+const void *llama_weight(const struct llama_network *network, int64_t offset);
 
 /* Where the tensors of a layer start. */
 static inline int64_t llama_layer_start(const struct llama_network *network, int64_t layer)

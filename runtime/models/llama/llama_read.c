@@ -4,21 +4,12 @@
 #include "core/thread_pool.h"
 #include "models/llama/llama_fill.h"
 #include "models/llama/llama_internal.h"
-#include "models/llama/llama_source.h"
+#include "models/llama/llama_read_internal.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-struct reader {
-    struct llama *model;
-    const char *path;
-    struct llama_source *source;
-    struct llama_fill fill;
-    int64_t rows; /* of embedding and head; -1 until the first is seen */
-    bool shapes_only;
-};
 
 static void describe_shape(int rank, const int64_t *shape, char *text, size_t size)
 {
@@ -36,7 +27,7 @@ static bool is_vocabulary(const struct parameter_view *view)
 }
 
 /* The rows of a vocabulary matrix may be fewer than the model's, the same in embedding and head. */
-static enum status check_shape(struct reader *reader, const struct parameter_view *view,
+static enum status check_shape(struct llama_reader *reader, const struct parameter_view *view,
                                const struct source_tensor *info)
 {
     bool fits = info->rank == view->rank;
@@ -82,28 +73,28 @@ static void convert_block(void *argument, int64_t task, int worker)
             piece->bad[task] = i;
 }
 
-static int64_t element_count(const struct source_tensor *info)
+int64_t llama_source_elements(const struct source_tensor *info)
 {
     return info->rank == 2 ? info->shape[0] * info->shape[1] : info->shape[0]; /* what check_shape lets through */
 }
 
-static enum status read_values(struct reader *reader, const struct parameter_view *view,
-                               const struct source_tensor *info)
+enum status llama_read_tensor(struct llama_fill *fill, const char *path, const struct parameter_view *view,
+                              const struct source_tensor *info, int64_t offset)
 {
     enum status result = STATUS_OK;
     struct conversion piece = {.info = info};
-    int64_t count = element_count(info);
+    int64_t count = llama_source_elements(info);
     for (; piece.first < count; piece.first += piece.count) {
-        TRY(llama_fill_next(&reader->fill));
-        piece.values = reader->fill.values;
+        TRY(llama_fill_next(fill));
+        piece.values = fill->values;
         piece.count = count - piece.first < WEIGHT_PIECE ? count - piece.first : WEIGHT_PIECE;
         int64_t blocks = (piece.count + FILL_BLOCK - 1) / FILL_BLOCK;
-        thread_pool_run(reader->model->context->pool, blocks, convert_block, &piece);
+        thread_pool_run(fill->model->context->pool, blocks, convert_block, &piece);
         for (int64_t b = 0; b < blocks; b++)
             if (piece.bad[b] >= 0)
-                FAIL(STATUS_CORRUPT, "%s: %s holds %g at element %" PRId64, reader->path, view->name,
+                FAIL(STATUS_CORRUPT, "%s: %s holds %g at element %" PRId64, path, view->name,
                      (double)piece.values[piece.bad[b]], piece.first + piece.bad[b]);
-        TRY(llama_fill_send(&reader->fill, view->offset + piece.first, piece.count));
+        TRY(llama_fill_send(fill, offset + piece.first, piece.count));
     }
     source_tensor_forget(info);
 fail:
@@ -115,7 +106,7 @@ static bool same_values(const struct source_tensor *a, const struct source_tenso
 {
     enum { PIECE = 4096 };
     float left[PIECE], right[PIECE];
-    int64_t count = element_count(a);
+    int64_t count = llama_source_elements(a);
     for (int64_t first = 0; first < count; first += PIECE) {
         int64_t taken = count - first < PIECE ? count - first : PIECE;
         source_tensor_read(a, first, taken, left);
@@ -128,11 +119,11 @@ static bool same_values(const struct source_tensor *a, const struct source_tenso
     return true;
 }
 
-static enum status read_view(struct reader *reader, const struct parameter_view *view)
+static enum status read_view(struct llama_reader *reader, const struct parameter_view *view)
 {
     enum status result = STATUS_OK;
     const struct source_tensor *info = llama_source_find(reader->source, view->name);
-    const struct source_tensor *embedding = llama_source_find(reader->source, reader->model->layout.views[0].name);
+    const struct source_tensor *embedding = llama_source_find(reader->source, reader->layout->views[0].name);
     if (!info && view->alias)
         return STATUS_OK;
     if (!info && strcmp(view->name, "lm_head.weight") == 0) { /* tied in the file, and not to be here */
@@ -144,7 +135,7 @@ static enum status read_view(struct reader *reader, const struct parameter_view 
         FAIL(STATUS_CORRUPT, "%s: the tensor %s is missing", reader->path, view->name);
     TRY(check_shape(reader, view, info));
     if (!view->alias)
-        return reader->shapes_only ? STATUS_OK : read_values(reader, view, info);
+        return reader->take ? reader->take(reader, view, info) : STATUS_OK;
     /* A tied head that is stored all the same must be what it is tied to. */
     if (!same_values(info, embedding))
         FAIL(STATUS_CORRUPT, "%s: tie_word_embeddings is true, but %s differs from %s", reader->path, view->name,
@@ -176,7 +167,7 @@ static bool is_of_theta(const struct source_tensor *table, const struct llama_co
     return true;
 }
 
-static void check_rotary_table(const struct reader *reader, const struct source_tensor *table)
+static void check_rotary_table(const struct llama_reader *reader, const struct source_tensor *table)
 {
     struct llama_config file;
     if (llama_read_config(reader->path, &file) == STATUS_OK && !is_of_theta(table, &file))
@@ -185,16 +176,16 @@ static void check_rotary_table(const struct reader *reader, const struct source_
 }
 
 /* What is there and does not belong to the model is refused. Of the rotary tables, one per layer, the first is checked. */
-static enum status check_surplus(const struct reader *reader)
+static enum status check_surplus(const struct llama_reader *reader)
 {
-    bool checked = reader->shapes_only;
+    bool checked = !reader->take;
     for (int64_t i = 0; i < llama_source_count(reader->source); i++) {
         const struct source_tensor *info = llama_source_tensor(reader->source, i);
-        if (parameter_layout_find(&reader->model->layout, info->name))
+        if (parameter_layout_find(reader->layout, info->name))
             continue;
         if (!is_rotary_table(info->name))
             return status_set(STATUS_CORRUPT, "%s: the tensor %s does not belong to a Llama of %" PRId64 " layers",
-                              reader->path, info->name, reader->model->config.layers);
+                              reader->path, info->name, reader->config->layers);
         if (!checked)
             check_rotary_table(reader, info);
         checked = true;
@@ -202,44 +193,61 @@ static enum status check_surplus(const struct reader *reader)
     return STATUS_OK;
 }
 
-static enum status read_all(struct reader *reader)
+enum status llama_reader_run(struct llama_reader *reader)
 {
     enum status result = STATUS_OK;
+    reader->rows = -1;
     TRY(llama_source_open(reader->path, &reader->source));
     TRY(check_surplus(reader));
-    for (int64_t i = 0; i < reader->model->layout.count; i++)
-        TRY(read_view(reader, &reader->model->layout.views[i]));
+    for (int64_t i = 0; i < reader->layout->count; i++)
+        TRY(read_view(reader, &reader->layout->views[i]));
 fail:
-    llama_source_close(reader->source);
     return result;
+}
+
+static enum status read_values(struct llama_reader *reader, const struct parameter_view *view,
+                               const struct source_tensor *info)
+{
+    return llama_read_tensor(reader->argument, reader->path, view, info, view->offset);
+}
+
+enum status llama_check_all_rows(const struct llama_reader *reader)
+{
+    if (reader->rows == reader->config->vocabulary_size)
+        return STATUS_OK;
+    return status_set(STATUS_CORRUPT, "%s: %" PRId64 " rows of vocabulary, expected %" PRId64, reader->path,
+                      reader->rows, reader->config->vocabulary_size);
 }
 
 enum status llama_read_weights(struct llama *model, const char *path, const struct weight_sink *sink,
                                int64_t *rows_read)
 {
     enum status result = STATUS_OK;
-    struct reader reader = {.model = model, .path = path, .rows = -1};
-    TRY(llama_fill_open(model, sink, &reader.fill));
-    TRY(read_all(&reader));
+    struct llama_fill fill;
+    struct llama_reader reader = {
+        .config = &model->config, .layout = &model->layout, .path = path, .take = read_values, .argument = &fill};
+    TRY(llama_fill_open(model, sink, &fill));
+    TRY(llama_reader_run(&reader));
     if (rows_read)
         *rows_read = reader.rows;
-    else if (reader.rows != model->config.vocabulary_size)
-        FAIL(STATUS_CORRUPT, "%s: %" PRId64 " rows of vocabulary, expected %" PRId64, path, reader.rows,
-             model->config.vocabulary_size);
+    else
+        TRY(llama_check_all_rows(&reader));
 fail:
-    return llama_fill_close(&reader.fill, result);
+    llama_source_close(reader.source);
+    return llama_fill_close(&fill, result);
 }
 
 enum status llama_check_folder(const char *path, const struct llama_config *config, int64_t *rows)
 {
     enum status result = STATUS_OK;
-    struct llama model = {.config = *config};
-    struct reader reader = {.model = &model, .path = path, .rows = -1, .shapes_only = true};
-    TRY(parameter_layout_create(config, &model.layout));
-    TRY(read_all(&reader));
+    struct parameter_layout layout;
+    struct llama_reader reader = {.config = config, .layout = &layout, .path = path};
+    TRY(parameter_layout_create(config, &layout));
+    TRY(llama_reader_run(&reader));
     *rows = reader.rows;
 fail:
-    parameter_layout_free(&model.layout);
+    llama_source_close(reader.source);
+    parameter_layout_free(&layout);
     return result;
 }
 
