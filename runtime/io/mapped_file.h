@@ -22,10 +22,11 @@ void mapped_file_close(struct mapped_file *file);
  * Who reads them again gets them again. */
 void mapped_bytes_forget(const void *begin, int64_t bytes);
 
+/* Bytes of a mapped file are about to be read from their beginning to their end, and will be kept. Comes before the first
+ * reading: it then fills large pages, where the file system has them. */
+void mapped_bytes_expect(const void *begin, int64_t bytes);
+
 /* Bytes of a mapped file are read again and again from now on, in whatever order. */
 void mapped_bytes_keep(const void *begin, int64_t bytes);
-
-/* Bytes of a mapped file are read soon: reading them from the disk may begin, and nobody waits for it. */
-void mapped_bytes_expect(const void *begin, int64_t bytes);
 
 #endif

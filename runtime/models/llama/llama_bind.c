@@ -3,8 +3,7 @@
  * with rotary rows in another order, or not at a multiple of an element's size) get a resident copy.
  *
  * Each number is looked at once, because one that is not finite would make every result NaN. That pass also brings the file
- * into memory, from its beginning to its end and with the next piece already asked for, so that nothing waits for a disk
- * later on. */
+ * into memory, from its beginning to its end, so that nothing waits for a disk later on. */
 #include "core/thread_pool.h"
 #include "io/mapped_file.h"
 #include "models/llama/llama_internal.h"
@@ -15,8 +14,8 @@
 #include <string.h>
 
 enum {
-    CHECK_BLOCK = 1 << 19, /* elements of one task */
-    CHECK_TASKS = 64,      /* of one piece */
+    CHECK_BLOCK = 1 << 20, /* elements of one task */
+    CHECK_TASKS = 32,      /* of one piece */
     GROUP = 128            /* copies start at multiples of this many elements, as groups do in the arena */
 };
 
@@ -202,10 +201,9 @@ static enum status keep_tensors(struct opening *opening)
     list_pieces(model, pieces);
     qsort(pieces, (size_t)count, sizeof *pieces, by_address);
     for (int64_t i = 0; i < count; i++) {
-        mapped_bytes_keep(pieces[i].data, pieces[i].count * size);
-        for (int64_t next = i == 0 ? 0 : i + 1; next <= i + 1 && next < count; next++)
-            mapped_bytes_expect(pieces[next].data, pieces[next].count * size);
+        mapped_bytes_expect(pieces[i].data, pieces[i].count * size);
         TRY(check_piece(opening, &pieces[i]));
+        mapped_bytes_keep(pieces[i].data, pieces[i].count * size);
         model->binding->mapped_bytes += pieces[i].count * size;
     }
 fail:
