@@ -47,12 +47,12 @@ static inspector folder_inspector(const char *folder)
         {"tokenizer.safetensors", inspect_tokenizer},
         {"model.safetensors", inspect_model},
         {"model.safetensors.index.json", inspect_model},
-        {"checkpoints", inspect_run},
+        {"spiritlm.json", inspect_model},
         {"pytorch_model.bin", inspect_llama_folder},
         {"pytorch_model.bin.index.json", inspect_llama_folder},
-        {"params.json", inspect_llama_folder},
-        {"spiritlm.json", inspect_model},
         {"config.json", inspect_model},
+        {"params.json", inspect_llama_folder},
+        {"checkpoints", inspect_run},
     };
     for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
         char path[PATH_BYTES];

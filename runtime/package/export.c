@@ -122,17 +122,6 @@ fail:
     return result;
 }
 
-/* As model_open asks. */
-static enum status check_rows(const char *path, const struct vocabulary *vocabulary)
-{
-    struct llama_config config;
-    enum status result = llama_read_config(path, &config);
-    if (result == STATUS_OK && config.vocabulary_size < vocabulary->size)
-        result = status_set(STATUS_CORRUPT, "%s has %lld vocabulary rows for %d ids", path,
-                            (long long)config.vocabulary_size, (int)vocabulary->size);
-    return result;
-}
-
 static enum status write_folder(const char *name, const char *path, const struct components *components,
                                 enum export_layout layout, struct atomic_directory *directory,
                                 struct llama_copy *copied)
@@ -167,7 +156,6 @@ enum status model_export(const char *name, enum export_layout layout, const char
     TRY(model_find(name, &components, &path));
     if (layout == EXPORT_SPIRITLM)
         TRY(check_release(name, components));
-    TRY(check_rows(path, &components->vocabulary));
     TRY(name_folder(folder, layout, &components->vocabulary, &exported->folder));
     TRY(atomic_directory_begin(exported->folder, false, &directory));
     TRY(write_folder(name, path, components, layout, directory, &exported->weights));

@@ -72,10 +72,13 @@ enum status model_find(const char *name, struct components **components, char **
         TRY(checkpoint_resolve(name, path));
         TRY(components_load_checkpoint(*path, components));
     }
+    TRY(check_weights(*path, *components)); /* before anything is allocated by sizes that do not fit them */
     return STATUS_OK;
 fail:
     free(*path);
     *path = NULL;
+    components_free(*components);
+    *components = NULL;
     return result;
 }
 
@@ -102,7 +105,6 @@ enum status model_open(const char *name, const struct kernels *kernels, struct d
     enum dtype dtype;
     *model = NULL;
     TRY(model_find(name, components, &path));
-    TRY(check_weights(path, *components)); /* before anything is allocated by sizes that do not fit them */
     TRY(llama_read_config(path, &config));
     TRY(llama_read_dtype(path, &dtype));
     TRY(llama_open(path, &config, dtype, kernels, context, model));

@@ -15,7 +15,8 @@ enum status model_open(const char *name, const struct kernels *kernels, struct d
                        struct components **components, struct llama **model, char **checkpoint);
 
 /* What `name` stands for, as in model_open: the folder or file of its weights, verified where it has a MANIFEST, and its
- * components. Needs no device. Both belong to the caller; NULL after a failure. */
+ * components, which belong together, as far as can be seen without reading numbers. Needs no device. Both belong to the
+ * caller; NULL after a failure. */
 enum status model_find(const char *name, struct components **components, char **path);
 
 /* Whether model_open would open this checkpoint folder, numbers that are not finite aside: its components and its weights

@@ -253,6 +253,32 @@ static void a_prefix_for_each_document_by_hand(void **state)
     vocabulary.dummy_prefix = DUMMY_PREFIX_SPAN;
 }
 
+/* With span_space a span that continues the document begins with the space that the text has before it, the first one never. The
+ * whole string, with that space after the tag, has the same ids. */
+static void a_span_that_continues_keeps_its_space(void **state)
+{
+    (void)state;
+    struct aligned_word words[4];
+    struct shard_row row = hand_row(words);
+    struct interleaver interleaver = make(INTERLEAVE_SPANS, 1, 2);
+    vocabulary.dummy_prefix = DUMMY_PREFIX_DOCUMENT;
+    vocabulary.span_space = true;
+    static const char *const expected[] = {
+        "<s> _ [Text] , _ t h e [Speech] St2 Pi2 Hu6 Hu7 Hu8 Pi3 [Text] _ o n </s>",
+        "<s> _ [Speech] St2 Pi1 Hu5 Hu6 Pi2 Hu7 [Text] _ s a t [Speech] St2 Pi3 Hu9 </s>",
+    };
+    assert_outcomes(&interleaver, &row, expected, 2);
+    assert_as_one_string("[Text], the[Speech][St2][Pi2][Hu6][Hu7][Hu8][Pi3][Text] on", expected[0]);
+    assert_as_one_string("[Speech][St2][Pi1][Hu5][Hu6][Pi2][Hu7][Text] sat[Speech][St2][Pi3][Hu9]", expected[1]);
+    vocabulary.dummy_prefix = DUMMY_PREFIX_SPAN; /* the space is then where the dummy prefix would be */
+    static const char *const spans[] = {
+        "<s> [Text] _ , _ t h e [Speech] St2 Pi2 Hu6 Hu7 Hu8 Pi3 [Text] _ o n </s>",
+        "<s> [Speech] St2 Pi1 Hu5 Hu6 Pi2 Hu7 [Text] _ s a t [Speech] St2 Pi3 Hu9 </s>",
+    };
+    assert_outcomes(&interleaver, &row, spans, 2);
+    vocabulary.span_space = false;
+}
+
 /* Each word's text, then its units: [0, 2560), [2560, 4480), [4480, 5760), [5760, end). */
 static void words_by_hand(void **state)
 {
@@ -550,6 +576,7 @@ int main(void)
         cmocka_unit_test(one_modality_by_hand),
         cmocka_unit_test(spans_by_hand),
         cmocka_unit_test(a_prefix_for_each_document_by_hand),
+        cmocka_unit_test(a_span_that_continues_keeps_its_space),
         cmocka_unit_test(words_by_hand),
         cmocka_unit_test(other_forms_by_hand),
         cmocka_unit_test(words_shorter_than_a_unit),
