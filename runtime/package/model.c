@@ -6,6 +6,7 @@
 #include "models/llama/llama_source.h"
 #include "package/checkpoints.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -46,15 +47,28 @@ fail:
     return result;
 }
 
+/* Any other file is no model. */
+static bool begins_with_gguf(const char *path)
+{
+    char start[4] = "";
+    FILE *file = fopen(path, "rb");
+    bool found =
+        file && fread(start, 1, sizeof start, file) == sizeof start && memcmp(start, "GGUF", sizeof start) == 0;
+    if (file)
+        fclose(file);
+    return found;
+}
+
 /* Whether this is a model of text alone, as its owner distributes it or as we exported it, and not a checkpoint or run. */
 static bool is_text_model(const char *name)
 {
     struct stat info;
     if (stat(name, &info) != 0)
         return false;
-    return !S_ISDIR(info.st_mode) ||
-           ((llama_folder_has(name, "config.json") || llama_folder_has(name, "params.json")) &&
-            !llama_folder_has(name, "spiritlm.json"));
+    if (!S_ISDIR(info.st_mode))
+        return S_ISREG(info.st_mode) && begins_with_gguf(name);
+    return (llama_folder_has(name, "config.json") || llama_folder_has(name, "params.json")) &&
+           !llama_folder_has(name, "spiritlm.json") && !llama_folder_has(name, "trainer");
 }
 
 enum status model_find(const char *name, struct components **components, char **path)

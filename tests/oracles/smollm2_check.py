@@ -22,6 +22,7 @@ import tokenizers
 import torch
 import transformers
 from gguf.quants import dequantize
+from llama_float64 import logits_float64
 from safetensors.numpy import save_file
 
 NAMES = {"attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj",
@@ -96,8 +97,7 @@ def check_logits(model, tokenizer, path, build, work):
     texts = PROMPTS + [" ".join(PROMPTS)]
     all_ids = [tokenizer.encode(text).ids for text in texts]
     rounded = [logits_of(model, ids) for ids in all_ids]
-    exact = [logits_of(model.double(), ids) for ids in all_ids]
-    model.float()
+    exact = [logits_float64(model, ids) for ids in all_ids]
     from_rounded = [largest_difference(path, build, work, *pair) for pair in zip(all_ids, rounded)]
     from_exact = [largest_difference(path, build, work, *pair) for pair in zip(all_ids, exact)]
     theirs = [np.abs(a - b).max() for a, b in zip(rounded, exact)]
