@@ -129,13 +129,18 @@ static enum status print_state(const char *folder)
 enum status inspect_model(const char *folder, const struct inspect_options *options)
 {
     enum status result = STATUS_OK;
-    bool ours = holds(folder, "MANIFEST") || holds(folder, "spiritlm.json");
+    bool ours = holds(folder, "spiritlm.json") || holds(folder, "trainer"), listed = holds(folder, "MANIFEST");
     struct llama_config config;
     struct inspect_options shown = *options;
     char *path = NULL;
     if (ours)
         TRY(checkpoint_resolve(folder, &path));
-    utf8_print(stdout, "%s: %s\n", folder, ours ? "checkpoint, MANIFEST verified" : "model folder without MANIFEST");
+    else if (listed) /* a model of text alone that was exported */
+        TRY(directory_verify(folder, true));
+    utf8_print(stdout, "%s: %s\n", folder,
+               ours     ? "checkpoint, MANIFEST verified"
+               : listed ? "model folder, MANIFEST verified"
+                        : "model folder without MANIFEST");
     if (ours)
         TRY(print_components(folder));
     if (holds(folder, "trainer"))

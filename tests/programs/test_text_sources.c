@@ -66,6 +66,7 @@ static void exports_of_every_layout_are_the_same_model(void **state)
     for (int i = 0; i < COUNT; i++) {
         const char *folder = test_path("export%d", i);
         RUN(0, "'%s/inspect' --export '%s' --layout hf '%s'", TEST_PROGRAM_DIRECTORY, folder, models[i]);
+        RUN(0, "'%s/inspect' '%s' | grep -q 'model folder, MANIFEST verified'", TEST_PROGRAM_DIRECTORY, folder);
         RUN(0,
             "'%s/generate' --device cpu --model '%s' --text 'And the' --output text --temperature 0 --json > '%s.out'",
             TEST_PROGRAM_DIRECTORY, folder, folder);
