@@ -3,7 +3,7 @@
 #include "core/path.h"
 #include "io/safetensors.h"
 
-#include "io/json.h"
+#include "io/weight_map.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -89,17 +89,12 @@ static int64_t find_file(const struct safetensors_folder *folder, const char *na
 static enum status open_indexed(struct safetensors_folder *folder, const char *index_path)
 {
     enum status result = STATUS_OK;
-    json_t *index = NULL, *file_name;
+    json_t *index, *map, *file_name;
     const char *tensor;
-    TRY(jdoc_read(index_path, &index));
-    json_t *map = json_object_get(index, "weight_map");
-    if (!json_is_object(map))
-        FAIL(STATUS_CORRUPT, "%s: \"weight_map\" is missing or not an object", index_path);
+    TRY(weight_map_read(index_path, &index, &map));
     json_object_foreach(map, tensor, file_name)
     {
         const char *name = json_string_value(file_name);
-        if (!name || !*name || *name == '.' || strchr(name, '/'))
-            FAIL(STATUS_CORRUPT, "%s: tensor %.200s: expected the name of a file of this folder", index_path, tensor);
         if (find_file(folder, name) < 0) {
             result = open_one(folder, name);
             if (result == STATUS_USAGE) /* the user named the folder; the index named this file */

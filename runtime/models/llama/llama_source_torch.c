@@ -2,7 +2,7 @@
 #include "models/llama/llama_source_internal.h"
 
 #include "core/path.h"
-#include "io/json.h"
+#include "io/weight_map.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,17 +21,12 @@ static int64_t find_archive(const struct llama_source *source, const char *name)
 static enum status open_indexed(struct llama_source *source, const char *index_path)
 {
     enum status result = STATUS_OK;
-    json_t *index = NULL, *file_name;
+    json_t *index, *map, *file_name;
     const char *tensor;
-    TRY(jdoc_read(index_path, &index));
-    json_t *map = json_object_get(index, "weight_map");
-    if (!json_is_object(map))
-        FAIL(STATUS_CORRUPT, "%s: \"weight_map\" is missing or not an object", index_path);
+    TRY(weight_map_read(index_path, &index, &map));
     json_object_foreach(map, tensor, file_name)
     {
         const char *name = json_string_value(file_name);
-        if (!name || !*name || *name == '.' || strchr(name, '/'))
-            FAIL(STATUS_CORRUPT, "%s: tensor %.200s: expected the name of a file of this folder", index_path, tensor);
         if (find_archive(source, name) < 0) {
             result = llama_source_open_archive(source, name);
             if (result == STATUS_USAGE) /* the user named the folder; the index named this file */
