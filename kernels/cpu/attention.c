@@ -9,6 +9,9 @@
 
 enum { QUERY_BLOCK = 128 }; /* queries a task owns */
 
+/* Keys that no query of the group needs are left out, which must not move where a chain of additions ends. */
+_Static_assert(KEY_BLOCK <= TILE_CHAIN, "products over keys are one chain of additions");
+
 struct key_range attention_block_keys(const struct attention_forward *p, int64_t b, int64_t first, int64_t count)
 {
     struct key_range all = attention_keys(p, b, first);

@@ -1,19 +1,19 @@
 /* Products and copies of tiles that lie in a core's caches: what attention and our own matrix product are made of. A block
- * of C stays in registers through all of k, and each of its elements is one chain of additions, so that bits depend on
- * an element's own row and column alone. */
+ * of C stays in registers through TILE_CHAIN of k, then is added to what came before. Each element is summed in that order and no
+ * other, so that its bits depend on its own row and column alone. */
 #include "kernels/cpu/tile.h"
 
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/vector.h"
 
-/* `rows` x (8 * `vectors`) of C stay in registers through all of k: 6 x 2 uses 12 of AVX2's 16. */
-INLINE void multiply_block(int rows, int vectors, int64_t k, const float *a, int64_t a_row, int64_t a_column,
+/* `rows` x (8 * `vectors`) of C stay in registers through all of k, at most TILE_CHAIN: 6 x 2 uses 12 of AVX2's 16. */
+INLINE void multiply_chain(int rows, int vectors, int64_t k, const float *a, int64_t a_row, int64_t a_column,
                            const float *b, int64_t b_stride, float *c, int64_t c_stride, bool accumulate)
 {
     vector sum[6][2];
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < vectors; j++)
-            sum[i][j] = accumulate ? vector_read(c + i * c_stride + j * LANES) : vector_fill(0);
+            sum[i][j] = vector_fill(0);
     for (int64_t p = 0; p < k; p++) {
         vector right[2];
         for (int j = 0; j < vectors; j++)
@@ -25,8 +25,22 @@ INLINE void multiply_block(int rows, int vectors, int64_t k, const float *a, int
         }
     }
     for (int i = 0; i < rows; i++)
-        for (int j = 0; j < vectors; j++)
-            vector_write(c + i * c_stride + j * LANES, sum[i][j]);
+        for (int j = 0; j < vectors; j++) {
+            float *to = c + i * c_stride + j * LANES;
+            vector_write(to, accumulate ? vector_read(to) + sum[i][j] : sum[i][j]);
+        }
+}
+
+INLINE void multiply_block(int rows, int vectors, int64_t k, const float *a, int64_t a_row, int64_t a_column,
+                           const float *b, int64_t b_stride, float *c, int64_t c_stride, bool accumulate)
+{
+    int64_t p = 0;
+    do {
+        int64_t length = k - p < TILE_CHAIN ? k - p : TILE_CHAIN;
+        multiply_chain(rows, vectors, length, a + p * a_column, a_row, a_column, b + p * b_stride, b_stride, c,
+                       c_stride, accumulate || p > 0);
+        p += TILE_CHAIN;
+    } while (p < k);
 }
 
 INLINE void multiply_columns(int vectors, int64_t m, int64_t k, const float *a, int64_t a_row, int64_t a_column,

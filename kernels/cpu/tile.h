@@ -13,8 +13,12 @@ static inline int64_t tile_stride(int64_t columns)
     return (columns + 7) / 8 * 8;
 }
 
+/* Additions in a row; then their sum is added to what came before. A rounding error is of the size of the sum at that
+ * moment: chains of length s and a chain of k / s sums leave errors of the order of sqrt(k s + k k / s), one chain k. */
+enum { TILE_CHAIN = 128 };
+
 /* C[i][j] = (accumulate ? C[i][j] : 0) + sum over k of A[i * a_row + k * a_column] * B[k * b_stride + j]. Each element
- * is one chain of additions in order of k: its bits depend on nothing but its own row and column. */
+ * is summed in order of k, in chains of TILE_CHAIN: its bits depend on nothing but its own row and column. */
 void tile_multiply(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_row, int64_t a_column, const float *b,
                    int64_t b_stride, float *c, int64_t c_stride, bool accumulate);
 

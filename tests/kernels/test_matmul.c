@@ -217,6 +217,30 @@ static void normal_numbers_are_close(void **state)
         }
 }
 
+/* One chain of k additions of normal products is off by about 2.4e-8 k (measured, as reckoned: each rounding is of a sum
+ * of size sqrt(k)); chains of 128, then a chain of their sums, by a fifth of that at k = 4096. Half is the limit. */
+static void long_sums_lose_little(void **state)
+{
+    (void)state;
+    if (!test_kernels_cpu())
+        skip();
+    struct rng rng = test_rng(14);
+    for (int options = 0; options < 4; options++) {
+        struct shape shape = {37, 41, 4096, 1};
+        struct problem q = make_problem(&rng, shape, options, DTYPE_F32, DTYPE_F32, false);
+        struct tensor c = run(&q);
+        const double *found = tensor_read(&c);
+        double squares = 0;
+        for (int64_t i = 0; i < c.count; i++)
+            squares += (found[i] - q.expected[i]) * (found[i] - q.expected[i]);
+        double error = sqrt(squares / (double)c.count);
+        if (!(error <= 1.2e-8 * (double)shape.k))
+            fail_msg("options %d: the error's deviation is %.2e, %.2e of k", options, error, error / (double)shape.k);
+        tensor_free(&c);
+        free_problem(&q);
+    }
+}
+
 /* Nothing but an element's own alignment is promised: one operand after the other begins an element behind a boundary. */
 static void operands_may_begin_anywhere(void **state)
 {
@@ -536,6 +560,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(integers_are_exact, with_own_tiles),
         cmocka_unit_test_setup(normal_numbers_are_close, with_own_tiles),
+        cmocka_unit_test_setup(long_sums_lose_little, with_own_tiles),
         cmocka_unit_test_setup(operands_may_begin_anywhere, with_own_tiles),
         cmocka_unit_test_setup(like_products_are_told_apart, with_own_tiles),
         cmocka_unit_test_setup(rows_are_stable, with_own_tiles),
