@@ -5,7 +5,7 @@
  * runs over all of them (k = 10 of one channel would otherwise be ten products of depth 1). */
 #include "kernels/cpu/conv1d.h"
 
-#include "kernels/cpu/gelu.h"
+#include "kernels/cpu/activation.h"
 #include "kernels/cpu/tile.h"
 
 enum { WINDOW_GAP = 8 }; /* times the widest kernel (check_speech.c) it fills half a window, and channels the other */
@@ -64,20 +64,32 @@ bool conv1d_lengths_fit(const struct device_context *context, const struct conv1
 
 /* `rows` rows of `count` elements, to be `apart` floats apart. Rows are written from the first to the last, so that the
  * end of a vector may run into the next row; seven floats after the last are touched too. */
-INLINE void copy_rows(float *to, int64_t apart, const void *from, int64_t rows, int64_t row_stride, int64_t count,
-                      enum dtype type)
+INLINE void copy_rows(const struct conv1d_forward *p, float *to, int64_t apart, const void *from, int64_t rows,
+                      int64_t count, enum activation activation, enum dtype type)
 {
     for (int64_t j = 0; j < rows; j++) {
+        const void *row = element(from, j * p->x_row_stride, type);
+        float *place = to + j * apart;
         int64_t i = 0;
         for (; i + LANES <= count; i += LANES)
-            vector_write(to + j * apart + i, vector_load(from, j * row_stride + i, LANES, type));
+            vector_write(place + i, vector_activate(vector_load(row, i, LANES, type), activation, p->input_slope));
         if (i < count)
-            vector_write(to + j * apart + i, vector_load(from, j * row_stride + i, count - i, type));
+            vector_write(place + i, vector_activate(vector_load(row, i, count - i, type), activation, p->input_slope));
     }
 }
 
-/* window[j * apart + i] = x of frame `first` + j and channel `channel` + i, 0 where row b has no such frame. */
-static void load_window(const struct conv1d_forward *p, int64_t b, int64_t first, int64_t frames, int64_t channel,
+INLINE void copy_activated(const struct conv1d_forward *p, float *to, int64_t apart, const void *from, int64_t rows,
+                           int64_t count, enum dtype type)
+{
+    if (p->input_activation == ACTIVATION_NONE)
+        copy_rows(p, to, apart, from, rows, count, ACTIVATION_NONE, type);
+    else if (p->input_activation == ACTIVATION_LEAKY_RELU)
+        copy_rows(p, to, apart, from, rows, count, ACTIVATION_LEAKY_RELU, type);
+    else
+        copy_rows(p, to, apart, from, rows, count, p->input_activation, type);
+}
+
+void conv1d_load_window(const struct conv1d_forward *p, int64_t b, int64_t first, int64_t frames, int64_t channel,
                         int64_t count, float *window, int64_t apart)
 {
     int64_t before = minimum(frames, maximum(0, -first));
@@ -90,9 +102,9 @@ static void load_window(const struct conv1d_forward *p, int64_t b, int64_t first
         float *to = window + before * apart;
         int64_t columns = dense ? rows * count : count;
         if (p->type == DTYPE_F32)
-            copy_rows(to, apart, from, dense ? 1 : rows, p->x_row_stride, columns, DTYPE_F32);
+            copy_activated(p, to, apart, from, dense ? 1 : rows, columns, DTYPE_F32);
         else
-            copy_rows(to, apart, from, dense ? 1 : rows, p->x_row_stride, columns, DTYPE_BF16);
+            copy_activated(p, to, apart, from, dense ? 1 : rows, columns, DTYPE_BF16);
     }
     memset(window + end * apart, 0, (size_t)((frames - end) * apart) * sizeof(float));
 }
@@ -120,7 +132,7 @@ float *conv1d_sums(const struct conv1d_cut *cut, const struct conv1d_tile *tile,
     for (int64_t c = 0; c < cut->group_channels; c += cut->part) {
         int64_t count = minimum(cut->part, cut->group_channels - c);
         int64_t apart = window_stride(cut, count);
-        load_window(p, tile->b, first, frames, tile->group * cut->group_channels + c, count, window, apart);
+        conv1d_load_window(p, tile->b, first, frames, tile->group * cut->group_channels + c, count, window, apart);
         for (int64_t d = 0; cut->merged && d < p->kernel * count; d += CONV1D_DEPTH) {
             multiply(cut, tile, window + d, apart, d, minimum(CONV1D_DEPTH, p->kernel * count - d), weights, sums,
                      accumulate);
@@ -143,8 +155,7 @@ INLINE void finish_lanes(const struct conv1d_forward *p, int64_t index, int64_t 
         v += vector_load(p->bias, channel, count, type);
     if (p->pre_activation)
         vector_store(p->pre_activation, index, count, type, v);
-    if (p->activation == ACTIVATION_GELU)
-        v = vector_gelu(v);
+    v = vector_activate(v, p->activation, p->slope);
     if (p->residual)
         v += vector_load(p->residual, index, count, type);
     vector_store(p->output, index, count, type, v);
@@ -160,25 +171,36 @@ INLINE void finish_row(const struct conv1d_forward *p, int64_t index, int64_t ch
         finish_lanes(p, index + j, channel + j, sum + j, columns - j, type);
 }
 
+void conv1d_finish_row(const struct conv1d_forward *p, int64_t index, int64_t channel, const float *sum,
+                       int64_t columns)
+{
+    if (p->type == DTYPE_F32)
+        finish_row(p, index, channel, sum, columns, DTYPE_F32);
+    else
+        finish_row(p, index, channel, sum, columns, DTYPE_BF16);
+}
+
+void conv1d_zero_row(const struct conv1d_forward *p, int64_t index, int64_t columns)
+{
+    size_t bytes = (size_t)columns * dtype_size(p->type);
+    memset(element_of(p->output, index, p->type), 0, bytes);
+    if (p->pre_activation)
+        memset(element_of(p->pre_activation, index, p->type), 0, bytes);
+}
+
 static void forward_task(void *argument, int64_t task, int worker)
 {
     const struct conv1d_cut *cut = argument;
     const struct conv1d_forward *p = cut->p;
     struct conv1d_tile tile = conv1d_tile_of(cut, task);
     int64_t channel = tile.group * cut->group_outputs + tile.column;
-    size_t bytes = (size_t)tile.columns * dtype_size(p->type);
     const float *sums = tile.valid > 0 ? conv1d_sums(cut, &tile, worker) : NULL;
     for (int64_t t = 0; t < tile.rows; t++) {
         int64_t index = tile.b * p->output_batch_stride + (tile.first + t) * p->output_row_stride + channel;
-        if (t >= tile.valid) {
-            memset(element_of(p->output, index, p->type), 0, bytes);
-            if (p->pre_activation)
-                memset(element_of(p->pre_activation, index, p->type), 0, bytes);
-        } else if (p->type == DTYPE_F32) {
-            finish_row(p, index, channel, sums + t * CONV1D_COLUMNS, tile.columns, DTYPE_F32);
-        } else {
-            finish_row(p, index, channel, sums + t * CONV1D_COLUMNS, tile.columns, DTYPE_BF16);
-        }
+        if (t < tile.valid)
+            conv1d_finish_row(p, index, channel, sums + t * CONV1D_COLUMNS, tile.columns);
+        else
+            conv1d_zero_row(p, index, tile.columns);
     }
 }
 
@@ -186,6 +208,8 @@ enum status cpu_conv1d_forward(const struct device_context *context, const struc
 {
     if (p->batch == 0 || p->output_frames == 0 || !conv1d_lengths_fit(context, p, "conv1d_forward"))
         return STATUS_OK;
+    if (p->groups == p->channels && p->groups == p->output_channels && p->channels > 1)
+        return conv1d_depthwise(context, p);
     struct conv1d_cut cut = conv1d_cut(context, p);
     thread_pool_run(context->pool, conv1d_tasks(&cut), forward_task, &cut);
     return STATUS_OK;

@@ -39,6 +39,20 @@ struct conv1d_tile conv1d_tile_of(const struct conv1d_cut *cut, int64_t task);
 /* The products of a tile's valid frames, without bias, [valid][CONV1D_COLUMNS] in the worker's scratch. */
 float *conv1d_sums(const struct conv1d_cut *cut, const struct conv1d_tile *tile, int worker);
 
+/* window[j * apart + i] = x' of frame `first` + j and channel `channel` + i, 0 where row b has no such frame. Seven floats after
+ * the last are touched too. */
+void conv1d_load_window(const struct conv1d_forward *p, int64_t b, int64_t first, int64_t frames, int64_t channel,
+                        int64_t count, float *window, int64_t apart);
+
+/* What follows the sums of `columns` channels of one frame, from `channel` on, whose first one has this index in the output;
+ * and zeros there. */
+void conv1d_finish_row(const struct conv1d_forward *p, int64_t index, int64_t channel, const float *sum,
+                       int64_t columns);
+void conv1d_zero_row(const struct conv1d_forward *p, int64_t index, int64_t columns);
+
+/* conv1d_forward where each channel is a group of its own and has one output. */
+enum status conv1d_depthwise(const struct device_context *context, const struct conv1d_forward *p);
+
 /* Channels of `channels` to take at a time when `extent` frames of them must fit the window. */
 int64_t conv1d_part(int64_t channels, int64_t extent);
 

@@ -2,8 +2,8 @@
  * for the output: with few channels in and many out (wav2vec2's first layer: 10 products per number) that is cheaper than
  * writing, reading and writing again an array that is hundreds of times as large as the input, and the numbers that are
  * normalised are never rounded to bf16 in between. */
+#include "kernels/cpu/activation.h"
 #include "kernels/cpu/conv1d.h"
-#include "kernels/cpu/gelu.h"
 #include "kernels/cpu/group_norm.h"
 
 struct work {
@@ -108,7 +108,7 @@ INLINE void output_lanes(const struct work *work, const struct conv1d_tile *tile
         int64_t index = tile->b * conv->output_batch_stride + (tile->first + t) * conv->output_row_stride + channel;
         vector normal = (biased(conv, channel, sums + t * CONV1D_COLUMNS, count, type) - lanes.mean) * lanes.rstd;
         vector v = multiply_add(normal, lanes.weight, lanes.bias);
-        vector_store(conv->output, index, count, type, conv->activation == ACTIVATION_GELU ? vector_gelu(v) : v);
+        vector_store(conv->output, index, count, type, vector_activate(v, conv->activation, conv->slope));
     }
 }
 
