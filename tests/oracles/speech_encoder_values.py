@@ -17,6 +17,8 @@ NAMES = {"hubert.conv": "conv", "hubert.proj": "projected", "hubert.in": "input"
          "hubert.2": "layer2", "style_hidden": "style_hidden"}
 THINNED = {"hubert.conv": 2, "hubert.1": 2, "style_hidden": 4}  # frames that are left out again, of the clip kept whole
 
+SPARSE = {"style_hidden": "16 16"}  # what the values of the other clips are
+
 
 def main():
     values, facts = np.load(sys.argv[1]), json.load(open(sys.argv[2]))
@@ -27,7 +29,7 @@ def main():
             whole = array.shape[1] >= 512
             step = THINNED.get(name, 1) if whole else 1
             tensors[f"{clip}.{short}"] = np.ascontiguousarray(array[::step])
-            metadata[f"{clip}.{short}"] = f"{step} 1" if whole else "8 16"
+            metadata[f"{clip}.{short}"] = f"{step} 1" if whole else SPARSE.get(name, "8 16")
         tensors[f"{clip}.unit_gap"] = values[f"{clip}.unit_logit_gap"]
         tensors[f"{clip}.style_logits"] = values[f"{clip}.style_logits"]
     save_file(tensors, sys.argv[3] + "/encoder.safetensors", metadata)
