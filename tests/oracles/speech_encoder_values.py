@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 
 NAMES = {"hubert.conv": "conv", "hubert.proj": "projected", "hubert.in": "input", "hubert.1": "layer1",
          "hubert.2": "layer2", "style_hidden": "style_hidden"}
-THINNED = {"hubert.conv": 2, "hubert.1": 2, "style_hidden": 4}  # frames that are left out again, of the clip kept whole
+THINNED = {"hubert.conv": 4, "hubert.1": 4, "hubert.2": 2, "style_hidden": 8}  # of the clip that was kept whole
 
 SPARSE = {"style_hidden": "16 16"}  # what the values of the other clips are
 

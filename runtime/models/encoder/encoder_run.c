@@ -193,6 +193,8 @@ enum status encoder_run(struct encoder_workspace *workspace, const struct encode
     if (stop < ENCODER_FEATURES || stop > encoder->layer)
         FAIL(STATUS_INTERNAL, "layer %lld of an encoder that was read up to layer %lld", (long long)stop,
              (long long)encoder->layer);
+    if (count == 0)
+        return STATUS_OK;
     for (int64_t i = 0; i < count; i++) {
         int64_t own = encoder_config_frames(&encoder->config, clips[i].count);
         frames = own > frames ? own : frames;
