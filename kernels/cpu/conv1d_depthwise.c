@@ -6,7 +6,7 @@
 #include "kernels/cpu/vector.h"
 
 enum {
-    STRIP = 64,              /* channels of a task at most */
+    STRIP = 32,              /* channels of a task at most */
     FRAMES = 8,              /* whose sums are in registers */
     WEIGHTS = 16384 * LANES, /* floats of the turned weights: of the longest kernel for one vector */
     WINDOW = WORKER_SCRATCH_FLOATS - WEIGHTS - LANES - STRIP,
@@ -57,17 +57,19 @@ static void depthwise_task(void *argument, int64_t task, int worker)
     if (valid > 0) {
         tile_load_transposed(weights, work->strip, columns, p->kernel, element(p->weight, column * p->kernel, p->type),
                              p->kernel, p->type);
-        conv1d_load_window(p, b, first * p->stride - p->padding_left,
-                           (valid - 1) * p->stride + (p->kernel - 1) * p->dilation + 1, column, columns, window,
-                           work->strip);
+        const struct conv1d_frames all = {b, first * p->stride - p->padding_left, 1,
+                                          (valid - 1) * p->stride + (p->kernel - 1) * p->dilation + 1};
+        conv1d_load_window(p, all, column, columns, window, work->strip);
     }
     for (int64_t t = 0, count; t < valid; t += count) {
         float sums[FRAMES * STRIP];
-        count = valid - t >= FRAMES ? FRAMES : 1;
+        count = valid - t >= FRAMES ? FRAMES : valid - t >= 4 ? 4 : 1;
         for (int64_t i = 0; i < columns; i += LANES) {
             const float *from = window + t * p->stride * work->strip + i;
             if (count == FRAMES)
                 sum_frames(work, from, weights + i, FRAMES, sums + i);
+            else if (count == 4)
+                sum_frames(work, from, weights + i, 4, sums + i);
             else
                 sum_frames(work, from, weights + i, 1, sums + i);
         }
