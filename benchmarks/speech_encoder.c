@@ -78,9 +78,9 @@ int main(int argc, char **argv)
            thread_pool_threads(pool), ceiling.rate, ceiling.work);
     printf("%-14s %8s %8s %8s %9s %7s %8s\n", "ms", "median", "best", "work", "x real", "GFLOP/s", "work/sgemm");
     state.stop = ENCODER_FEATURES;
-    report("convolutions", measure(run, &state, 5), convolutions, all, ceiling);
+    report("convolutions", measure(run, &state, 3), convolutions, all, ceiling);
     state.stop = ENCODER_LAST;
-    report("encoder", measure(run, &state, 10), convolutions + rest, all, ceiling);
+    report("encoder", measure(run, &state, 5), convolutions + rest, all, ceiling);
     encoder_workspace_destroy(state.workspace);
     encoder_close(encoder);
     device_context_destroy(kernels, &context);
