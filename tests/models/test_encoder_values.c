@@ -75,11 +75,15 @@ static int close_world(void **state)
     return 0;
 }
 
+/* The first call writes the file. */
 static const char *write_published(void)
 {
+    static char path[PATH_BYTES];
     struct checkpoint checkpoint;
     json_t *config;
-    const char *path = test_path("mhubert_base_25hz.pt");
+    if (path[0])
+        return path;
+    assert_ok(path_format(path, "%s", test_path("mhubert_base_25hz.pt")));
     assert_ok(jdoc_read(TEST_GOLDEN_DIRECTORY "/speech_models/mhubert_base_25hz.json", &config));
     checkpoint_make("hubert", &checkpoint);
     checkpoint_write_torch(&checkpoint, path, config, "model_weight");
@@ -117,12 +121,12 @@ static void every_layer_is_that_of_the_published_implementation(void **state)
 {
     static const struct {
         const char *name;
-        int64_t stop;
-    } stages[] = {{"conv", ENCODER_FEATURES},
-                  {"projected", ENCODER_PROJECTED},
-                  {"input", ENCODER_INPUT},
-                  {"layer1", 1},
-                  {"layer2", 2}};
+        int64_t stop, clips; /* the golden file holds one clip whole and a part of the others */
+    } stages[] = {{"conv", ENCODER_FEATURES, 2},
+                  {"projected", ENCODER_PROJECTED, 1},
+                  {"input", ENCODER_INPUT, 1},
+                  {"layer1", 1, 2},
+                  {"layer2", 2, CLIPS}};
     (void)state;
     struct encoder *encoder;
     struct encoder_workspace *workspace;
@@ -131,8 +135,8 @@ static void every_layer_is_that_of_the_published_implementation(void **state)
     assert_ok(encoder_open(write_published(), &options, test_kernels(), &world.context, &encoder));
     assert_ok(encoder_workspace_create(encoder, &world.context, &workspace));
     for (size_t s = 0; s < sizeof stages / sizeof *stages; s++) {
-        assert_ok(encoder_run(workspace, world.clips, CLIPS, stages[s].stop, &output));
-        for (int clip = 0; clip < CLIPS; clip++) {
+        assert_ok(encoder_run(workspace, world.clips, stages[s].clips, stages[s].stop, &output));
+        for (int clip = 0; clip < stages[s].clips; clip++) {
             int64_t frames = output.frames[clip];
             float *values = malloc((size_t)(frames * output.width) * sizeof *values);
             assert_non_null(values);
