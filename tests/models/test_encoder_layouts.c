@@ -398,7 +398,7 @@ static int check_model(const char *model, const char *expected_file)
     struct encoder_clip batch[MOST];
     float *alone[MOST];
     char name[64];
-    int count = 0, different = 0;
+    int count = 0, different = 0, failed = 0;
     double worst = 0;
     for (; count < MOST; count++) {
         snprintf(name, sizeof name, "wave.%d", count);
@@ -422,6 +422,7 @@ static int check_model(const char *model, const char *expected_file)
         }
         different += memcmp(values, alone[clip], (size_t)elements * sizeof *values) != 0;
         worst = fmax(worst, sqrt(error / norm));
+        failed += !(sqrt(error / norm) <= 1e-5);
         printf("clip %d, %ld frames: relative error %.2e\n", clip, (long)output.frames[clip], sqrt(error / norm));
         free(values);
         free(alone[clip]);
@@ -430,7 +431,7 @@ static int check_model(const char *model, const char *expected_file)
     encoder_workspace_destroy(workspace);
     encoder_close(encoder);
     close_world(NULL);
-    return count > 0 && worst <= 1e-5 && different == 0 ? 0 : 1;
+    return count > 0 && failed == 0 && different == 0 ? 0 : 1;
 }
 
 int main(int argc, char **argv)

@@ -151,6 +151,59 @@ static void every_layer_is_that_of_the_published_implementation(void **state)
     encoder_close(encoder);
 }
 
+static void name_as_hugging_face(struct checkpoint *checkpoint)
+{
+    static const char *const names[][2] = {
+        {"feature_extractor.conv_layers.0.2.", "feature_extractor.conv_layers.0.layer_norm."},
+        {"layer_norm.", "feature_projection.layer_norm."},
+        {"post_extract_proj.", "feature_projection.projection."},
+        {"encoder.pos_conv.0.weight_g", "encoder.pos_conv_embed.conv.parametrizations.weight.original0"},
+        {"encoder.pos_conv.0.weight_v", "encoder.pos_conv_embed.conv.parametrizations.weight.original1"},
+        {"encoder.pos_conv.0.", "encoder.pos_conv_embed.conv."},
+        {".0.weight", ".conv.weight"}, /* behind feature_extractor.conv_layers.i */
+        {".self_attn.", ".attention."},
+        {".self_attn_layer_norm.", ".layer_norm."},
+        {".fc1.", ".feed_forward.intermediate_dense."},
+        {".fc2.", ".feed_forward.output_dense."},
+    };
+    for (int64_t i = 0; i < checkpoint->count; i++)
+        for (size_t n = 0; n < sizeof names / sizeof *names; n++) {
+            const char *name = checkpoint->tensors[i].name, *at = strstr(name, names[n][0]);
+            char renamed[200];
+            if (!at || (names[n][0][0] != '.' && at != name))
+                continue;
+            snprintf(renamed, sizeof renamed, "%.*s%s%s", (int)(at - name), name, names[n][1],
+                     at + strlen(names[n][0]));
+            checkpoint_rename(checkpoint, name, renamed);
+            break;
+        }
+}
+
+static void hugging_face_has_the_same_encoder(void **state)
+{
+    static const char config[] = "{\"model_type\": \"hubert\", \"num_hidden_layers\": 2, \"conv_dim\": [512, 512, 512, "
+                                 "512, 512, 512, 512, 512], \"conv_kernel\": [10, 3, 3, 3, 3, 2, 2, 2], "
+                                 "\"conv_stride\": [5, 2, 2, 2, 2, 2, 2, 2]}";
+    (void)state;
+    struct encoder *encoder, *other;
+    struct checkpoint checkpoint;
+    const char *folder = test_path("hugging_face");
+    char path[PATH_BYTES];
+    const struct encoder_options options = {.layer = 2};
+    assert_int_equal(mkdir(folder, 0777), 0);
+    write_text_in(folder, "config.json", config);
+    checkpoint_make("hubert", &checkpoint);
+    name_as_hugging_face(&checkpoint);
+    assert_ok(path_format(path, "%s/model.safetensors", folder));
+    checkpoint_write_safetensors(&checkpoint, path);
+    checkpoint_free(&checkpoint);
+    assert_ok(encoder_open(write_published(), &options, test_kernels(), &world.context, &encoder));
+    assert_ok(encoder_open(folder, &options, test_kernels(), &world.context, &other));
+    assert_memory_equal(encoder_fingerprint(encoder), encoder_fingerprint(other), sizeof(struct sha256));
+    encoder_close(other);
+    encoder_close(encoder);
+}
+
 /* "304 327 269" */
 static void same_units(const json_t *clips, const char *clip, const char *stream, const int32_t *units, int64_t count)
 {
@@ -280,6 +333,7 @@ int main(void)
         return 77;
     }
     const struct CMUnitTest tests[] = {cmocka_unit_test(every_layer_is_that_of_the_published_implementation),
+                                       cmocka_unit_test(hugging_face_has_the_same_encoder),
                                        cmocka_unit_test(units_are_those_of_the_published_implementation),
                                        cmocka_unit_test(styles_are_those_of_the_published_implementation)};
     return cmocka_run_group_tests(tests, open_world, close_world);

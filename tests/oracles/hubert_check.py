@@ -42,7 +42,7 @@ def main():
         with open(os.path.join(model_folder, "config.json"), "w") as file:
             json.dump(model.config.to_dict(), file)
     waves = [read("goforward.raw"), read("cards/005.wav"), torch.randn(400) * 0.1, torch.randn(16017) * 0.1,
-             torch.zeros(8000)]
+             torch.cat([torch.zeros(4000), torch.randn(4000) * 0.01])]
     model, tensors = model.double(), {}
     for i, samples in enumerate(waves):
         with torch.inference_mode():
