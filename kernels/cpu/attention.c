@@ -10,7 +10,7 @@
 enum { QUERY_BLOCK = 128 }; /* queries a task owns */
 
 /* Keys that no query of the group needs are left out, which must not move where a chain of additions ends. */
-_Static_assert(KEY_BLOCK <= TILE_CHAIN, "products over keys are one chain of additions");
+_Static_assert((int)KEY_BLOCK <= (int)TILE_CHAIN, "products over keys are one chain of additions");
 
 struct key_range attention_block_keys(const struct attention_forward *p, int64_t b, int64_t first, int64_t count)
 {
