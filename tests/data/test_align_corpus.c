@@ -13,13 +13,13 @@
 #include "data/prepare/align.h"
 #include "io/audio/audio.h"
 #include "support/test_support.h"
+#include "support/usage.h"
 
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { WORKERS = 2, WORDS_NEEDED = 4000 };
 
@@ -38,13 +38,6 @@ struct trials {
     enum status status;
     double audio_seconds;
 };
-
-static double processor_seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 static enum status score_text(struct aligner *aligner, const float *samples, int64_t count, const char *text,
                               double *score)

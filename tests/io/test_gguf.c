@@ -2,6 +2,7 @@
  * against files that lie: built here byte by byte, cut off everywhere, and changed at random. */
 #include "support/files.h"
 #include "support/test_support.h"
+#include "support/usage.h"
 
 #include "io/atomic_file.h"
 #include "io/weights/gguf.h"
@@ -10,8 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <time.h>
 
 #define GOLDEN TEST_GOLDEN_DIRECTORY "/gguf/"
 
@@ -394,20 +393,6 @@ static void whatever_is_cut_off_is_refused(void **state)
     }
 }
 
-static double seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-static int64_t peak_kilobytes(void)
-{
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    return usage.ru_maxrss;
-}
-
 /* Bytes and whole numbers of the header are replaced by chosen or random ones. What is accepted all the same is read. */
 static void no_change_crashes_hangs_or_takes_memory(void **state)
 {
@@ -427,7 +412,7 @@ static void no_change_crashes_hangs_or_takes_memory(void **state)
             uint64_t lie = rng_below(&rng, 2) ? lies[rng_below(&rng, sizeof lies / sizeof *lies)] : rng_u64(&rng);
             memcpy(changed + at, &lie, (size_t)1 << rng_below(&rng, 4));
         }
-        double start = seconds();
+        double start = processor_seconds();
         struct gguf *file;
         enum status status = gguf_open(write_bytes("changed.gguf", changed, size), &file);
         for (int64_t t = 0; status == STATUS_OK && t < gguf_tensor_count(file); t++) {
@@ -438,7 +423,7 @@ static void no_change_crashes_hangs_or_takes_memory(void **state)
         accepted += status == STATUS_OK;
         assert_true(status == STATUS_OK || status == STATUS_CORRUPT);
         gguf_close(file);
-        assert_true(seconds() - start < 1);
+        assert_true(processor_seconds() - start < 1);
     }
     assert_true(peak_kilobytes() - before < 64 * 1024);
     print_message("%lld of %lld changed files are accepted\n", (long long)accepted, (long long)rounds);

@@ -4,6 +4,7 @@
 #include "support/files.h"
 #include "support/test_support.h"
 #include "support/torch_builder.h"
+#include "support/usage.h"
 
 #include "io/atomic_file.h"
 #include "io/weights/torch_archive.h"
@@ -11,38 +12,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <time.h>
 
 #define GOLDEN TEST_GOLDEN_DIRECTORY "/torch/"
 
 enum { MEMORY_KILOBYTES = 64 << 10 }; /* besides the file itself */
 
-static double seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-/* 0 under the address sanitizer, which keeps freed memory for a while. */
-static int64_t peak_kilobytes(void)
-{
-#ifdef __SANITIZE_ADDRESS__
-    return 0;
-#endif
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    return usage.ru_maxrss;
-}
-
 static enum status open_bytes(const void *data, size_t size, struct torch_archive **archive)
 {
     const char *path = test_path("hostile.pt");
     write_plainly(path, data, (int64_t)size);
-    double begin = seconds();
+    double begin = processor_seconds();
     enum status status = torch_archive_open(path, archive);
-    assert_true(seconds() - begin < 1);
+    assert_true(processor_seconds() - begin < 1);
     assert_true(status == STATUS_OK || *archive == NULL);
     return status;
 }

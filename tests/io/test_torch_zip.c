@@ -3,27 +3,20 @@
 #include "support/files.h"
 #include "support/test_support.h"
 #include "support/torch_builder.h"
+#include "support/usage.h"
 
 #include "io/weights/torch_archive.h"
 
 #include <string.h>
-#include <time.h>
-
-static double seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 static void refuse_file(const struct bytes *file, const char *reason)
 {
     struct torch_archive *archive;
     const char *path = test_path("hostile.pt");
     write_plainly(path, file->data, (int64_t)file->size);
-    double begin = seconds();
+    double begin = processor_seconds();
     assert_fails(torch_archive_open(path, &archive), STATUS_CORRUPT, reason);
-    assert_true(seconds() - begin < 1);
+    assert_true(processor_seconds() - begin < 1);
     assert_null(archive);
     assert_non_null(strstr(status_text(), "hostile.pt"));
 }

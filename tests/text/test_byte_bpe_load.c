@@ -3,6 +3,7 @@
 #include "support/byte_bpe_models.h"
 #include "support/files.h"
 #include "support/test_support.h"
+#include "support/usage.h"
 
 #include "io/atomic_file.h"
 #include "text/byte_bpe.h"
@@ -10,8 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <time.h>
 
 #define GOLDEN TEST_GOLDEN_DIRECTORY "/byte_bpe/"
 
@@ -342,24 +341,6 @@ static void gguf_files_of_other_models_are_refused_by_name(void **state)
 
 /* ---- memory, time ---- */
 
-static double seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-/* 0 under the address sanitizer, which keeps what is freed for a while. */
-static int64_t peak_bytes(void)
-{
-#ifdef __SANITIZE_ADDRESS__
-    return 0;
-#endif
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    return usage.ru_maxrss * 1024;
-}
-
 #ifdef __SANITIZE_ADDRESS__
 enum { LONGEST = 10 }; /* seconds, for 10 MB of the worst */
 #else
@@ -379,13 +360,13 @@ static void try_large(const char *before, const char *part, const char *after, c
         memcpy(text + at, part, (size_t)length);
     memcpy(text + at, after, strlen(after));
     at += (int64_t)strlen(after);
-    int64_t held = peak_bytes(); /* the file is part of it */
-    double start = seconds();
+    int64_t held = peak_kilobytes() * 1024; /* the file is part of it */
+    double start = processor_seconds();
     assert_fails(byte_bpe_load_json("large", text, at, &model), STATUS_CORRUPT, reason);
-    if (seconds() - start > LONGEST)
-        fail_msg("\"%s%s\" takes %.2f s", before, part, seconds() - start);
-    if (peak_bytes() - held > (64 << 20))
-        fail_msg("\"%s\" takes %lld bytes", before, (long long)(peak_bytes() - held));
+    if (processor_seconds() - start > LONGEST)
+        fail_msg("\"%s%s\" takes %.2f s", before, part, processor_seconds() - start);
+    if (peak_kilobytes() * 1024 - held > (64 << 20))
+        fail_msg("\"%s\" takes %lld bytes", before, (long long)(peak_kilobytes() * 1024 - held));
     free(text);
 }
 
@@ -459,7 +440,7 @@ static void no_change_crashes_hangs_or_takes_memory(void **state)
     (void)state;
     static const char *const names[] = {"gpt-2.json", "smollm.json", "llama-bpe.json", "smollm.gguf"};
     const int64_t rounds = test_is_long() ? 50000 : 500, slack = 4096;
-    int64_t accepted = 0, before = peak_bytes();
+    int64_t accepted = 0, before = peak_kilobytes() * 1024;
     double longest = 0;
     struct rng rng = rng_make(test_seed(), RNG_TEST, 22, 0);
     for (int64_t n = 0; n < 4 * rounds; n++) {
@@ -482,7 +463,7 @@ static void no_change_crashes_hangs_or_takes_memory(void **state)
             else
                 size = change(changed, size, room, &rng);
         }
-        double start = seconds();
+        double start = processor_seconds();
         if (gguf) {
             write_plainly(test_path("changed.gguf"), changed, size);
             status = gguf_open(test_path("changed.gguf"), &file);
@@ -498,14 +479,14 @@ static void no_change_crashes_hangs_or_takes_memory(void **state)
         accepted += model != NULL;
         byte_bpe_free(model);
         gguf_close(file);
-        longest = seconds() - start > longest ? seconds() - start : longest;
+        longest = processor_seconds() - start > longest ? processor_seconds() - start : longest;
         free(changed);
         free(data);
     }
     print_message("%lld of %lld changed files are accepted; the slowest took %.4f s\n", (long long)accepted,
                   (long long)(4 * rounds), longest);
     assert_true(longest < 1);
-    assert_true(peak_bytes() - before < (64 << 20));
+    assert_true(peak_kilobytes() * 1024 - before < (64 << 20));
     assert_true(accepted > 0 && accepted < 4 * rounds);
 }
 
