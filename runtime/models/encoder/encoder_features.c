@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TILE_ELEMENTS = 1 << 20 };
+enum { TILE_ELEMENTS = 1 << 22 };
 static const float CONVOLUTION_EPSILON = 1e-5f;
 
 /* ---- tiles ---- */
