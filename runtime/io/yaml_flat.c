@@ -15,6 +15,7 @@ struct reader {
     const char *path;
     yaml_parser_t parser;
     struct yaml_flat *flat;
+    bool foreign;      /* null is a value, and lists may hold lists */
     char prefix[1024]; /* dotted key of the mapping that is being read */
 };
 
@@ -96,11 +97,17 @@ static enum status add_item(struct reader *reader, int64_t line, enum yaml_kind 
     return STATUS_OK;
 }
 
+static bool is_null(const yaml_event_t *event)
+{
+    const char *text = (const char *)event->data.scalar.value;
+    return event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
+           (!*text || strcmp(text, "~") == 0 || strcmp(text, "null") == 0);
+}
+
 static enum status add_value(struct reader *reader, struct yaml_item *item, const yaml_event_t *event)
 {
     const char *text = (const char *)event->data.scalar.value;
-    bool plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
-    if (plain && (!*text || strcmp(text, "~") == 0 || strcmp(text, "null") == 0))
+    if (is_null(event))
         return status_set(STATUS_USAGE, "%s:%lld: %s has no value (write \"\" for an empty text)", reader->path,
                           line_of(&event->start_mark), item->key);
     enum status result = array_grow(&item->values, &item->capacity, item->count + 1, "values of a list");
@@ -113,18 +120,42 @@ static enum status add_value(struct reader *reader, struct yaml_item *item, cons
     return STATUS_OK;
 }
 
-static enum status read_list(struct reader *reader, struct yaml_item *item)
+static enum status read_list(struct reader *reader, int64_t index, int depth);
+
+/* A list inside of the list at `index`, of which it is number `place`: an item of its own, "key.place". */
+static enum status read_inner_list(struct reader *reader, int64_t index, int64_t place, int64_t line, int depth)
+{
+    struct yaml_item *inner;
+    size_t outer = strlen(reader->prefix);
+    int written = snprintf(reader->prefix + outer, sizeof reader->prefix - outer, ".%lld", (long long)place);
+    if (reader->flat->items[index].count > 0 || depth > YAML_MAX_DEPTH ||
+        written >= (int)(sizeof reader->prefix - outer))
+        return status_set(STATUS_USAGE, "%s:%lld: a list holds values and lists, or too many levels of lists",
+                          reader->path, (long long)line);
+    enum status result = add_item(reader, line, YAML_LIST, &inner);
+    if (result == STATUS_OK)
+        result = read_list(reader, reader->flat->count - 1, depth + 1);
+    reader->prefix[outer] = 0;
+    return result;
+}
+
+/* The values of the list that is the item at `index`. */
+static enum status read_list(struct reader *reader, int64_t index, int depth)
 {
     enum status result;
+    int64_t inner = 0;
     for (bool done = false; !done;) {
         yaml_event_t event;
         if ((result = next_event(reader, &event)) != STATUS_OK)
             return result;
+        struct yaml_item *item = &reader->flat->items[index];
         result = check_plain(reader, &event);
-        if (result == STATUS_OK && event.type == YAML_SCALAR_EVENT)
+        if (result == STATUS_OK && event.type == YAML_SCALAR_EVENT && inner == 0)
             result = add_value(reader, item, &event);
         else if (result == STATUS_OK && event.type == YAML_SEQUENCE_END_EVENT)
             done = true;
+        else if (result == STATUS_OK && event.type == YAML_SEQUENCE_START_EVENT && reader->foreign)
+            result = read_inner_list(reader, index, inner++, line_of(&event.start_mark), depth);
         else if (result == STATUS_OK)
             result = status_set(STATUS_USAGE, "%s:%lld: the list %s may hold only plain values", reader->path,
                                 line_of(&event.start_mark), item->key);
@@ -147,13 +178,15 @@ static enum status read_value(struct reader *reader, int64_t line, int depth)
         return result;
     TRY(check_plain(reader, &event));
     if (event.type == YAML_SCALAR_EVENT) {
-        bool empty = event.data.scalar.length == 0 && event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+        bool empty = reader->foreign
+                         ? is_null(&event)
+                         : event.data.scalar.length == 0 && event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
         TRY(add_item(reader, line, empty ? YAML_EMPTY : YAML_VALUE, &item));
         if (!empty)
             TRY(add_value(reader, item, &event));
     } else if (event.type == YAML_SEQUENCE_START_EVENT) {
         TRY(add_item(reader, line, YAML_LIST, &item));
-        TRY(read_list(reader, item));
+        TRY(read_list(reader, reader->flat->count - 1, depth));
     } else if (event.type == YAML_MAPPING_START_EVENT) {
         TRY(add_item(reader, line, YAML_EMPTY, &item)); /* so that a duplicate section is refused as a duplicate key */
         TRY(read_mapping(reader, depth + 1));
@@ -241,9 +274,9 @@ static enum status read_stream(struct reader *reader)
     return STATUS_OK;
 }
 
-enum status yaml_flat_read(const char *path, struct yaml_flat *flat)
+static enum status read_file(const char *path, bool foreign, struct yaml_flat *flat)
 {
-    struct reader reader = {.path = path, .flat = flat};
+    struct reader reader = {.path = path, .flat = flat, .foreign = foreign};
     char *text;
     int64_t size;
     *flat = (struct yaml_flat){0};
@@ -266,6 +299,16 @@ enum status yaml_flat_read(const char *path, struct yaml_flat *flat)
     if (result != STATUS_OK)
         yaml_flat_free(flat);
     return result;
+}
+
+enum status yaml_flat_read(const char *path, struct yaml_flat *flat)
+{
+    return read_file(path, false, flat);
+}
+
+enum status yaml_flat_read_foreign(const char *path, struct yaml_flat *flat)
+{
+    return read_file(path, true, flat);
 }
 
 void yaml_flat_free(struct yaml_flat *flat)

@@ -260,11 +260,12 @@ static const char *shape_text(int rank, const int64_t *shape, char text[static 1
     return text;
 }
 
-enum status named_tensors_read(const struct named_tensors *tensors, const char *name, int rank, const int64_t *shape,
-                               float *values)
+enum status named_tensors_expect(const struct named_tensors *tensors, const char *name, int rank, const int64_t *shape,
+                                 const struct stored_tensor **found_tensor)
 {
     const struct stored_tensor *tensor = named_tensors_find(tensors, name);
     char expected[192], found[192];
+    *found_tensor = tensor;
     if (!tensor)
         return status_set(STATUS_CORRUPT, "%s: tensor %s is missing", tensors->path, name);
     if (tensor->rank != rank || memcmp(tensor->shape, shape, (size_t)rank * sizeof *shape) != 0)
@@ -274,6 +275,16 @@ enum status named_tensors_read(const struct named_tensors *tensors, const char *
         tensor->type != DTYPE_F16 && tensor->type != DTYPE_F64)
         return status_set(STATUS_CORRUPT, "%s: tensor %s: expected real numbers, found %s", tensors->path, name,
                           stored_type_name(tensor));
+    return STATUS_OK;
+}
+
+enum status named_tensors_read(const struct named_tensors *tensors, const char *name, int rank, const int64_t *shape,
+                               float *values)
+{
+    const struct stored_tensor *tensor;
+    enum status result = named_tensors_expect(tensors, name, rank, shape, &tensor);
+    if (result != STATUS_OK)
+        return result;
     int64_t count = stored_tensor_elements(tensor);
     stored_tensor_read(tensor, 0, count, values);
     stored_tensor_forget(tensor);

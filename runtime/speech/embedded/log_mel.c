@@ -4,6 +4,7 @@
 #include "speech/embedded/log_mel.h"
 
 #include "core/fft.h"
+#include "core/mel_bank.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -16,37 +17,15 @@ struct log_mel {
     struct fft *fft;
     double window[LOG_MEL_WINDOW];
     double *weights; /* [bands][LOG_MEL_BINS] */
-    int *first, *length;
+    int32_t *first, *length;
 };
-
-static double mel_to_hertz(double mel)
-{
-    return mel < 15.0 ? 200.0 * mel / 3.0 : 1000.0 * exp((mel - 15.0) * log(6.4) / 27.0);
-}
 
 static void fill_bank(struct log_mel *mel)
 {
-    double top = 15.0 + 27.0 * log(8.0) / log(6.4); /* 8000 Hz */
-    double step = top / (mel->bands + 1);
-    for (int b = 0; b < mel->bands; b++) {
-        double left = mel_to_hertz(step * b), middle = mel_to_hertz(step * (b + 1)),
-               right = mel_to_hertz(step * (b + 2));
-        double *weights = mel->weights + (int64_t)b * LOG_MEL_BINS;
-        int first = 0, end = 0;
-        for (int k = 0; k < LOG_MEL_BINS; k++) {
-            double hertz = (double)k * RATE / LOG_MEL_WINDOW;
-            double rise = (hertz - left) / (middle - left), fall = (right - hertz) / (right - middle);
-            double height = fmin(rise, fall);
-            weights[k] = height > 0 ? height * 2.0 / (right - left) : 0;
-            if (height > 0) {
-                if (!end)
-                    first = k;
-                end = k + 1;
-            }
-        }
-        mel->first[b] = first;
-        mel->length[b] = end ? end - first : 0;
-    }
+    const struct mel_bank bank = {
+        .bands = mel->bands, .bins = LOG_MEL_BINS, .hertz_per_bin = (double)RATE / LOG_MEL_WINDOW, .highest = RATE / 2};
+    for (int b = 0; b < mel->bands; b++)
+        mel_bank_fill(&bank, b, mel->weights + (int64_t)b * LOG_MEL_BINS, &mel->first[b], &mel->length[b]);
 }
 
 enum status log_mel_create(int bands, struct log_mel **out)

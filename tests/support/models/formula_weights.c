@@ -38,7 +38,7 @@ static void read_line(const char *line, struct formula_tensor *tensor)
     int fields = sscanf(line, "%23[^\t]\t%127[^\t]\t%63[^\t]\t%f\t%f", tensor->tag, tensor->name, shape, &tensor->scale,
                         &tensor->offset);
     if (fields != 5)
-        fail_msg("weights_small.tsv: expected tag, name, shape, scale, offset; found '%s'", line);
+        fail_msg("expected tag, name, shape, scale, offset; found '%s'", line);
     tensor->count = 1;
     for (char *at = shape; *at && tensor->rank < TENSOR_MAX_RANK; at += *at == 'x') {
         int64_t size = strtoll(at, &at, 10);
@@ -48,10 +48,9 @@ static void read_line(const char *line, struct formula_tensor *tensor)
     }
 }
 
-void formula_weights_load(struct formula_weights *weights)
+static void read_table(const char *path, struct formula_weights *weights)
 {
-    memset(weights, 0, sizeof *weights);
-    FILE *file = fopen(TEST_GOLDEN_DIRECTORY "/speech_models/weights_small.tsv", "r");
+    FILE *file = fopen(path, "r");
     assert_non_null(file);
     char line[512];
     while (fgets(line, sizeof line, file)) {
@@ -64,6 +63,13 @@ void formula_weights_load(struct formula_weights *weights)
         read_line(line, tensor);
     }
     fclose(file);
+}
+
+void formula_weights_load(struct formula_weights *weights)
+{
+    memset(weights, 0, sizeof *weights);
+    read_table(TEST_GOLDEN_DIRECTORY "/speech_models/weights_small.tsv", weights);
+    read_table(TEST_GOLDEN_DIRECTORY "/speech_models/weights_pitch.tsv", weights);
     assert_true(weights->count > 0);
     assert_ok(safetensors_open(TEST_GOLDEN_DIRECTORY "/speech_models/calibration.safetensors", &weights->fitted));
 }

@@ -23,8 +23,8 @@ struct formula_tensor {
     float scale, offset;
 };
 
-/* All tensors of all checkpoints in the file's order: tags hubert, quantizer, kmeans, vqvae, style, hifigan_base,
- * hifigan_expr. */
+/* All tensors of all checkpoints in the files' order: tags hubert, quantizer, kmeans, vqvae, style, hifigan_base,
+ * hifigan_expr; and of weights_pitch.tsv fcpe_small, vqvae_list, vqvae_odd. */
 struct formula_weights {
     struct formula_tensor *tensors;
     int64_t count;
