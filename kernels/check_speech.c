@@ -8,9 +8,21 @@
 /* Frames that a kernel spans, and frames between its outputs, at most: tiles of the backends hold that many. */
 enum { MAXIMUM_KERNEL_EXTENT = 16384 };
 
-static bool is_activation(enum activation activation)
+/* An activation that exists, with a slope that is a number. */
+static enum status check_activation(enum activation activation, float slope, const char *name)
 {
-    return activation == ACTIVATION_NONE || activation == ACTIVATION_GELU;
+    CHECK(activation >= ACTIVATION_NONE && activation <= ACTIVATION_SIGMOID, "%s: activation %d", name,
+          (int)activation);
+    CHECK(activation != ACTIVATION_LEAKY_RELU || isfinite(slope), "%s: a slope of %g", name, (double)slope);
+    return STATUS_OK;
+}
+
+/* One that has a gradient. */
+static enum status check_gradient(enum activation activation, const char *name)
+{
+    CHECK(activation == ACTIVATION_NONE || activation == ACTIVATION_GELU,
+          "%s: activation %d, but only none and GELU have a gradient", name, (int)activation);
+    return STATUS_OK;
 }
 
 /* ---- element by element ---- */
@@ -28,6 +40,37 @@ enum status check_gelu_backward(const struct gelu_backward *p)
     CHECK(p->count >= 0, "gelu_backward: %lld elements", LL(p->count));
     CHECK(is_compute_type(p->type), "gelu_backward: type %d", (int)p->type);
     CHECK(p->count == 0 || (p->x && p->grad_output && p->grad_x), "gelu_backward: a null array");
+    return STATUS_OK;
+}
+
+enum status check_activate(const struct activate *p)
+{
+    CHECK(p->count >= 0, "activate: %lld elements", LL(p->count));
+    CHECK(is_compute_type(p->type), "activate: type %d", (int)p->type);
+    CHECK(p->count == 0 || (p->x && p->output), "activate: a null array");
+    return check_activation(p->activation, p->slope, "activate");
+}
+
+enum status check_glu(const struct glu *p)
+{
+    CHECK(p->rows >= 0 && p->channels > 0, "glu: %lld rows of %lld", LL(p->rows), LL(p->channels));
+    CHECK(is_compute_type(p->type), "glu: type %d", (int)p->type);
+    CHECK(p->rows == 0 || (p->x && p->output), "glu: a null array");
+    return STATUS_OK;
+}
+
+enum status check_gather_repeat(const struct gather_repeat *p)
+{
+    CHECK(p->tokens >= 0 && p->tokens <= INT32_MAX && p->channels > 0 && p->rows > 0 && p->frames >= 0 &&
+              p->frames <= INT32_MAX,
+          "gather_repeat: %lld tokens, %lld channels, %lld rows, %lld frames", LL(p->tokens), LL(p->channels),
+          LL(p->rows), LL(p->frames));
+    CHECK(p->frames == 0 || p->tokens > 0, "gather_repeat: %lld frames of no token", LL(p->frames));
+    CHECK(p->ends || p->repeat >= 1, "gather_repeat: repeat %lld", LL(p->repeat));
+    CHECK(p->output_row_stride >= p->channels, "gather_repeat: a row stride of %lld for %lld channels",
+          LL(p->output_row_stride), LL(p->channels));
+    CHECK(is_compute_type(p->type), "gather_repeat: type %d", (int)p->type);
+    CHECK(p->frames == 0 || (p->ids && p->table && p->output), "gather_repeat: a null array");
     return STATUS_OK;
 }
 
@@ -52,9 +95,9 @@ static enum status check_conv1d_shape(const struct conv1d_forward *p, const char
           LL(p->output_frames), LL(p->frames), LL(conv1d_frames(p, p->frames)));
     CHECK(p->x_row_stride >= p->channels && p->output_row_stride >= p->output_channels,
           "%s: a row stride is smaller than the channels", name);
-    CHECK(is_activation(p->activation), "%s: activation %d", name, (int)p->activation);
     CHECK(is_compute_type(p->type), "%s: type %d", name, (int)p->type);
-    return STATUS_OK;
+    enum status result = check_activation(p->activation, p->slope, name);
+    return result == STATUS_OK ? check_activation(p->input_activation, p->input_slope, name) : result;
 }
 
 static bool conv1d_is_empty(const struct conv1d_forward *p)
@@ -77,6 +120,11 @@ enum status check_conv1d_backward(const struct conv1d_backward *p)
     enum status result = check_conv1d_shape(f, "conv1d_backward");
     if (result != STATUS_OK)
         return result;
+    result = check_gradient(f->activation, "conv1d_backward");
+    if (result != STATUS_OK)
+        return result;
+    CHECK(f->input_activation == ACTIVATION_NONE,
+          "conv1d_backward: input activation %d, through which it has no gradient", (int)f->input_activation);
     CHECK(conv1d_is_empty(f) || (p->grad_output && (f->activation == ACTIVATION_NONE || f->pre_activation)),
           "conv1d_backward: a null array");
     CHECK(conv1d_is_empty(f) || ((!p->grad_x || f->weight) && (!p->grad_weight || f->x)),
@@ -93,11 +141,32 @@ enum status check_conv1d_group_norm(const struct conv1d_group_norm *p)
     CHECK(p->norm_groups > 0 && c->output_channels % p->norm_groups == 0,
           "conv1d_group_norm: %lld groups of %lld channels", LL(p->norm_groups), LL(c->output_channels));
     CHECK(!c->residual && !c->pre_activation, "conv1d_group_norm: a residual or a pre_activation");
+    CHECK(c->input_activation == ACTIVATION_NONE, "conv1d_group_norm: input activation %d", (int)c->input_activation);
     CHECK(!p->mean == !p->rstd, "conv1d_group_norm: mean and rstd go together");
     CHECK(p->epsilon >= 0, "conv1d_group_norm: epsilon %g", (double)p->epsilon);
     CHECK(conv1d_is_empty(c) || (c->x && c->weight && c->output && p->norm_weight && p->norm_bias),
           "conv1d_group_norm: a null array");
     return STATUS_OK;
+}
+
+enum status check_conv1d_transposed(const struct conv1d_transposed *p)
+{
+    CHECK(p->batch >= 0 && p->frames >= 0 && p->frames <= INT32_MAX && p->channels > 0 && p->output_channels > 0,
+          "conv1d_transposed: %lld rows of %lld frames, %lld channels to %lld", LL(p->batch), LL(p->frames),
+          LL(p->channels), LL(p->output_channels));
+    CHECK(p->kernel > 0 && p->kernel <= MAXIMUM_KERNEL_EXTENT && p->stride > 0 && p->stride <= MAXIMUM_KERNEL_EXTENT &&
+              p->padding >= 0 && p->padding <= INT32_MAX,
+          "conv1d_transposed: kernel %lld, stride %lld, padding %lld", LL(p->kernel), LL(p->stride), LL(p->padding));
+    CHECK(p->output_frames == conv1d_transposed_frames(p, p->frames) && p->output_frames <= INT32_MAX,
+          "conv1d_transposed: %lld output frames, %lld frames give %lld", LL(p->output_frames), LL(p->frames),
+          LL(conv1d_transposed_frames(p, p->frames)));
+    CHECK(p->x_row_stride >= p->channels && p->output_row_stride >= p->output_channels,
+          "conv1d_transposed: a row stride is smaller than the channels");
+    CHECK(is_compute_type(p->type), "conv1d_transposed: type %d", (int)p->type);
+    CHECK(p->batch == 0 || p->output_frames == 0 || (p->x && p->weight && p->output),
+          "conv1d_transposed: a null array");
+    enum status result = check_activation(p->activation, p->slope, "conv1d_transposed");
+    return result == STATUS_OK ? check_activation(p->input_activation, p->input_slope, "conv1d_transposed") : result;
 }
 
 /* ---- norms ---- */
@@ -108,11 +177,10 @@ enum status check_layer_norm_forward(const struct layer_norm_forward *p)
     CHECK(p->channels <= LAYER_NORM_CHANNELS, "layer_norm_forward: %lld channels, at most %d", LL(p->channels),
           LAYER_NORM_CHANNELS);
     CHECK(is_compute_type(p->type), "layer_norm_forward: type %d", (int)p->type);
-    CHECK(is_activation(p->activation), "layer_norm_forward: activation %d", (int)p->activation);
     CHECK(p->rows == 0 || (p->x && p->weight && p->bias && p->output), "layer_norm_forward: a null array");
     CHECK(!p->mean == !p->rstd, "layer_norm_forward: mean and rstd go together");
     CHECK(p->epsilon >= 0, "layer_norm_forward: epsilon %g", (double)p->epsilon);
-    return STATUS_OK;
+    return check_activation(p->activation, p->slope, "layer_norm_forward");
 }
 
 enum status check_layer_norm_backward(const struct layer_norm_backward *p)
@@ -121,48 +189,44 @@ enum status check_layer_norm_backward(const struct layer_norm_backward *p)
     CHECK(p->channels <= LAYER_NORM_CHANNELS, "layer_norm_backward: %lld channels, at most %d", LL(p->channels),
           LAYER_NORM_CHANNELS);
     CHECK(is_compute_type(p->type), "layer_norm_backward: type %d", (int)p->type);
-    CHECK(is_activation(p->activation), "layer_norm_backward: activation %d", (int)p->activation);
     CHECK(p->rows == 0 || (p->sum && p->weight && p->bias && p->grad_output && p->mean && p->rstd && p->grad_sum),
           "layer_norm_backward: a null array");
     CHECK((p->rows == 0 && !p->overwrite) || (p->grad_weight && p->grad_bias), "layer_norm_backward: a null array");
-    return STATUS_OK;
+    return check_gradient(p->activation, "layer_norm_backward");
 }
 
-static enum status check_group_norm(int64_t batch, int64_t frames, int64_t channels, int64_t groups,
-                                    enum activation activation, enum dtype type, const char *name)
+static enum status check_group_norm(int64_t batch, int64_t frames, int64_t channels, int64_t groups, enum dtype type,
+                                    const char *name)
 {
     CHECK(batch >= 0 && frames >= 0 && frames <= INT32_MAX && channels > 0 && channels <= INT32_MAX,
           "%s: %lld rows of %lld frames of %lld", name, LL(batch), LL(frames), LL(channels));
     CHECK(groups > 0 && channels % groups == 0, "%s: %lld groups of %lld channels", name, LL(groups), LL(channels));
-    CHECK(is_activation(activation), "%s: activation %d", name, (int)activation);
     CHECK(is_compute_type(type), "%s: type %d", name, (int)type);
     return STATUS_OK;
 }
 
 enum status check_group_norm_forward(const struct group_norm_forward *p)
 {
-    enum status result =
-        check_group_norm(p->batch, p->frames, p->channels, p->groups, p->activation, p->type, "group_norm_forward");
+    enum status result = check_group_norm(p->batch, p->frames, p->channels, p->groups, p->type, "group_norm_forward");
     if (result != STATUS_OK)
         return result;
     CHECK(!p->mean == !p->rstd, "group_norm_forward: mean and rstd go together");
     CHECK(p->epsilon >= 0, "group_norm_forward: epsilon %g", (double)p->epsilon);
     CHECK(p->batch == 0 || p->frames == 0 || (p->x && p->weight && p->bias && p->output),
           "group_norm_forward: a null array");
-    return STATUS_OK;
+    return check_activation(p->activation, p->slope, "group_norm_forward");
 }
 
 enum status check_group_norm_backward(const struct group_norm_backward *p)
 {
-    enum status result =
-        check_group_norm(p->batch, p->frames, p->channels, p->groups, p->activation, p->type, "group_norm_backward");
+    enum status result = check_group_norm(p->batch, p->frames, p->channels, p->groups, p->type, "group_norm_backward");
     if (result != STATUS_OK)
         return result;
     bool empty = p->batch == 0 || p->frames == 0;
     CHECK(empty || (p->x && p->weight && p->bias && p->grad_output && p->mean && p->rstd && p->grad_x),
           "group_norm_backward: a null array");
     CHECK((empty && !p->overwrite) || (p->grad_weight && p->grad_bias), "group_norm_backward: a null array");
-    return STATUS_OK;
+    return check_gradient(p->activation, "group_norm_backward");
 }
 
 /* ---- features ---- */

@@ -235,6 +235,27 @@ static inline int64_t operand_conv1d_weights(const struct conv1d_forward *p)
     O(grad_output, operand_bytes(p->count, p->type), OPERAND_READ)                                                     \
     O(grad_x, operand_bytes(p->count, p->type), OPERAND_WRITTEN)
 
+#define OPERANDS_activate(O)                                                                                           \
+    O(x, operand_bytes(p->count, p->type), OPERAND_READ)                                                               \
+    O(output, operand_bytes(p->count, p->type), OPERAND_WRITTEN)
+
+#define OPERANDS_glu(O)                                                                                                \
+    O(x, operand_rows_bytes(p->rows, 2 * p->channels, p->type), OPERAND_READ)                                          \
+    O(output, operand_rows_bytes(p->rows, p->channels, p->type), OPERAND_WRITTEN)
+
+#define OPERANDS_gather_repeat(O)                                                                                      \
+    O(ids, operand_bytes(p->tokens, DTYPE_I32), OPERAND_READ)                                                          \
+    O(ends, operand_bytes(p->tokens, DTYPE_I32), OPERAND_READ)                                                         \
+    O(table, operand_rows_bytes(p->rows, p->channels, p->type), OPERAND_READ)                                          \
+    O(output, operand_strided_bytes(1, 0, p->frames, p->output_row_stride, p->channels, p->type), OPERAND_WRITTEN)
+
+#define OPERANDS_conv1d_transposed(O)                                                                                  \
+    OPERAND_CONV1D_INPUT(O, p->, , x, OPERAND_READ)                                                                    \
+    O(weight, operand_rows_bytes(p->kernel, p->output_channels * p->channels, p->type), OPERAND_READ)                  \
+    O(bias, operand_bytes(p->output_channels, p->type), OPERAND_READ)                                                  \
+    OPERAND_CONV1D_OUTPUT(O, p->, , output, OPERAND_WRITTEN)                                                           \
+    O(lengths, operand_bytes(p->batch, DTYPE_I32), OPERAND_READ)
+
 #define OPERANDS_layer_norm_forward(O)                                                                                 \
     O(x, operand_rows_bytes(p->rows, p->channels, p->type), OPERAND_READ)                                              \
     O(residual, operand_rows_bytes(p->rows, p->channels, p->type), OPERAND_READ)                                       \

@@ -2,8 +2,8 @@
  * for the output: with few channels in and many out (wav2vec2's first layer: 10 products per number) that is cheaper than
  * writing, reading and writing again an array that is hundreds of times as large as the input, and the numbers that are
  * normalised are never rounded to bf16 in between. */
+#include "kernels/cpu/activation.h"
 #include "kernels/cpu/conv1d.h"
-#include "kernels/cpu/gelu.h"
 #include "kernels/cpu/group_norm.h"
 
 struct work {
@@ -29,7 +29,7 @@ size_t cpu_conv1d_group_norm_scratch_size(const struct conv1d_group_norm *p)
     if (conv->batch <= 0 || conv->output_frames <= 0 || conv->output_channels <= 0 || p->norm_groups <= 0 ||
         conv->groups <= 0 || conv->kernel <= 0 || conv->stride <= 0 || conv->dilation <= 0)
         return 0;
-    struct conv1d_cut cut = conv1d_cut(NULL, conv);
+    struct conv1d_cut cut = conv1d_cut(NULL, conv, false);
     struct group_statistics s = statistics_of(p, &cut);
     return group_statistics_bytes(&s) + (size_t)conv->batch * sizeof(int32_t);
 }
@@ -42,15 +42,16 @@ INLINE vector biased(const struct conv1d_forward *conv, int64_t channel, const f
     return conv->bias ? v + vector_load(conv->bias, channel, count, type) : v;
 }
 
-INLINE void statistics_lanes(const struct conv1d_forward *conv, float *partial, int64_t channel, const float *sums,
+INLINE void statistics_lanes(const struct work *work, float *partial, int64_t channel, const float *sums,
                              int64_t frames, int64_t count, enum dtype type)
 {
+    const struct conv1d_forward *conv = &work->p->conv;
     vector sum = vector_fill(0), squares = vector_fill(0);
     for (int64_t t = 0; t < frames; t++)
-        sum += biased(conv, channel, sums + t * CONV1D_COLUMNS, count, type);
+        sum += biased(conv, channel, sums + t * work->cut.across, count, type);
     vector mean = sum / (float)frames;
     for (int64_t t = 0; t < frames; t++) {
-        vector v = biased(conv, channel, sums + t * CONV1D_COLUMNS, count, type) - mean;
+        vector v = biased(conv, channel, sums + t * work->cut.across, count, type) - mean;
         squares = multiply_add(v, v, squares);
     }
     vector_store(partial, channel, count, DTYPE_F32, mean);
@@ -70,9 +71,9 @@ static void statistics_task(void *argument, int64_t task, int worker)
     for (int64_t j = 0; j < tile.columns; j += LANES) {
         int64_t count = minimum(LANES, tile.columns - j);
         if (conv->type == DTYPE_F32)
-            statistics_lanes(conv, partial, channel + j, sums + j, tile.valid, count, DTYPE_F32);
+            statistics_lanes(work, partial, channel + j, sums + j, tile.valid, count, DTYPE_F32);
         else
-            statistics_lanes(conv, partial, channel + j, sums + j, tile.valid, count, DTYPE_BF16);
+            statistics_lanes(work, partial, channel + j, sums + j, tile.valid, count, DTYPE_BF16);
     }
 }
 
@@ -106,9 +107,9 @@ INLINE void output_lanes(const struct work *work, const struct conv1d_tile *tile
     struct channel_lanes lanes = channel_lanes(work, tile->b, channel, count);
     for (int64_t t = 0; t < tile->valid; t++) {
         int64_t index = tile->b * conv->output_batch_stride + (tile->first + t) * conv->output_row_stride + channel;
-        vector normal = (biased(conv, channel, sums + t * CONV1D_COLUMNS, count, type) - lanes.mean) * lanes.rstd;
+        vector normal = (biased(conv, channel, sums + t * work->cut.across, count, type) - lanes.mean) * lanes.rstd;
         vector v = multiply_add(normal, lanes.weight, lanes.bias);
-        vector_store(conv->output, index, count, type, conv->activation == ACTIVATION_GELU ? vector_gelu(v) : v);
+        vector_store(conv->output, index, count, type, vector_activate(v, conv->activation, conv->slope));
     }
 }
 
@@ -139,7 +140,7 @@ enum status cpu_conv1d_group_norm(const struct device_context *context, const st
     const struct conv1d_forward *conv = &p->conv;
     if (conv->batch == 0 || conv->output_frames == 0 || !conv1d_lengths_fit(context, conv, "conv1d_group_norm"))
         return STATUS_OK;
-    struct work work = {.p = p, .cut = conv1d_cut(context, conv)};
+    struct work work = {.p = p, .cut = conv1d_cut(context, conv, false)};
     work.statistics = statistics_of(p, &work.cut);
     group_statistics_place(&work.statistics, context->scratch);
     work.frames = (int32_t *)(void *)(work.statistics.rstd + conv->batch * p->norm_groups);

@@ -3,7 +3,7 @@
  * minutes of audio lose nothing and a row's bits do not depend on the rows beside it or on what pads it. */
 #include "kernels/cpu/group_norm.h"
 
-#include "kernels/cpu/gelu.h"
+#include "kernels/cpu/activation.h"
 #include "kernels/cpu/moments.h"
 
 enum {
@@ -146,7 +146,7 @@ INLINE void normal_lanes(const struct group_norm_forward *p, int64_t index, int6
 {
     vector normal = (vector_load(p->x, index, count, type) - mean) * rstd;
     vector v = multiply_add(normal, vector_load(p->weight, c, count, type), vector_load(p->bias, c, count, type));
-    vector_store(p->output, index, count, type, p->activation == ACTIVATION_GELU ? vector_gelu(v) : v);
+    vector_store(p->output, index, count, type, vector_activate(v, p->activation, p->slope));
 }
 
 INLINE void normal_strip(const struct group_norm_forward *p, int64_t index, int64_t first, int64_t columns,

@@ -2,8 +2,8 @@
  * caches serve the last two: for the mean, for the squares about the mean (a single pass over squares would cancel where
  * the mean is large), and for the output. Sums run in four chains of eight lanes, so that a row has the same bits wherever
  * it stands; gradients of parameters are summed by blocks of rows that depend on the shape alone, then block by block. */
+#include "kernels/cpu/activation.h"
 #include "kernels/cpu/cpu.h"
-#include "kernels/cpu/gelu.h"
 
 /* Four running sums: additions need not wait for each other. */
 struct lanes_sum {
@@ -56,7 +56,7 @@ INLINE void finish_lanes(const struct layer_norm_forward *p, vector normal, void
                          enum dtype type)
 {
     vector v = multiply_add(normal, vector_load(p->weight, i, count, type), vector_load(p->bias, i, count, type));
-    vector_store(output, i, count, type, p->activation == ACTIVATION_GELU ? vector_gelu(v) : v);
+    vector_store(output, i, count, type, vector_activate(v, p->activation, p->slope));
 }
 
 INLINE void forward_row(const struct layer_norm_forward *p, int64_t n, enum dtype type)

@@ -560,7 +560,7 @@ static void wrong_arguments_are_refused(void **state)
     assert_refused(conv1d_forward, good, p.output_frames++, "frames give");
     assert_refused(conv1d_forward, good, p.x_row_stride = 3, "stride");
     assert_refused(conv1d_forward, good, p.output_row_stride = 5, "stride");
-    assert_refused(conv1d_forward, good, p.activation = (enum activation)2, "activation 2");
+    assert_refused(conv1d_forward, good, p.activation = (enum activation)7, "activation 7");
     assert_refused(conv1d_forward, good, p.type = DTYPE_F16, "type");
     assert_refused(conv1d_forward, good, p.x = NULL, "null");
     assert_refused(conv1d_forward, good, p.weight = NULL, "null");

@@ -15,6 +15,27 @@ double reference_gelu_slope(double x)
     return 0.5 * erfc(-x / sqrt(2)) + x * exp(-x * x / 2) / sqrt(2 * acos(-1));
 }
 
+double reference_activate(enum activation activation, double slope, double x)
+{
+    switch (activation) {
+    case ACTIVATION_GELU:
+        return reference_gelu(x);
+    case ACTIVATION_RELU:
+        return x <= 0 ? 0 : x;
+    case ACTIVATION_LEAKY_RELU:
+        return x <= 0 ? slope * x : x;
+    case ACTIVATION_SILU:
+        return x / (1 + exp(-x));
+    case ACTIVATION_TANH:
+        return tanh(x);
+    case ACTIVATION_SIGMOID:
+        return 1 / (1 + exp(-x));
+    case ACTIVATION_NONE:
+        break;
+    }
+    return x;
+}
+
 int64_t reference_conv1d_frames(const struct reference_conv1d *p, int64_t length)
 {
     int64_t frames = 0;

@@ -2,11 +2,11 @@
 #ifndef SPIRITLM_TESTS_REFERENCE_SPEECH_H
 #define SPIRITLM_TESTS_REFERENCE_SPEECH_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "kernels/operations.h"
 
 double reference_gelu(double x);
 double reference_gelu_slope(double x);
+double reference_activate(enum activation activation, double slope, double x);
 
 /* Dense arrays: x [B][T][C], weight [O][K][C/groups], bias [O] or NULL. Row b's frames from lengths[b] on are not read. */
 struct reference_conv1d {

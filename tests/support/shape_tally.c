@@ -31,6 +31,10 @@
 #define TYPE_sample DTYPE_F32
 #define TYPE_gelu_forward p->type
 #define TYPE_gelu_backward p->type
+#define TYPE_activate p->type
+#define TYPE_glu p->type
+#define TYPE_gather_repeat p->type
+#define TYPE_conv1d_transposed p->type
 #define TYPE_conv1d_forward p->type
 #define TYPE_conv1d_backward p->forward.type
 #define TYPE_layer_norm_forward p->type
