@@ -88,7 +88,7 @@ static enum status file_inspector(const char *path, inspector *inspect)
     else if (ends_with(path, ".safetensors") || (size >= 9 && head[8] == '{' && head[4] == 0 && head[7] == 0))
         *inspect = inspect_safetensors;
     else if (torch_archive_begins(head, (int64_t)size) || ends_with(path, ".pt") || ends_with(path, ".pth") ||
-             ends_with(path, ".bin"))
+             ends_with(path, ".bin") || ends_with(path, ".joblib") || ends_with(path, ".pkl"))
         *inspect = inspect_torch;
     else if (ends_with(path, ".jsonl"))
         *inspect = inspect_manifest;

@@ -247,6 +247,8 @@ enum status cpu_conv1d_forward(const struct device_context *context, const struc
         return STATUS_OK;
     if (p->groups == p->channels && p->groups == p->output_channels && p->channels > 1)
         return conv1d_depthwise(context, p);
+    if (conv1d_is_product(p))
+        return conv1d_product(context, p);
     struct conv1d_cut cut = conv1d_cut(context, p, true);
     thread_pool_run(context->pool, conv1d_tasks(&cut), forward_task, &cut);
     return STATUS_OK;

@@ -80,6 +80,10 @@ void conv1d_zero_row(const struct conv1d_forward *p, int64_t index, int64_t colu
 /* conv1d_forward where each channel is a group of its own and has one output. */
 enum status conv1d_depthwise(const struct device_context *context, const struct conv1d_forward *p);
 
+/* conv1d_forward where it is a product of matrices (conv1d_product.c). */
+bool conv1d_is_product(const struct conv1d_forward *p);
+enum status conv1d_product(const struct device_context *context, const struct conv1d_forward *p);
+
 /* Channels of `channels` to take at a time when `extent` frames of them must fit the window. */
 int64_t conv1d_part(int64_t channels, int64_t extent);
 

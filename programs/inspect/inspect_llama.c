@@ -79,7 +79,7 @@ static enum status verify_file(const char *folder, const char *name, int *zips)
     TRY(path_format(path, "%s/%s", folder, name));
     TRY(torch_archive_open(path, &archive));
     TRY(torch_archive_verify(archive));
-    *zips += torch_archive_is_zip(archive);
+    *zips += torch_archive_form(archive) == TORCH_FORM_ZIP;
 fail:
     torch_archive_close(archive);
     return result;

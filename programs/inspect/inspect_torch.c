@@ -276,8 +276,11 @@ enum status inspect_torch(const char *path, const struct inspect_options *option
     double elements = 0, bytes = 0; /* views can repeat an element any number of times */
     char key[PATH_SHOWN] = "";
     TRY(torch_archive_open(path, &archive));
-    bool zip = torch_archive_is_zip(archive);
-    utf8_print(stdout, "%s: PyTorch, %s\n", path, zip ? "zip file" : "stream as before PyTorch 1.6");
+    static const char *const forms[] = {[TORCH_FORM_ZIP] = "PyTorch, zip file",
+                                        [TORCH_FORM_STREAM] = "PyTorch, stream as before PyTorch 1.6",
+                                        [TORCH_FORM_PICKLE] = "pickle"};
+    bool zip = torch_archive_form(archive) == TORCH_FORM_ZIP;
+    utf8_print(stdout, "%s: %s\n", path, forms[torch_archive_form(archive)]);
     for (int64_t i = 0; i < torch_archive_count(archive); i++) {
         const struct stored_tensor *tensor = torch_archive_tensor(archive, i);
         TRY(inspect_stored_tensor(path, tensor, &(struct inspect_options){.hash = options->hash}));

@@ -460,19 +460,25 @@ static void use(const struct torch_archive *archive)
 static void no_change_crashes_hangs_or_takes_memory(void **state)
 {
     (void)state;
-    static const char *const names[] = {GOLDEN "zip.pt", GOLDEN "stream.pt", GOLDEN "zip4.pt", GOLDEN "alone.pt"};
-    const int64_t rounds = test_is_long() ? 50000 : 500;
-    int64_t sizes[4], accepted = 0, before = peak_kilobytes();
-    unsigned char *golden[4];
+    static const char *const names[] = {GOLDEN "zip.pt",
+                                        GOLDEN "stream.pt",
+                                        GOLDEN "zip4.pt",
+                                        GOLDEN "alone.pt",
+                                        TEST_GOLDEN_DIRECTORY "/speech_models/kmeans/kmeans.joblib",
+                                        TEST_GOLDEN_DIRECTORY "/speech_models/kmeans/minibatch.joblib"};
+    enum { NAMES = sizeof names / sizeof *names };
+    const int64_t rounds = NAMES * (test_is_long() ? 50000 : 500);
+    int64_t sizes[NAMES], accepted = 0, before = peak_kilobytes();
+    unsigned char *golden[NAMES];
     struct rng rng = rng_make(test_seed(), RNG_TEST, 3, 0);
-    for (int f = 0; f < 4; f++)
+    for (int f = 0; f < NAMES; f++)
         golden[f] = read_golden(names[f], &sizes[f]);
     for (int64_t n = 0; n < rounds; n++) {
         struct torch_archive *archive = NULL;
-        size_t size = (size_t)sizes[n % 4], room = size + 16384;
+        size_t size = (size_t)sizes[n % NAMES], room = size + 16384;
         uint8_t *data = malloc(room);
         assert_non_null(data);
-        memcpy(data, golden[n % 4], size);
+        memcpy(data, golden[n % NAMES], size);
         for (uint64_t left = 1 + rng_below(&rng, 3); left > 0; left--)
             size = torch_mutate(data, size, room, &rng, mutate_plainly);
         enum status status = open_bytes(data, size, &archive);
@@ -487,7 +493,7 @@ static void no_change_crashes_hangs_or_takes_memory(void **state)
     print_message("%lld of %lld changed files are accepted\n", (long long)accepted, (long long)rounds);
     assert_true(accepted > rounds / 100 && accepted < rounds);
     assert_true(peak_kilobytes() - before < MEMORY_KILOBYTES);
-    for (int f = 0; f < 4; f++)
+    for (int f = 0; f < NAMES; f++)
         free(golden[f]);
 }
 

@@ -24,6 +24,20 @@ static bool find_type(const struct torch_value *text, enum dtype *type)
     return false;
 }
 
+/* Bytes of an element by the type's text, "u4", "U12", "V8"; 0 for objects and what is not understood. */
+static int64_t width_of(const struct torch_value *text)
+{
+    int64_t width = 0;
+    if (text->size < 2 || !memchr("biufcSVmMU", text->text[0], 10))
+        return 0;
+    for (int64_t i = 1; i < text->size; i++) {
+        if (text->text[i] < '0' || text->text[i] > '9' || width > 1 << 20)
+            return 0;
+        width = 10 * width + (text->text[i] - '0');
+    }
+    return text->text[0] == 'U' ? 4 * width : width;
+}
+
 static enum status make_dtype(struct torch_objects *objects, const struct torch_items *arguments,
                               struct torch_value *object)
 {
@@ -35,6 +49,7 @@ static enum status make_dtype(struct torch_objects *objects, const struct torch_
         return result;
     struct numpy_dtype *dtype = memory;
     dtype->supported = find_type(&arguments->values[0], &dtype->type);
+    dtype->width = width_of(&arguments->values[0]);
     *object = (struct torch_value){.kind = PICKLE_DTYPE, .dtype = dtype};
     return STATUS_OK;
 }
@@ -151,8 +166,7 @@ enum status numpy_make(struct torch_objects *objects, enum torch_known known, co
     }
 }
 
-/* Fortran's order has the first index as the innermost. */
-static void set_fortran_strides(struct stored_tensor *tensor)
+void numpy_set_fortran_strides(struct stored_tensor *tensor)
 {
     int64_t dense = 1;
     for (int i = 0; i < tensor->rank; i++) {
@@ -183,7 +197,7 @@ static enum status set_array(struct torch_objects *objects, struct numpy_array *
     array->tensor->tensor.data = part[4].text;
     array->tensor->tensor.copied = true; /* perhaps: protocol 2 has its bytes as a text */
     if (part[3].boolean)
-        set_fortran_strides(&array->tensor->tensor);
+        numpy_set_fortran_strides(&array->tensor->tensor);
     return STATUS_OK;
 }
 

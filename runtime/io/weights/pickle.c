@@ -281,7 +281,16 @@ static enum status set_state(struct pickle *pickle, int opcode)
     if (result != STATUS_OK)
         return result;
     struct torch_value *object = pickle_top(pickle);
-    return object ? pickle->meaning->state(pickle->meaning->context, object, &state) : STATUS_CORRUPT;
+    if (!object)
+        return STATUS_CORRUPT;
+    const struct pickle_meaning *meaning = pickle->meaning;
+    int64_t taken = 0;
+    result = meaning->state(meaning->context, object, &state);
+    if (result == STATUS_OK && meaning->behind)
+        result =
+            meaning->behind(meaning->context, object, pickle->bytes + pickle->at, pickle->size - pickle->at, &taken);
+    pickle->at += taken;
+    return result;
 }
 
 static enum status push_outside(struct pickle *pickle, int opcode)

@@ -38,6 +38,10 @@ struct pickle_meaning {
                         struct torch_value *object);
     /* The object is given its state. */
     enum status (*state)(void *context, struct torch_value *object, const struct torch_value *state);
+    /* The `size` bytes behind that, of which *taken (0 before) may be something else than operations that belongs to the
+     * object, which may become another value. NULL: there is never anything else. */
+    enum status (*behind)(void *context, struct torch_value *object, const unsigned char *bytes, int64_t size,
+                          int64_t *taken);
 };
 
 /* Reads the pickle at the beginning of `bytes`, of at most `size` bytes, whose first byte is at `offset` of the file. *used

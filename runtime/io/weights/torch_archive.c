@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LEAST_BYTES = 22, FOLDER_LIMIT = 1000, KEY_LIMIT = 200 };
+enum { LEAST_BYTES = 4, FOLDER_LIMIT = 1000, KEY_LIMIT = 200 };
 static const int64_t CHECKED_AT_ONCE = 1 << 20; /* records below this have their CRC checked when a file is opened */
 
 /* The record FOLDER/NAME, where FOLDER is the first `folder_length` characters of `folder`. */
@@ -95,9 +95,67 @@ fail:
     return result;
 }
 
+/* A pickle from protocol 2 on, which joblib's have and the older ones do not. */
+static bool pickle_begins(const unsigned char *head, int64_t size)
+{
+    return size >= 2 && head[0] == 0x80 && head[1] >= 2 && head[1] <= 5;
+}
+
+static enum status read_pickle(struct torch_archive *archive)
+{
+    struct pickle_meaning meaning = torch_objects_meaning_joblib(&archive->objects);
+    int64_t used = 0;
+    enum status result =
+        pickle_read(&archive->memory, &meaning, archive->file.bytes, archive->file.size, 0, &used, &archive->root);
+    if (result == STATUS_OK && used != archive->file.size)
+        return status_set(STATUS_CORRUPT, "%s: %lld bytes behind the end of its pickle", archive->file.path,
+                          (long long)(archive->file.size - used));
+    return result;
+}
+
+/* What joblib.dump may have compressed a pickle with; NULL: nothing. */
+static const char *compression_of(const unsigned char *head)
+{
+    static const struct {
+        unsigned char magic[4];
+        int length;
+        const char *name;
+    } kinds[] = {{{0x78, 0x01}, 2, "zlib"},           {{0x78, 0x5e}, 2, "zlib"},        {{0x78, 0x9c}, 2, "zlib"},
+                 {{0x78, 0xda}, 2, "zlib"},           {{'Z', 'F'}, 2, "zlib"},          {{0x1f, 0x8b}, 2, "gzip"},
+                 {{'B', 'Z', 'h'}, 3, "bz2"},         {{0xfd, '7', 'z', 'X'}, 4, "xz"}, {{0x5d, 0, 0}, 3, "lzma"},
+                 {{0x04, 0x22, 0x4d, 0x18}, 4, "lz4"}};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (memcmp(head, kinds[i].magic, (size_t)kinds[i].length) == 0)
+            return kinds[i].name;
+    return NULL;
+}
+
 bool torch_archive_begins(const unsigned char *head, int64_t size)
 {
-    return (size >= 4 && memcmp(head, "PK\3\4", 4) == 0) || torch_stream_begins(head, size);
+    return (size >= 4 && memcmp(head, "PK\3\4", 4) == 0) || pickle_begins(head, size);
+}
+
+static enum status read_form(struct torch_archive *archive)
+{
+    const unsigned char *head = archive->file.bytes;
+    bool zip = memcmp(head, "PK\3\4", 4) == 0;
+    archive->form = zip                                             ? TORCH_FORM_ZIP
+                    : torch_stream_begins(head, archive->file.size) ? TORCH_FORM_STREAM
+                                                                    : TORCH_FORM_PICKLE;
+    if (zip)
+        return read_zip(archive);
+    if (archive->form == TORCH_FORM_STREAM)
+        return torch_stream_read(archive);
+    if (pickle_begins(head, archive->file.size))
+        return read_pickle(archive);
+    const char *compression = compression_of(head);
+    if (compression)
+        return status_set(STATUS_CORRUPT, "%s: compressed with %s; joblib.dump without `compress` writes it plainly",
+                          archive->file.path, compression);
+    return status_set(
+        STATUS_CORRUPT,
+        "%s: expected a file of PyTorch, found neither a zip file nor its older stream format nor a pickle",
+        archive->file.path);
 }
 
 enum status torch_archive_open(const char *path, struct torch_archive **out)
@@ -110,14 +168,7 @@ enum status torch_archive_open(const char *path, struct torch_archive **out)
     TRY(mapped_file_open(path, LEAST_BYTES, "file of PyTorch", &archive->file));
     archive->memory = (struct pickle_memory){.path = archive->file.path, .limit = TORCH_VALUES_LIMIT};
     archive->objects = (struct torch_objects){.memory = &archive->memory};
-    archive->is_zip = memcmp(archive->file.bytes, "PK\3\4", 4) == 0;
-    if (archive->is_zip)
-        TRY(read_zip(archive));
-    else if (torch_stream_begins(archive->file.bytes, archive->file.size))
-        TRY(torch_stream_read(archive));
-    else
-        FAIL(STATUS_CORRUPT, "%s: expected a file of PyTorch, found neither a zip file nor its older stream format",
-             path);
+    TRY(read_form(archive));
     torch_objects_place(&archive->objects);
     TRY(torch_objects_finish(&archive->objects, &archive->root));
     TRY(torch_names_list(archive));
@@ -138,9 +189,9 @@ void torch_archive_close(struct torch_archive *archive)
     free(archive);
 }
 
-bool torch_archive_is_zip(const struct torch_archive *archive)
+enum torch_form torch_archive_form(const struct torch_archive *archive)
 {
-    return archive->is_zip;
+    return archive->form;
 }
 
 const struct torch_value *torch_archive_root(const struct torch_archive *archive)

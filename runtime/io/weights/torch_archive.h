@@ -1,5 +1,6 @@
 /* Files that torch.save wrote: pytorch_model.bin, consolidated.00.pth, fairseq's .pt. Both formats are read, the zip file
- * and the stream of PyTorch before 1.6. The file is mapped, and a tensor's data point into it, so that a file may be larger
+ * and the stream of PyTorch before 1.6. So is what pickle.dump and joblib.dump write without compression, scikit-learn's models
+ * of k-means for one: a pickle, with joblib the bytes of numpy's arrays in it (joblib/numpy_pickle.py). The file is mapped, and a tensor's data point into it, so that a file may be larger
  * than memory. Nothing in a file is ever executed: see io/weights/pickle.h. What opening a file takes besides the map is
  * limited (TORCH_VALUES_LIMIT and 25 MiB for the zip directory), whatever the file says. */
 #ifndef SPIRITLM_IO_WEIGHTS_TORCH_ARCHIVE_H
@@ -20,7 +21,8 @@ bool torch_archive_begins(const unsigned char *head, int64_t size);
 enum status torch_archive_open(const char *path, struct torch_archive **archive);
 void torch_archive_close(struct torch_archive *archive);
 
-bool torch_archive_is_zip(const struct torch_archive *archive);
+enum torch_form { TORCH_FORM_ZIP, TORCH_FORM_STREAM, TORCH_FORM_PICKLE };
+enum torch_form torch_archive_form(const struct torch_archive *archive);
 
 /* The whole value that was saved, often a dict. Names of tensors in it are one of those below. */
 const struct torch_value *torch_archive_root(const struct torch_archive *archive);

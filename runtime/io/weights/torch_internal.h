@@ -9,7 +9,7 @@
 
 struct torch_archive {
     struct mapped_file file;
-    bool is_zip;
+    enum torch_form form;
     struct zip_archive zip;
     struct pickle_memory memory;
     struct torch_objects objects;

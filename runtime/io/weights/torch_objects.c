@@ -22,6 +22,16 @@ static const struct torch_class known_classes[] = {
     {"collections.OrderedDict", KNOWN_DICT, 0, 0},
     {"collections.defaultdict", KNOWN_DICT, 0, 0},
     {"argparse.Namespace", KNOWN_NAMESPACE, 0, 0},
+    {"sklearn.cluster._kmeans.KMeans", KNOWN_NAMESPACE, 0, 0},
+    {"sklearn.cluster._kmeans.MiniBatchKMeans", KNOWN_NAMESPACE, 0, 0},
+    {"sklearn.cluster.k_means_.KMeans", KNOWN_NAMESPACE, 0, 0},
+    {"sklearn.cluster.k_means_.MiniBatchKMeans", KNOWN_NAMESPACE, 0, 0},
+    {"joblib.numpy_pickle.NumpyArrayWrapper", KNOWN_NUMPY_WRAPPER, 0, 0},
+    {"sklearn.externals.joblib.numpy_pickle.NumpyArrayWrapper", KNOWN_NUMPY_WRAPPER, 0, 0},
+    {"joblib.numpy_pickle_compat.NDArrayWrapper", KNOWN_NUMPY_ELSEWHERE, 0, 0},
+    {"joblib.numpy_pickle_compat.ZNDArrayWrapper", KNOWN_NUMPY_ELSEWHERE, 0, 0},
+    {"joblib.numpy_pickle.NDArrayWrapper", KNOWN_NUMPY_ELSEWHERE, 0, 0},
+    {"sklearn.externals.joblib.numpy_pickle.NDArrayWrapper", KNOWN_NUMPY_ELSEWHERE, 0, 0},
     {"torch.Size", KNOWN_SIZE, 0, 0},
     {"torch.device", KNOWN_DEVICE, 0, 0},
     {"torch.FloatStorage", KNOWN_STORAGE, DTYPE_F32, 0},
@@ -254,7 +264,7 @@ static enum status make_tensor(struct torch_objects *objects, bool typed, const 
 /* ---- other objects ---- */
 
 /* A dict with the pairs of an OrderedDict's only argument, a list of pairs, if it has one. */
-static enum status make_dict(struct torch_objects *objects, const struct torch_items *arguments, bool namespace,
+static enum status make_dict(struct torch_objects *objects, const struct torch_items *arguments, enum torch_known known,
                              struct torch_value *object)
 {
     const struct torch_value *list = arguments->count == 1 ? arguments->values : NULL;
@@ -262,7 +272,8 @@ static enum status make_dict(struct torch_objects *objects, const struct torch_i
     enum status result = pickle_new_items(objects->memory, 0, &object->items);
     if (result != STATUS_OK)
         return result;
-    object->items->namespace = namespace;
+    object->items->namespace = known != KNOWN_DICT;
+    object->items->wrapper = known == KNOWN_NUMPY_WRAPPER;
     if (!list || list->kind != TORCH_LIST)
         return STATUS_OK;
     for (int64_t i = 0; result == STATUS_OK && i < list->items->count; i++) {
@@ -317,9 +328,10 @@ static enum status make_by_copyreg(struct torch_objects *objects, const struct t
     const struct torch_value *argument = arguments->values;
     if (arguments->count < 1 || (argument[0].kind != PICKLE_CLASS && argument[0].kind != TORCH_OPAQUE))
         return REFUSE("an object without a class");
-    if (argument[0].kind == PICKLE_CLASS && argument[0].class->known == KNOWN_NAMESPACE) {
+    if (argument[0].kind == PICKLE_CLASS &&
+        (argument[0].class->known == KNOWN_NAMESPACE || argument[0].class->known == KNOWN_NUMPY_WRAPPER)) {
         const struct torch_items none = {0};
-        return make_dict(objects, &none, true, object);
+        return make_dict(objects, &none, argument[0].class->known, object);
     }
     *object = argument[0].kind == PICKLE_CLASS ? opaque(argument[0].class->name) : argument[0];
     return STATUS_OK;
@@ -347,7 +359,10 @@ static enum status make(void *context, const struct torch_value *class, const st
         return make_from_type(objects, items, object);
     case KNOWN_DICT:
     case KNOWN_NAMESPACE:
-        return make_dict(objects, items, class->class->known == KNOWN_NAMESPACE, object);
+    case KNOWN_NUMPY_WRAPPER:
+        return make_dict(objects, items, class->class->known, object);
+    case KNOWN_NUMPY_ELSEWHERE:
+        return REFUSE("an array in a file of its own, as joblib wrote them before 0.10");
     case KNOWN_SIZE:
         if (items->count != 1 || (items->values[0].kind != TORCH_TUPLE && items->values[0].kind != TORCH_LIST))
             return REFUSE("a torch.Size without a tuple");
@@ -384,6 +399,22 @@ static enum status set_state(void *context, struct torch_value *object, const st
     if (object->kind == TORCH_DICT || object->kind == TORCH_OPAQUE || object->kind == TORCH_TENSOR)
         return STATUS_OK;
     return REFUSE("a state for a value that has none");
+}
+
+static enum status read_behind(void *context, struct torch_value *object, const unsigned char *bytes, int64_t size,
+                               int64_t *taken)
+{
+    if (object->kind != TORCH_DICT || !object->items->wrapper)
+        return STATUS_OK;
+    const struct torch_value wrapper = *object;
+    return joblib_read_array(context, &wrapper, bytes, size, taken, object);
+}
+
+struct pickle_meaning torch_objects_meaning_joblib(struct torch_objects *objects)
+{
+    struct pickle_meaning meaning = torch_objects_meaning(objects);
+    meaning.behind = read_behind;
+    return meaning;
 }
 
 struct pickle_meaning torch_objects_meaning(struct torch_objects *objects)

@@ -22,6 +22,8 @@ enum torch_known {
     KNOWN_DTYPE,           /* of the value `type` */
     KNOWN_DTYPE_OTHER,     /* one that no tensor here can have */
     KNOWN_MADE_BY_COPYREG, /* class, base, state */
+    KNOWN_NUMPY_WRAPPER,   /* joblib's */
+    KNOWN_NUMPY_ELSEWHERE, /* likewise, of an array in a file of its own */
     KNOWN_NUMPY_ARRAY,
     KNOWN_NUMPY_DTYPE,
     KNOWN_NUMPY_SCALAR,
@@ -59,6 +61,7 @@ struct torch_tensor {
 struct numpy_dtype {
     bool supported, big_endian;
     enum dtype type;
+    int64_t width; /* bytes of an element, supported or not; 0: not known */
 };
 
 struct numpy_array {
@@ -75,6 +78,8 @@ struct torch_objects {
 };
 
 struct pickle_meaning torch_objects_meaning(struct torch_objects *objects);
+/* The same for what joblib.dump writes: a pickle with the bytes of numpy's arrays between its operations. */
+struct pickle_meaning torch_objects_meaning_joblib(struct torch_objects *objects);
 
 /* A tensor of this type: shape and strides from tuples (stride NULL: dense), checked against `count` elements from `first`
  * on. Its data are found later. */
@@ -86,6 +91,13 @@ enum status torch_objects_tensor(struct torch_objects *objects, enum dtype type,
 enum status numpy_make(struct torch_objects *objects, enum torch_known known, const struct torch_value *arguments,
                        struct torch_value *object);
 enum status numpy_set_state(struct torch_objects *objects, struct torch_value *object, const struct torch_value *state);
+
+/* The array of a wrapper that has its state: numpy.ndarray (joblib_arrays.c). *taken: where in `bytes` it ends. */
+enum status joblib_read_array(struct torch_objects *objects, const struct torch_value *wrapper,
+                              const unsigned char *bytes, int64_t size, int64_t *taken, struct torch_value *array);
+
+/* Fortran's order has the first index as the innermost. */
+void numpy_set_fortran_strides(struct stored_tensor *tensor);
 
 /* Points the tensors to their data: all storages have been found. */
 void torch_objects_place(struct torch_objects *objects);

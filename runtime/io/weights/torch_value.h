@@ -59,6 +59,7 @@ struct torch_items {
     bool entered;     /* being walked through */
     bool has_tensors; /* somewhere below */
     bool namespace;   /* an argparse.Namespace, which gets its pairs as its state */
+    bool wrapper;     /* a namespace too: joblib's description of an array that follows it in the file */
 };
 
 /* The value of a dict's string key; NULL when it is no dict or has no such key. */
