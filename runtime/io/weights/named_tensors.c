@@ -260,8 +260,7 @@ static const char *shape_text(int rank, const int64_t *shape, char text[static 1
     return text;
 }
 
-enum status named_tensors_read(const struct named_tensors *tensors, const char *name, int rank, const int64_t *shape,
-                               float *values)
+enum status named_tensors_check(const struct named_tensors *tensors, const char *name, int rank, const int64_t *shape)
 {
     const struct stored_tensor *tensor = named_tensors_find(tensors, name);
     char expected[192], found[192];
@@ -274,6 +273,16 @@ enum status named_tensors_read(const struct named_tensors *tensors, const char *
         tensor->type != DTYPE_F16 && tensor->type != DTYPE_F64)
         return status_set(STATUS_CORRUPT, "%s: tensor %s: expected real numbers, found %s", tensors->path, name,
                           stored_type_name(tensor));
+    return STATUS_OK;
+}
+
+enum status named_tensors_read(const struct named_tensors *tensors, const char *name, int rank, const int64_t *shape,
+                               float *values)
+{
+    enum status result = named_tensors_check(tensors, name, rank, shape);
+    if (result != STATUS_OK)
+        return result;
+    const struct stored_tensor *tensor = named_tensors_find(tensors, name);
     int64_t count = stored_tensor_elements(tensor);
     stored_tensor_read(tensor, 0, count, values);
     stored_tensor_forget(tensor);

@@ -22,6 +22,9 @@ int64_t named_tensors_count(const struct named_tensors *tensors);
 const struct stored_tensor *named_tensors_tensor(const struct named_tensors *tensors, int64_t index);  /* by name */
 const struct stored_tensor *named_tensors_find(const struct named_tensors *tensors, const char *name); /* NULL: none */
 
+/* Whether the tensor `name` is there with this shape and a type of real numbers: STATUS_CORRUPT names the file and the tensor. */
+enum status named_tensors_check(const struct named_tensors *tensors, const char *name, int rank, const int64_t *shape);
+
 /* All elements of the tensor `name` as f32, in the order of their indices, into values [product of shape]. STATUS_CORRUPT names
  * the file and the tensor when it is missing, has another shape or a type that is no real number, or holds a number that is not
  * finite. */
