@@ -257,6 +257,34 @@ static void durations_are_those_of_the_published_implementation(void **state)
     }
 }
 
+/* All samples of the first clip, to the bit. */
+static void chunks_give_the_bits_of_the_whole(void **state)
+{
+    (void)state;
+    static const int64_t chunks[] = {4096, 1, 50, 100};
+    struct parsed parsed;
+    float *whole = NULL;
+    parse_string(text_of("goforward", "string_base"), &parsed);
+    const struct hifigan_codes codes = codes_of(&parsed, 2);
+    for (size_t i = 0; i < sizeof chunks / sizeof *chunks; i++) {
+        struct voice voice = open_voice(write_folder("hifigan_base", base), chunks[i]);
+        struct hifigan_frames frames;
+        assert_ok(hifigan_arrange(voice.workspace, &codes, &frames));
+        size_t bytes = (size_t)(frames.count * hifigan_config(voice.hifigan)->frame_samples) * sizeof(float);
+        float *samples = guarded_allocate(bytes);
+        assert_ok(hifigan_speak(voice.workspace, &frames, 0, frames.count, samples));
+        if (whole)
+            assert_memory_equal(samples, whole, bytes);
+        if (whole)
+            guarded_free(samples);
+        else
+            whole = samples;
+        hifigan_frames_free(&frames);
+        close_voice(&voice);
+    }
+    guarded_free(whole);
+}
+
 /* The same weights as a file with X_config.json beside it, as a file of safetensors, and without the prefix. */
 static void every_layout_holds_the_same_vocoder(void **state)
 {
@@ -294,6 +322,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(base_speaks_as_the_published_implementation),
                                        cmocka_unit_test(expressive_speaks_as_the_published_implementation),
                                        cmocka_unit_test(durations_are_those_of_the_published_implementation),
+                                       cmocka_unit_test(chunks_give_the_bits_of_the_whole),
                                        cmocka_unit_test(every_layout_holds_the_same_vocoder)};
     return cmocka_run_group_tests(tests, open_world, close_world);
 }

@@ -183,4 +183,5 @@ def main():
     save_file(tensors, f"{TARGET}/expected.safetensors")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -4,8 +4,8 @@
 
 usage: speech_vocoder_values.py SPEECH.npz CONFIGS FOLDER   (numpy 1.24, safetensors 0.4)
 
-CLIP.base_string, .expr_string, .expr_units, .base_string_spk0: every 7th sample: 7 and 640 have no common divisor, so all phases of a frame are
-there. dur_log.base, .expr: logarithms of durations of goforward.
+CLIP.base_string, .expr_string, .expr_units, .base_string_spk0: every 7th sample, of all phases of a frame since 7 and 640 have no
+common divisor. dur_log.base, .expr: logarithms of durations of goforward.
 """
 import os
 import shutil
