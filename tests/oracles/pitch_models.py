@@ -7,6 +7,8 @@ weights_pitch.tsv   more tensors of that formula: a small FCPE and two small VQ-
 pitch_small.safetensors   what torchfcpe 0.0.4 computes with the one, and this script with the others, written from the definition
                     with torch's convolutions.
 
+expanded.pt         a tensor of one number with strides of 0
+
 usage: pitch_models.py SPEECH.npz WHEEL FOLDER   (torch 1.13.1, numpy 1.24, safetensors 0.4; WHEEL: torchfcpe 0.0.4, unpacked)
 """
 import sys
@@ -246,6 +248,7 @@ def main():
     fcpe_values(wheel, lines, values)
     vqvae_values(folder, lines, values)
     save_file({name: np.ascontiguousarray(value) for name, value in values.items()}, folder + "/pitch_small.safetensors")
+    torch.save({"model": {"encoder.level_blocks.0.model.0.0.weight": torch.ones(1).expand(6, 2, 7)}}, folder + "/expanded.pt")
     with open(folder + "/weights_pitch.tsv", "w") as file:
         file.write("\n".join(lines) + "\n")
 

@@ -105,6 +105,17 @@ static enum status refuse_unknown(const struct reader *reader, const char *const
     return STATUS_OK;
 }
 
+/* Whether there is a key of this section; a section without keys, or "null", is none. */
+static bool has_section(const struct reader *reader)
+{
+    size_t length = strlen(reader->section);
+    for (int64_t i = 0; i < reader->flat->count; i++)
+        if (strncmp(reader->flat->items[i].key, reader->section, length) == 0 &&
+            reader->flat->items[i].key[length] == '.')
+            return true;
+    return false;
+}
+
 /* ---- strides ---- */
 
 /* The values of `key` for the one level that there is: a number, a list of one number, or a list of one list. */
@@ -272,13 +283,14 @@ enum status vqvae_config_read(const char *path, struct vqvae_config *config)
 {
     enum status result = STATUS_OK;
     struct yaml_flat flat = {0};
-    const struct reader top = {path, "", &flat};
+    const struct reader top = {path, "", &flat}, encoder = {path, "encoder_params", &flat},
+                        decoder = {path, "decoder_params", &flat};
     *config = (struct vqvae_config){0};
     TRY(yaml_flat_read_foreign(path, &flat));
-    TRY(read_coder(&(struct reader){path, "encoder_params", &flat}, false, &config->encoder));
-    config->has_decoder = find(&top, "decoder_params") != NULL;
+    TRY(read_coder(&encoder, false, &config->encoder));
+    config->has_decoder = has_section(&decoder);
     if (config->has_decoder)
-        TRY(read_coder(&(struct reader){path, "decoder_params", &flat}, true, &config->decoder));
+        TRY(read_coder(&decoder, true, &config->decoder));
     TRY(read_rest(&top, config));
     TRY(check_widths(path, config));
 fail:
