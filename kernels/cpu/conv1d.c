@@ -92,7 +92,7 @@ INLINE void copy_activated(const struct conv1d_forward *p, float *to, int64_t ap
     else if (p->input_activation == ACTIVATION_LEAKY_RELU)
         copy_rows(p, to, apart, from, rows, row_stride, count, ACTIVATION_LEAKY_RELU, type);
     else
-        copy_rows(p, to, apart, from, rows, row_stride, count, p->input_activation, type);
+        copy_rows(p, to, apart, from, rows, row_stride, count, ACTIVATION_RELU, type);
 }
 
 void conv1d_load_window(const struct conv1d_forward *p, struct conv1d_frames frames, int64_t channel, int64_t count,
