@@ -82,7 +82,8 @@ struct gelu_backward {
  *   to bf16.
  * The weight is [O][K][Cg], so that for one group and dilation 1 the K * C
  * numbers that a frame is multiplied with lie in x one after the other: the product of a matrix whose rows overlap, and
- * no unfolded copy of x exists. Each number is summed in one order, first over parts of the channels, then over k.
+ * no unfolded copy of x exists. Each number is summed in one order, whatever frames
+ * and rows are computed with it.
  * output_frames is conv1d_frames(p, frames). A padding_right that is one less than padding_left drops the last frame of
  * an even kernel (wav2vec2's positional convolution: K = 128, paddings 64 and 63). */
 struct conv1d_forward {

@@ -52,6 +52,8 @@ static const struct conv1d_shape shapes[] = {
     {1, 129, 8, 136, 9, 1, 1, 1, 4, 4, CONV1D_DENSE},
     {2, 1, 16, 16, 3, 1, 1, 1, 1, 1, CONV1D_DENSE},
     {1, 300, 40, 24, 1, 1, 1, 1, 0, 0, CONV1D_DENSE},
+    {3, 31, 88, 128, 3, 2, 1, 1, 0, 0, CONV1D_DENSE}, /* wide: on the cpu a product of matrices */
+    {2, 14, 264, 136, 1, 1, 1, 1, 0, 0, CONV1D_DENSE},
     /* frames enough for several pieces of the weight's gradient on CUDA, which end inside rows */
     {3, 350, 8, 16, 3, 1, 1, 1, 1, 1, CONV1D_DENSE},
     {1, 1100, 3, 5, 2, 1, 1, 1, 0, 0, CONV1D_ODD},

@@ -1,5 +1,7 @@
 /* Small random encoders of every kind, through every layout of files (tests/oracles/speech_encoder_layouts.py): every layer is that
- * of transformers, whatever clips are computed together, and what is missing or not supported is refused by name. */
+ * of transformers, whatever clips are computed together, and what is missing or not supported is refused by name.
+ *
+ *     test_models_encoder_layouts --model MODEL EXPECTED     one model of any size (tests/oracles/hubert_check.py) */
 #include "support/test_support.h"
 
 #include "core/path.h"
@@ -381,8 +383,61 @@ static void convolutions_are_read_as_python_would(void **state)
     }
 }
 
-int main(void)
+/* ---- one model of any size ---- */
+
+/* Every clip of EXPECTED ("wave.0" and so on) alone and all in one batch: the last layers within 1e-5, and no bit of difference. */
+static int check_model(const char *model, const char *expected_file)
 {
+    enum { MOST = 16 };
+    assert_ok(thread_pool_create(0, &pool));
+    assert_ok(device_context_create(test_kernels(), pool, 0, &context));
+    assert_ok(safetensors_open(expected_file, &expected));
+    struct encoder *encoder = open_encoder(model);
+    struct encoder_workspace *workspace = open_workspace(encoder);
+    struct encoder_output output;
+    struct encoder_clip batch[MOST];
+    float *alone[MOST];
+    char name[64];
+    int count = 0, different = 0, failed = 0;
+    double worst = 0;
+    for (; count < MOST; count++) {
+        snprintf(name, sizeof name, "wave.%d", count);
+        const struct tensor_info *info = safetensors_find(expected, name);
+        if (!info)
+            break;
+        batch[count] = (struct encoder_clip){safetensors_data(expected, info), info->shape[0]};
+        assert_ok(encoder_run(workspace, &batch[count], 1, ENCODER_LAST, &output));
+        alone[count] = copy_clip(workspace, &output, 0);
+    }
+    assert_ok(encoder_run(workspace, batch, count, ENCODER_LAST, &output));
+    for (int clip = 0; clip < count; clip++) {
+        int64_t elements = output.frames[clip] * output.width;
+        snprintf(name, sizeof name, "last.%d", clip);
+        const float *wanted = safetensors_data(expected, safetensors_find(expected, name));
+        float *values = copy_clip(workspace, &output, clip);
+        double error = 0, norm = 0;
+        for (int64_t i = 0; i < elements; i++) {
+            error += ((double)values[i] - (double)wanted[i]) * ((double)values[i] - (double)wanted[i]);
+            norm += (double)wanted[i] * (double)wanted[i];
+        }
+        different += memcmp(values, alone[clip], (size_t)elements * sizeof *values) != 0;
+        worst = fmax(worst, sqrt(error / norm));
+        failed += !(sqrt(error / norm) <= 1e-5);
+        printf("clip %d, %ld frames: relative error %.2e\n", clip, (long)output.frames[clip], sqrt(error / norm));
+        free(values);
+        free(alone[clip]);
+    }
+    printf("%d clips: largest relative error %.2e, %d differ from themselves alone\n", count, worst, different);
+    encoder_workspace_destroy(workspace);
+    encoder_close(encoder);
+    close_world(NULL);
+    return count > 0 && failed == 0 && different == 0 ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 4 && strcmp(argv[1], "--model") == 0)
+        return check_model(argv[2], argv[3]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(norms_after_each_part),
         cmocka_unit_test(norms_before_each_part_and_layer_norms_between_convolutions),

@@ -40,7 +40,7 @@ struct encoder {
     int64_t layer; /* the furthest that passes go */
     const struct kernels *kernels;
     struct device_context *context;
-    float *weights; /* device */
+    float *weights; /* device; how a tensor lies there: encoder_load.c */
     /* The first convolution and the group norm behind it, on the host: [O][K], [O]... (encoder_features.c) */
     float *first_weight, *first_norm_weight, *first_norm_bias;
     struct sha256 fingerprint;

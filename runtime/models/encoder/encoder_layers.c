@@ -17,19 +17,24 @@ static enum status norm(const struct encoder_pass *pass, int64_t channels, const
     return compute_run(&pass->compute, layer_norm_forward, &parameters);
 }
 
-/* output[rows][out] = x[rows][in] W' + bias (+ addend) */
+/* output[rows][out] = x[rows][in] W + bias (+ addend) */
 static enum status linear(const struct encoder_pass *pass, enum encoder_part part, int64_t index, int64_t rows,
                           int64_t in, int64_t out, const float *x, const float *addend, float *output)
 {
-    return linear_forward(&pass->compute, &(struct linear){.rows = rows,
-                                                           .in = in,
-                                                           .out = out,
-                                                           .x = x,
-                                                           .weight = encoder_weight(pass->encoder, part, index),
-                                                           .bias = encoder_bias(pass->encoder, part, index),
-                                                           .addend = addend,
-                                                           .output = output,
-                                                           .output_type = DTYPE_F32});
+    const struct matmul product = {.m = rows,
+                                   .n = out,
+                                   .k = in,
+                                   .batch = 1,
+                                   .a = x,
+                                   .b = encoder_weight(pass->encoder, part, index),
+                                   .c = output,
+                                   .addend = addend,
+                                   .bias = encoder_bias(pass->encoder, part, index),
+                                   .a_row_stride = in,
+                                   .b_row_stride = out,
+                                   .c_row_stride = out,
+                                   .alpha = 1};
+    return compute_run(&pass->compute, matmul, &product);
 }
 
 /* ---- what enters the layers ---- */

@@ -1,6 +1,9 @@
-/* Reading an encoder's weights, tensor by tensor, into the device's arena. Two kinds of tensor are not taken as they are: weights of
- * convolutions go from PyTorch's [O][I][K] to the kernels' [O][K][I], and the positional one is stored as direction and length
- * (weight normalisation, Salimans and Kingma 2016), with one length per tap: w[o][i][k] = g[k] v[o][i][k] / |v[.][.][k]|. */
+/* Reading an encoder's weights, tensor by tensor, into the device's arena. Few are taken as they are:
+ * - Weights of convolutions go from PyTorch's [O][I][K] to the kernels' [O][K][I].
+ * - The positional one is stored as direction and length (weight normalisation, Salimans and Kingma 2016), with one length per tap:
+ *   w[o][i][k] = g[k] v[o][i][k] / |v[.][.][k]|.
+ * - Matrices go from [out][in] to [in][out], of which a product copies its panels row by row; those of queries, keys and values
+ *   become one [in][3 out]. */
 #include "models/encoder/encoder_internal.h"
 
 #include <math.h>
@@ -23,6 +26,19 @@ static void transpose_taps(const struct encoder_tensor *tensor, const float *raw
         for (int64_t k = 0; k < kernel; k++)
             for (int64_t i = 0; i < channels; i++)
                 arranged[(o * kernel + k) * channels + i] = raw[(o * channels + i) * kernel + k];
+}
+
+/* One matrix, or the one of queries, keys and values as its third of the columns of what they become together. */
+static void transpose_matrix(const struct encoder_tensor *tensor, const float *raw, float *arranged)
+{
+    enum { TILE = 16 };
+    bool third = tensor->part == ENCODER_QUERY || tensor->part == ENCODER_KEY || tensor->part == ENCODER_VALUE;
+    int64_t out = tensor->shape[0], in = tensor->shape[1], stride = third ? 3 * out : out;
+    float *to = arranged + (third ? (int64_t)(tensor->part - ENCODER_QUERY) * out : 0);
+    for (int64_t first = 0; first < out; first += TILE)
+        for (int64_t i = 0; i < in; i++)
+            for (int64_t o = first; o < first + TILE && o < out; o++)
+                to[i * stride + o] = raw[o * in + i];
 }
 
 /* The names of length and direction: torch.nn.utils.weight_norm's, or those of its successor in `parametrizations`. */
@@ -88,21 +104,27 @@ static enum status load_tensor(struct loader *loader, const struct encoder_tenso
     enum status result = STATUS_OK;
     struct encoder *encoder = loader->encoder;
     char name[ENCODER_NAME_BYTES];
-    size_t bytes = (size_t)tensor->count * sizeof(float);
+    int64_t offset = tensor->offset, count = tensor->count;
     encoder_name(&loader->names, tensor->part, tensor->index, tensor->bias ? "bias" : "weight", name);
     const float *values = loader->raw;
     if (tensor->part == ENCODER_POSITIONAL && !tensor->bias && !named_tensors_find(loader->tensors, name))
         TRY(read_positional(loader, tensor));
     else
         TRY(named_tensors_read(loader->tensors, name, tensor->rank, tensor->shape, loader->raw));
-    if (tensor->rank == 3) {
-        transpose_taps(tensor, loader->raw, loader->arranged);
+    sha256_add(loader->hash, values, (size_t)count * sizeof *values);
+    if (tensor->rank > 1) {
+        (tensor->rank == 3 ? transpose_taps : transpose_matrix)(tensor, loader->raw, loader->arranged);
         values = loader->arranged;
     }
-    sha256_add(loader->hash, values, bytes);
+    if (tensor->rank == 2 && (tensor->part == ENCODER_QUERY || tensor->part == ENCODER_KEY))
+        return STATUS_OK; /* until the values' matrix is there too */
+    if (tensor->rank == 2 && tensor->part == ENCODER_VALUE) {
+        offset -= 2 * count;
+        count *= 3;
+    }
     TRY(keep(tensor, values, encoder));
-    TRY(encoder->kernels->copy_to_device(encoder->context, QUEUE_COMPUTE, encoder->weights + tensor->offset, values,
-                                         bytes));
+    TRY(encoder->kernels->copy_to_device(encoder->context, QUEUE_COMPUTE, encoder->weights + offset, values,
+                                         (size_t)count * sizeof *values));
     TRY(encoder->kernels->synchronize(encoder->context));
 fail:
     return result;
@@ -132,7 +154,7 @@ static enum status load(struct encoder *encoder, const struct named_tensors *ten
         if (largest < encoder->layout.tensors[i].count)
             largest = encoder->layout.tensors[i].count;
     loader.raw = malloc((size_t)largest * sizeof *loader.raw);
-    loader.arranged = malloc((size_t)largest * sizeof *loader.arranged);
+    loader.arranged = malloc(3 * (size_t)largest * sizeof *loader.arranged); /* queries, keys and values */
     loader.hash = sha256_start();
     if (!loader.raw || !loader.arranged)
         FAIL(STATUS_INTERNAL, "%s: no memory for its largest tensor", named_tensors_path(tensors));
