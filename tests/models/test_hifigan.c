@@ -258,6 +258,9 @@ static void any_range_has_the_bits_of_the_whole(void **state)
         assert_memory_equal(part, samples + first * hop, (size_t)(some * hop) * sizeof *part);
         guarded_free(part);
     }
+    struct hifigan_workspace *endless;
+    assert_fails(hifigan_workspace_create(voice.hifigan, &context, 1 << 20, &endless), STATUS_USAGE,
+                 "chunks of 1048576 frames; expected at most");
     assert_fails(hifigan_speak(voice.workspace, &frames, 1, frames.count, samples), STATUS_INTERNAL, "frames 1 to");
     hifigan_frames_free(&frames);
     guarded_free(samples);

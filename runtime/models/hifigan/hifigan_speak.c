@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK_FRAMES = 100 };
+enum { CHUNK_FRAMES = 100, LONGEST_CHUNK = 1 << 18 };
 static const float SLOPE = 0.1f, OUTPUT_SLOPE = 0.01f;
 
 /* ---- layers ---- */
@@ -334,9 +334,12 @@ enum status hifigan_workspace_create(const struct hifigan *hifigan, struct devic
 {
     enum status result = STATUS_OK;
     const struct hifigan_config *config = &hifigan->config;
-    struct hifigan_workspace *workspace = calloc(1, sizeof *workspace);
     size_t scratch = 0;
     *out = NULL;
+    if (chunk_frames > LONGEST_CHUNK)
+        return status_set(STATUS_USAGE, "chunks of %lld frames; expected at most %d", (long long)chunk_frames,
+                          LONGEST_CHUNK);
+    struct hifigan_workspace *workspace = calloc(1, sizeof *workspace);
     if (!workspace)
         return status_set(STATUS_INTERNAL, "no memory for a vocoder's workspace");
     *workspace = (struct hifigan_workspace){
