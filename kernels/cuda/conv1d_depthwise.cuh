@@ -32,12 +32,10 @@ static inline int64_t depthwise_rows(const struct conv1d_forward *p, int64_t fra
     return (frames - 1) * p->stride + (p->kernel - 1) * p->dilation + 1 + p->kernel;
 }
 
-/* What comes after the sum of one channel of a frame of the row. */
+/* What comes after the sum of one channel of a frame of the row and its bias. */
 template <typename T>
-static __device__ inline void depthwise_finish(const struct conv1d_forward &p, int64_t index, int64_t channel, float v)
+static __device__ inline void depthwise_finish(const struct conv1d_forward &p, int64_t index, float v)
 {
-    if (p.bias)
-        v += load_element(static_cast<const T *>(p.bias), channel);
     if (p.pre_activation)
         store_element(static_cast<T *>(p.pre_activation), index, v);
     v = activated(v, p.activation, p.slope);
@@ -95,6 +93,7 @@ static __global__ void __launch_bounds__(DEPTHWISE_THREADS)
     __syncthreads();
     if (channel + lane >= p.channels)
         return;
+    const float bias = p.bias ? load_element(static_cast<const T *>(p.bias), channel + lane) : 0.0f;
     for (int64_t t = warp * DEPTHWISE_HELD; t < rows; t += DEPTHWISE_LEAST) {
         float sums[DEPTHWISE_HELD] = {0};
         const int held = (int)min((int64_t)DEPTHWISE_HELD, max(valid - t, (int64_t)0));
@@ -110,7 +109,7 @@ static __global__ void __launch_bounds__(DEPTHWISE_THREADS)
         for (int i = 0; i < DEPTHWISE_HELD; i++) {
             const int64_t index = start + (t + i) * p.output_row_stride;
             if (i < held) {
-                depthwise_finish<T>(p, index, channel + lane, sums[i]);
+                depthwise_finish<T>(p, index, sums[i] + bias);
             } else if (t + i < rows) {
                 store_element(static_cast<T *>(p.output), index, 0.0f);
                 if (p.pre_activation)

@@ -90,11 +90,18 @@ static void bench_conformer(struct benchmark *b, int64_t frames)
 static void bench_embeddings(struct benchmark *b, int64_t frames)
 {
     const int64_t channels = b->tiny ? 16 : 128, tokens = frames / 2;
+    int32_t *ids = malloc((size_t)tokens * sizeof *ids);
+    if (!ids) {
+        fprintf(stderr, "error: no memory for %lld ids\n", (long long)tokens);
+        exit(1);
+    }
+    for (int64_t n = 0; n < tokens; n++)
+        ids[n] = (int32_t)(n * 37 % 500);
     const struct gather_repeat p = {.tokens = tokens,
                                     .channels = channels,
                                     .rows = 500,
                                     .frames = tokens * 2,
-                                    .ids = benchmark_numbers(b, DTYPE_F32, tokens, 0), /* zeros are ids, too */
+                                    .ids = benchmark_values(b, sizeof(int32_t), tokens, ids),
                                     .repeat = 2,
                                     .table = benchmark_numbers(b, DTYPE_F32, 500 * channels, 1),
                                     .output = benchmark_numbers(b, DTYPE_F32, frames * 5 * channels, 1),
@@ -105,6 +112,7 @@ static void bench_embeddings(struct benchmark *b, int64_t frames)
     benchmark_row(b,
                   &(struct benchmark_case){BENCHMARK_gather_repeat, &p, shape, DTYPE_F32,
                                            4.0 * 2 * (double)(p.frames * channels) + 4.0 * (double)tokens, 0, NULL, 0});
+    free(ids);
     benchmark_next(b);
 }
 

@@ -208,6 +208,7 @@ static void depthwise_frames_are_moved_once(void **state)
         struct problem o = {conv1d_problem(&rng, shape, (enum dtype)type, false, false), ACTIVATION_SILU,
                             ACTIVATION_NONE};
         struct tensor output = conv1d_output_like(&o.q);
+        o.q.bias = true;
         const struct conv1d_forward p = describe(&o, &output, NULL);
         test_traffic_begin();
         assert_ok(test_kernels()->conv1d_forward(test_context(1, test_kernels()->conv1d_forward_scratch_size(&p)), &p));
