@@ -210,6 +210,16 @@ static void draw_units(int32_t *units, int64_t count)
         units[i] = (int32_t)rng_below(&rng, 11);
 }
 
+/* To the bit on the cpu; a GPU may choose another kernel for few frames. */
+static void same_samples(const float *found, const float *wanted, int64_t count, const char *what)
+{
+    for (int64_t i = 0; i < count; i++)
+        if (test_kernels_cpu() ? memcmp(&found[i], &wanted[i], sizeof *found) != 0
+                               : !(fabsf(found[i] - wanted[i]) <= 2e-6f))
+            fail_msg("%s: sample %ld of %ld is %.9g, not %.9g", what, (long)i, (long)count, (double)found[i],
+                     (double)wanted[i]);
+}
+
 static void chunks_give_the_bits_of_the_whole(void **state)
 {
     (void)state;
@@ -225,10 +235,9 @@ static void chunks_give_the_bits_of_the_whole(void **state)
             const struct hifigan_codes codes = {.units = units, .unit_count = lengths[l]};
             float *samples = speak(&whole, &codes, &count), *parts = speak(&voice, &codes, &other);
             assert_int_equal(count, other);
-            for (int64_t i = 0; i < count; i++)
-                if (memcmp(&samples[i], &parts[i], sizeof *samples) != 0)
-                    fail_msg("%ld units in chunks of %ld: sample %ld of %ld is %g, not %g", (long)lengths[l],
-                             (long)chunks[c], (long)i, (long)count, (double)parts[i], (double)samples[i]);
+            char what[64];
+            snprintf(what, sizeof what, "%ld units in chunks of %ld", (long)lengths[l], (long)chunks[c]);
+            same_samples(parts, samples, count, what);
             guarded_free(samples);
             guarded_free(parts);
         }
@@ -255,7 +264,7 @@ static void any_range_has_the_bits_of_the_whole(void **state)
         int64_t some = (int64_t)rng_below(&rng, (uint64_t)(frames.count - first) + 1);
         float *part = guarded_allocate((size_t)(some * hop) * sizeof *part);
         assert_ok(hifigan_speak(voice.workspace, &frames, first, some, part));
-        assert_memory_equal(part, samples + first * hop, (size_t)(some * hop) * sizeof *part);
+        same_samples(part, samples + first * hop, some * hop, "a range");
         guarded_free(part);
     }
     struct hifigan_workspace *endless;
@@ -304,7 +313,7 @@ static void threads_and_earlier_work_do_not_matter(void **state)
         float five[5];
         int32_t frames[5];
         assert_ok(hifigan_durations(voice.workspace, units + first, 5, frames, five));
-        assert_memory_equal(&five[2], &logarithms[first + 2], sizeof *five);
+        same_samples(&five[2], &logarithms[first + 2], 1, "a logarithm");
     }
     guarded_free(same);
     guarded_free(samples);

@@ -261,7 +261,7 @@ static void durations_are_those_of_the_published_implementation(void **state)
 static void chunks_give_the_bits_of_the_whole(void **state)
 {
     (void)state;
-    static const int64_t chunks[] = {4096, 1, 50, 100};
+    static const int64_t chunks[] = {4096, 7, 50, 100};
     struct parsed parsed;
     float *whole = NULL;
     parse_string(text_of("goforward", "string_base"), &parsed);

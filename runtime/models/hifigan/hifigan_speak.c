@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK_FRAMES = 100, LONGEST_CHUNK = 1 << 18 };
+enum { CHUNK_FRAMES = 200, LONGEST_CHUNK = 1 << 18 };
 static const float SLOPE = 0.1f, OUTPUT_SLOPE = 0.01f;
 
 /* ---- layers ---- */
