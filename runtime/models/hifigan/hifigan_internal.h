@@ -76,7 +76,7 @@ static inline int64_t hifigan_channels(const struct hifigan_config *config, int6
     return config->channels >> (stage + 1);
 }
 
-/* ---- a workspace (hifigan_speak.c) ---- */
+/* ---- a workspace (hifigan_workspace.c) ---- */
 
 enum { HIFIGAN_DURATION_UNITS = 512 }; /* whose durations are found at a time */
 
@@ -119,10 +119,20 @@ void hifigan_plan_make(const struct hifigan_config *config, struct hifigan_range
 /* Numbers in the largest array of a stage, and of the first convolution. */
 int64_t hifigan_plan_elements(const struct hifigan_config *config, const struct hifigan_plan *plan);
 
+/* One chunk on its way. */
+struct hifigan_pass {
+    struct compute compute;
+    const struct hifigan_workspace *workspace;
+    struct hifigan_plan plan;
+};
+/* From the ids at buffers.ids to samples, which lie in `between` then, from the first frame of the last convolution's input on
+ * (hifigan_speak.c). */
+enum status hifigan_run_chunk(const struct hifigan_pass *pass);
+
 /* Sends ids [HIFIGAN_TABLES][room], which the host has put into host_ids, to the device. */
 enum status hifigan_send_ids(struct hifigan_workspace *workspace);
 
-/* A convolution with stride 1 that keeps the number of frames. */
+/* The layers (hifigan_layers.c): a convolution with stride 1 that keeps the number of frames. */
 struct hifigan_convolution {
     int64_t frames, channels, outputs, kernel, dilation;
     struct hifigan_place place;
