@@ -1,4 +1,4 @@
-/* One interface to two aligners. */
+/* One interface to two aligners, pocketsphinx and a CTC model: the one that the options name does the work. */
 #include "data/prepare/align_kinds.h"
 
 #include <stdlib.h>

@@ -31,7 +31,8 @@ struct search {
     int64_t row_bytes;
 };
 
-enum { LABEL_STAYS, LABEL_FROM_BLANK, LABEL_FROM_LABEL, BLANK_FROM_LABEL = 4, LABEL_MOVES = 3 };
+/* Of a move: how many states it goes on into a label, and whether into the blank before it. */
+enum { LABEL_MOVES = 3, BLANK_FROM_LABEL = 4 };
 
 int64_t ctc_path_least_frames(const int32_t *labels, int64_t label_count)
 {
@@ -92,33 +93,46 @@ static void first_frame(struct search *search)
     search->now.labels[1] = (double)frame[search->problem->labels[0]];
 }
 
-/* The scores one frame on, and the moves into every state. */
+/* The scores one frame on. */
 static void advance(struct search *search, int64_t number)
 {
     const float *frame = frame_at(search, number);
     const int64_t labels = search->labels;
-    const struct scores from = search->now, to = search->before;
     const double blank = (double)frame[search->problem->blank];
-    double *restrict new_blanks = to.blanks, *restrict new_labels = to.labels;
-    uint8_t *restrict row = search->row;
+    const double *restrict from_blanks = search->now.blanks, *restrict from_labels = search->now.labels;
+    const double *restrict leaps = search->leap;
+    double *restrict to_blanks = search->before.blanks, *restrict to_labels = search->before.labels;
+    double *restrict emissions = search->emissions;
     for (int64_t j = 0; j < labels; j++)
-        search->emissions[j] = (double)frame[search->problem->labels[j]];
-    new_labels[0] = -INFINITY;
+        emissions[j] = (double)frame[search->problem->labels[j]];
+    to_labels[0] = -INFINITY;
     for (int64_t j = 0; j < labels; j++) {
-        double stay = from.labels[j + 1], step = from.blanks[j], leap = from.labels[j] + search->leap[j];
-        double move = step >= leap ? step : leap;
-        uint8_t how = step >= leap ? LABEL_FROM_BLANK : LABEL_FROM_LABEL;
-        double rest = from.blanks[j], enter = from.labels[j];
-        new_labels[j + 1] = (move > stay ? move : stay) + search->emissions[j];
-        new_blanks[j] = (enter > rest ? enter : rest) + blank;
-        row[j] = (uint8_t)((move > stay ? how : LABEL_STAYS) | (enter > rest ? BLANK_FROM_LABEL : 0));
+        double stay = from_labels[j + 1], step = from_blanks[j], enter = from_labels[j], leap = enter + leaps[j];
+        double move = step > leap ? step : leap;
+        to_labels[j + 1] = (move > stay ? move : stay) + emissions[j];
+        to_blanks[j] = (enter > step ? enter : step) + blank;
     }
-    double rest = from.blanks[labels], enter = from.labels[labels];
-    new_blanks[labels] = (enter > rest ? enter : rest) + blank;
-    row[labels] = enter > rest ? BLANK_FROM_LABEL : 0;
-    row[labels + 1] = 0;
-    search->now = to;
+    double rest = from_blanks[labels], enter = from_labels[labels];
+    to_blanks[labels] = (enter > rest ? enter : rest) + blank;
+    const struct scores from = search->now;
+    search->now = search->before;
     search->before = from;
+}
+
+/* The moves that advance() has just made, into row[]. */
+static void find_moves(struct search *search)
+{
+    const int64_t labels = search->labels;
+    const double *restrict blanks = search->before.blanks, *restrict own = search->before.labels;
+    const double *restrict leaps = search->leap;
+    uint8_t *restrict row = search->row;
+    for (int64_t j = 0; j < labels; j++) {
+        double stay = own[j + 1], step = blanks[j], enter = own[j], leap = enter + leaps[j];
+        int leaves = leap > step, moves = (leaves ? leap : step) > stay; /* 0 or 1; a leap is two states, a step one */
+        row[j] = (uint8_t)((moves << leaves) | ((enter > step) * BLANK_FROM_LABEL));
+    }
+    row[labels] = own[labels] > blanks[labels] ? BLANK_FROM_LABEL : 0;
+    row[labels + 1] = 0;
 }
 
 static void keep_checkpoint(struct search *search, int64_t number)
@@ -160,6 +174,7 @@ static void trace_stretch(struct search *search, int64_t number, int32_t *states
     return_to_checkpoint(search, number);
     for (int64_t frame = first + 1; frame <= end; frame++) {
         advance(search, frame);
+        find_moves(search);
         keep_moves(search, frame - first - 1);
     }
     for (int64_t frame = end; frame > first; frame--)
