@@ -17,6 +17,14 @@ static enum status check_activation(enum activation activation, float slope, con
     return STATUS_OK;
 }
 
+/* One that may be applied to an input: those that vocoders have there, which keep the zeros around a row. */
+static enum status check_input_activation(enum activation activation, float slope, const char *name)
+{
+    CHECK(activation == ACTIVATION_NONE || activation == ACTIVATION_RELU || activation == ACTIVATION_LEAKY_RELU,
+          "%s: input activation %d, expected none, RELU or LEAKY_RELU", name, (int)activation);
+    return check_activation(activation, slope, name);
+}
+
 /* One that has a gradient. */
 static enum status check_gradient(enum activation activation, const char *name)
 {
@@ -97,7 +105,7 @@ static enum status check_conv1d_shape(const struct conv1d_forward *p, const char
           "%s: a row stride is smaller than the channels", name);
     CHECK(is_compute_type(p->type), "%s: type %d", name, (int)p->type);
     enum status result = check_activation(p->activation, p->slope, name);
-    return result == STATUS_OK ? check_activation(p->input_activation, p->input_slope, name) : result;
+    return result == STATUS_OK ? check_input_activation(p->input_activation, p->input_slope, name) : result;
 }
 
 static bool conv1d_is_empty(const struct conv1d_forward *p)
@@ -166,7 +174,8 @@ enum status check_conv1d_transposed(const struct conv1d_transposed *p)
     CHECK(p->batch == 0 || p->output_frames == 0 || (p->x && p->weight && p->output),
           "conv1d_transposed: a null array");
     enum status result = check_activation(p->activation, p->slope, "conv1d_transposed");
-    return result == STATUS_OK ? check_activation(p->input_activation, p->input_slope, "conv1d_transposed") : result;
+    return result == STATUS_OK ? check_input_activation(p->input_activation, p->input_slope, "conv1d_transposed")
+                               : result;
 }
 
 /* ---- norms ---- */

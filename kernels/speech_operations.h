@@ -78,7 +78,8 @@ struct gelu_backward {
 /* One-dimensional convolution (a cross-correlation, as PyTorch's conv1d):
  *   y[b][t][o] = bias[o] + sum over k, i of weight[o][k][i] * x'[b][t * stride + k * dilation - padding_left][g * Cg + i]
  *   output = activation(y) + residual,   g = o / Og the group of o,   Cg = C / groups,   Og = O / groups,
- *   x' = input_activation(x) in [0, a row's length) and 0 outside. In bf16 x' may be rounded to bf16.
+ *   x' = input_activation(x), which is NONE, RELU or LEAKY_RELU, in [0, a row's length) and 0 outside. In bf16 x' may be rounded
+ *   to bf16.
  * The weight is [O][K][Cg], so that for one group and dilation 1 the K * C
  * numbers that a frame is multiplied with lie in x one after the other: the product of a matrix whose rows overlap, and
  * no unfolded copy of x exists. Each number is summed in one order, whatever frames

@@ -92,7 +92,7 @@ INLINE void copy_activated(const struct conv1d_forward *p, float *to, int64_t ap
     else if (p->input_activation == ACTIVATION_LEAKY_RELU)
         copy_rows(p, to, apart, from, rows, row_stride, count, ACTIVATION_LEAKY_RELU, type);
     else
-        copy_rows(p, to, apart, from, rows, row_stride, count, p->input_activation, type);
+        copy_rows(p, to, apart, from, rows, row_stride, count, ACTIVATION_RELU, type);
 }
 
 void conv1d_load_window(const struct conv1d_forward *p, struct conv1d_frames frames, int64_t channel, int64_t count,
@@ -241,15 +241,8 @@ static void forward_task(void *argument, int64_t task, int worker)
     }
 }
 
-enum status cpu_conv1d_forward(const struct device_context *context, const struct conv1d_forward *p)
+void conv1d_general(const struct device_context *context, const struct conv1d_forward *p)
 {
-    if (p->batch == 0 || p->output_frames == 0 || !conv1d_lengths_fit(context, p, "conv1d_forward"))
-        return STATUS_OK;
-    if (p->groups == p->channels && p->groups == p->output_channels && p->channels > 1)
-        return conv1d_depthwise(context, p);
-    if (conv1d_is_product(p))
-        return conv1d_product(context, p);
     struct conv1d_cut cut = conv1d_cut(context, p, true);
     thread_pool_run(context->pool, conv1d_tasks(&cut), forward_task, &cut);
-    return STATUS_OK;
 }

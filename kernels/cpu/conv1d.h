@@ -77,6 +77,9 @@ void conv1d_finish_row(const struct conv1d_forward *p, int64_t index, int64_t ch
                        int64_t columns);
 void conv1d_zero_row(const struct conv1d_forward *p, int64_t index, int64_t columns);
 
+/* conv1d_forward of any shape (conv1d.c). */
+void conv1d_general(const struct device_context *context, const struct conv1d_forward *p);
+
 /* conv1d_forward where each channel is a group of its own and has one output. */
 enum status conv1d_depthwise(const struct device_context *context, const struct conv1d_forward *p);
 

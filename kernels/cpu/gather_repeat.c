@@ -34,17 +34,17 @@ static void copy_task(void *argument, int64_t task, int worker)
     }
 }
 
+/* Each end is at least the one before it, and the last one is the number of frames. */
 static bool ends_fit(const struct device_context *context, const struct gather_repeat *p)
 {
-    if (!cpu_indices_fit(context, "gather_repeat", "end", p->ends, p->tokens, 0, p->frames + 1))
-        return false;
-    for (int64_t n = 1; n < p->tokens; n++)
-        if (p->ends[n] < p->ends[n - 1])
-            return cpu_fault(context, "gather_repeat: end %lld of %lld is %d, the one before it %d", (long long)n,
-                             (long long)p->tokens, (int)p->ends[n], (int)p->ends[n - 1]);
-    if (p->ends[p->tokens - 1] != p->frames)
-        return cpu_fault(context, "gather_repeat: end %lld of %lld is %d, not %lld", (long long)p->tokens - 1,
-                         (long long)p->tokens, (int)p->ends[p->tokens - 1], (long long)p->frames);
+    for (int64_t n = 0, low = 0; n < p->tokens; n++) {
+        if (n == p->tokens - 1)
+            low = p->frames;
+        if (p->ends[n] < low || p->ends[n] > p->frames)
+            return cpu_fault(context, "gather_repeat: end %lld of %lld is %d, outside %lld..%lld", (long long)n,
+                             (long long)p->tokens, (int)p->ends[n], (long long)low, (long long)p->frames);
+        low = p->ends[n];
+    }
     return true;
 }
 

@@ -88,20 +88,30 @@ __device__ inline rows_operand<T> conv1d_weights_operand(const struct conv1d_for
     return o;
 }
 
-/* The sums of a block's tile, in `memory`. */
+/* The sums of a block's tile, in `memory`: frames, to which the input activation is applied, times weights. */
+template <typename T, int COLUMNS, enum tile_source SOURCE>
+__device__ inline void conv1d_product(const struct conv1d_forward &p, const rows_operand<T> &frames,
+                                      const rows_operand<T> &weights, unsigned char *memory)
+{
+    rows_copy<T, TILE_ROWS, tile_shape<T, COLUMNS>::THREADS> a(frames);
+    rows_copy<T, COLUMNS, tile_shape<T, COLUMNS>::THREADS> b(weights);
+    tile_product<T, COLUMNS, false, false>(
+        memory, frames.depth, frames.rows, weights.rows,
+        [&](unsigned char *left, unsigned char *right) {
+            a.template copy<SOURCE>(frames, left);
+            b.template copy<SOURCE>(weights, right);
+        },
+        [&](unsigned char *left) {
+            if (p.input_activation != ACTIVATION_NONE)
+                a.rectify(left, p.input_activation == ACTIVATION_RELU ? 0.0f : p.input_slope);
+        });
+}
 template <typename T, int COLUMNS, enum tile_source SOURCE>
 __device__ inline void conv1d_sums(const struct conv1d_forward &p, const struct conv1d_block &at, int64_t length,
                                    int64_t outputs, unsigned char *memory)
 {
-    const rows_operand<T> frames = conv1d_frames_operand<T>(p, at, length, outputs);
-    const rows_operand<T> weights = conv1d_weights_operand<T>(p, at);
-    rows_copy<T, TILE_ROWS, tile_shape<T, COLUMNS>::THREADS> a(frames);
-    rows_copy<T, COLUMNS, tile_shape<T, COLUMNS>::THREADS> b(weights);
-    tile_product<T, COLUMNS, false, false>(memory, frames.depth, frames.rows, weights.rows,
-                                           [&](unsigned char *left, unsigned char *right) {
-                                               a.template copy<SOURCE>(frames, left);
-                                               b.template copy<SOURCE>(weights, right);
-                                           });
+    conv1d_product<T, COLUMNS, SOURCE>(p, conv1d_frames_operand<T>(p, at, length, outputs),
+                                       conv1d_weights_operand<T>(p, at), memory);
 }
 
 /* Calls end(row, column, values) for the four columns from `column` on of every row of the tile's `rows` rows and `columns`

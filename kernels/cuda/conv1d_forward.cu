@@ -3,6 +3,7 @@
  * unfolded; the weights are the right side as they lie. Bias, GELU and residual follow while the sums are in shared
  * memory, so that the output is written once. A context that was opened with cuDNN lets it compute what it takes. */
 #include "kernels/cuda/conv1d_cudnn.h"
+#include "kernels/cuda/conv1d_depthwise.cuh"
 #include "kernels/cuda/conv1d_finish.cuh"
 #include "kernels/cuda/conv1d_window.cuh"
 #include "kernels/cuda/sizes/conv1d_pieces.h"
@@ -75,7 +76,10 @@ template <typename T> static enum status choose(const struct device_context *con
 
 static enum status run_own(const struct device_context *context, const struct conv1d_forward *p)
 {
-    const int64_t channels = p->channels / p->groups;
+    const int64_t channels = p->channels / p->groups, depthwise = depthwise_frames(p);
+    if (depthwise > 0)
+        return p->type == DTYPE_F32 ? depthwise_run<float>(context, p, depthwise)
+                                    : depthwise_run<cuda_bfloat16>(context, p, depthwise);
     if (whole_chunks(p) && window_fits(p, channels, p->output_channels / p->groups))
         return run<cuda_bfloat16, WINDOW_COLUMNS, SOURCE_WINDOW>(context, p,
                                                                  (int)window_shared(p->kernel, p->dilation, channels));
@@ -88,7 +92,7 @@ extern "C" enum status cuda_conv1d_forward(const struct device_context *context,
     enum status result = STATUS_OK;
     if (p->batch == 0 || p->output_frames == 0)
         return STATUS_OK;
-    if (cuda_libraries_of(context)->cudnn)
+    if (cuda_libraries_of(context)->cudnn && p->input_activation == ACTIVATION_NONE)
         result = cuda_cudnn_forward(context, p, &done);
     return result != STATUS_OK || done ? result : run_own(context, p);
 }

@@ -2,8 +2,8 @@
  * about it for each channel, which are joined in double in an order of their own; then for the output, which is written
  * once, normalised and activated. With few channels in and many out (wav2vec2's first layer: 10 products for a number)
  * that costs less than writing an array that is hundreds of times as large as x, reading it and writing it again. */
+#include "kernels/cuda/activation.cuh"
 #include "kernels/cuda/conv1d.cuh"
-#include "kernels/cuda/gelu.cuh"
 #include "kernels/cuda/moments.cuh"
 #include "kernels/cuda/sizes/conv1d_pieces.h"
 
@@ -104,7 +104,7 @@ static __device__ inline void find_output(const struct conv1d_group_norm &p, con
 #pragma unroll
             for (int i = 0; i < QUAD; i++) {
                 const float normal = fmaf((values[i] + shift[i]) * scale[i], weight[i], bias[i]);
-                values[i] = row >= valid ? 0 : conv.activation == ACTIVATION_GELU ? gelu(normal) : normal;
+                values[i] = row >= valid ? 0 : activated(normal, conv.activation, conv.slope);
             }
             store_quad(static_cast<T *>(conv.output) + start + row * conv.output_row_stride + column, values, count);
         });

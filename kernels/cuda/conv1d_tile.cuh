@@ -103,6 +103,25 @@ template <typename T, int ROWS, int THREADS> struct rows_copy {
             advance(o, DEPTH - ELEMENTS);
         }
     }
+    /* Multiplies what is negative of this thread's copies, which have come, by `slope`. */
+    __device__ void rectify(unsigned char *tile, float slope) const
+    {
+#pragma unroll 1
+        for (int i = 0; i < COUNT; i++) {
+            union {
+                T elements[ELEMENTS];
+                uint4 word;
+            } chunk;
+            uint4 *at = reinterpret_cast<uint4 *>(tile + place(i));
+            chunk.word = *at;
+#pragma unroll
+            for (int e = 0; e < ELEMENTS; e++) {
+                const float x = load_element(chunk.elements, e);
+                store_element(chunk.elements, e, x <= 0.0f ? (slope == 0.0f ? 0.0f : x * slope) : x);
+            }
+            *at = chunk.word;
+        }
+    }
     __device__ void copy_elements(const rows_operand<T> &o, unsigned char *tile)
     {
         union {
@@ -422,10 +441,12 @@ __device__ inline void leave_sums(const warp_sums<float> &sums, float *tile)
     }
 }
 
-/* The walk along the depth. `copy(a, b)` puts the next step of both operands into shared memory. Afterwards the sums of the
- * tile lie in `memory`, for all threads; they are 0 where a whole warp's lie outside the `rows` and `columns` that exist. */
-template <typename T, int COLUMNS, bool A_BY_DEPTH, bool B_BY_DEPTH, typename Copy>
-__device__ inline void tile_product(unsigned char *memory, int64_t depth, int64_t rows, int64_t columns, Copy &&copy)
+/* The walk along the depth. `copy(a, b)` puts the next step of both operands into shared memory; `prepare(a)` may change what this
+ * thread has brought of the left one when it has come. Afterwards the sums of the tile lie in `memory`, for all threads; they are 0
+ * where a whole warp's lie outside the `rows` and `columns` that exist. */
+template <typename T, int COLUMNS, bool A_BY_DEPTH, bool B_BY_DEPTH, typename Copy, typename Prepare>
+__device__ inline void tile_product(unsigned char *memory, int64_t depth, int64_t rows, int64_t columns, Copy &&copy,
+                                    Prepare &&prepare)
 {
     using shape = tile_shape<T, COLUMNS>;
     constexpr int STAGE = shape::A_BYTES + shape::B_BYTES;
@@ -441,6 +462,7 @@ __device__ inline void tile_product(unsigned char *memory, int64_t depth, int64_
     unsigned char *stage = memory, *other = memory + STAGE;
     for (int64_t left = depth; left > 0; left -= shape::DEPTH) {
         wait_copies<0>();
+        prepare(stage);
         __syncthreads(); /* this step has come, and nobody reads the one before any more */
         if (left > shape::DEPTH)
             copy(other, other + shape::A_BYTES);
@@ -455,6 +477,12 @@ __device__ inline void tile_product(unsigned char *memory, int64_t depth, int64_
     __syncthreads(); /* the sums take the steps' place */
     leave_sums<A_BY_DEPTH, B_BY_DEPTH, COLUMNS>(sums, reinterpret_cast<float *>(memory));
     __syncthreads();
+}
+
+template <typename T, int COLUMNS, bool A_BY_DEPTH, bool B_BY_DEPTH, typename Copy>
+__device__ inline void tile_product(unsigned char *memory, int64_t depth, int64_t rows, int64_t columns, Copy &&copy)
+{
+    tile_product<T, COLUMNS, A_BY_DEPTH, B_BY_DEPTH>(memory, depth, rows, columns, copy, [](unsigned char *) {});
 }
 
 /* ---- four columns of a row ---- */

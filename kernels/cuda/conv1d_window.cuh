@@ -33,8 +33,9 @@ static inline int64_t window_shared(int64_t taps, int64_t apart, int64_t inner)
  * caller's to ask for. */
 static inline bool window_fits(const struct conv1d_forward *p, int64_t inner, int64_t columns)
 {
-    return p->type == DTYPE_BF16 && p->stride == 1 && p->kernel > 1 && inner % 16 == 0 && inner <= WINDOW_INNER &&
-           columns <= WINDOW_COLUMNS && window_shared(p->kernel, p->dilation, inner) <= WINDOW_LIMIT;
+    return p->type == DTYPE_BF16 && p->input_activation == ACTIVATION_NONE && p->stride == 1 && p->kernel > 1 &&
+           inner % 16 == 0 && inner <= WINDOW_INNER && columns <= WINDOW_COLUMNS &&
+           window_shared(p->kernel, p->dilation, inner) <= WINDOW_LIMIT;
 }
 
 /* Copies the window of A, which begins at the earliest frame that any tap of the tile's first row meets. */

@@ -33,7 +33,8 @@ enum cuda_fault_what {
     CUDA_FAULT_SEGMENT,
     CUDA_FAULT_BAND_FIRST,
     CUDA_FAULT_BAND_LENGTH,
-    CUDA_FAULT_BAND_OFFSET
+    CUDA_FAULT_BAND_OFFSET,
+    CUDA_FAULT_END
 };
 struct cuda_fault {
     int32_t what;      /* enum cuda_fault_what; whoever changes it from NONE by compare-and-swap writes the rest */

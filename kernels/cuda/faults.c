@@ -26,6 +26,7 @@ static const char *const findings[] = {
     [CUDA_FAULT_BAND_FIRST] = "band's first bin",
     [CUDA_FAULT_BAND_LENGTH] = "band's length",
     [CUDA_FAULT_BAND_OFFSET] = "band's offset",
+    [CUDA_FAULT_END] = "end",
 };
 
 /* Whether the operation's lengths are those of keys. */

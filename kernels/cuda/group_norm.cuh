@@ -7,7 +7,7 @@
 #ifndef SPIRITLM_KERNELS_CUDA_GROUP_NORM_CUH
 #define SPIRITLM_KERNELS_CUDA_GROUP_NORM_CUH
 
-#include "kernels/cuda/gelu.cuh"
+#include "kernels/cuda/activation.cuh"
 #include "kernels/cuda/launch.cuh"
 
 enum {

@@ -138,7 +138,7 @@ __global__ void __launch_bounds__(GROUP_NORM_THREADS)
 #pragma unroll
             for (int i = 0; i < N; i++) {
                 float v = fmaf((value[i] - pack.mean[i]) * pack.rstd[i], pack.weight[i], pack.bias[i]);
-                value[i] = p.activation == ACTIVATION_GELU ? gelu(v) : v;
+                value[i] = activated(v, p.activation, p.slope);
             }
         }
         store_pack(output + held_frame(k) * p.channels, value, count);

@@ -5,7 +5,7 @@
 #ifndef SPIRITLM_KERNELS_CUDA_LAYER_NORM_CUH
 #define SPIRITLM_KERNELS_CUDA_LAYER_NORM_CUH
 
-#include "kernels/cuda/gelu.cuh"
+#include "kernels/cuda/activation.cuh"
 #include "kernels/cuda/launch.cuh"
 
 enum { LAYER_NORM_THREADS = 256, LAYER_NORM_WORD = 4 /* elements of f32 in 16 bytes */ };

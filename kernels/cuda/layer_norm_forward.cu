@@ -74,7 +74,7 @@ __global__ void __launch_bounds__(LAYER_NORM_THREADS)
 #pragma unroll
             for (int i = 0; i < N; i++) {
                 float v = fmaf((value[k][i] - mean) * rstd, weight[i], bias[i]);
-                value[k][i] = p.activation == ACTIVATION_GELU ? gelu(v) : v;
+                value[k][i] = activated(v, p.activation, p.slope);
             }
             store_pack(output + c, value[k], p.channels - c);
         }

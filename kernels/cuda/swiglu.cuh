@@ -2,14 +2,10 @@
 #ifndef SPIRITLM_KERNELS_CUDA_SWIGLU_CUH
 #define SPIRITLM_KERNELS_CUDA_SWIGLU_CUH
 
+#include "kernels/cuda/activation.cuh"
 #include "kernels/cuda/launch.cuh"
 
 enum { SWIGLU_THREADS = 256 };
-
-__device__ inline float sigmoid(float x)
-{
-    return 1.0f / (1.0f + expf(-x));
-}
 
 /* The first channel of this thread's pack: blockIdx.x is the row, blockIdx.y the run of channels. */
 template <int N> __device__ inline int64_t swiglu_channel()

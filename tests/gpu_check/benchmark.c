@@ -267,6 +267,7 @@ int main(int count, char **arguments)
     benchmark_training(&b);
     benchmark_generation(&b);
     benchmark_speech(&b);
+    benchmark_vocoder(&b);
     name_missing(&b);
     device_context_destroy(b.kernels, &b.context);
     printf("%d rows, %d failed, %d of operations that are not there yet\n", b.rows, b.failures, b.absent);

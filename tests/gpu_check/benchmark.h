@@ -77,6 +77,7 @@ void benchmark_products(struct benchmark *b);
 void benchmark_training(struct benchmark *b);
 void benchmark_generation(struct benchmark *b);
 void benchmark_speech(struct benchmark *b);
+void benchmark_vocoder(struct benchmark *b);
 
 /* For calls that cannot go wrong on a sound device: ends the program with the reason. */
 void benchmark_must(enum status status);

@@ -238,8 +238,9 @@ static void wrong_indices_are_faults(void **state)
         free_lookup(&q);
     }
     static const double ends[3][4] = {{2, 5, 4, 9}, {2, 5, 6, 8}, {2, 5, 10, 9}};
-    static const char *const texts[3] = {"gather_repeat: end 2 of 4 is 4", "gather_repeat: end 3 of 4 is 8",
-                                         "gather_repeat: end 2 of 4 is 10"};
+    static const char *const texts[3] = {"gather_repeat: end 2 of 4 is 4, outside 5..9",
+                                         "gather_repeat: end 3 of 4 is 8, outside 9..9",
+                                         "gather_repeat: end 2 of 4 is 10, outside 5..9"};
     for (int i = 0; i < 3; i++) {
         struct lookup q = make_lookup(&rng, 4, 5, 0, DTYPE_F32);
         q.frames = 9;
@@ -310,6 +311,39 @@ static void norms_have_activations(void **state)
             for (int i = 0; i < 4; i++)
                 tensor_free(all[i]);
         }
+}
+
+/* ---- what they move ---- */
+
+static double bytes_of(const struct tensor *tensor)
+{
+    return (double)tensor->count * (double)dtype_size(tensor->type);
+}
+
+static void everything_is_moved_once(void **state)
+{
+    (void)state;
+    struct rng rng = test_rng(7);
+    for (int type = DTYPE_F32; type <= DTYPE_BF16; type++) {
+        const int64_t rows = 64, channels = 2048;
+        struct tensor x = tensor_zero((enum dtype)type, 2 * rows * channels), y = tensor_zero(x.type, rows * channels);
+        const struct activate tanh = {x.count, tensor_device(&x), tensor_device(&x), ACTIVATION_TANH, SLOPE, x.type};
+        const struct glu gate = {rows, channels, tensor_device(&x), tensor_device(&y), x.type};
+        test_traffic_begin();
+        assert_ok(test_kernels()->activate(test_context(1, 0), &tanh));
+        assert_traffic("activate", 2 * bytes_of(&x), 1.05);
+        test_traffic_begin();
+        assert_ok(test_kernels()->glu(test_context(1, 0), &gate));
+        assert_traffic("glu", 3 * bytes_of(&y), 1.05);
+        tensor_free(&x);
+        tensor_free(&y);
+        struct lookup q = make_lookup(&rng, 256, 640, 0, (enum dtype)type);
+        const struct gather_repeat p = describe_lookup(&q);
+        test_traffic_begin();
+        assert_ok(test_kernels()->gather_repeat(test_context(1, 0), &p));
+        assert_traffic("gather_repeat", 2 * bytes_of(&q.output), 1.05);
+        free_lookup(&q);
+    }
 }
 
 /* ---- what is refused ---- */
@@ -424,6 +458,7 @@ int main(void)
         cmocka_unit_test(rows_are_repeated),
         cmocka_unit_test(wrong_indices_are_faults),
         cmocka_unit_test(norms_have_activations),
+        cmocka_unit_test(everything_is_moved_once),
         cmocka_unit_test(wrong_arguments_are_refused),
         cmocka_unit_test(other_activations_have_no_gradient),
     };

@@ -49,6 +49,12 @@ static const struct conv1d_shape shapes[] = {
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 static const int thread_counts[] = {1, 2, 3};
 
+/* Shapes of thousands of blocks with next to nothing to do are not for the emulator. */
+static bool left_out(int shape)
+{
+    return test_kernels_slow() && shapes[shape].kernel * shapes[shape].stride > 4000;
+}
+
 struct problem {
     struct conv1d_problem q;
     enum activation activation, input_activation;
@@ -60,9 +66,7 @@ static struct problem make(struct rng *rng, int shape, int variant, enum dtype t
                         ACTIVATION_NONE};
     o.q.bias = integers || variant % 3 != 0;
     if (!integers) {
-        o.input_activation = variant & 2        ? ACTIVATION_LEAKY_RELU
-                             : variant % 5 == 0 ? ACTIVATION_SIGMOID
-                                                : ACTIVATION_NONE;
+        o.input_activation = variant & 2 ? ACTIVATION_LEAKY_RELU : variant % 5 == 0 ? ACTIVATION_RELU : ACTIVATION_NONE;
         o.activation = variant & 4 ? (enum activation)(shape % (ACTIVATION_SIGMOID + 1)) : ACTIVATION_NONE;
     }
     struct conv1d_transposed p = {.stride = o.q.s.stride, .kernel = o.q.s.kernel, .padding = o.q.s.left};
@@ -168,7 +172,8 @@ static void it_equals_the_definition(void **state)
     (void)state;
     struct rng rng = test_rng(1);
     for (int s = 0; s < SHAPES; s++)
-        for (int variant = s % 8, i = 0; i < (test_kernels_cpu() ? 8 : 2); i++, variant = (variant + 3) % 8) {
+        for (int variant = s % 8, i = 0; !left_out(s) && i < (test_kernels_cpu() ? 8 : 2);
+             i++, variant = (variant + 3) % 8) {
             struct problem o = make(&rng, s, variant, (variant + s) % 2 ? DTYPE_BF16 : DTYPE_F32, false);
             check(&o, 1e-6);
             conv1d_problem_free(&o.q);
@@ -181,6 +186,8 @@ static void integers_are_exact(void **state)
     (void)state;
     struct rng rng = test_rng(2);
     for (int s = 0; s < SHAPES; s++) {
+        if (left_out(s))
+            continue;
         struct problem o = make(&rng, s, s, DTYPE_F32, true);
         check(&o, 0);
         conv1d_problem_free(&o.q);
@@ -193,6 +200,8 @@ static void padding_changes_no_bit(void **state)
     (void)state;
     struct rng rng = test_rng(3);
     for (int s = 0; s < SHAPES; s++) {
+        if (left_out(s))
+            continue;
         struct problem o = make(&rng, s, 7, s % 2 ? DTYPE_BF16 : DTYPE_F32, false);
         struct tensor all = run(&o);
         tensor_read(&all);
