@@ -222,7 +222,7 @@ int main(int argc, char **argv)
     must(manifest_read(manifest, NULL, &bench.manifest));
     must(speech_folder_open(tokenizer, &bench.speech));
     must(log_mel_create(UNIT_BANDS, &bench.mel));
-    must(aligner_create(&bench.aligner));
+    must(aligner_create(NULL, &bench.aligner));
     must(thread_pool_create(1, &bench.pool));
     bench.scratch = mkdtemp(scratch);
     if (!bench.scratch)

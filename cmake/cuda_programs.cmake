@@ -5,7 +5,7 @@ room(programs_model_cuda programs/model room_programs_device_cuda room_data room
 program(train room_programs_model_cuda room_train)
 program(generate room_programs_model_cuda room_generate)
 program(evaluate room_programs_model_cuda room_eval)
-program(prepare room_programs_device_cuda room_prepare)
+program(prepare room_programs_device_cuda room_prepare room_kernels_cpu)
 program(tokenize room_programs_device_cuda room_package room_audio)
 if(SPIRITLM_CUDA STREQUAL device)
   program(inspect room_programs_inspect)

@@ -79,6 +79,7 @@ static enum status run_on(const struct program_arguments *arguments, const struc
     const struct interleave_options interleave = data_interleave_options(&settings.data);
     prepare.interleave = &interleave;
     prepare.kernels = kernels;
+    prepare.networks = kernels ? kernels : kernels_cpu();
     prepare.locks = (enum lock_policy)settings.files.locks;
     TRY(prepare_run(&prepare));
 fail:

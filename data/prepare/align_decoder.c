@@ -85,7 +85,7 @@ static ps_decoder_t *create_decoder(const char *dictionary)
     return decoder;
 }
 
-enum status aligner_create(struct aligner **aligner)
+enum status sphinx_aligner_create(struct aligner **aligner)
 {
     static const char *const files[] = {MODEL_DIRECTORY "/en-us/mdef", MODEL_DIRECTORY "/cmudict-en-us.dict"};
     *aligner = NULL;
@@ -95,7 +95,7 @@ enum status aligner_create(struct aligner **aligner)
                               "%s: missing: alignment needs Debian's package pocketsphinx-en-us "
                               "(scripts/install-dependencies installs it)",
                               files[i]);
-    struct aligner *made = calloc(1, sizeof *made);
+    struct sphinx_aligner *made = calloc(1, sizeof *made);
     if (made == NULL)
         return status_set(STATUS_INTERNAL, "out of memory for an aligner");
     made->dictionary = create_decoder(files[1]);
@@ -104,11 +104,12 @@ enum status aligner_create(struct aligner **aligner)
         return status_set(STATUS_INTERNAL, "pocketsphinx cannot start with the model in %s: %s", MODEL_DIRECTORY,
                           last_message);
     }
-    *aligner = made;
+    made->base.methods = &sphinx_methods;
+    *aligner = &made->base;
     return STATUS_OK;
 }
 
-enum status aligner_fingerprint(struct sha256 *fingerprint)
+enum status sphinx_fingerprint(struct sha256 *fingerprint)
 {
     static const char *const names[] = {"en-us/feat.params", "en-us/mdef",        "en-us/means",
                                         "en-us/noisedict",   "en-us/sendump",     "en-us/transition_matrices",
@@ -132,16 +133,15 @@ enum status aligner_fingerprint(struct sha256 *fingerprint)
                                : status_prefix(result, "alignment needs Debian's package pocketsphinx-en-us");
 }
 
-void aligner_destroy(struct aligner *aligner)
+void sphinx_aligner_destroy(struct aligner *base)
 {
-    if (aligner == NULL)
-        return;
+    struct sphinx_aligner *aligner = (struct sphinx_aligner *)base;
     aligner_end(aligner);
     ps_free(aligner->dictionary);
     free(aligner);
 }
 
-enum status aligner_begin(struct aligner *aligner)
+enum status aligner_begin(struct sphinx_aligner *aligner)
 {
     aligner_end(aligner);
     aligner->decoder = create_decoder(NULL);
@@ -151,7 +151,7 @@ enum status aligner_begin(struct aligner *aligner)
     return STATUS_OK;
 }
 
-void aligner_end(struct aligner *aligner)
+void aligner_end(struct sphinx_aligner *aligner)
 {
     if (aligner->decoder != NULL)
         ps_free(aligner->decoder);
@@ -161,7 +161,7 @@ void aligner_end(struct aligner *aligner)
 /* ---- words ---- */
 
 /* The first pronunciation in the dictionary. */
-static bool look_up(struct aligner *aligner, const char *word, char *phones, size_t size)
+static bool look_up(struct sphinx_aligner *aligner, const char *word, char *phones, size_t size)
 {
     char *known = ps_lookup_word(aligner->dictionary, word);
     bool found = known != NULL && strlen(known) < size;
@@ -173,7 +173,7 @@ static bool look_up(struct aligner *aligner, const char *word, char *phones, siz
 }
 
 /* Copies "the", "the(2)", "the(3)" ... from the dictionary. */
-static bool copy_pronunciations(struct aligner *aligner, const char *word)
+static bool copy_pronunciations(struct sphinx_aligner *aligner, const char *word)
 {
     char name[SPOKEN_WORD_BYTES + 16], phones[MAXIMUM_PHONES];
     snprintf(name, sizeof name, "%s", word);
@@ -184,7 +184,7 @@ static bool copy_pronunciations(struct aligner *aligner, const char *word)
     return number > 1;
 }
 
-static bool know_word(struct aligner *aligner, const char *word)
+static bool know_word(struct sphinx_aligner *aligner, const char *word)
 {
     char phones[MAXIMUM_PHONES];
     char *known = ps_lookup_word(aligner->decoder, word);
@@ -208,7 +208,7 @@ static bool know_word(struct aligner *aligner, const char *word)
     return ps_add_word(aligner->decoder, word, phones, FALSE) >= 0;
 }
 
-bool aligner_know_word(struct aligner *aligner, const char *word)
+bool aligner_know_word(struct sphinx_aligner *aligner, const char *word)
 {
     inside = true;
     bool known = know_word(aligner, word);
@@ -218,7 +218,7 @@ bool aligner_know_word(struct aligner *aligner, const char *word)
 
 /* ---- grammar ---- */
 
-static enum status load_grammar(struct aligner *aligner, const struct grammar *grammar)
+static enum status load_grammar(struct sphinx_aligner *aligner, const struct grammar *grammar)
 {
     fsg_model_t *model = fsg_model_init("transcript", ps_get_logmath(aligner->decoder), 1.0f, grammar->states);
     if (model == NULL)
@@ -238,7 +238,7 @@ static enum status load_grammar(struct aligner *aligner, const struct grammar *g
     return STATUS_OK;
 }
 
-enum status aligner_load_grammar(struct aligner *aligner, const struct grammar *grammar)
+enum status aligner_load_grammar(struct sphinx_aligner *aligner, const struct grammar *grammar)
 {
     inside = true;
     enum status result = load_grammar(aligner, grammar);
@@ -270,7 +270,8 @@ static enum status add_segment(struct segments *segments, ps_seg_t *from)
     return STATUS_OK;
 }
 
-static enum status decode(struct aligner *aligner, const float *samples, int64_t count, struct segments *segments)
+static enum status decode(struct sphinx_aligner *aligner, const float *samples, int64_t count,
+                          struct segments *segments)
 {
     enum status result = STATUS_OK;
     ps_decoder_t *decoder = aligner->decoder;
@@ -301,7 +302,8 @@ fail:
     return result;
 }
 
-enum status aligner_decode(struct aligner *aligner, const float *samples, int64_t count, struct segments *segments)
+enum status aligner_decode(struct sphinx_aligner *aligner, const float *samples, int64_t count,
+                           struct segments *segments)
 {
     inside = true;
     enum status result = decode(aligner, samples, count, segments);

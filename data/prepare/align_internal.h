@@ -1,8 +1,9 @@
-/* Shared by the files of the aligner. */
+/* Shared by the files of the aligner with pocketsphinx. */
 #ifndef SPIRITLM_DATA_ALIGN_INTERNAL_H
 #define SPIRITLM_DATA_ALIGN_INTERNAL_H
 
-#include "data/prepare/align.h"
+#include "data/prepare/align_kinds.h"
+#include "data/prepare/align_sound.h"
 #include "io/audio/audio.h"
 #include "text/english/spell.h"
 
@@ -13,7 +14,8 @@ enum {
     FRAME_SAMPLES = AUDIO_RATE / 100, /* pocketsphinx looks at the sound every 10 ms, 25.6 ms at a time */
 };
 
-struct aligner {
+struct sphinx_aligner {
+    struct aligner base;
     ps_decoder_t *dictionary; /* never decodes: its words are looked up */
     ps_decoder_t *decoder;    /* of the present utterance */
 };
@@ -45,28 +47,22 @@ struct segments {
     int64_t count, room;
 };
 
+/* ---- align_sphinx.c ---- */
+
+extern const struct aligner_methods sphinx_methods;
+
 /* ---- align_decoder.c: pocketsphinx ---- */
 
+void sphinx_aligner_destroy(struct aligner *aligner);
+
 /* A decoder in its first state, without words: nothing that was decoded before can reach what is decoded next. */
-enum status aligner_begin(struct aligner *aligner);
-void aligner_end(struct aligner *aligner);
+enum status aligner_begin(struct sphinx_aligner *aligner);
+void aligner_end(struct sphinx_aligner *aligner);
 /* Makes sure that the decoder has the word, with all its pronunciations. */
-bool aligner_know_word(struct aligner *aligner, const char *word);
-enum status aligner_load_grammar(struct aligner *aligner, const struct grammar *grammar);
+bool aligner_know_word(struct sphinx_aligner *aligner, const char *word);
+enum status aligner_load_grammar(struct sphinx_aligner *aligner, const struct grammar *grammar);
 /* The best path through the grammar; no segments when there is none. */
-enum status aligner_decode(struct aligner *aligner, const float *samples, int64_t count, struct segments *segments);
-
-/* ---- align_sound.c: where the audio has sound ---- */
-
-/* For each 10 ms: whether there is sound. */
-struct sound {
-    bool *frames;
-    int64_t count, sounding;
-};
-
-enum status sound_find(const float *samples, int64_t count, struct sound *sound);
-void sound_free(struct sound *sound);
-/* What speaks against the segments although there is a path, whatever its score; NULL: nothing. */
-const char *sound_against(const struct sound *sound, const struct segments *segments);
+enum status aligner_decode(struct sphinx_aligner *aligner, const float *samples, int64_t count,
+                           struct segments *segments);
 
 #endif

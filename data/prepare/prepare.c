@@ -75,6 +75,7 @@ enum status prepare_run(const struct prepare_options *options)
     prepare_remove_abandoned_locks(&prepare);
 fail:
     prepare_unlock_datasets(&prepare);
+    aligner_model_close(prepare.aligner);
     speech_free(prepare.speech);
     prepare_plan_free(&prepare);
     thread_pool_destroy(prepare.pool);

@@ -22,7 +22,9 @@ struct prepare_options {
     unsigned stages;                             /* mask of enum prepare_stage */
     int64_t part, parts;                         /* this process makes the shards k with k mod parts = part - 1 */
     const struct kernels
-        *kernels;           /* of a GPU: where spectra and distances of the units are computed; NULL: on the host */
+        *kernels; /* of a GPU: where spectra and distances of the units are computed; NULL: on the host */
+    const struct kernels
+        *networks;          /* where networks are computed, a GPU's or the host's; NULL where prepare has none */
     enum lock_policy locks; /* on datasets and on the tokenizer's folder */
     FILE *report;           /* the data report as text; NULL: none */
 };

@@ -33,7 +33,7 @@ struct prepare {
     struct speech *speech;    /* the tokenizer; NULL when no dataset needs it */
     struct file_lock **locks; /* by dataset; those that are held */
     double align_threshold;
-    struct sha256 aligner; /* its fingerprint, where a row needs it */
+    struct aligner_model *aligner; /* where a row needs it */
 };
 
 /* ---- prepare_plan.c: what is to be made ---- */

@@ -126,7 +126,8 @@ enum status prepare_plan(struct prepare *prepare)
     if (settings->maximum_seconds <= settings->minimum_seconds)
         FAIL(STATUS_USAGE, "prepare.maximum_seconds (%g) must be more than prepare.minimum_seconds (%g)",
              settings->maximum_seconds, settings->minimum_seconds);
-    prepare->align_threshold = settings->align_threshold != 0 ? settings->align_threshold : ALIGNER_DEFAULT_THRESHOLD;
+    prepare->align_threshold =
+        settings->align_threshold != 0 ? settings->align_threshold : ALIGNER_DEFAULT_THRESHOLDS[settings->aligner];
     prepare->datasets = calloc((size_t)settings->manifests.count, sizeof *prepare->datasets);
     prepare->locks = calloc((size_t)settings->manifests.count, sizeof *prepare->locks);
     if (!prepare->datasets || !prepare->locks)
@@ -179,6 +180,32 @@ static enum status find_fingerprints(const struct prepare *prepare, struct prepa
     return STATUS_OK;
 }
 
+/* Whether a row has audio and text without times of its words. */
+static bool needs_aligner(const struct prepare *prepare, const struct prepare_dataset *dataset)
+{
+    if (!prepare->options->prepare->align || dataset->kind != DATASET_SPEECH || dataset->ready)
+        return false;
+    for (int64_t i = 0; i < dataset->manifest.count; i++) {
+        const struct manifest_row *row = dataset->manifest.rows + i;
+        if (!row->fault && row->text && !row->words)
+            return true;
+    }
+    return false;
+}
+
+/* Once, for the first dataset that needs it. What a CTC model is decides the shards, so the stages after them read it too. */
+static enum status open_aligner(struct prepare *prepare, const struct prepare_dataset *dataset)
+{
+    const struct prepare_settings *settings = prepare->options->prepare;
+    const struct aligner_options options = {.kind = (enum aligner_kind)settings->aligner,
+                                            .folder = settings->aligner_folder,
+                                            .kernels = prepare->options->networks};
+    bool read = prepare->options->stages & PREPARE_SHARDS || options.kind != ALIGNER_POCKETSPHINX;
+    if (prepare->aligner || !read || !needs_aligner(prepare, dataset))
+        return STATUS_OK;
+    return aligner_model_open(&options, &prepare->aligner);
+}
+
 /* A canonical text of everything that the shards depend on. */
 static enum status find_made_from(const struct prepare *prepare, struct prepare_dataset *dataset)
 {
@@ -203,32 +230,20 @@ static enum status find_made_from(const struct prepare *prepare, struct prepare_
             snprintf(numbers, sizeof numbers, "%.17g %.17g %d %d %.17g\n", settings->minimum_seconds,
                      settings->maximum_seconds, settings->align, settings->keep_unaligned, prepare->align_threshold);
         sha256_add(stream, numbers, (size_t)length);
+        if (settings->aligner != ALIGNER_POCKETSPHINX && needs_aligner(prepare, dataset))
+            sha256_add(stream, aligner_model_fingerprint(prepare->aligner), sizeof(struct sha256));
     }
     dataset->made_from = sha256_finish(stream);
     return STATUS_OK;
-}
-
-/* Whether a row has audio and text without times of its words. */
-static bool needs_aligner(const struct prepare *prepare, const struct prepare_dataset *dataset)
-{
-    if (!prepare->options->prepare->align || dataset->kind != DATASET_SPEECH || dataset->ready)
-        return false;
-    for (int64_t i = 0; i < dataset->manifest.count; i++) {
-        const struct manifest_row *row = dataset->manifest.rows + i;
-        if (!row->fault && row->text && !row->words)
-            return true;
-    }
-    return false;
 }
 
 enum status prepare_identify(struct prepare *prepare)
 {
     enum status result = STATUS_OK;
     for (int64_t i = 0; i < prepare->dataset_count; i++) {
+        TRY(open_aligner(prepare, prepare->datasets + i));
         TRY(find_fingerprints(prepare, prepare->datasets + i));
         TRY(find_made_from(prepare, prepare->datasets + i));
-        if (prepare->options->stages & PREPARE_SHARDS && needs_aligner(prepare, prepare->datasets + i))
-            TRY(aligner_fingerprint(&prepare->aligner));
     }
 fail:
     return result;

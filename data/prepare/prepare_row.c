@@ -61,13 +61,13 @@ static enum status find_alignment(const struct prepare *prepare, const struct ma
     struct alignment alignment = {0};
     const char *reason = NULL;
     struct stored_alignment *stored = &made->alignment;
-    struct sha256 key = alignment_key(&made->row.source, row->text, &prepare->aligner);
+    struct sha256 key = alignment_key(&made->row.source, row->text, aligner_model_fingerprint(prepare->aligner));
     const struct stored_alignment *known = worker->known ? alignment_store_find(worker->known, &key) : NULL;
     made->aligned_here = true;
     if (known)
         return stored_alignment_copy(known, stored);
     if (!worker->aligner)
-        TRY(aligner_create(&worker->aligner));
+        TRY(aligner_create(prepare->aligner, &worker->aligner));
     TRY(aligner_align(worker->aligner, samples, count, row->text, &alignment, &reason));
     *stored = (struct stored_alignment){.key = key,
                                         .reason = reason ? strdup(reason) : NULL,

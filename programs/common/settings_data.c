@@ -29,6 +29,8 @@ const struct config_field tokenizer_fields[] = {
     {"seed", CONFIG_INT, TOKENIZER(seed), "1", 0, 9007199254740992.0, NULL, "seed of the sample and the fit"},
 };
 
+static const char *const aligners[] = {"pocketsphinx", "ctc", NULL}; /* as enum aligner_kind */
+
 const struct config_field prepare_fields[] = {
     {"manifests", CONFIG_PATH_LIST, PREPARE(manifests), NULL, 0, 0, NULL,
      "JSON Lines files; NAME.jsonl becomes the dataset OUTPUT/NAME"},
@@ -40,6 +42,10 @@ const struct config_field prepare_fields[] = {
      "rows per shard; fewer where rows are so long that a shard would exceed 64 MiB"},
     {"align", CONFIG_BOOL, PREPARE(align), "true", 0, 0, NULL,
      "find the times of the words where a row with audio and text does not give them"},
+    {"aligner", CONFIG_CHOICE, PREPARE(aligner), "pocketsphinx", 0, 0, aligners,
+     "what finds them: pocketsphinx (English), or a CTC model of prepare.aligner_folder (any language)"},
+    {"aligner_folder", CONFIG_PATH, PREPARE(aligner_folder), "", 0, 0, NULL,
+     "folder of a Wav2Vec2ForCTC of Hugging Face with its vocab.json"},
     {"align_threshold", CONFIG_NUMBER, PREPARE(align_threshold), "0", 0, 0, NULL,
      "alignment score below which a row is rejected; 0: the aligner's measured default"},
     {"keep_unaligned", CONFIG_BOOL, PREPARE(keep_unaligned), "false", 0, 0, NULL,

@@ -17,7 +17,7 @@ static struct aligner *aligner;
 static int create_aligner(void **state)
 {
     (void)state;
-    return aligner_create(&aligner) == STATUS_OK ? 0 : -1;
+    return aligner_create(NULL, &aligner) == STATUS_OK ? 0 : -1;
 }
 
 static int destroy_aligner(void **state)
@@ -93,7 +93,7 @@ static void no_speech_is_not_accepted(void **state)
         const char *reason;
         assert_ok(aligner_align(aligner, samples, COUNT, "please enter your password", &alignment, &reason));
         print_message("no speech %d: %s %.2f\n", kind, reason == NULL ? "score" : reason, alignment.score);
-        assert_true(reason != NULL || alignment.score < ALIGNER_DEFAULT_THRESHOLD);
+        assert_true(reason != NULL || alignment.score < ALIGNER_DEFAULT_THRESHOLDS[ALIGNER_POCKETSPHINX]);
         alignment_free(&alignment);
     }
     free(samples);
@@ -150,7 +150,7 @@ static void audio_chooses_the_reading(void **state)
         double error = (double)(alignment.words[2].start - synthesis.words[next].start) / AUDIO_RATE;
         double begin_error = (double)(alignment.words[1].start - synthesis.words[1].start) / AUDIO_RATE;
         assert_true(fabs(error) <= 0.06 && fabs(begin_error) <= 0.06);
-        assert_true(alignment.score >= ALIGNER_DEFAULT_THRESHOLD);
+        assert_true(alignment.score >= ALIGNER_DEFAULT_THRESHOLDS[ALIGNER_POCKETSPHINX]);
         alignment_free(&alignment);
         synthesis_free(&synthesis);
     }
@@ -195,7 +195,7 @@ struct work {
 static void *align_all(void *argument)
 {
     struct work *work = argument;
-    work->status = aligner_create(&work->own);
+    work->status = aligner_create(NULL, &work->own);
     for (int i = 0; i < 4 * (work->order + 1) && work->status == STATUS_OK; i++) {
         int which = work->order ? 3 - i % 4 : i;
         const char *reason;
@@ -263,12 +263,12 @@ static void read_sentences_are_accepted(void **state)
         assert_null(reason);
         check_words(&alignment, clips.list[i].text, count);
         print_message("%s: %.2f\n", clips.list[i].id, alignment.score);
-        assert_true(alignment.score >= ALIGNER_DEFAULT_THRESHOLD);
+        assert_true(alignment.score >= ALIGNER_DEFAULT_THRESHOLDS[ALIGNER_POCKETSPHINX]);
         /* The wrong sentence. */
         alignment_free(&alignment);
         const char *wrong = clips.list[(i + (i % 5 == 4 ? 5 : 1)) % clips.count].text;
         assert_ok(aligner_align(aligner, samples, count, wrong, &alignment, &reason));
-        assert_true(reason != NULL || alignment.score < ALIGNER_DEFAULT_THRESHOLD);
+        assert_true(reason != NULL || alignment.score < ALIGNER_DEFAULT_THRESHOLDS[ALIGNER_POCKETSPHINX]);
         alignment_free(&alignment);
         free(samples);
     }

@@ -54,7 +54,7 @@ static void *try_clips(void *argument)
 {
     struct trials *trials = argument;
     struct aligner *aligner = NULL;
-    enum status result = aligner_create(&aligner);
+    enum status result = aligner_create(NULL, &aligner);
     while (result == STATUS_OK) {
         pthread_mutex_lock(&trials->mutex);
         int64_t index = trials->next++;
@@ -135,7 +135,7 @@ static double share(const struct trials *trials, int which, bool accepted, int64
         if (which == 2 && trials->list[i].shortened == NULL)
             continue;
         (*count)++;
-        hits += (trials->list[i].scores[which] >= ALIGNER_DEFAULT_THRESHOLD) == accepted;
+        hits += (trials->list[i].scores[which] >= ALIGNER_DEFAULT_THRESHOLDS[ALIGNER_POCKETSPHINX]) == accepted;
     }
     return 100.0 * (double)hits / (double)*count;
 }
@@ -177,7 +177,8 @@ static void right_and_wrong_texts(void **state)
     print_message(
         "threshold %.2f, %lld clips, %.1f minutes: accepted with their own text %.1f %%, rejected with another "
         "clip's text %.1f %%\n",
-        ALIGNER_DEFAULT_THRESHOLD, (long long)own_count, trials.audio_seconds / 60, accepted, rejected);
+        ALIGNER_DEFAULT_THRESHOLDS[ALIGNER_POCKETSPHINX], (long long)own_count, trials.audio_seconds / 60, accepted,
+        rejected);
     print_message("rejected with one word left out: %.1f %% of %lld\n", short_rejected, (long long)short_count);
     print_message("%.1f s of processor time\n", processor_seconds() - begin);
     assert_true(own_count >= 544);
@@ -220,7 +221,7 @@ static void times_of_synthetic_speech(void **state)
     double *errors = calloc(WORDS_NEEDED + 100, sizeof *errors);
     assert_non_null(errors);
     assert_ok(demo_book_read(&book));
-    assert_ok(aligner_create(&aligner));
+    assert_ok(aligner_create(NULL, &aligner));
     struct rng rng = rng_make(2, RNG_TEST, 74, 0);
     int64_t words = 0, verses = 0, accepted = 0;
     double begin = processor_seconds(), seconds = 0;
@@ -238,7 +239,7 @@ static void times_of_synthetic_speech(void **state)
         verses++;
         seconds += (double)synthesis.count / AUDIO_RATE;
         if (reason == NULL) { /* the times of all texts that were aligned, whatever their score */
-            accepted += alignment.score >= ALIGNER_DEFAULT_THRESHOLD;
+            accepted += alignment.score >= ALIGNER_DEFAULT_THRESHOLDS[ALIGNER_POCKETSPHINX];
             assert_int_equal(alignment.word_count, synthesis.word_count);
             for (int64_t i = 0; i < alignment.word_count; i++)
                 errors[words++] =

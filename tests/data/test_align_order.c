@@ -291,14 +291,14 @@ static void texts_of_a_part_are_refused(void **state)
         "in the beginning god created the heaven and the earth and the earth was without form and "
         "void and darkness was upon the face of the deep and the spirit of god moved upon the face "
         "of the waters";
-    assert_ok(aligner_create(&aligner));
+    assert_ok(aligner_create(NULL, &aligner));
     assert_ok(synthesize(text, VOICE_SLT, EMOTION_NEUTRAL, &synthesis));
     assert_null(align_reason(aligner, synthesis.samples, synthesis.count, text, &score));
-    assert_true(score >= ALIGNER_DEFAULT_THRESHOLD);
+    assert_true(score >= ALIGNER_DEFAULT_THRESHOLDS[ALIGNER_POCKETSPHINX]);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         const char *reason = align_reason(aligner, synthesis.samples, synthesis.count, parts[i], &score);
         print_message("\"%s\": %s %.2f\n", parts[i], reason ? reason : "score", score);
-        assert_true(reason != NULL || score < ALIGNER_DEFAULT_THRESHOLD);
+        assert_true(reason != NULL || score < ALIGNER_DEFAULT_THRESHOLDS[ALIGNER_POCKETSPHINX]);
     }
     synthesis_free(&synthesis);
     aligner_destroy(aligner);
@@ -314,7 +314,7 @@ static void words_lie_where_the_sound_is(void **state)
     struct synthesis synthesis;
     struct rng rng = rng_make(test_seed(), RNG_TEST, 76, 0);
     float *samples = calloc(MINUTE, sizeof *samples);
-    assert_ok(aligner_create(&aligner));
+    assert_ok(aligner_create(NULL, &aligner));
     assert_ok(synthesize("please enter your agent number", VOICE_SLT, EMOTION_NEUTRAL, &synthesis));
     for (int kind = 0; kind < 4; kind++) {
         bool spoken = kind < 2;
@@ -334,7 +334,7 @@ static void words_lie_where_the_sound_is(void **state)
             assert_true(abs(alignment.words[0].start - AT - synthesis.words[0].start) < AUDIO_RATE / 10);
             assert_true(abs(alignment.words[4].end - AT - synthesis.words[4].end) < AUDIO_RATE / 4);
         } else {
-            assert_true(reason != NULL || alignment.score < ALIGNER_DEFAULT_THRESHOLD);
+            assert_true(reason != NULL || alignment.score < ALIGNER_DEFAULT_THRESHOLDS[ALIGNER_POCKETSPHINX]);
         }
         alignment_free(&alignment);
     }
