@@ -58,10 +58,3 @@ enum status aligner_align(struct aligner *aligner, const float *samples, int64_t
     *reason = NULL;
     return aligner->methods->align(aligner, samples, count, text, alignment, reason);
 }
-
-void alignment_free(struct alignment *alignment)
-{
-    free(alignment->words);
-    free(alignment->word_scores);
-    *alignment = (struct alignment){0};
-}

@@ -85,7 +85,7 @@ static ps_decoder_t *create_decoder(const char *dictionary)
     return decoder;
 }
 
-enum status sphinx_aligner_create(struct aligner **aligner)
+enum status aligner_open(struct sphinx_aligner **aligner)
 {
     static const char *const files[] = {MODEL_DIRECTORY "/en-us/mdef", MODEL_DIRECTORY "/cmudict-en-us.dict"};
     *aligner = NULL;
@@ -104,8 +104,7 @@ enum status sphinx_aligner_create(struct aligner **aligner)
         return status_set(STATUS_INTERNAL, "pocketsphinx cannot start with the model in %s: %s", MODEL_DIRECTORY,
                           last_message);
     }
-    made->base.methods = &sphinx_methods;
-    *aligner = &made->base;
+    *aligner = made;
     return STATUS_OK;
 }
 
@@ -133,9 +132,8 @@ enum status sphinx_fingerprint(struct sha256 *fingerprint)
                                : status_prefix(result, "alignment needs Debian's package pocketsphinx-en-us");
 }
 
-void sphinx_aligner_destroy(struct aligner *base)
+void aligner_close(struct sphinx_aligner *aligner)
 {
-    struct sphinx_aligner *aligner = (struct sphinx_aligner *)base;
     aligner_end(aligner);
     ps_free(aligner->dictionary);
     free(aligner);

@@ -47,13 +47,10 @@ struct segments {
     int64_t count, room;
 };
 
-/* ---- align_sphinx.c ---- */
-
-extern const struct aligner_methods sphinx_methods;
-
 /* ---- align_decoder.c: pocketsphinx ---- */
 
-void sphinx_aligner_destroy(struct aligner *aligner);
+enum status aligner_open(struct sphinx_aligner **aligner);
+void aligner_close(struct sphinx_aligner *aligner);
 
 /* A decoder in its first state, without words: nothing that was decoded before can reach what is decoded next. */
 enum status aligner_begin(struct sphinx_aligner *aligner);

@@ -298,4 +298,20 @@ fail:
     return result;
 }
 
-const struct aligner_methods sphinx_methods = {.destroy = sphinx_aligner_destroy, .align = align};
+static void destroy(struct aligner *base)
+{
+    aligner_close((struct sphinx_aligner *)base);
+}
+
+enum status sphinx_aligner_create(struct aligner **out)
+{
+    static const struct aligner_methods methods = {.destroy = destroy, .align = align};
+    struct sphinx_aligner *aligner;
+    enum status result = aligner_open(&aligner);
+    *out = NULL;
+    if (result != STATUS_OK)
+        return result;
+    aligner->base.methods = &methods;
+    *out = &aligner->base;
+    return STATUS_OK;
+}
