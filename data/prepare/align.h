@@ -33,23 +33,22 @@ enum status aligner_create(const struct aligner_model *model, struct aligner **a
 void aligner_destroy(struct aligner *aligner); /* NULL is fine */
 
 /* The threshold on `score` below which a transcript is taken to be wrong (pocketsphinx: measured by
- * tests/data/test_align_corpus.c). */
+ * tests/data/test_align_corpus.c; CTC: chosen, not measured on speech). */
 extern const double ALIGNER_DEFAULT_THRESHOLDS[ALIGNER_KINDS];
 
 /* The reason of audio without sound. */
 #define ALIGNER_NO_SOUND "no sound"
 
 struct alignment {
-    struct aligned_word
-        *words;          /* every word of the text, in order; times ordered, inside the audio; white space divides
-                                 * the text into words, for pocketsphinx dashes and ellipses too */
+    /* Every word of the text, in order; times ordered, inside the audio. White space divides the text into words, for pocketsphinx
+     * dashes and ellipses too. */
+    struct aligned_word *words;
     double *word_scores; /* of each: CTC's mean log probability of the path's label in a frame; NULL: pocketsphinx */
     int64_t word_count;
-    double
-        score; /* higher is better. pocketsphinx: 0.6 times the mean acoustic score of a 10 ms frame, in nats below the
-                   * best state of the moment, plus 0.4 times that of the worst stretch of whole words or pauses of at least
-                   * 200 ms. CTC: the mean log probability of the path's label (a letter or the blank) in a frame, over all
-                   * frames of the clip */
+    /* Higher is better. pocketsphinx: 0.6 times the mean acoustic score of a 10 ms frame, in nats below the best state of the
+     * moment, plus 0.4 times that of the worst stretch of whole words or pauses of at least 200 ms. CTC: the mean log probability
+     * of the path's label (a letter or the blank) in a frame, over all frames of the clip. */
+    double score;
 };
 
 /* samples: 16 kHz mono, at most 20 minutes (pocketsphinx) or 4 hours (CTC). *reason is NULL when the text was aligned; otherwise
