@@ -60,7 +60,7 @@ static void activations_equal_their_definitions(void **state)
                 enum activation activation = (enum activation)((s + i) % ACTIVATIONS);
                 struct tensor x = arguments(&rng, type ? DTYPE_BF16 : DTYPE_F32, sizes[s]);
                 struct tensor output = activated(&x, activation, 1, false);
-                if (activation != ACTIVATION_GELU) /* test_speech_features.c measures its error */
+                if (activation != ACTIVATION_GELU) /* test_layer_norm.c measures its error */
                     compare("activation", activation, &x, &output);
                 for (int j = 0; j < test_repeats(3); j++) {
                     struct tensor over = activated(&x, activation, thread_counts[j], j != 1);
