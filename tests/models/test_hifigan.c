@@ -106,7 +106,7 @@ static void units_alone_speak_as_in_pytorch(void **state)
     struct sha256 first;
     for (size_t p = 0; p < sizeof paths / sizeof *paths; p++) {
         struct voice voice = open_voice(paths[p], &context, 0);
-        for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        for (int64_t i = 0; i < test_count(4, p == 0 ? 4 : 2); i++) { /* the same weights: the fingerprints say so */
             char name[64];
             int64_t count, same;
             int32_t durations[64];
