@@ -228,7 +228,7 @@ static void chunks_give_the_bits_of_the_whole(void **state)
     int32_t units[61];
     draw_units(units, 61);
     struct voice whole = open_voice(SMALL "plain/small.pt", &context, 4096);
-    for (size_t c = 0; c < sizeof chunks / sizeof *chunks; c++) {
+    for (int64_t c = 0; c < test_count(sizeof chunks / sizeof *chunks, 4); c++) {
         struct voice voice = open_voice(SMALL "plain/small.pt", &context, chunks[c]);
         for (int64_t l = 0; l < test_count(5, 3); l++) {
             int64_t count, other;
