@@ -123,6 +123,9 @@ enum status model_open(const char *name, const struct kernels *kernels, struct d
     TRY(llama_read_dtype(path, &dtype));
     TRY(llama_open(path, &config, dtype, kernels, context, model));
     TRY(show_plan(*model));
+    if ((*components)->speech)
+        TRY(speech_compute_on((*components)->speech,
+                              &(struct speech_compute){.networks = kernels, .pool = context->pool}));
     if (checkpoint) {
         *checkpoint = path;
         path = NULL;
