@@ -133,7 +133,7 @@ static enum status read_promise(const char *where, const json_t *object, bool vo
 {
     enum status result = STATUS_OK;
     int64_t size = 1;
-    promise->rate = (struct rational){1, 1};
+    promise->rate = (struct rational){0, 1}; /* a vocoder has none */
     TRY(jdoc_get_hash(where, object, "fingerprint", &promise->fingerprint));
     if (vocoder)
         return STATUS_OK;
@@ -362,25 +362,62 @@ enum status speech_compose(const struct speech_options *options, const char *emb
     return result;
 }
 
-/* What the neural components turned out to be. */
-static enum status add_promises(json_t *root, const struct speech *speech)
+/* What the neural components are, as far as it is known. */
+static enum status add_promises(json_t *root, const struct neural_promise promises[PLACES])
 {
     bool lost = false;
     for (int place = 0; place < PLACES; place++) {
         json_t *object = json_object_get(root, place_name(place));
-        const struct speech_encoder *encoder = place == VOCODER ? NULL : &speech->encoder[place];
+        const struct neural_promise *promise = &promises[place];
         if (!json_is_object(object))
             continue;
-        lost |= json_object_set_new(object, "fingerprint",
-                                    jdoc_hash(encoder ? &encoder->fingerprint : &speech->vocoder.fingerprint)) != 0;
-        if (!encoder)
+        lost |= json_object_set_new(object, "fingerprint", jdoc_hash(&promise->fingerprint)) != 0;
+        if (place == VOCODER)
             continue;
-        lost |= json_object_set_new(object, "size", json_integer(encoder->size)) != 0;
+        lost |= json_object_set_new(object, "size", json_integer(promise->size)) != 0;
         lost |= json_object_set_new(object, "rate",
-                                    json_pack("[I, I]", (json_int_t)encoder->rate.numerator,
-                                              (json_int_t)encoder->rate.denominator)) != 0;
+                                    json_pack("[I, I]", (json_int_t)promise->rate.numerator,
+                                              (json_int_t)promise->rate.denominator)) != 0;
     }
     return lost ? status_set(STATUS_INTERNAL, "no memory to describe a speech tokenizer") : STATUS_OK;
+}
+
+static enum status add_found(json_t *root, const struct speech *speech)
+{
+    struct neural_promise promises[PLACES] = {[VOCODER] = {.fingerprint = speech->vocoder.fingerprint}};
+    for (int stream = 0; stream < STREAM_COUNT; stream++) {
+        const struct speech_encoder *encoder = &speech->encoder[stream];
+        promises[stream] = (struct neural_promise){encoder->fingerprint, encoder->size, encoder->rate};
+    }
+    return add_promises(root, promises);
+}
+
+enum status speech_compose_unread(const struct speech_options *options, const struct speech_belief *belief,
+                                  struct speech **out)
+{
+    enum status result = STATUS_OK;
+    struct neural_promise promises[PLACES] = {{.size = 0}};
+    json_t *root = NULL;
+    struct speech *speech = NULL;
+    *out = NULL;
+    for (int stream = 0; stream < STREAM_COUNT; stream++) {
+        promises[stream].size = belief->sizes[stream];
+        promises[stream].rate = belief->rates.rate[stream];
+    }
+    TRY(check_options(options));
+    TRY(describe(options, &root));
+    TRY(add_promises(root, promises));
+    if (!(speech = calloc(1, sizeof *speech)))
+        FAIL(STATUS_INTERNAL, "no memory for a speech tokenizer");
+    speech->kind = COMPOSED_KIND;
+    TRY(own_base(speech, options->checkpoints));
+    TRY(open_places("the release", root, NULL, speech->shared, true, speech));
+    *out = speech;
+    speech = NULL;
+fail:
+    json_decref(root);
+    speech_free(speech);
+    return result;
 }
 
 static enum status write_folder(const json_t *description, const char *embedded_folder, const char *folder)
@@ -417,7 +454,7 @@ enum status speech_compose_folder(const struct speech_options *options, const ch
     json_t *description = NULL;
     struct speech *speech = NULL;
     TRY(compose(options, embedded_folder, compute, &description, &speech));
-    TRY(add_promises(description, speech));
+    TRY(add_found(description, speech));
     TRY(write_folder(description, embedded_folder, folder));
 fail:
     speech_free(speech);

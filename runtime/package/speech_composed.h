@@ -40,7 +40,17 @@ struct sha256 speech_options_hash(const struct speech_options *options);
 enum status speech_compose(const struct speech_options *options, const char *embedded_folder,
                            const struct speech_compute *compute, struct speech **speech);
 
-/* The same, published as a folder, which must not be there. */
+/* What is believed of the components of a model that says nothing of them but how many units it has. */
+struct speech_belief {
+    int32_t sizes[STREAM_COUNT];
+    struct unit_rates rates;
+};
+
+/* Opens neural components without reading their files yet; those that turn out to have other sizes or rates are refused then. */
+enum status speech_compose_unread(const struct speech_options *options, const struct speech_belief *belief,
+                                  struct speech **speech);
+
+/* What speech_compose opens, published as a folder, which must not be there. */
 enum status speech_compose_folder(const struct speech_options *options, const char *embedded_folder,
                                   const struct speech_compute *compute, const char *folder);
 

@@ -31,7 +31,8 @@ void neural_base_compute_on(struct neural_base *base, const struct speech_comput
 
 /* ---- components ---- */
 
-/* What is known of a component before its files are read; a vocoder has a fingerprint alone. */
+/* What is known of a component before its files are read; a vocoder has a fingerprint alone. A fingerprint of zeros is not known: then
+ * files of any numbers will do. */
 struct neural_promise {
     struct sha256 fingerprint;
     int32_t size;
