@@ -6,40 +6,10 @@
  * threads that only reads, which the host can do because the device is the cpu. */
 #include "benchmarks/measure.h"
 #include "benchmarks/model_sizes.h"
+#include "benchmarks/read_pass.h"
 #include "models/llama/llama.h"
 
-enum { CONTEXT = 128, PIECE = 1 << 20, MOST_ROWS = 64 };
-
-struct reading {
-    struct thread_pool *pool;
-    const char *arena;
-    int64_t bytes;
-    uint64_t *sums; /* [pieces]: so that the reading is not left out */
-};
-
-static void read_piece(void *argument, int64_t task, int worker)
-{
-    (void)worker;
-    typedef uint64_t wide __attribute__((vector_size(32)));
-    const struct reading *reading = argument;
-    const char *from = reading->arena + task * PIECE;
-    int64_t bytes = reading->bytes - task * PIECE < PIECE ? reading->bytes - task * PIECE : PIECE;
-    wide sum[4] = {{0}};
-    for (int64_t i = 0; i + 128 <= bytes; i += 128)
-        for (int v = 0; v < 4; v++) {
-            wide word;
-            memcpy(&word, from + i + 32 * v, sizeof word);
-            sum[v] ^= word;
-        }
-    wide all = (sum[0] ^ sum[1]) ^ (sum[2] ^ sum[3]);
-    reading->sums[task] = all[0] ^ all[1] ^ all[2] ^ all[3];
-}
-
-static void read_arena(void *argument)
-{
-    struct reading *reading = argument;
-    thread_pool_run(reading->pool, (reading->bytes + PIECE - 1) / PIECE, read_piece, reading);
-}
+enum { CONTEXT = 128, MOST_ROWS = 64 };
 
 struct decoding {
     struct llama_session *session;
@@ -194,11 +164,11 @@ int main(int count, char **arguments)
            cache = (double)decoding.count * 2.0 *
                    (double)(config.layers * config.kv_heads * config.head_size * CONTEXT) * (double)dtype_size(type),
            bytes = weights + cache;
-    struct reading reading = {pool, model->weights, (int64_t)weights, NULL};
-    reading.sums = must_allocate((size_t)(reading.bytes / PIECE + 1) * sizeof *reading.sums);
+    struct read_pass reading = {.pool = pool, .memory = model->weights, .bytes = (int64_t)weights};
     double budget = strcmp(size, "1B") == 0 ? 20 : 6;
-    struct measurement first = measure(read_arena, &reading, budget / 2), drawn = measure(draw, &decoding, budget),
-                       logits = measure(decode, &decoding, budget), second = measure(read_arena, &reading, budget / 2);
+    struct measurement first = measure(read_pass_run, &reading, budget / 2), drawn = measure(draw, &decoding, budget),
+                       logits = measure(decode, &decoding, budget),
+                       second = measure(read_pass_run, &reading, budget / 2);
     struct measurement pass = first.median < second.median ? first : second;
     printf("%s, %s, %.0f M parameters, %d rows, %d threads, %s\n", size, dtype_name(type),
            1e-6 * (double)llama_parameter_count(&config), (int)decoding.count, thread_pool_threads(pool),

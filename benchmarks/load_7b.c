@@ -5,6 +5,7 @@
  * with reading the file once, and a token with a pass that only reads the weights, both in the same run. Nothing is done
  * where less than 30 GB of the disk are free. */
 #include "benchmarks/large_llama.h"
+#include "benchmarks/read_pass.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -12,7 +13,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { PROMPT = 16, TOKENS = 8, PASS_PIECE = 1 << 20, BLOCK = 1 << 23 };
+enum { PROMPT = 16, TOKENS = 8, BLOCK = 1 << 23 };
 static const double least_disk = 30e9;
 
 /* ---- files and caches ---- */
@@ -99,40 +100,11 @@ static double memory_line(const char *path, const char *name)
 
 /* ---- passes that only read ---- */
 
-struct pass {
-    struct thread_pool *pool;
-    const unsigned char *memory;
-    int64_t bytes;
-    uint64_t *sums; /* [pieces]: so that the reading is not left out */
-};
-
-static void read_piece(void *argument, int64_t task, int worker)
-{
-    (void)worker;
-    typedef uint64_t wide __attribute__((vector_size(32)));
-    const struct pass *pass = argument;
-    const unsigned char *from = pass->memory + task * PASS_PIECE;
-    int64_t left = pass->bytes - task * PASS_PIECE, bytes = left < PASS_PIECE ? left : PASS_PIECE;
-    wide sum[4] = {{0}};
-    for (int64_t i = 0; i + 128 <= bytes; i += 128)
-        for (int v = 0; v < 4; v++) {
-            wide word;
-            memcpy(&word, from + i + 32 * v, sizeof word);
-            sum[v] ^= word;
-        }
-    wide all = (sum[0] ^ sum[1]) ^ (sum[2] ^ sum[3]);
-    pass->sums[task] = all[0] ^ all[1] ^ all[2] ^ all[3];
-}
-
 /* Bytes read. */
 static double read_memory(struct thread_pool *pool, const void *memory, int64_t bytes)
 {
-    static uint64_t sums[1 << 16];
-    struct pass pass = {pool, memory, bytes, sums};
-    int64_t pieces = (bytes + PASS_PIECE - 1) / PASS_PIECE;
-    if (pieces > 1 << 16)
-        pieces = 1 << 16;
-    thread_pool_run(pool, pieces, read_piece, &pass);
+    struct read_pass pass = {.pool = pool, .memory = memory, .bytes = bytes};
+    read_pass_run(&pass);
     return (double)bytes;
 }
 

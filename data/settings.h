@@ -6,6 +6,7 @@
 #include "data/lanes.h"
 #include "io/config.h"
 #include "package/components.h"
+#include "package/speech_composed.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,6 +21,8 @@ struct tokenizer_settings {
     int64_t units, pitch_codes, style_codes, iterations, seed;
     double sample_hours;
 };
+
+/* Section `speech` is struct speech_options (package/speech_composed.h): which components the speech tokenizer has. */
 
 /* Section `prepare`. */
 struct prepare_settings {

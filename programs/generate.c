@@ -29,6 +29,9 @@ static const struct program_option options[] = {
     {"--prompts", "FILE|-", "many prompts instead: one JSON object per line, from a file or standard input", false},
     {"--out", "DIR", "folder for the wav files and samples.json (default: none, print only)", false},
     {"--output", "text|speech|any", "what to continue in (default any)", false},
+    {"--speaker", "NAME",
+     "voice of the speech, by its name or its number from 0 on (default: 2, where the vocoder has it)", false},
+    {"--style", "NAME", "style of the speech, likewise (default: 8, where the vocoder has styles)", false},
     {"--json", NULL, "print one JSON object per prompt, and nothing else, on standard output", false},
     {"--samples", "N", "number of continuations (default 1)", false},
     {"--max-new-tokens", "N", "longest continuation, in tokens (default 200)", false},
@@ -505,6 +508,16 @@ fail:
     return result;
 }
 
+static enum status choose_voice(const struct program_arguments *arguments, const struct components *components)
+{
+    const char *speaker = program_value(arguments, "--speaker", NULL),
+               *style = program_value(arguments, "--style", NULL);
+    if ((speaker || style) && !components->speech)
+        return status_set(STATUS_USAGE, "%s: this model has no speech tokenizer, so it cannot speak",
+                          speaker ? "--speaker" : "--style");
+    return components->speech ? speech_choose_voice(components->speech, speaker, style) : STATUS_OK;
+}
+
 static enum status run(const struct program_arguments *arguments)
 {
     enum status result = STATUS_OK;
@@ -525,6 +538,7 @@ static enum status run(const struct program_arguments *arguments)
     TRY(program_machine_create(arguments, 0, NULL, &machine));
     work.pool = machine.pool;
     TRY(model_open(name, machine.kernels, &machine.context, &work.components, &work.model, &work.checkpoint));
+    TRY(choose_voice(arguments, work.components));
     TRY(generate(&work));
 fail:
     for (int64_t i = 0; i < work.count; i++)

@@ -53,6 +53,7 @@ static inspector folder_inspector(const char *folder)
         {"config.json", inspect_model},
         {"params.json", inspect_llama_folder},
         {"checkpoints", inspect_run},
+        {"tokenizer.json", inspect_tokenizer}, /* of neural components alone; a model has one beside its weights */
     };
     for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
         char path[PATH_BYTES];
@@ -116,7 +117,7 @@ static enum status inspect_path(const char *path, const struct inspect_options *
             return status_set(
                 STATUS_USAGE,
                 "%s: not a folder that inspect knows: a dataset (index.json), speech tokenizer "
-                "(tokenizer.safetensors), checkpoint or model (model.safetensors, pytorch_model.bin, params.json) "
+                "(tokenizer.json), checkpoint or model (model.safetensors, pytorch_model.bin, params.json) "
                 "or run (checkpoints/)",
                 path);
     } else {

@@ -71,7 +71,8 @@ static enum status run_on(const struct program_arguments *arguments, const struc
 {
     enum status result = STATUS_OK;
     struct settings settings;
-    struct prepare_options prepare = {.tokenizer = &settings.tokenizer, .prepare = &settings.prepare, .report = stdout};
+    struct prepare_options prepare = {
+        .tokenizer = &settings.tokenizer, .speech = &settings.speech, .prepare = &settings.prepare, .report = stdout};
     TRY(settings_load(arguments, SETTINGS_TOKENIZER | SETTINGS_PREPARE, &settings));
     TRY(parse_stage(program_value(arguments, "--stage", "all"), &prepare.stages));
     TRY(parse_part(program_value(arguments, "--part", "1/1"), &prepare));

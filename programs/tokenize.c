@@ -11,15 +11,22 @@
 #include "programs/device/device.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 static const struct program_option options[] = {
     {"--streams", "hubert|all", "units of the unit string: hubert alone (Base) or pitch and style too (default all)",
      false},
-    {"--speaker", "NAME", "use this speaker's mean pitch from the fit instead of the utterance's own", false},
+    {"--speaker", "NAME",
+     "use this speaker's mean pitch from the fit instead of the utterance's own; with --decode: speak with this voice "
+     "of the vocoder, by its name or its number from 0 on",
+     false},
+    {"--style", "NAME", "with --decode: speak in this style of the vocoder, by its name or its number from 0 on",
+     false},
     {"--channel", "N", "use this channel instead of the mean of all", false},
     {"--decode", NULL, "do the reverse: the arguments are unit strings, or - for lines of standard input", false},
     {"--output", "FILE", "with --decode: the wav file; %d in it is replaced by 1, 2, ...", false},
@@ -46,22 +53,36 @@ struct tools {
     struct thread_pool *pool;
 };
 
-static enum status tools_open(const struct program_arguments *arguments, struct tools *tools)
+/* The folder that prepare has made; where it is not there and nothing has to be fitted, what the configuration names. */
+static enum status speech_open(const struct settings *settings, const struct speech_compute *compute,
+                               struct speech **speech)
 {
     enum status result = STATUS_OK;
-    const struct kernels *kernels = NULL;
-    memset(tools, 0, sizeof *tools);
-    if (!program_flag(arguments, "--decode"))
-        TRY(program_device_kernels(arguments, &kernels));
-    TRY(settings_load(arguments, SETTINGS_TOKENIZER, &tools->settings));
-    TRY(thread_pool_create((int)tools->settings.prepare.threads, &tools->pool));
-    result = speech_folder_open(tools->settings.tokenizer.folder, &tools->speech);
+    const char *folder = settings->tokenizer.folder;
+    if (access(folder, F_OK) != 0 && !speech_options_need_fit(&settings->speech))
+        return speech_compose(&settings->speech, NULL, compute, speech);
+    result = speech_folder_open(folder, speech);
     if (result == STATUS_USAGE) /* the folder does not exist */
         status_prefix(result, "tokenizer.folder (--config FILE names it, prepare --stage fit creates it)");
     TRY(result);
-    if (!program_flag(arguments, "--decode"))
-        TRY(program_device_engines(kernels, &tools->settings.kernels));
-    TRY(speech_compute_on(tools->speech, kernels));
+    TRY(speech_options_match(&settings->speech, folder));
+    TRY(speech_compute_on(*speech, compute));
+fail:
+    return result;
+}
+
+static enum status tools_open(const struct program_arguments *arguments, struct tools *tools)
+{
+    enum status result = STATUS_OK;
+    struct speech_compute compute = {0};
+    memset(tools, 0, sizeof *tools);
+    TRY(program_device_kernels(arguments, &compute.device));
+    TRY(settings_load(arguments, SETTINGS_TOKENIZER, &tools->settings));
+    TRY(thread_pool_create((int)tools->settings.prepare.threads, &tools->pool));
+    TRY(program_device_engines(compute.device, &tools->settings.kernels));
+    compute.networks = compute.device ? compute.device : kernels_cpu();
+    compute.pool = tools->pool;
+    TRY(speech_open(&tools->settings, &compute, &tools->speech));
     const struct speech_encoder *encoder = tools->speech->encoder;
     TRY(vocabulary_create(3, 1, 2, 0, encoder[STREAM_HUBERT].size, encoder[STREAM_PITCH].size,
                           encoder[STREAM_STYLE].size, false, &tools->vocabulary));
@@ -151,6 +172,8 @@ static enum status encode_all(const struct program_arguments *arguments, const s
         FAIL(STATUS_USAGE, "--speaker %s: the tokenizer was not fitted on a speaker of this name", speaker);
     if (program_value(arguments, "--output", NULL))
         FAIL(STATUS_USAGE, "--output is for --decode; units are printed on standard output");
+    if (program_value(arguments, "--style", NULL))
+        FAIL(STATUS_USAGE, "--style is for --decode: the style of a sound file is found in it");
     TRY(program_integer(arguments, "--channel", 0, 1023, -1, &channel));
     for (int64_t i = 0; i < arguments->count; i++)
         if (!arguments->items[i].option) {
@@ -172,6 +195,32 @@ struct sentence {
     int32_t *durations; /* NULL: the vocoder chooses */
     int64_t count;
 };
+
+/* Of a line's list of pitch or style units the one that is in force at each hubert unit, whose rate is that of several hubert
+ * units; the last one to the end. -1 where the line has none. */
+static enum status fill_stream(const struct tools *tools, const json_t *root, enum unit_stream stream,
+                               struct sentence *sentence)
+{
+    const char *name = unit_stream_name(stream);
+    const json_t *list = json_object_get(root, name);
+    const int64_t count = (int64_t)json_array_size(list);
+    const struct unit_rates rates = speech_rates(tools->speech);
+    const struct rational *slow = &rates.rate[stream], *fast = &rates.rate[STREAM_HUBERT];
+    if (count == 0 || slow->numerator == 0 || fast->numerator == 0)
+        return STATUS_OK;
+    const int64_t repeats = llround((double)fast->numerator / (double)fast->denominator * (double)slow->denominator /
+                                    (double)slow->numerator);
+    for (int64_t i = 0; i < sentence->count; i++) {
+        int64_t index = i / (repeats > 0 ? repeats : 1);
+        const json_t *item = json_array_get(list, (size_t)(index < count ? index : count - 1));
+        const json_int_t value = json_integer_value(item);
+        if (!json_is_integer(item) || value < 0 || value >= tools->speech->encoder[stream].size)
+            return status_set(STATUS_CORRUPT, "units: \"%s\"[%lld] is not a unit below %d", name, (long long)index,
+                              (int)tools->speech->encoder[stream].size);
+        *(stream == STREAM_PITCH ? &sentence->units[i].pitch : &sentence->units[i].style) = (int32_t)value;
+    }
+    return STATUS_OK;
+}
 
 /* A line of units that are not deduplicated: one spoken unit of 40 ms each. */
 static enum status sentence_from_json(const struct tools *tools, const char *line, struct sentence *sentence)
@@ -196,6 +245,8 @@ static enum status sentence_from_json(const struct tools *tools, const char *lin
         sentence->durations[i] = 1;
     }
     sentence->count = (int64_t)count;
+    TRY(fill_stream(tools, root, STREAM_PITCH, sentence));
+    TRY(fill_stream(tools, root, STREAM_STYLE, sentence));
 fail:
     json_decref(root);
     return result;
@@ -294,12 +345,14 @@ static enum status decode_all(const struct program_arguments *arguments, const s
     enum status result = STATUS_OK;
     const char *pattern = program_value(arguments, "--output", NULL);
     int64_t number = 0, strings = 0;
-    static const char *const others[] = {"--streams", "--speaker", "--channel"};
+    static const char *const others[] = {"--streams", "--channel"};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (program_value(arguments, others[i], NULL))
             FAIL(STATUS_USAGE, "%s is only for sound files, not for --decode", others[i]);
     if (!pattern)
         FAIL(STATUS_USAGE, "--decode needs --output FILE.wav");
+    TRY(speech_choose_voice(tools->speech, program_value(arguments, "--speaker", NULL),
+                            program_value(arguments, "--style", NULL)));
     for (int64_t i = 0; i < arguments->count; i++)
         strings += !arguments->items[i].option;
     TRY(check_output(pattern, strings));

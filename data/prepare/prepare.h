@@ -17,6 +17,7 @@ enum prepare_stage { PREPARE_FIT = 1, PREPARE_SHARDS = 2, PREPARE_INDEX = 4, PRE
 
 struct prepare_options {
     const struct tokenizer_settings *tokenizer;
+    const struct speech_options *speech; /* NULL: all components are embedded */
     const struct prepare_settings *prepare;
     const struct interleave_options *interleave; /* for the report; NULL: no interleaving in it */
     unsigned stages;                             /* mask of enum prepare_stage */

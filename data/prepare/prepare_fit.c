@@ -1,19 +1,15 @@
-/* The fit stage: fits the speech tokenizer on a sample of the rows with audio. The sample is drawn by a hash of the
+/* Fits the embedded speech tokenizer on a sample of the rows with audio. The sample is drawn by a hash of the
  * seed and the id, so it does not change with the order of manifests and rows. Clips are analysed in batches on all
  * threads and added in the sample's order, since the fit depends on the order. */
 #include "data/prepare/prepare_internal.h"
 
 #include "core/log.h"
 #include "io/audio/audio.h"
-#include "package/speech_folder.h"
-#include "speech/embedded/embedded.h"
 #include "speech/embedded/fit.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { BATCH = 32 }; /* rows analysed at a time; the fit does not depend on it */
 
@@ -35,7 +31,7 @@ struct fit_batch {
     char *errors[BATCH];
 };
 
-static bool fit_on(const struct prepare *prepare, const struct prepare_dataset *dataset)
+bool prepare_fits_on(const struct prepare *prepare, const struct prepare_dataset *dataset)
 {
     const struct config_list *names = &prepare->options->prepare->fit;
     if (dataset->kind == DATASET_TEXT || dataset->ready)
@@ -68,13 +64,13 @@ static enum status list_candidates(const struct prepare *prepare, struct candida
     int64_t total = 0;
     *count = 0;
     for (int64_t i = 0; i < prepare->dataset_count; i++)
-        total += fit_on(prepare, prepare->datasets + i) ? prepare->datasets[i].manifest.count : 0;
+        total += prepare_fits_on(prepare, prepare->datasets + i) ? prepare->datasets[i].manifest.count : 0;
     *candidates = calloc((size_t)total + 1, sizeof **candidates);
     if (!*candidates)
         return status_set(STATUS_INTERNAL, "out of memory");
     for (int64_t i = 0; i < prepare->dataset_count; i++) {
         const struct manifest *manifest = &prepare->datasets[i].manifest;
-        if (!fit_on(prepare, prepare->datasets + i))
+        if (!prepare_fits_on(prepare, prepare->datasets + i))
             continue;
         for (int64_t j = 0; j < manifest->count; j++)
             if (!manifest->rows[j].fault)
@@ -197,7 +193,7 @@ fail:
     return result;
 }
 
-static enum status fit(struct prepare *prepare)
+enum status prepare_fit(struct prepare *prepare, const char *folder)
 {
     enum status result = STATUS_OK;
     const struct tokenizer_settings *settings = prepare->options->tokenizer;
@@ -212,91 +208,8 @@ static enum status fit(struct prepare *prepare)
     struct speech_fit *state = NULL;
     TRY(speech_fit_begin(&options, &state));
     TRY(add_sample(prepare, state));
-    TRY(speech_fit_finish(state, prepare->pool, settings->folder, false));
+    TRY(speech_fit_finish(state, prepare->pool, folder, false));
 fail:
     speech_fit_free(state);
-    return result;
-}
-
-/* What the fit depends on: whoever waits for another's tokenizer must have wanted the same one. */
-static struct sha256 find_fit_from(const struct prepare *prepare)
-{
-    const struct tokenizer_settings *settings = prepare->options->tokenizer;
-    char numbers[300];
-    int length =
-        snprintf(numbers, sizeof numbers, "%lld %lld %lld %lld %lld %.17g %.17g %.17g %d\n", (long long)settings->units,
-                 (long long)settings->pitch_codes, (long long)settings->style_codes, (long long)settings->iterations,
-                 (long long)settings->seed, settings->sample_hours, prepare->options->prepare->minimum_seconds,
-                 prepare->options->prepare->maximum_seconds, prepare->options->kernels != NULL);
-    struct sha256_stream *stream = sha256_start();
-    sha256_add(stream, numbers, (size_t)length);
-    for (int64_t i = 0; i < prepare->dataset_count; i++)
-        if (fit_on(prepare, prepare->datasets + i))
-            sha256_add(stream, &prepare->datasets[i].manifest.hash, sizeof prepare->datasets[i].manifest.hash);
-    return sha256_finish(stream);
-}
-
-static bool is_missing(const char *folder)
-{
-    return access(folder, F_OK) != 0 && errno == ENOENT;
-}
-
-/* Fits it, unless somebody else has published it by the time that the lock is free. */
-static enum status fit_once(struct prepare *prepare, bool *fitted)
-{
-    enum status result = STATUS_OK;
-    struct file_lock *lock = NULL;
-    const struct sha256 fit_from = find_fit_from(prepare);
-    TRY(prepare_lock_tokenizer(prepare, &fit_from, &lock));
-    *fitted = is_missing(prepare->options->tokenizer->folder);
-    if (*fitted)
-        TRY(fit(prepare));
-fail:
-    lock_release(lock);
-    return result;
-}
-
-/* A folder that was fitted with different sizes is somebody's work, so it is refused rather than replaced. Only a
- * tokenizer that is fitted here has its sizes from the configuration. */
-static enum status check_sizes(const struct prepare *prepare)
-{
-    const struct tokenizer_settings *settings = prepare->options->tokenizer;
-    const struct speech_encoder *encoder = prepare->speech->encoder;
-    int32_t units = encoder[STREAM_HUBERT].size, pitch = encoder[STREAM_PITCH].size, style = encoder[STREAM_STYLE].size;
-    if (strcmp(prepare->speech->kind, EMBEDDED_KIND) != 0)
-        return STATUS_OK;
-    if (units != settings->units || pitch != settings->pitch_codes || style > settings->style_codes)
-        return status_set(STATUS_USAGE,
-                          "%s: a tokenizer of %d units, %d pitch and %d style codes, but the configuration says %lld, "
-                          "%lld and at most %lld: change the configuration, name another tokenizer.folder, or remove "
-                          "this one to fit a new one",
-                          settings->folder, units, pitch, style, (long long)settings->units,
-                          (long long)settings->pitch_codes, (long long)settings->style_codes);
-    return STATUS_OK;
-}
-
-enum status prepare_tokenizer(struct prepare *prepare)
-{
-    enum status result = STATUS_OK;
-    const char *folder = prepare->options->tokenizer->folder;
-    bool fitting = prepare->options->stages & PREPARE_FIT;
-    if (!prepare_needs_tokenizer(prepare)) {
-        if (fitting)
-            log_info("fit: no manifest needs a speech tokenizer");
-        return STATUS_OK;
-    }
-    bool missing = is_missing(folder), fitted = false;
-    if (missing && !fitting)
-        FAIL(STATUS_USAGE, "%s: there is no speech tokenizer: run prepare --stage fit first", folder);
-    double start = clock_seconds();
-    if (missing)
-        TRY(fit_once(prepare, &fitted));
-    TRY(speech_folder_open(folder, &prepare->speech));
-    TRY(check_sizes(prepare));
-    TRY(speech_compute_on(prepare->speech, prepare->options->kernels));
-    if (fitting)
-        log_info("fit: %.1f s%s", clock_seconds() - start,
-                 fitted ? "" : " (the tokenizer already existed and is whole)");
-fail:
     return result;
 }

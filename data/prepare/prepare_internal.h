@@ -76,10 +76,14 @@ bool prepare_has_staged(const struct prepare_dataset *dataset); /* one waits for
 /* Gives the waiting shards their names. No index may be there that names other shards. */
 enum status prepare_publish_shards(const struct prepare_dataset *dataset, const struct shard_entry *shards);
 
-/* ---- prepare_fit.c ---- */
+/* ---- prepare_tokenizer.c and prepare_fit.c ---- */
 
-/* Fits the speech tokenizer where its folder is missing and `fit` is among the stages; loads it. */
+/* Makes the speech tokenizer's folder where it is missing and `fit` is among the stages; opens it. */
 enum status prepare_tokenizer(struct prepare *prepare);
+
+/* Whether the embedded tokenizer is fitted on a dataset's rows; fits it and publishes it as `folder`. */
+bool prepare_fits_on(const struct prepare *prepare, const struct prepare_dataset *dataset);
+enum status prepare_fit(struct prepare *prepare, const char *folder);
 
 /* ---- prepare_audio.c ---- */
 

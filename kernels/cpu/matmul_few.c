@@ -1,6 +1,6 @@
 /* Products of few rows with the transpose of a stored matrix, as decoding a token makes them: each element of B is used
- * once a row of A, so the time is that of reading B. B is read from its beginning to its end, as the processor's
- * prefetching likes it best. A sum has four vectors of partial sums: its order depends on k alone, so the bits of a row
+ * once a row of A, so the time is that of reading B. One row of A reads a tile of B in three places at once, which the processor's
+ * prefetching brings faster than one after the other (SPEED.md). A sum has four vectors of partial sums: its order depends on k alone, so the bits of a row
  * do not depend on the rows beside it. */
 #include "kernels/cpu/matmul.h"
 
@@ -10,6 +10,8 @@ enum {
     PARTS = 4,
     STEP = PARTS * LANES,        /* elements of k at a time */
     FEW_TASK_ELEMENTS = 1 << 17, /* of B a task, or more */
+    PLACES = 3,                  /* of a tile, read at once; sums of more do not fit the registers of AVX2 */
+    MOST_SUMS = PLACES,
 };
 
 /* What a task works on. */
@@ -72,30 +74,43 @@ INLINE void add_products(struct step *sum, const float *a, const struct step *b)
         sum->part[i] = multiply_add(vector_read(a + i * LANES), b->part[i], sum->part[i]);
 }
 
+/* `rows` rows of A times `places` rows of B, the first at `b` and each `apart` rows behind the one before; both are constants where
+ * this is used. */
+INLINE void multiply_places(const struct few *few, int rows, int places, const float *a, const char *b, int64_t apart,
+                            enum dtype type, float *to)
+{
+    const int64_t k = few->p->k, whole = k / STEP * STEP, depth = few->depth, stride = apart * few->p->b_row_stride;
+    struct step sum[MOST_SUMS] = {{{{0}}}};
+    for (int64_t at = 0; at < whole; at += STEP)
+        for (int j = 0; j < places; j++) {
+            struct step step = load_step(element(b, at + j * stride, type), type);
+            for (int i = 0; i < rows; i++)
+                add_products(&sum[i * places + j], a + i * depth + at, &step);
+        }
+    if (whole < k)
+        for (int j = 0; j < places; j++) {
+            struct step step = load_last(element(b, whole + j * stride, type), k - whole, type);
+            for (int i = 0; i < rows; i++)
+                add_products(&sum[i * places + j], a + i * depth + whole, &step);
+        }
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < places; j++)
+            to[i * few->stride + j * apart] = sum_of(&sum[i * places + j]);
+}
+
 /* `rows` rows of A, a constant where this is used, times all of a tile's rows of B. */
 INLINE void multiply_rows(const struct few *few, int rows, int64_t first, const struct matmul_tile *tile,
                           enum dtype type)
 {
-    const int64_t k = few->p->k, whole = k / STEP * STEP, depth = few->depth, stride = few->stride;
-    const int64_t columns = tile->columns, b_stride = few->p->b_row_stride;
+    const int places = rows == 1 ? PLACES : 1;
+    const int64_t columns = tile->columns, b_stride = few->p->b_row_stride, part = columns / places;
     const char *b = element(few->p->b, tile->column * b_stride, type);
-    const float *a = few->a + first * depth;
-    float *to = few->sum + first * stride;
-    for (int64_t j = 0; j < columns; j++, b = element(b, b_stride, type)) {
-        struct step sum[2] = {{{{0}}}};
-        for (int64_t at = 0; at < whole; at += STEP) {
-            struct step step = load_step(element(b, at, type), type);
-            for (int i = 0; i < rows; i++)
-                add_products(&sum[i], a + i * depth + at, &step);
-        }
-        if (whole < k) {
-            struct step step = load_last(element(b, whole, type), k - whole, type);
-            for (int i = 0; i < rows; i++)
-                add_products(&sum[i], a + i * depth + whole, &step);
-        }
-        for (int i = 0; i < rows; i++)
-            to[i * stride + j] = sum_of(&sum[i]);
-    }
+    const float *a = few->a + first * few->depth;
+    float *to = few->sum + first * few->stride;
+    for (int64_t j = 0; j < part; j++)
+        multiply_places(few, rows, places, a, element(b, j * b_stride, type), part, type, to + j);
+    for (int64_t j = part * places; j < columns; j++)
+        multiply_places(few, rows, 1, a, element(b, j * b_stride, type), 1, type, to + j);
 }
 
 INLINE void multiply_tile(struct few *few, const struct matmul_tile *tile, float *a, enum dtype type)

@@ -27,6 +27,7 @@ static void list_sections(struct settings *settings, unsigned required,
 {
     const struct config_section all[SETTINGS_SECTIONS] = {
         {"tokenizer", tokenizer_fields, tokenizer_field_count, &settings->tokenizer, required & SETTINGS_TOKENIZER},
+        {"speech", speech_fields, speech_field_count, &settings->speech, false},
         {"text", text_fields, text_field_count, &settings->tokenizer, false},
         {"prepare", prepare_fields, prepare_field_count, &settings->prepare, required & SETTINGS_PREPARE},
         {"manifest", manifest_fields, manifest_field_count, &settings->prepare, false},

@@ -9,11 +9,11 @@
 #include "train/settings.h"
 
 extern const struct config_field tokenizer_fields[], text_fields[], prepare_fields[], manifest_fields[], data_fields[],
-    model_fields[], train_fields[];
+    model_fields[], train_fields[], speech_fields[];
 extern const int64_t tokenizer_field_count, text_field_count, prepare_field_count, manifest_field_count,
-    data_field_count, model_field_count, train_field_count;
+    data_field_count, model_field_count, train_field_count, speech_field_count;
 
-enum { SETTINGS_SECTIONS = 9 };
+enum { SETTINGS_SECTIONS = 10 };
 
 /* Section `kernels`: who computes what, on GPUs. */
 enum conv1d_choice { CONV1D_CHOICE_OWN, CONV1D_CHOICE_CUDNN };
@@ -28,6 +28,7 @@ struct files_settings {
 
 struct settings {
     struct tokenizer_settings tokenizer;
+    struct speech_options speech;
     struct prepare_settings prepare;
     struct data_settings data;
     struct model_settings model;

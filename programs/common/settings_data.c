@@ -6,6 +6,7 @@ static const char *const modes[] = {"spans", "none", "words", "asr_tts", "spans_
 static const char *const prefixes[] = {"span", "document", NULL};
 
 #define TOKENIZER(member) offsetof(struct tokenizer_settings, member)
+#define SPEECH(member) offsetof(struct speech_options, member)
 #define PREPARE(member) offsetof(struct prepare_settings, member)
 #define DATA(member) offsetof(struct data_settings, member)
 
@@ -27,6 +28,25 @@ const struct config_field tokenizer_fields[] = {
     {"iterations", CONFIG_INT, TOKENIZER(iterations), "20", 1, 10000, NULL, "passes of k-means"},
     {"sample_hours", CONFIG_NUMBER, TOKENIZER(sample_hours), "10", 0.001, 1e6, NULL, "hours of audio to fit on"},
     {"seed", CONFIG_INT, TOKENIZER(seed), "1", 0, 9007199254740992.0, NULL, "seed of the sample and the fit"},
+};
+
+const struct config_field speech_fields[] = {
+    {"checkpoints", CONFIG_PATH, SPEECH(checkpoints), "", 0, 0, NULL,
+     "folder that the names below start from; empty: the environment's SPIRITLM_CHECKPOINTS_DIR"},
+    {"hubert", CONFIG_PATH, SPEECH(hubert), "", 0, 0, NULL,
+     "checkpoint of a HuBERT or wav2vec 2.0 whose frames become units; empty: the embedded units; none: no units"},
+    {"layer", CONFIG_INT, SPEECH(layer), "11", 1, 256, NULL, "its layer that is quantized, from 1 on"},
+    {"quantizer", CONFIG_PATH, SPEECH(quantizer), "", 0, 0, NULL, "linear or k-means quantizer of that layer's frames"},
+    {"pad", CONFIG_BOOL, SPEECH(pad), "false", 0, 0, NULL,
+     "40 zeros at both ends of the audio, as slamkit pads it for its units"},
+    {"pitch", CONFIG_PATH, SPEECH(pitch), "", 0, 0, NULL,
+     "folder of a VQ-VAE of F0 (config.yaml, model.pt); empty: the embedded pitch; none: no pitch"},
+    {"f0", CONFIG_PATH, SPEECH(f0), "", 0, 0, NULL,
+     "weights of FCPE, whose F0 the VQ-VAE gets; empty: pYAAPT, which needs none"},
+    {"style", CONFIG_PATH, SPEECH(style), "", 0, 0, NULL,
+     "folder of a wav2vec 2.0 classifier of style; empty: the embedded style; none: no style"},
+    {"vocoder", CONFIG_PATH, SPEECH(vocoder), "", 0, 0, NULL,
+     "folder or weights of a unit HiFi-GAN; empty: the embedded vocoder, which speaks embedded units alone; none"},
 };
 
 static const char *const aligners[] = {"pocketsphinx", "ctc", NULL}; /* as enum aligner_kind */
@@ -96,6 +116,7 @@ const struct config_field data_fields[] = {
 };
 
 const int64_t tokenizer_field_count = sizeof tokenizer_fields / sizeof *tokenizer_fields;
+const int64_t speech_field_count = sizeof speech_fields / sizeof *speech_fields;
 const int64_t text_field_count = sizeof text_fields / sizeof *text_fields;
 const int64_t prepare_field_count = sizeof prepare_fields / sizeof *prepare_fields;
 const int64_t manifest_field_count = sizeof manifest_fields / sizeof *manifest_fields;

@@ -5,6 +5,7 @@
 
 #include "core/path.h"
 #include "io/json.h"
+#include "package/released_speech.h"
 #include "package/speech_folder.h"
 
 #include <stdio.h>
@@ -127,19 +128,32 @@ fail:
     return result;
 }
 
-enum status components_load_text(const char *path, struct components **out)
+static enum status make_text_vocabulary(struct components *components)
+{
+    const struct text_model *text = components->text;
+    for (int s = 0; s < STREAM_COUNT; s++)
+        components->rates.rate[s] = (struct rational){1, 1};
+    return vocabulary_create_text(text_model_size(text), text_model_adds_bos(text) ? text_model_bos(text) : -1,
+                                  text_model_eos(text), text_model_unk(text), &components->vocabulary);
+}
+
+enum status components_load_distributed(const char *path, struct components **out)
 {
     enum status result = STATUS_OK;
     struct components *components = calloc(1, sizeof *components);
+    bool released = false;
     *out = NULL;
     if (!components)
         return status_set(STATUS_INTERNAL, "no memory for a text model");
     TRY(text_model_load(path, &components->text));
     const struct text_model *text = components->text;
-    TRY(vocabulary_create_text(text_model_size(text), text_model_adds_bos(text) ? text_model_bos(text) : -1,
-                               text_model_eos(text), text_model_unk(text), &components->vocabulary));
-    for (int s = 0; s < STREAM_COUNT; s++)
-        components->rates.rate[s] = (struct rational){1, 1};
+    TRY(text_model_read_vocabulary(text, &released, &components->vocabulary));
+    if (released) {
+        TRY(released_speech_open(path, &components->vocabulary, &components->speech));
+        components->rates = speech_rates(components->speech);
+    } else {
+        TRY(make_text_vocabulary(components));
+    }
     components->fingerprints[COMPONENT_TEXT] = text_model_fingerprint(text);
     components->fingerprints[COMPONENT_VOCABULARY] = vocabulary_fingerprint(&components->vocabulary);
     *out = components;
@@ -175,6 +189,12 @@ json_t *components_fingerprints_json(const struct components *components)
     return fingerprints;
 }
 
+/* The release's speech tokenizer has no files that could be kept. */
+static bool stores_speech(const struct components *components)
+{
+    return components->speech && components->speech->file_count > 0;
+}
+
 static enum status describe(const struct components *components, char **text)
 {
     const struct vocabulary *vocabulary = &components->vocabulary;
@@ -192,7 +212,7 @@ static enum status describe(const struct components *components, char **text)
                   "expressive", vocabulary->pitch_count > 0, "task_tags", vocabulary->asr_tag >= 0, "dummy_prefix",
                   dummy_prefix_name(vocabulary->dummy_prefix), "span_space", vocabulary->span_space, "bos",
                   (int)vocabulary->bos, "eos", (int)vocabulary->eos, "codes", sizes, "rates", rates, "fingerprints",
-                  components_fingerprints_json(components), "speech_tokenizer", components->speech != NULL);
+                  components_fingerprints_json(components), "speech_tokenizer", stores_speech(components));
     *text = root && !lost ? jdoc_text(root, 2) : NULL;
     json_decref(root);
     return *text ? STATUS_OK : status_set(STATUS_INTERNAL, "no memory for spiritlm.json");

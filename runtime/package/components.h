@@ -54,9 +54,12 @@ struct components {
 /* options->speech belongs to the components from the call on, also when it fails. */
 enum status components_load(const struct components_options *options, struct components **components);
 
-/* Those of a model of text alone: `path` is what text_model_load reads. A document begins with BOS only where the text model
- * is used so, and no tag stands before its text. */
-enum status components_load_text(const char *path, struct components **components);
+/* Those of a model as its owner distributes it, without a spiritlm.json; `path` is what text_model_load reads.
+ * Of text alone: a document begins with BOS only where the text model is used so, and no tag stands before its text.
+ * Spirit LM as released, whose text model ends with tags and units: the speech tokenizer is that of the release, in
+ * speech_tokenizer/ beside the spiritlm_model/ that the folder lies in, or below SPIRITLM_CHECKPOINTS_DIR. Its files are read when it
+ * is first used, and have no fingerprints here. */
+enum status components_load_distributed(const char *path, struct components **components);
 
 /* From a checkpoint folder; every fingerprint written there must equal that of the part found there. */
 enum status components_load_checkpoint(const char *folder, struct components **components);

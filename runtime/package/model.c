@@ -59,8 +59,8 @@ static bool begins_with_gguf(const char *path)
     return found;
 }
 
-/* Whether this is a model of text alone, as its owner distributes it or as we exported it, and not a checkpoint or run. */
-static bool is_text_model(const char *name)
+/* Whether this is a model as its owner distributes it, of text alone or Spirit LM as released, and not a checkpoint or run. */
+static bool is_distributed(const char *name)
 {
     struct stat info;
     if (stat(name, &info) != 0)
@@ -76,12 +76,12 @@ enum status model_find(const char *name, struct components **components, char **
     enum status result = STATUS_OK;
     *components = NULL;
     *path = NULL;
-    if (is_text_model(name)) {
+    if (is_distributed(name)) {
         if (llama_folder_has(name, "MANIFEST")) /* which also knows whether spiritlm.json is lost */
             TRY(directory_verify(name, true));
         if (!(*path = strdup(name)))
             FAIL(STATUS_INTERNAL, "no memory for a path");
-        TRY(components_load_text(name, components));
+        TRY(components_load_distributed(name, components));
     } else {
         TRY(checkpoint_resolve(name, path));
         TRY(components_load_checkpoint(*path, components));
@@ -123,6 +123,9 @@ enum status model_open(const char *name, const struct kernels *kernels, struct d
     TRY(llama_read_dtype(path, &dtype));
     TRY(llama_open(path, &config, dtype, kernels, context, model));
     TRY(show_plan(*model));
+    if ((*components)->speech)
+        TRY(speech_compute_on((*components)->speech,
+                              &(struct speech_compute){.networks = kernels, .pool = context->pool}));
     if (checkpoint) {
         *checkpoint = path;
         path = NULL;

@@ -5,8 +5,8 @@
 #include "models/llama/llama.h"
 #include "package/components.h"
 
-/* Opens `name`, a checkpoint or a run (then its newest checkpoint that verifies), or a model of text alone in any layout of
- * llama_source.h: its components, and the model in the
+/* Opens `name`, a checkpoint or a run (then its newest checkpoint that verifies), or a model as its owner distributes it in any layout
+ * of llama_source.h, of text alone or Spirit LM as released: its components, and the model in the
  * type that its weights have, whoever wrote them (llama_read_dtype): bf16 where all are bf16, else f32, which f16 weights
  * become too. Weights stay in their file where llama_open leaves them there; how much that is, and how much is copied, is
  * told on standard error unless the model is small. The model is for inference alone. kernels and context are borrowed and must outlive the model. *checkpoint, allocated for the caller, is the

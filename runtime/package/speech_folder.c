@@ -4,6 +4,7 @@
 
 #include "io/atomic_file.h"
 #include "io/json.h"
+#include "package/speech_composed.h"
 #include "speech/embedded/embedded.h"
 
 #include <stdio.h>
@@ -17,6 +18,7 @@ static const struct speech_kind {
     enum status (*open)(const char *folder, const json_t *description, struct speech *speech);
 } kinds[] = {
     {EMBEDDED_KIND, embedded_open},
+    {COMPOSED_KIND, composed_open},
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 

@@ -48,9 +48,22 @@ void speech_vocoder_remove(struct speech_vocoder *vocoder)
     *vocoder = (struct speech_vocoder){0};
 }
 
-enum status speech_compute_on(struct speech *speech, const struct kernels *kernels)
+enum status speech_compute_on(struct speech *speech, const struct speech_compute *compute)
 {
-    return kernels && speech->compute_on ? speech->compute_on(speech, kernels) : STATUS_OK;
+    return speech->compute_on ? speech->compute_on(speech, compute) : STATUS_OK;
+}
+
+enum status speech_choose_voice(const struct speech *speech, const char *speaker, const char *style)
+{
+    const struct speech_vocoder *vocoder = &speech->vocoder;
+    if (!speaker && !style)
+        return STATUS_OK;
+    if (!vocoder->synthesise)
+        return status_set(STATUS_USAGE, "this speech tokenizer has no vocoder, so no voice can be chosen");
+    if (!vocoder->choose_voice)
+        return status_set(STATUS_USAGE, "%s %s: the vocoder of this speech tokenizer has one voice alone",
+                          speaker ? "speaker" : "style", speaker ? speaker : style);
+    return vocoder->choose_voice(vocoder, speaker, style);
 }
 
 void speech_free(struct speech *speech)
@@ -60,12 +73,21 @@ void speech_free(struct speech *speech)
     for (int stream = 0; stream < STREAM_COUNT; stream++)
         speech_encoder_remove(&speech->encoder[stream]);
     speech_vocoder_remove(&speech->vocoder);
+    if (speech->destroy_shared)
+        speech->destroy_shared(speech->shared);
+    speech_forget_files(speech);
+    free(speech);
+}
+
+void speech_forget_files(struct speech *speech)
+{
     for (int64_t f = 0; f < speech->file_count; f++) {
         free(speech->files[f].name);
         free(speech->files[f].data);
     }
     free(speech->files);
-    free(speech);
+    speech->files = NULL;
+    speech->file_count = 0;
 }
 
 enum status speech_add_file(struct speech *speech, const char *folder, const char *name)

@@ -72,6 +72,10 @@ struct speech_vocoder {
     struct sha256 units; /* fingerprint of the unit encoder whose units it speaks; zero: not known, so not checked */
     void *state;
 
+    /* Chooses the voice of all that is synthesised from now on, by names or numbers from 0 on; NULL leaves it as it is.
+     * STATUS_USAGE lists what there is. NULL: there is one voice. */
+    enum status (*choose_voice)(const struct speech_vocoder *self, const char *speaker, const char *style);
+
     /* Unit i of `spoken` lasts durations[i] >= 1 units of the unit encoder's rate; durations NULL: the vocoder chooses
      * them. *samples, 16 kHz mono, is allocated for the caller; NULL when *count is 0 and after a failure.
      * STATUS_USAGE: a unit that it does not have, an impossible duration. The same bits for any number of threads; pool
@@ -85,6 +89,15 @@ struct speech_vocoder {
 
 /* ---- a set of them ---- */
 
+/* Where components compute, each on contexts of its own; all of it is borrowed. */
+struct speech_compute {
+    const struct kernels *device;   /* a GPU's, for what is also computed without kernels; NULL: it is */
+    const struct kernels *networks; /* a GPU's or the host's, for networks; NULL: none, which must then not be used */
+    /* Threads that encoding shares out its work to. NULL where several utterances are encoded at once, each by its caller's
+     * thread. */
+    struct thread_pool *pool;
+};
+
 /* A file that a checkpoint must hold so that it can encode and synthesise speech by itself. */
 struct speech_file {
     char *name; /* below the tokenizer's folder */
@@ -94,11 +107,13 @@ struct speech_file {
 
 /* Read-only once it is complete: threads may share it. */
 struct speech {
-    const char *kind; /* static; what tokenizer.json calls it: "embedded" */
+    const char *kind; /* static; what tokenizer.json calls it: "embedded", "components" */
     struct speech_encoder encoder[STREAM_COUNT];
     struct speech_vocoder vocoder;
-    /* Computes on these kernels from now on, on contexts of its own, what this kind has a use for; NULL: it has none. */
-    enum status (*compute_on)(struct speech *self, const struct kernels *kernels);
+    /* NULL: this kind has no use for it. */
+    enum status (*compute_on)(struct speech *self, const struct speech_compute *compute);
+    void *shared; /* the kind's own, beside its components */
+    void (*destroy_shared)(void *shared);
     struct speech_file *files; /* as read when the set was opened: a checkpoint holds the ones that were used */
     int64_t file_count;
 };
@@ -108,9 +123,11 @@ struct speech {
 #define SPEECH_FORMAT "spiritlm-speech-tokenizer"
 enum { SPEECH_FORMAT_VERSION = 1 };
 
-/* Lets a set that is not in use yet compute on `kernels` (borrowed), on the device that is selected; a kind that has no use for
- * them, and `kernels` NULL, leave it as it is: on the host. */
-enum status speech_compute_on(struct speech *speech, const struct kernels *kernels);
+/* Says where a set that is not in use yet computes, on the device that is selected. */
+enum status speech_compute_on(struct speech *speech, const struct speech_compute *compute);
+
+/* As the vocoder's choose_voice; with two NULLs nothing is chosen. STATUS_USAGE when there is no vocoder, or one voice alone. */
+enum status speech_choose_voice(const struct speech *speech, const char *speaker, const char *style);
 
 /* Destroys the components and frees the files and the set itself; NULL is fine. */
 void speech_free(struct speech *speech);
@@ -121,6 +138,7 @@ void speech_vocoder_remove(struct speech_vocoder *vocoder);
 
 /* Reads FOLDER/NAME into speech->files. */
 enum status speech_add_file(struct speech *speech, const char *folder, const char *name);
+void speech_forget_files(struct speech *speech); /* frees all of them */
 
 /* Whether the components fit together: each encoder in the place of its stream, with a positive rate and size, and the
  * vocoder made for the units of this unit encoder. STATUS_USAGE names both fingerprints when it was made for those of

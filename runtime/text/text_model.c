@@ -343,6 +343,36 @@ enum status text_model_match_tags(const struct text_model *model, const struct v
                            : tagged_model_match(model->name, model->sentencepiece, vocabulary);
 }
 
+/* Tags and units at the end of the file whose names begin so. */
+static int32_t count_tags(const struct text_model *model, int32_t tags, const char *start)
+{
+    const size_t size = strlen(start);
+    int32_t count = 0;
+    for (int32_t id = text_model_size(model); id < text_model_size(model) + tags; id++) {
+        int64_t length;
+        const char *name = text_model_piece(model, id, &length);
+        count += (size_t)length > size && memcmp(name, start, size) == 0;
+    }
+    return count;
+}
+
+enum status text_model_read_vocabulary(const struct text_model *model, bool *found, struct vocabulary *vocabulary)
+{
+    enum status result = STATUS_OK;
+    const int32_t tags =
+        model->byte_bpe ? byte_bpe_tag_count(model->byte_bpe) : sentencepiece_tag_count(model->sentencepiece);
+    *found = tags > 0;
+    if (!*found)
+        return STATUS_OK;
+    TRY(vocabulary_create(text_model_size(model), text_model_bos(model), text_model_eos(model), text_model_unk(model),
+                          count_tags(model, tags, "[Hu"), count_tags(model, tags, "[Pi"),
+                          count_tags(model, tags, "[St"), count_tags(model, tags, "[ASR") > 0, vocabulary));
+    vocabulary->dummy_prefix = DUMMY_PREFIX_DOCUMENT;
+    TRY(text_model_match_tags(model, vocabulary));
+fail:
+    return result;
+}
+
 const char *text_model_obstacle(const struct text_model *model)
 {
     return model->byte_bpe ? NULL : tokenizer_json_obstacle(model->sentencepiece);

@@ -67,6 +67,11 @@ enum status text_model_check_tags(const struct text_model *model, const struct v
 /* STATUS_CORRUPT when the file that the model was read from ends with tags and units other than the vocabulary's. */
 enum status text_model_match_tags(const struct text_model *model, const struct vocabulary *vocabulary);
 
+/* The vocabulary that the tags and units at the end of the model's file spell, as checkpoints and the release of Spirit LM have
+ * them: the dummy prefix is that of a document. Where there are none, *found is false. STATUS_CORRUPT when they are others, or in
+ * another order, than a vocabulary has. */
+enum status text_model_read_vocabulary(const struct text_model *model, bool *found, struct vocabulary *vocabulary);
+
 /* Why transformers' AutoTokenizer cannot be given this model (text/tokenizer_json.h); NULL when it can. */
 const char *text_model_obstacle(const struct text_model *model);
 

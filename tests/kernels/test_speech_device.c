@@ -62,7 +62,7 @@ static int set_up(void **state)
     assert_ok(fit_on(NULL, "tokenizer", folder));
     assert_ok(speech_folder_open(folder, &on_host));
     assert_ok(speech_folder_open(folder, &on_device));
-    assert_ok(speech_compute_on(on_device, test_kernels()));
+    assert_ok(speech_compute_on(on_device, &(struct speech_compute){.device = test_kernels()}));
     return 0;
 }
 

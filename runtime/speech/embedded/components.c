@@ -126,13 +126,12 @@ static enum status synthesise(const struct speech_vocoder *self, const struct sp
     return embedded_vocode(self->state, spoken, durations, spoken_count, pool, samples, count);
 }
 
-/* The encoders that are still ours share one tokenizer. */
-static enum status compute_on(struct speech *speech, const struct kernels *kernels)
+enum status embedded_compute_on(struct speech *speech, const struct speech_compute *compute)
 {
-    for (int stream = 0; stream < STREAM_COUNT; stream++) {
+    for (int stream = 0; compute->device && stream < STREAM_COUNT; stream++) {
         struct embedded_tokenizer *tokenizer = speech->encoder[stream].state;
         if (speech->encoder[stream].encode == encode && !tokenizer->device)
-            return embedded_device_create(kernels, tokenizer->mel, &tokenizer->device);
+            return embedded_device_create(compute->device, tokenizer->mel, &tokenizer->device);
     }
     return STATUS_OK;
 }
@@ -157,7 +156,7 @@ static void make_components(struct embedded_tokenizer *tokenizer, struct speech 
             .knows_speaker = stream == STREAM_PITCH ? knows_speaker : NULL,
             .destroy = release,
         };
-    speech->compute_on = compute_on;
+    speech->compute_on = embedded_compute_on;
     speech->vocoder = (struct speech_vocoder){
         .fingerprint = tokenizer->vocoder_fingerprint,
         .units = tokenizer->fingerprints[STREAM_HUBERT],

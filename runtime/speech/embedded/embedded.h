@@ -25,4 +25,8 @@
  * failure the set is to be freed as it is. */
 enum status embedded_open(const char *folder, const json_t *description, struct speech *speech);
 
+/* The compute_on of such a set. In a set of several kinds it does what the encoders that are still embedded need, which share one
+ * tokenizer. */
+enum status embedded_compute_on(struct speech *speech, const struct speech_compute *compute);
+
 #endif
