@@ -3,9 +3,8 @@
 
 #include <stdlib.h>
 
-/* CTC: a path of the right text is mostly made of labels that the model is sure of, and its mean is near 0; where the text is
- * another, the labels that were spoken stand against it at nearly every letter. */
-const double ALIGNER_DEFAULT_THRESHOLDS[ALIGNER_KINDS] = {[ALIGNER_POCKETSPHINX] = -2.2, [ALIGNER_CTC] = -1.0};
+/* docs/prepare.md says how they were measured, and what each lets through. */
+const double ALIGNER_DEFAULT_THRESHOLDS[ALIGNER_KINDS] = {[ALIGNER_POCKETSPHINX] = -2.2, [ALIGNER_CTC] = -0.7};
 
 struct aligner_model {
     struct sha256 fingerprint;

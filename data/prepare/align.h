@@ -32,8 +32,8 @@ struct aligner; /* not shared between threads, but several may live at once */
 enum status aligner_create(const struct aligner_model *model, struct aligner **aligner);
 void aligner_destroy(struct aligner *aligner); /* NULL is fine */
 
-/* The threshold on `score` below which a transcript is taken to be wrong (pocketsphinx: measured by
- * tests/data/test_align_corpus.c; CTC: chosen, not measured on speech). */
+/* The threshold on `score` below which a transcript is taken to be wrong: measured by tests/data/test_align_corpus.c
+ * (pocketsphinx) and test_align_ctc_speech.c (CTC). */
 extern const double ALIGNER_DEFAULT_THRESHOLDS[ALIGNER_KINDS];
 
 /* The reason of audio without sound. */
@@ -43,11 +43,13 @@ struct alignment {
     /* Every word of the text, in order; times ordered, inside the audio. White space divides the text into words, for pocketsphinx
      * dashes and ellipses too. */
     struct aligned_word *words;
-    double *word_scores; /* of each: CTC's mean log probability of the path's label in a frame; NULL: pocketsphinx */
+    double *word_scores; /* of each, a mean over its frames as below; NULL: pocketsphinx */
     int64_t word_count;
     /* Higher is better. pocketsphinx: 0.6 times the mean acoustic score of a 10 ms frame, in nats below the best state of the
-     * moment, plus 0.4 times that of the worst stretch of whole words or pauses of at least 200 ms. CTC: the mean log probability
-     * of the path's label (a letter or the blank) in a frame, over all frames of the clip. */
+     * moment, plus 0.4 times that of the worst stretch of whole words or pauses of at least 200 ms. CTC: the mean over all frames
+     * of what the path's label (a letter or the blank) is less likely than the label that the model finds likeliest in that frame, in
+     * nats, and the same mean over the worst second; half of each. So the score of a right text is near 0 however sure of itself
+     * the model is. */
     double score;
 };
 

@@ -15,7 +15,9 @@
 #include <string.h>
 
 /* Raise it when the same audio and text would be aligned otherwise. */
-#define CTC_VERSION "ctc aligner 1"
+#define CTC_VERSION "ctc aligner 2"
+
+_Static_assert((int)CTC_ANY == (int)CTC_WILDCARD, "a text's wildcard is a column of the model");
 
 enum {
     MINIMUM_SAMPLES = AUDIO_RATE / 10,
@@ -113,7 +115,8 @@ static void destroy(struct aligner *base)
 
 /* ---- the text's characters as columns ---- */
 
-/* Column 0 is the blank's. ids[column] of those that the text has, and its labels as columns. */
+/* Column 0 is the blank's, the last one that of the greatest emission. ids[column] of those between, which the text has, and its
+ * labels as columns. */
 struct columns {
     int32_t *ids, *labels;
     int64_t count;
@@ -131,7 +134,7 @@ static enum status find_columns(const struct ctc_vocabulary *vocabulary, const s
     enum status result = STATUS_OK;
     int32_t size = ctc_vocabulary_size(vocabulary) + 1; /* and the wildcard */
     int32_t *place = calloc((size_t)size, sizeof *place);
-    columns->ids = malloc((size_t)size * sizeof *columns->ids);
+    columns->ids = malloc(((size_t)size + 1) * sizeof *columns->ids);
     columns->labels = malloc((size_t)text->label_count * sizeof *columns->labels);
     if (!place || !columns->ids || !columns->labels)
         FAIL(STATUS_INTERNAL, "out of memory for %lld labels", (long long)text->label_count);
@@ -145,6 +148,7 @@ static enum status find_columns(const struct ctc_vocabulary *vocabulary, const s
         }
         columns->labels[i] = *column;
     }
+    columns->ids[columns->count++] = CTC_GREATEST;
 fail:
     free(place);
     return result;
@@ -157,12 +161,37 @@ struct track {
     struct ctc_problem problem;
     float *emissions;
     int32_t *states;
-    double score;
 };
 
 static int32_t column_of(const struct track *track, int32_t state)
 {
     return state % 2 ? track->problem.labels[state / 2] : 0;
+}
+
+/* What the path's label lies below the model's own choice in a frame. A wildcard, which is many characters at once, may lie above. */
+static double frame_score(const struct track *track, int64_t frame)
+{
+    const float *emissions = track->emissions + frame * track->problem.columns;
+    double score =
+        (double)emissions[column_of(track, track->states[frame])] - (double)emissions[track->problem.columns - 1];
+    return score < 0 ? score : 0;
+}
+
+/* The mean over all frames, and that of the `window` frames in a row where it is least; half of both. */
+static double track_score(const struct track *track, int64_t window)
+{
+    int64_t frames = track->problem.frames;
+    double sum = 0, inside = 0, worst = 0;
+    window = window < frames ? window : frames;
+    for (int64_t frame = 0; frame < frames; frame++) {
+        double score = frame_score(track, frame);
+        sum += score;
+        inside += score;
+        if (frame >= window)
+            inside -= frame_score(track, frame - window);
+        worst = inside < worst ? inside : worst;
+    }
+    return 0.5 * sum / (double)frames + 0.5 * worst / (double)window;
 }
 
 static enum status fill_words(const struct encoder_config *config, const struct ctc_text *text,
@@ -183,7 +212,7 @@ static enum status fill_words(const struct encoder_config *config, const struct 
             frame++;
         int64_t begin = frame;
         for (; frame < problem->frames && track->states[frame] <= last_state; frame++)
-            sum += (double)track->emissions[frame * problem->columns + column_of(track, track->states[frame])];
+            sum += frame_score(track, frame);
         alignment->words[i] = (struct aligned_word){.start = (int32_t)(begin * hop + offset),
                                                     .end = (int32_t)(frame * hop + offset),
                                                     .text_begin = word->text_begin,
@@ -191,7 +220,7 @@ static enum status fill_words(const struct encoder_config *config, const struct 
         alignment->word_scores[i] = sum / (double)(frame - begin);
     }
     alignment->word_count = text->word_count;
-    alignment->score = track->score / (double)problem->frames;
+    alignment->score = track_score(track, AUDIO_RATE / hop);
     return STATUS_OK;
 }
 
@@ -202,6 +231,7 @@ static enum status find_track(struct ctc_aligner *aligner, const struct encoder_
     const struct encoder_config *config = ctc_model_config(aligner->model->model);
     struct columns columns = {0};
     bool found = false;
+    double sum = 0;
     int64_t frames = encoder_config_frames(config, clip->count);
     TRY(find_columns(aligner->model->vocabulary, text, &columns));
     if (frames < ctc_path_least_frames(columns.labels, text->label_count)) {
@@ -221,7 +251,7 @@ static enum status find_track(struct ctc_aligner *aligner, const struct encoder_
                                           .columns = columns.count,
                                           .labels = columns.labels,
                                           .label_count = text->label_count};
-    TRY(ctc_path_find(&track->problem, track->states, &track->score, &found));
+    TRY(ctc_path_find(&track->problem, track->states, &sum, &found));
     if (found)
         TRY(fill_words(config, text, track, alignment));
     else

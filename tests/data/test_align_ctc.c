@@ -6,9 +6,12 @@
 #include "core/path.h"
 #include "core/rng.h"
 #include "data/prepare/align.h"
+#include "data/prepare/ctc_path.h"
 #include "memory_meter.h"
+#include "models/encoder/ctc_model.h"
 #include "support/files.h"
 #include "support/test_kernels.h"
+#include "text/ctc_vocabulary.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -20,7 +23,7 @@
 
 enum { RATE = 16000, HOP = 320, TONE = 4 * HOP, PAUSE = 3 * HOP, WORDS_LIMIT = 20000 };
 
-static const double threshold = -1; /* the default */
+static const double threshold = -0.7; /* the default */
 
 /* ---- tones ---- */
 
@@ -157,6 +160,86 @@ static void planted_texts_score_below_the_threshold(void **state)
     free(melody.samples);
 }
 
+/* For each frame, what the best path's label lies below the greatest emission. */
+static int64_t path_below_greatest(const struct melody *melody, const char *text, double **below)
+{
+    struct device_context context;
+    struct ctc_model *network;
+    struct ctc_workspace *workspace;
+    struct ctc_vocabulary *vocabulary;
+    struct ctc_text read;
+    int32_t ids[64];
+    double sum;
+    bool found;
+    assert_ok(device_context_create(test_kernels(), NULL, 0, &context));
+    assert_ok(ctc_model_open(MODEL, test_kernels(), &context, &network));
+    assert_ok(ctc_workspace_create(network, &context, &workspace));
+    assert_ok(ctc_vocabulary_open(MODEL, &vocabulary));
+    assert_ok(ctc_vocabulary_read(vocabulary, text, &read));
+    const struct encoder_clip clip = {.samples = melody->samples, .count = melody->count};
+    int64_t size = ctc_model_size(network), frames = encoder_config_frames(ctc_model_config(network), melody->count);
+    for (int32_t i = 0; i < size; i++)
+        ids[i] = i;
+    const struct ctc_columns columns = {.ids = ids, .count = size, .blank = ctc_vocabulary_blank(vocabulary)};
+    float *emissions = malloc((size_t)(frames * size) * sizeof *emissions);
+    int32_t *states = malloc((size_t)frames * sizeof *states);
+    *below = calloc((size_t)frames, sizeof **below);
+    assert_true(emissions && states && *below);
+    assert_ok(ctc_model_run(workspace, &clip, &columns, emissions));
+    const struct ctc_problem problem = {.emissions = emissions,
+                                        .frames = frames,
+                                        .columns = size,
+                                        .blank = columns.blank,
+                                        .labels = read.labels,
+                                        .label_count = read.label_count};
+    assert_ok(ctc_path_find(&problem, states, &sum, &found));
+    assert_true(found);
+    for (int64_t t = 0; t < frames; t++) {
+        const float *frame = emissions + t * size;
+        double greatest = -INFINITY;
+        for (int64_t i = 0; i < size; i++)
+            greatest = fmax(greatest, (double)frame[i]);
+        (*below)[t] = (double)frame[states[t] % 2 ? read.labels[states[t] / 2] : columns.blank] - greatest;
+    }
+    free(emissions);
+    free(states);
+    ctc_text_free(&read);
+    ctc_vocabulary_close(vocabulary);
+    ctc_workspace_destroy(workspace);
+    ctc_model_close(network);
+    device_context_destroy(test_kernels(), &context);
+    return frames;
+}
+
+/* Half the mean over all frames, half that over the worst second. The first clip is shorter than that. */
+static void scores_are_as_defined(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {{"abc", "abd"}, {"deaf bee fed a kid", "deaf bee fed a lamb"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct melody melody;
+        struct alignment alignment;
+        double *below, whole = 0, worst = INFINITY;
+        play(cases[i][0], &melody);
+        align_melody(&melody, cases[i][1], &alignment);
+        int64_t frames = path_below_greatest(&melody, cases[i][1], &below), second = frames < 50 ? frames : 50;
+        for (int64_t first = 0; first + second <= frames; first++) {
+            double sum = 0;
+            for (int64_t t = first; t < first + second; t++)
+                sum += below[t];
+            worst = fmin(worst, sum / (double)second);
+        }
+        for (int64_t t = 0; t < frames; t++)
+            whole += below[t] / (double)frames;
+        assert_true(whole < -0.1 && worst <= whole + 1e-9);
+        if (!(fabs(alignment.score - (whole + worst) / 2) <= 1e-5))
+            fail_msg("\"%s\" scores %.6f, expected %.6f", cases[i][1], alignment.score, (whole + worst) / 2);
+        free(below);
+        alignment_free(&alignment);
+        free(melody.samples);
+    }
+}
+
 /* Windows and checkpoints: minutes, with --long an hour. */
 static void long_audio_needs_little_memory(void **state)
 {
@@ -249,6 +332,7 @@ int main(void)
         cmocka_unit_test(words_are_where_they_sound),
         cmocka_unit_test(letters_that_the_model_lacks_are_found),
         cmocka_unit_test(planted_texts_score_below_the_threshold),
+        cmocka_unit_test(scores_are_as_defined),
         cmocka_unit_test(long_audio_needs_little_memory),
         cmocka_unit_test(audio_and_texts_that_cannot_be_aligned),
         cmocka_unit_test(models_that_cannot_align),

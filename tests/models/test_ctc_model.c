@@ -18,9 +18,9 @@
 #define SMALL TEST_GOLDEN_DIRECTORY "/speech_models/small"
 #define MODEL SMALL "/first/hf"
 
-enum { WIDTH = 24, CHARACTERS = 7, BLANK = 2, COLUMNS = CHARACTERS + 1 };
+enum { WIDTH = 24, CHARACTERS = 7, BLANK = 2, COLUMNS = CHARACTERS + 2 };
 
-static const int32_t all[COLUMNS] = {0, 1, 2, 3, 4, 5, 6, -1};
+static const int32_t all[COLUMNS] = {0, 1, 2, 3, 4, 5, 6, CTC_ANY, CTC_GREATEST};
 static const struct ctc_columns every_column = {.ids = all, .count = COLUMNS, .blank = BLANK};
 
 static struct thread_pool *pool;
@@ -49,7 +49,7 @@ static void open_model(struct ctc_model **model, struct ctc_workspace **workspac
     assert_ok(ctc_workspace_create(*model, &context, workspace));
 }
 
-/* One frame's log-softmax by definition; the wildcard is the sum of all probabilities but the blank's. */
+/* One frame's log-softmax by definition; CTC_ANY is the sum of all probabilities but the blank's. */
 static void define(const float *frame, const float *weight, const float *bias, double *emissions)
 {
     double logits[CHARACTERS], total = 0, others = 0;
@@ -63,6 +63,9 @@ static void define(const float *frame, const float *weight, const float *bias, d
     for (int c = 0; c < CHARACTERS; c++)
         emissions[c] = logits[c] - log(total);
     emissions[CHARACTERS] = log(others / total);
+    emissions[CHARACTERS + 1] = emissions[0];
+    for (int c = 1; c < CHARACTERS; c++)
+        emissions[CHARACTERS + 1] = fmax(emissions[CHARACTERS + 1], emissions[c]);
 }
 
 static void emissions_are_those_of_transformers(void **state)
@@ -109,23 +112,24 @@ static void emissions_are_those_of_transformers(void **state)
 static void columns_are_chosen(void **state)
 {
     (void)state;
-    static const int32_t some[] = {-1, 5, 2, 5};
-    enum { SAMPLES = 1600, FRAMES = 79 };
+    static const int32_t some[] = {CTC_ANY, 5, CTC_GREATEST, 2, 5};
+    static const int places[] = {CHARACTERS, 5, CHARACTERS + 1, 2, 5};
+    enum { SAMPLES = 1600, FRAMES = 79, SOME = 5 };
     struct ctc_model *model;
     struct ctc_workspace *workspace;
-    float samples[SAMPLES], whole[FRAMES * COLUMNS], part[FRAMES * 4];
+    float samples[SAMPLES], whole[FRAMES * COLUMNS], part[FRAMES * SOME];
     struct rng rng = rng_make(test_seed(), RNG_TEST, 133, 0);
     open_model(&model, &workspace);
     for (int i = 0; i < SAMPLES; i++)
         samples[i] = (float)rng_normal(&rng) * 0.1f;
     const struct encoder_clip clip = {.samples = samples, .count = SAMPLES};
-    const struct ctc_columns wanted = {.ids = some, .count = 4, .blank = BLANK};
+    const struct ctc_columns wanted = {.ids = some, .count = SOME, .blank = BLANK};
     assert_true(encoder_config_frames(ctc_model_config(model), SAMPLES) <= FRAMES);
     assert_ok(ctc_model_run(workspace, &clip, &every_column, whole));
     assert_ok(ctc_model_run(workspace, &clip, &wanted, part));
     for (int64_t t = 0; t < encoder_config_frames(ctc_model_config(model), SAMPLES); t++)
-        for (int c = 0; c < 4; c++)
-            assert_true(part[t * 4 + c] == whole[t * COLUMNS + (some[c] < 0 ? CHARACTERS : some[c])]);
+        for (int c = 0; c < SOME; c++)
+            assert_true(part[t * SOME + c] == whole[t * COLUMNS + places[c]]);
     const struct ctc_columns beyond = {.ids = (const int32_t[]){CHARACTERS}, .count = 1, .blank = BLANK};
     assert_fails(ctc_model_run(workspace, &clip, &beyond, part), STATUS_INTERNAL, "beyond the 7");
     ctc_workspace_destroy(workspace);

@@ -168,13 +168,24 @@ static double log_sum(const float *logits, int64_t count, int64_t without)
     return sum > 0 ? largest + log(sum) : -INFINITY; /* -inf where there is no other */
 }
 
+static double greatest(const float *logits, int64_t count)
+{
+    double largest = -INFINITY;
+    for (int64_t i = 0; i < count; i++)
+        largest = (double)logits[i] > largest ? (double)logits[i] : largest;
+    return largest;
+}
+
 static void emit_frame(const float *logits, int64_t characters, const struct ctc_columns *columns, bool wildcard,
                        float *emissions)
 {
     double total = log_sum(logits, characters, -1);
     double others = wildcard ? log_sum(logits, characters, columns->blank) : 0;
-    for (int64_t i = 0; i < columns->count; i++)
-        emissions[i] = (float)((columns->ids[i] < 0 ? others : (double)logits[columns->ids[i]]) - total);
+    for (int64_t i = 0; i < columns->count; i++) {
+        int32_t id = columns->ids[i];
+        double value = id == CTC_ANY ? others : id == CTC_GREATEST ? greatest(logits, characters) : (double)logits[id];
+        emissions[i] = (float)(value - total);
+    }
 }
 
 static enum status emit_block(struct ctc_workspace *workspace, const float *frames, int64_t count)
@@ -221,7 +232,7 @@ static enum status run_window(struct ctc_workspace *workspace, const struct enco
     struct encoder_output output;
     bool wildcard = false;
     for (int64_t i = 0; i < columns->count; i++)
-        wildcard = wildcard || columns->ids[i] < 0;
+        wildcard = wildcard || columns->ids[i] == CTC_ANY;
     TRY(encoder_run(workspace->encoder, &part, 1, ENCODER_LAST, &output));
     for (int64_t at = window->from; at < window->to; at += BLOCK_FRAMES) {
         int64_t count = window->to - at < BLOCK_FRAMES ? window->to - at : BLOCK_FRAMES;
@@ -238,7 +249,7 @@ static enum status check_columns(const struct ctc_model *model, const struct ctc
 {
     bool good = columns->blank >= 0 && columns->blank < model->characters;
     for (int64_t i = 0; i < columns->count; i++)
-        good = good && columns->ids[i] >= -1 && columns->ids[i] < model->characters;
+        good = good && columns->ids[i] >= CTC_GREATEST && columns->ids[i] < model->characters;
     return good ? STATUS_OK
                 : status_set(STATUS_INTERNAL, "a character beyond the %" PRId64 " of a CTC model", model->characters);
 }

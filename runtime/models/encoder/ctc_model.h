@@ -33,9 +33,13 @@ enum status ctc_workspace_create(const struct ctc_model *model, struct device_co
                                  struct ctc_workspace **workspace);
 void ctc_workspace_destroy(struct ctc_workspace *workspace); /* NULL is fine */
 
-/* Which emissions are wanted. */
+/* Which emissions are wanted. Beside characters there may be columns of
+ * - CTC_ANY: log(1 - p(blank)), some character, whichever;
+ * - CTC_GREATEST: the greatest of the frame, the blank's included: what the model itself would say. */
+enum { CTC_ANY = -1, CTC_GREATEST = -2 };
+
 struct ctc_columns {
-    const int32_t *ids; /* characters; -1: a wildcard, whose emission is log(1 - p(blank)): some character, whichever */
+    const int32_t *ids;
     int64_t count;
     int32_t blank;
 };
