@@ -35,14 +35,6 @@ static enum status check_gradient(enum activation activation, const char *name)
 
 /* ---- element by element ---- */
 
-enum status check_gelu_forward(const struct gelu_forward *p)
-{
-    CHECK(p->count >= 0, "gelu_forward: %lld elements", LL(p->count));
-    CHECK(is_compute_type(p->type), "gelu_forward: type %d", (int)p->type);
-    CHECK(p->count == 0 || (p->x && p->output), "gelu_forward: a null array");
-    return STATUS_OK;
-}
-
 enum status check_gelu_backward(const struct gelu_backward *p)
 {
     CHECK(p->count >= 0, "gelu_backward: %lld elements", LL(p->count));

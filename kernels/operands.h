@@ -226,10 +226,6 @@ static inline int64_t operand_conv1d_weights(const struct conv1d_forward *p)
     O(mean, operand_rows_bytes(p->conv.batch, p->norm_groups, DTYPE_F32), OPERAND_WRITTEN)                             \
     O(rstd, operand_rows_bytes(p->conv.batch, p->norm_groups, DTYPE_F32), OPERAND_WRITTEN)
 
-#define OPERANDS_gelu_forward(O)                                                                                       \
-    O(x, operand_bytes(p->count, p->type), OPERAND_READ)                                                               \
-    O(output, operand_bytes(p->count, p->type), OPERAND_WRITTEN)
-
 #define OPERANDS_gelu_backward(O)                                                                                      \
     O(x, operand_bytes(p->count, p->type), OPERAND_READ)                                                               \
     O(grad_output, operand_bytes(p->count, p->type), OPERAND_READ)                                                     \

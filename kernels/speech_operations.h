@@ -39,6 +39,14 @@ struct activate {
     enum dtype type;
 };
 
+/* grad_x = grad_output * GELU'(x), element by element: the gradient of `activate` with GELU. */
+struct gelu_backward {
+    int64_t count;
+    const void *x, *grad_output;
+    void *grad_x; /* may equal x or grad_output */
+    enum dtype type;
+};
+
 /* The gated linear unit (Dauphin et al. 2017): output[n][c] = x[n][c] * sigmoid(x[n][C + c]). Row-stable. */
 struct glu {
     int64_t rows, channels; /* C */
@@ -59,19 +67,6 @@ struct gather_repeat {
     const void *table;   /* [rows][C] */
     void *output;        /* [frames] rows, output_row_stride apart */
     int64_t output_row_stride;
-    enum dtype type;
-};
-
-struct gelu_forward {
-    int64_t count;
-    const void *x;
-    void *output; /* may equal x */
-    enum dtype type;
-};
-struct gelu_backward {
-    int64_t count;
-    const void *x, *grad_output;
-    void *grad_x; /* may equal x or grad_output */
     enum dtype type;
 };
 
@@ -284,9 +279,8 @@ struct kmeans_assign {
 };
 
 #define KERNEL_OPERATIONS_SPEECH(X)                                                                                    \
-    X(gelu_forward)                                                                                                    \
-    X(gelu_backward)                                                                                                   \
     X(activate)                                                                                                        \
+    X(gelu_backward)                                                                                                   \
     X(glu)                                                                                                             \
     X(gather_repeat)                                                                                                   \
     X(conv1d_transposed)                                                                                               \

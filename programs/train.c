@@ -36,6 +36,23 @@ static const struct program program = {
 
 static char *command;
 
+/* The size of the text model, where it is there, else what the configuration says. */
+static enum status text_size(const struct settings *settings, int32_t *size)
+{
+    enum status result = STATUS_OK;
+    struct text_model *text;
+    *size = (int32_t)settings->model.text_size;
+    if (access(settings->tokenizer.text_model, F_OK) != 0) {
+        printf("note: no text model there; planned with model.text_size\n");
+        return STATUS_OK;
+    }
+    TRY(text_model_load(settings->tokenizer.text_model, &text));
+    *size = text_model_size(text);
+    text_model_free(text);
+fail:
+    return result;
+}
+
 /* Sizes come from the tokenizers where they exist, else from the configuration alone. */
 static enum status vocabulary_rows(const struct settings *settings, int32_t *rows)
 {
@@ -52,8 +69,10 @@ static enum status vocabulary_rows(const struct settings *settings, int32_t *row
         components_free(components);
         return STATUS_OK;
     }
-    printf("note: no tokenizers there; planned with model.text_size and tokenizer.units\n");
-    TRY(vocabulary_create((int32_t)settings->model.text_size, 1, 2, 0, (int32_t)settings->tokenizer.units,
+    int32_t text;
+    TRY(text_size(settings, &text));
+    printf("note: no speech tokenizer there; planned with tokenizer.units, pitch_codes and style_codes\n");
+    TRY(vocabulary_create(text, 1, 2, 0, (int32_t)settings->tokenizer.units,
                           expressive ? (int32_t)settings->tokenizer.pitch_codes : 0,
                           expressive ? (int32_t)settings->tokenizer.style_codes : 0, task_tags, &vocabulary));
     *rows = vocabulary.padded_size;

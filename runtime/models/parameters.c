@@ -75,8 +75,7 @@ static bool find_norm(const struct named_tensors *tensors, const struct paramete
     return false;
 }
 
-/* The tensor has this shape, and as many numbers in the file: one that repeats a few would take far more memory than its file. */
-static enum status check_stored(const struct named_tensors *tensors, const char *name, int rank, const int64_t *shape)
+enum status parameter_check(const struct named_tensors *tensors, const char *name, int rank, const int64_t *shape)
 {
     const struct stored_tensor *stored;
     enum status result = named_tensors_expect(tensors, name, rank, shape, &stored);
@@ -92,9 +91,9 @@ static enum status check_tensor(const struct named_tensors *tensors, const struc
     char length[PARAMETER_NAME_BYTES + 64], direction[PARAMETER_NAME_BYTES + 64];
     const int64_t lengths[] = {parameter->shape[0], 1, 1};
     if (!find_norm(tensors, parameter, length, direction))
-        return check_stored(tensors, parameter->name, parameter->rank, parameter->shape);
-    enum status result = check_stored(tensors, length, parameter->rank, lengths);
-    return result == STATUS_OK ? check_stored(tensors, direction, parameter->rank, parameter->shape) : result;
+        return parameter_check(tensors, parameter->name, parameter->rank, parameter->shape);
+    enum status result = parameter_check(tensors, length, parameter->rank, lengths);
+    return result == STATUS_OK ? parameter_check(tensors, direction, parameter->rank, parameter->shape) : result;
 }
 
 /* w[n] = g[n] v[n] / |v[n]| */

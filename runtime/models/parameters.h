@@ -36,6 +36,10 @@ enum status parameters_add(struct parameters *parameters, enum parameter_order o
                            int64_t *offset, const char *format, ...) __attribute__((format(printf, 6, 7)));
 void parameters_free(struct parameters *parameters);
 
+/* Whether the file has a tensor of this shape, with as many numbers: one that repeats a few would take far more memory than its file.
+ * STATUS_CORRUPT names it. Asked for all tensors before memory is taken for any. */
+enum status parameter_check(const struct named_tensors *tensors, const char *name, int rank, const int64_t *shape);
+
 /* All tensors into *values [elements], for the caller to free. A tensor X.weight that the file does not have may lie there as
  * direction and length (weight normalisation, Salimans and Kingma 2016): X.weight_v and X.weight_g, or
  * X.parametrizations.weight.original1 and .original0, with one length per index of its first dimension. STATUS_CORRUPT names a

@@ -133,7 +133,7 @@ static void bench_norms(struct benchmark *b, int64_t rows, int64_t channels)
          *z = benchmark_numbers(b, DTYPE_BF16, count, 1), *weight = benchmark_numbers(b, DTYPE_BF16, channels, 1);
     float *statistics = benchmark_numbers(b, DTYPE_F32, rows + channels, 1),
           *gradient = benchmark_numbers(b, DTYPE_F32, channels, 1);
-    const struct gelu_forward gelu = {count, x, y, DTYPE_BF16};
+    const struct activate gelu = {count, x, y, ACTIVATION_GELU, 0, DTYPE_BF16};
     const struct gelu_backward gelu_back = {count, x, y, z, DTYPE_BF16};
     const struct layer_norm_forward layer = {.rows = rows,
                                              .channels = channels,
@@ -159,7 +159,9 @@ static void bench_norms(struct benchmark *b, int64_t rows, int64_t channels)
                                                    .grad_bias = benchmark_numbers(b, DTYPE_F32, channels, 1),
                                                    .overwrite = true,
                                                    .type = DTYPE_BF16};
-    row_of(b, BENCHMARK_gelu_forward, &gelu, rows, channels, 0);
+    char shape[64];
+    snprintf(shape, sizeof shape, "GELU %lld x %lld", (long long)rows, (long long)channels);
+    benchmark_row(b, &(struct benchmark_case){BENCHMARK_activate, &gelu, shape, DTYPE_BF16, 0, 0, NULL, 0});
     row_of(b, BENCHMARK_gelu_backward, &gelu_back, rows, channels, 0);
     row_of(b, BENCHMARK_layer_norm_forward, &layer, rows, channels, 0);
     row_of(b, BENCHMARK_layer_norm_backward, &layer_back, rows, channels, 0);

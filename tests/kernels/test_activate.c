@@ -60,7 +60,7 @@ static void activations_equal_their_definitions(void **state)
                 enum activation activation = (enum activation)((s + i) % ACTIVATIONS);
                 struct tensor x = arguments(&rng, type ? DTYPE_BF16 : DTYPE_F32, sizes[s]);
                 struct tensor output = activated(&x, activation, 1, false);
-                if (activation != ACTIVATION_GELU) /* test_speech_features.c measures its error */
+                if (activation != ACTIVATION_GELU) /* test_layer_norm.c measures its error */
                     compare("activation", activation, &x, &output);
                 for (int j = 0; j < test_repeats(3); j++) {
                     struct tensor over = activated(&x, activation, thread_counts[j], j != 1);
@@ -229,8 +229,9 @@ static void wrong_indices_are_faults(void **state)
         double value;
         const char *text;
     } cases[] = {{3, -1, "gather_repeat: id 3 of 8 is -1, outside 0..10"},
-                 {3, 11, "gather_repeat: id 3 of 8 is 11, outside 0..10"}};
-    for (int i = 0; i < 2; i++) {
+                 {3, 11, "gather_repeat: id 3 of 8 is 11, outside 0..10"},
+                 {3, 1 << 30, "gather_repeat: id 3 of 8 is 1073741824, outside 0..10"}}; /* where no array is */
+    for (int i = 0; i < 3; i++) {
         struct lookup q = make_lookup(&rng, 8, 5, 2, DTYPE_F32);
         tensor_set(&q.ids, cases[i].n, cases[i].value);
         const struct gather_repeat good = describe_lookup(&q);

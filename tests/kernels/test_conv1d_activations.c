@@ -20,7 +20,7 @@ static const struct conv1d_shape shapes[] = {
     {3, 33, 65, 65, 31, 1, 1, 65, 15, 15, CONV1D_ODD},
     {1, 129, 129, 129, 3, 1, 1, 129, 1, 1, CONV1D_ODD},
     {2, 31, 7, 7, 5, 3, 1, 7, 2, 2, CONV1D_ODD},
-    {1, 100, 2, 2, 300, 1, 1, 2, 150, 149, CONV1D_ODD}, /* a kernel of three chains */
+    {1, 200, 2, 2, 300, 1, 1, 2, 150, 149, CONV1D_ODD}, /* three chains of taps; all shared memory of a GPU */
     {3, 61, 12, 12, 4, 2, 3, 12, 5, 4, CONV1D_ALIGNED},
     {1, 70, 128, 128, 1, 1, 1, 128, 0, 0, CONV1D_DENSE},
     {2, 4, 9, 9, 2, 16, 1, 9, 30, 30, CONV1D_ODD},

@@ -290,6 +290,89 @@ static void frames_may_lie_far_apart(void **state)
             convolve(&rng, i & 1 ? DTYPE_BF16 : DTYPE_F32, i < 2 ? 5 : i < 4 ? 8 : 16, batch);
 }
 
+/* ---- convolutions of vocoders ---- */
+
+/* One with a group for each channel, and a transposed one that makes two frames of one. */
+static void make_frames(struct rng *rng, enum dtype type, int64_t channels, bool batch)
+{
+    enum { ARRAYS = 3 /* x, both outputs */, KERNEL = 4 };
+    const int64_t frames = batch ? FRAMES : FAR_ROWS, made = batch ? FAR_ROWS : 2 * FAR_ROWS;
+    struct convolution c = {.weight = tensor_normal(rng, type, KERNEL * channels * channels, 1)};
+    for (int i = 0; i < ARRAYS; i++)
+        c.rows[i] = make_rows(rng, type, i == 2 ? made : FAR_ROWS, (batch ? (i == 2 ? 2 : 1) * FRAMES : 1) * channels);
+    for (int far = 0; far < (there(c.rows, ARRAYS) ? 2 : 0); far++) {
+        const int64_t output = stride(&c.rows[2], far);
+        struct conv1d_forward f = describe_convolution(&c, channels, batch, far);
+        f.groups = channels;
+        const struct conv1d_transposed p = {.batch = f.batch,
+                                            .frames = frames,
+                                            .channels = channels,
+                                            .output_frames = 2 * frames,
+                                            .output_channels = channels,
+                                            .kernel = KERNEL,
+                                            .stride = 2,
+                                            .padding = 1,
+                                            .x = f.x,
+                                            .weight = f.weight,
+                                            .output = place(&c.rows[2], far),
+                                            .x_row_stride = f.x_row_stride,
+                                            .x_batch_stride = f.x_batch_stride,
+                                            .output_row_stride = batch ? channels : output,
+                                            .output_batch_stride = batch ? output : made * output,
+                                            .type = type};
+        const struct kernels *kernels = test_kernels();
+        assert_ok(kernels->conv1d_forward(test_context(1, kernels->conv1d_forward_scratch_size(&f)), &f));
+        assert_ok(kernels->conv1d_transposed(test_context(1, kernels->conv1d_transposed_scratch_size(&p)), &p));
+    }
+    for (int i = 0; i < ARRAYS; i++) {
+        if (i > 0 && there(&c.rows[i], 1))
+            assert_same_rows(i == 1 ? "output of groups" : "transposed output", &c.rows[i]);
+        free_rows(&c.rows[i]);
+    }
+    tensor_free(&c.weight);
+}
+
+static void made_frames_may_lie_far_apart(void **state)
+{
+    (void)state;
+    struct rng rng = test_rng(6);
+    for (int i = 0; i < 4; i++)
+        for (int batch = 0; batch < 2; batch++)
+            make_frames(&rng, i & 1 ? DTYPE_BF16 : DTYPE_F32, i < 2 ? 5 : 8, batch);
+}
+
+/* By elements and by packs. */
+static void repeated_rows_may_lie_far_apart(void **state)
+{
+    (void)state;
+    enum { TOKENS = 2, ROWS = 5 };
+    struct rng rng = test_rng(7);
+    for (int64_t channels = 5; channels <= 8; channels += 3) {
+        struct rows output = make_rows(&rng, DTYPE_F32, FAR_ROWS, channels);
+        struct tensor table = tensor_normal(&rng, DTYPE_F32, ROWS * channels, 1), ids = tensor_zero(DTYPE_I32, TOKENS);
+        tensor_set(&ids, 0, 3);
+        tensor_set(&ids, 1, 1);
+        for (int far = 0; far < (output.far ? 2 : 0); far++) {
+            const struct gather_repeat p = {.tokens = TOKENS,
+                                            .channels = channels,
+                                            .rows = ROWS,
+                                            .frames = FAR_ROWS,
+                                            .ids = tensor_device(&ids),
+                                            .repeat = 2,
+                                            .table = tensor_device(&table),
+                                            .output = place(&output, far),
+                                            .output_row_stride = stride(&output, far),
+                                            .type = DTYPE_F32};
+            assert_ok(test_kernels()->gather_repeat(test_context(1, 0), &p));
+        }
+        if (output.far)
+            assert_same_rows("repeated rows", &output);
+        free_rows(&output);
+        tensor_free(&table);
+        tensor_free(&ids);
+    }
+}
+
 /* ---- generation ---- */
 
 /* Rows of the cache, and tokens: a step appends to all rows and attends to them. */
@@ -402,8 +485,9 @@ static void logits_may_lie_far_apart(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(matrices_may_lie_far_apart), cmocka_unit_test(tokens_may_lie_far_apart),
-        cmocka_unit_test(frames_may_lie_far_apart),   cmocka_unit_test(caches_may_be_large),
+        cmocka_unit_test(matrices_may_lie_far_apart),      cmocka_unit_test(tokens_may_lie_far_apart),
+        cmocka_unit_test(frames_may_lie_far_apart),        cmocka_unit_test(made_frames_may_lie_far_apart),
+        cmocka_unit_test(repeated_rows_may_lie_far_apart), cmocka_unit_test(caches_may_be_large),
         cmocka_unit_test(logits_may_lie_far_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -380,12 +380,13 @@ static void pointwise_operations_reach_the_end(void **state)
         arrays[i] = make_normal(&rng, i < 4 ? DTYPE_BF16 : DTYPE_F32, COUNT, far_away);
     for (int far = 0; far < (there(arrays, ARRAYS) ? 2 : 0); far++) {
         const int64_t count = (far ? far_away : 0) + COUNT;
-        const struct gelu_forward forward = {count, place(&arrays[0], far), place(&arrays[1], far), DTYPE_BF16};
+        const struct activate forward = {count,     place(&arrays[0], far), place(&arrays[1], far), ACTIVATION_GELU, 0,
+                                         DTYPE_BF16};
         const struct gelu_backward backward = {count, place(&arrays[0], far), place(&arrays[2], far),
                                                place(&arrays[3], far), DTYPE_BF16};
         const struct convert convert = {count, place(&arrays[0], far), place(&arrays[4], far), DTYPE_BF16, DTYPE_F32,
                                         false};
-        RUN(gelu_forward, forward, far, -1, 1);
+        RUN(activate, forward, far, -1, 1);
         RUN(gelu_backward, backward, far, -1, 1);
         RUN(convert, convert, far, -1, 1);
     }
@@ -396,10 +397,14 @@ static void pointwise_operations_reach_the_end(void **state)
     free_arrays(arrays, ARRAYS);
 }
 
-static void swiglu_reaches_the_end(void **state)
+static void gated_units_reach_the_end(void **state)
 {
     (void)state;
-    enum { CHANNELS = 2048, ROWS = 2, ARRAYS = 4 /* gate and up, output, its gradient, that of gate and up */ };
+    enum {
+        CHANNELS = 2048,
+        ROWS = 2,
+        ARRAYS = 5 /* gate and up, SwiGLU's output, its gradient, that of gate and up, the output of GLU */
+    };
     const int64_t start = far_away / CHANNELS;
     struct rng rng = test_rng(7);
     struct array arrays[ARRAYS];
@@ -413,14 +418,55 @@ static void swiglu_reaches_the_end(void **state)
                                                DTYPE_BF16};
         const struct swiglu_backward backward = {
             rows, CHANNELS, place(&arrays[0], far), place(&arrays[2], far), place(&arrays[3], far), DTYPE_BF16};
+        const struct glu unit = {rows, CHANNELS, place(&arrays[0], far), place(&arrays[4], far), DTYPE_BF16};
         RUN(swiglu_forward, forward, far, -ROWS, ROWS);
         RUN(swiglu_backward, backward, far, -ROWS, ROWS);
+        RUN(glu, unit, far, -ROWS, ROWS);
     }
     if (there(arrays, ARRAYS)) {
         assert_same_end("output", &arrays[1]);
         assert_same_end("grad_gate_up", &arrays[3]);
+        assert_same_end("output of GLU", &arrays[4]);
     }
     free_arrays(arrays, ARRAYS);
+}
+
+/* ---- rows of tables ---- */
+
+static void tables_reach_the_end(void **state)
+{
+    (void)state;
+    enum { CHANNELS = 4096, ROWS = 2, FRAMES = 3 };
+    const int64_t start = far_away / CHANNELS;
+    struct rng rng = test_rng(12);
+    struct array table = make_normal(&rng, DTYPE_F32, ROWS * CHANNELS, start * CHANNELS);
+    struct tensor ids[2], output[2];
+    for (int far = 0; far < 2; far++) {
+        ids[far] = tensor_zero(DTYPE_I32, ROWS);
+        output[far] = tensor_make(DTYPE_F32, FRAMES * CHANNELS);
+        for (int n = 0; n < ROWS; n++)
+            tensor_set(&ids[far], n, (double)(far * start + ROWS - 1 - n));
+    }
+    for (int far = 0; far < (table.memory ? 2 : 0); far++) {
+        const struct gather_repeat p = {.tokens = ROWS,
+                                        .channels = CHANNELS,
+                                        .rows = (far ? start : 0) + ROWS,
+                                        .frames = FRAMES,
+                                        .ids = tensor_device(&ids[far]),
+                                        .repeat = 2,
+                                        .table = place(&table, far),
+                                        .output = tensor_device(&output[far]),
+                                        .output_row_stride = CHANNELS,
+                                        .type = DTYPE_F32};
+        RUN(gather_repeat, p, far, 0, 0);
+    }
+    if (table.memory)
+        assert_same_bits("repeated rows", &output[0], &output[1]);
+    free_arrays(&table, 1);
+    for (int far = 0; far < 2; far++) {
+        tensor_free(&ids[far]);
+        tensor_free(&output[far]);
+    }
 }
 
 /* ---- embedding: as many tokens ---- */
@@ -644,7 +690,8 @@ int main(void)
         cmocka_unit_test(kept_rmsnorm_gradients_reach_the_end),
         cmocka_unit_test(group_norms_reach_the_end),
         cmocka_unit_test(pointwise_operations_reach_the_end),
-        cmocka_unit_test(swiglu_reaches_the_end),
+        cmocka_unit_test(gated_units_reach_the_end),
+        cmocka_unit_test(tables_reach_the_end),
         cmocka_unit_test(embeddings_reach_the_end),
         cmocka_unit_test(losses_reach_the_end),
         cmocka_unit_test(updates_reach_the_end),

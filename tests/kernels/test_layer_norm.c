@@ -43,10 +43,11 @@ static void gelu_equals_the_definition(void **state)
             struct tensor y = i >= 3 ? tensor_copy(&x) : tensor_make(type, count);
             struct tensor dx = i >= 3 ? tensor_copy(i == 3 ? &x : &gradient) : tensor_make(type, count);
             const struct device_context *context = test_context(thread_counts[i % 3], 0);
-            struct gelu_forward forward = {count, tensor_device(i >= 3 ? &y : &x), tensor_device(&y), type};
+            struct activate forward = {count, tensor_device(i >= 3 ? &y : &x), tensor_device(&y), ACTIVATION_GELU, 0,
+                                       type};
             struct gelu_backward backward = {count, tensor_device(i == 3 ? &dx : &x),
                                              tensor_device(i == 4 ? &dx : &gradient), tensor_device(&dx), type};
-            assert_ok(test_kernels()->gelu_forward(context, &forward));
+            assert_ok(test_kernels()->activate(context, &forward));
             assert_ok(test_kernels()->gelu_backward(context, &backward));
             if (i == 0) {
                 kept[0] = y;
@@ -80,9 +81,9 @@ static void gelu_at_the_ends(void **state)
     struct tensor x = tensor_from(DTYPE_F32, 8, inputs), y = tensor_make(DTYPE_F32, 8), dx = tensor_make(DTYPE_F32, 8);
     const float ones[8] = {1, 1, 1, 1, 1, 1, 1, 1};
     struct tensor gradient = tensor_from(DTYPE_F32, 8, ones);
-    struct gelu_forward forward = {8, tensor_device(&x), tensor_device(&y), DTYPE_F32};
+    struct activate forward = {8, tensor_device(&x), tensor_device(&y), ACTIVATION_GELU, 0, DTYPE_F32};
     struct gelu_backward backward = {8, tensor_device(&x), tensor_device(&gradient), tensor_device(&dx), DTYPE_F32};
-    assert_ok(test_kernels()->gelu_forward(test_context(1, 0), &forward));
+    assert_ok(test_kernels()->activate(test_context(1, 0), &forward));
     assert_ok(test_kernels()->gelu_backward(test_context(1, 0), &backward));
     const double *v = tensor_read(&y), *d = tensor_read(&dx);
     assert_true(v[0] == 0 && v[1] == 0 && v[2] == 1000 && v[3] == 0 && isnan(v[4]) && v[6] == 0);
@@ -460,11 +461,11 @@ static void elements_are_moved_once(void **state)
         enum dtype dtype = type ? DTYPE_BF16 : DTYPE_F32;
         double array = (double)COUNT * (double)dtype_size(dtype);
         struct tensor x = tensor_normal(&rng, dtype, COUNT, 1), y = tensor_make(dtype, COUNT);
-        struct gelu_forward p = {COUNT, tensor_device(&x), tensor_device(&y), dtype};
+        struct activate p = {COUNT, tensor_device(&x), tensor_device(&y), ACTIVATION_GELU, 0, dtype};
         struct gelu_backward q = {COUNT, p.x, p.output, p.output, dtype};
         test_traffic_begin();
-        assert_ok(test_kernels()->gelu_forward(test_context(1, 0), &p));
-        assert_traffic("gelu_forward", 2 * array, 1.05);
+        assert_ok(test_kernels()->activate(test_context(1, 0), &p));
+        assert_traffic("activate", 2 * array, 1.05);
         test_traffic_begin();
         assert_ok(test_kernels()->gelu_backward(test_context(1, 0), &q));
         assert_traffic("gelu_backward", 3 * array, 1.05);
@@ -509,10 +510,6 @@ static void wrong_arguments_are_refused(void **state)
     struct device_context small = *context;
     small.scratch_bytes = 4;
     assert_fails(test_kernels()->layer_norm_backward(&small, &backward), STATUS_INTERNAL, "scratch");
-    const struct gelu_forward gelu = {8, tensor_device(&x), tensor_device(&y), DTYPE_F32};
-    assert_refused(gelu_forward, gelu, p.count = -1, "-1 elements");
-    assert_refused(gelu_forward, gelu, p.output = NULL, "null");
-    assert_refused(gelu_forward, gelu, p.type = DTYPE_I32, "type");
     const struct gelu_backward slope = {8, tensor_device(&x), tensor_device(&x), tensor_device(&y), DTYPE_F32};
     assert_refused(gelu_backward, slope, p.grad_output = NULL, "null");
     assert_refused(gelu_backward, slope, p.type = DTYPE_F64, "type");

@@ -136,10 +136,13 @@ static void columns_are_chosen(void **state)
     ctc_model_close(model);
 }
 
-/* Each frame of a long clip is that of the window that the header names, computed as a clip of its own. */
+/* Each frame of a long clip is that of the window that the header names, computed as a clip of its own. Which one that is the host
+ * decides, whatever computes, and the least that has two windows takes a minute on the emulator. */
 static void windows_are_joined_as_stated(void **state)
 {
     (void)state;
+    if (test_kernels_slow())
+        skip();
     enum { W = CTC_WINDOW_FRAMES, C = CTC_CONTEXT_FRAMES, STEP = W - 2 * C };
     static const int64_t lengths[] = {W, W + 1, STEP + W, STEP + W + 1};
     struct ctc_model *model;
@@ -153,7 +156,7 @@ static void windows_are_joined_as_stated(void **state)
     assert_true(samples && joined && alone);
     for (int64_t i = 0; i < most; i++)
         samples[i] = (float)rng_normal(&rng) * (i % 7000 < 3000 ? 0.02f : 0.1f);
-    for (int64_t l = 0; l < test_count(4, 1); l++) {
+    for (int l = 0; l < 4; l++) {
         int64_t frames = lengths[l], count = encoder_config_samples(config, frames) + hop - 1;
         const struct encoder_clip clip = {.samples = samples, .count = count};
         assert_int_equal(encoder_config_frames(config, count), frames);

@@ -1,5 +1,6 @@
 /* The vocoders of the published layout against what the published implementation computed from the codes of real clips: waveforms
- * and durations, through every layout of files, in one piece and in chunks. Weights are made by their formula. */
+ * and durations, through every layout of files, in one piece and in chunks. Weights are made by their formula. The emulator speaks
+ * some frames from the middle of a clip. */
 #include "support/test_support.h"
 
 #include "core/path.h"
@@ -155,18 +156,17 @@ static void close_voice(struct voice *voice)
     hifigan_close(voice->hifigan);
 }
 
-/* Root of the mean square of the differences over that of what is expected, of every STEPth sample. */
-static double difference(const char *name, const float *samples, int64_t count)
+/* Root of the mean square of the differences over that of what is expected, of every STEPth sample of the clip from `first` on. */
+static double difference(const struct tensor_info *info, const float *samples, int64_t first, int64_t count)
 {
-    const struct tensor_info *info = safetensors_find(world.expected, name);
-    assert_non_null(info);
     const float *expected = safetensors_data(world.expected, info);
     double error = 0, norm = 0;
-    assert_true((info->shape[0] - 1) * STEP < count);
-    for (int64_t i = 0; i < info->shape[0]; i++) {
-        error += pow((double)samples[i * STEP] - (double)expected[i], 2);
+    int64_t compared = 0;
+    for (int64_t i = (first + STEP - 1) / STEP; i < info->shape[0] && i * STEP < first + count; i++, compared++) {
+        error += pow((double)samples[i * STEP - first] - (double)expected[i], 2);
         norm += pow((double)expected[i], 2);
     }
+    assert_true(compared >= count / STEP || (compared == info->shape[0] && first == 0));
     return isfinite(error) ? sqrt(error / norm) : INFINITY;
 }
 
@@ -176,15 +176,17 @@ static void speak_and_compare(const struct voice *voice, const struct hifigan_co
     struct hifigan_frames frames;
     char name[64];
     assert_ok(hifigan_arrange(voice->workspace, codes, &frames));
-    int64_t count = frames.count * hifigan_config(voice->hifigan)->frame_samples;
+    bool beginning = strstr(what, "spk0"); /* of that one the golden file has no more */
+    int64_t hop = hifigan_config(voice->hifigan)->frame_samples, first = beginning ? 0 : test_count(0, 40);
+    int64_t spoken = test_count(frames.count, 3), count = spoken * hop;
     float *samples = guarded_allocate((size_t)count * sizeof *samples);
-    assert_ok(hifigan_speak(voice->workspace, &frames, 0, frames.count, samples));
+    assert_ok(hifigan_speak(voice->workspace, &frames, first, spoken, samples));
     snprintf(name, sizeof name, "%s.%s", clip, what);
     const struct tensor_info *info = safetensors_find(world.expected, name);
     assert_non_null(info);
-    if (strcmp(clip, "goforward") == 0 && !strstr(what, "spk0")) /* kept whole */
-        assert_int_equal(info->shape[0], (count + STEP - 1) / STEP);
-    double error = difference(name, samples, count);
+    if (strcmp(clip, "goforward") == 0 && !beginning) /* kept whole */
+        assert_int_equal(info->shape[0], (frames.count * hop + STEP - 1) / STEP);
+    double error = difference(info, samples, first * hop, count);
     printf("%s: %ld samples, %.2e\n", name, (long)count, error);
     assert_true(error <= 1e-4);
     guarded_free(samples);
@@ -198,7 +200,7 @@ static void base_speaks_as_the_published_implementation(void **state)
     (void)state;
     struct voice voice = open_voice(write_folder("hifigan_base", base), 0);
     struct parsed parsed;
-    for (int clip = 0; clip < CLIPS; clip++) {
+    for (int clip = 0; clip < test_count(CLIPS, 1); clip++) {
         parse_string(text_of(clip_names[clip], "string_base"), &parsed);
         const struct hifigan_codes codes = codes_of(&parsed, 2), other = codes_of(&parsed, 0);
         speak_and_compare(&voice, &codes, clip_names[clip], "base_string");
@@ -213,7 +215,7 @@ static void expressive_speaks_as_the_published_implementation(void **state)
     (void)state;
     struct voice voice = open_voice(write_folder("hifigan_expr", expressive), 37);
     struct parsed parsed;
-    for (int clip = 0; clip < CLIPS; clip++) {
+    for (int clip = 0; clip < test_count(CLIPS, 1); clip++) {
         parse_string(text_of(clip_names[clip], "string_expressive"), &parsed);
         assert_int_equal(parsed.units_count, parsed.pitch_count);
         const struct hifigan_codes generated = codes_of(&parsed, 2);
@@ -261,6 +263,8 @@ static void durations_are_those_of_the_published_implementation(void **state)
 static void chunks_give_the_bits_of_the_whole(void **state)
 {
     (void)state;
+    if (test_kernels_slow())
+        skip(); /* models.hifigan asks the same of small vocoders */
     static const int64_t chunks[] = {4096, 7, 50, 100};
     struct parsed parsed;
     float *whole = NULL;
@@ -307,7 +311,8 @@ static void every_layout_holds_the_same_vocoder(void **state)
         struct voice voice = open_voice(paths[i], 0);
         assert_memory_equal(hifigan_fingerprint(voice.hifigan), hifigan_fingerprint(first.hifigan),
                             sizeof(struct sha256));
-        speak_and_compare(&voice, &codes, "goforward", "base_string");
+        if (!test_kernels_slow())
+            speak_and_compare(&voice, &codes, "goforward", "base_string");
         close_voice(&voice);
     }
     close_voice(&first);
@@ -315,10 +320,6 @@ static void every_layout_holds_the_same_vocoder(void **state)
 
 int main(void)
 {
-    if (test_kernels_slow()) {
-        printf("left out: seconds of speech take hours on the emulator\n");
-        return 77;
-    }
     const struct CMUnitTest tests[] = {cmocka_unit_test(base_speaks_as_the_published_implementation),
                                        cmocka_unit_test(expressive_speaks_as_the_published_implementation),
                                        cmocka_unit_test(durations_are_those_of_the_published_implementation),

@@ -149,7 +149,7 @@ static void codes_are_those_of_the_published_implementation(void **state)
     assert_ok(jdoc_read(PUBLISHED "clips.json", &clips));
     assert_int_equal(vqvae_config(model.vqvae)->codes, 64);
     assert_true(vqvae_config(model.vqvae)->speaker_norm);
-    for (int64_t i = 0; i < test_count(3, 0); i++) {
+    for (int i = 0; i < 3; i++) {
         int64_t frames, numbers, count;
         const float *f0 = find(file, names[i], "f0", &frames);
         const float *expected = find(file, names[i], "vectors", &numbers);
@@ -235,7 +235,7 @@ static void every_kind_of_network_is_that_of_the_definition(void **state)
     static const struct {
         const char *tag, *config;
     } cases[] = {{"vqvae_list", list_config}, {"vqvae_odd", odd_config}, {"vqvae", NULL}};
-    for (int64_t i = 0; i < test_count(3, 2); i++) {
+    for (int i = 0; i < 3; i++) {
         const struct model model = open_model(make_folder(cases[i].tag, cases[i].config), true);
         if (cases[i].config)
             check_encoder(cases[i].tag, &model);

@@ -1,4 +1,4 @@
-"""Makes tests/golden/speech_models/small: three small random encoders, each in several layouts of files, and what transformers'
+"""Makes tests/golden/speech_models/small: small random encoders, three of them in several layouts of files, and what transformers'
 HubertModel and Wav2Vec2Model compute with them, in float64, for tests/models/test_encoder_layouts.c.
 
 Made with Python 3.11, torch 1.13.1, transformers 4.45.2, safetensors 0.4.
@@ -7,6 +7,8 @@ post    HuBERT: group norm, norms after; as pytorch_model.bin (weight_g), model.
         fairseq's files of PyTorch (cfg; args in the stream format)
 first   wav2vec 2.0 with a head: layer norms, biases, norms first, normalised input; as pytorch_model.bin and fairseq's file
 plain   HuBERT: group norm with biases, an odd positional kernel, no norm before the projection, another epsilon
+style   wav2vec 2.0 with a head for sequence classification, and the logits of each 50 frames as Spirit LM's style classifier
+        finds them: tests/models/test_style_classifier.c
 """
 import argparse
 import json
@@ -126,6 +128,27 @@ def expected(model, waves, normalize_epsilon, tensors, prefix):
             tensors[f"{prefix}.{row}.last"] = outputs.last_hidden_state[0].float().contiguous().clone()
 
 
+def style(waves):
+    """A folder without preprocessor_config.json, as the release has it: samples are normalised."""
+    torch.manual_seed(20240209)
+    config = transformers.Wav2Vec2Config(**SMALL, num_labels=9, classifier_proj_size=12)
+    model = transformers.Wav2Vec2ForSequenceClassification(config)
+    randomise(model)
+    path = folder("style")
+    save_config(config, path)
+    state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    save_file(state, os.path.join(path, "model.safetensors"))
+    model, tensors = model.double().eval(), {}
+    for row, wave in enumerate(waves):
+        x = wave.double()
+        x = (x - x.mean()) / torch.sqrt(x.var(unbiased=False) + 1e-7)
+        with torch.no_grad():
+            hidden = model.projector(model.wav2vec2(x[None]).last_hidden_state[0])
+            logits = [model.classifier(hidden[first:first + 50].mean(0)) for first in range(0, len(hidden), 50)]
+        tensors[f"logits.{row}"] = torch.stack(logits).float().contiguous()
+    save_file(tensors, os.path.join(path, "expected.safetensors"))
+
+
 def main():
     torch.manual_seed(20240208)
     waves = [torch.randn(samples) * 0.05 + 0.01 for samples in SAMPLES]
@@ -185,6 +208,7 @@ def main():
     expected(model, waves, None, tensors, "plain")
 
     save_file(tensors, os.path.join(TARGET, "expected.safetensors"))
+    style(waves)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
  * them, SPIRITLM_CHECKPOINTS_DIR and nothing else; and generate with the release's own language model, which brings no file of ours.
  * The models are those of support/models/published_tree.h; the language model is tiny. */
 #include "support/files.h"
+#include "support/models/checkpoint_files.h"
 #include "support/models/published_tree.h"
 #include "support/test_support.h"
 #include "support/tiny_corpus.h"
@@ -136,6 +137,68 @@ static void prepare_train_and_generate_follow_the_configuration(void **state)
     assert_printed("its hubert component is another");
 }
 
+/* Neural units beside embedded pitch and no style: what is embedded is fitted once, whatever becomes of the rest. */
+static void prepare_puts_kinds_together(void **state)
+{
+    (void)state;
+    const char *programs = TEST_PROGRAM_DIRECTORY;
+#define MIXED                                                                                                          \
+    "cd '%s' && '%s/prepare' --device cpu --config run.yaml prepare.align=false speech.pitch= "                        \
+    "tokenizer.units=12 tokenizer.pitch_codes=5 "                                                                      \
+    "tokenizer.folder=mixed prepare.output=mixed_datasets "
+    RUN(0, MIXED, test_directory(), programs);
+    RUN(0, "cd '%s' && test -s mixed.embedded/MANIFEST && '%s/inspect' mixed", test_directory(), programs);
+    assert_printed("hubert     501 codes, 24.99 per second");
+    assert_printed("pitch      5 codes, 12.5 per second");
+    assert_null(strstr(output, "style "));
+    RUN(0, "cd '%s' && '%s/inspect' mixed_datasets/clips", test_directory(), programs);
+    assert_printed("pitch");
+    RUN(0, "rm -r '%s/mixed'", test_directory());
+    RUN(0, MIXED "speech.vocoder=none prepare.output=other_datasets", test_directory(), programs);
+    assert_null(strstr(output, "fitting")); /* again */
+    RUN(2, MIXED, test_directory(), programs);
+    assert_printed("its vocoder component is another");
+    RUN(2, MIXED "speech.vocoder=none tokenizer.pitch_codes=6", test_directory(), programs);
+    assert_printed("but the configuration says 12, 6 and at most");
+#undef MIXED
+}
+
+/* k-means in PyTorch's layout; models.quantizer reads scikit-learn's. */
+static void write_clusters(const char *path)
+{
+    enum { CENTRES = 9, WIDTH = 24 };
+    static float values[CENTRES * WIDTH];
+    static char name[] = "cluster_centers";
+    float *data = values;
+    struct tensor_info info = {
+        .name = name, .type = DTYPE_F32, .rank = 2, .shape = {CENTRES, WIDTH}, .bytes = sizeof values};
+    const struct checkpoint checkpoint = {.tensors = &info, .values = &data, .count = 1};
+    formula_fill("twist", name, CENTRES * WIDTH, 1, 0, values);
+    checkpoint_write_torch(&checkpoint, path, NULL, NULL);
+}
+
+/* configs/twist.yaml on files as textlesslib has them: fairseq's layout, a vocoder beside its configuration. */
+static void the_models_of_twist_are_read_by_their_names(void **state)
+{
+    (void)state;
+    const char *programs = TEST_PROGRAM_DIRECTORY, *folder = test_path("twist");
+    RUN(0,
+        "mkdir '%s' && cd '%s' && cp '%s/speech_models/small/first/fairseq_cfg.pt' "
+        "mhubert_base_25hz_cp_mls_cv_sp_fisher.pt && "
+        "cp '%s/speech_tokenizer/hifigan_spiritlm_base/generator.pt' hifigan_lj_mhubert_base_25hz.pt && "
+        "cp '%s/speech_tokenizer/hifigan_spiritlm_base/config.json' hifigan_lj_mhubert_base_25hz_config.json",
+        folder, folder, TEST_GOLDEN_DIRECTORY, tree, tree);
+    write_clusters(test_path("twist/mhubert_base_25hz_cp_mls_cv_sp_fisher_L11_km500.bin"));
+    RUN(0,
+        "cd '%s' && SPIRITLM_CHECKPOINTS_DIR=twist '%s/tokenize' --device cpu --config '%s/configs/twist.yaml' "
+        "speech.layer=1 '" CARDS "' > twist.json && test -s twist.json",
+        test_directory(), programs, TEST_SOURCE_DIRECTORY);
+    RUN(0,
+        "cd '%s' && SPIRITLM_CHECKPOINTS_DIR=twist '%s/tokenize' --device cpu --config '%s/configs/twist.yaml' "
+        "speech.layer=1 --decode --output twist.wav '[Hu3][Hu1]'",
+        test_directory(), programs, TEST_SOURCE_DIRECTORY);
+}
+
 /* What is exported for the release's code, without what only we read, is as the release is. */
 static void the_release_itself_speaks(void **state)
 {
@@ -160,6 +223,8 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(tokenize_needs_the_tree_alone),
                                        cmocka_unit_test(decode_speaks_with_the_chosen_voice),
                                        cmocka_unit_test(prepare_train_and_generate_follow_the_configuration),
+                                       cmocka_unit_test(prepare_puts_kinds_together),
+                                       cmocka_unit_test(the_models_of_twist_are_read_by_their_names),
                                        cmocka_unit_test(the_release_itself_speaks)};
     return cmocka_run_group_tests(tests, set_up, NULL);
 }

@@ -29,7 +29,6 @@
 #define TYPE_clip_scale DTYPE_F32
 #define TYPE_adamw p->weights_type
 #define TYPE_sample DTYPE_F32
-#define TYPE_gelu_forward p->type
 #define TYPE_gelu_backward p->type
 #define TYPE_activate p->type
 #define TYPE_glu p->type

@@ -136,9 +136,9 @@ static enum status feed_forward(const struct encoder_pass *pass, int64_t layer, 
         rows = pass->rows - first;
         if (rows >= block + ENCODER_LEAST_ROWS)
             rows = block;
-        const struct gelu_forward gelu = {.count = rows * wide, .x = inner, .output = inner};
+        const struct activate gelu = {.count = rows * wide, .x = inner, .output = inner, .activation = ACTIVATION_GELU};
         TRY(linear(pass, ENCODER_EXPAND, layer, rows, hidden, wide, normal + first * hidden, NULL, inner));
-        TRY(compute_run(&pass->compute, gelu_forward, &gelu));
+        TRY(compute_run(&pass->compute, activate, &gelu));
         TRY(linear(pass, ENCODER_CONTRACT, layer, rows, wide, hidden, inner, x + first * hidden,
                    output + first * hidden));
     }

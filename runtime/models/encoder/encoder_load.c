@@ -5,6 +5,7 @@
  * - Matrices go from [out][in] to [in][out], of which a product copies its panels row by row; those of queries, keys and values
  *   become one [in][3 out]. */
 #include "models/encoder/encoder_internal.h"
+#include "models/parameters.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -145,25 +146,49 @@ static void hash_config(struct sha256_stream *hash, const struct encoder *encode
     sha256_add(hash, c->convolutions, (size_t)c->convolution_count * sizeof *c->convolutions);
 }
 
+/* Names and shapes of all tensors: a configuration whose sizes the file does not have is refused before memory is taken for them. */
+static enum status check_tensors(const struct loader *loader)
+{
+    enum status result = STATUS_OK;
+    const struct encoder_layout *layout = &loader->encoder->layout;
+    char name[ENCODER_NAME_BYTES], length_name[ENCODER_NAME_BYTES];
+    for (int64_t i = 0; i < layout->count; i++) {
+        const struct encoder_tensor *tensor = &layout->tensors[i];
+        encoder_name(&loader->names, tensor->part, tensor->index, tensor->bias ? "bias" : "weight", name);
+        if (tensor->part == ENCODER_POSITIONAL && !tensor->bias && !named_tensors_find(loader->tensors, name)) {
+            weight_norm_names(loader, length_name, name);
+            TRY(parameter_check(loader->tensors, length_name, 3, (int64_t[]){1, 1, tensor->shape[2]}));
+        }
+        TRY(parameter_check(loader->tensors, name, tensor->rank, tensor->shape));
+    }
+fail:
+    return result;
+}
+
 static enum status load(struct encoder *encoder, const struct named_tensors *tensors)
 {
     enum status result = STATUS_OK;
     struct loader loader = {.encoder = encoder, .tensors = tensors};
+    void *memory = NULL;
     int64_t largest = 0;
     for (int64_t i = 0; i < encoder->layout.count; i++)
         if (largest < encoder->layout.tensors[i].count)
             largest = encoder->layout.tensors[i].count;
+    TRY(encoder_names_find(tensors, &loader.names));
+    TRY(check_tensors(&loader));
+    TRY(encoder->kernels->allocate(encoder->context, (size_t)encoder->layout.elements * sizeof(float), &memory));
+    encoder->weights = memory;
+    loader.hash = sha256_start();
     loader.raw = malloc((size_t)largest * sizeof *loader.raw);
     loader.arranged = malloc(3 * (size_t)largest * sizeof *loader.arranged); /* queries, keys and values */
-    loader.hash = sha256_start();
     if (!loader.raw || !loader.arranged)
         FAIL(STATUS_INTERNAL, "%s: no memory for its largest tensor", named_tensors_path(tensors));
-    TRY(encoder_names_find(tensors, &loader.names));
     hash_config(loader.hash, encoder);
     for (int64_t i = 0; i < encoder->layout.count; i++)
         TRY(load_tensor(&loader, &encoder->layout.tensors[i]));
 fail:
-    encoder->fingerprint = sha256_finish(loader.hash);
+    if (loader.hash)
+        encoder->fingerprint = sha256_finish(loader.hash);
     free(loader.raw);
     free(loader.arranged);
     return result;
@@ -174,7 +199,6 @@ enum status encoder_create(const struct named_tensors *tensors, const struct enc
 {
     enum status result = STATUS_OK;
     struct encoder *encoder = calloc(1, sizeof *encoder);
-    void *memory = NULL;
     *out = NULL;
     if (!encoder)
         return status_set(STATUS_INTERNAL, "no memory for an encoder");
@@ -185,8 +209,6 @@ enum status encoder_create(const struct named_tensors *tensors, const struct enc
         FAIL(STATUS_USAGE, "%s: layer %lld was requested; it has %lld", named_tensors_path(tensors),
              (long long)options->layer, (long long)encoder->config.layers);
     TRY(encoder_layout_create(&encoder->config, options->layer, &encoder->layout));
-    TRY(kernels->allocate(context, (size_t)encoder->layout.elements * sizeof(float), &memory));
-    encoder->weights = memory;
     TRY(load(encoder, tensors));
     *out = encoder;
     return STATUS_OK;

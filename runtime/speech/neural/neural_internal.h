@@ -72,15 +72,16 @@ enum status neural_part_open(struct neural_part *part);
 enum status neural_part_take(struct neural_part *part, struct thread_pool *pool, struct neural_seat **seat);
 void neural_part_give(struct neural_part *part, struct neural_seat *seat);
 
-/* numerator units in a chunk, per second. */
+/* Units per second of a stream that gives so many in a whole chunk. */
 struct rational neural_chunk_rate(int64_t units);
 
-/* For an encoder's `encode`: calls `chunk` for one chunk after another, with room for what chunk_units says that it gives. */
+/* How an encoder encodes a chunk: count(samples) units of it into `units`. */
 struct neural_chunks {
-    int64_t (*count)(const struct neural_part *part, int64_t samples); /* units of a chunk */
+    int64_t (*count)(const struct neural_part *part, int64_t samples);
     enum status (*encode)(struct neural_part *part, struct neural_seat *seat, const float *samples, int64_t count,
                           int32_t *units);
 };
+/* All of an utterance, as `encode` of struct speech_encoder gives it. */
 enum status neural_encode_chunks(struct neural_part *part, const struct neural_chunks *chunks,
                                  const struct speech_utterance *utterance, uint16_t **values, int64_t *count);
 
