@@ -23,7 +23,7 @@
 
 enum { RATE = 16000, HOP = 320, TONE = 4 * HOP, PAUSE = 3 * HOP, WORDS_LIMIT = 20000 };
 
-static const double threshold = -1; /* the default */
+static const double threshold = -0.9; /* the default */
 
 /* ---- tones ---- */
 
