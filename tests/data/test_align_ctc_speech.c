@@ -335,9 +335,9 @@ static void held_out_speech(void **state)
     assert_int_equal(ctc->failures, 0);
     assert_true(percentile(ctc->errors, ctc->words, 50) <= 30);
     assert_true(percentile(ctc->errors, ctc->words, 90) <= 100);
-    assert_true(accepted(ctc, RIGHT, clips, threshold) >= 95);
+    assert_true(accepted(ctc, RIGHT, clips, threshold) >= 90);
     assert_true(accepted(ctc, OTHER_TEXT, clips, threshold) <= 1);
-    assert_true(accepted(ctc, HALF_MISSING, clips, threshold) <= 5);
+    assert_true(accepted(ctc, HALF_MISSING, clips, threshold) <= 10);
     free(measured);
 }
 
