@@ -368,6 +368,8 @@ static void a_missing_file_is_named_with_where_it_is(void **state)
     assert_fails(speech_compose(&options, NULL, &compute, &speech), STATUS_USAGE, inner);
     const struct speech_options below = published_options(inner, false, "");
     assert_fails(speech_compose(&below, NULL, &compute, &speech), STATUS_USAGE, "one of its name is at");
+    const struct speech_options without = published_options(root, true, "speech_tokenizer/fcpe/fcpe_c_v001.pt");
+    assert_fails(speech_compose(&without, NULL, &compute, &speech), STATUS_USAGE, "scripts/fetch-fcpe");
     const struct speech_options nowhere = published_options("", false, "");
     assert_fails(speech_compose(&nowhere, NULL, &compute, &speech), STATUS_USAGE, "set SPIRITLM_CHECKPOINTS_DIR");
 }

@@ -78,6 +78,8 @@ enum status neural_file_find(const struct neural_base *base, const char *key, co
     search_for(base->root, name, found);
     if (found[0])
         snprintf(hint, sizeof hint, "; one of its name is at %s", found);
+    else if (strcmp(key, "speech.f0") == 0) /* not in the release's tree */
+        snprintf(hint, sizeof hint, "; scripts/fetch-fcpe fetches FCPE's weights, speech.f0= takes pYAAPT instead");
     FAIL(STATUS_USAGE,
          "%s: %s: no such file or folder (relative names start from SPIRITLM_CHECKPOINTS_DIR or speech.checkpoints)%s",
          key, path, hint);
