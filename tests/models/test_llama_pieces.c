@@ -76,18 +76,20 @@ static void a_folder_says_its_type(void **state)
         {"all_bf16", {DTYPE_BF16, DTYPE_BF16, DTYPE_BF16}, DTYPE_BF16},
         {"rotary_f32", {DTYPE_BF16, DTYPE_BF16, DTYPE_F32}, DTYPE_BF16},
         {"one_f32", {DTYPE_BF16, DTYPE_F32, DTYPE_BF16}, DTYPE_F32},
+        {"one_widened", {DTYPE_BF16, DTYPE_F32, DTYPE_BF16}, DTYPE_BF16},
         {"one_f16", {DTYPE_F16, DTYPE_BF16, DTYPE_BF16}, DTYPE_F32},
         {"all_f16", {DTYPE_F16, DTYPE_F16, DTYPE_F16}, DTYPE_F32},
         {"all_f32", {DTYPE_F32, DTYPE_F32, DTYPE_F32}, DTYPE_F32},
     };
     static const char *const names[3] = {"lm_head.weight", "model.norm.weight",
                                          "model.layers.0.self_attn.rotary_emb.inv_freq"};
-    static const float zeros[4];
+    static const float zeros[4], exact[4] = {1.5f, -0.25f, 0, 3}, inexact[4] = {1.5f, 0.1f, 0, 3};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct atomic_directory *directory;
         struct output_file *file;
         struct tensor_info infos[3];
-        const void *const data[3] = {zeros, zeros, zeros};
+        const bool widened = strcmp(cases[i].name, "one_widened") == 0;
+        const void *const data[3] = {zeros, cases[i].types[1] == DTYPE_F32 ? widened ? exact : inexact : zeros, zeros};
         for (int t = 0; t < 3; t++)
             infos[t] =
                 (struct tensor_info){names[t], cases[i].types[t], 1, {4}, 4 * (int64_t)dtype_size(cases[i].types[t])};

@@ -121,8 +121,8 @@ enum status llama_initialize_rows(struct llama *model, uint64_t seed, const stru
  * (rope_scaling, attention_bias, another hidden_act...). */
 enum status llama_read_config(const char *path, struct llama_config *config);
 
-/* The type in which a model with this folder's weights runs: bf16 where all its tensors are bf16. Else f32, which holds
- * f16 exactly; f16 itself is only read. */
+/* The type in which a model with this folder's weights runs: bf16 where all its tensors are bf16, or are vectors of f32 with
+ * numbers that bf16 has, as GGUF files keep norms. Else f32, which holds f16 exactly; f16 itself is only read. */
 enum status llama_read_dtype(const char *folder, enum dtype *dtype);
 
 /* Reads the weights (f32, bf16, f16 or blocks) into the model, and in f32 into `sink` (NULL: no), piece by piece as

@@ -251,18 +251,39 @@ fail:
     return result;
 }
 
+/* A vector of f32 whose numbers are all bf16's: GGUF files keep norms so, beside matrices of bf16. */
+static bool is_widened_vector(const struct source_tensor *info)
+{
+    enum { PIECE = 1024 };
+    float values[PIECE];
+    uint32_t words[PIECE];
+    const int64_t count = source_tensor_elements(info);
+    if (info->type != DTYPE_F32 || info->block != BLOCK_NONE || info->rank != 1)
+        return false;
+    for (int64_t first = 0; first < count; first += PIECE) {
+        const int64_t piece = count - first < PIECE ? count - first : PIECE;
+        source_tensor_read(info, first, piece, values);
+        memcpy(words, values, sizeof words[0] * (size_t)piece);
+        for (int64_t i = 0; i < piece; i++)
+            if (words[i] & 0xffff)
+                return false;
+    }
+    return true;
+}
+
 enum status llama_read_dtype(const char *path, enum dtype *dtype)
 {
     struct llama_source *source;
     enum status result = llama_source_open(path, &source);
     if (result != STATUS_OK)
         return result;
-    *dtype = DTYPE_BF16;
+    bool any = false, all = true;
     for (int64_t i = 0; i < llama_source_count(source); i++) {
         const struct source_tensor *info = llama_source_tensor(source, i);
-        if (info->type != DTYPE_BF16 && !is_rotary_table(info->name))
-            *dtype = DTYPE_F32;
+        any |= info->type == DTYPE_BF16;
+        all = all && (info->type == DTYPE_BF16 || is_rotary_table(info->name) || is_widened_vector(info));
     }
+    *dtype = any && all ? DTYPE_BF16 : DTYPE_F32;
     llama_source_close(source);
     return STATUS_OK;
 }
