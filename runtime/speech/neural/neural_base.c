@@ -109,6 +109,19 @@ void neural_part_destroy(void *state)
     neural_base_release(base);
 }
 
+struct speech_encoder neural_part_encoder(struct neural_part *part, enum unit_stream stream,
+                                          enum status (*encode)(const struct speech_encoder *,
+                                                                struct speech_utterance *, uint16_t **, int64_t *))
+{
+    return (struct speech_encoder){.stream = stream,
+                                   .rate = part->promise.rate,
+                                   .size = part->promise.size,
+                                   .fingerprint = part->promise.fingerprint,
+                                   .state = part,
+                                   .encode = encode,
+                                   .destroy = neural_part_destroy};
+}
+
 /* The same size, rate and numbers as when the component was chosen. */
 static enum status check_promise(const struct neural_promise *promise, const struct neural_promise *found)
 {

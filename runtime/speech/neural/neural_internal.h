@@ -64,6 +64,11 @@ enum status neural_part_start(struct neural_part *part, const struct neural_kind
                               const struct neural_promise *promise);
 void neural_part_destroy(void *part);
 
+/* The encoder over a part that has been started: what is promised of it, and the part as its state, to be destroyed with it. */
+struct speech_encoder neural_part_encoder(struct neural_part *part, enum unit_stream stream,
+                                          enum status (*encode)(const struct speech_encoder *,
+                                                                struct speech_utterance *, uint16_t **, int64_t *));
+
 /* Reads the files unless they have been read. Without a promise part->promise is what was found; files that break a promise
  * are refused. */
 enum status neural_part_open(struct neural_part *part);

@@ -95,13 +95,7 @@ enum status neural_style_open(const struct neural_style *options, struct neural_
         return status_set(STATUS_INTERNAL, "no memory for a speech component");
     }
     TRY(neural_part_start(&part->base, &kind, base, promise));
-    *encoder = (struct speech_encoder){.stream = STREAM_STYLE,
-                                       .rate = part->base.promise.rate,
-                                       .size = part->base.promise.size,
-                                       .fingerprint = part->base.promise.fingerprint,
-                                       .state = part,
-                                       .encode = encode,
-                                       .destroy = neural_part_destroy};
+    *encoder = neural_part_encoder(&part->base, STREAM_STYLE, encode);
     return STATUS_OK;
 fail:
     neural_part_destroy(part);

@@ -144,13 +144,7 @@ enum status neural_units_open(const struct neural_units *options, struct neural_
         return status_set(STATUS_INTERNAL, "no memory for a speech component");
     }
     TRY(neural_part_start(&part->base, &kind, base, promise));
-    *encoder = (struct speech_encoder){.stream = STREAM_HUBERT,
-                                       .rate = part->base.promise.rate,
-                                       .size = part->base.promise.size,
-                                       .fingerprint = part->base.promise.fingerprint,
-                                       .state = part,
-                                       .encode = encode,
-                                       .destroy = neural_part_destroy};
+    *encoder = neural_part_encoder(&part->base, STREAM_HUBERT, encode);
     return STATUS_OK;
 fail:
     neural_part_destroy(part);
