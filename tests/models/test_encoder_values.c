@@ -4,12 +4,12 @@
 
 #include "core/path.h"
 #include "core/thread_pool.h"
-#include "io/audio/audio.h"
 #include "io/json.h"
 #include "models/encoder/quantizer.h"
 #include "models/encoder/style_classifier.h"
 #include "support/files.h"
 #include "support/models/checkpoint_files.h"
+#include "support/models/published_tree.h"
 #include "support/test_kernels.h"
 
 #include <math.h>
@@ -18,7 +18,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { CLIPS = 3 };
+enum { CLIPS = PUBLISHED_CLIPS };
 static const char *const clip_names[CLIPS] = {"goforward", "cards005", "austen0870"};
 
 struct world {
@@ -26,32 +26,9 @@ struct world {
     struct device_context context;
     struct safetensors *expected;
     struct encoder_clip clips[CLIPS];
-    float *samples[CLIPS];
+    struct published_clip recordings[CLIPS];
 };
 static struct world world;
-
-static void load_clip(int clip)
-{
-    static const char folder[] = "/usr/share/pocketsphinx/test/data";
-    const char *const files[CLIPS] = {"goforward.raw", "cards/005.wav",
-                                      "librivox/sense_and_sensibility_01_austen_64kb-0870.wav"};
-    char path[PATH_BYTES];
-    assert_ok(path_format(path, "%s/%s", folder, files[clip]));
-    int64_t count = 0;
-    if (clip == 0) { /* 16-bit samples and nothing else */
-        FILE *file = fopen(path, "rb");
-        int16_t sample;
-        assert_non_null(file);
-        world.samples[clip] = malloc(1 << 20);
-        assert_non_null(world.samples[clip]);
-        while (count < 1 << 18 && fread(&sample, sizeof sample, 1, file) == 1)
-            world.samples[clip][count++] = (float)sample / 32768;
-        fclose(file);
-    } else {
-        assert_ok(audio_read(path, -1, &world.samples[clip], &count));
-    }
-    world.clips[clip] = (struct encoder_clip){.samples = world.samples[clip], .count = count};
-}
 
 static int open_world(void **state)
 {
@@ -59,37 +36,28 @@ static int open_world(void **state)
     assert_ok(thread_pool_create(0, &world.pool));
     assert_ok(device_context_create(test_kernels(), world.pool, 0, &world.context));
     assert_ok(safetensors_open(TEST_GOLDEN_DIRECTORY "/speech_models/encoder.safetensors", &world.expected));
+    published_tree_write(test_path("tree"));
+    published_clips_load(world.recordings);
     for (int clip = 0; clip < CLIPS; clip++)
-        load_clip(clip);
+        world.clips[clip] =
+            (struct encoder_clip){.samples = world.recordings[clip].samples, .count = world.recordings[clip].count};
     return 0;
 }
 
 static int close_world(void **state)
 {
     (void)state;
-    for (int clip = 0; clip < CLIPS; clip++)
-        free(world.samples[clip]);
+    published_clips_free(world.recordings);
     safetensors_close(world.expected);
     device_context_destroy(test_kernels(), &world.context);
     thread_pool_destroy(world.pool);
     return 0;
 }
 
-/* The first call writes the file. */
-static const char *write_published(void)
+/* A file or folder of the published tree. */
+static const char *published(const char *name)
 {
-    static char path[PATH_BYTES];
-    struct checkpoint checkpoint;
-    json_t *config;
-    if (path[0])
-        return path;
-    assert_ok(path_format(path, "%s", test_path("mhubert_base_25hz.pt")));
-    assert_ok(jdoc_read(TEST_GOLDEN_DIRECTORY "/speech_models/mhubert_base_25hz.json", &config));
-    checkpoint_make("hubert", &checkpoint);
-    checkpoint_write_torch(&checkpoint, path, config, "model_weight");
-    checkpoint_free(&checkpoint);
-    json_decref(config);
-    return path;
+    return test_path("tree/speech_tokenizer/%s", name);
 }
 
 /* ||actual - expected|| / ||expected|| over the frames and channels that are in the golden file. */
@@ -132,7 +100,8 @@ static void every_layer_is_that_of_the_published_implementation(void **state)
     struct encoder_workspace *workspace;
     struct encoder_output output;
     const struct encoder_options options = {.layer = 2};
-    assert_ok(encoder_open(write_published(), &options, test_kernels(), &world.context, &encoder));
+    assert_ok(encoder_open(published("hubert_25hz/mhubert_base_25hz.pt"), &options, test_kernels(), &world.context,
+                           &encoder));
     assert_ok(encoder_workspace_create(encoder, &world.context, &workspace));
     for (size_t s = 0; s < sizeof stages / sizeof *stages; s++) {
         assert_ok(encoder_run(workspace, world.clips, stages[s].clips, stages[s].stop, &output));
@@ -197,7 +166,8 @@ static void hugging_face_has_the_same_encoder(void **state)
     assert_ok(path_format(path, "%s/model.safetensors", folder));
     checkpoint_write_safetensors(&checkpoint, path);
     checkpoint_free(&checkpoint);
-    assert_ok(encoder_open(write_published(), &options, test_kernels(), &world.context, &encoder));
+    assert_ok(encoder_open(published("hubert_25hz/mhubert_base_25hz.pt"), &options, test_kernels(), &world.context,
+                           &encoder));
     assert_ok(encoder_open(folder, &options, test_kernels(), &world.context, &other));
     assert_memory_equal(encoder_fingerprint(encoder), encoder_fingerprint(other), sizeof(struct sha256));
     encoder_close(other);
@@ -228,19 +198,15 @@ static void units_are_those_of_the_published_implementation(void **state)
     struct encoder_workspace *workspace;
     struct encoder_output output;
     struct quantizer *quantizer;
-    struct checkpoint checkpoint;
-    json_t *config, *clips, *root;
-    const char *path = test_path("L11_quantizer_500.pt");
+    json_t *clips;
     const struct encoder_options options = {.layer = 2};
     int32_t *units[CLIPS];
     assert_ok(jdoc_read(TEST_GOLDEN_DIRECTORY "/speech_models/clips.json", &clips));
-    assert_ok(jdoc_read(TEST_GOLDEN_DIRECTORY "/speech_models/L11_quantizer_500.json", &config));
-    root = json_pack("{s:o}", "model_cfg", config);
-    checkpoint_make("quantizer", &checkpoint);
-    checkpoint_write_torch(&checkpoint, path, root, "model_weight");
-    assert_ok(encoder_open(write_published(), &options, test_kernels(), &world.context, &encoder));
+    assert_ok(encoder_open(published("hubert_25hz/mhubert_base_25hz.pt"), &options, test_kernels(), &world.context,
+                           &encoder));
     assert_ok(encoder_workspace_create(encoder, &world.context, &workspace));
-    assert_ok(quantizer_open(path, 768, test_kernels(), &world.context, &quantizer));
+    assert_ok(
+        quantizer_open(published("hubert_25hz/L11_quantizer_500.pt"), 768, test_kernels(), &world.context, &quantizer));
     assert_int_equal(quantizer_size(quantizer), 501);
     assert_ok(encoder_run(workspace, world.clips, CLIPS, 2, &output));
     for (int clip = 0; clip < CLIPS; clip++) {
@@ -255,24 +221,7 @@ static void units_are_those_of_the_published_implementation(void **state)
     quantizer_close(quantizer);
     encoder_workspace_destroy(workspace);
     encoder_close(encoder);
-    checkpoint_free(&checkpoint);
-    json_decref(root);
     json_decref(clips);
-}
-
-static const char *write_style(void)
-{
-    struct checkpoint checkpoint;
-    const char *folder = test_path("style_encoder_w2v2");
-    char path[PATH_BYTES];
-    assert_int_equal(mkdir(folder, 0777), 0);
-    assert_ok(path_format(path, "%s/config.json", folder));
-    copy_golden("speech_models/style_encoder_w2v2/config.json", path);
-    assert_ok(path_format(path, "%s/pytorch_model.bin", folder));
-    checkpoint_make("style", &checkpoint);
-    checkpoint_write_torch(&checkpoint, path, NULL, NULL);
-    checkpoint_free(&checkpoint);
-    return folder;
 }
 
 static void styles_are_those_of_the_published_implementation(void **state)
@@ -285,7 +234,7 @@ static void styles_are_those_of_the_published_implementation(void **state)
     int32_t styles[CLIPS][16], *rows[CLIPS];
     double logits[CLIPS * 16 * 100];
     assert_ok(jdoc_read(TEST_GOLDEN_DIRECTORY "/speech_models/clips.json", &clips));
-    assert_ok(style_classifier_open(write_style(), test_kernels(), &world.context, &classifier));
+    assert_ok(style_classifier_open(published("style_encoder_w2v2"), test_kernels(), &world.context, &classifier));
     assert_int_equal(style_classifier_size(classifier), 100);
     assert_ok(encoder_workspace_create(style_classifier_encoder(classifier), &world.context, &workspace));
     for (int clip = 0; clip < CLIPS; clip++)
