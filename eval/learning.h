@@ -7,7 +7,7 @@
 
 #include "data/interleave.h"
 #include "eval/kneser_ney.h"
-#include "eval/statistics.h"
+#include "eval/scoring/statistics.h"
 #include "models/llama/llama.h"
 #include "package/components.h"
 

@@ -2,7 +2,7 @@
 #include "support/test_support.h"
 
 #include "eval/kneser_ney.h"
-#include "eval/statistics.h"
+#include "eval/scoring/statistics.h"
 
 #include <math.h>
 #include <stdlib.h>
