@@ -77,7 +77,7 @@ enum kind { PLAIN, TEXT_MASKED, SPEECH_MASKED };
 static bool is_masked(int64_t id, enum kind kind)
 {
     const struct vocabulary *v = vocabulary();
-    bool speech = id >= v->hubert_base && id < v->hubert_base + v->hubert_count;
+    bool speech = id >= v->hubert_base && id < v->hubert_base + v->hubert_count + v->pitch_count + v->style_count;
     bool text = id < v->text_size && id != v->eos;
     return (kind == TEXT_MASKED && text) || (kind == SPEECH_MASKED && speech);
 }
