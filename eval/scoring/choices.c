@@ -81,7 +81,6 @@ static void add_token(struct kind_scores kinds[CHOICE_KINDS], enum choice_kind k
             sums->log_sum_exp[part] += score->log_sum_exp[part];
 }
 
-/* ids[1] is the first that has something before it. */
 static void add_sequence(const struct vocabulary *vocabulary, const struct token_sequence *sequence, int64_t context,
                          struct kind_scores before[CHOICE_KINDS], struct kind_scores after[CHOICE_KINDS])
 {
@@ -97,13 +96,13 @@ struct sequence_list {
     int64_t count, tokens;
 };
 
-static void add_to_list(struct sequence_list *list, const int32_t *ids, int64_t count)
+static void add_to_list(struct sequence_list *list, const int32_t *ids, int64_t count, int64_t first)
 {
     if (list->sequences)
         list->sequences[list->count] = (struct token_sequence){
-            .ids = ids, .count = count, .first = 1, .scores = list->scores ? list->scores + list->tokens : NULL};
+            .ids = ids, .count = count, .first = first, .scores = list->scores ? list->scores + list->tokens : NULL};
     list->count++;
-    list->tokens += count > 0 ? count - 1 : 0;
+    list->tokens += count > first ? count - first : 0;
 }
 
 static void list_sequences(const struct choice_set *set, struct sequence_list *list)
@@ -112,9 +111,9 @@ static void list_sequences(const struct choice_set *set, struct sequence_list *l
     for (int64_t i = 0; i < set->count; i++)
         for (int64_t c = 0; c < set->items[i].count; c++) {
             const struct choice *choice = &set->items[i].choices[c];
-            add_to_list(list, choice->ids, choice->count);
+            add_to_list(list, choice->ids, choice->count, choice->first);
             if (choice->alone)
-                add_to_list(list, choice->alone, choice->alone_count);
+                add_to_list(list, choice->alone, choice->alone_count, choice->first);
         }
 }
 

@@ -24,9 +24,11 @@ struct kind_scores {
 };
 
 struct choice {
-    int32_t *ids;           /* owned: context and hypothesis, with EOS behind it */
-    int64_t count, context; /* ids[context] is the hypothesis's first */
-    int32_t *alone;         /* owned, or NULL: the hypothesis without its context */
+    int32_t *ids; /* owned: context and hypothesis, with EOS behind it */
+    int64_t count;
+    int64_t first;   /* the first token that is scored: 1 or later */
+    int64_t context; /* ids[context] is the hypothesis's first */
+    int32_t *alone;  /* owned, or NULL: the hypothesis without its context */
     int64_t alone_count, alone_context;
     int64_t characters, bytes; /* of the hypothesis's text; 0: it is speech */
     struct kind_scores scores[CHOICE_SEGMENTS][CHOICE_KINDS];

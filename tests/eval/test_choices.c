@@ -61,7 +61,7 @@ static int32_t *random_ids(struct rng *rng, int64_t count)
 
 static struct choice make_choice(struct rng *rng, bool alone)
 {
-    struct choice choice = {.count = 2 + (int64_t)rng_below(rng, CONTEXT - 1)};
+    struct choice choice = {.count = 2 + (int64_t)rng_below(rng, CONTEXT - 1), .first = 1};
     choice.context = (int64_t)rng_below(rng, (uint64_t)choice.count);
     choice.ids = random_ids(rng, choice.count);
     if (alone) {
@@ -175,7 +175,7 @@ static void equal_sequences_have_equal_scores(void **state)
         struct choice_item *item;
         assert_ok(choice_set_add(&set, "x", json_object(), 0, 2, &item));
         item->choices[0] = make_choice(&rng, false);
-        item->choices[1] = (struct choice){.count = 9, .context = 1, .ids = malloc(sizeof same)};
+        item->choices[1] = (struct choice){.count = 9, .first = 1, .context = 1, .ids = malloc(sizeof same)};
         memcpy(item->choices[1].ids, same, sizeof same);
     }
     assert_ok(choices_score(world.model, vocabulary(), &set));
@@ -191,8 +191,9 @@ static void long_ones_are_refused(void **state)
     struct choice_set set = {0};
     struct choice_item *item;
     assert_ok(choice_set_add(&set, "story 7", json_object(), 0, 2, &item));
-    item->choices[0] = (struct choice){.count = 3, .context = 1, .ids = calloc(3, sizeof(int32_t))};
-    item->choices[1] = (struct choice){.count = CONTEXT + 1, .context = 1, .ids = calloc(CONTEXT + 1, sizeof(int32_t))};
+    item->choices[0] = (struct choice){.count = 3, .first = 1, .context = 1, .ids = calloc(3, sizeof(int32_t))};
+    item->choices[1] =
+        (struct choice){.count = CONTEXT + 1, .first = 1, .context = 1, .ids = calloc(CONTEXT + 1, sizeof(int32_t))};
     assert_fails(choices_score(world.model, vocabulary(), &set), STATUS_USAGE,
                  "story 7: choice 1 has 25 tokens, but the model's context is 24");
     choice_set_free(&set);
