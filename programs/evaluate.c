@@ -19,12 +19,12 @@ static const struct program_option options[] = {
     MACHINE_OPTION,
 };
 
-#define TASK_HELP(upper, lower, help) "\n  " help
-#define TASK_WORD(upper, lower, help) #lower "|"
+#define TASK_HELP(upper, lower, argument, ending, help) "\n  " help
+#define TASK_WORD(upper, lower, argument, ending, help) #lower "|"
 
 static const struct program program = {
     .name = "evaluate",
-    .usage = "--config FILE TASK [FILE.jsonl ...] [TASK ...] [--model M] [--out DIR] [--require] [--device D] "
+    .usage = "--config FILE TASK [FILE ...] [TASK ...] [--model M] [--out DIR] [--require] [--device D] "
              "[key=value ...]",
     .summary = "Measures a trained model by one or several tasks. It is loaded once for all of them. TASK is one "
                "of:" TASK_LIST(TASK_HELP),
@@ -177,7 +177,9 @@ static enum status run(const struct program_arguments *arguments)
                               .checkpoint = evaluation->checkpoint,
                               .out = evaluation->plan.out,
                               .report = stdout,
-                              .require = program_flag(arguments, "--require")};
+                              .require = program_flag(arguments, "--require"),
+                              .score = &evaluation->settings.score,
+                              .evaluate = &evaluation->settings.evaluate};
     TRY(run_tasks(evaluation, &task));
 fail:
     evaluation_free(evaluation);

@@ -94,9 +94,9 @@ bool protocol_find(const char *name, struct score_protocol *protocol)
     return false;
 }
 
-const char *protocol_names(void)
+const char *protocol_name(int index)
 {
-    return "spiritlm, zerospeech, slamkit, salmon, lm-eval";
+    return index >= 0 && index < NAMED ? named[index].name : NULL;
 }
 
 /* ---- by words ---- */

@@ -51,7 +51,8 @@ struct score_protocol {
 
 /* "spiritlm" (the default), "zerospeech", "slamkit", "salmon", "lm-eval". False: no such name. */
 bool protocol_find(const char *name, struct score_protocol *protocol);
-const char *protocol_names(void); /* for messages: "spiritlm, zerospeech, ..." */
+/* By number, in the order above; NULL behind the last. */
+const char *protocol_name(int index);
 
 /* Sets one option ("normalize", "token"). STATUS_USAGE names what it may be. */
 enum status protocol_set(struct score_protocol *protocol, const char *option, const char *value);
