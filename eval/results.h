@@ -3,7 +3,7 @@
 #ifndef SPIRITLM_EVAL_RESULTS_H
 #define SPIRITLM_EVAL_RESULTS_H
 
-#include "eval/statistics.h"
+#include "core/statistics.h"
 #include "package/components.h"
 
 #include <jansson.h>

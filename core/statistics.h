@@ -1,6 +1,6 @@
 /* Means with their standard errors. */
-#ifndef SPIRITLM_EVAL_STATISTICS_H
-#define SPIRITLM_EVAL_STATISTICS_H
+#ifndef SPIRITLM_CORE_STATISTICS_H
+#define SPIRITLM_CORE_STATISTICS_H
 
 #include <stdint.h>
 
