@@ -5,7 +5,6 @@
 #include "eval/transcripts/characters.h"
 #include "io/json.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -32,9 +31,7 @@ static enum status find_file(const char *path, char file[PATH_BYTES])
 {
     struct stat about;
     bool folder = stat(path, &about) == 0 && S_ISDIR(about.st_mode);
-    if (snprintf(file, PATH_BYTES, folder ? "%s/normalizer.json" : "%s", path) >= PATH_BYTES)
-        return status_set(STATUS_USAGE, "%s: the path is too long", path);
-    return STATUS_OK;
+    return path_format(file, folder ? "%s/normalizer.json" : "%s", path);
 }
 
 enum status spellings_read(const char *path, struct spellings **spellings)
