@@ -4,7 +4,7 @@
 #define SPIRITLM_EVAL_SCORING_BENCHMARK_H
 
 #include "eval/scoring/choices.h"
-#include "eval/scoring/statistics.h"
+#include "core/statistics.h"
 #include "package/components.h"
 
 #include <stdio.h>

@@ -3,7 +3,7 @@
 #ifndef SPIRITLM_EVAL_SCORING_RESULTS_H
 #define SPIRITLM_EVAL_SCORING_RESULTS_H
 
-#include "eval/scoring/statistics.h"
+#include "core/statistics.h"
 #include "package/components.h"
 
 #include <jansson.h>
