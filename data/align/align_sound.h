@@ -1,6 +1,6 @@
 /* Where audio has sound. */
-#ifndef SPIRITLM_DATA_PREPARE_ALIGN_SOUND_H
-#define SPIRITLM_DATA_PREPARE_ALIGN_SOUND_H
+#ifndef SPIRITLM_DATA_ALIGN_SOUND_H
+#define SPIRITLM_DATA_ALIGN_SOUND_H
 
 #include "core/status.h"
 

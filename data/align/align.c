@@ -1,5 +1,5 @@
 /* One interface to two aligners, pocketsphinx and a CTC model: the one that the options name does the work. */
-#include "data/prepare/align_kinds.h"
+#include "data/align/align_kinds.h"
 
 #include <stdlib.h>
 

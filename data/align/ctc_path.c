@@ -3,7 +3,7 @@
  * and follows them back. Scores are the same sums both times, so the path is that of a table of all moves.
  *
  * The states are kept as two rows, blanks and labels, so that the loop over labels has no branch. */
-#include "data/prepare/ctc_path.h"
+#include "data/align/ctc_path.h"
 
 #include <inttypes.h>
 #include <math.h>

@@ -3,9 +3,9 @@
  *
  * A word reaches from the first frame of its first letter to the last of its last one, and a frame's time is the hop around the
  * middle of what it sees. Nothing is as long as the emissions, 4 bytes per frame and character that the text has. */
-#include "data/prepare/align_kinds.h"
-#include "data/prepare/align_sound.h"
-#include "data/prepare/ctc_path.h"
+#include "data/align/align_kinds.h"
+#include "data/align/align_sound.h"
+#include "data/align/ctc_path.h"
 #include "io/audio/audio.h"
 #include "models/encoder/ctc_model.h"
 #include "text/ctc_vocabulary.h"

@@ -1,5 +1,5 @@
 /* What every aligner makes, and whoever asked for it frees: a file of its own, since the aligners need it and align.c needs them. */
-#include "data/prepare/align.h"
+#include "data/align/align.h"
 
 #include <stdlib.h>
 

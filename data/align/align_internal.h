@@ -2,8 +2,8 @@
 #ifndef SPIRITLM_DATA_ALIGN_INTERNAL_H
 #define SPIRITLM_DATA_ALIGN_INTERNAL_H
 
-#include "data/prepare/align_kinds.h"
-#include "data/prepare/align_sound.h"
+#include "data/align/align_kinds.h"
+#include "data/align/align_sound.h"
 #include "io/audio/audio.h"
 #include "text/english/spell.h"
 

@@ -1,8 +1,8 @@
 /* What an aligner is to align.c. */
-#ifndef SPIRITLM_DATA_PREPARE_ALIGN_KINDS_H
-#define SPIRITLM_DATA_PREPARE_ALIGN_KINDS_H
+#ifndef SPIRITLM_DATA_ALIGN_KINDS_H
+#define SPIRITLM_DATA_ALIGN_KINDS_H
 
-#include "data/prepare/align.h"
+#include "data/align/align.h"
 
 struct aligner_methods {
     void (*destroy)(struct aligner *aligner);

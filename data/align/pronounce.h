@@ -1,7 +1,7 @@
 /* Letter to sound: the pronunciation of a word that no dictionary has, by flite's lexicon and rules, in the 39 phones
  * of the CMU dictionary that pocketsphinx's English model knows ("HH AH L OW"). */
-#ifndef SPIRITLM_DATA_PREPARE_PRONOUNCE_H
-#define SPIRITLM_DATA_PREPARE_PRONOUNCE_H
+#ifndef SPIRITLM_DATA_ALIGN_PRONOUNCE_H
+#define SPIRITLM_DATA_ALIGN_PRONOUNCE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* flite's lexicon is the CMU dictionary, with letter-to-sound rules for every other word. Its phones are the
  * dictionary's except for their case, their stress digits and the schwa, which is all that has to be converted. The
  * lexicon has no genitives; the sound of "'s" follows from the last phone by the rules of English. */
-#include "data/prepare/pronounce.h"
+#include "data/align/pronounce.h"
 
 #include <flite/flite.h>
 #include <pthread.h>

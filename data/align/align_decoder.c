@@ -2,12 +2,12 @@
  * best in the last frame (they break ties, and stay where a frame has no energy), means, words that were added. So each
  * utterance gets a decoder of its own, which costs about ten milliseconds as long as it does not read the
  * dictionary; the words of the text are copied from another one, which has read it and never decodes. */
-#include "data/prepare/align_internal.h"
+#include "data/align/align_internal.h"
 
 #include "core/array.h"
 #include "core/log.h"
 #include "core/path.h"
-#include "data/prepare/pronounce.h"
+#include "data/align/pronounce.h"
 #include "io/atomic_file.h"
 
 #include <math.h>

@@ -1,8 +1,8 @@
 /* Forced alignment of a transcript to speech: times for every word, and a score that says whether the transcript was spoken at
  * all. Two aligners: pocketsphinx, for English, which needs no weights and knows how numbers are read aloud; and a CTC model
  * (models/encoder/ctc_model.h), for any language whose characters it has. */
-#ifndef SPIRITLM_DATA_PREPARE_ALIGN_H
-#define SPIRITLM_DATA_PREPARE_ALIGN_H
+#ifndef SPIRITLM_DATA_ALIGN_H
+#define SPIRITLM_DATA_ALIGN_H
 
 #include "core/hash.h"
 #include "core/status.h"

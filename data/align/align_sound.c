@@ -1,7 +1,7 @@
 /* Where an utterance has sound, and whether the words lie there. A path through the grammar exists for nearly every
  * audio, and its score compares the words with other sounds of speech, not with silence: a text on silence scores like a
  * fair one. Levels are of frames of 10 ms without their mean, so that a constant is silence. */
-#include "data/prepare/align_internal.h"
+#include "data/align/align_internal.h"
 
 #include <math.h>
 #include <stdlib.h>

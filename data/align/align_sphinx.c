@@ -1,6 +1,6 @@
 /* Forced alignment: one linear grammar per utterance, with a branch for each reading of a token, decoded by
  * pocketsphinx's grammar search; the words of the best path give the times. */
-#include "data/prepare/align_internal.h"
+#include "data/align/align_internal.h"
 
 #include "core/array.h"
 #include "text/unicode.h"

@@ -2,8 +2,8 @@
  * it: every frame belongs to one label or to the blank between two, labels keep their order, each lasts one frame or more, and
  * between two equal ones there is at least one blank. The best is the path with the greatest sum of log probabilities over all
  * paths: nothing is pruned. */
-#ifndef SPIRITLM_DATA_PREPARE_CTC_PATH_H
-#define SPIRITLM_DATA_PREPARE_CTC_PATH_H
+#ifndef SPIRITLM_DATA_ALIGN_CTC_PATH_H
+#define SPIRITLM_DATA_ALIGN_CTC_PATH_H
 
 #include "core/status.h"
 
