@@ -74,7 +74,7 @@ static bool takes_data(enum task_kind kind)
 
 static bool takes_archive(enum task_kind kind)
 {
-    return kinds[kind].argument == ARGUMENT_ARCHIVE || kinds[kind].argument == ARGUMENT_SPLITS;
+    return kinds[kind].argument >= ARGUMENT_ARCHIVE;
 }
 
 static bool learning_before(const struct task_plan *plan, int64_t end)
@@ -182,6 +182,7 @@ static enum status add_arguments(struct task_plan *plan, enum task_kind kind, co
         return add_files(plan, kind, arguments, count, position);
     case ARGUMENT_ARCHIVE:
     case ARGUMENT_SPLITS:
+    case ARGUMENT_STORIES:
         return add_archive(plan, kind, arguments, count, position);
     default:
         return add_task(plan, kind, NULL);
@@ -245,6 +246,15 @@ static enum status check_file(const struct task_plan *plan, const char *kind, co
     return result == STATUS_OK ? atomic_write_check(path) : result;
 }
 
+/* What the names of a task's results end with, one for each of its results. */
+static const char *const *result_suffixes(enum task_kind kind)
+{
+    static const char *const one[] = {"", NULL}, *const splits[] = {"_dev", "_test", NULL},
+                             *const stories[] = {"_s", "_t", "_st", "_ts", NULL};
+    enum task_argument argument = kinds[kind].argument;
+    return argument == ARGUMENT_SPLITS ? splits : argument == ARGUMENT_STORIES ? stories : one;
+}
+
 /* The files of one name. */
 static enum status check_files(const struct task_plan *plan, enum task_kind kind, const char *name)
 {
@@ -264,10 +274,10 @@ enum status plan_check_writable(struct task_plan *plan)
     TRY(make_out(plan));
     for (int64_t i = 0; i < plan->count; i++) {
         const struct planned_task *task = &plan->tasks[i];
-        bool splits = kinds[task->kind].argument == ARGUMENT_SPLITS;
-        for (int s = 0; s < (splits ? 2 : 1); s++) {
+        const char *const *suffixes = result_suffixes(task->kind);
+        for (int s = 0; suffixes[s]; s++) {
             char name[sizeof task->name + 8];
-            snprintf(name, sizeof name, "%s%s", task->name, !splits ? "" : s ? "_test" : "_dev");
+            snprintf(name, sizeof name, "%s%s", task->name, suffixes[s]);
             TRY(check_files(plan, task->kind, name));
         }
     }
@@ -373,6 +383,12 @@ static enum status run_task(const struct task_plan *plan, const struct planned_t
         return task_slm21(with, SLM21_LEXICAL, true, task->file);
     case TASK_BLIMP_TEXT:
         return task_slm21(with, SLM21_SYNTACTIC, true, task->file);
+    case TASK_STORYCLOZE:
+        return task_story_cloze(with, false, task->file);
+    case TASK_TOPIC_STORYCLOZE:
+        return task_story_cloze(with, true, task->file);
+    case TASK_SALMON:
+        return task_salmon(with, task->file);
     default:
         return status_set(STATUS_INTERNAL, "unknown task %d", (int)task->kind);
     }

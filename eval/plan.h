@@ -12,7 +12,8 @@ enum task_argument {
     ARGUMENT_NONE,    /* nothing: it works on the configuration's datasets */
     ARGUMENT_FILES,   /* files, each a task of its own */
     ARGUMENT_ARCHIVE, /* one benchmark's archive or folder */
-    ARGUMENT_SPLITS   /* likewise; its parts dev and test have results of their own */
+    ARGUMENT_SPLITS,  /* likewise; its parts dev and test have results of their own */
+    ARGUMENT_STORIES  /* likewise; its directions have results of their own */
 };
 
 /* TASK(NAME, name, argument, ending of its files, help) */
@@ -35,7 +36,13 @@ enum task_argument {
     TASK(SBLIMP, sblimp, ARGUMENT_SPLITS, "",                                                                          \
          "sblimp ARCHIVE        spoken sentences against ungrammatical ones (sLM21's syntactic task)")                 \
     TASK(WUGGY_TEXT, wuggy - text, ARGUMENT_ARCHIVE, "", "wuggy-text ARCHIVE    the written words of sWUGGY")          \
-    TASK(BLIMP_TEXT, blimp - text, ARGUMENT_ARCHIVE, "", "blimp-text ARCHIVE    the written sentences of sBLIMP")
+    TASK(BLIMP_TEXT, blimp - text, ARGUMENT_ARCHIVE, "", "blimp-text ARCHIVE    the written sentences of sBLIMP")      \
+    TASK(STORYCLOZE, storycloze, ARGUMENT_STORIES, "",                                                                 \
+         "storycloze ARCHIVE    which of two endings a story has, spoken, written and across modalities")              \
+    TASK(TOPIC_STORYCLOZE, topic - storycloze, ARGUMENT_STORIES, "",                                                   \
+         "topic-storycloze ARCHIVE  likewise; the wrong ending is that of another story")                              \
+    TASK(SALMON, salmon, ARGUMENT_ARCHIVE, "",                                                                         \
+         "salmon ARCHIVE        natural recordings against those with a change of speaker, mood or surroundings")
 
 enum task_kind {
 #define TASK_ENUMERATOR(upper, lower, argument, ending, help) TASK_##upper,

@@ -10,61 +10,91 @@
 
 enum { RECORDING_LIMIT = 1 << 30 }; /* bytes of one file */
 
+/* ---- decoding ---- */
+
 struct pass {
-    const struct components *components;
     const struct archive *archive;
-    struct recordings *recordings;
+    recording_visit *visit;
+    void *context;
     struct progress progress;
     int64_t done;
 };
 
-static enum status encode(void *context, int64_t index, const void *data, int64_t size)
+static enum status decode(void *context, int64_t index, const void *data, int64_t size)
 {
     enum status result = STATUS_OK;
     struct pass *pass = context;
-    struct prompt prompt = {.state = {-1, -1}};
     float *samples = NULL;
     int64_t count = 0;
     char name[PATH_BYTES];
     TRY(path_format(name, "%s: %s", archive_path(pass->archive), archive_name(pass->archive, index)));
     TRY(audio_read_memory(name, data, size, -1, &samples, &count));
-    TRY(prompt_append_samples(pass->components, name, samples, count, &prompt));
-    pass->recordings->items[index] = (struct recording){prompt.ids, prompt.count};
-    prompt.ids = NULL;
+    TRY(pass->visit(pass->context, index, name, samples, count));
     progress_update(&pass->progress, ++pass->done, "");
 fail:
-    if (result == STATUS_USAGE) /* the mistake is in the archive, not on the command line */
-        result = pass->components->speech ? STATUS_CORRUPT : result;
-    prompt_free(&prompt);
     free(samples);
     return result;
 }
 
-enum status recordings_encode(const struct components *components, struct archive *archive, const bool *wanted,
-                              struct recordings *recordings)
+enum status recordings_stream(struct archive *archive, const bool *wanted, recording_visit *visit, void *context)
 {
     enum status result = STATUS_OK;
-    struct pass pass = {.components = components, .archive = archive, .recordings = recordings};
+    struct pass pass = {.archive = archive, .visit = visit, .context = context};
     int64_t total = 0;
-    *recordings = (struct recordings){.count = archive_count(archive)};
-    recordings->items = calloc((size_t)recordings->count + 1, sizeof *recordings->items);
-    if (!recordings->items)
-        FAIL(STATUS_INTERNAL, "no memory for %lld recordings", (long long)recordings->count);
-    for (int64_t i = 0; i < recordings->count; i++)
+    for (int64_t i = 0; i < archive_count(archive); i++)
         total += wanted[i];
     progress_start(&pass.progress, "encoding", "recordings", total);
-    TRY(archive_stream(archive, wanted, RECORDING_LIMIT, encode, &pass));
+    TRY(archive_stream(archive, wanted, RECORDING_LIMIT, decode, &pass));
     progress_finish(&pass.progress, pass.done, "");
-    return STATUS_OK;
 fail:
-    recordings_free(recordings);
     return result;
 }
 
-void recordings_free(struct recordings *recordings)
+/* ---- units ---- */
+
+enum status unit_ids_encode(const struct components *components, const char *name, const float *samples, int64_t count,
+                            struct unit_ids *units)
 {
-    for (int64_t i = 0; recordings->items && i < recordings->count; i++)
-        free(recordings->items[i].ids);
-    free(recordings->items);
-    *recordings = (struct recordings){0};
+    struct prompt prompt = {.state = {-1, -1}};
+    enum status result = prompt_append_samples(components, name, samples, count, &prompt);
+    if (result == STATUS_OK)
+        *units = (struct unit_ids){prompt.ids, prompt.count};
+    else
+        prompt_free(&prompt);
+    /* Without a speech tokenizer the mistake is the command's, otherwise it lies in the archive. */
+    return result == STATUS_USAGE && components->speech ? STATUS_CORRUPT : result;
+}
+
+void unit_ids_free(struct unit_ids *units, int64_t count)
+{
+    for (int64_t i = 0; units && i < count; i++)
+        free(units[i].ids);
+    free(units);
+}
+
+struct encoding {
+    const struct components *components;
+    struct unit_ids *units;
+};
+
+static enum status encode(void *context, int64_t index, const char *name, const float *samples, int64_t count)
+{
+    struct encoding *encoding = context;
+    return unit_ids_encode(encoding->components, name, samples, count, &encoding->units[index]);
+}
+
+enum status recordings_encode(const struct components *components, struct archive *archive, const bool *wanted,
+                              struct unit_ids **out)
+{
+    enum status result = STATUS_OK;
+    struct encoding encoding = {.components = components};
+    encoding.units = calloc((size_t)archive_count(archive) + 1, sizeof *encoding.units);
+    if (!encoding.units)
+        FAIL(STATUS_INTERNAL, "no memory for %lld recordings", (long long)archive_count(archive));
+    TRY(recordings_stream(archive, wanted, encode, &encoding));
+    *out = encoding.units;
+    return STATUS_OK;
+fail:
+    unit_ids_free(encoding.units, archive_count(archive));
+    return result;
 }

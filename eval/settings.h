@@ -16,10 +16,12 @@ struct score_settings {
 enum split_choice { SPLIT_DEV, SPLIT_TEST, SPLIT_ALL };
 enum incomplete_choice { INCOMPLETE_REFUSE, INCOMPLETE_SKIP };
 struct evaluate_settings {
-    int split;        /* enum split_choice */
-    int incomplete;   /* enum incomplete_choice */
-    int64_t limit;    /* items of each task; 0: all */
-    const char *gold; /* sLM21: the table of right answers where the archive has none; "" */
+    struct config_list parts;      /* SALMon: the parts that are judged; none: all */
+    struct config_list directions; /* StoryCloze: "s", "t", "s>t", "t>s" */
+    int split;                     /* enum split_choice */
+    int incomplete;                /* enum incomplete_choice */
+    int64_t limit;                 /* items of each task; 0: all */
+    const char *gold;              /* sLM21: the table of right answers where the archive has none; "" */
 };
 
 /* The protocol of a task. `natural`: what its hypotheses are compared by where neither the options nor a protocol of others say it. */

@@ -42,6 +42,10 @@ enum status task_crossing(const struct task *task, const struct learning_data *d
 /* sWUGGY or sBLIMP from the archive of sLM21; `text`: its spellings, one pair per id. */
 enum status task_slm21(const struct task *task, enum slm21_task which, bool text, const char *path);
 
+/* StoryCloze, or Topic-StoryCloze. */
+enum status task_story_cloze(const struct task *task, bool topic, const char *path);
+enum status task_salmon(const struct task *task, const char *path);
+
 /* For the files task_*.c: writes results_NAME.json and, unless NULL, the samples. */
 enum status task_write(const struct task *task, const char *name, const char *kind, const char *protocol,
                        const json_t *inputs, const json_t *metrics, const json_t *samples);

@@ -4,9 +4,7 @@
 
 #include "core/log.h"
 #include "core/path.h"
-#include "eval/recordings.h"
-#include "eval/scoring/benchmark.h"
-#include "eval/scoring/hypothesis.h"
+#include "eval/benchmark_run.h"
 #include "io/text_file.h"
 
 #include <math.h>
@@ -21,38 +19,26 @@ static const char *const folders[2] = {"lexical", "syntactic"};
 
 /* One split of one task. */
 struct split {
-    const struct task *task;
+    struct benchmark_run run;
     enum slm21_task which;
     bool text;
-    const char *name; /* "dev" */
-    struct archive *archive;
+    const char *name;        /* "dev" */
     char folder[PATH_BYTES]; /* of its members, "lexical/dev/" */
     struct csv table;
     struct slm21 gold;
-    struct score_protocol protocol;
-    bool *wanted;    /* for each member of the archive */
-    int64_t *member; /* for each row of the table; -1: there is none */
-    int64_t surplus; /* recordings that the table does not name */
-    struct recordings recordings;
-    struct choice_set set;
+    int64_t *member;    /* for each row of the table; -1: there is none */
+    int64_t surplus;    /* recordings that the table does not name */
     int64_t *choice_of; /* for each pair (or item of text): its place in the set; -1: left out */
     int64_t judged;     /* items that are to be judged */
 };
 
 static void split_free(struct split *split)
 {
-    choice_set_free(&split->set);
-    recordings_free(&split->recordings);
+    benchmark_run_free(&split->run);
     slm21_free(&split->gold);
     csv_free(&split->table);
-    free(split->wanted);
     free(split->member);
     free(split->choice_of);
-}
-
-static bool skips(const struct split *split)
-{
-    return split->task->evaluate->incomplete == INCOMPLETE_SKIP;
 }
 
 /* ---- the archive ---- */
@@ -62,12 +48,12 @@ static enum status find_folder(struct split *split)
 {
     char part[64];
     size_t length = (size_t)snprintf(part, sizeof part, "%s/%s/", folders[split->which], split->name);
-    for (int64_t i = 0; i < archive_count(split->archive); i++) {
-        const char *name = archive_name(split->archive, i), *found = strstr(name, part);
+    for (int64_t i = 0; i < split->run.count; i++) {
+        const char *name = split->run.names[i], *found = strstr(name, part);
         if (found && (found == name || found[-1] == '/'))
             return path_format(split->folder, "%.*s", (int)(found - name) + (int)length, name);
     }
-    return status_set(STATUS_CORRUPT, "%s: there is no folder %s in it", archive_path(split->archive), part);
+    return status_set(STATUS_CORRUPT, "%s: there is no folder %s in it", archive_path(split->run.archive), part);
 }
 
 /* The table of right answers: beside the recordings, or the file of evaluate.gold. */
@@ -75,7 +61,7 @@ static enum status read_gold(struct split *split)
 {
     enum status result = STATUS_OK;
     char name[PATH_BYTES], where[PATH_BYTES];
-    const char *given = split->task->evaluate->gold;
+    const char *given = split->run.task->evaluate->gold;
     void *data = NULL;
     char *text = NULL;
     int64_t size;
@@ -84,15 +70,16 @@ static enum status read_gold(struct split *split)
         TRY(text_file_read(given, GOLD_LIMIT, &text, &size));
     } else {
         TRY(path_format(name, "%sgold.csv", split->folder));
-        TRY(path_format(where, "%s: %s", archive_path(split->archive), name));
-        int64_t index = archive_find(split->archive, name);
+        TRY(path_format(where, "%s: %s", archive_path(split->run.archive), name));
+        int64_t index = archive_find(split->run.archive, name);
         if (index < 0)
             FAIL(STATUS_CORRUPT, "%s is missing; evaluate.gold=FILE gives one that lies elsewhere", where);
-        TRY(archive_read(split->archive, index, GOLD_LIMIT, &data, &size));
+        TRY(archive_read(split->run.archive, index, GOLD_LIMIT, &data, &size));
         text = data;
     }
     TRY(csv_parse(where, text, size, (struct csv_format){',', true}, &split->table));
-    TRY(slm21_read(&split->table, split->which, skips(split) ? SLM21_SKIP : SLM21_REFUSE, &split->gold));
+    TRY(slm21_read(&split->table, split->which, benchmark_run_skips(&split->run) ? SLM21_SKIP : SLM21_REFUSE,
+                   &split->gold));
 fail:
     return result;
 }
@@ -102,19 +89,19 @@ static enum status find_recordings(struct split *split)
 {
     enum status result = STATUS_OK;
     size_t folder = strlen(split->folder);
-    for (int64_t i = 0; i < archive_count(split->archive); i++) {
-        const char *name = archive_name(split->archive, i), *end = strrchr(name, '.');
+    for (int64_t i = 0; i < split->run.count; i++) {
+        const char *name = split->run.names[i], *end = strrchr(name, '.');
         char stem[PATH_BYTES];
         if (strncmp(name, split->folder, folder) != 0 || strchr(name + folder, '/') || !end || strcmp(end, ".csv") == 0)
             continue;
         TRY(path_format(stem, "%.*s", (int)(end - name - (long)folder), name + folder));
         int64_t row = slm21_find(&split->gold, stem);
-        if (row < 0 && !skips(split))
+        if (row < 0 && !benchmark_run_skips(&split->run))
             FAIL(STATUS_CORRUPT, "%s: %s is not in %s; evaluate.incomplete=skip leaves it out",
-                 archive_path(split->archive), name, split->gold.where);
+                 archive_path(split->run.archive), name, split->gold.where);
         if (row >= 0 && split->member[row] >= 0)
-            FAIL(STATUS_CORRUPT, "%s: %s and %s are one recording", archive_path(split->archive),
-                 archive_name(split->archive, split->member[row]), name);
+            FAIL(STATUS_CORRUPT, "%s: %s and %s are one recording", archive_path(split->run.archive),
+                 split->run.names[split->member[row]], name);
         if (row < 0)
             split->surplus++;
         else
@@ -133,15 +120,15 @@ static enum status want_pairs(struct split *split)
             const int64_t *rows = split->gold.pairs[k].rows;
             int64_t members[2] = {split->member[rows[0]], split->member[rows[1]]};
             for (int side = 0; side < 2; side++)
-                if (members[side] < 0 && !skips(split))
+                if (members[side] < 0 && !benchmark_run_skips(&split->run))
                     return status_set(
                         STATUS_CORRUPT,
                         "%s: the recording %s%s of %s:%lld is missing; evaluate.incomplete=skip leaves its "
                         "pair out",
-                        archive_path(split->archive), split->folder, split->gold.files[rows[side]], split->gold.where,
-                        (long long)csv_line(&split->table, rows[side]));
+                        archive_path(split->run.archive), split->folder, split->gold.files[rows[side]],
+                        split->gold.where, (long long)csv_line(&split->table, rows[side]));
             if (members[0] >= 0 && members[1] >= 0)
-                split->wanted[members[0]] = split->wanted[members[1]] = true;
+                split->run.wanted[members[0]] = split->run.wanted[members[1]] = true;
         }
     }
     return STATUS_OK;
@@ -169,18 +156,11 @@ static json_t *describe(const struct split *split, const struct slm21_item *item
 static enum status add_item(struct split *split, const struct slm21_item *item, const char *voice,
                             const struct side sides[2])
 {
-    enum status result = STATUS_OK;
-    const struct components *components = split->task->components;
-    struct choice_item *added;
     char id[512];
     snprintf(id, sizeof id, "%s%s%s%s%s%s%s", item->type, *item->type ? "/" : "", item->subtype,
              *item->subtype ? "/" : "", item->id, voice ? "/" : "", voice ? voice : "");
-    TRY(choice_set_add(&split->set, id, describe(split, item, voice), 0, 2, &added));
-    for (int c = 0; c < 2; c++)
-        TRY(hypothesis_build(components, &split->protocol, NULL, &sides[c == 0 ? SLM21_CORRECT : SLM21_INCORRECT],
-                             false, &added->choices[c]));
-fail:
-    return result == STATUS_OK ? result : status_prefix(result, "%s", id);
+    return benchmark_run_add(&split->run, id, describe(split, item, voice), NULL, &sides[SLM21_CORRECT],
+                             &sides[SLM21_INCORRECT]);
 }
 
 static enum status add_spoken(struct split *split)
@@ -193,13 +173,11 @@ static enum status add_spoken(struct split *split)
             struct side sides[2];
             for (int side = 0; side < 2; side++) {
                 int64_t member = split->member[pair->rows[side]];
-                const struct recording *recording = member < 0 ? NULL : &split->recordings.items[member];
-                sides[side] = recording ? (struct side){.units = recording->ids, .unit_count = recording->count}
-                                        : (struct side){0};
+                sides[side] = member < 0 ? (struct side){0} : speech_side(&split->run.units[member]);
             }
             if (!sides[0].units || !sides[1].units)
                 continue;
-            split->choice_of[k] = split->set.count;
+            split->choice_of[k] = split->run.set.count;
             TRY(add_item(split, item, pair->voice, sides));
         }
     }
@@ -214,7 +192,7 @@ static enum status add_written(struct split *split)
         const char *correct, *incorrect;
         TRY(slm21_texts(&split->gold, i, &correct, &incorrect));
         const struct side sides[2] = {[SLM21_CORRECT] = {.text = correct}, [SLM21_INCORRECT] = {.text = incorrect}};
-        split->choice_of[i] = split->set.count;
+        split->choice_of[i] = split->run.set.count;
         TRY(add_item(split, &split->gold.items[i], NULL, sides));
     }
 fail:
@@ -224,22 +202,19 @@ fail:
 static enum status make_choices(struct split *split)
 {
     enum status result = STATUS_OK;
-    const struct components *components = split->task->components;
-    size_t members = (size_t)archive_count(split->archive) + 1, rows = (size_t)split->gold.file_count + 1;
-    int64_t limit = split->task->evaluate->limit;
-    split->wanted = calloc(members, sizeof *split->wanted);
+    size_t rows = (size_t)split->gold.file_count + 1;
     split->member = malloc(rows * sizeof *split->member);
     split->choice_of = malloc(rows * sizeof *split->choice_of);
-    if (!split->wanted || !split->member || !split->choice_of)
+    if (!split->member || !split->choice_of)
         FAIL(STATUS_INTERNAL, "no memory for %lld recordings", (long long)split->gold.file_count);
     memset(split->member, 0xff, rows * sizeof *split->member); /* -1 */
     memset(split->choice_of, 0xff, rows * sizeof *split->choice_of);
-    split->judged = limit > 0 && limit < split->gold.item_count ? limit : split->gold.item_count;
+    split->judged = benchmark_run_limit(&split->run, split->gold.item_count);
     if (split->text)
         return add_written(split);
     TRY(find_recordings(split));
     TRY(want_pairs(split));
-    TRY(recordings_encode(components, split->archive, split->wanted, &split->recordings));
+    TRY(benchmark_run_encode(&split->run));
     TRY(add_spoken(split));
 fail:
     return result;
@@ -283,10 +258,10 @@ static enum status fill_scores(const struct split *split, double *scores, bool *
         const int64_t *rows = split->gold.pairs[k].rows;
         if (split->choice_of[k] < 0)
             continue;
-        const struct choice_item *item = &split->set.items[split->choice_of[k]];
+        const struct choice_item *item = &split->run.set.items[split->choice_of[k]];
         present[rows[0]] = present[rows[1]] = true;
-        TRY(choice_value(&item->choices[0], &split->protocol, &scores[rows[SLM21_CORRECT]]));
-        TRY(choice_value(&item->choices[1], &split->protocol, &scores[rows[SLM21_INCORRECT]]));
+        TRY(choice_value(&item->choices[0], &split->run.protocol, &scores[rows[SLM21_CORRECT]]));
+        TRY(choice_value(&item->choices[1], &split->run.protocol, &scores[rows[SLM21_INCORRECT]]));
     }
 fail:
     return result;
@@ -308,7 +283,7 @@ static enum status report_spoken(const struct split *split, const char *task, st
     if (!scores || !present || !kept)
         FAIL(STATUS_INTERNAL, "no memory for the scores of %zu recordings", rows);
     TRY(fill_scores(split, scores, present));
-    TRY(slm21_evaluate(&split->gold, scores, present, tie_value(&split->protocol), &found));
+    TRY(slm21_evaluate(&split->gold, scores, present, tie_value(&split->run.protocol), &found));
     TRY(benchmark_add(results, task, "", false, estimate_items(found.item_scores, split->gold.item_count, kept),
                       split->judged, found.ties, &row));
     row->failures = split->judged - row->accuracy.n;
@@ -324,7 +299,7 @@ static enum status report_spoken(const struct split *split, const char *task, st
         TRY(benchmark_add(results, task, "mean of types", true,
                           (struct estimate){found.mean_of_types, NAN, found.line_count}, found.line_count, 0, NULL));
     TRY(add_lines(split, task, &found, results));
-    TRY(slm21_write(&split->gold, &found, split->task->out, split->name));
+    TRY(slm21_write(&split->gold, &found, split->run.task->out, split->name));
 fail:
     slm21_result_free(&found);
     free(scores);
@@ -336,79 +311,49 @@ fail:
 static enum status report_written(const struct split *split, const char *task, struct benchmark_results *results)
 {
     enum status result = STATUS_OK;
-    int64_t ties = 0;
-    double *won = calloc((size_t)split->set.count + 1, sizeof *won);
+    int64_t ties;
+    double *won = calloc((size_t)split->run.set.count + 1, sizeof *won);
     if (!won)
-        FAIL(STATUS_INTERNAL, "no memory for %lld items", (long long)split->set.count);
-    for (int64_t i = 0; i < split->set.count; i++) {
-        bool tied;
-        TRY(choice_decide(&split->set.items[i], &split->protocol, &won[i], &tied));
-        ties += tied;
-    }
-    TRY(benchmark_add(results, task, "", false, estimate_mean(won, split->set.count), split->judged, ties, NULL));
+        FAIL(STATUS_INTERNAL, "no memory for %lld items", (long long)split->run.set.count);
+    TRY(benchmark_run_decide(&split->run, 0, split->run.set.count, won, &ties));
+    TRY(benchmark_add(results, task, "", false, estimate_mean(won, split->run.set.count), split->judged, ties, NULL));
 fail:
     free(won);
     return result;
 }
 
-/* Reads, scores and reports one split; its items are appended to `all`. */
-static enum status run_split(struct split *split, const char *task, struct benchmark_results *results)
+/* Reads, scores and reports one split. */
+static enum status run_split(const char *path, const struct task *task, struct split *split)
 {
     enum status result = STATUS_OK;
+    struct benchmark_run *run = &split->run;
+    char name[64];
+    snprintf(name, sizeof name, "%s_%s", task_names[split->text][split->which], split->name);
+    TRY(benchmark_run_open(task, path, SCOPE_WHOLE, run));
     TRY(find_folder(split));
     TRY(read_gold(split));
     TRY(make_choices(split));
-    TRY(choices_score(split->task->model, &split->task->components->vocabulary, &split->set));
-    TRY(split->text ? report_written(split, task, results) : report_spoken(split, task, results));
+    TRY(benchmark_run_score(run));
+    TRY(split->text ? report_written(split, name, &run->results) : report_spoken(split, name, &run->results));
     if (split->surplus > 0)
-        log_warning("%s: %lld recordings of %s are not in its table and were left out", archive_path(split->archive),
-                    (long long)split->surplus, split->folder);
+        log_warning("%s: %lld recordings of %s are not in its table and were left out", path, (long long)split->surplus,
+                    split->folder);
+    TRY(benchmark_run_finish(run, name, NULL));
 fail:
     return result;
-}
-
-static enum status write_split(const struct split *split, const char *task, struct benchmark_results *results)
-{
-    char identity[65];
-    archive_identity(split->archive, identity);
-    const struct benchmark_subject subject = {.task = task,
-                                              .model = split->task->model_name,
-                                              .checkpoint = split->task->checkpoint,
-                                              .components = split->task->components,
-                                              .protocol = &split->protocol,
-                                              .archive = archive_path(split->archive),
-                                              .archive_identity = identity};
-    return benchmark_write(split->task->out, &subject, results, &split->set);
 }
 
 enum status task_slm21(const struct task *task, enum slm21_task which, bool text, const char *path)
 {
     static const char *const splits[] = {"dev", "test"}; /* as enum split_choice */
-    enum status result = STATUS_OK;
-    struct archive *archive = NULL;
-    TRY(archive_open(path, &archive));
     for (int s = 0; s < 2; s++) {
-        struct split split = {.task = task, .which = which, .text = text, .name = splits[s], .archive = archive};
-        struct benchmark_results results = {0};
-        char name[64];
+        struct split split = {.which = which, .text = text, .name = splits[s]};
         if (task->evaluate->split != SPLIT_ALL && task->evaluate->split != s)
             continue;
-        snprintf(name, sizeof name, "%s_%s", task_names[text][which], splits[s]);
-        result = score_protocol(task->score, SCOPE_WHOLE, &split.protocol);
-        if (result == STATUS_OK)
-            result = run_split(&split, name, &results);
-        if (result == STATUS_OK) {
-            benchmark_print(&results, &split.protocol, task->report);
-            snprintf(task->outcome->headline, sizeof task->outcome->headline, "accuracy %.4f, n = %lld",
-                     results.rows[0].accuracy.value, (long long)results.rows[0].accuracy.n);
-            task->outcome->holds = true;
-            result = write_split(&split, name, &results);
-        }
-        benchmark_free(&results);
+        enum status result = run_split(path, task, &split);
         split_free(&split);
-        TRY(result);
+        if (result != STATUS_OK)
+            return result;
     }
-fail:
-    archive_close(archive);
-    return result;
+    return STATUS_OK;
 }
