@@ -49,8 +49,8 @@ static enum status find_columns(const struct csv *table, enum slm21_task task, s
                   {"type", &columns->type, SLM21_SYNTACTIC},
                   {"subtype", &columns->subtype, SLM21_SYNTACTIC},
                   {"transcription", &columns->word, SLM21_SYNTACTIC}};
+    *columns = (struct columns){.type = -1, .subtype = -1, .phones = -1, .frequency = -1, .length = -1};
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
-        *wanted[i].column = -1;
         if (wanted[i].task >= 0 && wanted[i].task != (int)task)
             continue;
         enum status result = csv_column(table, wanted[i].name, wanted[i].column);

@@ -14,7 +14,7 @@ import zipfile
 
 folder = pathlib.Path(__file__).parent.parent / "golden" / "archive"
 names = ["d" * 120 + "/long.txt", "e\u0301.txt", "lexical/dev/gold.csv", "\u00e9.txt"]
-contents = [("contents %d\n" % i).encode() * (3000 if i == 2 else 1) for i in range(4)]
+contents = [("contents %d\n" % i).encode() * (300 if i == 2 else 1) for i in range(4)]
 date = (2020, 1, 1, 0, 0, 0)
 
 
