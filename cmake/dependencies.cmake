@@ -5,6 +5,8 @@ pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto)
 pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
+pkg_check_modules(ARCHIVE REQUIRED IMPORTED_TARGET libarchive)
+pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)
 # "hdf5" may be the OpenMPI variant where both are installed.
 pkg_check_modules(HDF5 REQUIRED IMPORTED_TARGET hdf5-serial)
 
@@ -25,7 +27,6 @@ if(SPIRITLM_PREPARE)
   pkg_check_modules(MPG123 REQUIRED IMPORTED_TARGET libmpg123)
   pkg_check_modules(SOXR REQUIRED IMPORTED_TARGET soxr)
   pkg_check_modules(SPANDSP REQUIRED IMPORTED_TARGET spandsp)
-  pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)
   pkg_check_modules(POCKETSPHINX REQUIRED IMPORTED_TARGET pocketsphinx)
   pkg_check_modules(SPHINXBASE REQUIRED IMPORTED_TARGET sphinxbase)
   # Debian's .pc files name a folder that the packages do not have; CMake refuses such a target.
