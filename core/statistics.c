@@ -1,11 +1,7 @@
 /* A mean is the ratio estimator with every denominator 1, so one formula serves both. Differences from the estimate are
  * squared, in a second pass over the data: subtracting a squared mean from a mean of squares would lose most digits
  * when the spread is small. */
-<<<<<<<< HEAD:eval/scoring/statistics.c
 #include "core/statistics.h"
-========
-#include "core/statistics.h"
->>>>>>>> wer14:core/statistics.c
 
 #include <math.h>
 #include <stddef.h>

@@ -1,11 +1,6 @@
 /* Means with their standard errors. */
-<<<<<<<< HEAD:core/statistics.h
-#ifndef SPIRITLM_EVAL_SCORING_STATISTICS_H
-#define SPIRITLM_EVAL_SCORING_STATISTICS_H
-========
 #ifndef SPIRITLM_CORE_STATISTICS_H
 #define SPIRITLM_CORE_STATISTICS_H
->>>>>>>> wer14:core/statistics.h
 
 #include <stdint.h>
 

@@ -120,8 +120,7 @@ static json_t *results_json(const struct benchmark_subject *subject, const struc
         put(root, "protocol", protocol_json(subject->protocol)) &&
         put(root, "archive",
             json_pack("{s:s, s:s}", "path", subject->archive, "identity", subject->archive_identity)) &&
-        put(root, "inputs", inputs) && put(root, "fingerprints", components_fingerprints_json(subject->components)) &&
-        put(root, "date", json_integer((json_int_t)time(NULL)));
+        put(root, "inputs", inputs) && put(root, "fingerprints", components_fingerprints_json(subject->components));
     if (!done) {
         json_decref(root);
         return NULL;
