@@ -15,7 +15,7 @@ enum status benchmark_run_open(const struct task *task, const char *path, enum s
 {
     enum status result = STATUS_OK;
     *run = (struct benchmark_run){.task = task};
-    TRY(score_protocol(task->score, natural, &run->protocol));
+    TRY(score_protocols(task->score, natural, &run->protocols));
     TRY(archive_open(path, &run->archive));
     run->count = archive_count(run->archive);
     run->names = calloc((size_t)run->count + 1, sizeof(char *));
@@ -91,53 +91,58 @@ enum status benchmark_run_add(struct benchmark_run *run, const char *id, json_t 
                               const struct side *right, const struct side *wrong)
 {
     enum status result = STATUS_OK;
-    bool pmi = run->protocol.normalize == NORMALIZE_PMI && context;
+    const struct score_protocol *protocol = &run->protocols.items[0];
+    bool pmi = run->protocols.pmi;
     struct choice_item *item;
     TRY(choice_set_add(&run->set, id, document, 0, 2, &item));
-    TRY(hypothesis_build(run->task->components, &run->protocol, context, right, pmi, &item->choices[0]));
-    TRY(hypothesis_build(run->task->components, &run->protocol, context, wrong, pmi, &item->choices[1]));
+    TRY(hypothesis_build(run->task->components, protocol, context, right, pmi, &item->choices[0]));
+    TRY(hypothesis_build(run->task->components, protocol, context, wrong, pmi, &item->choices[1]));
 fail:
     return result == STATUS_OK ? result : status_prefix(result, "%s: %s", archive_path(run->archive), id);
 }
 
-/* ---- scores ---- */
+/* ---- results ---- */
 
-enum status benchmark_run_score(struct benchmark_run *run)
-{
-    return choices_score(run->task->model, &run->task->components->vocabulary, &run->set);
-}
-
-enum status benchmark_run_decide(const struct benchmark_run *run, int64_t first, int64_t count, double *won,
-                                 int64_t *ties)
+static enum status report(struct benchmark_run *run, const struct report_input *input)
 {
     enum status result = STATUS_OK;
-    *ties = 0;
-    for (int64_t i = 0; i < count; i++) {
-        bool tied;
-        TRY(choice_decide(&run->set.items[first + i], &run->protocol, &won[i], &tied));
-        *ties += tied;
-    }
+    const struct score_protocols *protocols = &run->protocols;
+    for (int i = 0; i < protocols->count; i++)
+        TRY(report_make(input, &protocols->items[i], &run->results));
+    benchmark_print(&run->results, run->task->report);
+    TRY(report_write_tables(input, &protocols->items[0], run->task->out));
 fail:
     return result;
 }
 
-enum status benchmark_run_finish(const struct benchmark_run *run, const char *name, const json_t *inputs)
+enum status benchmark_run_finish(struct benchmark_run *run, const struct benchmark_outcome *outcome)
 {
+    enum status result = STATUS_OK;
     const struct task *task = run->task;
     char identity[65];
+    const struct report_input input = {.rule = outcome->rule,
+                                       .task = outcome->name,
+                                       .set = &run->set,
+                                       .expected = outcome->expected,
+                                       .failures = outcome->failures};
+    TRY(choices_score(task->model, &task->components->vocabulary, &run->set));
+    TRY(report(run, &input));
     archive_identity(run->archive, identity);
-    const struct benchmark_subject subject = {.task = name,
+    const struct benchmark_subject subject = {.task = outcome->name,
                                               .model = task->model_name,
                                               .checkpoint = task->checkpoint,
                                               .components = task->components,
-                                              .protocol = &run->protocol,
-                                              .pmi = run->protocol.normalize == NORMALIZE_PMI,
+                                              .protocol = &run->protocols.items[0],
+                                              .pmi = run->protocols.pmi,
+                                              .rule = report_rule_name(outcome->rule),
+                                              .expected = outcome->expected,
+                                              .failures = outcome->failures,
                                               .archive = archive_path(run->archive),
-                                              .archive_identity = identity,
-                                              .inputs = inputs};
-    benchmark_print(&run->results, &run->protocol, task->report);
+                                              .archive_identity = identity};
+    TRY(benchmark_write(task->out, &subject, &run->results, &run->set));
     snprintf(task->outcome->headline, sizeof task->outcome->headline, "accuracy %.4f, n = %lld",
              run->results.rows[0].accuracy.value, (long long)run->results.rows[0].accuracy.n);
     task->outcome->holds = true;
-    return benchmark_write(task->out, &subject, &run->results, &run->set);
+fail:
+    return result;
 }

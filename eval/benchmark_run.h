@@ -3,6 +3,7 @@
 #define SPIRITLM_EVAL_BENCHMARK_RUN_H
 
 #include "eval/recordings.h"
+#include "eval/reports.h"
 #include "eval/scoring/benchmark.h"
 #include "eval/scoring/hypothesis.h"
 #include "eval/task.h"
@@ -12,14 +13,14 @@ struct benchmark_run {
     struct archive *archive;
     const char **names; /* of its members */
     int64_t count;
-    bool *wanted;           /* [count] recordings to be encoded */
-    struct unit_ids *units; /* [count] of the recordings that were encoded; NULL: none yet */
-    struct score_protocol protocol;
+    bool *wanted;                     /* [count] recordings to be encoded */
+    struct unit_ids *units;           /* [count] of the recordings that were encoded; NULL: none yet */
+    struct score_protocols protocols; /* the first is that of the pass */
     struct choice_set set;
     struct benchmark_results results;
 };
 
-/* Opens the archive and makes the protocol (`natural` as in score_protocol). benchmark_run_free whatever happens. */
+/* Opens the archive and makes the protocols (`natural` as in score_protocols). benchmark_run_free whatever happens. */
 enum status benchmark_run_open(const struct task *task, const char *path, enum score_scope natural,
                                struct benchmark_run *run);
 void benchmark_run_free(struct benchmark_run *run);
@@ -39,13 +40,15 @@ enum status benchmark_run_text(const struct benchmark_run *run, int64_t member, 
 enum status benchmark_run_add(struct benchmark_run *run, const char *id, json_t *document, const struct side *context,
                               const struct side *right, const struct side *wrong);
 
-/* Scores what was added. */
-enum status benchmark_run_score(struct benchmark_run *run);
-/* What the model gets for items [first, first + count) of the set, into won. */
-enum status benchmark_run_decide(const struct benchmark_run *run, int64_t first, int64_t count, double *won,
-                                 int64_t *ties);
+/* What is particular to a benchmark's results. */
+struct benchmark_outcome {
+    const char *name; /* of its files and rows */
+    enum report_rule rule;
+    int64_t expected, failures; /* items that there should be, and those that have no score */
+};
 
-/* Prints the results, writes them as results_NAME.json with the samples, and sets the outcome from the first row. */
-enum status benchmark_run_finish(const struct benchmark_run *run, const char *name, const json_t *inputs);
+/* Scores what was added, prints a table, writes results_NAME.json and samples_NAME.jsonl, and sets the task's outcome from the
+ * first row. */
+enum status benchmark_run_finish(struct benchmark_run *run, const struct benchmark_outcome *outcome);
 
 #endif

@@ -28,7 +28,7 @@ static enum status decode(void *context, int64_t index, const void *data, int64_
     int64_t count = 0;
     char name[PATH_BYTES];
     TRY(path_format(name, "%s: %s", archive_path(pass->archive), archive_name(pass->archive, index)));
-    TRY(audio_read_memory(name, data, size, -1, &samples, &count));
+    TRY(audio_read_memory((struct audio_memory){name, data, size}, -1, &samples, &count));
     TRY(pass->visit(pass->context, index, name, samples, count));
     progress_update(&pass->progress, ++pass->done, "");
 fail:

@@ -6,10 +6,11 @@
 #include "io/config.h"
 
 /* Section `score`: a named protocol, and options that differ from it: 0 is "as the protocol says", 1 the first value of the
- * option's enumeration. */
+ * option's enumeration. Scores may be reported under several normalizations at once. */
 struct score_settings {
-    int protocol; /* index of protocol_name */
-    int normalize, scope, count, mask, tag, tie, bos, eos;
+    int protocol;                 /* index of protocol_name */
+    struct config_list normalize; /* "protocol", or some of an option's words */
+    int scope, count, mask, tag, tie, bos, eos;
 };
 
 /* Section `evaluate`. */
@@ -24,8 +25,15 @@ struct evaluate_settings {
     const char *gold;              /* sLM21: the table of right answers where the archive has none; "" */
 };
 
-/* The protocol of a task. `natural`: what its hypotheses are compared by where neither the options nor a protocol of others say it. */
-enum status score_protocol(const struct score_settings *settings, enum score_scope natural,
-                           struct score_protocol *protocol);
+enum { MOST_NORMALIZATIONS = 5 };
+struct score_protocols {
+    struct score_protocol items[MOST_NORMALIZATIONS]; /* which differ in `normalize` alone */
+    int count;
+    bool pmi; /* one of them needs scores without context */
+};
+
+/* The protocols of a task. `natural`: what its hypotheses are compared by where neither an option nor another's protocol says it. */
+enum status score_protocols(const struct score_settings *settings, enum score_scope natural,
+                            struct score_protocols *protocols);
 
 #endif

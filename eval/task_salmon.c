@@ -5,7 +5,6 @@
 #include "eval/benchmark_run.h"
 #include "eval/zero_shot/salmon.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,42 +62,6 @@ fail:
     return result;
 }
 
-/* A row for each part behind the mean of the parts. */
-static enum status report(struct benchmark_run *run, const struct salmon *salmon)
-{
-    enum status result = STATUS_OK;
-    double sum = 0, squares = 0;
-    int64_t parts = 0, all_ties = 0;
-    struct benchmark_row *row;
-    double *won = calloc((size_t)salmon->count + 1, sizeof *won);
-    if (!won)
-        FAIL(STATUS_INTERNAL, "no memory for %lld pairs", (long long)salmon->count);
-    TRY(benchmark_add(&run->results, "salmon", "", false, (struct estimate){0}, salmon->count, 0, NULL));
-    for (int64_t i = 0, end; i < salmon->count; i = end) {
-        const struct salmon_pair *pair = &salmon->pairs[i];
-        int64_t ties;
-        char part[64];
-        for (end = i + 1; end < salmon->count && same_part(pair, &salmon->pairs[end]);)
-            end++;
-        TRY(benchmark_run_decide(run, i, end - i, won, &ties));
-        struct estimate accuracy = estimate_mean(won, end - i);
-        snprintf(part, sizeof part, "%.*s", (int)pair->part_length, pair->part);
-        TRY(benchmark_add(&run->results, "salmon", part, true, accuracy, end - i, ties, NULL));
-        sum += accuracy.value;
-        squares += accuracy.standard_error * accuracy.standard_error;
-        all_ties += ties;
-        parts++;
-    }
-    row = &run->results.rows[0];
-    row->accuracy = (struct estimate){sum / (double)parts, sqrt(squares) / (double)parts, salmon->count};
-    row->ties = all_ties;
-    row->failures = salmon->lone;
-    row->expected += salmon->lone;
-fail:
-    free(won);
-    return result;
-}
-
 enum status task_salmon(const struct task *task, const char *path)
 {
     enum status result = STATUS_OK;
@@ -108,9 +71,10 @@ enum status task_salmon(const struct task *task, const char *path)
     TRY(salmon_read(path, run.names, run.count, benchmark_run_skips(&run), &salmon));
     TRY(choose_pairs(&run, &salmon));
     TRY(add_pairs(&run, &salmon));
-    TRY(benchmark_run_score(&run));
-    TRY(report(&run, &salmon));
-    TRY(benchmark_run_finish(&run, "salmon", NULL));
+    TRY(benchmark_run_finish(&run, &(struct benchmark_outcome){.name = "salmon",
+                                                               .rule = REPORT_PARTS,
+                                                               .expected = salmon.count + salmon.lone,
+                                                               .failures = salmon.lone}));
 fail:
     salmon_free(&salmon);
     benchmark_run_free(&run);

@@ -26,10 +26,10 @@ struct split {
     char folder[PATH_BYTES]; /* of its members, "lexical/dev/" */
     struct csv table;
     struct slm21 gold;
-    int64_t *member;    /* for each row of the table; -1: there is none */
-    int64_t surplus;    /* recordings that the table does not name */
-    int64_t *choice_of; /* for each pair (or item of text): its place in the set; -1: left out */
-    int64_t judged;     /* items that are to be judged */
+    int64_t *member; /* for each row of the table; -1: there is none */
+    int64_t surplus; /* recordings that the table does not name */
+    int64_t judged;  /* items that are to be judged */
+    int64_t scored;  /* of these, with a pair */
 };
 
 static void split_free(struct split *split)
@@ -38,7 +38,6 @@ static void split_free(struct split *split)
     slm21_free(&split->gold);
     csv_free(&split->table);
     free(split->member);
-    free(split->choice_of);
 }
 
 /* ---- the archive ---- */
@@ -144,8 +143,10 @@ static json_t *describe(const struct split *split, const struct slm21_item *item
     if (split->which == SLM21_SYNTACTIC)
         done = done && json_object_set_new(document, "type", json_string(item->type)) == 0 &&
                json_object_set_new(document, "subtype", json_string(item->subtype)) == 0;
-    else if (isfinite(item->frequency))
+    if (isfinite(item->frequency))
         done = done && json_object_set_new(document, "frequency", json_real(item->frequency)) == 0;
+    if (item->length >= 0)
+        done = done && json_object_set_new(document, "length", json_integer(item->length)) == 0;
     if (done)
         return document;
     json_decref(document);
@@ -168,6 +169,7 @@ static enum status add_spoken(struct split *split)
     enum status result = STATUS_OK;
     for (int64_t i = 0; i < split->judged; i++) {
         const struct slm21_item *item = &split->gold.items[i];
+        int64_t before = split->run.set.count;
         for (int64_t k = item->first; k < item->first + item->count; k++) {
             const struct slm21_pair *pair = &split->gold.pairs[k];
             struct side sides[2];
@@ -177,9 +179,9 @@ static enum status add_spoken(struct split *split)
             }
             if (!sides[0].units || !sides[1].units)
                 continue;
-            split->choice_of[k] = split->run.set.count;
             TRY(add_item(split, item, pair->voice, sides));
         }
+        split->scored += split->run.set.count > before;
     }
 fail:
     return result;
@@ -192,8 +194,8 @@ static enum status add_written(struct split *split)
         const char *correct, *incorrect;
         TRY(slm21_texts(&split->gold, i, &correct, &incorrect));
         const struct side sides[2] = {[SLM21_CORRECT] = {.text = correct}, [SLM21_INCORRECT] = {.text = incorrect}};
-        split->choice_of[i] = split->run.set.count;
         TRY(add_item(split, &split->gold.items[i], NULL, sides));
+        split->scored++;
     }
 fail:
     return result;
@@ -204,11 +206,9 @@ static enum status make_choices(struct split *split)
     enum status result = STATUS_OK;
     size_t rows = (size_t)split->gold.file_count + 1;
     split->member = malloc(rows * sizeof *split->member);
-    split->choice_of = malloc(rows * sizeof *split->choice_of);
-    if (!split->member || !split->choice_of)
+    if (!split->member)
         FAIL(STATUS_INTERNAL, "no memory for %lld recordings", (long long)split->gold.file_count);
     memset(split->member, 0xff, rows * sizeof *split->member); /* -1 */
-    memset(split->choice_of, 0xff, rows * sizeof *split->choice_of);
     split->judged = benchmark_run_limit(&split->run, split->gold.item_count);
     if (split->text)
         return add_written(split);
@@ -220,106 +220,13 @@ fail:
     return result;
 }
 
-/* ---- results ---- */
+/* ---- the task ---- */
 
-/* The values of items, one for each that has a pair. */
-static struct estimate estimate_items(const double *scores, int64_t count, double *kept)
+static enum report_rule rule_of(const struct split *split)
 {
-    int64_t n = 0;
-    for (int64_t i = 0; i < count; i++)
-        if (!isnan(scores[i]))
-            kept[n++] = scores[i];
-    return estimate_mean(kept, n);
-}
-
-static struct estimate line_estimate(const struct slm21_line *line)
-{
-    return (struct estimate){line->mean, line->n > 1 ? line->deviation / sqrt((double)line->n) : NAN, line->n};
-}
-
-static enum status add_lines(const struct split *split, const char *task, const struct slm21_result *found,
-                             struct benchmark_results *results)
-{
-    enum status result = STATUS_OK;
-    bool lexical = split->which == SLM21_LEXICAL;
-    const struct slm21_line *lines = lexical ? found->bands : found->lines;
-    int64_t count = lexical ? SLM21_BANDS : found->line_count;
-    for (int64_t i = 0; i < count; i++)
-        TRY(benchmark_add(results, task, lines[i].name, true, line_estimate(&lines[i]), lines[i].n, 0, NULL));
-fail:
-    return result;
-}
-
-/* Scores of rows from those of choices. */
-static enum status fill_scores(const struct split *split, double *scores, bool *present)
-{
-    enum status result = STATUS_OK;
-    for (int64_t k = 0; k < split->gold.pair_count; k++) {
-        const int64_t *rows = split->gold.pairs[k].rows;
-        if (split->choice_of[k] < 0)
-            continue;
-        const struct choice_item *item = &split->run.set.items[split->choice_of[k]];
-        present[rows[0]] = present[rows[1]] = true;
-        TRY(choice_value(&item->choices[0], &split->run.protocol, &scores[rows[SLM21_CORRECT]]));
-        TRY(choice_value(&item->choices[1], &split->run.protocol, &scores[rows[SLM21_INCORRECT]]));
-    }
-fail:
-    return result;
-}
-
-static double tie_value(const struct score_protocol *protocol)
-{
-    return protocol->tie == TIE_HALF ? 0.5 : protocol->tie == TIE_FIRST ? 1 : 0; /* the right one comes first */
-}
-
-static enum status report_spoken(const struct split *split, const char *task, struct benchmark_results *results)
-{
-    enum status result = STATUS_OK;
-    struct slm21_result found = {0};
-    struct benchmark_row *row;
-    size_t rows = (size_t)split->gold.file_count + 1;
-    double *scores = calloc(rows, sizeof *scores), *kept = calloc(rows, sizeof *kept);
-    bool *present = calloc(rows, sizeof *present);
-    if (!scores || !present || !kept)
-        FAIL(STATUS_INTERNAL, "no memory for the scores of %zu recordings", rows);
-    TRY(fill_scores(split, scores, present));
-    TRY(slm21_evaluate(&split->gold, scores, present, tie_value(&split->run.protocol), &found));
-    TRY(benchmark_add(results, task, "", false, estimate_items(found.item_scores, split->gold.item_count, kept),
-                      split->judged, found.ties, &row));
-    row->failures = split->judged - row->accuracy.n;
-    if (split->which == SLM21_LEXICAL && found.in_vocabulary_items > 0) {
-        for (int64_t i = 0; i < split->gold.item_count; i++)
-            if (!(split->gold.items[i].frequency >= 1))
-                found.item_scores[i] = NAN;
-        TRY(benchmark_add(results, task, "in vocabulary", true,
-                          estimate_items(found.item_scores, split->gold.item_count, kept), found.in_vocabulary_items, 0,
-                          NULL));
-    }
-    if (split->which == SLM21_SYNTACTIC)
-        TRY(benchmark_add(results, task, "mean of types", true,
-                          (struct estimate){found.mean_of_types, NAN, found.line_count}, found.line_count, 0, NULL));
-    TRY(add_lines(split, task, &found, results));
-    TRY(slm21_write(&split->gold, &found, split->run.task->out, split->name));
-fail:
-    slm21_result_free(&found);
-    free(scores);
-    free(present);
-    free(kept);
-    return result;
-}
-
-static enum status report_written(const struct split *split, const char *task, struct benchmark_results *results)
-{
-    enum status result = STATUS_OK;
-    int64_t ties;
-    double *won = calloc((size_t)split->run.set.count + 1, sizeof *won);
-    if (!won)
-        FAIL(STATUS_INTERNAL, "no memory for %lld items", (long long)split->run.set.count);
-    TRY(benchmark_run_decide(&split->run, 0, split->run.set.count, won, &ties));
-    TRY(benchmark_add(results, task, "", false, estimate_mean(won, split->run.set.count), split->judged, ties, NULL));
-fail:
-    free(won);
-    return result;
+    if (split->text)
+        return REPORT_MEAN;
+    return split->which == SLM21_LEXICAL ? REPORT_SLM21_LEXICAL : REPORT_SLM21_SYNTACTIC;
 }
 
 /* Reads, scores and reports one split. */
@@ -333,12 +240,13 @@ static enum status run_split(const char *path, const struct task *task, struct s
     TRY(find_folder(split));
     TRY(read_gold(split));
     TRY(make_choices(split));
-    TRY(benchmark_run_score(run));
-    TRY(split->text ? report_written(split, name, &run->results) : report_spoken(split, name, &run->results));
     if (split->surplus > 0)
         log_warning("%s: %lld recordings of %s are not in its table and were left out", path, (long long)split->surplus,
                     split->folder);
-    TRY(benchmark_run_finish(run, name, NULL));
+    TRY(benchmark_run_finish(run, &(struct benchmark_outcome){.name = name,
+                                                              .rule = rule_of(split),
+                                                              .expected = split->judged,
+                                                              .failures = split->judged - split->scored}));
 fail:
     return result;
 }

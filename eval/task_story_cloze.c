@@ -150,13 +150,9 @@ static enum status run_direction(const struct stories *stories, const char *path
 {
     enum status result = STATUS_OK;
     struct benchmark_run run = {0};
-    struct benchmark_row *row;
-    int64_t ties, failures = 0;
+    int64_t failures = stories->list.lone;
     char name[64];
-    double *won = calloc((size_t)stories->count + 1, sizeof *won);
     snprintf(name, sizeof name, "%s_%s", benchmark, directions[d].suffix);
-    if (!won)
-        FAIL(STATUS_INTERNAL, "no memory for %lld stories", (long long)stories->count);
     TRY(benchmark_run_open(stories->run.task, path, directions[d].across ? SCOPE_CONTINUATION : SCOPE_WHOLE, &run));
     for (int64_t s = 0; s < stories->count; s++)
         if (directions[d].across && stories->clips[s].failure) {
@@ -165,14 +161,11 @@ static enum status run_direction(const struct stories *stories, const char *path
         } else {
             TRY(add_story(&run, stories, s, d));
         }
-    TRY(benchmark_run_score(&run));
-    TRY(benchmark_run_decide(&run, 0, run.set.count, won, &ties));
-    TRY(benchmark_add(&run.results, name, "", false, estimate_mean(won, run.set.count),
-                      stories->count + stories->list.lone, ties, &row));
-    row->failures = failures + stories->list.lone;
-    TRY(benchmark_run_finish(&run, name, NULL));
+    TRY(benchmark_run_finish(&run, &(struct benchmark_outcome){.name = name,
+                                                               .rule = REPORT_MEAN,
+                                                               .expected = stories->count + stories->list.lone,
+                                                               .failures = failures}));
 fail:
-    free(won);
     benchmark_run_free(&run);
     return result;
 }

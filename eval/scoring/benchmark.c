@@ -13,11 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *normalization(const struct score_protocol *protocol)
-{
-    static const char *const names[] = {"sum", "token", "char", "byte", "pmi"};
-    return names[protocol->normalize];
-}
+static const char *const normalizations[] = {"sum", "token", "char", "byte", "pmi"};
 
 /* ---- rows ---- */
 
@@ -30,13 +26,15 @@ static void make_name(const char *task, const char *alias, char name[64])
 }
 
 enum status benchmark_add(struct benchmark_results *results, const char *task, const char *alias, bool part,
-                          struct estimate accuracy, int64_t expected, int64_t ties, struct benchmark_row **out)
+                          struct estimate accuracy, int64_t expected, int64_t ties,
+                          const struct score_protocol *protocol, struct benchmark_row **out)
 {
     enum status result = array_grow(&results->rows, &results->capacity, results->count + 1, "results");
     if (result != STATUS_OK)
         return result;
     struct benchmark_row *row = &results->rows[results->count++];
-    *row = (struct benchmark_row){.part = part, .accuracy = accuracy, .expected = expected, .ties = ties};
+    *row = (struct benchmark_row){
+        .part = part, .accuracy = accuracy, .expected = expected, .ties = ties, .normalize = protocol->normalize};
     make_name(task, alias, row->name);
     snprintf(row->alias, sizeof row->alias, "%s", *alias ? alias : task);
     if (out)
@@ -50,32 +48,43 @@ void benchmark_free(struct benchmark_results *results)
     *results = (struct benchmark_results){0};
 }
 
-void benchmark_print(const struct benchmark_results *results, const struct score_protocol *protocol, FILE *report)
+void benchmark_print(const struct benchmark_results *results, FILE *report)
 {
     char error[ESTIMATE_ERROR_BYTES];
-    utf8_print(report, "%-32s %8s %8s %7s %8s %6s %8s %9s %6s\n", normalization(protocol), "accuracy", "stderr", "n",
+    utf8_print(report, "%-32s %-9s %8s %8s %7s %8s %6s %8s %9s %6s\n", "", "normalize", "accuracy", "stderr", "n",
                "expected", "ties", "failures", "truncated", "lost");
     for (int64_t i = 0; i < results->count; i++) {
         const struct benchmark_row *row = &results->rows[i];
-        utf8_print(report, "%s%-*s %8.4f %8s %7lld %8lld %6lld %8lld %9lld %6lld\n", row->part ? "  " : "",
-                   row->part ? 30 : 32, row->alias, row->accuracy.value, estimate_error_text(row->accuracy, error),
-                   (long long)row->accuracy.n, (long long)row->expected, (long long)row->ties, (long long)row->failures,
-                   (long long)row->truncated, (long long)row->lost_shots);
+        utf8_print(report, "%s%-*s %-9s %8.4f %8s %7lld %8lld %6lld %8lld %9lld %6lld\n", row->part ? "  " : "",
+                   row->part ? 30 : 32, row->alias, normalizations[row->normalize], row->accuracy.value,
+                   estimate_error_text(row->accuracy, error), (long long)row->accuracy.n, (long long)row->expected,
+                   (long long)row->ties, (long long)row->failures, (long long)row->truncated,
+                   (long long)row->lost_shots);
     }
 }
 
 /* ---- files ---- */
 
-static json_t *row_json(const struct benchmark_row *row, const char *filter)
+/* Adds a row to what is known of its name under other normalizations; false: no memory. */
+static bool add_metrics(json_t *results, const struct benchmark_row *row)
 {
-    char accuracy[32], error[32];
-    snprintf(accuracy, sizeof accuracy, "acc,%s", filter);
-    snprintf(error, sizeof error, "acc_stderr,%s", filter);
-    return json_pack("{s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "alias", row->alias, accuracy,
-                     jdoc_number(row->accuracy.value), error, jdoc_number(row->accuracy.standard_error), "sample_len",
-                     (json_int_t)row->accuracy.n, "expected", (json_int_t)row->expected, "ties", (json_int_t)row->ties,
-                     "failures", (json_int_t)row->failures, "truncated", (json_int_t)row->truncated, "lost_shots",
-                     (json_int_t)row->lost_shots);
+    char key[3][48];
+    const char *filter = normalizations[row->normalize];
+    static const char *const names[3] = {"acc", "acc_stderr", "ties"};
+    json_t *known = json_object_get(results, row->name);
+    if (!known) {
+        known =
+            json_pack("{s:s, s:I, s:I, s:I, s:I, s:I}", "alias", row->alias, "sample_len", (json_int_t)row->accuracy.n,
+                      "expected", (json_int_t)row->expected, "failures", (json_int_t)row->failures, "truncated",
+                      (json_int_t)row->truncated, "lost_shots", (json_int_t)row->lost_shots);
+        if (json_object_set_new(results, row->name, known) != 0)
+            return false;
+    }
+    for (int i = 0; i < 3; i++)
+        snprintf(key[i], sizeof key[i], "%s,%s", names[i], filter);
+    return json_object_set_new(known, key[0], jdoc_number(row->accuracy.value)) == 0 &&
+           json_object_set_new(known, key[1], jdoc_number(row->accuracy.standard_error)) == 0 &&
+           json_object_set_new(known, key[2], json_integer(row->ties)) == 0;
 }
 
 /* Sets object[name] = value, which it takes over; false when there was no memory for one of them. */
@@ -95,7 +104,7 @@ static bool add_rows(json_t *root, const struct benchmark_subject *subject, cons
     }
     for (int64_t i = 0; done && i < results->count; i++) {
         const struct benchmark_row *row = &results->rows[i];
-        done = put(objects[0], row->name, row_json(row, normalization(subject->protocol)));
+        done = add_metrics(objects[0], row);
         if (row->part)
             continue;
         done = done && put(objects[1], row->name,

@@ -3,8 +3,8 @@
 #ifndef SPIRITLM_EVAL_SCORING_BENCHMARK_H
 #define SPIRITLM_EVAL_SCORING_BENCHMARK_H
 
-#include "eval/scoring/choices.h"
 #include "core/statistics.h"
+#include "eval/scoring/choices.h"
 #include "package/components.h"
 
 #include <stdio.h>
@@ -14,6 +14,7 @@ struct benchmark_row {
     char name[64];  /* "swuggy_dev": a key of the results */
     char alias[64]; /* as the table shows it: "all", "in vocabulary", "oov" */
     bool part;      /* of the row before it that is none: indented, and no task of its own */
+    enum score_normalize normalize;
     struct estimate accuracy;
     int64_t expected;  /* items that there should be */
     int64_t ties;      /* of its items: the best score was there twice */
@@ -27,13 +28,14 @@ struct benchmark_results {
     int64_t count, capacity;
 };
 
-/* Adds a row; its name is "TASK_ALIAS" with spaces and other marks as '_', or TASK alone for an empty alias. */
+/* Adds a row; its name is "TASK_ALIAS" with spaces and other marks as '_', or TASK alone for an empty alias. `row` may be NULL. */
 enum status benchmark_add(struct benchmark_results *results, const char *task, const char *alias, bool part,
-                          struct estimate accuracy, int64_t expected, int64_t ties, struct benchmark_row **row);
+                          struct estimate accuracy, int64_t expected, int64_t ties,
+                          const struct score_protocol *protocol, struct benchmark_row **row);
 void benchmark_free(struct benchmark_results *results);
 
 /* The table, with a header. */
-void benchmark_print(const struct benchmark_results *results, const struct score_protocol *protocol, FILE *report);
+void benchmark_print(const struct benchmark_results *results, FILE *report);
 
 /* What was judged, on what and how. All borrowed. */
 struct benchmark_subject {
@@ -41,8 +43,10 @@ struct benchmark_subject {
     const char *model;      /* as the user named it */
     const char *checkpoint; /* the folder that it was resolved to */
     const struct components *components;
-    const struct score_protocol *protocol;
-    bool pmi;                               /* whether scores without context are in the samples */
+    const struct score_protocol *protocol; /* of the pass; rows may differ in how they normalize */
+    bool pmi;                              /* whether scores without context are in the samples */
+    const char *rule;                      /* how items become the rows: report_rule_name */
+    int64_t expected, failures;            /* items */
     const char *archive, *archive_identity; /* its path, and 64 digits */
     const json_t *inputs;                   /* more of what was judged on: splits, prompts, seeds; NULL: nothing */
     int64_t shots;

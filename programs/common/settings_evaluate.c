@@ -5,7 +5,6 @@
 #define EVALUATE(member) offsetof(struct evaluate_settings, member)
 
 /* As the enumerations of eval/scoring/protocol.h, behind "as the protocol says". */
-static const char *const normalizations[] = {"protocol", "sum", "token", "char", "byte", "pmi", NULL};
 static const char *const scopes[] = {"protocol", "whole", "continuation", NULL};
 static const char *const counts[] = {"protocol", "all", "hubert", NULL};
 static const char *const masks[] = {"protocol", "none", "modality", NULL};
@@ -18,9 +17,9 @@ static const char *const protocols[] = {"spiritlm", "zerospeech", "slamkit", "sa
 const struct config_field score_fields[] = {
     {"protocol", CONFIG_CHOICE, SCORE(protocol), "spiritlm", 0, 0, protocols,
      "whose way of comparing hypotheses (spiritlm: the paper's); the options below change parts of it"},
-    {"normalize", CONFIG_CHOICE, SCORE(normalize), "protocol", 0, 0, normalizations,
-     "log-likelihoods are summed, or divided by tokens, characters or bytes, or the same without context is "
-     "subtracted"},
+    {"normalize", CONFIG_STRING_LIST, SCORE(normalize), "protocol", 0, 0, NULL,
+     "one or several of sum, token, char, byte and pmi: log-likelihoods are summed, divided by a length, or the same "
+     "without context is subtracted"},
     {"scope", CONFIG_CHOICE, SCORE(scope), "protocol", 0, 0, scopes,
      "what is compared: everything, or what follows the context"},
     {"count", CONFIG_CHOICE, SCORE(count), "protocol", 0, 0, counts, "which units count: all, or hubert's alone"},
@@ -45,7 +44,8 @@ const struct config_field evaluate_fields[] = {
      "items of which something is missing: an error that names them, or left out and counted"},
     {"parts", CONFIG_STRING_LIST, EVALUATE(parts), "", 0, 0, NULL, "salmon: the parts that are judged; empty: all"},
     {"directions", CONFIG_STRING_LIST, EVALUATE(directions), "s,t", 0, 0, NULL,
-     "storycloze: s and t, stories whole in speech or text; s>t and t>s, endings after a context in the other modality"},
+     "storycloze: s and t, stories whole in speech or text; s>t and t>s, endings after a context in the other "
+     "modality"},
     {"gold", CONFIG_PATH, EVALUATE(gold), "", 0, 0, NULL,
      "swuggy and sblimp: the table of right answers, where the archive has none"},
     {"limit", CONFIG_INT, EVALUATE(limit), "0", 0, 1e9, NULL, "judge only the first items of each task; 0: all"},
