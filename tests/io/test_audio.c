@@ -1,5 +1,6 @@
 /* Sound files: every format is written here by libsndfile or spandsp from an analytic sine and must come back as that
  * sine, at 16 kHz, in time. */
+#include "support/audio_both.h"
 #include "support/files.h"
 #include "support/test_support.h"
 
@@ -101,7 +102,7 @@ static void every_format_gives_the_sine_back(void **state)
         for (int channel = -1; channel < channels; channel++) {
             float *samples;
             int64_t count;
-            assert_ok(audio_read(path, channel, &samples, &count));
+            assert_ok(audio_read_both(path, channel, &samples, &count));
             int64_t expected = llround((double)frames * AUDIO_RATE / rate);
             if (count != expected)
                 fail_msg("%s: %lld samples, expected %lld", formats[f].name, (long long)count, (long long)expected);
@@ -128,7 +129,7 @@ static void resampling_does_not_alias(void **state)
         write_sine(path, SF_FORMAT_WAV | SF_FORMAT_FLOAT, 48000, 1, 48000, frequencies[f]);
         float *samples;
         int64_t count;
-        assert_ok(audio_read(path, -1, &samples, &count));
+        assert_ok(audio_read_both(path, -1, &samples, &count));
         double power = 0;
         for (int64_t i = 1000; i < count - 1000; i++)
             power += (double)samples[i] * samples[i];
@@ -153,7 +154,7 @@ static void every_length_has_its_count(void **state)
             write_sine(path, SF_FORMAT_WAV | SF_FORMAT_PCM_16, rates[r], 1, lengths[l], 300);
             float *samples;
             int64_t count;
-            assert_ok(audio_read(path, -1, &samples, &count));
+            assert_ok(audio_read_both(path, -1, &samples, &count));
             int64_t expected = llround((double)lengths[l] * AUDIO_RATE / rates[r]);
             assert_int_equal(count, expected > 0 ? expected : 1);
             for (int64_t i = 0; i < count; i++)
@@ -171,7 +172,7 @@ static void g722_holds_two_samples_a_byte(void **state)
         clip = "/usr/share/asterisk/sounds/en/activated.g722";
     float *samples;
     int64_t count;
-    assert_ok(audio_read(clip, -1, &samples, &count));
+    assert_ok(audio_read_both(clip, -1, &samples, &count));
     assert_int_equal(count, 17024);
     double loudest = 0, mean = 0;
     for (int64_t i = 0; i < count; i++) {
@@ -191,7 +192,7 @@ static void g722_holds_two_samples_a_byte(void **state)
     int bytes = g722_encode(encoder, coded, pcm, LENGTH + 1);
     g722_encode_free(encoder);
     write_plainly(test_path("sine.G722"), coded, bytes);
-    assert_ok(audio_read(test_path("sine.G722"), -1, &samples, &count));
+    assert_ok(audio_read_both(test_path("sine.G722"), -1, &samples, &count));
     assert_int_equal(count, LENGTH + 1);
     double decibels = signal_to_noise(samples + 22, count - 22, 1, 1000, 1000);
     printf("G.722 sine: %.1f dB\n", decibels);
@@ -199,7 +200,7 @@ static void g722_holds_two_samples_a_byte(void **state)
     free(samples);
     free(pcm);
     free(coded);
-    assert_fails(audio_read(test_path("sine.G722"), 1, &samples, &count), STATUS_USAGE, "no channel 1");
+    assert_fails(audio_read_both(test_path("sine.G722"), 1, &samples, &count), STATUS_USAGE, "no channel 1");
 }
 
 static void sixteen_bits_survive_the_round_trip(void **state)
@@ -211,7 +212,7 @@ static void sixteen_bits_survive_the_round_trip(void **state)
     assert_ok(wav_write(test_path("all.wav"), written, 65536));
     float *samples;
     int64_t count;
-    assert_ok(audio_read(test_path("all.wav"), -1, &samples, &count));
+    assert_ok(audio_read_both(test_path("all.wav"), -1, &samples, &count));
     assert_int_equal(count, 65536);
     assert_memory_equal(samples, written, 65536 * sizeof *written);
     free(samples);
@@ -225,7 +226,7 @@ static void sixteen_bits_survive_the_round_trip(void **state)
     written[0] = 3;
     written[1] = -3;
     assert_ok(wav_write(test_path("all.wav"), written, 2));
-    assert_ok(audio_read(test_path("all.wav"), -1, &samples, &count));
+    assert_ok(audio_read_both(test_path("all.wav"), -1, &samples, &count));
     assert_true(count == 2 && samples[0] == 32767 / 32768.0f && samples[1] == -1);
     free(samples);
     written[1] = NAN;
@@ -240,7 +241,7 @@ static void check_refused(const char *name, int channel, enum status code, const
     float *samples = (float *)1;
     int64_t count = -1;
     const char *path = test_path("%s", name);
-    assert_fails(audio_read(path, channel, &samples, &count), code, part);
+    assert_fails(audio_read_both(path, channel, &samples, &count), code, part);
     assert_non_null(strstr(status_text(), name));
     assert_null(samples);
     assert_int_equal(count, 0);
@@ -308,7 +309,7 @@ static void bad_samples_are_named(void **state)
         float *samples;
         int64_t count;
         char note[AUDIO_NOTE_BYTES];
-        assert_ok(audio_read_noted(test_path("loud.wav"), -1, &samples, &count, note));
+        assert_ok(audio_read_both_noted(test_path("loud.wav"), -1, &samples, &count, note));
         assert_int_equal(count, 10000);
         for (int i = 0; i < 10000; i++)
             assert_true(samples[i] == (loud[i] > 1 ? 1 : loud[i] < -1 ? -1 : loud[i]));
@@ -361,7 +362,7 @@ static void cut_files_are_refused(void **state)
     write_plainly(test_path("stream.wav"), bytes, size);
     float *samples;
     int64_t count;
-    assert_ok(audio_read(test_path("stream.wav"), -1, &samples, &count));
+    assert_ok(audio_read_both(test_path("stream.wav"), -1, &samples, &count));
     assert_int_equal(count, 8000);
     free(samples);
     free(bytes);
@@ -399,7 +400,7 @@ static void random_damage_is_survived(void **state)
             bytes[where] = kept;
             float *samples;
             int64_t count;
-            enum status status = audio_read(test_path("%s", names[n]), -1, &samples, &count);
+            enum status status = audio_read_both(test_path("%s", names[n]), -1, &samples, &count);
             assert_true(status == STATUS_OK || status == STATUS_CORRUPT);
             assert_true((samples != NULL) == (status == STATUS_OK));
             refused += status != STATUS_OK;

@@ -3,6 +3,7 @@
  * resampled: each number that comes out must be the one that went in, whatever its width, order of bytes or companding; and
  * headers that hold chunks, pads and fields of any length are read as they say. Ogg, Opus and FLAC are compressed and come from
  * their own encoders (libvorbis, libopus, libFLAC through libsndfile) with a granule position or a number of frames of ours. */
+#include "support/audio_both.h"
 #include "support/files.h"
 #include "support/test_support.h"
 
@@ -115,7 +116,7 @@ static void check(const char *name, const struct writer *writer, const double *e
     int64_t count;
     char note[AUDIO_NOTE_BYTES];
     write_plainly(test_path("%s", name), writer->bytes, writer->size);
-    enum status result = audio_read_noted(test_path("%s", name), -1, &samples, &count, note);
+    enum status result = audio_read_both_noted(test_path("%s", name), -1, &samples, &count, note);
     if (result != STATUS_OK)
         fail_msg("%s: %s", name, status_text());
     if (count != FRAMES || note[0])
@@ -187,7 +188,7 @@ static void compressed_sphere_is_refused(void **state)
         put(&writer, header, 1024);
         put_frames(&writer, &rng, (struct sample_format){INTEGERS, 2}, 1, expected);
         write_plainly(test_path("c.sph"), writer.bytes, writer.size);
-        assert_fails(audio_read(test_path("c.sph"), -1, &samples, &count), STATUS_CORRUPT, "c.sph");
+        assert_fails(audio_read_both(test_path("c.sph"), -1, &samples, &count), STATUS_CORRUPT, "c.sph");
     }
 }
 
@@ -417,7 +418,7 @@ static void compressed(void **state)
         float *samples;
         int64_t count;
         double square = 0;
-        assert_ok(audio_read(test_path("%s", kinds[k].name), -1, &samples, &count));
+        assert_ok(audio_read_both(test_path("%s", kinds[k].name), -1, &samples, &count));
         assert_int_equal(count, SECOND);
         for (int i = 0; i < SECOND; i++)
             square += pow((double)samples[i] - (double)sine[i], 2);

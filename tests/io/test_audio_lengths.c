@@ -1,6 +1,7 @@
 /* Sound files whose headers announce something else than what is there: everything that is there is read, or the file is
  * refused, or a note says what is missing. The files are written by libsndfile (its MP3 by LAME, whose own count of frames is
  * the expected one) and then changed byte by byte. */
+#include "support/audio_both.h"
 #include "support/files.h"
 #include "support/test_support.h"
 
@@ -50,7 +51,7 @@ static void check_read(const char *name, struct bytes bytes, int64_t expected, c
     int64_t count;
     char found[AUDIO_NOTE_BYTES];
     write_plainly(test_path("%s", name), bytes.data, bytes.size);
-    assert_ok(audio_read_noted(test_path("%s", name), -1, &samples, &count, found));
+    assert_ok(audio_read_both_noted(test_path("%s", name), -1, &samples, &count, found));
     if (count != expected)
         fail_msg("%s: %lld samples, expected %lld", name, (long long)count, (long long)expected);
     if (note ? !strstr(found, note) : found[0] != '\0')
@@ -64,7 +65,7 @@ static void check_refused(const char *name, struct bytes bytes, const char *part
     int64_t count;
     char note[AUDIO_NOTE_BYTES];
     write_plainly(test_path("%s", name), bytes.data, bytes.size);
-    assert_fails(audio_read_noted(test_path("%s", name), -1, &samples, &count, note), STATUS_CORRUPT, part);
+    assert_fails(audio_read_both_noted(test_path("%s", name), -1, &samples, &count, note), STATUS_CORRUPT, part);
     assert_null(samples);
 }
 
@@ -260,7 +261,7 @@ static void check_ogg(const char *name, int coding, int64_t clock)
             int64_t found;
             char note[AUDIO_NOTE_BYTES];
             write_plainly(test_path("%s", name), cut.data, cut.size);
-            assert_ok(audio_read_noted(test_path("%s", name), -1, &samples, &found, note));
+            assert_ok(audio_read_both_noted(test_path("%s", name), -1, &samples, &found, note));
             assert_non_null(strstr(note, "its end is missing"));
             if (llabs(found - before * 16000 / clock) > 1000) /* a decoder holds back its last packet */
                 fail_msg("%s cut in page %lld: %lld samples", name, (long long)page, (long long)found);
@@ -273,7 +274,7 @@ static void check_ogg(const char *name, int coding, int64_t clock)
     int64_t found;
     char note[AUDIO_NOTE_BYTES];
     write_plainly(test_path("%s", name), bytes.data, bytes.size);
-    assert_ok(audio_read_noted(test_path("%s", name), -1, &samples, &found, note));
+    assert_ok(audio_read_both_noted(test_path("%s", name), -1, &samples, &found, note));
     assert_non_null(strstr(note, "never closed"));
     assert_true(llabs(found - 200000) <= 1000);
     free(samples);
@@ -287,7 +288,7 @@ static void check_ogg(const char *name, int coding, int64_t clock)
     put_little(bytes.data + last + 6, UINT64_MAX, 8); /* no packet ends in it: the end is missing */
     seal(bytes, last, bytes.size);
     write_plainly(test_path("%s", name), bytes.data, bytes.size);
-    assert_ok(audio_read_noted(test_path("%s", name), -1, &samples, &found, note));
+    assert_ok(audio_read_both_noted(test_path("%s", name), -1, &samples, &found, note));
     assert_non_null(strstr(note, "its end is missing"));
     free(samples);
     /* A flipped bit, and a page that is not there: libogg would leave them out without a word. */

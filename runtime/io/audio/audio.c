@@ -169,9 +169,23 @@ static enum status open_sound(struct source *source)
     return STATUS_OK;
 }
 
-static enum status source_open(const char *path, char note[AUDIO_NOTE_BYTES], struct source *source)
+/* The view is on the whole file. */
+static enum status source_start(struct source *source)
 {
-    *source = (struct source){.path = path, .descriptor = -1, .length = {.frames = -1}, .note = note};
+    if (view_size(&source->view) == 0)
+        return status_set(STATUS_CORRUPT, "%s: empty file, no samples", source->path);
+    source->view.fault = &source->fault;
+    if (!has_suffix(source->path, ".g722"))
+        return open_sound(source);
+    source->rate = G722_RATE;
+    source->channels = 1;
+    source->g722 = g722_decode_init(NULL, G722_BITS_PER_SECOND, 0);
+    return source->g722 ? STATUS_OK : status_set(STATUS_INTERNAL, "%s: no memory for the G.722 decoder", source->path);
+}
+
+static enum status source_open(struct source *source)
+{
+    const char *path = source->path;
     source->descriptor =
         open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* a FIFO must not hang the program */
     if (source->descriptor < 0)
@@ -182,15 +196,8 @@ static enum status source_open(const char *path, char note[AUDIO_NOTE_BYTES], st
     if (!S_ISREG(about.st_mode))
         return status_set(STATUS_CORRUPT, "%s: expected a sound file, found %s", path,
                           S_ISDIR(about.st_mode) ? "a folder" : "a pipe or device");
-    if (about.st_size == 0)
-        return status_set(STATUS_CORRUPT, "%s: empty file, no samples", path);
-    source->view = (struct view){.descriptor = source->descriptor, .end = about.st_size, .fault = &source->fault};
-    if (!has_suffix(path, ".g722"))
-        return open_sound(source);
-    source->rate = G722_RATE;
-    source->channels = 1;
-    source->g722 = g722_decode_init(NULL, G722_BITS_PER_SECOND, 0);
-    return source->g722 ? STATUS_OK : status_set(STATUS_INTERNAL, "%s: no memory for the G.722 decoder", path);
+    source->view = (struct view){.descriptor = source->descriptor, .end = about.st_size};
+    return source_start(source);
 }
 
 /* Up to BLOCK_FRAMES frames into `frames`; *count 0 at the end. */
@@ -211,9 +218,9 @@ static enum status source_read(struct source *source, float *frames, int64_t *co
     }
     unsigned char bytes[BLOCK_FRAMES / 2];
     int16_t decoded[BLOCK_FRAMES];
-    ssize_t length = read(source->descriptor, bytes, sizeof bytes);
+    int64_t length = view_read(&source->view, bytes, sizeof bytes);
     if (length < 0)
-        return status_set_errno(STATUS_IO, errno, "%s", source->path);
+        return status_set_errno(STATUS_IO, source->fault, "%s", source->path);
     int produced = length > 0 ? g722_decode(source->g722, decoded, bytes, (int)length) : 0;
     for (int i = 0; i < produced; i++)
         frames[i] = (float)decoded[i] / 32768.0f;
@@ -394,51 +401,78 @@ static enum status settle(const struct source *source, struct growing *out)
     return STATUS_OK;
 }
 
-enum status audio_read_noted(const char *path, int channel, float **samples, int64_t *count,
-                             char note[AUDIO_NOTE_BYTES])
+/* Reads what source_open or source_start opened with the status `result`, and closes it. */
+static enum status read_source(struct source *source, enum status result, int channel, float **samples, int64_t *count)
 {
-    enum status result = STATUS_OK;
-    struct source source;
+    const char *path = source->path;
     struct growing out = {0};
     soxr_t resampler = NULL;
-    *samples = NULL;
-    *count = 0;
-    note[0] = '\0';
-    TRY(source_open(path, note, &source));
-    assert(source.channels > 0);
-    if (channel >= source.channels)
-        FAIL(STATUS_USAGE, "%s: no channel %d; the file has %d, counted from 0", path, channel, source.channels);
-    if (source.rate != AUDIO_RATE) {
+    TRY(result);
+    assert(source->channels > 0);
+    if (channel >= source->channels)
+        FAIL(STATUS_USAGE, "%s: no channel %d; the file has %d, counted from 0", path, channel, source->channels);
+    if (source->rate != AUDIO_RATE) {
         soxr_error_t error = NULL;
         soxr_quality_spec_t quality = soxr_quality_spec(SOXR_HQ, 0);
-        resampler = soxr_create(source.rate, AUDIO_RATE, 1, &error, NULL, &quality, NULL);
+        resampler = soxr_create(source->rate, AUDIO_RATE, 1, &error, NULL, &quality, NULL);
         if (error || !resampler)
-            FAIL(STATUS_INTERNAL, "%s: cannot resample from %d Hz: %s", path, source.rate, soxr_strerror(error));
+            FAIL(STATUS_INTERNAL, "%s: cannot resample from %d Hz: %s", path, source->rate, soxr_strerror(error));
     }
-    TRY(read_all(&source, channel, resampler, &out));
-    TRY(settle(&source, &out));
+    TRY(read_all(source, channel, resampler, &out));
+    TRY(settle(source, &out));
     *samples = out.samples;
     *count = out.count;
     out.samples = NULL;
 fail:
-    if (source.fault) {
-        result = status_set_errno(STATUS_IO, source.fault, "%s: cannot be read", path);
+    if (source->fault) {
+        result = status_set_errno(STATUS_IO, source->fault, "%s: cannot be read", path);
         free(*samples);
         *samples = NULL;
         *count = 0;
     }
     if (resampler)
         soxr_delete(resampler);
-    source_close(&source);
+    source_close(source);
     free(out.samples);
+    return result;
+}
+
+enum status audio_read_noted(const char *path, int channel, float **samples, int64_t *count,
+                             char note[AUDIO_NOTE_BYTES])
+{
+    struct source source = {.path = path, .descriptor = -1, .length = {.frames = -1}, .note = note};
+    *samples = NULL;
+    *count = 0;
+    note[0] = '\0';
+    return read_source(&source, source_open(&source), channel, samples, count);
+}
+
+enum status audio_read_memory_noted(struct audio_memory file, int channel, float **samples, int64_t *count,
+                                    char note[AUDIO_NOTE_BYTES])
+{
+    struct source source = {.path = file.name, .descriptor = -1, .length = {.frames = -1}, .note = note};
+    *samples = NULL;
+    *count = 0;
+    note[0] = '\0';
+    source.view = (struct view){.descriptor = -1, .bytes = file.data, .end = file.size};
+    return read_source(&source, source_start(&source), channel, samples, count);
+}
+
+static enum status warn(enum status result, const char *name, const char *note)
+{
+    if (result == STATUS_OK && note[0])
+        log_warning("%s: %s", name, note);
     return result;
 }
 
 enum status audio_read(const char *path, int channel, float **samples, int64_t *count)
 {
     char note[AUDIO_NOTE_BYTES];
-    enum status result = audio_read_noted(path, channel, samples, count, note);
-    if (result == STATUS_OK && note[0])
-        log_warning("%s: %s", path, note);
-    return result;
+    return warn(audio_read_noted(path, channel, samples, count, note), path, note);
+}
+
+enum status audio_read_memory(struct audio_memory file, int channel, float **samples, int64_t *count)
+{
+    char note[AUDIO_NOTE_BYTES];
+    return warn(audio_read_memory_noted(file, channel, samples, count, note), file.name, note);
 }

@@ -20,4 +20,17 @@ enum status audio_read(const char *path, int channel, float **samples, int64_t *
 enum status audio_read_noted(const char *path, int channel, float **samples, int64_t *count,
                              char note[AUDIO_NOTE_BYTES]);
 
+/* A sound file that lies in memory, as a member of an archive does. The name stands for its path: in errors and warnings, and
+ * for the endings .g722 and .mp3. */
+struct audio_memory {
+    const char *name;
+    const void *data;
+    int64_t size;
+};
+
+/* The same samples, errors and warnings as from a file with these bytes. */
+enum status audio_read_memory(struct audio_memory file, int channel, float **samples, int64_t *count);
+enum status audio_read_memory_noted(struct audio_memory file, int channel, float **samples, int64_t *count,
+                                    char note[AUDIO_NOTE_BYTES]);
+
 #endif

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 int64_t view_size(const struct view *view)
@@ -18,6 +19,10 @@ int64_t view_read_at(const struct view *view, int64_t offset, void *data, int64_
         return 0;
     if (size > left)
         size = left;
+    if (view->bytes) {
+        memcpy(bytes, view->bytes + at, (size_t)size);
+        done = size;
+    }
     while (done < size) {
         ssize_t part = pread(view->descriptor, bytes + done, (size_t)(size - done), at + done);
         if (part < 0 && errno == EINTR)

@@ -1,5 +1,5 @@
-/* A part of an open file, with up to eight of its bytes read as others: how sound libraries are shown a file whose header
- * cannot be believed. */
+/* A part of an open file, or of one that lies in memory, with up to eight of its bytes read as others: how sound libraries are
+ * shown a file whose header cannot be believed. */
 #ifndef SPIRITLM_IO_AUDIO_VIEW_H
 #define SPIRITLM_IO_AUDIO_VIEW_H
 
@@ -7,9 +7,10 @@
 
 struct view {
     int descriptor;
-    int64_t begin, end; /* of the part, in the file */
-    int64_t position;   /* from its beginning */
-    int64_t patch_at;   /* in the file; patch_size 0: nothing is patched */
+    const unsigned char *bytes; /* of the whole file in memory; NULL: they are read from the descriptor */
+    int64_t begin, end;         /* of the part, in the file */
+    int64_t position;           /* from its beginning */
+    int64_t patch_at;           /* in the file; patch_size 0: nothing is patched */
     unsigned char patch[8];
     int64_t patch_size;
     int *fault; /* takes the errno of a read that fails; NULL: nobody asks */
