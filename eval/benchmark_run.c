@@ -2,6 +2,7 @@
 #include "eval/benchmark_run.h"
 
 #include "core/utf8.h"
+#include "io/atomic_file.h"
 #include "text/white_space.h"
 
 #include <stdio.h>
@@ -110,6 +111,7 @@ static enum status report(struct benchmark_run *run, const struct report_input *
     for (int i = 0; i < protocols->count; i++)
         TRY(report_make(input, &protocols->items[i], &run->results));
     benchmark_print(&run->results, run->task->report);
+    TRY(make_directories(run->task->out));
     TRY(report_write_tables(input, &protocols->items[0], run->task->out));
 fail:
     return result;

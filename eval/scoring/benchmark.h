@@ -43,10 +43,10 @@ struct benchmark_subject {
     const char *model;      /* as the user named it */
     const char *checkpoint; /* the folder that it was resolved to */
     const struct components *components;
-    const struct score_protocol *protocol; /* of the pass; rows may differ in how they normalize */
-    bool pmi;                              /* whether scores without context are in the samples */
-    const char *rule;                      /* how items become the rows: report_rule_name */
-    int64_t expected, failures;            /* items */
+    const struct score_protocol *protocol;  /* of the pass; rows may differ in how they normalize */
+    bool pmi;                               /* whether scores without context are in the samples */
+    const char *rule;                       /* how items become the rows: report_rule_name */
+    int64_t expected, failures;             /* items */
     const char *archive, *archive_identity; /* its path, and 64 digits */
     const json_t *inputs;                   /* more of what was judged on: splits, prompts, seeds; NULL: nothing */
     int64_t shots;
