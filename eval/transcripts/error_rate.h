@@ -7,8 +7,8 @@
  * Their sum does not depend on which of the equally short alignments is taken, the three numbers do. Here the common beginning
  * and the common end are hits, and between them the alignment is traced from the end backwards, which at each step takes a
  * deletion where one is possible, else a substitution, else an insertion, and a hit where nothing else is possible: the order
- * of rapidfuzz, which jiwer uses, so that the three numbers are jiwer's too as long as rapidfuzz does not divide the texts
- * (pairs of several hundred words or characters). */
+ * of rapidfuzz, which jiwer uses, so that the three numbers are jiwer's too, up to some 2,000 words or characters that differ; with
+ * more, rapidfuzz divides the texts first. */
 #ifndef SPIRITLM_EVAL_TRANSCRIPTS_ERROR_RATE_H
 #define SPIRITLM_EVAL_TRANSCRIPTS_ERROR_RATE_H
 

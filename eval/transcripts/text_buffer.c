@@ -9,7 +9,7 @@
 
 void text_buffer_add(struct text_buffer *buffer, const char *bytes, int64_t size)
 {
-    if (buffer->result == STATUS_OK)
+    if (buffer->result == STATUS_OK && buffer->size + size >= buffer->room)
         buffer->result = array_grow(&buffer->bytes, &buffer->room, buffer->size + size + 1, "bytes of text");
     if (buffer->result != STATUS_OK)
         return;

@@ -175,6 +175,62 @@ static void rates_by_hand(void **state)
     assert_true(isnan(rate.corpus.value) && isnan(rate.mean.value) && rate.corpus.n == 0);
 }
 
+/* ---- the standard error ---- */
+
+enum { SHORTEST = 5, LONGEST = 35 };
+
+/* The probability that a word of an utterance is wrong: utterances differ (u is drawn for each), and longer ones are harder. */
+static double error_probability(double u, int words)
+{
+    return u * u * u * (0.5 + words / 70.0);
+}
+
+static struct error_counts random_utterance(struct rng *rng)
+{
+    int words = SHORTEST + (int)(rng_uniform(rng) * (LONGEST - SHORTEST + 1));
+    double probability = error_probability(rng_uniform(rng), words);
+    struct error_counts counts = {0};
+    for (int i = 0; i < words; i++)
+        if (rng_uniform(rng) < probability)
+            counts.substitutions++;
+    counts.hits = words - counts.substitutions;
+    return counts;
+}
+
+/* 2,000 models whose errors cluster by utterance: the interval of 1.96 standard errors holds the rate that they were drawn with
+ * in 93 to 97 % of cases. That of independent words, sqrt(p (1 - p) / words), would in far fewer, and the mean of the
+ * utterances' rates is another number. */
+static void intervals_hold_the_truth(void **state)
+{
+    (void)state;
+    enum { MODELS = 2000, UTTERANCES = 300 };
+    static struct error_counts counts[UTTERANCES];
+    struct rng rng = rng_make(test_seed(), RNG_TEST, 17, 0);
+    double errors = 0, words = 0;
+    int held = 0, held_as_words = 0, held_by_mean = 0;
+    for (int n = SHORTEST; n <= LONGEST; n++) { /* the mean of u cubed is a quarter */
+        errors += n * error_probability(1, n) / 4;
+        words += n;
+    }
+    double truth = errors / words;
+    for (int m = 0; m < MODELS; m++) {
+        struct error_rate rate;
+        for (int i = 0; i < UTTERANCES; i++)
+            counts[i] = random_utterance(&rng);
+        assert_ok(error_rate_estimate(counts, UTTERANCES, &rate));
+        double p = rate.corpus.value, off = fabs(p - truth);
+        held += off <= 1.96 * rate.corpus.standard_error;
+        held_as_words += off <= 1.96 * sqrt(p * (1 - p) / (double)error_reference(&rate.total));
+        held_by_mean += fabs(rate.mean.value - truth) <= 1.96 * rate.mean.standard_error;
+    }
+    print_message("the truth lies in %.1f %% of the intervals; were words independent, in %.1f %%; by the mean of "
+                  "rates, %.1f %%\n",
+                  100.0 * held / MODELS, 100.0 * held_as_words / MODELS, 100.0 * held_by_mean / MODELS);
+    assert_true(held >= MODELS * 93 / 100 && held <= MODELS * 97 / 100);
+    assert_true(held_as_words < MODELS * 90 / 100);
+    assert_true(held_by_mean < MODELS * 90 / 100);
+}
+
 /* ---- the definition ---- */
 
 /* The fewest errors by the recurrence of the definition, for texts of letters. */
@@ -262,6 +318,7 @@ int main(void)
         cmocka_unit_test(errors_are_those_of_jiwer_in_the_large_set),
         cmocka_unit_test(cases_by_hand),
         cmocka_unit_test(rates_by_hand),
+        cmocka_unit_test(intervals_hold_the_truth),
         cmocka_unit_test(random_texts_have_the_fewest_errors),
         cmocka_unit_test(hostile_texts),
     };

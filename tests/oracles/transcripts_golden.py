@@ -207,7 +207,7 @@ ODDITIES = [
     "mr mrs st dr prof capt gov ald gen sen rep pres rev hon asst assoc lt col jr sr esq", "Mr. Smith, Jr.", "St. John's St",
     "he'd been it's been he'd gone she's gone they'd done who's got", "it's done he'd do he's", "don't they're we'll 't I've I'm",
     "it’s don’t", "o'clock", "five o'clock", "rock'n'roll", "1,2,3", "1,000,000", "1 , 2", "a,b", "3.14", "end.", "a.b", "...", "..", ".5", "5.",
-    "v1.2.3", "naïve Ærø œuvre Straße łódź Đorđe ðæt Þórr", "ﬁne ﬆop Ａｂｃ ™ ℃", "e\u0301 q\u0307\u0323", "½ x² ⅻ", "₹5 ¥5 ₩5", "＄5 ５％",
+    "v1.2.3", "naïve Ærø œuvre Straße łódź Đorđe ðæt Þórr", "ﬁne ﬆop Ａｂｃ ™ ℃", "ᴭ ꟹ ᶞ ᶿ", "e\u0301 q\u0307\u0323", "½ x² ⅻ", "₹5 ¥5 ₩5", "＄5 ５％",
     "one and a half", "and a half", "two and a half million", "twenty and a half", "cat and a half", "half and a half and a half",
     "one hundred and a half", "first and a half",
     "one", "ones", "one one", "one oh one", "nineteen eighty four", "two thousand and five", "two hundred and fifty six",
@@ -240,6 +240,7 @@ def write_oddities(path):
 parser = argparse.ArgumentParser()
 parser.add_argument("what", choices=["golden", "long"])
 parser.add_argument("folder", nargs="?")
+parser.add_argument("--seed", type=int, default=3, help="of the large set")
 options = parser.parse_args()
 english, basic = EnglishTextNormalizer(), BasicTextNormalizer()
 if options.what == "golden":
@@ -254,5 +255,5 @@ else:
     os.makedirs(options.folder, exist_ok=True)
     with open(os.path.join(options.folder, "normalizer.json"), "w") as file:
         json.dump(english.standardize_spellings.mapping, file)
-    write_pairs(options.folder, 100000, 3, 40)
-    write_forms(os.path.join(options.folder, "forms.jsonl"), 100000, 4, 12, False)
+    write_pairs(options.folder, 100000, options.seed, 40)
+    write_forms(os.path.join(options.folder, "forms.jsonl"), 100000, options.seed + 1, 12, False)
