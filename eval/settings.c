@@ -37,14 +37,16 @@ static enum status choose_normalizations(const struct score_settings *settings, 
     return protocols->count > 0 ? STATUS_OK : status_set(STATUS_USAGE, "score.normalize: expected at least one word");
 }
 
-enum status score_protocols(const struct score_settings *settings, enum score_scope natural,
-                            struct score_protocols *protocols)
+enum status score_protocols_over(const struct score_settings *settings, const struct score_protocol *given,
+                                 enum score_scope natural, struct score_protocols *protocols)
 {
     struct score_protocol base, *protocol = &base;
     const char *name = protocol_name(settings->protocol);
     if (!name || !protocol_find(name, protocol))
         return status_set(STATUS_INTERNAL, "there is no protocol of number %d", settings->protocol);
-    bool paper = !strcmp(name, "spiritlm");
+    bool paper = !given && !strcmp(name, "spiritlm");
+    if (given)
+        base = *given;
     /* The paper compares inputs whole within a modality, and a hypothesis given its context across them. */
     if (paper)
         protocol->scope = natural;
@@ -56,4 +58,10 @@ enum status score_protocols(const struct score_settings *settings, enum score_sc
     TAKE(bos, bool);
     TAKE(eos, bool);
     return choose_normalizations(settings, paper, &base, protocols);
+}
+
+enum status score_protocols(const struct score_settings *settings, enum score_scope natural,
+                            struct score_protocols *protocols)
+{
+    return score_protocols_over(settings, NULL, natural, protocols);
 }

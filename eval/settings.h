@@ -22,6 +22,8 @@ struct evaluate_settings {
     int split;                     /* enum split_choice */
     int incomplete;                /* enum incomplete_choice */
     int64_t limit;                 /* items of each task; 0: all */
+    int text_form;                 /* of `wer`: enum text_form (eval/transcripts/text_form.h) */
+    const char *spellings;         /* of `wer` with whisper-english: a file or a Whisper folder; "": none */
     const char *gold;              /* sLM21: the table of right answers where the archive has none; "" */
 };
 
@@ -35,5 +37,9 @@ struct score_protocols {
 /* The protocols of a task. `natural`: what its hypotheses are compared by where neither an option nor another's protocol says it. */
 enum status score_protocols(const struct score_settings *settings, enum score_scope natural,
                             struct score_protocols *protocols);
+
+/* The same over a given protocol; NULL: the named one. */
+enum status score_protocols_over(const struct score_settings *settings, const struct score_protocol *base,
+                                 enum score_scope natural, struct score_protocols *protocols);
 
 #endif

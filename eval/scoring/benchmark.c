@@ -93,7 +93,8 @@ static bool put(json_t *object, const char *name, json_t *value)
     return json_object_set_new(object, name, value) == 0;
 }
 
-static bool add_rows(json_t *root, const struct benchmark_subject *subject, const struct benchmark_results *results)
+static bool add_rows(json_t *root, const struct score_protocol *protocol, int64_t shots,
+                     const struct benchmark_results *results)
 {
     static const char *const names[] = {"results", "configs", "versions", "n-shot", "higher_is_better", "n-samples"};
     json_t *objects[6];
@@ -108,9 +109,9 @@ static bool add_rows(json_t *root, const struct benchmark_subject *subject, cons
         if (row->part)
             continue;
         done = done && put(objects[1], row->name,
-                           json_pack("{s:s, s:o}", "task", row->name, "protocol", protocol_json(subject->protocol)));
+                           json_pack("{s:s, s:o}", "task", row->name, "protocol", protocol_json(protocol)));
         done = done && put(objects[2], row->name, json_integer(1));
-        done = done && put(objects[3], row->name, json_integer(subject->shots));
+        done = done && put(objects[3], row->name, json_integer(shots));
         done = done && put(objects[4], row->name, json_pack("{s:b}", "acc", 1));
         done = done && put(objects[5], row->name,
                            json_pack("{s:I, s:I}", "original", (json_int_t)row->expected, "effective",
@@ -124,7 +125,7 @@ static json_t *results_json(const struct benchmark_subject *subject, const struc
     json_t *root = json_object();
     json_t *inputs = subject->inputs ? json_incref((json_t *)(uintptr_t)subject->inputs) : json_object();
     bool done =
-        root && add_rows(root, subject, results) &&
+        root && add_rows(root, subject->protocol, subject->shots, results) &&
         put(root, "config", json_pack("{s:s, s:s}", "model", subject->model, "checkpoint", subject->checkpoint)) &&
         put(root, "protocol", protocol_json(subject->protocol)) &&
         put(root, "archive",
@@ -163,9 +164,10 @@ static enum status write_samples(const char *folder, const struct benchmark_subj
     FILE *stream = open_memstream(&text, &size);
     if (!stream)
         return status_set(STATUS_INTERNAL, "no memory for the samples");
-    TRY(print_line(stream,
-                   json_pack("{s:s, s:o, s:b, s:I}", "task", subject->task, "protocol",
-                             protocol_json(subject->protocol), "pmi", subject->pmi, "items", (json_int_t)set->count)));
+    TRY(print_line(stream, json_pack("{s:s, s:s, s:o, s:b, s:I, s:I, s:I}", "task", subject->task, "rule",
+                                     subject->rule, "protocol", protocol_json(subject->protocol), "pmi", subject->pmi,
+                                     "items", (json_int_t)set->count, "expected", (json_int_t)subject->expected,
+                                     "failures", (json_int_t)subject->failures)));
     for (int64_t i = 0; i < set->count; i++)
         TRY(print_line(stream, choice_item_json(&set->items[i])));
 fail:
@@ -193,4 +195,14 @@ fail:
     free(text);
     json_decref(root);
     return result;
+}
+
+enum status benchmark_replace(json_t *root, const struct score_protocol *protocol,
+                              const struct benchmark_results *results)
+{
+    const json_t *shots = json_object_iter_value(json_object_iter(json_object_get(root, "n-shot")));
+    int64_t count = json_is_integer(shots) ? json_integer_value(shots) : 0;
+    if (!add_rows(root, protocol, count, results) || !put(root, "protocol", protocol_json(protocol)))
+        return status_set(STATUS_INTERNAL, "no memory for the results");
+    return STATUS_OK;
 }

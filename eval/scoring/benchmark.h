@@ -56,4 +56,8 @@ struct benchmark_subject {
 enum status benchmark_write(const char *folder, const struct benchmark_subject *subject,
                             const struct benchmark_results *results, const struct choice_set *set);
 
+/* Puts other numbers, under another protocol, into what benchmark_write has written. */
+enum status benchmark_replace(json_t *root, const struct score_protocol *protocol,
+                              const struct benchmark_results *results);
+
 #endif

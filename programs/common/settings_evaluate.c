@@ -38,6 +38,9 @@ const int64_t score_field_count = sizeof score_fields / sizeof *score_fields;
 static const char *const splits[] = {"dev", "test", "all", NULL};  /* as enum split_choice */
 static const char *const incompletes[] = {"refuse", "skip", NULL}; /* as enum incomplete_choice */
 
+static const char *const forms[] = {"none", "librispeech", "whisper-basic", "whisper-english",
+                                    NULL}; /* as enum text_form */
+
 const struct config_field evaluate_fields[] = {
     {"split", CONFIG_CHOICE, EVALUATE(split), "dev", 0, 0, splits, "which part of a benchmark that has several"},
     {"incomplete", CONFIG_CHOICE, EVALUATE(incomplete), "refuse", 0, 0, incompletes,
@@ -46,6 +49,10 @@ const struct config_field evaluate_fields[] = {
     {"directions", CONFIG_STRING_LIST, EVALUATE(directions), "s,t", 0, 0, NULL,
      "storycloze: s and t, stories whole in speech or text; s>t and t>s, endings after a context in the other "
      "modality"},
+    {"text_form", CONFIG_CHOICE, EVALUATE(text_form), "none", 0, 0, forms,
+     "wer: the form that texts are brought into before they are compared"},
+    {"spellings", CONFIG_PATH, EVALUATE(spellings), "", 0, 0, NULL,
+     "wer with whisper-english: a Whisper folder, or its normalizer.json; empty: British spellings stay"},
     {"gold", CONFIG_PATH, EVALUATE(gold), "", 0, 0, NULL,
      "swuggy and sblimp: the table of right answers, where the archive has none"},
     {"limit", CONFIG_INT, EVALUATE(limit), "0", 0, 1e9, NULL, "judge only the first items of each task; 0: all"},

@@ -4,6 +4,7 @@
 #include "support/files.h"
 #include "support/tiny_world.h"
 
+#include "eval/rescore.h"
 #include "eval/task.h"
 #include "generate/prompt.h"
 #include "io/atomic_file.h"
@@ -420,6 +421,88 @@ static void the_same_run_writes_the_same_bytes(void **state)
         assert_true(same_file(test_path("out7/%s", names[f]), test_path("out8/%s", names[f])));
 }
 
+/* ---- rescore ---- */
+
+/* Options that need no pass of their own, as indices of their words plus one. */
+static void choose_options(int i)
+{
+    static const char *normalizations[][2] = {{"sum", "token"}, {"byte", "char"}, {"token", "byte"}};
+    score.normalize = (struct config_list){normalizations[i % 3], i % 2 + 1};
+    score.scope = 1 + i / 3 % 2;
+    score.count = 1 + i / 2 % 2;
+    score.mask = 1 + i % 2;
+    score.tag = 2 + i / 4 % 2;
+    score.tie = 1 + i % 3;
+    score.eos = 1 + i / 6 % 2;
+}
+
+/* What is read off samples has the bits of what a run with the same options gives. */
+static void rescoring_equals_a_new_run(void **state)
+{
+    (void)state;
+    struct task_outcome outcome = {0};
+    static FILE *nowhere;
+    const char *root = make_slm21(), *out = test_path("out9"), *again = test_path("out10");
+    static const char *const names[] = {"swuggy_dev", "wuggy_text_dev"};
+    nowhere = nowhere ? nowhere : fopen("/dev/null", "w");
+    for (int text = 0; text < 2; text++) {
+        set_defaults();
+        out = test_path("out9_%d", text);
+        again = test_path("out10_%d", text);
+        struct task task = make_task(out, &outcome), other = make_task(again, &outcome);
+        assert_ok(task_slm21(&task, SLM21_LEXICAL, text, root));
+        for (int i = 0; i < 12; i++) {
+            set_defaults();
+            choose_options(i);
+            if (!text && i % 3 > 0)
+                continue; /* speech has no characters */
+            assert_ok(rescore(out, &score, false, nowhere));
+            assert_ok(task_slm21(&other, SLM21_LEXICAL, text, root));
+            char path[700];
+            snprintf(path, sizeof path, "%s/rescored_%s.json", out, names[text]);
+            json_t *rescored = json_load_file(path, 0, NULL), *fresh = read_results(again, names[text]);
+            assert_non_null(rescored);
+            assert_true(json_equal(json_object_get(rescored, "results"), json_object_get(fresh, "results")));
+            assert_true(json_equal(json_object_get(rescored, "protocol"), json_object_get(fresh, "protocol")));
+            json_decref(rescored);
+            json_decref(fresh);
+        }
+        set_defaults();
+        score.bos = 1;
+        assert_fails(rescore(out, &score, false, nowhere), STATUS_USAGE, "score.bos=no needs a pass of its own");
+        set_defaults();
+        score.normalize = (struct config_list){(const char *[]){"pmi"}, 1};
+        assert_fails(rescore(out, &score, false, nowhere), STATUS_USAGE, "score.normalize=pmi needs a pass");
+    }
+    assert_fails(rescore(root, &score, false, nowhere), STATUS_USAGE, "no samples of a benchmark");
+    assert_fails(rescore(test_path("none"), &score, false, nowhere), STATUS_USAGE, "cannot be read as a folder");
+}
+
+static void damaged_samples_are_refused(void **state)
+{
+    (void)state;
+    struct task_outcome outcome = {0};
+    const char *root = make_slm21(), *out = test_path("out11"), *samples = test_path("out11/samples_swuggy_dev.jsonl");
+    char *text;
+    void *bytes;
+    int64_t size;
+    set_defaults();
+    struct task task = make_task(out, &outcome);
+    assert_ok(task_slm21(&task, SLM21_LEXICAL, false, root));
+    assert_ok(file_read(samples, 1 << 20, &bytes, &size));
+    text = bytes;
+    write_plainly(samples, text, size - 5);
+    assert_fails(rescore(out, &score, false, stderr), STATUS_CORRUPT,
+                 "samples_swuggy_dev.jsonl:4: the line is cut off");
+    const char *last = memrchr(text, '\n', (size_t)size - 1);
+    write_plainly(samples, text, last + 1 - text);
+    assert_fails(rescore(out, &score, false, stderr), STATUS_CORRUPT, "expected 3 items, found 2");
+    *strchr(strchr(text, '\n') + 1, '{') = '[';
+    write_plainly(samples, text, size);
+    assert_fails(rescore(out, &score, false, stderr), STATUS_CORRUPT, "samples_swuggy_dev.jsonl:2");
+    free(bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -430,6 +513,8 @@ int main(void)
         cmocka_unit_test(all_directions_of_stories_in_pieces),
         cmocka_unit_test(whole_stories_are_compared_whole),
         cmocka_unit_test(the_same_run_writes_the_same_bytes),
+        cmocka_unit_test(rescoring_equals_a_new_run),
+        cmocka_unit_test(damaged_samples_are_refused),
     };
     return cmocka_run_group_tests(tests, open_world, close_world);
 }
