@@ -1,9 +1,9 @@
 /* Commands read files that others wrote, print a table and write their results; none of them needs a model. */
 #include "eval/commands.h"
 
-#include "core/utf8.h"
 #include "eval/rescore.h"
 #include "eval/task_wer.h"
+#include "eval/where.h"
 
 #include <string.h>
 
@@ -28,6 +28,8 @@ static enum status run(enum command command, const char *const *arguments, const
 {
     if (command == COMMAND_RESCORE)
         return rescore(arguments[0], input->score, input->protocol_named, input->report);
+    if (command == COMMAND_WHERE)
+        return where_print(arguments[0], input->report);
     return task_wer(arguments[0], arguments[1], input->evaluate, input->out, input->report);
 }
 

@@ -10,6 +10,7 @@
 #define COMMAND_LIST(COMMAND)                                                                                          \
     COMMAND(RESCORE, rescore, 1,                                                                                       \
             "rescore OUT           other protocols (score.*) for the samples in OUT, without the model")               \
+    COMMAND(WHERE, where, 1, "where TASK|all        where a benchmark's archive comes from, its licence and layout")   \
     COMMAND(WER, wer, 2, "wer REFERENCE HYPOTHESIS  word and character error rates of two files of transcripts")
 
 struct command_input {

@@ -22,7 +22,7 @@ static const struct {
     enum task_argument argument;
     const char *ending;
 } kinds[] = {
-#define TASK_ROW(upper, lower, argument, ending, help) {#lower, argument, ending},
+#define TASK_ROW(upper, name, argument, ending, help) {name, argument, ending},
     TASK_LIST(TASK_ROW)
 #undef TASK_ROW
 };

@@ -16,36 +16,36 @@ enum task_argument {
     ARGUMENT_STORIES  /* likewise; its directions have results of their own */
 };
 
-/* TASK(NAME, name, argument, ending of its files, help) */
+/* TASK(NAME, "name", argument, ending of its files, help) */
 #define TASK_LIST(TASK)                                                                                                \
-    TASK(PAIRS, pairs, ARGUMENT_FILES, ".jsonl",                                                                       \
+    TASK(PAIRS, "pairs", ARGUMENT_FILES, ".jsonl",                                                                     \
          "pairs FILE.jsonl ...  which of two continuations is likelier; each file is a task of its own\n"              \
          "                        (without a file, after `learning`: the pairs that it writes)")                       \
-    TASK(LEARNING, learning, ARGUMENT_NONE, "",                                                                        \
+    TASK(LEARNING, "learning", ARGUMENT_NONE, "",                                                                      \
          "learning              held-out nats per token against a Kneser-Ney bigram, with the units\n"                 \
          "                        shuffled too; writes pairs_shuffled.jsonl")                                          \
-    TASK(GENERATION, generation, ARGUMENT_NONE, "",                                                                    \
+    TASK(GENERATION, "generation", ARGUMENT_NONE, "",                                                                  \
          "generation            the bigram's nats per unit of 20 generated samples beside held-out speech")            \
-    TASK(CROSSING, crossing, ARGUMENT_NONE, "",                                                                        \
+    TASK(CROSSING, "crossing", ARGUMENT_NONE, "",                                                                      \
          "crossing              whether a held-out utterance goes on likelier after its own beginning in the\n"        \
          "                        other modality than after another's")                                                \
-    TASK(TEXTS, texts, ARGUMENT_FILES, ".txt",                                                                         \
+    TASK(TEXTS, "texts", ARGUMENT_FILES, ".txt",                                                                       \
          "texts FILE.txt ...    nats per piece and bits per byte of a text, a document per line")                      \
-    TASK(SWUGGY, swuggy, ARGUMENT_SPLITS, "",                                                                          \
+    TASK(SWUGGY, "swuggy", ARGUMENT_SPLITS, "",                                                                        \
          "swuggy ARCHIVE        spoken words against spoken non-words (sLM21's lexical task)")                         \
-    TASK(SBLIMP, sblimp, ARGUMENT_SPLITS, "",                                                                          \
+    TASK(SBLIMP, "sblimp", ARGUMENT_SPLITS, "",                                                                        \
          "sblimp ARCHIVE        spoken sentences against ungrammatical ones (sLM21's syntactic task)")                 \
-    TASK(WUGGY_TEXT, wuggy - text, ARGUMENT_ARCHIVE, "", "wuggy-text ARCHIVE    the written words of sWUGGY")          \
-    TASK(BLIMP_TEXT, blimp - text, ARGUMENT_ARCHIVE, "", "blimp-text ARCHIVE    the written sentences of sBLIMP")      \
-    TASK(STORYCLOZE, storycloze, ARGUMENT_STORIES, "",                                                                 \
+    TASK(WUGGY_TEXT, "wuggy-text", ARGUMENT_SPLITS, "", "wuggy-text ARCHIVE    the written words of sWUGGY")           \
+    TASK(BLIMP_TEXT, "blimp-text", ARGUMENT_SPLITS, "", "blimp-text ARCHIVE    the written sentences of sBLIMP")       \
+    TASK(STORYCLOZE, "storycloze", ARGUMENT_STORIES, "",                                                               \
          "storycloze ARCHIVE    which of two endings a story has, spoken, written and across modalities")              \
-    TASK(TOPIC_STORYCLOZE, topic - storycloze, ARGUMENT_STORIES, "",                                                   \
+    TASK(TOPIC_STORYCLOZE, "topic-storycloze", ARGUMENT_STORIES, "",                                                   \
          "topic-storycloze ARCHIVE  likewise; the wrong ending is that of another story")                              \
-    TASK(SALMON, salmon, ARGUMENT_ARCHIVE, "",                                                                         \
+    TASK(SALMON, "salmon", ARGUMENT_ARCHIVE, "",                                                                       \
          "salmon ARCHIVE        natural recordings against those with a change of speaker, mood or surroundings")
 
 enum task_kind {
-#define TASK_ENUMERATOR(upper, lower, argument, ending, help) TASK_##upper,
+#define TASK_ENUMERATOR(upper, name, argument, ending, help) TASK_##upper,
     TASK_LIST(TASK_ENUMERATOR)
 #undef TASK_ENUMERATOR
         TASK_KINDS

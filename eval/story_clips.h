@@ -5,6 +5,13 @@
 #include "eval/recordings.h"
 #include "eval/zero_shot/story_cloze.h"
 
+struct aligner; /* data/align/align.h */
+
+/* Where a recording of a whole text leaves its first `length` bytes: the end of their last word, in samples at 16 kHz. *reason is NULL, or
+ * a static text that says why the words cannot be found. */
+enum status story_find_cut(struct aligner *aligner, const float *samples, int64_t count, const char *text,
+                           int64_t length, int64_t *cut, const char **reason);
+
 /* What is wanted of each story. */
 struct story_wants {
     bool whole, parts; /* stories whole; context and endings apart */

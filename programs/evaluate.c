@@ -20,10 +20,10 @@ static const struct program_option options[] = {
     MACHINE_OPTION,
 };
 
-#define TASK_HELP(upper, lower, argument, ending, help) "\n  " help
+#define TASK_HELP(upper, name, argument, ending, help) "\n  " help
 #define COMMAND_HELP(upper, lower, arguments, help) "\n  " help
 #define COMMAND_WORD(upper, lower, arguments, help) #lower "|"
-#define TASK_WORD(upper, lower, argument, ending, help) #lower "|"
+#define TASK_WORD(upper, name, argument, ending, help) name "|"
 
 static const struct program program = {
     .name = "evaluate",
