@@ -389,6 +389,10 @@ static enum status run_task(const struct task_plan *plan, const struct planned_t
         return task_story_cloze(with, true, task->file);
     case TASK_SALMON:
         return task_salmon(with, task->file);
+    case TASK_MMLU:
+        return task_mmlu(with, task->file);
+    case TASK_BLIMP:
+        return task_blimp(with, task->file);
     default:
         return status_set(STATUS_INTERNAL, "unknown task %d", (int)task->kind);
     }
