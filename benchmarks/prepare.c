@@ -10,7 +10,7 @@
 #include "core/hash.h"
 #include "core/path.h"
 #include "data/manifest.h"
-#include "data/prepare/align.h"
+#include "data/align/align.h"
 #include "data/shard.h"
 #include "io/atomic_file.h"
 #include "io/audio/audio.h"

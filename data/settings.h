@@ -33,7 +33,7 @@ struct prepare_settings {
     int64_t threads, shard_rows;
     bool align, keep_unaligned;
     double align_threshold; /* 0: the aligner's own */
-    int aligner;            /* enum aligner_kind (data/prepare/align.h) */
+    int aligner;            /* enum aligner_kind (data/align/align.h) */
     const char *aligner_folder;
     double minimum_seconds, maximum_seconds;
     struct {

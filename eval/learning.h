@@ -5,9 +5,9 @@
 #ifndef SPIRITLM_EVAL_LEARNING_H
 #define SPIRITLM_EVAL_LEARNING_H
 
+#include "core/statistics.h"
 #include "data/interleave.h"
 #include "eval/kneser_ney.h"
-#include "eval/statistics.h"
 #include "models/llama/llama.h"
 #include "package/components.h"
 

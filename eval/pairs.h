@@ -5,7 +5,7 @@
 #ifndef SPIRITLM_EVAL_PAIRS_H
 #define SPIRITLM_EVAL_PAIRS_H
 
-#include "eval/statistics.h"
+#include "core/statistics.h"
 #include "generate/prompt.h"
 #include "models/llama/llama.h"
 

@@ -6,7 +6,7 @@
 #include "core/edit_distance.h"
 #include "core/log.h"
 #include "core/utf8.h"
-#include "eval/results.h"
+#include "eval/scoring/results.h"
 #include "eval/shuffled_pairs.h"
 #include "io/atomic_file.h"
 
@@ -17,16 +17,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *const names[] = {
-#define TASK_NAME(upper, lower, help) #lower,
-    TASK_LIST(TASK_NAME)
-#undef TASK_NAME
+static const struct {
+    const char *name;
+    enum task_argument argument;
+    const char *ending;
+} kinds[] = {
+#define TASK_ROW(upper, name, argument, ending, help) {name, argument, ending},
+    TASK_LIST(TASK_ROW)
+#undef TASK_ROW
 };
 
 static int find_kind(const char *text)
 {
     for (int i = 0; i < TASK_KINDS; i++)
-        if (!strcmp(names[i], text))
+        if (!strcmp(kinds[i].name, text))
             return i;
     return -1;
 }
@@ -41,11 +45,11 @@ static const char *nearest_task(const char *text)
     for (size_t i = 0; text[i] && i + 1 < sizeof lower; i++)
         lower[i] = (char)tolower((unsigned char)text[i]);
     for (int i = 0; i < TASK_KINDS; i++) {
-        bool beginning = strlen(lower) >= 3 && !strncmp(names[i], lower, strlen(lower));
-        int64_t distance = beginning ? 0 : edit_distance(lower, names[i]);
-        if (distance < best && distance <= (int64_t)strlen(names[i]) / 3) {
+        bool beginning = strlen(lower) >= 3 && !strncmp(kinds[i].name, lower, strlen(lower));
+        int64_t distance = beginning ? 0 : edit_distance(lower, kinds[i].name);
+        if (distance < best && distance <= (int64_t)strlen(kinds[i].name) / 3) {
             best = distance;
-            nearest = names[i];
+            nearest = kinds[i].name;
         }
     }
     return nearest;
@@ -56,13 +60,21 @@ static enum status refuse_name(const char *text)
     const char *nearest = nearest_task(text);
     if (nearest)
         return status_set(STATUS_USAGE, "there is no task \"%s\"; did you mean %s?", text, nearest);
-    return status_set(STATUS_USAGE, "expected a task (pairs, learning, generation, crossing or texts), found \"%s\"",
-                      text);
+    char list[512];
+    size_t length = 0;
+    for (int i = 0; i < TASK_KINDS; i++)
+        length += (size_t)snprintf(list + length, sizeof list - length, "%s%s", i ? ", " : "", kinds[i].name);
+    return status_set(STATUS_USAGE, "expected a task (%s), found \"%s\"", list, text);
 }
 
-static bool takes_files(enum task_kind kind)
+static bool takes_data(enum task_kind kind)
 {
-    return kind == TASK_PAIRS || kind == TASK_TEXTS;
+    return kinds[kind].argument == ARGUMENT_NONE;
+}
+
+static bool takes_archive(enum task_kind kind)
+{
+    return kinds[kind].argument >= ARGUMENT_ARCHIVE;
 }
 
 static bool learning_before(const struct task_plan *plan, int64_t end)
@@ -93,9 +105,9 @@ static enum status check_name(const struct task_plan *plan, const struct planned
         const struct planned_task *other = &plan->tasks[i];
         if (strcmp(other->name, added->name) != 0)
             continue;
-        if (!takes_files(added->kind) || !strcmp(other->file, added->file))
-            return status_set(STATUS_USAGE, "%s%s%s is named twice", names[added->kind],
-                              takes_files(added->kind) ? " " : "", added->file);
+        if (takes_data(added->kind) || !strcmp(other->file, added->file))
+            return status_set(STATUS_USAGE, "%s%s%s is named twice", kinds[added->kind].name,
+                              takes_data(added->kind) ? "" : " ", added->file);
         return status_set(STATUS_USAGE,
                           "%s and %s would both be written to results_%s.json: evaluate one of them by itself, with "
                           "another --out",
@@ -109,13 +121,13 @@ static enum status add_task(struct task_plan *plan, enum task_kind kind, const c
     enum status result = STATUS_OK;
     struct planned_task *task = &plan->tasks[plan->count];
     *task = (struct planned_task){.kind = kind};
-    if (takes_files(kind)) {
+    snprintf(task->name, sizeof task->name, "%s", kinds[kind].name);
+    for (char *c = task->name; *c; c++)
+        *c = *c == '-' ? '_' : *c; /* as the names of results are written */
+    if (file)
         TRY(path_format(task->file, "%s", file));
-        TRY(results_file_name(names[kind], file, kind == TASK_PAIRS ? ".jsonl" : ".txt", task->name,
-                              sizeof task->name));
-    } else {
-        snprintf(task->name, sizeof task->name, "%s", names[kind]);
-    }
+    if (kinds[kind].argument == ARGUMENT_FILES)
+        TRY(results_file_name(kinds[kind].name, file, kinds[kind].ending, task->name, sizeof task->name));
     TRY(check_name(plan, task));
     plan->count++;
 fail:
@@ -150,6 +162,33 @@ fail:
     return result;
 }
 
+/* A benchmark's archive behind its task. */
+static enum status add_archive(struct task_plan *plan, enum task_kind kind, const char *const *arguments, int64_t count,
+                               int64_t *position)
+{
+    if (*position + 1 >= count || find_kind(arguments[*position + 1]) >= 0)
+        return status_set(STATUS_USAGE,
+                          "%s needs its archive: a folder, a .zip, a .tar or a .tar.gz; `evaluate where %s` "
+                          "says where it comes from",
+                          kinds[kind].name, kinds[kind].name);
+    return add_task(plan, kind, arguments[++*position]);
+}
+
+static enum status add_arguments(struct task_plan *plan, enum task_kind kind, const char *const *arguments,
+                                 int64_t count, int64_t *position)
+{
+    switch (kinds[kind].argument) {
+    case ARGUMENT_FILES:
+        return add_files(plan, kind, arguments, count, position);
+    case ARGUMENT_ARCHIVE:
+    case ARGUMENT_SPLITS:
+    case ARGUMENT_STORIES:
+        return add_archive(plan, kind, arguments, count, position);
+    default:
+        return add_task(plan, kind, NULL);
+    }
+}
+
 enum status plan_make(const char *const *arguments, int64_t count, const char *out, struct task_plan *plan)
 {
     enum status result = STATUS_OK;
@@ -162,8 +201,7 @@ enum status plan_make(const char *const *arguments, int64_t count, const char *o
         int kind = find_kind(arguments[i]);
         if (kind < 0)
             TRY(refuse_name(arguments[i]));
-        TRY(takes_files((enum task_kind)kind) ? add_files(plan, (enum task_kind)kind, arguments, count, &i)
-                                              : add_task(plan, (enum task_kind)kind, NULL));
+        TRY(add_arguments(plan, (enum task_kind)kind, arguments, count, &i));
     }
     if (count == 0)
         TRY(refuse_name(""));
@@ -208,17 +246,40 @@ static enum status check_file(const struct task_plan *plan, const char *kind, co
     return result == STATUS_OK ? atomic_write_check(path) : result;
 }
 
+/* What the names of a task's results end with, one for each of its results. */
+static const char *const *result_suffixes(enum task_kind kind)
+{
+    static const char *const one[] = {"", NULL}, *const splits[] = {"_dev", "_test", NULL},
+                             *const stories[] = {"_s", "_t", "_st", "_ts", NULL};
+    enum task_argument argument = kinds[kind].argument;
+    return argument == ARGUMENT_SPLITS ? splits : argument == ARGUMENT_STORIES ? stories : one;
+}
+
+/* The files of one name. */
+static enum status check_files(const struct task_plan *plan, enum task_kind kind, const char *name)
+{
+    enum status result = STATUS_OK;
+    TRY(check_file(plan, "results_", name, "json"));
+    if (kind == TASK_PAIRS || takes_archive(kind))
+        TRY(check_file(plan, "samples_", name, "jsonl"));
+    if (kind == TASK_LEARNING)
+        TRY(check_file(plan, "", "pairs_shuffled", "jsonl"));
+fail:
+    return result;
+}
+
 enum status plan_check_writable(struct task_plan *plan)
 {
     enum status result = STATUS_OK;
     TRY(make_out(plan));
     for (int64_t i = 0; i < plan->count; i++) {
         const struct planned_task *task = &plan->tasks[i];
-        TRY(check_file(plan, "results_", task->name, "json"));
-        if (task->kind == TASK_PAIRS)
-            TRY(check_file(plan, "samples_", task->name, "jsonl"));
-        if (task->kind == TASK_LEARNING)
-            TRY(check_file(plan, "", "pairs_shuffled", "jsonl"));
+        const char *const *suffixes = result_suffixes(task->kind);
+        for (int s = 0; suffixes[s]; s++) {
+            char name[sizeof task->name + 8];
+            snprintf(name, sizeof name, "%s%s", task->name, suffixes[s]);
+            TRY(check_files(plan, task->kind, name));
+        }
     }
 fail:
     if (result != STATUS_OK) {
@@ -241,12 +302,12 @@ static void end_task(const struct task_plan *plan, struct planned_task *task, en
         log_error("%s: %s", task->name, task->text);
 }
 
-static enum status check_readable(const char *path)
+static enum status check_readable(const char *path, bool folder)
 {
     struct stat info;
     if (stat(path, &info) != 0 || access(path, R_OK) != 0)
         return status_set_errno(errno == EACCES ? STATUS_IO : STATUS_USAGE, errno, "%s: cannot open", path);
-    if (S_ISDIR(info.st_mode))
+    if (S_ISDIR(info.st_mode) && !folder)
         return status_set(STATUS_USAGE, "%s: expected a file, found a folder", path);
     return STATUS_OK;
 }
@@ -255,10 +316,11 @@ void plan_check_files(struct task_plan *plan)
 {
     for (int64_t i = 0; i < plan->count; i++) {
         struct planned_task *task = &plan->tasks[i];
-        if (!takes_files(task->kind))
+        if (takes_data(task->kind))
             continue;
         task->of_learning = task->kind == TASK_PAIRS && learning_before(plan, i) && is_shuffled(plan, task->file);
-        enum status code = task->of_learning ? STATUS_OK : check_readable(task->file);
+        bool folder = takes_archive(task->kind);
+        enum status code = task->of_learning ? STATUS_OK : check_readable(task->file, folder);
         if (code != STATUS_OK)
             end_task(plan, task, code);
     }
@@ -267,14 +329,14 @@ void plan_check_files(struct task_plan *plan)
 void plan_fail_data(struct task_plan *plan, enum status code)
 {
     for (int64_t i = 0; i < plan->count; i++)
-        if (!takes_files(plan->tasks[i].kind) && !plan->tasks[i].ended)
+        if (takes_data(plan->tasks[i].kind) && !plan->tasks[i].ended)
             end_task(plan, &plan->tasks[i], code);
 }
 
 bool plan_needs_data(const struct task_plan *plan)
 {
     for (int64_t i = 0; i < plan->count; i++)
-        if (!takes_files(plan->tasks[i].kind) && !plan->tasks[i].ended)
+        if (takes_data(plan->tasks[i].kind) && !plan->tasks[i].ended)
             return true;
     return false;
 }
@@ -297,6 +359,41 @@ static bool learning_wrote(const struct task_plan *plan)
     return false;
 }
 
+static enum status run_task(const struct task_plan *plan, const struct planned_task *task, const struct task *with,
+                            const struct learning_data *data, const json_t *inputs)
+{
+    switch (task->kind) {
+    case TASK_LEARNING:
+        return task_learning(with, data, inputs);
+    case TASK_GENERATION:
+        return task_generation(with, data, inputs);
+    case TASK_CROSSING:
+        return task_crossing(with, data, inputs);
+    case TASK_TEXTS:
+        return task_texts(with, task->file);
+    case TASK_PAIRS:
+        if (task->of_learning && !learning_wrote(plan))
+            return status_set(STATUS_USAGE, "learning failed and did not write %s", task->file);
+        return task_pairs(with, task->file);
+    case TASK_SWUGGY:
+        return task_slm21(with, SLM21_LEXICAL, false, task->file);
+    case TASK_SBLIMP:
+        return task_slm21(with, SLM21_SYNTACTIC, false, task->file);
+    case TASK_WUGGY_TEXT:
+        return task_slm21(with, SLM21_LEXICAL, true, task->file);
+    case TASK_BLIMP_TEXT:
+        return task_slm21(with, SLM21_SYNTACTIC, true, task->file);
+    case TASK_STORYCLOZE:
+        return task_story_cloze(with, false, task->file);
+    case TASK_TOPIC_STORYCLOZE:
+        return task_story_cloze(with, true, task->file);
+    case TASK_SALMON:
+        return task_salmon(with, task->file);
+    default:
+        return status_set(STATUS_INTERNAL, "unknown task %d", (int)task->kind);
+    }
+}
+
 void plan_run(struct task_plan *plan, const struct task *common, const struct learning_data *data, const json_t *inputs)
 {
     for (int64_t i = 0; i < plan->count; i++) {
@@ -308,18 +405,7 @@ void plan_run(struct task_plan *plan, const struct task *common, const struct le
         with.outcome = &task->found;
         if (plan->count > 1)
             log_info("evaluating %s", task->name);
-        if (task->kind == TASK_LEARNING)
-            code = task_learning(&with, data, inputs);
-        else if (task->kind == TASK_GENERATION)
-            code = task_generation(&with, data, inputs);
-        else if (task->kind == TASK_CROSSING)
-            code = task_crossing(&with, data, inputs);
-        else if (task->kind == TASK_TEXTS)
-            code = task_texts(&with, task->file);
-        else if (task->of_learning && !learning_wrote(plan))
-            code = status_set(STATUS_USAGE, "learning failed and did not write %s", task->file);
-        else
-            code = task_pairs(&with, task->file);
+        code = run_task(plan, task, &with, data, inputs);
         fflush(common->report); /* hours may pass before the next line */
         end_task(plan, task, code);
     }

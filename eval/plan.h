@@ -7,23 +7,45 @@
 #include "core/path.h"
 #include "eval/task.h"
 
-/* TASK(NAME, name, help) */
+/* What a task's name is followed by. */
+enum task_argument {
+    ARGUMENT_NONE,    /* nothing: it works on the configuration's datasets */
+    ARGUMENT_FILES,   /* files, each a task of its own */
+    ARGUMENT_ARCHIVE, /* one benchmark's archive or folder */
+    ARGUMENT_SPLITS,  /* likewise; its parts dev and test have results of their own */
+    ARGUMENT_STORIES  /* likewise; its directions have results of their own */
+};
+
+/* TASK(NAME, "name", argument, ending of its files, help) */
 #define TASK_LIST(TASK)                                                                                                \
-    TASK(PAIRS, pairs,                                                                                                 \
+    TASK(PAIRS, "pairs", ARGUMENT_FILES, ".jsonl",                                                                     \
          "pairs FILE.jsonl ...  which of two continuations is likelier; each file is a task of its own\n"              \
          "                        (without a file, after `learning`: the pairs that it writes)")                       \
-    TASK(LEARNING, learning,                                                                                           \
+    TASK(LEARNING, "learning", ARGUMENT_NONE, "",                                                                      \
          "learning              held-out nats per token against a Kneser-Ney bigram, with the units\n"                 \
          "                        shuffled too; writes pairs_shuffled.jsonl")                                          \
-    TASK(GENERATION, generation,                                                                                       \
+    TASK(GENERATION, "generation", ARGUMENT_NONE, "",                                                                  \
          "generation            the bigram's nats per unit of 20 generated samples beside held-out speech")            \
-    TASK(CROSSING, crossing,                                                                                           \
+    TASK(CROSSING, "crossing", ARGUMENT_NONE, "",                                                                      \
          "crossing              whether a held-out utterance goes on likelier after its own beginning in the\n"        \
          "                        other modality than after another's")                                                \
-    TASK(TEXTS, texts, "texts FILE.txt ...    nats per piece and bits per byte of a text, a document per line")
+    TASK(TEXTS, "texts", ARGUMENT_FILES, ".txt",                                                                       \
+         "texts FILE.txt ...    nats per piece and bits per byte of a text, a document per line")                      \
+    TASK(SWUGGY, "swuggy", ARGUMENT_SPLITS, "",                                                                        \
+         "swuggy ARCHIVE        spoken words against spoken non-words (sLM21's lexical task)")                         \
+    TASK(SBLIMP, "sblimp", ARGUMENT_SPLITS, "",                                                                        \
+         "sblimp ARCHIVE        spoken sentences against ungrammatical ones (sLM21's syntactic task)")                 \
+    TASK(WUGGY_TEXT, "wuggy-text", ARGUMENT_SPLITS, "", "wuggy-text ARCHIVE    the written words of sWUGGY")           \
+    TASK(BLIMP_TEXT, "blimp-text", ARGUMENT_SPLITS, "", "blimp-text ARCHIVE    the written sentences of sBLIMP")       \
+    TASK(STORYCLOZE, "storycloze", ARGUMENT_STORIES, "",                                                               \
+         "storycloze ARCHIVE    which of two endings a story has, spoken, written and across modalities")              \
+    TASK(TOPIC_STORYCLOZE, "topic-storycloze", ARGUMENT_STORIES, "",                                                   \
+         "topic-storycloze ARCHIVE  likewise; the wrong ending is that of another story")                              \
+    TASK(SALMON, "salmon", ARGUMENT_ARCHIVE, "",                                                                       \
+         "salmon ARCHIVE        natural recordings against those with a change of speaker, mood or surroundings")
 
 enum task_kind {
-#define TASK_ENUMERATOR(upper, lower, help) TASK_##upper,
+#define TASK_ENUMERATOR(upper, name, argument, ending, help) TASK_##upper,
     TASK_LIST(TASK_ENUMERATOR)
 #undef TASK_ENUMERATOR
         TASK_KINDS
@@ -32,7 +54,7 @@ enum task_kind {
 struct planned_task {
     enum task_kind kind;
     char name[256];            /* of its results: "learning", "pairs_FILE" */
-    char file[PATH_BYTES];     /* of pairs and texts */
+    char file[PATH_BYTES];     /* the file or archive that it was given */
     bool of_learning;          /* the file is what `learning` writes before it in the same call */
     bool ended;                /* measured, or failed before it began */
     enum status code;          /* how it ended; STATUS_UNMET only where checks are required */
@@ -56,7 +78,7 @@ void plan_free(struct task_plan *plan);
 /* Makes the folder and tries each file that the tasks will write. The text names the option that chooses another folder. */
 enum status plan_check_writable(struct task_plan *plan);
 
-/* Ends the tasks whose file cannot be read. */
+/* Ends the tasks whose file or archive cannot be read. */
 void plan_check_files(struct task_plan *plan);
 
 /* Ends the tasks that need datasets as failed, with status_text(). */

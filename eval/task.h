@@ -4,6 +4,8 @@
 #define SPIRITLM_EVAL_TASK_H
 
 #include "eval/learning.h"
+#include "eval/settings.h"
+#include "eval/zero_shot/slm21.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -23,6 +25,8 @@ struct task {
     const char *out;        /* folder of results and samples */
     FILE *report;           /* where the table goes */
     bool require;           /* a check that does not hold is STATUS_UNMET */
+    const struct score_settings *score;
+    const struct evaluate_settings *evaluate;
     struct task_outcome *outcome;
 };
 
@@ -34,6 +38,13 @@ enum status task_texts(const struct task *task, const char *path);
 enum status task_learning(const struct task *task, const struct learning_data *data, const json_t *inputs);
 enum status task_generation(const struct task *task, const struct learning_data *data, const json_t *inputs);
 enum status task_crossing(const struct task *task, const struct learning_data *data, const json_t *inputs);
+
+/* sWUGGY or sBLIMP from the archive of sLM21; `text`: its spellings, one pair per id. */
+enum status task_slm21(const struct task *task, enum slm21_task which, bool text, const char *path);
+
+/* StoryCloze, or Topic-StoryCloze. */
+enum status task_story_cloze(const struct task *task, bool topic, const char *path);
+enum status task_salmon(const struct task *task, const char *path);
 
 /* For the files task_*.c: writes results_NAME.json and, unless NULL, the samples. */
 enum status task_write(const struct task *task, const char *name, const char *kind, const char *protocol,

@@ -4,7 +4,7 @@
 #define SPIRITLM_EVAL_TEXTS_H
 
 #include "core/hash.h"
-#include "eval/statistics.h"
+#include "core/statistics.h"
 #include "models/llama/llama.h"
 #include "package/components.h"
 

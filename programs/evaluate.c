@@ -2,6 +2,7 @@
  * command, after everything that can be refused has been looked at. */
 #include "data/datasets.h"
 #include "data/settings.h"
+#include "eval/commands.h"
 #include "eval/documents.h"
 #include "eval/plan.h"
 #include "package/model.h"
@@ -19,17 +20,19 @@ static const struct program_option options[] = {
     MACHINE_OPTION,
 };
 
-#define TASK_HELP(upper, lower, help) "\n  " help
-#define TASK_WORD(upper, lower, help) #lower "|"
+#define TASK_HELP(upper, name, argument, ending, help) "\n  " help
+#define COMMAND_HELP(upper, lower, arguments, help) "\n  " help
+#define COMMAND_WORD(upper, lower, arguments, help) #lower "|"
+#define TASK_WORD(upper, name, argument, ending, help) name "|"
 
 static const struct program program = {
     .name = "evaluate",
-    .usage = "--config FILE TASK [FILE.jsonl ...] [TASK ...] [--model M] [--out DIR] [--require] [--device D] "
+    .usage = "--config FILE TASK [FILE ...] [TASK ...] [--model M] [--out DIR] [--require] [--device D] "
              "[key=value ...]",
     .summary = "Measures a trained model by one or several tasks. It is loaded once for all of them. TASK is one "
-               "of:" TASK_LIST(TASK_HELP),
+               "of:" TASK_LIST(TASK_HELP) "\nwithout a model:" COMMAND_LIST(COMMAND_HELP),
     .example = "evaluate --config configs/demo.yaml learning generation pairs",
-    .arguments = TASK_LIST(TASK_WORD) "FILE",
+    .arguments = TASK_LIST(TASK_WORD) COMMAND_LIST(COMMAND_WORD) "FILE",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .takes_config = true,
@@ -91,20 +94,38 @@ static json_t *dataset_inputs(const struct evaluation *evaluation)
                      "seed", (json_int_t)evaluation->settings.train.seed);
 }
 
-static enum status make_plan(const struct program_arguments *arguments, struct evaluation *evaluation)
+/* The arguments that are no options, in an array to be freed; NULL: no memory. */
+static const char **plain_arguments(const struct program_arguments *arguments, int64_t *count)
+{
+    const char **plain = calloc((size_t)arguments->count + 1, sizeof *plain);
+    *count = 0;
+    for (int64_t i = 0; plain && i < arguments->count; i++)
+        if (!arguments->items[i].option)
+            plain[(*count)++] = arguments->items[i].value;
+    return plain;
+}
+
+/* Runs a command, or makes the plan of the tasks. *done: it was a command. */
+static enum status make_plan(const struct program_arguments *arguments, struct evaluation *evaluation, bool *done)
 {
     enum status result = STATUS_OK;
+    const struct settings *settings = &evaluation->settings;
     char out[PATH_BYTES];
-    int64_t count = 0;
-    const char **plain = calloc((size_t)arguments->count + 1, sizeof *plain);
+    int64_t count;
+    const char **plain = plain_arguments(arguments, &count);
     if (!plain)
         FAIL(STATUS_INTERNAL, "no memory for the tasks");
-    for (int64_t i = 0; i < arguments->count; i++)
-        if (!arguments->items[i].option)
-            plain[count++] = arguments->items[i].value;
     const char *given = program_value(arguments, "--out", NULL);
-    TRY(given ? path_format(out, "%s", given) : path_format(out, "%s/evaluation", evaluation->settings.train.run));
-    TRY(plan_make(plain, count, out, &evaluation->plan));
+    TRY(given ? path_format(out, "%s", given) : path_format(out, "%s/evaluation", settings->train.run));
+    const struct command_input input = {.score = &settings->score,
+                                        .evaluate = &settings->evaluate,
+                                        .protocol_named =
+                                            strcmp(config_origin(settings->config, "score.protocol"), "default") != 0,
+                                        .out = out,
+                                        .report = stdout};
+    *done = command_run(plain, count, &input, &result);
+    if (!*done)
+        TRY(plan_make(plain, count, out, &evaluation->plan));
 fail:
     free(plain);
     return result;
@@ -158,11 +179,14 @@ static enum status run_tasks(struct evaluation *evaluation, const struct task *t
 static enum status run(const struct program_arguments *arguments)
 {
     enum status result = STATUS_OK;
+    bool done;
     struct evaluation *evaluation = calloc(1, sizeof *evaluation);
     if (!evaluation)
         return status_set(STATUS_INTERNAL, "no memory to evaluate");
     TRY(settings_load(arguments, SETTINGS_DATA, &evaluation->settings));
-    TRY(make_plan(arguments, evaluation));
+    TRY(make_plan(arguments, evaluation, &done));
+    if (done)
+        goto fail;
     TRY(plan_check_writable(&evaluation->plan));
     plan_check_files(&evaluation->plan);
     if (!plan_pending(&evaluation->plan)) {
@@ -177,7 +201,9 @@ static enum status run(const struct program_arguments *arguments)
                               .checkpoint = evaluation->checkpoint,
                               .out = evaluation->plan.out,
                               .report = stdout,
-                              .require = program_flag(arguments, "--require")};
+                              .require = program_flag(arguments, "--require"),
+                              .score = &evaluation->settings.score,
+                              .evaluate = &evaluation->settings.evaluate};
     TRY(run_tasks(evaluation, &task));
 fail:
     evaluation_free(evaluation);

@@ -94,9 +94,9 @@ struct slm21_result {
 };
 
 /* scores[row] is the score of the recording in each row; with `present`, rows for which it is false have none: their pairs are
- * left out and counted. Of all others a score that is not finite is STATUS_CORRUPT, naming the recording. `result` is for
+ * left out and counted. `tie` is what a pair with two equal scores gets: 0.5 to the scorer. Of all others a score that is not finite is STATUS_CORRUPT, naming the recording. `result` is for
  * slm21_result_free, also after a failure. */
-enum status slm21_evaluate(const struct slm21 *gold, const double *scores, const bool *present,
+enum status slm21_evaluate(const struct slm21 *gold, const double *scores, const bool *present, double tie,
                            struct slm21_result *result);
 void slm21_result_free(struct slm21_result *result);
 

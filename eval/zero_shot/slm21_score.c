@@ -47,7 +47,7 @@ static enum status check_scores(const struct slm21 *gold, const double *scores, 
     return STATUS_OK;
 }
 
-static void score_pairs(const struct slm21 *gold, const double *scores, const bool *present,
+static void score_pairs(const struct slm21 *gold, const double *scores, const bool *present, double tie,
                         struct slm21_result *result)
 {
     for (int64_t i = 0; i < gold->pair_count; i++) {
@@ -58,7 +58,7 @@ static void score_pairs(const struct slm21 *gold, const double *scores, const bo
             continue;
         }
         double correct = scores[rows[SLM21_CORRECT]], incorrect = scores[rows[SLM21_INCORRECT]];
-        result->pair_scores[i] = correct > incorrect ? 1 : correct == incorrect ? 0.5 : 0;
+        result->pair_scores[i] = correct > incorrect ? 1 : correct == incorrect ? tie : 0;
         result->ties += correct == incorrect;
         result->pairs++;
     }
@@ -155,7 +155,7 @@ static void fill_types(const struct slm21 *gold, struct slm21_result *result)
     result->mean_of_types = running_mean(&types);
 }
 
-enum status slm21_evaluate(const struct slm21 *gold, const double *scores, const bool *present,
+enum status slm21_evaluate(const struct slm21 *gold, const double *scores, const bool *present, double tie,
                            struct slm21_result *result)
 {
     *result = (struct slm21_result){.mean_of_types = NAN};
@@ -170,7 +170,7 @@ enum status slm21_evaluate(const struct slm21 *gold, const double *scores, const
     if (!result->pair_scores || !result->item_scores || !result->lines || !order) {
         status = status_set(STATUS_INTERNAL, "%s: out of memory", gold->where);
     } else {
-        score_pairs(gold, scores, present, result);
+        score_pairs(gold, scores, present, tie, result);
         score_items(gold, result);
         if (gold->task == SLM21_LEXICAL) {
             fill_bands(gold, result);

@@ -34,6 +34,8 @@ static void list_sections(struct settings *settings, unsigned required,
         {"data", data_fields, data_field_count, &settings->data, required & SETTINGS_DATA},
         {"model", model_fields, model_field_count, &settings->model, required & SETTINGS_MODEL},
         {"train", train_fields, train_field_count, &settings->train, required & SETTINGS_TRAIN},
+        {"score", score_fields, score_field_count, &settings->score, false},
+        {"evaluate", evaluate_fields, evaluate_field_count, &settings->evaluate, false},
         {"kernels", kernels_fields, KERNELS_FIELDS, &settings->kernels, false},
         {"files", files_fields, FILES_FIELDS, &settings->files, false},
     };

@@ -4,16 +4,17 @@
 #define SPIRITLM_PROGRAMS_SETTINGS_H
 
 #include "data/settings.h"
+#include "eval/settings.h"
 #include "io/config.h"
 #include "programs/common/program.h"
 #include "train/settings.h"
 
 extern const struct config_field tokenizer_fields[], text_fields[], prepare_fields[], manifest_fields[], data_fields[],
-    model_fields[], train_fields[], speech_fields[];
+    model_fields[], train_fields[], speech_fields[], score_fields[], evaluate_fields[];
 extern const int64_t tokenizer_field_count, text_field_count, prepare_field_count, manifest_field_count,
-    data_field_count, model_field_count, train_field_count, speech_field_count;
+    data_field_count, model_field_count, train_field_count, speech_field_count, score_field_count, evaluate_field_count;
 
-enum { SETTINGS_SECTIONS = 10 };
+enum { SETTINGS_SECTIONS = 12 };
 
 /* Section `kernels`: who computes what, on GPUs. */
 enum conv1d_choice { CONV1D_CHOICE_OWN, CONV1D_CHOICE_CUDNN };
@@ -33,6 +34,8 @@ struct settings {
     struct data_settings data;
     struct model_settings model;
     struct train_settings train;
+    struct score_settings score;
+    struct evaluate_settings evaluate;
     struct kernels_settings kernels;
     struct files_settings files;
     struct config_section sections[SETTINGS_SECTIONS]; /* config points into it */

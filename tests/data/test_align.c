@@ -2,8 +2,8 @@
  * rates are in test_align_corpus.c. */
 #include "data/demo/demo_sources.h"
 #include "data/demo/synthesize.h"
-#include "data/prepare/align.h"
-#include "data/prepare/pronounce.h"
+#include "data/align/align.h"
+#include "data/align/pronounce.h"
 #include "io/audio/audio.h"
 #include "support/test_support.h"
 

@@ -10,7 +10,7 @@
 #include "data/demo/demo_sources.h"
 #include "data/demo/demo_split.h"
 #include "data/demo/synthesize.h"
-#include "data/prepare/align.h"
+#include "data/align/align.h"
 #include "io/audio/audio.h"
 #include "support/test_support.h"
 #include "support/usage.h"

@@ -5,8 +5,8 @@
 
 #include "core/path.h"
 #include "core/rng.h"
-#include "data/prepare/align.h"
-#include "data/prepare/ctc_path.h"
+#include "data/align/align.h"
+#include "data/align/ctc_path.h"
 #include "memory_meter.h"
 #include "models/encoder/ctc_model.h"
 #include "support/files.h"

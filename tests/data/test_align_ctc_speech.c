@@ -9,7 +9,7 @@
 #include "core/path.h"
 #include "data/demo/demo_sources.h"
 #include "data/demo/synthesize.h"
-#include "data/prepare/align.h"
+#include "data/align/align.h"
 #include "io/text_file.h"
 #include "io/wav.h"
 #include "support/files.h"

@@ -6,7 +6,7 @@
 
 #include "data/datasets.h"
 #include "data/demo/synthesize.h"
-#include "data/prepare/align.h"
+#include "data/align/align.h"
 #include "data/prepare/prepare.h"
 #include "io/audio/audio.h"
 #include "io/json.h"

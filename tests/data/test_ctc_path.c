@@ -3,7 +3,7 @@
 #include "support/test_support.h"
 
 #include "core/rng.h"
-#include "data/prepare/ctc_path.h"
+#include "data/align/ctc_path.h"
 #include "memory_meter.h"
 #include "support/models/formula_weights.h"
 

@@ -87,6 +87,8 @@ static void files_follow_pairs(void **state)
     expect_plan((const char *[]){"pairs", "./learning", NULL}, "pairs_learning=./learning");
     expect_plan((const char *[]){"pairs", "nothing_like_a_task", NULL},
                 "pairs_nothing_like_a_task=nothing_like_a_task");
+    expect_plan((const char *[]){"swuggy", "x/a.zip", "topic-storycloze", "tSC", "learning", NULL},
+                "swuggy=x/a.zip|topic_storycloze=tSC|learning");
 }
 
 static void wrong_lists_are_refused(void **state)
@@ -96,7 +98,7 @@ static void wrong_lists_are_refused(void **state)
         const char *words[MOST];
         const char *text;
     } cases[] = {
-        {{NULL}, "expected a task (pairs, learning, generation, crossing or texts)"},
+        {{NULL}, "expected a task (pairs, learning, generation, crossing, texts, swuggy, "},
         {{""}, "expected a task"},
         {{"sing"}, "found \"sing\""},
         {{"a.jsonl"}, "found \"a.jsonl\""},
@@ -106,6 +108,12 @@ static void wrong_lists_are_refused(void **state)
         {{"generate"}, "did you mean generation?"},
         {{"Pair", "a.jsonl"}, "did you mean pairs?"},
         {{"learning", "extra"}, "found \"extra\""},
+        {{"swuggy"}, "swuggy needs its archive"},
+        {{"swuggy", "learning"}, "swuggy needs its archive"},
+        {{"salmon", "a.zip", "b.zip"}, "found \"b.zip\""},
+        {{"salmon", "a.zip", "salmon", "a.zip"}, "salmon a.zip is named twice"},
+        {{"salmon", "a.zip", "salmon", "b.zip"}, "a.zip and b.zip would both be written to results_salmon.json"},
+        {{"salmom", "a.zip"}, "did you mean salmon?"},
         {{"pairs"}, "pairs needs a JSON Lines file"},
         {{"pairs", "learning"}, "pairs needs a JSON Lines file"},
         {{"pairs", "a.jsonl", "lerning"}, "did you mean learning?"},

@@ -53,7 +53,7 @@ static void check_table(int number, int task, int set, const struct csv *table, 
     enum slm21_incomplete incomplete = has_lone_rows(number, task) ? SLM21_SKIP : SLM21_REFUSE;
     assert_ok(slm21_read(table, (enum slm21_task)task, incomplete, &gold));
     double *scores = slm21_golden_scores(&gold, slm21_golden("%02d/scores/%s/%s.txt", number, tasks[task], sets[set]));
-    assert_ok(slm21_evaluate(&gold, scores, NULL, result));
+    assert_ok(slm21_evaluate(&gold, scores, NULL, 0.5, result));
     assert_ok(slm21_write(&gold, result, test_directory(), sets[set]));
     compare_tables(number, task, set);
     free(scores);
@@ -182,7 +182,7 @@ static void overall_values(void **state)
     assert_int_equal(gold.pair_count, 5);
     assert_string_equal(gold.items[0].id, "8"); /* 10 comes last among numbers */
     assert_string_equal(gold.items[2].id, "10");
-    assert_ok(slm21_evaluate(&gold, scores, NULL, &result));
+    assert_ok(slm21_evaluate(&gold, scores, NULL, 0.5, &result));
     double expected[] = {0.5, 0.5, 0};
     for (int i = 0; i < 3; i++)
         assert_true(result.item_scores[i] == expected[i]);
@@ -202,7 +202,7 @@ static void overall_values(void **state)
     /* Recordings that are not there: their pairs are left out and counted, and an item without any is none. */
     bool present[] = {true, false, true, true, true, true, false, true, true, true};
     scores[1] = NAN;
-    assert_ok(slm21_evaluate(&gold, scores, present, &result));
+    assert_ok(slm21_evaluate(&gold, scores, present, 0.5, &result));
     assert_int_equal(result.missing_pairs, 2);
     assert_int_equal(result.items, 2);
     assert_true(result.item_scores[1] == 0.75 && isnan(result.item_scores[2]));
@@ -230,7 +230,7 @@ static void types_count_alike(void **state)
                        &table);
     assert_ok(slm21_read(&table, SLM21_SYNTACTIC, SLM21_REFUSE, &gold));
     assert_int_equal(gold.item_count, 3);
-    assert_ok(slm21_evaluate(&gold, scores, NULL, &result));
+    assert_ok(slm21_evaluate(&gold, scores, NULL, 0.5, &result));
     assert_true(fabs(result.all - 2.0 / 3) < 1e-15);
     assert_true(result.mean_of_types == 0.5);
     assert_true(isnan(result.in_vocabulary));
@@ -351,10 +351,10 @@ static void scores_must_be_numbers(void **state)
         bool present[10];
         memset(present, 1, sizeof present);
         scores[7] = bad[i];
-        assert_fails(slm21_evaluate(&gold, scores, NULL, &result), STATUS_CORRUPT,
+        assert_fails(slm21_evaluate(&gold, scores, NULL, 0.5, &result), STATUS_CORRUPT,
                      "gold.csv: the score of the recording \"d0\" is");
         slm21_result_free(&result);
-        assert_fails(slm21_evaluate(&gold, scores, present, &result), STATUS_CORRUPT, "\"d0\"");
+        assert_fails(slm21_evaluate(&gold, scores, present, 0.5, &result), STATUS_CORRUPT, "\"d0\"");
         slm21_result_free(&result);
     }
     assert_int_equal(slm21_find(&gold, "d0"), 7);

@@ -1,8 +1,8 @@
 /* The bigram and the estimators against values worked out by hand. */
 #include "support/test_support.h"
 
+#include "core/statistics.h"
 #include "eval/kneser_ney.h"
-#include "eval/statistics.h"
 
 #include <math.h>
 #include <stdlib.h>

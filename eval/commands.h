@@ -1,0 +1,27 @@
+/* What `evaluate` does without a model: commands that stand in the place of a task. */
+#ifndef SPIRITLM_EVAL_COMMANDS_H
+#define SPIRITLM_EVAL_COMMANDS_H
+
+#include "eval/settings.h"
+
+#include <stdio.h>
+
+/* COMMAND(NAME, name, number of arguments, help) */
+#define COMMAND_LIST(COMMAND)                                                                                          \
+    COMMAND(RESCORE, rescore, 1,                                                                                       \
+            "rescore OUT           other protocols (score.*) for the samples in OUT, without the model")               \
+    COMMAND(WHERE, where, 1, "where TASK|all        where a benchmark's archive comes from, its licence and layout")   \
+    COMMAND(WER, wer, 2, "wer REFERENCE HYPOTHESIS  word and character error rates of two files of transcripts")
+
+struct command_input {
+    const struct score_settings *score;
+    const struct evaluate_settings *evaluate;
+    bool protocol_named; /* score.protocol was given */
+    const char *out;     /* folder of the results of `wer` */
+    FILE *report;
+};
+
+/* Whether the first argument is a command; then *code is how it ended. STATUS_USAGE for a wrong number of arguments. */
+bool command_run(const char *const *arguments, int64_t count, const struct command_input *input, enum status *code);
+
+#endif

@@ -1,0 +1,45 @@
+/* The configuration sections `score` and `evaluate`; programs/common/ has their keys and defaults. */
+#ifndef SPIRITLM_EVAL_SETTINGS_H
+#define SPIRITLM_EVAL_SETTINGS_H
+
+#include "eval/scoring/protocol.h"
+#include "io/config.h"
+
+/* Section `score`: a named protocol, and options that differ from it: 0 is "as the protocol says", 1 the first value of the
+ * option's enumeration. Scores may be reported under several normalizations at once. */
+struct score_settings {
+    int protocol;                 /* index of protocol_name */
+    struct config_list normalize; /* "protocol", or some of an option's words */
+    int scope, count, mask, tag, tie, bos, eos;
+};
+
+/* Section `evaluate`. */
+enum split_choice { SPLIT_DEV, SPLIT_TEST, SPLIT_ALL };
+enum incomplete_choice { INCOMPLETE_REFUSE, INCOMPLETE_SKIP };
+struct evaluate_settings {
+    struct config_list parts;      /* SALMon: the parts that are judged; none: all */
+    struct config_list directions; /* StoryCloze: "s", "t", "s>t", "t>s" */
+    int split;                     /* enum split_choice */
+    int incomplete;                /* enum incomplete_choice */
+    int64_t limit;                 /* items of each task; 0: all */
+    int text_form;                 /* of `wer`: enum text_form (eval/transcripts/text_form.h) */
+    const char *spellings;         /* of `wer` with whisper-english: a file or a Whisper folder; "": none */
+    const char *gold;              /* sLM21: the table of right answers where the archive has none; "" */
+};
+
+enum { MOST_NORMALIZATIONS = 5 };
+struct score_protocols {
+    struct score_protocol items[MOST_NORMALIZATIONS]; /* which differ in `normalize` alone */
+    int count;
+    bool pmi; /* one of them needs scores without context */
+};
+
+/* The protocols of a task. `natural`: what its hypotheses are compared by where neither an option nor another's protocol says it. */
+enum status score_protocols(const struct score_settings *settings, enum score_scope natural,
+                            struct score_protocols *protocols);
+
+/* The same over a given protocol; NULL: the named one. */
+enum status score_protocols_over(const struct score_settings *settings, const struct score_protocol *base,
+                                 enum score_scope natural, struct score_protocols *protocols);
+
+#endif

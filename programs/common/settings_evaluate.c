@@ -1,0 +1,60 @@
+/* Keys, defaults, limits and help of the sections `score` and `evaluate`. */
+#include "programs/common/settings.h"
+
+#define SCORE(member) offsetof(struct score_settings, member)
+#define EVALUATE(member) offsetof(struct evaluate_settings, member)
+
+/* As the enumerations of eval/scoring/protocol.h, behind "as the protocol says". */
+static const char *const scopes[] = {"protocol", "whole", "continuation", NULL};
+static const char *const counts[] = {"protocol", "all", "hubert", NULL};
+static const char *const masks[] = {"protocol", "none", "modality", NULL};
+static const char *const tags[] = {"protocol", "absent", "given", "scored", NULL};
+static const char *const ties[] = {"protocol", "half", "strict", "first", NULL};
+static const char *const answers[] = {"protocol", "no", "yes", NULL};
+
+static const char *const protocols[] = {"spiritlm", "zerospeech", "slamkit", "salmon", "lm-eval", NULL};
+
+const struct config_field score_fields[] = {
+    {"protocol", CONFIG_CHOICE, SCORE(protocol), "spiritlm", 0, 0, protocols,
+     "whose way of comparing hypotheses (spiritlm: the paper's); the options below change parts of it"},
+    {"normalize", CONFIG_STRING_LIST, SCORE(normalize), "protocol", 0, 0, NULL,
+     "one or several of sum, token, char, byte and pmi: log-likelihoods are summed, divided by a length, or the same "
+     "without context is subtracted"},
+    {"scope", CONFIG_CHOICE, SCORE(scope), "protocol", 0, 0, scopes,
+     "what is compared: everything, or what follows the context"},
+    {"count", CONFIG_CHOICE, SCORE(count), "protocol", 0, 0, counts, "which units count: all, or hubert's alone"},
+    {"mask", CONFIG_CHOICE, SCORE(mask), "protocol", 0, 0, masks,
+     "modality: tokens of the other modality have no share in the softmax"},
+    {"tag", CONFIG_CHOICE, SCORE(tag), "protocol", 0, 0, tags,
+     "the tag before a modality: absent, given, or scored too"},
+    {"tie", CONFIG_CHOICE, SCORE(tie), "protocol", 0, 0, ties,
+     "equal scores count half, nothing, or as a win of the first"},
+    {"bos", CONFIG_CHOICE, SCORE(bos), "protocol", 0, 0, answers,
+     "begin with BOS; without, the first token has no score"},
+    {"eos", CONFIG_CHOICE, SCORE(eos), "protocol", 0, 0, answers, "count the EOS that follows"},
+};
+const int64_t score_field_count = sizeof score_fields / sizeof *score_fields;
+
+static const char *const splits[] = {"dev", "test", "all", NULL};  /* as enum split_choice */
+static const char *const incompletes[] = {"refuse", "skip", NULL}; /* as enum incomplete_choice */
+
+static const char *const forms[] = {"none", "librispeech", "whisper-basic", "whisper-english",
+                                    NULL}; /* as enum text_form */
+
+const struct config_field evaluate_fields[] = {
+    {"split", CONFIG_CHOICE, EVALUATE(split), "dev", 0, 0, splits, "which part of a benchmark that has several"},
+    {"incomplete", CONFIG_CHOICE, EVALUATE(incomplete), "refuse", 0, 0, incompletes,
+     "items of which something is missing: an error that names them, or left out and counted"},
+    {"parts", CONFIG_STRING_LIST, EVALUATE(parts), "", 0, 0, NULL, "salmon: the parts that are judged; empty: all"},
+    {"directions", CONFIG_STRING_LIST, EVALUATE(directions), "s,t", 0, 0, NULL,
+     "storycloze: s and t, stories whole in speech or text; s>t and t>s, endings after a context in the other "
+     "modality"},
+    {"text_form", CONFIG_CHOICE, EVALUATE(text_form), "none", 0, 0, forms,
+     "wer: the form that texts are brought into before they are compared"},
+    {"spellings", CONFIG_PATH, EVALUATE(spellings), "", 0, 0, NULL,
+     "wer with whisper-english: a Whisper folder, or its normalizer.json; empty: British spellings stay"},
+    {"gold", CONFIG_PATH, EVALUATE(gold), "", 0, 0, NULL,
+     "swuggy and sblimp: the table of right answers, where the archive has none"},
+    {"limit", CONFIG_INT, EVALUATE(limit), "0", 0, 1e9, NULL, "judge only the first items of each task; 0: all"},
+};
+const int64_t evaluate_field_count = sizeof evaluate_fields / sizeof *evaluate_fields;
