@@ -105,6 +105,24 @@ static void write_byte_level_models(void)
                      "\"model\":{\"ignore_merges\":true,\"vocab\":{\"'\":0,\"s\":1,\"e\":2,\"the\":3},\"merges\":[]}}");
 }
 
+/* ---- tables ---- */
+
+/* The first byte says how the rest is read (fuzz_csv.c). */
+static void write_tables(void)
+{
+    static const char utf16[] = "C\xff\xfe"
+                                "a\0,\0b\0\n";
+    put_text(
+        "csv", "lexical",
+        "Cfilename,id,voice,frequency,word,phones,length,correct\nA1,1,V,5,\"a, b\",B AH,3,1\nA0,1,V,,,P AH,3,0\n");
+    put_text("csv", "tabs",
+             "T\xef\xbb\xbf"
+             "a\tb\r\n1\t\"x\r\n\"\"y\"\"\"\r\n2\t");
+    put_text("csv", "quotes", "c\"What is 1 + 1?\n\",1,2,3,4,B\n\"\"\"x\"\" y\",a,b,c,d,A");
+    put_text("csv", "one_column", "Ca\r\r1\r\n\n\"\"\r");
+    put("csv", "utf16", utf16, sizeof utf16);
+}
+
 /* ---- configurations and manifests ---- */
 
 static void write_texts(void)
@@ -273,6 +291,7 @@ int main(int count, char **arguments)
     write_safetensors();
     write_models();
     write_byte_level_models();
+    write_tables();
     write_texts();
     write_torch();
     write_shard("text", false);

@@ -57,7 +57,7 @@ enum { IN_ZIP64 = -1 };
 static int64_t deflate_whole(const void *data, int64_t size, int window, unsigned char **packed)
 {
     z_stream stream = {0};
-    assert_int_equal(deflateInit2(&stream, 9, Z_DEFLATED, window, 9, Z_DEFAULT_STRATEGY), Z_OK);
+    assert_int_equal(deflateInit2(&stream, 1, Z_DEFLATED, window, 9, Z_DEFAULT_STRATEGY), Z_OK);
     uLong room = deflateBound(&stream, (uLong)size);
     *packed = malloc(room + 1);
     assert_non_null(*packed);
@@ -100,7 +100,7 @@ static void put_local(struct archive_builder *builder, const char *name, int64_t
     memcpy(header, "PK\3\4", 4);
     little(header + 4, form.zip64 ? 45 : 20, 2);
     little(header + 6, member->flags, 2);
-    little(header + 8, member->method, 2);
+    little(header + 8, form.local_method ? form.local_method : member->method, 2);
     little(header + 10, 0x58210000, 4);
     little(header + 14, later ? 0 : member->crc, 4);
     little(header + 18, packed, 4);
@@ -121,7 +121,7 @@ static void put_central(struct archive_builder *builder, const char *name, int64
     little(header + 4, form.unix_mode ? 3 << 8 | 45 : 45, 2);
     little(header + 6, 45, 2);
     little(header + 8, member->flags, 2);
-    little(header + 10, member->method, 2);
+    little(header + 10, form.method ? form.method : member->method, 2);
     little(header + 12, 0x58210000, 4);
     little(header + 16, member->crc, 4);
     little(header + 20, form.zip64 ? (uint32_t)IN_ZIP64 : (uint64_t)member->packed, 4);

@@ -19,6 +19,8 @@ enum {
     COMMENT_LIMIT = 0xffff,
     FLAG_ENCRYPTED = 1 << 0,
     FLAG_HIDDEN_HEADERS = 1 << 13,
+    METHOD_STORED = 0,
+    METHOD_DEFLATED = 8,
     EXTRA_ZIP64 = 1,
     MADE_BY_UNIX = 3,
     SHOWN = 200,
@@ -185,6 +187,12 @@ static bool is_regular(const unsigned char *entry, uint64_t name_length)
     return entry[5] != MADE_BY_UNIX || (mode & S_IFMT) == 0 || S_ISREG((mode_t)mode);
 }
 
+/* The two that everybody writes. Of the others some want as much memory as their headers say. */
+static bool is_supported(uint64_t method)
+{
+    return method == METHOD_STORED || method == METHOD_DEFLATED;
+}
+
 static enum status add_entry(struct directory *directory, const unsigned char *entry, struct listing *listing)
 {
     uint64_t flags = little(entry + 8, 2), name_length = little(entry + 28, 2), extra_length = little(entry + 30, 2);
@@ -194,6 +202,11 @@ static enum status add_entry(struct directory *directory, const unsigned char *e
         return listing_count(listing, directory->path, (int64_t)name_length);
     if (flags & (FLAG_ENCRYPTED | FLAG_HIDDEN_HEADERS))
         return status_set(STATUS_CORRUPT, "%s: member \"%.*s\" is encrypted", directory->path, shown, name);
+    if (!is_supported(little(entry + 10, 2)))
+        return status_set(
+            STATUS_CORRUPT,
+            "%s: member \"%.*s\" is compressed by method %d; only stored and deflated members are supported",
+            directory->path, shown, name, (int)little(entry + 10, 2));
     struct sizes sizes = {little(entry + 24, 4), little(entry + 20, 4), little(entry + 42, 4)};
     if (!take_zip64(entry + CENTRAL_BYTES + name_length, extra_length, &sizes))
         return status_set(STATUS_CORRUPT, "%s: member \"%.*s\": its ZIP64 field is missing or too short",
@@ -265,6 +278,9 @@ enum status zip_check_header(const char *path, int descriptor, int64_t position,
     if (!raw || !plain)
         FAIL(STATUS_INTERNAL, "%s: out of memory", path);
     TRY(input_read_at(path, descriptor, position + LOCAL_BYTES, raw, length, &got));
+    if (length > 0 && !is_supported(little(header + 8, 2)))
+        FAIL(STATUS_CORRUPT, "%s: member \"%.200s\": damaged: its header has another method than the directory", path,
+             name);
     if (got != length || member_name(path, raw, length, plain, &kept) != STATUS_OK || strcmp(plain, name) != 0)
         FAIL(STATUS_CORRUPT, "%s: member \"%.200s\": damaged: \"%.200s\" is found in its place", path, name, raw);
 fail:
