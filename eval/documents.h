@@ -3,7 +3,7 @@
 #define SPIRITLM_EVAL_DOCUMENTS_H
 
 #include "data/interleave.h"
-#include "eval/scorer.h"
+#include "eval/scoring/scorer.h"
 #include "package/components.h"
 
 struct document_list {

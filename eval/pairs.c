@@ -5,7 +5,7 @@
 
 #include "core/array.h"
 #include "core/path.h"
-#include "eval/scorer.h"
+#include "eval/scoring/scorer.h"
 #include "io/json.h"
 #include "io/text_file.h"
 #include "text/white_space.h"

@@ -6,7 +6,7 @@
 #include "core/edit_distance.h"
 #include "core/log.h"
 #include "core/utf8.h"
-#include "eval/results.h"
+#include "eval/scoring/results.h"
 #include "eval/shuffled_pairs.h"
 #include "io/atomic_file.h"
 

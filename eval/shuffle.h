@@ -2,7 +2,7 @@
 #ifndef SPIRITLM_EVAL_SHUFFLE_H
 #define SPIRITLM_EVAL_SHUFFLE_H
 
-#include "eval/scorer.h"
+#include "eval/scoring/scorer.h"
 #include "text/vocabulary.h"
 
 /* Permutes the tokens of one kind among their places in a document; seed and document determine the permutation. */

@@ -2,7 +2,7 @@
  * leave out a part of it. */
 #include "eval/task.h"
 
-#include "eval/results.h"
+#include "eval/scoring/results.h"
 
 enum status task_write(const struct task *task, const char *name, const char *kind, const char *protocol,
                        const json_t *inputs, const json_t *metrics, const json_t *samples)

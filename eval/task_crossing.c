@@ -3,7 +3,7 @@
 #include "eval/task.h"
 
 #include "eval/crossing.h"
-#include "eval/results.h"
+#include "eval/scoring/results.h"
 
 static const char protocol[] =
     "each held-out aligned utterance of at least four words, cut before its middle word; the second half's tokens, EOS "

@@ -3,7 +3,7 @@
 #include "eval/task.h"
 
 #include "eval/generation.h"
-#include "eval/results.h"
+#include "eval/scoring/results.h"
 
 #include <math.h>
 

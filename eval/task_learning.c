@@ -3,7 +3,7 @@
 #include "eval/task.h"
 
 #include "core/path.h"
-#include "eval/results.h"
+#include "eval/scoring/results.h"
 #include "eval/shuffled_pairs.h"
 #include "io/atomic_file.h"
 

@@ -4,7 +4,7 @@
 
 #include "core/utf8.h"
 #include "eval/pairs.h"
-#include "eval/results.h"
+#include "eval/scoring/results.h"
 
 #include <stdlib.h>
 

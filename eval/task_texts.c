@@ -2,7 +2,7 @@
 #include "eval/task.h"
 
 #include "core/utf8.h"
-#include "eval/results.h"
+#include "eval/scoring/results.h"
 #include "eval/texts.h"
 
 #include <stdlib.h>

@@ -210,6 +210,20 @@ enum status check_cross_entropy(const struct cross_entropy *p)
     return STATUS_OK;
 }
 
+enum status check_log_sum_exp(const struct log_sum_exp *p)
+{
+    CHECK(p->rows >= 0 && p->columns > 0, "log_sum_exp: %lld rows of %lld", LL(p->rows), LL(p->columns));
+    CHECK(is_compute_type(p->type), "log_sum_exp: type %d", (int)p->type);
+    CHECK(p->block_count > 0 && p->block_count <= LOG_SUM_EXP_BLOCKS, "log_sum_exp: %lld blocks", LL(p->block_count));
+    CHECK(p->boundaries[0] == 0 && p->boundaries[p->block_count] == p->columns,
+          "log_sum_exp: blocks from %lld to %lld of %lld columns", LL(p->boundaries[0]),
+          LL(p->boundaries[p->block_count]), LL(p->columns));
+    for (int64_t b = 0; b < p->block_count; b++)
+        CHECK(p->boundaries[b] <= p->boundaries[b + 1], "log_sum_exp: block %lld ends before it begins", LL(b));
+    CHECK(p->rows == 0 || (p->logits && p->targets && p->sums && p->target_logits), "log_sum_exp: a null array");
+    return STATUS_OK;
+}
+
 /* ---- element by element, the optimizer ---- */
 
 enum status check_convert(const struct convert *p)

@@ -147,6 +147,12 @@ static inline size_t operand_cache_bytes(const struct key_value_cache *cache, in
     O(group_sums, operand_bytes(p->group_count, DTYPE_F64), OPERAND_MODIFIED)                                          \
     O(grad, operand_rows_bytes(p->rows, p->columns, p->grad_type), OPERAND_WRITTEN)
 
+#define OPERANDS_log_sum_exp(O)                                                                                        \
+    O(logits, operand_rows_bytes(p->rows, p->columns, p->type), OPERAND_READ)                                          \
+    O(targets, operand_bytes(p->rows, DTYPE_I32), OPERAND_READ)                                                        \
+    O(sums, operand_rows_bytes(p->rows, p->block_count, DTYPE_F64), OPERAND_WRITTEN)                                   \
+    O(target_logits, operand_bytes(p->rows, DTYPE_F32), OPERAND_WRITTEN)
+
 #define OPERANDS_convert(O)                                                                                            \
     O(source, operand_bytes(p->count, p->source_type), OPERAND_READ)                                                   \
     O(destination, operand_bytes(p->count, p->destination_type), p->add ? OPERAND_MODIFIED : OPERAND_WRITTEN)

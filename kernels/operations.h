@@ -211,6 +211,21 @@ struct cross_entropy {
     enum dtype type, grad_type; /* of logits; grad_type is type, or BF16 with F32 logits */
 };
 
+/* What a row of logits says of each of some blocks of the vocabulary, so that probabilities can be had later with any of
+ * the blocks masked: sums[r][b] = log(sum over boundaries[b] <= c < boundaries[b + 1] of exp(logits[r][c])), minus infinity
+ * for a block without columns, and target_logits[r] = logits[r][targets[r]]; both 0 where targets[r] < 0. */
+enum { LOG_SUM_EXP_BLOCKS = 16 };
+struct log_sum_exp {
+    int64_t rows, columns;
+    int64_t block_count;                        /* 1 to LOG_SUM_EXP_BLOCKS */
+    int64_t boundaries[LOG_SUM_EXP_BLOCKS + 1]; /* never decreasing, from 0 to columns */
+    const void *logits;                         /* [R][V] */
+    const int32_t *targets;                     /* [R] in [.., V); negative: not wanted */
+    double *sums;                               /* [R][block_count] */
+    float *target_logits;                       /* [R] */
+    enum dtype type;                            /* of logits */
+};
+
 /* ---- element by element ---- */
 
 /* y += x, or y = x converted: count elements. */
@@ -313,6 +328,7 @@ struct sample {
     X(swiglu_forward)                                                                                                  \
     X(swiglu_backward)                                                                                                 \
     X(cross_entropy)                                                                                                   \
+    X(log_sum_exp)                                                                                                     \
     X(convert)                                                                                                         \
     X(squared_norm)                                                                                                    \
     X(clip_scale)                                                                                                      \

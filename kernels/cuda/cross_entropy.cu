@@ -3,35 +3,9 @@
  * both; the second writes the gradient. Where a row fits into shared memory, the first pass leaves it there, else the second
  * reads it again: the numbers are the same. Threads sum in f32, the block in double. The sums over groups follow in a kernel of
  * one block, a thread per group, because their order is that of the rows. */
-#include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/exponentials.cuh"
 
 enum { THREADS = 512, GROUP_THREADS = 256 };
-
-/* What a thread, and then the block, knows of the logits that it has seen: the sum of exp(logit - largest). */
-struct running {
-    float largest, sum;
-};
-
-/* exp(logit - largest), where a largest of minus infinity means that there is nothing yet. */
-__device__ static float below(float logit, float largest)
-{
-    return expf(logit - (largest == -INFINITY ? 0.0f : largest));
-}
-
-template <int N> __device__ static void see(struct running &running, const float (&value)[N], int64_t count)
-{
-    float largest = running.largest, sum = 0;
-#pragma unroll
-    for (int i = 0; i < N; i++)
-        largest = i < count ? fmaxf(largest, value[i]) : largest;
-#pragma unroll
-    for (int i = 0; i < N; i++)
-        sum += i < count ? below(value[i], largest) : 0.0f;
-    if (largest != running.largest)
-        running.sum *= below(running.largest, largest);
-    running.largest = largest;
-    running.sum += sum;
-}
 
 /* T: type of the logits, G: of the gradient, N: elements at a time. */
 template <typename T, typename G, int N> struct row {

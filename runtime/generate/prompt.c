@@ -86,25 +86,36 @@ fail:
     return result;
 }
 
-static enum status append_audio(const struct components *components, const char *path, struct prompt *prompt)
+enum status prompt_append_samples(const struct components *components, const char *name, const float *samples,
+                                  int64_t sample_count, struct prompt *prompt)
 {
     enum status result = STATUS_OK;
-    float *samples = NULL;
-    int64_t sample_count = 0, count = 0;
+    int64_t count = 0;
     struct units units = {0};
     struct merged_unit *merged = NULL;
     unsigned streams = components->vocabulary.pitch_count ? STREAMS_ALL : STREAMS_BASE;
     if (!components->speech)
-        FAIL(STATUS_USAGE, "%s: this model has no speech tokenizer, so it cannot read audio; pass units instead", path);
-    TRY(audio_read(path, -1, &samples, &sample_count));
+        FAIL(STATUS_USAGE, "%s: this model has no speech tokenizer, so it cannot read audio; pass units instead", name);
     TRY(speech_encode(components->speech, samples, sample_count, NULL, streams, &units));
     if (units.count[STREAM_HUBERT] == 0)
-        FAIL(STATUS_USAGE, "%s: %lld samples at 16 kHz are too short for a speech unit", path, (long long)sample_count);
+        FAIL(STATUS_USAGE, "%s: %lld samples at 16 kHz are too short for a speech unit", name, (long long)sample_count);
     TRY(units_merge(&units, &components->rates, 0, -1, streams, &merged, &count));
     TRY(append_merged(components, merged, count, prompt));
 fail:
     free(merged);
     units_free(&units);
+    return result;
+}
+
+static enum status append_audio(const struct components *components, const char *path, struct prompt *prompt)
+{
+    enum status result = STATUS_OK;
+    float *samples = NULL;
+    int64_t count = 0;
+    if (components->speech)
+        TRY(audio_read(path, -1, &samples, &count));
+    TRY(prompt_append_samples(components, path, samples, count, prompt));
+fail:
     free(samples);
     return result;
 }
@@ -161,7 +172,7 @@ enum status prompt_append_piece(const struct components *components, const struc
     return status_set(STATUS_INTERNAL, "unknown kind of piece %d", (int)piece->kind);
 }
 
-static enum status append_tag(const struct components *components, bool speech, struct prompt *prompt)
+enum status prompt_append_tag(const struct components *components, bool speech, struct prompt *prompt)
 {
     prompt->in_speech = speech;
     if (components->vocabulary.text_tag < 0)
@@ -173,12 +184,12 @@ static enum status append_tag(const struct components *components, bool speech, 
 }
 
 /* BOS, as in training, if the text model has one, and the dummy prefix of the document. */
-static enum status append_beginning(const struct components *components, struct prompt *prompt)
+enum status prompt_append_beginning(const struct components *components, bool bos, struct prompt *prompt)
 {
     enum status result = STATUS_OK;
     int32_t *ids = NULL;
     int64_t count = 0;
-    if (components->vocabulary.bos >= 0)
+    if (bos && components->vocabulary.bos >= 0)
         TRY(append(prompt, &components->vocabulary.bos, 1));
     if (components->vocabulary.dummy_prefix == DUMMY_PREFIX_DOCUMENT)
         TRY(text_model_encode_prefix(components->text, &ids, &count));
@@ -202,7 +213,7 @@ static enum status create_from_string(const struct components *components, const
     for (int64_t i = 0; i < prompt->count; i++)
         tagged = tagged || vocabulary_kind(&components->vocabulary, prompt->ids[i]) == TOKEN_TAG;
     if (output != OUTPUT_ANY && (!tagged || prompt->in_speech != speech))
-        TRY(append_tag(components, speech, prompt));
+        TRY(prompt_append_tag(components, speech, prompt));
     return STATUS_OK;
 fail:
     prompt_free(prompt);
@@ -220,18 +231,18 @@ enum status prompt_create(const struct components *components, const struct piec
     for (int64_t i = 0; i < count; i++)
         if (pieces[i].kind == PIECE_STRING)
             FAIL(STATUS_USAGE, "a prompt with its tags spelled out must be the only piece");
-    TRY(append_beginning(components, prompt));
+    TRY(prompt_append_beginning(components, true, prompt));
     for (int64_t i = 0; i < count; i++) {
         bool speech = pieces[i].kind != PIECE_TEXT;
         if (piece_is_blank(&pieces[i]))
             continue;
         if (!tagged || speech != prompt->in_speech)
-            TRY(append_tag(components, speech, prompt));
+            TRY(prompt_append_tag(components, speech, prompt));
         tagged = true;
         TRY(prompt_append_piece(components, &pieces[i], prompt));
     }
     if (output != OUTPUT_ANY && (!tagged || prompt->in_speech != (output == OUTPUT_SPEECH)))
-        TRY(append_tag(components, output == OUTPUT_SPEECH, prompt));
+        TRY(prompt_append_tag(components, output == OUTPUT_SPEECH, prompt));
     return STATUS_OK;
 fail:
     prompt_free(prompt);

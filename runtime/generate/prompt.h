@@ -38,8 +38,17 @@ bool piece_is_blank(const struct piece *piece);
 enum status prompt_create(const struct components *components, const struct piece *pieces, int64_t count,
                           enum output_modality output, struct prompt *prompt);
 
-/* Appends the ids of one piece, without BOS and tags, to a prompt: also for scoring. */
+/* The parts that prompt_create puts together, for scoring. An empty prompt is {.state = {-1, -1}}. */
+
+/* BOS, if the text model has one and it is wanted, and what precedes the first tag of a document. */
+enum status prompt_append_beginning(const struct components *components, bool bos, struct prompt *prompt);
+/* The tag of a modality; a model of text alone has none. */
+enum status prompt_append_tag(const struct components *components, bool speech, struct prompt *prompt);
+/* The ids of one piece, without BOS and tags. */
 enum status prompt_append_piece(const struct components *components, const struct piece *piece, struct prompt *prompt);
+/* The same for audio that is in memory: mono samples at 16 kHz; errors name it `name`. */
+enum status prompt_append_samples(const struct components *components, const char *name, const float *samples,
+                                  int64_t count, struct prompt *prompt);
 
 void prompt_free(struct prompt *prompt);
 

@@ -3,7 +3,7 @@
 #include "support/tiny_world.h"
 
 #include "eval/pairs.h"
-#include "eval/results.h"
+#include "eval/scoring/results.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
 

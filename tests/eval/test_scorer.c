@@ -3,7 +3,7 @@
 #include "support/test_kernels.h"
 #include "support/tiny_world.h"
 
-#include "eval/scorer.h"
+#include "eval/scoring/scorer.h"
 
 #include <string.h>
 

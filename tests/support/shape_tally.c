@@ -24,6 +24,7 @@
 #define TYPE_swiglu_forward p->type
 #define TYPE_swiglu_backward p->type
 #define TYPE_cross_entropy p->type
+#define TYPE_log_sum_exp p->type
 #define TYPE_convert p->source_type
 #define TYPE_squared_norm DTYPE_F32
 #define TYPE_clip_scale DTYPE_F32

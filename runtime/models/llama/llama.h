@@ -237,6 +237,19 @@ enum status llama_losses(struct llama *model, struct llama_workspace *workspace,
 enum status llama_add_losses(struct llama *model, struct llama_workspace *workspace, const struct llama_batch *batch,
                              double *group_sums);
 
+/* What the logits of every position say of some blocks of the vocabulary (the operation log_sum_exp), on the host: for scores
+ * whose protocol, with any of the blocks masked, is chosen later. */
+struct llama_block_sums {
+    int64_t block_count;       /* 1 to LOG_SUM_EXP_BLOCKS */
+    const int64_t *boundaries; /* [block_count + 1] never decreasing, from 0 to vocabulary_size */
+    double *sums;              /* [B*T][block_count]: the block's log-sum-exp; 0 where not counted */
+    float *target_logits;      /* [B*T]: the target's logit; 0 where not counted */
+};
+
+/* Forward alone. `sums` and `target_logits` are host memory, pinned where the caller can. Synchronizes once. */
+enum status llama_sum_blocks(struct llama *model, struct llama_workspace *workspace, const struct llama_batch *batch,
+                             const struct llama_block_sums *sums);
+
 /* Logits of every position, [B][T][V] f32 on the host: for tests and small inputs. Synchronizes once. */
 enum status llama_logits(struct llama *model, struct llama_workspace *workspace, const struct llama_batch *batch,
                          float *logits);

@@ -236,6 +236,53 @@ enum status llama_add_losses(struct llama *model, struct llama_workspace *worksp
     return forward_alone(model, workspace, batch, group_sums, &run);
 }
 
+/* One chunk of the head, and what it says brought to the host. The chunk after it uses the same buffers, in queue order. */
+static enum status chunk_block_sums(struct llama_run *run, const struct llama_block_sums *sums, int64_t first,
+                                    int64_t rows)
+{
+    enum status result = STATUS_OK;
+    const struct llama_workspace *workspace = run->workspace;
+    const struct llama_activations *plan = &workspace->activations;
+    const struct llama *model = workspace->model;
+    struct log_sum_exp operation = {.rows = rows,
+                                    .columns = run->network.config->vocabulary_size,
+                                    .block_count = sums->block_count,
+                                    .logits = llama_buffer(workspace, &plan->logits, 0),
+                                    .targets = element_at(run->targets, DTYPE_I32, first),
+                                    .sums = llama_buffer(workspace, &plan->block_sums, 0),
+                                    .target_logits = llama_buffer(workspace, &plan->target_logits, 0),
+                                    .type = DTYPE_F32};
+    for (int64_t b = 0; b <= sums->block_count; b++)
+        operation.boundaries[b] = sums->boundaries[b];
+    TRY(chunk_logits(run, first, rows));
+    TRY(compute_run(&run->network.compute, log_sum_exp, &operation));
+    TRY(model->kernels->copy_to_host(model->context, QUEUE_COMPUTE, sums->sums + first * sums->block_count,
+                                     operation.sums, (size_t)(rows * sums->block_count) * sizeof *sums->sums));
+    TRY(model->kernels->copy_to_host(model->context, QUEUE_COMPUTE, sums->target_logits + first,
+                                     operation.target_logits, (size_t)rows * sizeof *sums->target_logits));
+fail:
+    return result;
+}
+
+enum status llama_sum_blocks(struct llama *model, struct llama_workspace *workspace, const struct llama_batch *batch,
+                             const struct llama_block_sums *sums)
+{
+    enum status result = STATUS_OK;
+    struct llama_run run;
+    if (!batch->targets || workspace->backward)
+        return status_set(STATUS_INTERNAL, "sums of blocks %s",
+                          batch->targets ? "in a workspace of training" : "of a batch without targets");
+    if (sums->block_count < 1 || sums->block_count > LOG_SUM_EXP_BLOCKS)
+        return status_set(STATUS_INTERNAL, "sums of %lld blocks", (long long)sums->block_count);
+    TRY(llama_run_begin(model, workspace, batch, &run));
+    TRY(run_layers(&run));
+    for (int64_t first = 0; first < run.tokens; first += workspace->activations.chunk)
+        TRY(chunk_block_sums(&run, sums, first, chunk_rows(&run, first)));
+    TRY(run_wait(&run));
+fail:
+    return result;
+}
+
 enum status llama_logits(struct llama *model, struct llama_workspace *workspace, const struct llama_batch *batch,
                          float *logits)
 {

@@ -32,6 +32,7 @@ struct llama_activations {
     struct llama_buffer grad_x, grad_input;  /* [N][C] */
     struct llama_buffer grad_wide;           /* [N][max(I, (H+2G)D + HD)] */
     struct llama_buffer losses;              /* [N] */
+    struct llama_buffer block_sums, target_logits; /* [chunk][LOG_SUM_EXP_BLOCKS] f64, [chunk]; forward alone */
     struct llama_buffer ids, targets, starts, groups, positions, order; /* [N]; one copy per LLAMA_INPUTS */
     int64_t chunk; /* rows of the head that are computed at a time */
 };

@@ -110,6 +110,10 @@ static enum status plan_activations(const struct kernels *kernels, const struct 
         int64_t attention = llama_qkv_width(config) + llama_query_width(config);
         int64_t wide = attention > config->intermediate_size ? attention : config->intermediate_size;
         plan->grad_wide = plan_buffer(&planner, "gradient inside", tokens, wide, size, 1);
+    } else {
+        plan->block_sums =
+            plan_buffer(&planner, "block sums of a chunk", plan->chunk, LOG_SUM_EXP_BLOCKS, sizeof(double), 1);
+        plan->target_logits = plan_buffer(&planner, "targets of a chunk", plan->chunk, 1, sizeof(float), 1);
     }
     struct llama_buffer *integers[] = {&plan->ids, &plan->targets, &plan->starts, &plan->positions, &plan->order};
     static const char *const names[] = {"ids", "targets", "starts", "positions", "order"};

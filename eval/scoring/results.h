@@ -1,7 +1,7 @@
 /* Results as other evaluation tools write them: DIR/results_NAME.json (task, protocol, metrics with their standard
  * errors, n, model, checkpoint, fingerprints, inputs) and DIR/samples_NAME.jsonl. */
-#ifndef SPIRITLM_EVAL_RESULTS_H
-#define SPIRITLM_EVAL_RESULTS_H
+#ifndef SPIRITLM_EVAL_SCORING_RESULTS_H
+#define SPIRITLM_EVAL_SCORING_RESULTS_H
 
 #include "core/statistics.h"
 #include "package/components.h"

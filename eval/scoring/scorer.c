@@ -1,7 +1,7 @@
 /* Sequences of any length are packed into rows of one length, and starts[] keeps them from seeing each other, so that
  * little of a batch is padding. For every position the packer remembers where its loss belongs; padding and the last
  * token of a window have none. */
-#include "eval/scorer.h"
+#include "eval/scoring/scorer.h"
 
 #include "core/log.h"
 

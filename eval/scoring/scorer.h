@@ -1,6 +1,6 @@
 /* Losses of many token sequences under a model, packed side by side without attention between them. */
-#ifndef SPIRITLM_EVAL_SCORER_H
-#define SPIRITLM_EVAL_SCORER_H
+#ifndef SPIRITLM_EVAL_SCORING_SCORER_H
+#define SPIRITLM_EVAL_SCORING_SCORER_H
 
 #include "models/llama/llama.h"
 

@@ -1,7 +1,7 @@
 /* Results are written when everything has been computed, each file atomically, so that a results file that exists is
  * complete. They contain the model, the inputs and all fingerprints beside the numbers: a number without them cannot be
  * compared with another. */
-#include "eval/results.h"
+#include "eval/scoring/results.h"
 
 #include "core/path.h"
 #include "io/atomic_file.h"
