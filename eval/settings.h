@@ -29,6 +29,11 @@ struct evaluate_settings {
     const char *gold;              /* sLM21: the table of right answers where the archive has none; "" */
 };
 
+/* Section `archives`: where each benchmark lies, for `evaluate all`; "": it is not run. */
+struct archive_settings {
+    const char *swuggy, *sblimp, *wuggy_text, *blimp_text, *storycloze, *topic_storycloze, *salmon, *mmlu, *blimp;
+};
+
 enum { MOST_NORMALIZATIONS = 5 };
 struct score_protocols {
     struct score_protocol items[MOST_NORMALIZATIONS]; /* which differ in `normalize` alone */

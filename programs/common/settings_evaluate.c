@@ -64,3 +64,18 @@ const struct config_field evaluate_fields[] = {
     {"limit", CONFIG_INT, EVALUATE(limit), "0", 0, 1e9, NULL, "judge only the first items of each task; 0: all"},
 };
 const int64_t evaluate_field_count = sizeof evaluate_fields / sizeof *evaluate_fields;
+
+#define ARCHIVE(name, member)                                                                                          \
+    {                                                                                                                  \
+        name, CONFIG_PATH, offsetof(struct archive_settings, member), "", 0, 0, NULL,                                  \
+            "archive of the task of this name, which `evaluate all` runs; empty: it is left out"                       \
+    }
+
+const struct config_field archive_fields[] = {
+    ARCHIVE("swuggy", swuggy),         ARCHIVE("sblimp", sblimp),
+    ARCHIVE("wuggy_text", wuggy_text), ARCHIVE("blimp_text", blimp_text),
+    ARCHIVE("storycloze", storycloze), ARCHIVE("topic_storycloze", topic_storycloze),
+    ARCHIVE("salmon", salmon),         ARCHIVE("mmlu", mmlu),
+    ARCHIVE("blimp", blimp),
+};
+const int64_t archive_field_count = sizeof archive_fields / sizeof *archive_fields;
