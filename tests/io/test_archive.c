@@ -512,8 +512,8 @@ static void truncated_archives_are_refused(void **state)
     }
 }
 
-/* Reads everything; STATUS_OK only with the names and contents that were put in, in the case of a zip or a .tar.gz. */
-static enum status read_small(bool checked)
+/* Reads everything. With `checked` what is read must be what was put in; with `whole` all of it must be there. */
+static enum status read_small(bool checked, bool whole)
 {
     struct archive *archive = NULL;
     enum status result = archive_open(test_path("flip"), &archive);
@@ -525,6 +525,7 @@ static enum status read_small(bool checked)
             assert_int_equal(((char *)data)[k], (char)(k * k % 251));
         free(data);
     }
+    assert_true(result != STATUS_OK || !whole || archive_count(archive) == 3);
     if (result == STATUS_OK && checked && archive_count(archive) == 3)
         for (int64_t i = 0; i < 3; i++)
             assert_int_equal(archive_size(archive, i), 300 * i);
@@ -544,7 +545,7 @@ static void flipped_bits(void **state)
         for (int64_t bit = 0; bit < bits; bit += step) {
             builder.bytes[bit / 8] ^= (unsigned char)(1 << bit % 8);
             write_plainly(test_path("flip"), builder.bytes, builder.size);
-            enum status result = read_small(form != 2);
+            enum status result = read_small(form != 2, form == 3);
             if (result != STATUS_OK && (result != STATUS_CORRUPT || !strstr(status_text(), "/flip: ")))
                 fail_msg("form %d, bit %lld: %d, \"%s\"", form, (long long)bit, result, status_text());
             accepted += result == STATUS_OK;
@@ -552,8 +553,6 @@ static void flipped_bits(void **state)
         }
         print_message("form %d: %lld of %lld flipped bits were harmless\n", form, (long long)accepted,
                       (long long)(bits / step));
-        if (form == 3)
-            assert_true(accepted * step <= 8 * 10); /* gzip's flags, date, system: 10 bytes of header */
         builder_free(&builder);
     }
 }
