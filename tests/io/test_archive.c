@@ -596,6 +596,7 @@ static void a_false_crc_and_a_false_name(void **state)
     zip_add(&builder, "a.wav", 5, "abc", 3, (struct zip_form){.wrong_crc = 1});
     zip_add(&builder, "b.wav", 5, "abc", 3, (struct zip_form){.local_name = "c.wav"});
     zip_add(&builder, "d.wav", 5, "abc", 3, (struct zip_form){.claimed_size = 4});
+    zip_add(&builder, "e.wav", 5, "abc", 3, (struct zip_form){.directory_crc = 1});
     zip_end(&builder, "", false);
     builder_write(&builder, test_path("false.zip"));
     assert_ok(archive_open(test_path("false.zip"), &archive));
@@ -603,6 +604,8 @@ static void a_false_crc_and_a_false_name(void **state)
     assert_fails(archive_read(archive, 1, 10, &data, &size), STATUS_CORRUPT,
                  "false.zip: member \"b.wav\": damaged: \"c.wav\" is found in its place");
     assert_fails(archive_read(archive, 2, 10, &data, &size), STATUS_CORRUPT, "false.zip: member \"d.wav\": ");
+    assert_fails(archive_read(archive, 3, 10, &data, &size), STATUS_CORRUPT,
+                 "false.zip: member \"e.wav\": damaged: expected CRC-32 352441c3, found 352441c2"); /* that of "abc" */
     archive_close(archive);
 }
 
