@@ -88,18 +88,26 @@ fail:
     return result;
 }
 
-enum status benchmark_run_add(struct benchmark_run *run, const char *id, json_t *document, const struct side *context,
-                              const struct side *right, const struct side *wrong)
+enum status benchmark_run_add_choices(struct benchmark_run *run, const char *id, json_t *document,
+                                      const struct side *context, const struct side *sides, int64_t count,
+                                      int64_t answer)
 {
     enum status result = STATUS_OK;
     const struct score_protocol *protocol = &run->protocols.items[0];
-    bool pmi = run->protocols.pmi;
     struct choice_item *item;
-    TRY(choice_set_add(&run->set, id, document, 0, 2, &item));
-    TRY(hypothesis_build(run->task->components, protocol, context, right, pmi, &item->choices[0]));
-    TRY(hypothesis_build(run->task->components, protocol, context, wrong, pmi, &item->choices[1]));
+    TRY(choice_set_add(&run->set, id, document, answer, count, &item));
+    for (int64_t c = 0; c < count; c++)
+        TRY(hypothesis_build(run->task->components, protocol, context, &sides[c], run->protocols.pmi,
+                             &item->choices[c]));
 fail:
     return result == STATUS_OK ? result : status_prefix(result, "%s: %s", archive_path(run->archive), id);
+}
+
+enum status benchmark_run_add(struct benchmark_run *run, const char *id, json_t *document, const struct side *context,
+                              const struct side *right, const struct side *wrong)
+{
+    const struct side sides[2] = {*right, *wrong};
+    return benchmark_run_add_choices(run, id, document, context, sides, 2, 0);
 }
 
 /* ---- results ---- */
@@ -139,6 +147,7 @@ enum status benchmark_run_finish(struct benchmark_run *run, const struct benchma
                                               .rule = report_rule_name(outcome->rule),
                                               .expected = outcome->expected,
                                               .failures = outcome->failures,
+                                              .shots = outcome->shots,
                                               .archive = archive_path(run->archive),
                                               .archive_identity = identity};
     TRY(benchmark_write(task->out, &subject, &run->results, &run->set));

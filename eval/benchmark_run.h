@@ -40,11 +40,17 @@ enum status benchmark_run_text(const struct benchmark_run *run, int64_t member, 
 enum status benchmark_run_add(struct benchmark_run *run, const char *id, json_t *document, const struct side *context,
                               const struct side *right, const struct side *wrong);
 
+/* The same for any number of choices, of which `answer` is right. */
+enum status benchmark_run_add_choices(struct benchmark_run *run, const char *id, json_t *document,
+                                      const struct side *context, const struct side *sides, int64_t count,
+                                      int64_t answer);
+
 /* What is particular to a benchmark's results. */
 struct benchmark_outcome {
     const char *name; /* of its files and rows */
     enum report_rule rule;
     int64_t expected, failures; /* items that there should be, and those that have no score */
+    int64_t shots;              /* examples before each item */
 };
 
 /* Scores what was added, prints a table, writes results_NAME.json and samples_NAME.jsonl, and sets the task's outcome from the

@@ -166,11 +166,16 @@ fail:
 static enum status add_archive(struct task_plan *plan, enum task_kind kind, const char *const *arguments, int64_t count,
                                int64_t *position)
 {
-    if (*position + 1 >= count || find_kind(arguments[*position + 1]) >= 0)
-        return status_set(STATUS_USAGE,
-                          "%s needs its archive: a folder, a .zip, a .tar or a .tar.gz; `evaluate where %s` "
-                          "says where it comes from",
-                          kinds[kind].name, kinds[kind].name);
+    const char *name = kinds[kind].name, *next = *position + 1 < count ? arguments[*position + 1] : NULL;
+    if (!next)
+        return status_set(
+            STATUS_USAGE,
+            "%s needs its archive: a folder, a .zip, a .tar or a .tar.gz; `evaluate where %s` says where it "
+            "comes from",
+            name, name);
+    if (find_kind(next) >= 0)
+        return status_set(STATUS_USAGE, "%s needs its archive; a folder that is called like a task is written ./%s",
+                          name, next);
     return add_task(plan, kind, arguments[++*position]);
 }
 
@@ -389,6 +394,10 @@ static enum status run_task(const struct task_plan *plan, const struct planned_t
         return task_story_cloze(with, true, task->file);
     case TASK_SALMON:
         return task_salmon(with, task->file);
+    case TASK_MMLU:
+        return task_mmlu(with, task->file);
+    case TASK_BLIMP:
+        return task_blimp(with, task->file);
     default:
         return status_set(STATUS_INTERNAL, "unknown task %d", (int)task->kind);
     }

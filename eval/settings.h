@@ -22,9 +22,16 @@ struct evaluate_settings {
     int split;                     /* enum split_choice */
     int incomplete;                /* enum incomplete_choice */
     int64_t limit;                 /* items of each task; 0: all */
+    int64_t shots;                 /* examples before each item; -1: as many as the benchmark's own number */
+    int mmlu_prompt;               /* 0: lm-evaluation-harness's, 1: the benchmark's own program's */
     int text_form;                 /* of `wer`: enum text_form (eval/transcripts/text_form.h) */
     const char *spellings;         /* of `wer` with whisper-english: a file or a Whisper folder; "": none */
     const char *gold;              /* sLM21: the table of right answers where the archive has none; "" */
+};
+
+/* Section `archives`: where each benchmark lies, for `evaluate all`; "": it is not run. */
+struct archive_settings {
+    const char *swuggy, *sblimp, *wuggy_text, *blimp_text, *storycloze, *topic_storycloze, *salmon, *mmlu, *blimp;
 };
 
 enum { MOST_NORMALIZATIONS = 5 };

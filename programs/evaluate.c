@@ -29,8 +29,11 @@ static const struct program program = {
     .name = "evaluate",
     .usage = "--config FILE TASK [FILE ...] [TASK ...] [--model M] [--out DIR] [--require] [--device D] "
              "[key=value ...]",
-    .summary = "Measures a trained model by one or several tasks. It is loaded once for all of them. TASK is one "
-               "of:" TASK_LIST(TASK_HELP) "\nwithout a model:" COMMAND_LIST(COMMAND_HELP),
+    .summary =
+        "Measures a trained model by one or several tasks. It is loaded once for all of them. TASK is one "
+        "of:" TASK_LIST(
+            TASK_HELP) "\n  all                   the benchmarks whose archives the configuration names (archives.*)"
+                       "\nwithout a model:" COMMAND_LIST(COMMAND_HELP),
     .example = "evaluate --config configs/demo.yaml learning generation pairs",
     .arguments = TASK_LIST(TASK_WORD) COMMAND_LIST(COMMAND_WORD) "FILE",
     .options = options,
@@ -38,6 +41,8 @@ static const struct program program = {
     .takes_config = true,
     .takes_arguments = true,
 };
+
+enum { BENCHMARKS = 9 };
 
 struct evaluation {
     struct settings settings;
@@ -94,15 +99,52 @@ static json_t *dataset_inputs(const struct evaluation *evaluation)
                      "seed", (json_int_t)evaluation->settings.train.seed);
 }
 
-/* The arguments that are no options, in an array to be freed; NULL: no memory. */
-static const char **plain_arguments(const struct program_arguments *arguments, int64_t *count)
+/* The benchmarks whose archive the configuration names, with them, behind `count` arguments: what "all" stands for. */
+static int64_t add_archives(const struct archive_settings *archives, const char **plain, int64_t count)
 {
-    const char **plain = calloc((size_t)arguments->count + 1, sizeof *plain);
+    const struct {
+        const char *task, *archive;
+    } all[] = {
+        {"swuggy", archives->swuggy},         {"sblimp", archives->sblimp},
+        {"wuggy-text", archives->wuggy_text}, {"blimp-text", archives->blimp_text},
+        {"storycloze", archives->storycloze}, {"topic-storycloze", archives->topic_storycloze},
+        {"salmon", archives->salmon},         {"mmlu", archives->mmlu},
+        {"blimp", archives->blimp},
+    };
+    _Static_assert(sizeof all / sizeof *all == BENCHMARKS, "the number of archives");
+    for (size_t i = 0; i < BENCHMARKS; i++)
+        if (*all[i].archive) {
+            plain[count++] = all[i].task;
+            plain[count++] = all[i].archive;
+        }
+    return count;
+}
+
+/* The arguments that are no options, in an array to be freed, "all" replaced by what it stands for. */
+static enum status plain_arguments(const struct program_arguments *arguments, const struct archive_settings *archives,
+                                   const char ***out, int64_t *count)
+{
+    enum status result = STATUS_OK;
+    const char **plain = calloc((size_t)arguments->count * 2 * BENCHMARKS + 1, sizeof *plain);
+    *out = plain;
     *count = 0;
-    for (int64_t i = 0; plain && i < arguments->count; i++)
-        if (!arguments->items[i].option)
-            plain[(*count)++] = arguments->items[i].value;
-    return plain;
+    if (!plain)
+        FAIL(STATUS_INTERNAL, "no memory for the tasks");
+    for (int64_t i = 0; i < arguments->count; i++) {
+        const struct program_argument *argument = &arguments->items[i];
+        int64_t before = *count;
+        if (argument->option)
+            continue;
+        if (strcmp(argument->value, "all") != 0 || (before > 0 && !strcmp(plain[0], "where"))) {
+            plain[(*count)++] = argument->value;
+            continue;
+        }
+        *count = add_archives(archives, plain, before);
+        if (*count == before)
+            FAIL(STATUS_USAGE, "all: the configuration names no archive (archives.swuggy, archives.salmon ...)");
+    }
+fail:
+    return result;
 }
 
 /* Runs a command, or makes the plan of the tasks. *done: it was a command. */
@@ -112,9 +154,8 @@ static enum status make_plan(const struct program_arguments *arguments, struct e
     const struct settings *settings = &evaluation->settings;
     char out[PATH_BYTES];
     int64_t count;
-    const char **plain = plain_arguments(arguments, &count);
-    if (!plain)
-        FAIL(STATUS_INTERNAL, "no memory for the tasks");
+    const char **plain = NULL;
+    TRY(plain_arguments(arguments, &settings->archives, &plain, &count));
     const char *given = program_value(arguments, "--out", NULL);
     TRY(given ? path_format(out, "%s", given) : path_format(out, "%s/evaluation", settings->train.run));
     const struct command_input input = {.score = &settings->score,

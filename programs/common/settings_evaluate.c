@@ -41,6 +41,8 @@ static const char *const incompletes[] = {"refuse", "skip", NULL}; /* as enum in
 static const char *const forms[] = {"none", "librispeech", "whisper-basic", "whisper-english",
                                     NULL}; /* as enum text_form */
 
+static const char *const mmlu_prompts[] = {"lm-eval", "original", NULL};
+
 const struct config_field evaluate_fields[] = {
     {"split", CONFIG_CHOICE, EVALUATE(split), "dev", 0, 0, splits, "which part of a benchmark that has several"},
     {"incomplete", CONFIG_CHOICE, EVALUATE(incomplete), "refuse", 0, 0, incompletes,
@@ -49,6 +51,10 @@ const struct config_field evaluate_fields[] = {
     {"directions", CONFIG_STRING_LIST, EVALUATE(directions), "s,t", 0, 0, NULL,
      "storycloze: s and t, stories whole in speech or text; s>t and t>s, endings after a context in the other "
      "modality"},
+    {"shots", CONFIG_INT, EVALUATE(shots), "-1", -1, 100, NULL,
+     "worked examples before each item; -1: the benchmark's own number (mmlu: 5)"},
+    {"mmlu_prompt", CONFIG_CHOICE, EVALUATE(mmlu_prompt), "lm-eval", 0, 0, mmlu_prompts,
+     "mmlu: whose prompts, lm-evaluation-harness's or those of the benchmark's own program"},
     {"text_form", CONFIG_CHOICE, EVALUATE(text_form), "none", 0, 0, forms,
      "wer: the form that texts are brought into before they are compared"},
     {"spellings", CONFIG_PATH, EVALUATE(spellings), "", 0, 0, NULL,
@@ -58,3 +64,18 @@ const struct config_field evaluate_fields[] = {
     {"limit", CONFIG_INT, EVALUATE(limit), "0", 0, 1e9, NULL, "judge only the first items of each task; 0: all"},
 };
 const int64_t evaluate_field_count = sizeof evaluate_fields / sizeof *evaluate_fields;
+
+#define ARCHIVE(name, member)                                                                                          \
+    {                                                                                                                  \
+        name, CONFIG_PATH, offsetof(struct archive_settings, member), "", 0, 0, NULL,                                  \
+            "archive of the task of this name, which `evaluate all` runs; empty: it is left out"                       \
+    }
+
+const struct config_field archive_fields[] = {
+    ARCHIVE("swuggy", swuggy),         ARCHIVE("sblimp", sblimp),
+    ARCHIVE("wuggy_text", wuggy_text), ARCHIVE("blimp_text", blimp_text),
+    ARCHIVE("storycloze", storycloze), ARCHIVE("topic_storycloze", topic_storycloze),
+    ARCHIVE("salmon", salmon),         ARCHIVE("mmlu", mmlu),
+    ARCHIVE("blimp", blimp),
+};
+const int64_t archive_field_count = sizeof archive_fields / sizeof *archive_fields;

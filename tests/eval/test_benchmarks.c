@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CONTEXT = 256, MOST = 64 };
+enum { CONTEXT = 640 };
 
 static struct tiny_world world;
 static struct score_settings score;
@@ -403,6 +403,98 @@ static void whole_stories_are_compared_whole(void **state)
     json_decref(results);
 }
 
+/* ---- text ---- */
+
+static const char mmlu_heading[] = "The following are multiple choice questions (with answers) about ";
+
+/* What the model gets for a question: 1 when the letter of the answer is the likeliest. */
+static double judge_letters(const char *prompt, int answer)
+{
+    double best = -INFINITY, right = 0;
+    for (int c = 0; c < 4; c++) {
+        char text[600];
+        int64_t tokens;
+        snprintf(text, sizeof text, "%s %c", prompt, 'A' + c);
+        const struct piece whole[] = {{PIECE_TEXT, text}}, before[] = {{PIECE_TEXT, prompt}};
+        double sum = oracle_sum(whole, 1, 0, &tokens) - oracle_sum(before, 1, 0, &tokens);
+        right = c == answer ? sum : right;
+        best = sum > best ? sum : best;
+    }
+    return right == best;
+}
+
+static void questions_are_answered_by_letters(void **state)
+{
+    (void)state;
+    struct task_outcome outcome = {0};
+    const char *out = test_path("out20"), *root = test_path("mmlu");
+    static const char *const subjects[] = {"anatomy", "virology"};
+    static const char *const heads[] = {"anatomy", "virology"};
+    char prompt[500];
+    double won[2][2], mean[2], error[2];
+    set_defaults();
+    evaluate.split = SPLIT_TEST;
+    evaluate.shots = 1;
+    struct task task = make_task(out, &outcome);
+    make_folder_of(test_path("mmlu/data/dev/x"));
+    make_folder_of(test_path("mmlu/data/test/x"));
+    for (int s = 0; s < 2; s++) {
+        write_text(test_path("mmlu/data/dev/%s_dev.csv", subjects[s]), "e?,m,n,o,p,C\n");
+        write_text(test_path("mmlu/data/test/%s_test.csv", subjects[s]),
+                   s ? "k,1,2,3,4,B\nl,f,g,h,i,D\n" : "q,1,2,3,4,A\nr,f,g,h,i,C\n");
+        for (int q = 0; q < 2; q++) {
+            snprintf(prompt, sizeof prompt,
+                     "%s%s.\n\ne?\nA. m\nB. n\nC. o\nD. p\nAnswer: C\n\n%c\nA. %s\nAnswer:", mmlu_heading, heads[s],
+                     s ? "kl"[q] : "qr"[q], q ? "f\nB. g\nC. h\nD. i" : "1\nB. 2\nC. 3\nD. 4");
+            won[s][q] = judge_letters(prompt, s ? (q ? 3 : 1) : (q ? 2 : 0));
+        }
+        mean[s] = (won[s][0] + won[s][1]) / 2;
+        error[s] = fabs(won[s][0] - won[s][1]) / 2; /* s / sqrt(2), s = |a - b| / sqrt(2) */
+    }
+    assert_ok(task_mmlu(&task, root));
+    json_t *results = read_results(out, "mmlu_test");
+    expect_number(results, "mmlu_test", "acc,sum", (mean[0] + mean[1]) / 2);
+    expect_number(results, "mmlu_test_anatomy", "acc,sum", mean[0]);
+    expect_number(results, "mmlu_test_other", "acc,sum", mean[1]);
+    expect_number(results, "mmlu_test_mean_of_subjects", "acc,sum", (mean[0] + mean[1]) / 2);
+    expect_number(results, "mmlu_test_stem", "acc_stderr,sum", error[0]);
+    /* (n - 1) n se^2 = 2 se^2 each; N = 4, K = 2 */
+    expect_number(results, "mmlu_test", "acc_stderr,sum",
+                  sqrt((2 * error[0] * error[0] + 2 * error[1] * error[1]) / 2 / 4));
+    assert_true(json_integer_value(json_object_get(json_object_get(results, "n-shot"), "mmlu_test")) == 1);
+    json_decref(results);
+    evaluate.shots = 2;
+    assert_fails(task_mmlu(&task, root), STATUS_CORRUPT, "expected 2 examples, found 1");
+    write_text(test_path("mmlu/data/test/astrology_test.csv"), "q,1,2,3,4,A\n");
+    evaluate.shots = 1;
+    assert_fails(task_mmlu(&task, root), STATUS_CORRUPT, "astrology is none of MMLU's 57 subjects");
+}
+
+static void sentences_are_averaged_over_files(void **state)
+{
+    (void)state;
+    struct task_outcome outcome = {0};
+    const char *out = test_path("out21");
+    const struct piece a[] = {{PIECE_TEXT, "he is"}}, b[] = {{PIECE_TEXT, "he are"}}, c[] = {{PIECE_TEXT, "we go"}},
+                       d[] = {{PIECE_TEXT, "go we do"}}, e[] = {{PIECE_TEXT, "a b"}}, f[] = {{PIECE_TEXT, "b a c"}};
+    set_defaults();
+    struct task task = make_task(out, &outcome);
+    make_folder_of(test_path("blimp/data/x"));
+    write_text(test_path("blimp/data/one.jsonl"), "{\"sentence_good\": \"he is\", \"sentence_bad\": \"he are\"}\n"
+                                                  "{\"sentence_good\": \"we go\", \"sentence_bad\": \"go we do\"}\n");
+    write_text(test_path("blimp/data/two.jsonl"), "{\"sentence_good\": \"a b\", \"sentence_bad\": \"b a c\"}");
+    struct verdict all = {0};
+    add(&all, judge(a, b, 1, 0), 0.25);
+    add(&all, judge(c, d, 1, 0), 0.25);
+    add(&all, judge(e, f, 1, 0), 0.5);
+    assert_ok(task_blimp(&task, test_path("blimp")));
+    json_t *results = read_results(out, "blimp");
+    expect_row(results, "blimp", all, 3, 3, 0);
+    json_decref(results);
+    write_text(test_path("blimp/data/two.jsonl"), "{\"sentence_good\": \"a b\"}\n");
+    assert_fails(task_blimp(&task, test_path("blimp")), STATUS_CORRUPT, "two.jsonl:1");
+}
+
 /* ---- files ---- */
 
 static void the_same_run_writes_the_same_bytes(void **state)
@@ -512,6 +604,8 @@ int main(void)
         cmocka_unit_test(parts_are_averaged),
         cmocka_unit_test(all_directions_of_stories_in_pieces),
         cmocka_unit_test(whole_stories_are_compared_whole),
+        cmocka_unit_test(questions_are_answered_by_letters),
+        cmocka_unit_test(sentences_are_averaged_over_files),
         cmocka_unit_test(the_same_run_writes_the_same_bytes),
         cmocka_unit_test(rescoring_equals_a_new_run),
         cmocka_unit_test(damaged_samples_are_refused),

@@ -242,6 +242,32 @@ static void bench_cross_entropy(struct benchmark *b)
     benchmark_next(b);
 }
 
+/* The text's pieces, two tags, the units and the padding behind them, as scores need them. */
+static void bench_log_sum_exp(struct benchmark *b)
+{
+    enum { BLOCKS = 6 };
+    int64_t most = b->counted ? 256 : 2048, rows = tokens_of(b) < most ? tokens_of(b) : most,
+            columns = b->sizes.vocabulary, units = columns / 32;
+    int32_t targets[2048];
+    char shape[64];
+    for (int64_t i = 0; i < rows; i++)
+        targets[i] = (int32_t)(i * 7919 % columns);
+    const struct log_sum_exp sums = {
+        .rows = rows,
+        .columns = columns,
+        .block_count = BLOCKS,
+        .boundaries = {0, 2, 3, columns - 2 * units, columns - 2 * units + 2, columns - units, columns},
+        .logits = benchmark_numbers(b, DTYPE_F32, rows * columns, 1),
+        .targets = benchmark_values(b, sizeof *targets, rows, targets),
+        .sums = benchmark_numbers(b, DTYPE_F32, 2 * rows * BLOCKS, 1), /* room for doubles */
+        .target_logits = benchmark_numbers(b, DTYPE_F32, rows, 1),
+        .type = DTYPE_F32};
+    snprintf(shape, sizeof shape, "%lld x %lld, %d blocks", (long long)rows, (long long)columns, (int)BLOCKS);
+    benchmark_row(b, &(struct benchmark_case){BENCHMARK_log_sum_exp, &sums, shape, DTYPE_F32,
+                                              4 * (double)(rows * columns) + 8 * (double)(rows * BLOCKS), 0, NULL, 0});
+    benchmark_next(b);
+}
+
 static void bench_update(struct benchmark *b)
 {
     int64_t count = b->sizes.parameters;
@@ -292,5 +318,6 @@ void benchmark_training(struct benchmark *b)
     }
     bench_swiglu(b);
     bench_cross_entropy(b);
+    bench_log_sum_exp(b);
     bench_update(b);
 }
