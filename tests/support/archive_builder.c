@@ -123,7 +123,7 @@ static void put_central(struct archive_builder *builder, const char *name, int64
     little(header + 8, member->flags, 2);
     little(header + 10, form.method ? form.method : member->method, 2);
     little(header + 12, 0x58210000, 4);
-    little(header + 16, member->crc, 4);
+    little(header + 16, member->crc + form.directory_crc, 4);
     little(header + 20, form.zip64 ? (uint32_t)IN_ZIP64 : (uint64_t)member->packed, 4);
     little(header + 24, form.zip64 ? (uint32_t)IN_ZIP64 : (uint64_t)member->whole, 4);
     little(header + 28, (uint64_t)length, 2);

@@ -22,6 +22,7 @@ struct zip_form {
     uint16_t unix_mode;     /* 0: not made on Unix */
     int64_t claimed_size;   /* 0: the true one */
     uint32_t wrong_crc;     /* is added to the true one */
+    uint32_t directory_crc; /* is added in the directory alone */
     uint16_t method;        /* that the directory has; 0: the true one */
     uint16_t local_method;  /* that the header has; 0: the true one */
     const char *local_name; /* NULL: as in the directory */
