@@ -4,8 +4,8 @@
 
 #include "core/path.h"
 #include "core/thread_pool.h"
-#include "data/manifest.h"
 #include "data/align/align.h"
+#include "data/manifest.h"
 #include "data/prepare/alignment_store.h"
 #include "data/prepare/prepare.h"
 #include "data/shard_index.h"

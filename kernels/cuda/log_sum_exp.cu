@@ -1,21 +1,23 @@
 /* The logarithm of the sum of exponentials over each block of the vocabulary: a block of threads per row and block of columns.
- * Blocks begin anywhere, so neighbouring threads read neighbouring logits one at a time, four of them in flight. Threads sum
- * in f32, the block in double, in an order that depends on the block's number of columns alone. */
+ * Blocks begin anywhere, but which thread sums a column depends on the column and on how many the row has: so warps read
+ * whole sectors, and neither the other blocks nor the row's place decide a bit. Threads sum in f32, the block in double. */
 #include "kernels/cuda/exponentials.cuh"
 
 enum { THREADS = 512, AT_ONCE = 4 };
 
-/* The columns [first, end), AT_ONCE of them per thread and turn. */
+/* The columns [first, end), AT_ONCE of them per thread and turn. Those before `first` have no share. */
 template <typename T> __device__ static struct running read(const T *logits, int64_t first, int64_t end)
 {
     struct running running = {-INFINITY, 0};
     const int64_t step = blockDim.x;
-    for (int64_t c = first + threadIdx.x; c < end; c += AT_ONCE * step) {
+    for (int64_t c = first - first % step + threadIdx.x; c < end; c += AT_ONCE * step) {
         float value[AT_ONCE];
 #pragma unroll
-        for (int i = 0; i < AT_ONCE; i++)
-            value[i] = c + i * step < end ? load_element(logits, c + i * step) : 0.0f;
-        see(running, value, (end - c + step - 1) / step);
+        for (int i = 0; i < AT_ONCE; i++) {
+            const int64_t column = c + i * step;
+            value[i] = column >= first && column < end ? load_element(logits, column) : -INFINITY;
+        }
+        see(running, value, AT_ONCE);
     }
     return running;
 }

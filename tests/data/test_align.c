@@ -1,9 +1,9 @@
 /* The aligner's small cases: what it refuses and why, words outside the dictionary, readings, threads. The measured
  * rates are in test_align_corpus.c. */
-#include "data/demo/demo_sources.h"
-#include "data/demo/synthesize.h"
 #include "data/align/align.h"
 #include "data/align/pronounce.h"
+#include "data/demo/demo_sources.h"
+#include "data/demo/synthesize.h"
 #include "io/audio/audio.h"
 #include "support/test_support.h"
 

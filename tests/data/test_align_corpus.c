@@ -7,10 +7,10 @@
  * - at least 4,000 words of flite's speech (three voices, three prosodies) against flite's own times: the median start
  * error is <= 15 ms, the 95th percentile <= 50 ms. */
 #include "core/hash.h"
+#include "data/align/align.h"
 #include "data/demo/demo_sources.h"
 #include "data/demo/demo_split.h"
 #include "data/demo/synthesize.h"
-#include "data/align/align.h"
 #include "io/audio/audio.h"
 #include "support/test_support.h"
 #include "support/usage.h"

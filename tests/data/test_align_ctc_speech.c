@@ -7,9 +7,9 @@
 #include "support/test_support.h"
 
 #include "core/path.h"
+#include "data/align/align.h"
 #include "data/demo/demo_sources.h"
 #include "data/demo/synthesize.h"
-#include "data/align/align.h"
 #include "io/text_file.h"
 #include "io/wav.h"
 #include "support/files.h"

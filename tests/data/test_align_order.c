@@ -4,9 +4,9 @@
 #include "support/files.h"
 #include "support/test_support.h"
 
+#include "data/align/align.h"
 #include "data/datasets.h"
 #include "data/demo/synthesize.h"
-#include "data/align/align.h"
 #include "data/prepare/prepare.h"
 #include "io/audio/audio.h"
 #include "io/json.h"
