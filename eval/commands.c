@@ -1,7 +1,9 @@
 /* Commands read files that others wrote, print a table and write their results; none of them needs a model. */
 #include "eval/commands.h"
 
+#include "eval/comparison.h"
 #include "eval/rescore.h"
+#include "eval/submit.h"
 #include "eval/task_wer.h"
 #include "eval/where.h"
 
@@ -24,10 +26,17 @@ static const struct {
 #undef COMMAND_ROW
 };
 
-static enum status run(enum command command, const char *const *arguments, const struct command_input *input)
+static enum status run(enum command command, const char *const *arguments, int64_t count,
+                       const struct command_input *input)
 {
     if (command == COMMAND_RESCORE)
         return rescore(arguments[0], input->score, input->protocol_named, input->report);
+    if (command == COMMAND_REPORT)
+        return comparison_write(arguments, count, input->report);
+    if (command == COMMAND_SUBMISSION && strcmp(arguments[0], "sLM21") != 0)
+        return status_set(STATUS_USAGE, "submission: expected sLM21, found \"%s\"", arguments[0]);
+    if (command == COMMAND_SUBMISSION)
+        return submit_slm21(arguments[1], input->score, input->protocol_named, input->submission, input->report);
     if (command == COMMAND_WHERE)
         return where_print(arguments[0], input->report);
     return task_wer(arguments[0], arguments[1], input->evaluate, input->out, input->report);
@@ -38,8 +47,10 @@ bool command_run(const char *const *arguments, int64_t count, const struct comma
     for (int c = 0; count > 0 && c < COMMANDS; c++) {
         if (strcmp(arguments[0], commands[c].name) != 0)
             continue;
-        *code = count - 1 == commands[c].arguments ? run((enum command)c, arguments + 1, input)
-                                                   : status_set(STATUS_USAGE, "expected %s", commands[c].help);
+        int64_t wanted = commands[c].arguments;
+        *code = count - 1 == wanted || (wanted < 0 && count > 1)
+                    ? run((enum command)c, arguments + 1, count - 1, input)
+                    : status_set(STATUS_USAGE, "expected %s", commands[c].help);
         return true;
     }
     return false;

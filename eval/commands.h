@@ -6,16 +6,20 @@
 
 #include <stdio.h>
 
-/* COMMAND(NAME, name, number of arguments, help) */
+/* COMMAND(NAME, name, number of arguments (-1: one or more), help) */
 #define COMMAND_LIST(COMMAND)                                                                                          \
     COMMAND(RESCORE, rescore, 1,                                                                                       \
             "rescore OUT           other protocols (score.*) for the samples in OUT, without the model")               \
+    COMMAND(REPORT, report, -1, "report OUT ...        a table of all results beside the published numbers")           \
+    COMMAND(SUBMISSION, submission, 2,                                                                                 \
+            "submission sLM21 OUT  the scores of swuggy and sblimp in OUT as the challenge takes them (submission.*)") \
     COMMAND(WHERE, where, 1, "where TASK|all        where a benchmark's archive comes from, its licence and layout")   \
     COMMAND(WER, wer, 2, "wer REFERENCE HYPOTHESIS  word and character error rates of two files of transcripts")
 
 struct command_input {
     const struct score_settings *score;
     const struct evaluate_settings *evaluate;
+    const struct submission_settings *submission;
     bool protocol_named; /* score.protocol was given */
     const char *out;     /* folder of the results of `wer` */
     FILE *report;

@@ -34,6 +34,14 @@ struct archive_settings {
     const char *swuggy, *sblimp, *wuggy_text, *blimp_text, *storycloze, *topic_storycloze, *salmon, *mmlu, *blimp;
 };
 
+/* Section `submission`: what meta.yaml of a submission to sLM21 says (eval/zero_shot/submission.h). */
+struct submission_settings {
+    const char *username, *submission_id, *model_id, *system_description, *train_set, *gpu_budget, *author_label,
+        *authors, *paper_title, *paper_url, *institution, *team, *bib_reference, *doi, *code_url;
+    int64_t publication_year;
+    bool open_source;
+};
+
 enum { MOST_NORMALIZATIONS = 5 };
 struct score_protocols {
     struct score_protocol items[MOST_NORMALIZATIONS]; /* which differ in `normalize` alone */

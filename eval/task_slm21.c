@@ -135,11 +135,22 @@ static enum status want_pairs(struct split *split)
 
 /* ---- choices ---- */
 
-static json_t *describe(const struct split *split, const struct slm21_item *item, const char *voice)
+/* The names of a pair's recordings, for submissions. */
+static bool name_recordings(const struct split *split, const struct slm21_pair *pair, json_t *document)
+{
+    const char *const *files = split->gold.files;
+    return json_object_set_new(document, "voice", json_string(pair->voice)) == 0 &&
+           json_object_set_new(
+               document, "recordings",
+               json_pack("[s, s]", files[pair->rows[SLM21_CORRECT]], files[pair->rows[SLM21_INCORRECT]])) == 0;
+}
+
+/* `pair`: NULL for a pair of texts. */
+static json_t *describe(const struct split *split, const struct slm21_item *item, const struct slm21_pair *pair)
 {
     json_t *document = json_pack("{s:s, s:s, s:s}", "id", item->id, "correct", item->names[SLM21_CORRECT], "incorrect",
                                  item->names[SLM21_INCORRECT]);
-    bool done = document && (!voice || json_object_set_new(document, "voice", json_string(voice)) == 0);
+    bool done = document && (!pair || name_recordings(split, pair, document));
     if (split->which == SLM21_SYNTACTIC)
         done = done && json_object_set_new(document, "type", json_string(item->type)) == 0 &&
                json_object_set_new(document, "subtype", json_string(item->subtype)) == 0;
@@ -154,13 +165,14 @@ static json_t *describe(const struct split *split, const struct slm21_item *item
 }
 
 /* The correct side is the first choice. */
-static enum status add_item(struct split *split, const struct slm21_item *item, const char *voice,
+static enum status add_item(struct split *split, const struct slm21_item *item, const struct slm21_pair *pair,
                             const struct side sides[2])
 {
+    const char *voice = pair ? pair->voice : NULL;
     char id[512];
     snprintf(id, sizeof id, "%s%s%s%s%s%s%s", item->type, *item->type ? "/" : "", item->subtype,
              *item->subtype ? "/" : "", item->id, voice ? "/" : "", voice ? voice : "");
-    return benchmark_run_add(&split->run, id, describe(split, item, voice), NULL, &sides[SLM21_CORRECT],
+    return benchmark_run_add(&split->run, id, describe(split, item, pair), NULL, &sides[SLM21_CORRECT],
                              &sides[SLM21_INCORRECT]);
 }
 
@@ -179,7 +191,7 @@ static enum status add_spoken(struct split *split)
             }
             if (!sides[0].units || !sides[1].units)
                 continue;
-            TRY(add_item(split, item, pair->voice, sides));
+            TRY(add_item(split, item, pair, sides));
         }
         split->scored += split->run.set.count > before;
     }

@@ -160,6 +160,7 @@ static enum status make_plan(const struct program_arguments *arguments, struct e
     TRY(given ? path_format(out, "%s", given) : path_format(out, "%s/evaluation", settings->train.run));
     const struct command_input input = {.score = &settings->score,
                                         .evaluate = &settings->evaluate,
+                                        .submission = &settings->submission,
                                         .protocol_named =
                                             strcmp(config_origin(settings->config, "score.protocol"), "default") != 0,
                                         .out = out,

@@ -37,6 +37,7 @@ static void list_sections(struct settings *settings, unsigned required,
         {"score", score_fields, score_field_count, &settings->score, false},
         {"evaluate", evaluate_fields, evaluate_field_count, &settings->evaluate, false},
         {"archives", archive_fields, archive_field_count, &settings->archives, false},
+        {"submission", submission_fields, submission_field_count, &settings->submission, false},
         {"kernels", kernels_fields, KERNELS_FIELDS, &settings->kernels, false},
         {"files", files_fields, FILES_FIELDS, &settings->files, false},
     };

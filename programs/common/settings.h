@@ -10,12 +10,13 @@
 #include "train/settings.h"
 
 extern const struct config_field tokenizer_fields[], text_fields[], prepare_fields[], manifest_fields[], data_fields[],
-    model_fields[], train_fields[], speech_fields[], score_fields[], evaluate_fields[], archive_fields[];
+    model_fields[], train_fields[], speech_fields[], score_fields[], evaluate_fields[], archive_fields[],
+    submission_fields[];
 extern const int64_t tokenizer_field_count, text_field_count, prepare_field_count, manifest_field_count,
     data_field_count, model_field_count, train_field_count, speech_field_count, score_field_count, evaluate_field_count,
-    archive_field_count;
+    archive_field_count, submission_field_count;
 
-enum { SETTINGS_SECTIONS = 13 };
+enum { SETTINGS_SECTIONS = 14 };
 
 /* Section `kernels`: who computes what, on GPUs. */
 enum conv1d_choice { CONV1D_CHOICE_OWN, CONV1D_CHOICE_CUDNN };
@@ -38,6 +39,7 @@ struct settings {
     struct score_settings score;
     struct evaluate_settings evaluate;
     struct archive_settings archives;
+    struct submission_settings submission;
     struct kernels_settings kernels;
     struct files_settings files;
     struct config_section sections[SETTINGS_SECTIONS]; /* config points into it */

@@ -79,3 +79,30 @@ const struct config_field archive_fields[] = {
     ARCHIVE("blimp", blimp),
 };
 const int64_t archive_field_count = sizeof archive_fields / sizeof *archive_fields;
+
+#define SUBMISSION(member) offsetof(struct submission_settings, member)
+#define SUBMISSION_TEXT(name, help)                                                                                    \
+    {                                                                                                                  \
+#name, CONFIG_STRING, SUBMISSION(name), "", 0, 0, NULL, help                                                   \
+    }
+
+const struct config_field submission_fields[] = {
+    SUBMISSION_TEXT(username, "submissions to sLM21: who submits"),
+    SUBMISSION_TEXT(submission_id, "a name for the submission"),
+    SUBMISSION_TEXT(model_id, "a name for the model"),
+    SUBMISSION_TEXT(system_description, "the model in a sentence"),
+    SUBMISSION_TEXT(train_set, "what it was trained on"),
+    SUBMISSION_TEXT(gpu_budget, "GPU hours of its training"),
+    SUBMISSION_TEXT(author_label, "as a leaderboard shows it: Author et al."),
+    SUBMISSION_TEXT(authors, "all authors"),
+    SUBMISSION_TEXT(paper_title, "the paper's title"),
+    SUBMISSION_TEXT(paper_url, "the paper's address"),
+    {"publication_year", CONFIG_INT, SUBMISSION(publication_year), "0", 0, 9999, NULL, "the paper's year"},
+    SUBMISSION_TEXT(institution, "where its authors work"),
+    SUBMISSION_TEXT(team, "the team's name"),
+    SUBMISSION_TEXT(bib_reference, "the paper as BibTeX"),
+    SUBMISSION_TEXT(doi, "the paper's DOI"),
+    {"open_source", CONFIG_BOOL, SUBMISSION(open_source), "false", 0, 0, NULL, "whether the code is public"},
+    SUBMISSION_TEXT(code_url, "where the code is"),
+};
+const int64_t submission_field_count = sizeof submission_fields / sizeof *submission_fields;

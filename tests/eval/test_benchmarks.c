@@ -4,7 +4,9 @@
 #include "support/files.h"
 #include "support/tiny_world.h"
 
+#include "eval/comparison.h"
 #include "eval/rescore.h"
+#include "eval/submit.h"
 #include "eval/task.h"
 #include "generate/prompt.h"
 #include "io/atomic_file.h"
@@ -595,6 +597,75 @@ static void damaged_samples_are_refused(void **state)
     free(bytes);
 }
 
+/* ---- submissions ---- */
+
+static void submissions_have_a_score_per_recording(void **state)
+{
+    (void)state;
+    struct task_outcome outcome = {0};
+    const char *root = make_slm21(), *out = test_path("out12");
+    struct submission_settings settings = {.username = "u",
+                                           .system_description = "s",
+                                           .train_set = "t",
+                                           .author_label = "A et al.",
+                                           .authors = "A",
+                                           .institution = "i",
+                                           .publication_year = 2026};
+    static FILE *nowhere;
+    nowhere = nowhere ? nowhere : fopen("/dev/null", "w");
+    set_defaults();
+    struct task task = make_task(out, &outcome);
+    assert_fails(submit_slm21(out, &score, false, &settings, nowhere), STATUS_USAGE, "no samples of swuggy or sblimp");
+    assert_ok(task_slm21(&task, SLM21_LEXICAL, false, root));
+    score.normalize = (struct config_list){(const char *[]){"sum"}, 1};
+    assert_ok(submit_slm21(out, &score, false, &settings, nowhere));
+    FILE *file = fopen(test_path("out12/submission/lexical/dev.txt"), "r");
+    char name[32];
+    double value;
+    int lines = 0;
+    assert_non_null(file);
+    while (fscanf(file, "%31s %lf", name, &value) == 2) {
+        const struct piece pieces[] = {{PIECE_AUDIO, word_path(name)}};
+        int64_t tokens;
+        assert_true(fabs(value - oracle_sum(pieces, 1, 0, &tokens)) < 2e-5 * (double)(1 + tokens));
+        lines++;
+    }
+    fclose(file);
+    assert_int_equal(lines, 6);
+    settings.authors = "<authors>";
+    assert_fails(submit_slm21(out, &score, false, &settings, nowhere), STATUS_USAGE, "publication.authors");
+}
+
+static void reports_stand_beside_published_numbers(void **state)
+{
+    (void)state;
+    struct task_outcome outcome = {0};
+    char text[8192] = "", expected[64];
+    const char *root = make_slm21(), *folders[2] = {test_path("out13"), test_path("out14")};
+    FILE *stream = fmemopen(text, sizeof text - 1, "w");
+    set_defaults();
+    for (int i = 0; i < 2; i++) {
+        struct task task = make_task(folders[i], &outcome);
+        assert_ok(i ? task_slm21(&task, SLM21_LEXICAL, true, root) : task_slm21(&task, SLM21_LEXICAL, false, root));
+    }
+    assert_ok(comparison_write(folders, 2, stream));
+    fclose(stream);
+    json_t *results = read_results(folders[0], "swuggy_dev");
+    const json_t *row = json_object_get(json_object_get(results, "results"), "swuggy_dev");
+    snprintf(expected, sizeof expected, "| swuggy_dev | token | %.2f |",
+             100 * json_number_value(json_object_get(row, "acc,token")));
+    json_decref(results);
+    assert_non_null(strstr(text, expected));
+    assert_non_null(strstr(text, "| 69.0 | 65.0 |"));
+    assert_non_null(strstr(text, "| wuggy_text_dev | sum |"));
+    assert_null(strstr(text, "swuggy_dev_oov"));
+    FILE *page = fopen(test_path("out13/report.html"), "r");
+    assert_non_null(page);
+    fclose(page);
+    const char *none = test_path("slm21");
+    assert_fails(comparison_write(&none, 1, stderr), STATUS_USAGE, "no results of a benchmark");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -609,6 +680,8 @@ int main(void)
         cmocka_unit_test(the_same_run_writes_the_same_bytes),
         cmocka_unit_test(rescoring_equals_a_new_run),
         cmocka_unit_test(damaged_samples_are_refused),
+        cmocka_unit_test(submissions_have_a_score_per_recording),
+        cmocka_unit_test(reports_stand_beside_published_numbers),
     };
     return cmocka_run_group_tests(tests, open_world, close_world);
 }

@@ -41,6 +41,9 @@ static void wrong_numbers_of_arguments_are_refused(void **state)
     assert_fails(run((const char *[]){"wer", "a"}, 2, "out", printed), STATUS_USAGE,
                  "expected wer REFERENCE HYPOTHESIS");
     assert_fails(run((const char *[]){"rescore"}, 1, "out", printed), STATUS_USAGE, "expected rescore OUT");
+    assert_fails(run((const char *[]){"report"}, 1, "out", printed), STATUS_USAGE, "expected report OUT");
+    assert_fails(run((const char *[]){"submission", "other", "out"}, 3, "out", printed), STATUS_USAGE,
+                 "expected sLM21");
     assert_fails(run((const char *[]){"where", "a", "b"}, 3, "out", printed), STATUS_USAGE, "expected where TASK");
 }
 
