@@ -392,6 +392,8 @@ static enum status run_task(const struct task_plan *plan, const struct planned_t
         return task_story_cloze(with, false, task->file);
     case TASK_TOPIC_STORYCLOZE:
         return task_story_cloze(with, true, task->file);
+    case TASK_STORYCLOZE_TEXT:
+        return task_story_text(with, task->file);
     case TASK_SALMON:
         return task_salmon(with, task->file);
     case TASK_MMLU:

@@ -41,6 +41,8 @@ enum task_argument {
          "storycloze ARCHIVE    which of two endings a story has, spoken, written and across modalities")              \
     TASK(TOPIC_STORYCLOZE, "topic-storycloze", ARGUMENT_STORIES, "",                                                   \
          "topic-storycloze ARCHIVE  likewise; the wrong ending is that of another story")                              \
+    TASK(STORYCLOZE_TEXT, "storycloze-text", ARGUMENT_ARCHIVE, "",                                                     \
+         "storycloze-text ARCHIVE  the written StoryCloze, from its own table")                                        \
     TASK(MMLU, "mmlu", ARGUMENT_SPLITS, "",                                                                            \
          "mmlu ARCHIVE          written questions with four answers each, on 57 subjects")                             \
     TASK(BLIMP, "blimp", ARGUMENT_ARCHIVE, "", "blimp ARCHIVE         written sentences against ungrammatical ones")   \

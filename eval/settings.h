@@ -31,7 +31,8 @@ struct evaluate_settings {
 
 /* Section `archives`: where each benchmark lies, for `evaluate all`; "": it is not run. */
 struct archive_settings {
-    const char *swuggy, *sblimp, *wuggy_text, *blimp_text, *storycloze, *topic_storycloze, *salmon, *mmlu, *blimp;
+    const char *swuggy, *sblimp, *wuggy_text, *blimp_text, *storycloze, *topic_storycloze, *storycloze_text, *salmon,
+        *mmlu, *blimp;
 };
 
 /* Section `submission`: what meta.yaml of a submission to sLM21 says (eval/zero_shot/submission.h). */

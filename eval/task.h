@@ -44,6 +44,7 @@ enum status task_slm21(const struct task *task, enum slm21_task which, bool text
 
 /* StoryCloze, or Topic-StoryCloze. */
 enum status task_story_cloze(const struct task *task, bool topic, const char *path);
+enum status task_story_text(const struct task *task, const char *path);
 enum status task_salmon(const struct task *task, const char *path);
 enum status task_mmlu(const struct task *task, const char *path);
 enum status task_blimp(const struct task *task, const char *path);

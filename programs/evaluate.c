@@ -42,7 +42,7 @@ static const struct program program = {
     .takes_arguments = true,
 };
 
-enum { BENCHMARKS = 9 };
+enum { BENCHMARKS = 10 };
 
 struct evaluation {
     struct settings settings;
@@ -105,10 +105,15 @@ static int64_t add_archives(const struct archive_settings *archives, const char 
     const struct {
         const char *task, *archive;
     } all[] = {
-        {"swuggy", archives->swuggy},         {"sblimp", archives->sblimp},
-        {"wuggy-text", archives->wuggy_text}, {"blimp-text", archives->blimp_text},
-        {"storycloze", archives->storycloze}, {"topic-storycloze", archives->topic_storycloze},
-        {"salmon", archives->salmon},         {"mmlu", archives->mmlu},
+        {"swuggy", archives->swuggy},
+        {"sblimp", archives->sblimp},
+        {"wuggy-text", archives->wuggy_text},
+        {"blimp-text", archives->blimp_text},
+        {"storycloze", archives->storycloze},
+        {"topic-storycloze", archives->topic_storycloze},
+        {"storycloze-text", archives->storycloze_text},
+        {"salmon", archives->salmon},
+        {"mmlu", archives->mmlu},
         {"blimp", archives->blimp},
     };
     _Static_assert(sizeof all / sizeof *all == BENCHMARKS, "the number of archives");

@@ -72,10 +72,15 @@ const int64_t evaluate_field_count = sizeof evaluate_fields / sizeof *evaluate_f
     }
 
 const struct config_field archive_fields[] = {
-    ARCHIVE("swuggy", swuggy),         ARCHIVE("sblimp", sblimp),
-    ARCHIVE("wuggy_text", wuggy_text), ARCHIVE("blimp_text", blimp_text),
-    ARCHIVE("storycloze", storycloze), ARCHIVE("topic_storycloze", topic_storycloze),
-    ARCHIVE("salmon", salmon),         ARCHIVE("mmlu", mmlu),
+    ARCHIVE("swuggy", swuggy),
+    ARCHIVE("sblimp", sblimp),
+    ARCHIVE("wuggy_text", wuggy_text),
+    ARCHIVE("blimp_text", blimp_text),
+    ARCHIVE("storycloze", storycloze),
+    ARCHIVE("topic_storycloze", topic_storycloze),
+    ARCHIVE("storycloze_text", storycloze_text),
+    ARCHIVE("salmon", salmon),
+    ARCHIVE("mmlu", mmlu),
     ARCHIVE("blimp", blimp),
 };
 const int64_t archive_field_count = sizeof archive_fields / sizeof *archive_fields;

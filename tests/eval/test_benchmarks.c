@@ -497,6 +497,52 @@ static void sentences_are_averaged_over_files(void **state)
     assert_fails(task_blimp(&task, test_path("blimp")), STATUS_CORRUPT, "two.jsonl:1");
 }
 
+static void written_stories_have_two_endings(void **state)
+{
+    (void)state;
+    struct task_outcome outcome = {0};
+    const char *out = test_path("out22"), *root = test_path("cloze_text"),
+               *table = test_path("cloze_text/all_test.csv");
+    static const char head[] = "InputStoryid,InputSentence1,InputSentence2,InputSentence3,InputSentence4,"
+                               "RandomFifthSentenceQuiz1,RandomFifthSentenceQuiz2,AnswerRightEnding\n";
+    char text[1000];
+    const struct piece first[2][2] = {{{PIECE_TEXT, "A. B. C. D."}, {PIECE_TEXT, "A. B. C. D. go on."}},
+                                      {{PIECE_TEXT, "A. B. C. D."}, {PIECE_TEXT, "A. B. C. D. stop it now."}}};
+    int64_t tokens[2];
+    set_defaults();
+    score.protocol = 4; /* lm-eval: the sum over the ending */
+    struct task task = make_task(out, &outcome);
+    make_folder_of(table);
+    snprintf(text, sizeof text, "%sx1,A.,B.,C.,D.,go on.,stop it now.,2\n", head);
+    write_text(table, text);
+    assert_ok(task_story_text(&task, root));
+    double sums[2];
+    for (int i = 0; i < 2; i++) {
+        struct prompt whole, before;
+        double losses[CONTEXT];
+        /* no tag in this protocol: BOS, the text */
+        assert_ok(prompt_create(world.components, &first[i][1], 1, OUTPUT_TEXT, &whole));
+        assert_ok(prompt_create(world.components, &first[i][0], 1, OUTPUT_TEXT, &before));
+        memmove(whole.ids + 1, whole.ids + 2, (size_t)(whole.count - 2) * sizeof *whole.ids);
+        oracle_losses(world.model, whole.ids, whole.count - 1, losses);
+        sums[i] = 0;
+        for (int64_t t = before.count - 1; t < whole.count - 1; t++)
+            sums[i] -= losses[t];
+        tokens[i] = whole.count - before.count;
+        prompt_free(&whole);
+        prompt_free(&before);
+    }
+    assert_true(tokens[0] > 0 && tokens[1] > 0);
+    json_t *results = read_results(out, "storycloze_text");
+    expect_number(results, "storycloze_text", "acc,sum", sums[1] > sums[0]);
+    json_decref(results);
+    snprintf(text, sizeof text, "%sx1,A.,B.,C.,D.,go on.,stop it now.,3\n", head);
+    write_text(table, text);
+    assert_fails(task_story_text(&task, root), STATUS_CORRUPT, "all_test.csv:2: expected the right ending 1 or 2");
+    write_text(test_path("cloze_text/other.tsv"), "a\tb\n");
+    assert_fails(task_story_text(&task, root), STATUS_CORRUPT, "expected one table, found all_test.csv and other.tsv");
+}
+
 /* ---- files ---- */
 
 static void the_same_run_writes_the_same_bytes(void **state)
@@ -677,6 +723,7 @@ int main(void)
         cmocka_unit_test(whole_stories_are_compared_whole),
         cmocka_unit_test(questions_are_answered_by_letters),
         cmocka_unit_test(sentences_are_averaged_over_files),
+        cmocka_unit_test(written_stories_have_two_endings),
         cmocka_unit_test(the_same_run_writes_the_same_bytes),
         cmocka_unit_test(rescoring_equals_a_new_run),
         cmocka_unit_test(damaged_samples_are_refused),
