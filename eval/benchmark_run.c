@@ -55,7 +55,7 @@ int64_t benchmark_run_limit(const struct benchmark_run *run, int64_t count)
 
 enum status benchmark_run_encode(struct benchmark_run *run)
 {
-    return recordings_encode(run->task->components, run->archive, run->wanted, &run->units);
+    return recordings_encode(run->task->components, run->task->units, run->archive, run->wanted, &run->units);
 }
 
 struct side speech_side(const struct unit_ids *units)

@@ -346,6 +346,14 @@ bool plan_needs_data(const struct task_plan *plan)
     return false;
 }
 
+bool plan_needs_archives(const struct task_plan *plan)
+{
+    for (int64_t i = 0; i < plan->count; i++)
+        if (takes_archive(plan->tasks[i].kind) && !plan->tasks[i].ended)
+            return true;
+    return false;
+}
+
 bool plan_pending(const struct task_plan *plan)
 {
     for (int64_t i = 0; i < plan->count; i++)

@@ -2,6 +2,7 @@
 #ifndef SPIRITLM_EVAL_RECORDINGS_H
 #define SPIRITLM_EVAL_RECORDINGS_H
 
+#include "eval/unit_cache.h"
 #include "io/archive/archive.h"
 #include "package/components.h"
 
@@ -19,13 +20,14 @@ struct unit_ids {
     int64_t count;
 };
 
-/* Encodes samples; `name` is for errors: too short for a unit is STATUS_CORRUPT. */
-enum status unit_ids_encode(const struct components *components, const char *name, const float *samples, int64_t count,
-                            struct unit_ids *units);
+/* Encodes samples, or finds in the cache (NULL: there is none) what they were encoded to; `name` is for errors: too short for a
+ * unit is STATUS_CORRUPT. */
+enum status unit_ids_encode(const struct components *components, struct unit_cache *cache, const char *name,
+                            const float *samples, int64_t count, struct unit_ids *units);
 void unit_ids_free(struct unit_ids *units, int64_t count); /* all of an array, and the array; NULL is fine */
 
 /* The units of every wanted member, one entry for each member of the archive. The caller frees with unit_ids_free. */
-enum status recordings_encode(const struct components *components, struct archive *archive, const bool *wanted,
-                              struct unit_ids **units);
+enum status recordings_encode(const struct components *components, struct unit_cache *cache, struct archive *archive,
+                              const bool *wanted, struct unit_ids **units);
 
 #endif

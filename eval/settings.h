@@ -22,6 +22,7 @@ struct evaluate_settings {
     int split;                     /* enum split_choice */
     int incomplete;                /* enum incomplete_choice */
     int64_t limit;                 /* items of each task; 0: all */
+    bool cache;                    /* keep the units of recordings in the folder of the results */
     int64_t shots;                 /* examples before each item; -1: as many as the benchmark's own number */
     int mmlu_prompt;               /* 0: lm-evaluation-harness's, 1: the benchmark's own program's */
     int text_form;                 /* of `wer`: enum text_form (eval/transcripts/text_form.h) */

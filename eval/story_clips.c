@@ -22,6 +22,7 @@ struct waiting {
 
 struct cutter {
     const struct components *components;
+    struct unit_cache *cache;
     const struct story_list *list;
     char *const *texts;
     struct story_wants wants;
@@ -83,7 +84,7 @@ static enum status take_whole(const struct cutter *cutter, int64_t story, int pa
     enum status result = STATUS_OK;
     struct story_clip *clip = &cutter->clips[story];
     if (cutter->wants.whole)
-        TRY(unit_ids_encode(cutter->components, name, samples, count, &clip->whole[part]));
+        TRY(unit_ids_encode(cutter->components, cutter->cache, name, samples, count, &clip->whole[part]));
     if (!cutter->wants.parts || clip->failure)
         return STATUS_OK;
     char *const *texts = cutter->texts + story * STORY_PARTS;
@@ -91,9 +92,9 @@ static enum status take_whole(const struct cutter *cutter, int64_t story, int pa
     TRY(story_find_cut(cutter->aligner, samples, count, texts[part], length, &cut, &clip->failure));
     if (clip->failure)
         return STATUS_OK;
-    TRY(unit_ids_encode(cutter->components, name, samples + cut, count - cut, &clip->parts[part]));
+    TRY(unit_ids_encode(cutter->components, cutter->cache, name, samples + cut, count - cut, &clip->parts[part]));
     if (part == STORY_CORRECT)
-        TRY(unit_ids_encode(cutter->components, name, samples, cut, &clip->parts[STORY_CONTEXT]));
+        TRY(unit_ids_encode(cutter->components, cutter->cache, name, samples, cut, &clip->parts[STORY_CONTEXT]));
 fail:
     return result;
 }
@@ -113,7 +114,7 @@ static enum status encode_joined(const struct cutter *cutter, int64_t story, int
         FAIL(STATUS_INTERNAL, "no memory for %s", name);
     memcpy(joined, context->samples, (size_t)context->count * sizeof *joined);
     memcpy(joined + context->count, waiting[part].samples, (size_t)waiting[part].count * sizeof *joined);
-    TRY(unit_ids_encode(cutter->components, name, joined, context->count + waiting[part].count, whole));
+    TRY(unit_ids_encode(cutter->components, cutter->cache, name, joined, context->count + waiting[part].count, whole));
 fail:
     free(joined);
     return result;
@@ -134,7 +135,7 @@ static enum status take_piece(const struct cutter *cutter, int64_t story, int pa
     struct waiting *waiting = cutter->waiting + story * STORY_PARTS;
     struct story_clip *clip = &cutter->clips[story];
     if (cutter->wants.parts)
-        TRY(unit_ids_encode(cutter->components, name, samples, count, &clip->parts[part]));
+        TRY(unit_ids_encode(cutter->components, cutter->cache, name, samples, count, &clip->parts[part]));
     if (!cutter->wants.whole)
         return STATUS_OK;
     waiting[part] = (struct waiting){malloc((size_t)(count + 1) * sizeof *samples), count};
@@ -171,12 +172,12 @@ static void place_members(const struct cutter *cutter, int64_t stories, bool *wa
         }
 }
 
-enum status story_clips_make(const struct components *components, struct archive *archive,
+enum status story_clips_make(const struct components *components, struct unit_cache *cache, struct archive *archive,
                              const struct story_list *list, int64_t stories, char *const *texts,
                              struct story_wants wants, struct story_clip **out)
 {
     enum status result = STATUS_OK;
-    struct cutter cutter = {.components = components, .list = list, .texts = texts, .wants = wants};
+    struct cutter cutter = {.components = components, .cache = cache, .list = list, .texts = texts, .wants = wants};
     size_t members = (size_t)archive_count(archive) + 1, count = (size_t)stories + 1;
     bool *wanted = calloc(members, sizeof *wanted);
     cutter.clips = *out = calloc(count, sizeof *cutter.clips);

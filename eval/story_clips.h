@@ -25,7 +25,7 @@ struct story_clip {
 
 /* texts[story * STORY_PARTS + part]: whole texts, by which whole recordings are aligned; only needed where those are cut. Recordings in
  * pieces are joined for `whole`, before they are encoded. `clips` [stories] is for story_clips_free, also after a failure. */
-enum status story_clips_make(const struct components *components, struct archive *archive,
+enum status story_clips_make(const struct components *components, struct unit_cache *cache, struct archive *archive,
                              const struct story_list *list, int64_t stories, char *const *texts,
                              struct story_wants wants, struct story_clip **clips);
 void story_clips_free(struct story_clip *clips, int64_t stories);

@@ -5,6 +5,7 @@
 
 #include "eval/learning.h"
 #include "eval/settings.h"
+#include "eval/unit_cache.h"
 #include "eval/zero_shot/slm21.h"
 
 #include <jansson.h>
@@ -27,6 +28,7 @@ struct task {
     bool require;           /* a check that does not hold is STATUS_UNMET */
     const struct score_settings *score;
     const struct evaluate_settings *evaluate;
+    struct unit_cache *units; /* of recordings; NULL: none */
     struct task_outcome *outcome;
 };
 

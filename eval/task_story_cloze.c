@@ -92,8 +92,8 @@ static enum status read_stories(const struct task *task, const char *path, struc
     const struct story_wants wants = {.whole = stories->chosen[DIRECTION_S],
                                       .parts = stories->chosen[DIRECTION_ST] || stories->chosen[DIRECTION_TS]};
     if (wants.whole || wants.parts)
-        TRY(story_clips_make(task->components, run->archive, &stories->list, stories->count, stories->texts, wants,
-                             &stories->clips));
+        TRY(story_clips_make(task->components, task->units, run->archive, &stories->list, stories->count,
+                             stories->texts, wants, &stories->clips));
 fail:
     return result;
 }

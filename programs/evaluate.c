@@ -1,5 +1,6 @@
 /* evaluate: scores of a trained model, with their protocol (docs/evaluate.md). The model is loaded once for all tasks of a
  * command, after everything that can be refused has been looked at. */
+#include "core/log.h"
 #include "data/datasets.h"
 #include "data/settings.h"
 #include "eval/commands.h"
@@ -227,6 +228,7 @@ static enum status run(const struct program_arguments *arguments)
 {
     enum status result = STATUS_OK;
     bool done;
+    struct unit_cache *units = NULL;
     struct evaluation *evaluation = calloc(1, sizeof *evaluation);
     if (!evaluation)
         return status_set(STATUS_INTERNAL, "no memory to evaluate");
@@ -242,6 +244,9 @@ static enum status run(const struct program_arguments *arguments)
     }
     const char *model_name = program_value(arguments, "--model", evaluation->settings.train.run);
     TRY(load(arguments, model_name, evaluation));
+    if (evaluation->settings.evaluate.cache && plan_needs_archives(&evaluation->plan))
+        TRY(unit_cache_open(evaluation->plan.out, evaluation->components,
+                            (enum lock_policy)evaluation->settings.files.locks, &units));
     const struct task task = {.model = evaluation->model,
                               .components = evaluation->components,
                               .model_name = model_name,
@@ -250,9 +255,12 @@ static enum status run(const struct program_arguments *arguments)
                               .report = stdout,
                               .require = program_flag(arguments, "--require"),
                               .score = &evaluation->settings.score,
-                              .evaluate = &evaluation->settings.evaluate};
+                              .evaluate = &evaluation->settings.evaluate,
+                              .units = units};
     TRY(run_tasks(evaluation, &task));
 fail:
+    if (unit_cache_close(units) != STATUS_OK && result == STATUS_OK)
+        log_warning("%s", status_text());
     evaluation_free(evaluation);
     return result;
 }

@@ -51,6 +51,8 @@ const struct config_field evaluate_fields[] = {
     {"directions", CONFIG_STRING_LIST, EVALUATE(directions), "s,t", 0, 0, NULL,
      "storycloze: s and t, stories whole in speech or text; s>t and t>s, endings after a context in the other "
      "modality"},
+    {"cache", CONFIG_BOOL, EVALUATE(cache), "true", 0, 0, NULL,
+     "keep the units of benchmarks' recordings beside the results, for the next run"},
     {"shots", CONFIG_INT, EVALUATE(shots), "-1", -1, 100, NULL,
      "worked examples before each item; -1: the benchmark's own number (mmlu: 5)"},
     {"mmlu_prompt", CONFIG_CHOICE, EVALUATE(mmlu_prompt), "lm-eval", 0, 0, mmlu_prompts,

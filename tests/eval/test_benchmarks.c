@@ -23,11 +23,14 @@ static struct score_settings score;
 static struct evaluate_settings evaluate;
 static const char *const protocol_word[] = {"protocol"};
 
+static int encodings;
+
 /* Units that depend on the sound: how often a piece of 1 / rate seconds crosses zero. */
 static enum status count_crossings(const struct speech_encoder *self, struct speech_utterance *utterance,
                                    uint16_t **values, int64_t *count)
 {
     int64_t hop = 16000 * self->rate.denominator / self->rate.numerator;
+    encodings++;
     *count = utterance->count / hop;
     *values = calloc((size_t)*count + 1, sizeof **values);
     assert_non_null(*values);
@@ -561,6 +564,29 @@ static void the_same_run_writes_the_same_bytes(void **state)
         assert_true(same_file(test_path("out7/%s", names[f]), test_path("out8/%s", names[f])));
 }
 
+/* What was encoded once is not encoded again, and gives the same results. */
+static void known_recordings_are_not_encoded_again(void **state)
+{
+    (void)state;
+    struct task_outcome outcome = {0};
+    const char *root = make_slm21(), *outs[2] = {test_path("out30"), test_path("out31")};
+    static const enum component parts[] = {COMPONENT_HUBERT, COMPONENT_PITCH, COMPONENT_STYLE, COMPONENT_VOCABULARY};
+    for (int i = 0; i < 4; i++)
+        memset(&world.components->fingerprints[parts[i]], 1 + i, sizeof(struct sha256));
+    set_defaults();
+    for (int i = 0; i < 2; i++) {
+        struct task task = make_task(outs[i], &outcome);
+        assert_ok(make_directories(outs[0]));
+        assert_ok(unit_cache_open(outs[0], world.components, LOCKS_REQUIRED, &task.units));
+        assert_non_null(task.units);
+        encodings = 0;
+        assert_ok(task_slm21(&task, SLM21_LEXICAL, false, root));
+        assert_true(i ? encodings == 0 : encodings >= 6);
+        assert_ok(unit_cache_close(task.units));
+    }
+    assert_true(same_file(test_path("out30/results_swuggy_dev.json"), test_path("out31/results_swuggy_dev.json")));
+}
+
 /* ---- rescore ---- */
 
 /* Options that need no pass of their own, as indices of their words plus one. */
@@ -725,6 +751,7 @@ int main(void)
         cmocka_unit_test(sentences_are_averaged_over_files),
         cmocka_unit_test(written_stories_have_two_endings),
         cmocka_unit_test(the_same_run_writes_the_same_bytes),
+        cmocka_unit_test(known_recordings_are_not_encoded_again),
         cmocka_unit_test(rescoring_equals_a_new_run),
         cmocka_unit_test(damaged_samples_are_refused),
         cmocka_unit_test(submissions_have_a_score_per_recording),
