@@ -247,7 +247,7 @@ static void bench_log_sum_exp(struct benchmark *b)
 {
     enum { BLOCKS = 6 };
     int64_t most = b->counted ? 256 : 2048, rows = tokens_of(b) < most ? tokens_of(b) : most,
-            columns = b->sizes.vocabulary, units = columns / 32;
+            columns = b->sizes.vocabulary, units = columns / 8;
     int32_t targets[2048];
     char shape[64];
     for (int64_t i = 0; i < rows; i++)
