@@ -32,6 +32,7 @@ int64_t benchmark_run_limit(const struct benchmark_run *run, int64_t count);
 
 /* Encodes the recordings that are wanted. */
 enum status benchmark_run_encode(struct benchmark_run *run);
+/* Speech as a side; borrows the ids. */
 struct side speech_side(const struct unit_ids *units);
 /* A member as text, with white space at its ends cut off; the caller frees it. Invalid UTF-8 is STATUS_CORRUPT. */
 enum status benchmark_run_text(const struct benchmark_run *run, int64_t member, char **text);

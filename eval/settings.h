@@ -51,7 +51,7 @@ struct score_protocols {
     bool pmi; /* one of them needs scores without context */
 };
 
-/* The protocols of a task. `natural`: what its hypotheses are compared by where neither an option nor another's protocol says it. */
+/* The protocols of a task. `natural` is the scope that the paper gives this task; it counts unless an option or another protocol names one. */
 enum status score_protocols(const struct score_settings *settings, enum score_scope natural,
                             struct score_protocols *protocols);
 

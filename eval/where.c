@@ -29,7 +29,7 @@ static const struct place places[] = {
     {"mmlu", "the archive of Hendrycks et al. 2021 (hendrycks/test)", "MIT",
      "14,042 questions in test, 285 examples in dev", "data/{dev,test,val}/SUBJECT_{dev,test,val}.csv",
      "Parquet copies are not read"},
-    {"blimp", "BLiMP of Warstadt et al. 2020 (alexwarstadt/blimp)", "not looked up here", "67 files of 1,000 pairs",
+    {"blimp", "BLiMP of Warstadt et al. 2020 (alexwarstadt/blimp)", "see its repository", "67 files of 1,000 pairs",
      "data/UID.jsonl", ""},
     {"salmon", "slp-rl: the archive salmon_benchmark of SALMon (Maimon et al. 2024)", "CC BY-NC 4.0",
      "200 pairs in each part, as all published values suggest", "salmon_benchmark/PART/sample_I_{0,1}.wav", ""},

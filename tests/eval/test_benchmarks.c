@@ -10,6 +10,7 @@
 #include "eval/task.h"
 #include "generate/prompt.h"
 #include "io/atomic_file.h"
+#include "io/audio/audio.h"
 #include "io/json.h"
 #include "io/wav.h"
 
@@ -331,9 +332,55 @@ static void parts_are_averaged(void **state)
 
 /* ---- StoryCloze ---- */
 
+/* The sum over a choice's hypothesis, EOS and tags apart, of the first item in a file of samples. */
+static double sampled_sum(const json_t *item, size_t choice)
+{
+    static const char *const kinds[] = {"text", "hubert", "pitch", "style"};
+    const json_t *scores = json_object_get(json_array_get(json_object_get(item, "choices"), choice), "hypothesis");
+    double sum = 0;
+    for (int k = 0; k < 4; k++)
+        sum += json_number_value(json_array_get(json_object_get(scores, kinds[k]), 1));
+    return sum;
+}
+
+/* Who wins is a coin's toss for one item; the log-likelihoods themselves are not. */
+static void expect_sums(const char *samples, const struct piece *right, const struct piece *wrong, int64_t count,
+                        int64_t skip)
+{
+    void *bytes;
+    int64_t size, tokens[2];
+    assert_ok(file_read(samples, 1 << 20, &bytes, &size));
+    json_t *item = json_loads(strchr(bytes, '\n') + 1, JSON_DISABLE_EOF_CHECK, NULL);
+    assert_non_null(item);
+    const double expected[2] = {oracle_sum(right, count, skip, &tokens[0]), oracle_sum(wrong, count, skip, &tokens[1])};
+    for (size_t c = 0; c < 2; c++)
+        if (!(fabs(sampled_sum(item, c) - expected[c]) <= 2e-5 * (double)(1 + tokens[c])))
+            fail_msg("%s: choice %zu: expected %g, found %g", samples, c, expected[c], sampled_sum(item, c));
+    json_decref(item);
+    free(bytes);
+}
+
 static const char *story_path(const char *part, const char *ending)
 {
     return test_path("cloze/s_%s.%s", part, ending);
+}
+
+/* A recording of one after the other. */
+static const char *join_recordings(const char *first, const char *second, const char *path)
+{
+    float *samples[2], *both;
+    int64_t counts[2];
+    assert_ok(audio_read(first, -1, &samples[0], &counts[0]));
+    assert_ok(audio_read(second, -1, &samples[1], &counts[1]));
+    both = malloc((size_t)(counts[0] + counts[1]) * sizeof *both);
+    assert_non_null(both);
+    memcpy(both, samples[0], (size_t)counts[0] * sizeof *both);
+    memcpy(both + counts[0], samples[1], (size_t)counts[1] * sizeof *both);
+    assert_ok(wav_write(path, both, counts[0] + counts[1]));
+    free(samples[0]);
+    free(samples[1]);
+    free(both);
+    return path;
 }
 
 static void all_directions_of_stories_in_pieces(void **state)
@@ -370,8 +417,15 @@ static void all_directions_of_stories_in_pieces(void **state)
     expect_row(results, "topic_storycloze_t", judge(right_t, wrong_t, 1, 0), 1, 1, 0);
     json_decref(results);
     results = read_results(out, "topic_storycloze_s");
-    expect_number(results, "topic_storycloze_s", "sample_len", 1);
+    const char *right_s = join_recordings(context, story_path("correct", "wav"), test_path("right.wav"));
+    const char *wrong_s = join_recordings(context, story_path("incorrect", "wav"), test_path("wrong.wav"));
+    expect_row(results, "topic_storycloze_s", judge_files(right_s, wrong_s), 1, 1, 0);
     json_decref(results);
+    const struct piece right_speech[] = {{PIECE_AUDIO, right_s}}, wrong_speech[] = {{PIECE_AUDIO, wrong_s}};
+    expect_sums(test_path("out5/samples_topic_storycloze_s.jsonl"), right_speech, wrong_speech, 1, 0);
+    expect_sums(test_path("out5/samples_topic_storycloze_t.jsonl"), right_t, wrong_t, 1, 0);
+    expect_sums(test_path("out5/samples_topic_storycloze_st.jsonl"), right_st, wrong_st, 2, 1);
+    expect_sums(test_path("out5/samples_topic_storycloze_ts.jsonl"), right_ts, wrong_ts, 2, 1);
     static const char *wrong[] = {"st"};
     evaluate.directions = (struct config_list){wrong, 1};
     assert_fails(task_story_cloze(&task, true, root), STATUS_USAGE, "expected s, t, s>t or t>s, found \"st\"");
