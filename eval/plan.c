@@ -188,6 +188,7 @@ static enum status add_arguments(struct task_plan *plan, enum task_kind kind, co
     case ARGUMENT_ARCHIVE:
     case ARGUMENT_SPLITS:
     case ARGUMENT_STORIES:
+    case ARGUMENT_CORPUS:
         return add_archive(plan, kind, arguments, count, position);
     default:
         return add_task(plan, kind, NULL);
@@ -354,6 +355,14 @@ bool plan_needs_archives(const struct task_plan *plan)
     return false;
 }
 
+bool plan_generates(const struct task_plan *plan)
+{
+    for (int64_t i = 0; i < plan->count; i++)
+        if (kinds[plan->tasks[i].kind].argument == ARGUMENT_CORPUS && !plan->tasks[i].ended)
+            return true;
+    return false;
+}
+
 bool plan_pending(const struct task_plan *plan)
 {
     for (int64_t i = 0; i < plan->count; i++)
@@ -408,6 +417,10 @@ static enum status run_task(const struct task_plan *plan, const struct planned_t
         return task_mmlu(with, task->file);
     case TASK_BLIMP:
         return task_blimp(with, task->file);
+    case TASK_ASR:
+        return task_asr(with, task->file);
+    case TASK_INTENT:
+        return task_intent(with, task->file);
     default:
         return status_set(STATUS_INTERNAL, "unknown task %d", (int)task->kind);
     }

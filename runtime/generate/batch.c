@@ -191,6 +191,8 @@ static void take_id(struct decoding *decoding, struct place *place, int32_t id)
 static void show_progress(struct decoding *decoding, bool last)
 {
     char extra[96];
+    if (decoding->batch->quiet)
+        return;
     double seconds = clock_seconds() - decoding->progress.started;
     snprintf(extra, sizeof extra, "%lld tokens, %.1f tokens/s", (long long)decoding->tokens,
              seconds > 0 ? (double)decoding->tokens / seconds : 0);
@@ -452,7 +454,8 @@ enum status generate_batch(struct llama *model, const struct components *compone
     if (!decoding.collected || !decoding.order)
         FAIL(STATUS_INTERNAL, "no memory for %lld prompts", (long long)count);
     TRY(make_masks(&decoding));
-    progress_start(&decoding.progress, "generating", "prompts", count);
+    if (!batch->quiet)
+        progress_start(&decoding.progress, "generating", "prompts", count);
     for (int64_t capacity = cache_capacity(&decoding, 1), larger; capacity > 0; capacity = larger)
         TRY(decode(&decoding, capacity, &larger));
     show_progress(&decoding, true);

@@ -30,6 +30,7 @@ struct generation_batch {
     struct sampling sampling;
     int64_t rows; /* samples decoded together; 0: GENERATION_ROWS, fewer where memory for them would be large */
     int64_t prefill_tokens; /* of a prompt computed at a time; 0: as many as suit the device */
+    bool quiet;             /* no progress on standard error */
     /* Ids with which the prompts of all requests begin, the shots of few-shot prompts, borrowed; count 0: none. The keys and
      * values of all but the last of them are computed once per cache, not once per prompt (the last has the logits of a prompt
      * that ends with it). */
@@ -60,7 +61,8 @@ enum status generation_request_check(const struct llama *model, const struct gen
 
 /* Each request gets the ids, to the bit, that it gets alone: whatever the number of rows, the other requests and their order.
  * A sample that ends leaves its row to the next. A request that fails generation_request_check() fails all; one that does
- * not begin with `shared` is STATUS_INTERNAL. Shows progress on standard error.
+ * not begin with `shared` is STATUS_INTERNAL. Shows progress on standard error,
+ * unless it is quiet.
  *
  * A prompt goes through the model prefill_tokens at a time, from its beginning, and with shared ids also cut before the last
  * of these. Products of other numbers of rows may have other last bits, so a request's ids depend on prefill_tokens and
