@@ -3,6 +3,7 @@
 #include "models/parameters.h"
 
 #include "core/array.h"
+#include "models/operations.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -11,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ALIGNMENT = 64 };
+enum { ALIGNMENT = 64, STRIP = 16 };
 static const int64_t ELEMENTS_LIMIT = INT64_C(1) << 31;
 
 /* Names of a length and a direction behind the name of the layer. */
@@ -129,12 +130,17 @@ static void arrange(const struct parameter *parameter, const float *stored, floa
 {
     int64_t first = parameter->shape[0], second = parameter->rank > 1 ? parameter->shape[1] : 1,
             taps = parameter->rank > 2 ? parameter->shape[2] : 1;
-    for (int64_t a = 0; a < first; a++)
+    if (parameter->order == PARAMETER_CONVOLUTION) {
+        for (int64_t a = 0; a < first; a++)
+            for (int64_t b = 0; b < second; b++)
+                for (int64_t k = 0; k < taps; k++)
+                    values[(a * taps + k) * second + b] = stored[(a * second + b) * taps + k];
+        return;
+    }
+    for (int64_t strip = 0; strip < first; strip += STRIP) /* so that a line of the cache is written whole */
         for (int64_t b = 0; b < second; b++)
             for (int64_t k = 0; k < taps; k++)
-                if (parameter->order == PARAMETER_CONVOLUTION)
-                    values[(a * taps + k) * second + b] = stored[(a * second + b) * taps + k];
-                else
+                for (int64_t a = strip; a < first && a < strip + STRIP; a++)
                     values[(k * second + b) * first + a] = stored[(a * second + b) * taps + k];
 }
 
@@ -151,16 +157,27 @@ static enum status read_tensor(const struct named_tensors *tensors, const struct
     return result;
 }
 
+/* All names and shapes, and the numbers of the largest tensor. */
+static enum status check_tensors(const struct parameters *parameters, const struct named_tensors *tensors,
+                                 int64_t *largest)
+{
+    enum status result = STATUS_OK;
+    *largest = 1;
+    for (int64_t i = 0; i < parameters->count; i++) {
+        TRY(check_tensor(tensors, &parameters->list[i]));
+        *largest = parameters->list[i].count > *largest ? parameters->list[i].count : *largest;
+    }
+fail:
+    return result;
+}
+
 enum status parameters_read(const struct parameters *parameters, const struct named_tensors *tensors, float **out)
 {
     enum status result = STATUS_OK;
     float *values = NULL, *room = NULL;
-    int64_t largest = 1;
+    int64_t largest;
     *out = NULL;
-    for (int64_t i = 0; i < parameters->count; i++) {
-        TRY(check_tensor(tensors, &parameters->list[i]));
-        largest = parameters->list[i].count > largest ? parameters->list[i].count : largest;
-    }
+    TRY(check_tensors(parameters, tensors, &largest));
     values = calloc((size_t)parameters->elements + 1, sizeof *values);
     room = malloc((size_t)largest * sizeof *room);
     if (!values || !room)
@@ -189,5 +206,38 @@ enum status parameters_send(const struct parameters *parameters, const float *va
     return STATUS_OK;
 fail:
     kernels->release(context, device);
+    return result;
+}
+
+enum status parameters_load(const struct parameters *parameters, const struct named_tensors *tensors,
+                            const struct kernels *kernels, struct device_context *context, struct sha256_stream *hash,
+                            float **memory)
+{
+    enum status result = STATUS_OK;
+    void *device = NULL;
+    float *room = NULL, *values = NULL;
+    int64_t largest;
+    *memory = NULL;
+    TRY(check_tensors(parameters, tensors, &largest));
+    room = malloc((size_t)largest * sizeof *room);
+    values = malloc((size_t)largest * sizeof *values);
+    if (!room || !values)
+        FAIL(STATUS_INTERNAL, "%s: no memory for its largest tensor", named_tensors_path(tensors));
+    TRY(kernels->allocate(context, (size_t)parameters->elements * sizeof *values, &device));
+    for (int64_t i = 0; i < parameters->count; i++) {
+        const struct parameter *parameter = &parameters->list[i];
+        size_t bytes = (size_t)parameter->count * sizeof *values;
+        TRY(read_tensor(tensors, parameter, room, values));
+        sha256_add(hash, values, bytes);
+        TRY(kernels->copy_to_device(context, QUEUE_COMPUTE, element_at(device, DTYPE_F32, parameter->offset), values,
+                                    bytes));
+        TRY(kernels->synchronize(context));
+    }
+    *memory = device;
+    device = NULL;
+fail:
+    kernels->release(context, device);
+    free(room);
+    free(values);
     return result;
 }

@@ -4,6 +4,7 @@
 #ifndef SPIRITLM_MODELS_PARAMETERS_H
 #define SPIRITLM_MODELS_PARAMETERS_H
 
+#include "core/hash.h"
 #include "io/weights/named_tensors.h"
 #include "kernels/kernels.h"
 
@@ -13,7 +14,7 @@ enum { PARAMETER_NAME_BYTES = 192 };
 enum parameter_order {
     PARAMETER_AS_STORED,
     PARAMETER_CONVOLUTION, /* [O][I][K] in the file, [O][K][I] for conv1d_forward */
-    PARAMETER_TRANSPOSED,  /* [I][O][K] in the file, [K][O][I] for conv1d_transposed */
+    PARAMETER_TRANSPOSED,  /* [I][O][K] in the file, [K][O][I] for conv1d_transposed; a matrix [out][in], [in][out] */
 };
 
 struct parameter {
@@ -49,5 +50,11 @@ enum status parameters_read(const struct parameters *parameters, const struct na
 /* A copy of the arena in device memory. */
 enum status parameters_send(const struct parameters *parameters, const float *values, const struct kernels *kernels,
                             struct device_context *context, float **memory);
+
+/* The two in one, tensor by tensor, for models whose weights the host should not hold a second time: it needs room for the largest
+ * tensor twice. What each becomes goes into `hash`, in the order of the list. */
+enum status parameters_load(const struct parameters *parameters, const struct named_tensors *tensors,
+                            const struct kernels *kernels, struct device_context *context, struct sha256_stream *hash,
+                            float **memory);
 
 #endif

@@ -56,6 +56,17 @@ enum status byte_bpe_create(const char *name, const struct byte_bpe_pieces *piec
  * those of the text model, and nothing written in a document is taken for a tag. */
 enum status byte_bpe_load_json(const char *name, const void *data, int64_t size, struct byte_bpe **model);
 
+/* The two files that models like GPT-2's and RoBERTa's came with before tokenizer.json: vocab.json, an object of pieces and ids, and
+ * merges.txt, a merge a line, "left right", under a first line "#version: ..." that may be absent. Words are cut as by GPT-2. Of the
+ * pieces, those named in `control` (ends with NULL) stand for no text: such files do not say which these are. Ids that the vocabulary
+ * leaves out become unused pieces. STATUS_CORRUPT names the file, and of merges.txt the line. */
+struct byte_bpe_files {
+    const char *vocabulary_name, *merges_name; /* for errors */
+    struct byte_bpe_text vocabulary, merges;   /* what the files hold */
+    const char *const *control;
+};
+enum status byte_bpe_load_files(const struct byte_bpe_files *files, struct byte_bpe **model);
+
 /* Takes BOS and EOS from the tokenizer_config.json beside a tokenizer.json ("bos_token", "eos_token"). */
 enum status byte_bpe_load_config(const char *name, const void *data, int64_t size, struct byte_bpe *model);
 

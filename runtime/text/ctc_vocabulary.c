@@ -4,55 +4,13 @@
 #include "core/path.h"
 #include "core/utf8.h"
 #include "io/json.h"
+#include "text/special_tokens.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 enum { ENTRIES_LIMIT = 1 << 20 };
-
-/* ---- the tokens that have a meaning of their own ---- */
-
-struct special_tokens {
-    char pad[64], delimiter[64];
-};
-
-/* A token is written as a text or as an object that holds it. */
-static enum status take_token(const char *path, const json_t *root, const char *key, char token[static 64])
-{
-    const char *value;
-    const json_t *object = json_object_get(root, key);
-    enum status result = json_is_object(object) ? jdoc_get_string(path, object, "content", &value)
-                                                : jdoc_get_string(path, root, key, &value);
-    if (result != STATUS_OK)
-        return result;
-    if (strlen(value) >= 64)
-        return status_set(STATUS_CORRUPT, "%s: %s is longer than 63 bytes", path, key);
-    strcpy(token, value);
-    return STATUS_OK;
-}
-
-static enum status read_specials(const char *folder, const char *name, struct special_tokens *tokens, bool *capitals)
-{
-    enum status result = STATUS_OK;
-    json_t *root = NULL;
-    char path[PATH_BYTES];
-    TRY(path_format(path, "%s/%s", folder, name));
-    if (access(path, F_OK) != 0)
-        return STATUS_OK;
-    TRY(jdoc_read(path, &root));
-    if (!json_is_object(root))
-        FAIL(STATUS_CORRUPT, "%s: not a JSON object", path);
-    if (jdoc_has(root, "pad_token"))
-        TRY(take_token(path, root, "pad_token", tokens->pad));
-    if (jdoc_has(root, "word_delimiter_token"))
-        TRY(take_token(path, root, "word_delimiter_token", tokens->delimiter));
-    if (jdoc_has(root, "do_lower_case"))
-        TRY(jdoc_get_bool(path, root, "do_lower_case", capitals));
-fail:
-    json_decref(root);
-    return result;
-}
 
 /* ---- the vocabulary ---- */
 
@@ -119,6 +77,23 @@ static enum status take_characters(const json_t *root, struct ctc_vocabulary *vo
     return STATUS_OK;
 }
 
+/* What each id is called. */
+static enum status keep_tokens(const json_t *root, struct ctc_vocabulary *vocabulary)
+{
+    const char *key;
+    json_t *value;
+    vocabulary->tokens = calloc((size_t)vocabulary->size, sizeof *vocabulary->tokens);
+    if (!vocabulary->tokens)
+        return status_set(STATUS_INTERNAL, "no memory for a vocabulary");
+    json_object_foreach((json_t *)(uintptr_t)root, key, value)
+    {
+        char **token = &vocabulary->tokens[json_integer_value(value)];
+        if (!(*token = strdup(key)))
+            return status_set(STATUS_INTERNAL, "no memory for a vocabulary");
+    }
+    return STATUS_OK;
+}
+
 static struct sha256 fingerprint_of(const struct ctc_vocabulary *vocabulary)
 {
     struct sha256_stream *hash = sha256_start();
@@ -131,11 +106,15 @@ static struct sha256 fingerprint_of(const struct ctc_vocabulary *vocabulary)
 static enum status read_vocabulary(const char *folder, struct ctc_vocabulary *vocabulary)
 {
     enum status result = STATUS_OK;
-    struct special_tokens tokens = {.pad = "<pad>", .delimiter = "|"};
+    struct special_token tokens[] = {{"pad_token", "<pad>"}, {"word_delimiter_token", "|"}};
+    struct special_switch capitals = {.key = "do_lower_case"};
+    struct special_tokens specials = {tokens, 2, &capitals, 1};
+    const char *pad = tokens[0].text, *delimiter = tokens[1].text;
     json_t *root = NULL;
     char path[PATH_BYTES];
-    TRY(read_specials(folder, "special_tokens_map.json", &tokens, &vocabulary->capitals));
-    TRY(read_specials(folder, "tokenizer_config.json", &tokens, &vocabulary->capitals));
+    TRY(special_tokens_read(folder, "special_tokens_map.json", &specials));
+    TRY(special_tokens_read(folder, "tokenizer_config.json", &specials));
+    vocabulary->capitals = capitals.on;
     TRY(path_format(path, "%s/vocab.json", folder));
     if (access(path, F_OK) != 0)
         FAIL(STATUS_USAGE, "%s: missing: a model that aligns has the vocabulary of its characters beside its weights",
@@ -144,13 +123,13 @@ static enum status read_vocabulary(const char *folder, struct ctc_vocabulary *vo
     if (!json_is_object(root))
         FAIL(STATUS_CORRUPT, "%s: not a JSON object", path);
     TRY(check_ids(path, root, vocabulary));
-    vocabulary->blank = id_of(root, json_object_get(root, "<blank>") ? "<blank>" : tokens.pad);
-    vocabulary->delimiter = id_of(root, tokens.delimiter);
+    vocabulary->blank = id_of(root, json_object_get(root, "<blank>") ? "<blank>" : pad);
+    vocabulary->delimiter = id_of(root, delimiter);
     if (vocabulary->blank < 0)
-        FAIL(STATUS_CORRUPT, "%s: neither \"<blank>\" nor the pad token \"%s\", which would be the blank", path,
-             tokens.pad);
+        FAIL(STATUS_CORRUPT, "%s: neither \"<blank>\" nor the pad token \"%s\", which would be the blank", path, pad);
     if (vocabulary->delimiter == vocabulary->blank)
-        FAIL(STATUS_CORRUPT, "%s: \"%s\" is the blank and the word delimiter", path, tokens.delimiter);
+        FAIL(STATUS_CORRUPT, "%s: \"%s\" is the blank and the word delimiter", path, delimiter);
+    TRY(keep_tokens(root, vocabulary));
     TRY(take_characters(root, vocabulary));
     if (vocabulary->count == 0)
         FAIL(STATUS_CORRUPT, "%s: no entry is a single character", path);
@@ -178,6 +157,9 @@ void ctc_vocabulary_close(struct ctc_vocabulary *vocabulary)
 {
     if (!vocabulary)
         return;
+    for (int32_t id = 0; vocabulary->tokens && id < vocabulary->size; id++)
+        free(vocabulary->tokens[id]);
+    free(vocabulary->tokens);
     free(vocabulary->characters);
     free(vocabulary);
 }
@@ -190,6 +172,21 @@ int32_t ctc_vocabulary_size(const struct ctc_vocabulary *vocabulary)
 int32_t ctc_vocabulary_blank(const struct ctc_vocabulary *vocabulary)
 {
     return vocabulary->blank;
+}
+
+int32_t ctc_vocabulary_delimiter(const struct ctc_vocabulary *vocabulary)
+{
+    return vocabulary->delimiter;
+}
+
+bool ctc_vocabulary_lowers(const struct ctc_vocabulary *vocabulary)
+{
+    return vocabulary->capitals;
+}
+
+const char *ctc_vocabulary_token(const struct ctc_vocabulary *vocabulary, int32_t id)
+{
+    return id >= 0 && id < vocabulary->size ? vocabulary->tokens[id] : NULL;
 }
 
 const struct sha256 *ctc_vocabulary_fingerprint(const struct ctc_vocabulary *vocabulary)

@@ -10,6 +10,7 @@
 #include "core/hash.h"
 #include "core/status.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct ctc_vocabulary;
@@ -20,6 +21,10 @@ void ctc_vocabulary_close(struct ctc_vocabulary *vocabulary); /* NULL is fine */
 
 int32_t ctc_vocabulary_size(const struct ctc_vocabulary *vocabulary); /* the greatest id and one */
 int32_t ctc_vocabulary_blank(const struct ctc_vocabulary *vocabulary);
+int32_t ctc_vocabulary_delimiter(const struct ctc_vocabulary *vocabulary);             /* -1: none */
+const char *ctc_vocabulary_token(const struct ctc_vocabulary *vocabulary, int32_t id); /* NULL: none */
+/* Whether what is recognised is to be written in small letters (do_lower_case). */
+bool ctc_vocabulary_lowers(const struct ctc_vocabulary *vocabulary);
 /* Over all that decides what texts become. */
 const struct sha256 *ctc_vocabulary_fingerprint(const struct ctc_vocabulary *vocabulary);
 

@@ -15,6 +15,7 @@ struct ctc_vocabulary {
     struct ctc_character *characters; /* by code; neither blank nor delimiter */
     int64_t count;
     int32_t size, blank, delimiter; /* -1: no delimiter */
+    char **tokens;                  /* [size]; NULL: an id without a token */
     bool capitals;
     struct sha256 fingerprint;
 };

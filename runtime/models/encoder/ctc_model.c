@@ -188,7 +188,7 @@ static void emit_frame(const float *logits, int64_t characters, const struct ctc
     }
 }
 
-static enum status emit_block(struct ctc_workspace *workspace, const float *frames, int64_t count)
+static enum status compute_block(struct ctc_workspace *workspace, const float *frames, int64_t count)
 {
     enum status result = STATUS_OK;
     const struct ctc_model *model = workspace->model;
@@ -214,13 +214,46 @@ fail:
     return result;
 }
 
+/* What is wanted of each frame: emissions, or the character that has the greatest logit. */
+struct ctc_wish {
+    const struct ctc_columns *columns; /* NULL: no emissions */
+    float *emissions;
+    int32_t *best;
+};
+
+static int32_t best_of(const float *logits, int64_t characters)
+{
+    int64_t best = 0;
+    for (int64_t c = 1; c < characters; c++)
+        if (logits[c] > logits[best])
+            best = c;
+    return (int32_t)best;
+}
+
+/* Frames of a clip from `first` on, whose logits are in the workspace. */
+static void fulfil(const struct ctc_workspace *workspace, const struct ctc_wish *wish, int64_t first, int64_t count)
+{
+    int64_t characters = workspace->model->characters;
+    bool wildcard = false;
+    for (int64_t i = 0; wish->columns && i < wish->columns->count; i++)
+        wildcard = wildcard || wish->columns->ids[i] == CTC_ANY;
+    for (int64_t i = 0; i < count; i++) {
+        const float *logits = workspace->host + i * characters;
+        if (wish->columns)
+            emit_frame(logits, characters, wish->columns, wildcard,
+                       wish->emissions + (first + i) * wish->columns->count);
+        else
+            wish->best[first + i] = best_of(logits, characters);
+    }
+}
+
 /* Frames [from, to) of the window that begins at frame `first` of the clip and has `count`. */
 struct window {
     int64_t first, count, from, to;
 };
 
 static enum status run_window(struct ctc_workspace *workspace, const struct encoder_clip *clip,
-                              const struct window *window, const struct ctc_columns *columns, float *emissions)
+                              const struct window *window, const struct ctc_wish *wish)
 {
     enum status result = STATUS_OK;
     const struct ctc_model *model = workspace->model;
@@ -230,16 +263,11 @@ static enum status run_window(struct ctc_workspace *workspace, const struct enco
     bool last = window->first + window->count == encoder_config_frames(config, clip->count);
     const struct encoder_clip part = {.samples = clip->samples + begin, .count = last ? clip->count - begin : samples};
     struct encoder_output output;
-    bool wildcard = false;
-    for (int64_t i = 0; i < columns->count; i++)
-        wildcard = wildcard || columns->ids[i] == CTC_ANY;
     TRY(encoder_run(workspace->encoder, &part, 1, ENCODER_LAST, &output));
     for (int64_t at = window->from; at < window->to; at += BLOCK_FRAMES) {
         int64_t count = window->to - at < BLOCK_FRAMES ? window->to - at : BLOCK_FRAMES;
-        TRY(emit_block(workspace, output.values + at * output.width, count));
-        for (int64_t i = 0; i < count; i++)
-            emit_frame(workspace->host + i * model->characters, model->characters, columns, wildcard,
-                       emissions + (window->first + at + i) * columns->count);
+        TRY(compute_block(workspace, output.values + at * output.width, count));
+        fulfil(workspace, wish, window->first + at, count);
     }
 fail:
     return result;
@@ -254,13 +282,12 @@ static enum status check_columns(const struct ctc_model *model, const struct ctc
                 : status_set(STATUS_INTERNAL, "a character beyond the %" PRId64 " of a CTC model", model->characters);
 }
 
-enum status ctc_model_run(struct ctc_workspace *workspace, const struct encoder_clip *clip,
-                          const struct ctc_columns *columns, float *emissions)
+static enum status run_windows(struct ctc_workspace *workspace, const struct encoder_clip *clip,
+                               const struct ctc_wish *wish)
 {
     enum status result = STATUS_OK;
     enum { STRIDE = CTC_WINDOW_FRAMES - 2 * CTC_CONTEXT_FRAMES };
     int64_t frames = encoder_config_frames(ctc_model_config(workspace->model), clip->count);
-    TRY(check_columns(workspace->model, columns));
     for (int64_t first = 0; first < frames; first += STRIDE) {
         bool last = frames - first <= CTC_WINDOW_FRAMES;
         int64_t count = last ? frames - first : CTC_WINDOW_FRAMES;
@@ -268,10 +295,24 @@ enum status ctc_model_run(struct ctc_workspace *workspace, const struct encoder_
                                       .count = count,
                                       .from = first == 0 ? 0 : CTC_CONTEXT_FRAMES,
                                       .to = last ? count : count - CTC_CONTEXT_FRAMES};
-        TRY(run_window(workspace, clip, &window, columns, emissions));
+        TRY(run_window(workspace, clip, &window, wish));
         if (last)
             break;
     }
 fail:
     return result;
+}
+
+enum status ctc_model_run(struct ctc_workspace *workspace, const struct encoder_clip *clip,
+                          const struct ctc_columns *columns, float *emissions)
+{
+    enum status result = check_columns(workspace->model, columns);
+    return result == STATUS_OK
+               ? run_windows(workspace, clip, &(struct ctc_wish){.columns = columns, .emissions = emissions})
+               : result;
+}
+
+enum status ctc_model_greedy(struct ctc_workspace *workspace, const struct encoder_clip *clip, int32_t *best)
+{
+    return run_windows(workspace, clip, &(struct ctc_wish){.best = best});
 }

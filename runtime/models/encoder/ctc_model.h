@@ -48,4 +48,7 @@ struct ctc_columns {
 enum status ctc_model_run(struct ctc_workspace *workspace, const struct encoder_clip *clip,
                           const struct ctc_columns *columns, float *emissions);
 
+/* best [encoder_config_frames(samples)]: of every frame the character with the greatest logit, the first of equal ones. */
+enum status ctc_model_greedy(struct ctc_workspace *workspace, const struct encoder_clip *clip, int32_t *best);
+
 #endif

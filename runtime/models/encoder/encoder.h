@@ -67,6 +67,16 @@ void encoder_workspace_destroy(struct encoder_workspace *workspace); /* NULL is 
 enum status encoder_run(struct encoder_workspace *workspace, const struct encoder_clip *clips, int64_t count,
                         int64_t stop, struct encoder_output *output);
 
+/* The same, and on the way every input of a layer, and at last the output: transformers' hidden_states. `take` is called with 0 for
+ * what enters the first layer, and so on; what `output` holds is overwritten as soon as it has returned, and may be taken by
+ * encoder_copy. `stop` is ENCODER_LAST. */
+struct encoder_tap {
+    enum status (*take)(void *argument, int64_t layer, const struct encoder_output *output);
+    void *argument;
+};
+enum status encoder_run_tapped(struct encoder_workspace *workspace, const struct encoder_clip *clips, int64_t count,
+                               const struct encoder_tap *tap, struct encoder_output *output);
+
 /* Frames [first, first + count) of a clip, copied to the host. */
 enum status encoder_copy(const struct encoder_workspace *workspace, const struct encoder_output *output, int64_t clip,
                          int64_t first, int64_t count, float *values);

@@ -96,6 +96,7 @@ struct encoder_pass {
     struct encoder_workspace *workspace;
     int64_t clips, frames, rows; /* B, T, N */
     int64_t stop;
+    const struct encoder_tap *tap; /* NULL: nobody looks */
 };
 
 /* Products of fewer rows have other bits than those of more (kernels/operations.h), so there are never fewer. */

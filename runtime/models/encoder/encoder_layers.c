@@ -167,6 +167,19 @@ fail:
     return result;
 }
 
+/* x is what enters a layer, or the output behind the last one. */
+static enum status show(const struct encoder_pass *pass, int64_t layer)
+{
+    if (!pass->tap || pass->compute.measure)
+        return STATUS_OK;
+    const struct encoder_output output = {.values = pass->workspace->buffers.x,
+                                          .frames = pass->workspace->clip_frames,
+                                          .clips = pass->clips,
+                                          .stride = pass->frames,
+                                          .width = pass->encoder->config.hidden_size};
+    return pass->tap->take(pass->tap->argument, layer, &output);
+}
+
 enum status encoder_run_layers(const struct encoder_pass *pass, const float **values)
 {
     enum status result = STATUS_OK;
@@ -186,10 +199,13 @@ enum status encoder_run_layers(const struct encoder_pass *pass, const float **va
         TRY(add_positions(pass, b->x, b->y));
         TRY(norm(pass, config->hidden_size, b->y, ENCODER_NORM, 0, b->x));
     }
-    for (int64_t layer = 0; layer < layers; layer++)
+    for (int64_t layer = 0; layer < layers; layer++) {
+        TRY(show(pass, layer));
         TRY(run_layer(pass, layer));
+    }
     if (config->norm_first && pass->stop == ENCODER_LAST)
         TRY(norm(pass, config->hidden_size, b->x, ENCODER_NORM, 0, b->x));
+    TRY(show(pass, layers));
 fail:
     return result;
 }

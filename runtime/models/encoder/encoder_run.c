@@ -181,8 +181,8 @@ fail:
     return result;
 }
 
-enum status encoder_run(struct encoder_workspace *workspace, const struct encoder_clip *clips, int64_t count,
-                        int64_t stop, struct encoder_output *output)
+static enum status run_to(struct encoder_workspace *workspace, const struct encoder_clip *clips, int64_t count,
+                          int64_t stop, const struct encoder_tap *tap, struct encoder_output *output)
 {
     enum status result = STATUS_OK;
     const struct encoder *encoder = workspace->encoder;
@@ -216,7 +216,8 @@ enum status encoder_run(struct encoder_workspace *workspace, const struct encode
                                 .clips = count,
                                 .frames = frames,
                                 .rows = count * frames,
-                                .stop = stop};
+                                .stop = stop,
+                                .tap = tap};
     TRY(run(&pass, clips, &values));
     TRY(device_context_reserve(encoder->kernels, workspace->context, scratch));
     pass.compute.measure = NULL;
@@ -227,6 +228,18 @@ enum status encoder_run(struct encoder_workspace *workspace, const struct encode
     output->stride = frames;
 fail:
     return result;
+}
+
+enum status encoder_run(struct encoder_workspace *workspace, const struct encoder_clip *clips, int64_t count,
+                        int64_t stop, struct encoder_output *output)
+{
+    return run_to(workspace, clips, count, stop, NULL, output);
+}
+
+enum status encoder_run_tapped(struct encoder_workspace *workspace, const struct encoder_clip *clips, int64_t count,
+                               const struct encoder_tap *tap, struct encoder_output *output)
+{
+    return run_to(workspace, clips, count, ENCODER_LAST, tap, output);
 }
 
 enum status encoder_copy(const struct encoder_workspace *workspace, const struct encoder_output *output, int64_t clip,

@@ -4,43 +4,20 @@
 
 #include "core/path.h"
 #include "io/json.h"
+#include "models/host_linear.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { CLASSES_LIMIT = 1 << 16 };
-
 struct style_classifier {
     struct encoder *encoder;
-    int64_t width, inner, classes;
-    float *projector, *projector_bias;   /* [inner][width], [inner] */
-    float *classifier, *classifier_bias; /* [classes][inner], [classes] */
+    int64_t width;
+    struct host_linear projector, classifier;
     struct sha256 fingerprint;
 };
 
 /* ---- reading ---- */
-
-/* A linear layer, whose number of outputs the file decides within limits. */
-static enum status load_linear(const struct named_tensors *tensors, const char *weight_name, const char *bias_name,
-                               int64_t in, struct sha256_stream *hash, float **weight, float **bias, int64_t *out)
-{
-    enum status result = STATUS_OK;
-    const struct stored_tensor *tensor = named_tensors_find(tensors, weight_name);
-    *out = tensor && tensor->rank == 2 ? tensor->shape[0] : 1;
-    if (*out < 1 || *out > CLASSES_LIMIT)
-        FAIL(STATUS_CORRUPT, "%s: tensor %s has %" PRId64 " rows", named_tensors_path(tensors), weight_name, *out);
-    *weight = malloc((size_t)(*out * in) * sizeof **weight);
-    *bias = malloc((size_t)*out * sizeof **bias);
-    if (!*weight || !*bias)
-        FAIL(STATUS_INTERNAL, "no memory for a style classifier");
-    TRY(named_tensors_read(tensors, weight_name, 2, (int64_t[]){*out, in}, *weight));
-    TRY(named_tensors_read(tensors, bias_name, 1, out, *bias));
-    sha256_add(hash, *weight, (size_t)(*out * in) * sizeof **weight);
-    sha256_add(hash, *bias, (size_t)*out * sizeof **bias);
-fail:
-    return result;
-}
 
 static enum status refuse_variants(const char *folder)
 {
@@ -76,10 +53,8 @@ enum status style_classifier_open(const char *folder, const struct kernels *kern
     sha256_add(hash, "style classifier 1", 18);
     sha256_add(hash, encoder_fingerprint(classifier->encoder), sizeof(struct sha256));
     classifier->width = encoder_width(classifier->encoder, ENCODER_LAST);
-    TRY(load_linear(tensors, "projector.weight", "projector.bias", classifier->width, hash, &classifier->projector,
-                    &classifier->projector_bias, &classifier->inner));
-    TRY(load_linear(tensors, "classifier.weight", "classifier.bias", classifier->inner, hash, &classifier->classifier,
-                    &classifier->classifier_bias, &classifier->classes));
+    TRY(host_linear_read(tensors, "projector", classifier->width, 0, hash, &classifier->projector));
+    TRY(host_linear_read(tensors, "classifier", classifier->projector.out, 0, hash, &classifier->classifier));
     *out = classifier;
 fail:
     named_tensors_close(tensors);
@@ -96,10 +71,8 @@ void style_classifier_close(struct style_classifier *classifier)
     if (!classifier)
         return;
     encoder_close(classifier->encoder);
-    free(classifier->projector);
-    free(classifier->projector_bias);
-    free(classifier->classifier);
-    free(classifier->classifier_bias);
+    host_linear_free(&classifier->projector);
+    host_linear_free(&classifier->classifier);
     free(classifier);
 }
 
@@ -110,7 +83,7 @@ const struct encoder *style_classifier_encoder(const struct style_classifier *cl
 
 int64_t style_classifier_size(const struct style_classifier *classifier)
 {
-    return classifier->classes;
+    return classifier->classifier.out;
 }
 
 const struct sha256 *style_classifier_fingerprint(const struct style_classifier *classifier)
@@ -130,16 +103,6 @@ int64_t style_classifier_count(const struct style_classifier *classifier, int64_
 
 /* ---- computing ---- */
 
-static void multiply(const float *weight, const float *bias, int64_t in, int64_t out, const double *x, double *y)
-{
-    for (int64_t o = 0; o < out; o++) {
-        double sum = 0;
-        for (int64_t i = 0; i < in; i++)
-            sum += (double)weight[o * in + i] * x[i];
-        y[o] = sum + (double)bias[o];
-    }
-}
-
 /* What one second's frames give; `mean` [width] and `inner` [inner] are memory to work in. */
 static int32_t classify(const struct style_classifier *classifier, const float *frames, int64_t count, double *mean,
                         double *inner, double *logits)
@@ -151,10 +114,9 @@ static int32_t classify(const struct style_classifier *classifier, const float *
             mean[i] += (double)frames[t * classifier->width + i];
     for (int64_t i = 0; i < classifier->width; i++)
         mean[i] /= (double)count;
-    multiply(classifier->projector, classifier->projector_bias, classifier->width, classifier->inner, mean, inner);
-    multiply(classifier->classifier, classifier->classifier_bias, classifier->inner, classifier->classes, inner,
-             logits);
-    for (int64_t i = 1; i < classifier->classes; i++)
+    host_linear_run(&classifier->projector, mean, inner);
+    host_linear_run(&classifier->classifier, inner, logits);
+    for (int64_t i = 1; i < classifier->classifier.out; i++)
         if (logits[i] > logits[best])
             best = i;
     return (int32_t)best;
@@ -166,12 +128,12 @@ enum status style_classifier_run(const struct style_classifier *classifier, stru
 {
     enum status result = STATUS_OK;
     struct encoder_output output;
-    size_t sums = (size_t)(classifier->width + classifier->inner + classifier->classes);
+    size_t sums = (size_t)(classifier->width + classifier->projector.out + classifier->classifier.out);
     float *frames = malloc((size_t)(STYLE_FRAMES * classifier->width) * sizeof *frames);
     double *mean = malloc(sums * sizeof *mean);
     if (!frames || !mean)
         FAIL(STATUS_INTERNAL, "no memory for a second of frames");
-    double *inner = mean + classifier->width, *own = inner + classifier->inner;
+    double *inner = mean + classifier->width, *own = inner + classifier->projector.out;
     TRY(encoder_run(workspace, clips, count, ENCODER_LAST, &output));
     for (int64_t clip = 0; clip < count; clip++)
         for (int64_t second = 0; second < styles_of(output.frames[clip]); second++) {
@@ -179,7 +141,7 @@ enum status style_classifier_run(const struct style_classifier *classifier, stru
             int64_t taken = left < STYLE_FRAMES ? left : STYLE_FRAMES;
             TRY(encoder_copy(workspace, &output, clip, first, taken, frames));
             styles[clip][second] = classify(classifier, frames, taken, mean, inner, logits ? logits : own);
-            logits = logits ? logits + classifier->classes : NULL;
+            logits = logits ? logits + classifier->classifier.out : NULL;
         }
 fail:
     free(frames);
