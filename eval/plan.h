@@ -9,12 +9,13 @@
 
 /* What a task's name is followed by. */
 enum task_argument {
-    ARGUMENT_NONE,    /* nothing: it works on the configuration's datasets */
-    ARGUMENT_FILES,   /* files, each a task of its own */
-    ARGUMENT_ARCHIVE, /* one benchmark's archive or folder */
-    ARGUMENT_SPLITS,  /* likewise; its parts dev and test have results of their own */
-    ARGUMENT_STORIES, /* likewise; its directions have results of their own */
-    ARGUMENT_CORPUS   /* likewise; the model generates, and what is finished is in a journal */
+    ARGUMENT_NONE,         /* nothing: it works on the configuration's datasets */
+    ARGUMENT_FILES,        /* files, each a task of its own */
+    ARGUMENT_ARCHIVE,      /* one benchmark's archive or folder */
+    ARGUMENT_SPLITS,       /* likewise; its parts dev and test have results of their own */
+    ARGUMENT_STORIES,      /* likewise; its directions have results of their own */
+    ARGUMENT_CORPUS,       /* likewise; the model generates, and what is finished is in a journal */
+    ARGUMENT_CORPUS_SPLITS /* both */
 };
 
 /* TASK(NAME, "name", argument, ending of its files, help) */
@@ -51,7 +52,9 @@ enum task_argument {
          "salmon ARCHIVE        natural recordings against those with a change of speaker, mood or surroundings")      \
     TASK(ASR, "asr", ARGUMENT_CORPUS, "", "asr CORPUS            LibriSpeech written down after ten examples")         \
     TASK(INTENT, "intent", ARGUMENT_CORPUS, "",                                                                        \
-         "intent CORPUS         what spoken commands ask for (Fluent Speech Commands), after thirty examples")
+         "intent CORPUS         what spoken commands ask for (Fluent Speech Commands), after thirty examples")         \
+    TASK(STSP, "stsp", ARGUMENT_CORPUS_SPLITS, "",                                                                     \
+         "stsp ARCHIVE          whether the sentiment of a prompt is kept, within and across modalities")
 
 enum task_kind {
 #define TASK_ENUMERATOR(upper, name, argument, ending, help) TASK_##upper,

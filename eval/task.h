@@ -56,6 +56,8 @@ enum status task_salmon(const struct task *task, const char *path);
 /* LibriSpeech's few-shot recognition; Fluent Speech Commands' intents. */
 enum status task_asr(const struct task *task, const char *path);
 enum status task_intent(const struct task *task, const char *path);
+/* Of each split that is wanted. */
+enum status task_stsp(const struct task *task, const char *path);
 enum status task_mmlu(const struct task *task, const char *path);
 enum status task_blimp(const struct task *task, const char *path);
 

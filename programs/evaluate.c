@@ -43,7 +43,7 @@ static const struct program program = {
     .takes_arguments = true,
 };
 
-enum { BENCHMARKS = 12 };
+enum { BENCHMARKS = 13 };
 
 /* One of several models that share the generation tasks' items: they are equal, and each computes on a machine of its own. */
 struct replica {
@@ -126,6 +126,7 @@ static int64_t add_archives(const struct archive_settings *archives, const char 
         {"blimp", archives->blimp},
         {"asr", archives->asr},
         {"intent", archives->intent},
+        {"stsp", archives->stsp},
     };
     _Static_assert(sizeof all / sizeof *all == BENCHMARKS, "the number of archives");
     for (size_t i = 0; i < BENCHMARKS; i++)
