@@ -141,21 +141,42 @@ fail:
     return result;
 }
 
-/* How many of the prompts of a sentiment keep it. */
+/* How many of the prompts of a sentiment keep it, whichever set they are of; the seeds of a prompt are one observation. */
+static struct estimate of_sentiment(const struct evaluation *evaluation, const struct stsp_case *now,
+                                    const struct cell *cell, enum sentiment sentiment, double *means)
+{
+    int64_t count = 0;
+    for (int set = 0; set < STSP_SETS; set++) {
+        const struct stsp_prompt *prompts = evaluation->archive.prompts[set].items;
+        if (!stsp_set_of(now->direction, (enum stsp_set)set))
+            continue;
+        for (int64_t i = 0; i < cell->outcomes[set].count; i++) {
+            if (prompts[i].sentiment != sentiment)
+                continue;
+            means[count] = 0;
+            for (int64_t s = 0; s < evaluation->seed_count; s++)
+                means[count] += cell->outcomes[s * STSP_SETS + set].judged[i] == (int)sentiment;
+            means[count++] /= (double)evaluation->seed_count;
+        }
+    }
+    return estimate_mean(means, count);
+}
+
 static enum status add_sentiments(struct evaluation *evaluation, const struct stsp_case *now, const struct cell *cell,
                                   const char *head)
 {
     enum status result = STATUS_OK;
     char alias[80];
+    double *means = calloc((size_t)confusion_total(&cell->confusion) + 1, sizeof *means);
+    if (!means)
+        FAIL(STATUS_INTERNAL, "no memory for the results");
     for (int s = 0; s < SENTIMENTS; s++) {
-        int64_t n = 0;
-        for (int c = 0; c < STSP_COLUMNS; c++)
-            n += cell->confusion.counts[s][c];
-        struct estimate recall = {confusion_recall(&cell->confusion, (enum sentiment)s), NAN, n};
+        const struct estimate recall = of_sentiment(evaluation, now, cell, (enum sentiment)s, means);
         snprintf(alias, sizeof alias, "%s %s", head, sentiment_name((enum sentiment)s));
         TRY(add_row(evaluation, alias, true, now->shots, recall, metrics_of(recall)));
     }
 fail:
+    free(means);
     return result;
 }
 

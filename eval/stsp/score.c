@@ -32,12 +32,6 @@ double confusion_accuracy(const struct confusion *confusion)
     return total > 0 ? (double)right / (double)total : NAN;
 }
 
-double confusion_recall(const struct confusion *confusion, enum sentiment prompt)
-{
-    int64_t total = row_total(confusion, (int)prompt);
-    return total > 0 ? (double)confusion->counts[prompt][prompt] / (double)total : NAN;
-}
-
 json_t *confusion_json(const struct confusion *confusion)
 {
     json_t *rows = json_object();

@@ -15,9 +15,8 @@ struct confusion {
 };
 void confusion_add(struct confusion *confusion, enum sentiment prompt, int judged);
 int64_t confusion_total(const struct confusion *confusion);
-double confusion_accuracy(const struct confusion *confusion);                      /* NAN without items */
-double confusion_recall(const struct confusion *confusion, enum sentiment prompt); /* of one sentiment; NAN without */
-json_t *confusion_json(const struct confusion *confusion); /* {"negative": {"negative": 3, ..., "failed": 0}, ...} */
+double confusion_accuracy(const struct confusion *confusion); /* NAN without items */
+json_t *confusion_json(const struct confusion *confusion);    /* {"negative": {"negative": 3, ..., "failed": 0}, ...} */
 
 /* Items that were run with several seeds: right[item * seeds + seed] is 1 or 0. The mean, and its standard error with the seeds of
  * an item as one cluster: that of the means of items. */
