@@ -111,6 +111,12 @@ def text_judge(name, config, labels, safetensors, legacy):
     save_weights(model, path, safetensors)
     cases = text_cases(model.double().eval(), tokenizer, TEXTS, limit)
     write_json(os.path.join(path, "expected.json"), cases)
+    pad = config.pad_token_id  # which no text has, and which has no position of its own
+    rows = [[0, pad, 20, 21, 2], [0, 20, pad, pad, 21, 22, 2], [pad, 0, 20, 2]]
+    with torch.no_grad():
+        write_json(os.path.join(path, "padding.json"),
+                   [{"ids": ids, "logits": model(torch.tensor([ids]),
+                                                 attention_mask=torch.ones(1, len(ids))).logits[0].tolist()} for ids in rows])
 
 
 def randomise_text(model):
