@@ -136,6 +136,32 @@ static void columns_are_chosen(void **state)
     ctc_model_close(model);
 }
 
+/* The greatest logit is the greatest emission, and the first of equal ones. */
+static void greedy_characters_have_the_greatest_emission(void **state)
+{
+    (void)state;
+    enum { SAMPLES = 1600, FRAMES = 79 };
+    struct ctc_model *model;
+    struct ctc_workspace *workspace;
+    float samples[SAMPLES], whole[FRAMES * COLUMNS];
+    int32_t best[FRAMES];
+    struct rng rng = rng_make(test_seed(), RNG_TEST, 135, 0);
+    open_model(&model, &workspace);
+    for (int i = 0; i < SAMPLES; i++)
+        samples[i] = (float)rng_normal(&rng) * 0.1f;
+    const struct encoder_clip clip = {.samples = samples, .count = SAMPLES};
+    int64_t frames = encoder_config_frames(ctc_model_config(model), SAMPLES);
+    assert_in_range(frames, 50, FRAMES);
+    assert_ok(ctc_model_run(workspace, &clip, &every_column, whole));
+    assert_ok(ctc_model_greedy(workspace, &clip, best));
+    for (int64_t t = 0; t < frames; t++) {
+        assert_in_range(best[t], 0, CHARACTERS - 1);
+        assert_true(whole[t * COLUMNS + best[t]] == whole[t * COLUMNS + CHARACTERS + 1]);
+    }
+    ctc_workspace_destroy(workspace);
+    ctc_model_close(model);
+}
+
 /* Each frame of a long clip is that of the window that the header names, computed as a clip of its own. Which one that is the host
  * decides, whatever computes, and the least that has two windows takes a minute on the emulator. */
 static void windows_are_joined_as_stated(void **state)
@@ -198,6 +224,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(emissions_are_those_of_transformers),
         cmocka_unit_test(columns_are_chosen),
+        cmocka_unit_test(greedy_characters_have_the_greatest_emission),
         cmocka_unit_test(windows_are_joined_as_stated),
         cmocka_unit_test(models_without_a_head_are_refused),
     };

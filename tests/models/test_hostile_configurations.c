@@ -7,10 +7,12 @@
 #include "core/rng.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
+#include "models/encoder/clip_classifier.h"
 #include "models/encoder/ctc_model.h"
 #include "models/encoder/style_classifier.h"
 #include "models/fcpe/fcpe.h"
 #include "models/hifigan/hifigan.h"
+#include "models/roberta/roberta.h"
 #include "models/vqvae/vqvae.h"
 #include "support/files.h"
 #include "support/models/checkpoint_files.h"
@@ -24,6 +26,8 @@
 
 #define SMALL TEST_GOLDEN_DIRECTORY "/speech_models/small/plain/hf"
 #define FULL TEST_GOLDEN_DIRECTORY "/speech_models/hifigan/full"
+#define ROBERTA TEST_GOLDEN_DIRECTORY "/judges/text"
+#define CLIPS TEST_GOLDEN_DIRECTORY "/judges/hubert"
 #define CTC TEST_GOLDEN_DIRECTORY "/ctc_model"
 
 enum { SAMPLES = 2000, MEMORY_KILOBYTES = 64 * 1024, SLOW_SECONDS = 1, ALLOWED_SECONDS = 20 };
@@ -197,6 +201,54 @@ static enum status use_ctc(const char *folder)
     struct ctc_model *model;
     enum status result = ctc_model_open(folder, test_kernels(), &context, &model);
     ctc_model_close(model);
+    return result;
+}
+
+static json_t *start_roberta(const char *folder)
+{
+    copy_file(ROBERTA, folder, "model.safetensors");
+    return read_config(ROBERTA, "config.json");
+}
+
+static enum status use_roberta(const char *folder)
+{
+    static const int32_t ids[] = {0, 1, 2};
+    enum status result = STATUS_OK;
+    struct roberta *roberta = NULL;
+    struct roberta_workspace *workspace = NULL;
+    double logits[16];
+    TRY(roberta_open(folder, test_kernels(), &context, &roberta));
+    assert_int_equal(roberta_classes(roberta), 7);
+    TRY(roberta_workspace_create(roberta, &context, &workspace));
+    TRY(roberta_run(workspace, &(struct roberta_text){ids, 3}, 1, logits));
+fail:
+    roberta_workspace_destroy(workspace);
+    roberta_close(roberta);
+    return result;
+}
+
+static json_t *start_clips(const char *folder)
+{
+    copy_file(CLIPS, folder, "model.safetensors");
+    copy_file(CLIPS, folder, "preprocessor_config.json");
+    return read_config(CLIPS, "config.json");
+}
+
+static enum status use_clips(const char *folder)
+{
+    enum status result = STATUS_OK;
+    struct clip_classifier *classifier = NULL;
+    struct encoder_workspace *workspace = NULL;
+    const struct encoder_clip clip = {samples, SAMPLES};
+    double logits[16];
+    int64_t frames;
+    TRY(clip_classifier_open(folder, test_kernels(), &context, &classifier));
+    assert_int_equal(clip_classifier_size(classifier), 4);
+    TRY(encoder_workspace_create(clip_classifier_encoder(classifier), &context, &workspace));
+    TRY(clip_classifier_run(classifier, workspace, &clip, logits, &frames));
+fail:
+    encoder_workspace_destroy(workspace);
+    clip_classifier_close(classifier);
     return result;
 }
 
@@ -389,6 +441,8 @@ static void lies_are_refused_or_compute(void **state)
     (void)state;
     static const struct kind kinds[] = {{"encoder", start_encoder, write_config, use_encoder},
                                         {"ctc", start_ctc, write_config, use_ctc},
+                                        {"roberta", start_roberta, write_config, use_roberta},
+                                        {"clips", start_clips, write_config, use_clips},
                                         {"vocoder", start_vocoder, write_config, use_vocoder},
                                         {"vqvae", start_vqvae, write_yaml, use_vqvae},
                                         {"fcpe", start_fcpe, write_fcpe, use_fcpe}};

@@ -354,4 +354,5 @@ def main():
     {"golden": write_golden, "compare": compare, "export": export}[arguments.action](arguments)
 
 
-main()
+if __name__ == "__main__":
+    main()

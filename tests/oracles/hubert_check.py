@@ -53,4 +53,5 @@ def main():
     sys.exit(subprocess.call([program, "--model", model_folder, expected]))
 
 
-main()
+if __name__ == "__main__":
+    main()
