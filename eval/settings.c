@@ -60,6 +60,7 @@ enum status score_protocols_over(const struct score_settings *settings, const st
     TAKE(tie, enum score_tie);
     TAKE(bos, bool);
     TAKE(eos, bool);
+    TAKE(text, enum score_text);
     return choose_normalizations(settings, paper, &base, protocols);
 }
 

@@ -10,7 +10,7 @@
 struct score_settings {
     int protocol;                 /* index of protocol_name */
     struct config_list normalize; /* "protocol", or some of an option's words */
-    int scope, count, mask, tag, tie, bos, eos;
+    int scope, count, mask, tag, tie, bos, eos, text;
 };
 
 /* Section `evaluate`. */

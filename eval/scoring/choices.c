@@ -33,17 +33,73 @@ static void free_ids(struct choice *choice)
     choice->ids = choice->alone = NULL;
 }
 
+static void free_item(struct choice_item *item)
+{
+    for (int64_t c = 0; c < item->count; c++)
+        free_ids(&item->choices[c]);
+    free(item->choices);
+    free(item->id);
+    json_decref(item->document);
+}
+
+void choice_set_drop_last(struct choice_set *set)
+{
+    free_item(&set->items[--set->count]);
+}
+
 void choice_set_free(struct choice_set *set)
 {
-    for (int64_t i = 0; i < set->count; i++) {
-        for (int64_t c = 0; c < set->items[i].count; c++)
-            free_ids(&set->items[i].choices[c]);
-        free(set->items[i].choices);
-        free(set->items[i].id);
-        json_decref(set->items[i].document);
-    }
+    for (int64_t i = 0; i < set->count; i++)
+        free_item(&set->items[i]);
     free(set->items);
     *set = (struct choice_set){0};
+}
+
+/* ---- what fits ---- */
+
+/* One sequence. *cut: how many tokens its left end lost. */
+static enum status cut_sequence(int32_t *ids, int64_t *count, int64_t *begin, int64_t context, bool drop_eos,
+                                struct choice_item *item, int64_t *cut)
+{
+    int64_t most = context + 1;
+    *cut = 0;
+    if (*count > most && drop_eos) {
+        (*count)--;
+        item->eos_left_out = true;
+    }
+    if (*count <= most)
+        return STATUS_OK;
+    *cut = *count - most;
+    if (*cut >= *begin)
+        return status_set(STATUS_USAGE, "a hypothesis of %lld tokens is longer than the model's context of %lld",
+                          (long long)(*count - *begin), (long long)context);
+    memmove(ids, ids + *cut, (size_t)most * sizeof *ids);
+    *count = most;
+    *begin -= *cut;
+    return STATUS_OK;
+}
+
+enum status choice_cut(struct choice_item *item, struct choice *choice, int64_t context, bool drop_eos)
+{
+    enum status result = STATUS_OK;
+    int64_t cut;
+    TRY(cut_sequence(choice->ids, &choice->count, &choice->context, context, drop_eos, item, &cut));
+    choice->first = choice->first - cut > 1 ? choice->first - cut : 1;
+    item->cut_tokens = cut > item->cut_tokens ? cut : item->cut_tokens;
+    if (choice->alone)
+        TRY(cut_sequence(choice->alone, &choice->alone_count, &choice->alone_context, context, drop_eos, item, &cut));
+fail:
+    return result;
+}
+
+int64_t choice_item_reads(const struct choice_item *item)
+{
+    int64_t most = 0;
+    for (int64_t c = 0; c < item->count; c++) {
+        most = item->choices[c].count - 1 > most ? item->choices[c].count - 1 : most;
+        most = item->choices[c].alone_count - 1 > most ? item->choices[c].alone_count - 1 : most;
+    }
+    return most;
 }
 
 /* ---- scores ---- */
@@ -122,7 +178,7 @@ static enum status check_lengths(int64_t context, const struct choice_set *set)
     for (int64_t i = 0; i < set->count; i++)
         for (int64_t c = 0; c < set->items[i].count; c++) {
             const struct choice *choice = &set->items[i].choices[c];
-            if (choice->count > context)
+            if (choice->count - 1 > context)
                 return status_set(STATUS_USAGE, "%s: choice %lld has %lld tokens, but the model's context is %lld",
                                   set->items[i].id, (long long)c, (long long)choice->count, (long long)context);
         }
@@ -242,6 +298,10 @@ enum status choice_decide(const struct choice_item *item, const struct score_pro
         }
         equals += value == best;
     }
+    if (protocol->eos && item->eos_left_out)
+        return status_set(
+            STATUS_USAGE,
+            "%s: score.eos=yes: a choice was cut to the model's context and has no EOS; run the task again", item->id);
     *tied = equals > 1;
     if (right < best)
         *won = 0;

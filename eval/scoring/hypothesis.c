@@ -3,6 +3,7 @@
 #include "eval/scoring/hypothesis.h"
 
 #include "core/array.h"
+#include "text/white_space.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,6 +65,43 @@ fail:
     return result;
 }
 
+/* Text as it is. */
+static enum status append_encoded(const struct components *components, const char *text, int64_t size,
+                                  struct prompt *prompt)
+{
+    enum status result = STATUS_OK;
+    int32_t *ids = NULL;
+    int64_t count = 0;
+    bool prefix = components->vocabulary.dummy_prefix == DUMMY_PREFIX_SPAN;
+    TRY(text_model_encode(components->text, text, size, prefix, &ids, &count));
+    TRY(append_ids(prompt, ids, count));
+fail:
+    free(ids);
+    return result;
+}
+
+/* "CONTEXT HYPOTHESIS", cut after as many ids as the context has without the white space at its end. */
+static enum status append_exact(const struct components *components, const char *context, const char *hypothesis,
+                                struct prompt *prompt, int64_t *hypothesis_begin)
+{
+    enum status result = STATUS_OK;
+    int64_t begin = 0, end = (int64_t)strlen(context), before = prompt->count;
+    char *joined = NULL;
+    trim_python_space(context, &begin, &end);
+    if (begin < end)
+        TRY(append_encoded(components, context, end, prompt));
+    *hypothesis_begin = prompt->count;
+    prompt->count = before;
+    if (asprintf(&joined, "%s %s", context, hypothesis) < 0) {
+        joined = NULL;
+        FAIL(STATUS_INTERNAL, "no memory for a hypothesis");
+    }
+    TRY(append_encoded(components, joined, (int64_t)strlen(joined), prompt));
+fail:
+    free(joined);
+    return result;
+}
+
 /* The context, if there is one, with its tag. */
 static enum status append_context(const struct components *components, const struct score_protocol *protocol,
                                   const struct side *context, struct prompt *prompt)
@@ -81,6 +119,10 @@ static enum status append_sides(const struct components *components, const struc
 {
     enum status result = STATUS_OK;
     bool same = context && !context->text == !hypothesis->text;
+    if (protocol->text == TEXT_EXACT && hypothesis->text && (same || !context)) {
+        TRY(append_tag(components, protocol, false, prompt));
+        return append_exact(components, context ? context->text : "", hypothesis->text, prompt, begin);
+    }
     if (same && context->text) {
         TRY(append_tag(components, protocol, false, prompt));
         return append_joined(components, context->text, hypothesis->text, prompt, begin);

@@ -38,6 +38,11 @@ enum score_tie {
     TIE_FIRST   /* the first of the equals wins */
 };
 
+enum score_text {
+    TEXT_TRIMMED, /* as training encodes a piece: without white space at its ends */
+    TEXT_EXACT /* as lm-evaluation-harness does: as it is, and with a space before a hypothesis that has no context */
+};
+
 struct score_protocol {
     enum score_normalize normalize;
     enum score_scope scope;
@@ -45,8 +50,9 @@ struct score_protocol {
     enum score_mask mask;
     enum score_tag tag;
     enum score_tie tie;
-    bool bos; /* BOS before everything; without it the first token has no score */
-    bool eos; /* EOS after everything, and counted */
+    bool bos;             /* BOS before everything; without it the first token has no score */
+    bool eos;             /* EOS after everything, and counted */
+    enum score_text text; /* of text alone, and of text after text */
 };
 
 /* "spiritlm" (the default), "zerospeech", "slamkit", "salmon", "lm-eval". False: no such name. */

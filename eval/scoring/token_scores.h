@@ -21,7 +21,7 @@ struct token_score {
 
 struct token_sequence {
     const int32_t *ids; /* [count], owned by the caller */
-    int64_t count;      /* at most the model's context */
+    int64_t count;      /* at most the model's context and one more: it does not read the last */
     int64_t first;      /* the first token whose score is wanted, 1 or later: nothing is before token 0 */
     struct token_score
         *scores; /* [count - first], owned by the caller; scores[i] of ids[first + i] after all before it;

@@ -10,6 +10,7 @@ static const char *const counts[] = {"protocol", "all", "hubert", NULL};
 static const char *const masks[] = {"protocol", "none", "modality", NULL};
 static const char *const tags[] = {"protocol", "absent", "given", "scored", NULL};
 static const char *const ties[] = {"protocol", "half", "strict", "first", NULL};
+static const char *const score_texts[] = {"protocol", "trimmed", "exact", NULL};
 static const char *const answers[] = {"protocol", "no", "yes", NULL};
 
 static const char *const protocols[] = {"spiritlm", "zerospeech", "slamkit", "salmon", "lm-eval", NULL};
@@ -32,6 +33,10 @@ const struct config_field score_fields[] = {
     {"bos", CONFIG_CHOICE, SCORE(bos), "protocol", 0, 0, answers,
      "begin with BOS; without, the first token has no score"},
     {"eos", CONFIG_CHOICE, SCORE(eos), "protocol", 0, 0, answers, "count the EOS that follows"},
+    {"text", CONFIG_CHOICE, SCORE(text), "protocol", 0, 0, score_texts,
+     "texts that are compared: without white space at their ends, or as they are, and with a space before one that has "
+     "no "
+     "context"},
 };
 const int64_t score_field_count = sizeof score_fields / sizeof *score_fields;
 

@@ -193,9 +193,9 @@ static void long_ones_are_refused(void **state)
     assert_ok(choice_set_add(&set, "story 7", json_object(), 0, 2, &item));
     item->choices[0] = (struct choice){.count = 3, .first = 1, .context = 1, .ids = calloc(3, sizeof(int32_t))};
     item->choices[1] =
-        (struct choice){.count = CONTEXT + 1, .first = 1, .context = 1, .ids = calloc(CONTEXT + 1, sizeof(int32_t))};
+        (struct choice){.count = CONTEXT + 2, .first = 1, .context = 1, .ids = calloc(CONTEXT + 2, sizeof(int32_t))};
     assert_fails(choices_score(world.model, vocabulary(), &set), STATUS_USAGE,
-                 "story 7: choice 1 has 25 tokens, but the model's context is 24");
+                 "story 7: choice 1 has 26 tokens, but the model's context is 24");
     choice_set_free(&set);
 }
 

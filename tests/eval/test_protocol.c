@@ -26,7 +26,7 @@ static void names_stand_for_published_protocols(void **state)
     assert_true(protocol.normalize == NORMALIZE_TOKEN && !protocol.bos);
     protocol = named("lm-eval");
     assert_true(protocol.normalize == NORMALIZE_SUM && protocol.scope == SCOPE_CONTINUATION &&
-                protocol.tie == TIE_FIRST);
+                protocol.tie == TIE_FIRST && protocol.text == TEXT_EXACT);
     assert_false(protocol_find("other", &protocol));
     for (int i = 0; i < 5; i++)
         assert_true(protocol_find(protocol_name(i), &protocol));
@@ -62,13 +62,14 @@ static void json_keeps_all_options(void **state)
     for (int i = 0; i < 5; i++) {
         struct score_protocol protocol = named(names[i]), again;
         json_t *json = protocol_json(&protocol);
-        assert_int_equal(json_object_size(json), 8);
+        assert_int_equal(json_object_size(json), 9);
         memset(&again, 0x55, sizeof again);
         again.bos = again.eos = false;
         assert_ok(protocol_from_json("r.json", json, &again));
         assert_true(again.normalize == protocol.normalize && again.scope == protocol.scope &&
                     again.count == protocol.count && again.mask == protocol.mask && again.tag == protocol.tag &&
-                    again.tie == protocol.tie && again.bos == protocol.bos && again.eos == protocol.eos);
+                    again.tie == protocol.tie && again.bos == protocol.bos && again.eos == protocol.eos &&
+                    again.text == protocol.text);
         json_object_del(json, "tie");
         assert_fails(protocol_from_json("r.json", json, &again), STATUS_CORRUPT, "r.json: the protocol has no \"tie\"");
         json_object_set_new(json, "tie", json_string("coin"));
@@ -93,6 +94,10 @@ static void some_options_need_a_pass(void **state)
     wanted.bos = false;
     assert_fails(protocol_check_rescore(&pass, false, &wanted), STATUS_USAGE, "score.bos=no needs a pass of its own");
     wanted.bos = true;
+    wanted.text = TEXT_EXACT;
+    assert_fails(protocol_check_rescore(&pass, false, &wanted), STATUS_USAGE,
+                 "score.text=exact needs a pass of its own");
+    wanted.text = TEXT_TRIMMED;
     wanted.tag = TAG_ABSENT;
     assert_fails(protocol_check_rescore(&pass, false, &wanted), STATUS_USAGE,
                  "score.tag=absent needs a pass of its own: these scores were computed with given");
