@@ -105,6 +105,23 @@ static void write_byte_level_models(void)
                      "\"model\":{\"ignore_merges\":true,\"vocab\":{\"'\":0,\"s\":1,\"e\":2,\"the\":3},\"merges\":[]}}");
 }
 
+static void put_pair(const char *name, const char *vocabulary, const char *merges)
+{
+    char text[2048];
+    int size = snprintf(text, sizeof text, "%s%c%s", vocabulary, '\0', merges);
+    put("bpe_files", name, text, size);
+}
+
+static void write_bpe_files(void)
+{
+    put_pair("gpt-2", "{\"a\": 0, \"b\": 1, \"n\": 2, \"an\": 3, \"ban\": 4}", "#version: 0.2\na n\nb an\n");
+    put_pair("roberta",
+             "{\"<s>\":0,\"</s>\":2,\"\\u0120\":3,\"t\":4,\"\xc4\xa0t\":9,\"h\":5,\"e\":6,\"he\":7,\"\xc4\xa0the\":8}",
+             "\xc4\xa0 t\r\nh e\r\n\xc4\xa0t he");
+    put_pair("bytes", "{\"\xc4\xac\": 0}", "");
+    put_pair("empty_lines", "{\"a\": 0, \"aa\": 1}", "a a\n\n\n");
+}
+
 /* ---- tables ---- */
 
 /* The first byte says how the rest is read (fuzz_csv.c). */
@@ -291,6 +308,7 @@ int main(int count, char **arguments)
     write_safetensors();
     write_models();
     write_byte_level_models();
+    write_bpe_files();
     write_tables();
     write_texts();
     write_torch();

@@ -95,30 +95,44 @@ static void logits_are_those_of_transformers(void **state)
 }
 
 /* Alone, in all orders and with any others, on workspaces that have seen other texts and on one that has not. */
+static void try_companies(struct small *small, struct rng *rng)
+{
+    double alone[TEXTS * CLASSES_MOST], logits[TEXTS * CLASSES_MOST];
+    struct roberta_workspace *used;
+    assert_ok(roberta_workspace_create(small->roberta, &context, &used));
+    for (int64_t i = 0; i < small->count; i++)
+        assert_ok(roberta_run(used, &small->texts[i], 1, alone + i * small->classes));
+    for (int64_t round = 0; round < test_count(10, 1); round++) {
+        struct roberta_text chosen[TEXTS];
+        struct roberta_workspace *fresh;
+        int64_t of[TEXTS], count = round == 0 ? small->count : 1 + (int64_t)rng_below(rng, (uint64_t)small->count);
+        for (int64_t i = 0; i < count; i++) {
+            of[i] = (int64_t)rng_below(rng, (uint64_t)small->count);
+            chosen[i] = small->texts[of[i]];
+        }
+        assert_ok(roberta_workspace_create(small->roberta, &context, &fresh));
+        assert_ok(roberta_run(round % 2 ? used : fresh, chosen, count, logits));
+        for (int64_t i = 0; i < count; i++)
+            assert_memory_equal(logits + i * small->classes, alone + of[i] * small->classes,
+                                (size_t)small->classes * sizeof *logits);
+        roberta_workspace_destroy(fresh);
+    }
+    roberta_workspace_destroy(used);
+}
+
+/* Whatever multiplies: with the cpu's own tiles texts share products, with a library's they do not. */
 static void company_changes_no_bit(void **state)
 {
     (void)state;
     static struct small small;
-    double alone[TEXTS * CLASSES_MOST], logits[TEXTS * CLASSES_MOST];
     struct rng rng = rng_make(test_seed(), RNG_TEST, 213, 0);
     open_small(JUDGES "/text", &small);
-    for (int64_t i = 0; i < small.count; i++)
-        assert_ok(roberta_run(small.workspace, &small.texts[i], 1, alone + i * small.classes));
-    for (int64_t round = 0; round < test_count(10, 1); round++) {
-        struct roberta_text chosen[TEXTS];
-        struct roberta_workspace *fresh;
-        int64_t of[TEXTS], count = 1 + (int64_t)rng_below(&rng, (uint64_t)small.count);
-        for (int64_t i = 0; i < count; i++) {
-            of[i] = (int64_t)rng_below(&rng, (uint64_t)small.count);
-            chosen[i] = small.texts[of[i]];
+    try_companies(&small, &rng);
+    if (test_kernels_cpu())
+        for (enum cpu_engine engine = CPU_ENGINE_BLOCKED; engine <= CPU_ENGINE_BLAS; engine++) {
+            test_set_engine(&context, engine);
+            try_companies(&small, &rng);
         }
-        assert_ok(roberta_workspace_create(small.roberta, &context, &fresh));
-        assert_ok(roberta_run(round % 2 ? small.workspace : fresh, chosen, count, logits));
-        for (int64_t i = 0; i < count; i++)
-            assert_memory_equal(logits + i * small.classes, alone + of[i] * small.classes,
-                                (size_t)small.classes * sizeof *logits);
-        roberta_workspace_destroy(fresh);
-    }
     assert_ok(roberta_run(small.workspace, NULL, 0, NULL));
     close_small(&small);
 }

@@ -176,7 +176,7 @@ static void hostile_folders_are_refused(void **state)
         {"{\"<pad>\": 0, \"a\": 1, \"a\": 2}", NULL, "duplicate", STATUS_CORRUPT},
         {"{\"eng\": {\"<pad>\": 0, \"a\": 1}}", NULL, "\"eng\" is a vocabulary of its own", STATUS_CORRUPT},
         {"{\"<pad>\": 0, \"ab\": 1}", NULL, "no entry is a single character", STATUS_CORRUPT},
-        {"{\"<pad>\": 0, \"a\": 1}", "[]", "not a JSON object", STATUS_CORRUPT},
+        {"{\"<pad>\": 0, \"a\": 1}", "[]", "tokenizer_config.json: byte 0: expected an object", STATUS_CORRUPT},
         {"{\"<pad>\": 0, \"a\": 1}", "{\"pad_token\": 3}", "pad_token", STATUS_CORRUPT},
         {"{\"<pad>\": 0, \"a\": 1}", "{\"pad_token\": {}}", "content", STATUS_CORRUPT},
         {"{\"<pad>\": 0, \"a\": 1}", "{\"pad_token\": \"[PAD]\"}", "the pad token \"[PAD]\"", STATUS_CORRUPT},
