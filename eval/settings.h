@@ -17,25 +17,26 @@ struct score_settings {
 enum split_choice { SPLIT_DEV, SPLIT_TEST, SPLIT_ALL };
 enum incomplete_choice { INCOMPLETE_REFUSE, INCOMPLETE_SKIP };
 struct evaluate_settings {
-    struct config_list parts;      /* SALMon: the parts that are judged; none: all */
-    struct config_list directions; /* StoryCloze: "s", "t", "s>t", "t>s" */
-    int split;                     /* enum split_choice */
-    int incomplete;                /* enum incomplete_choice */
-    int64_t limit;                 /* items of each task; 0: all */
-    bool cache;                    /* keep the units of recordings in the folder of the results */
-    struct config_list shot_list;  /* examples before each item; STSP runs with each of several numbers; none: the
+    struct config_list parts;           /* SALMon: the parts that are judged; none: all */
+    struct config_list directions;      /* StoryCloze: "s", "t", "s>t", "t>s" */
+    struct config_list stsp_directions; /* STSP: "s>s", "s>t", "t>s", "t>t"; none: all */
+    int split;                          /* enum split_choice */
+    int incomplete;                     /* enum incomplete_choice */
+    int64_t limit;                      /* items of each task; 0: all */
+    bool cache;                         /* keep the units of recordings in the folder of the results */
+    struct config_list shot_list;       /* examples before each item; STSP runs with each of several numbers; none: the
                                     * benchmark's own number */
-    int64_t shots;                 /* the first of them, or -1; not a key: evaluate_settings_check sets it */
-    int mmlu_prompt;               /* 0: lm-evaluation-harness's, 1: the benchmark's own program's */
-    int text_form;                 /* of `wer`: enum text_form (eval/transcripts/text_form.h) */
-    const char *spellings;         /* of `wer` with whisper-english: a file or a Whisper folder; "": none */
-    int64_t ranks;                 /* that share the generation tasks' work, each with a model of its own */
-    int64_t batch;                 /* answers that are generated together; 0: as many as suit */
-    struct config_list seeds;      /* of drawn examples and sampled answers; tasks with one run take the first */
-    const char *waves;             /* folder for the recordings that are generated; "": they are not kept */
-    const char *shots_from;        /* another archive whose items are the examples; "": the same */
-    const char *shot_ids;          /* a file with the examples' ids, one per line; "": they are drawn */
-    const char *gold;              /* sLM21: the table of right answers where the archive has none; "" */
+    int64_t shots;                      /* the first of them, or -1; not a key: evaluate_settings_check sets it */
+    int mmlu_prompt;                    /* 0: lm-evaluation-harness's, 1: the benchmark's own program's */
+    int text_form;                      /* of `wer`: enum text_form (eval/transcripts/text_form.h) */
+    const char *spellings;              /* of `wer` with whisper-english: a file or a Whisper folder; "": none */
+    int64_t ranks;                      /* that share the generation tasks' work, each with a model of its own */
+    int64_t batch;                      /* answers that are generated together; 0: as many as suit */
+    struct config_list seeds;           /* of drawn examples and sampled answers; tasks with one run take the first */
+    const char *waves;                  /* folder for the recordings that are generated; "": they are not kept */
+    const char *shots_from;             /* another archive whose items are the examples; "": the same */
+    const char *shot_ids;               /* a file with the examples' ids, one per line; "": they are drawn */
+    const char *gold;                   /* sLM21: the table of right answers where the archive has none; "" */
 };
 
 /* Section `prompts`: the templates of generation tasks; "": the program's own. */

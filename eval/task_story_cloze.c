@@ -44,7 +44,6 @@ static void stories_free(struct stories *stories)
 
 static enum status choose_directions(const struct config_list *words, struct stories *stories)
 {
-    stories->chosen[DIRECTION_S] = stories->chosen[DIRECTION_T] = words->count == 0;
     for (int64_t i = 0; i < words->count; i++) {
         int d = 0;
         while (d < DIRECTIONS && strcmp(directions[d].word, words->items[i]) != 0)

@@ -306,7 +306,7 @@ static enum status choose_directions(const struct config_list *words, bool wante
         while (d < STSP_DIRECTIONS && strcmp(names[d], words->items[i]) != 0)
             d++;
         if (d == STSP_DIRECTIONS)
-            return status_set(STATUS_USAGE, "evaluate.directions: stsp expects s>s, s>t, t>s or t>t, found \"%s\"",
+            return status_set(STATUS_USAGE, "evaluate.stsp_directions: expected s>s, s>t, t>s or t>t, found \"%s\"",
                               words->items[i]);
         wanted[d] = true;
     }
@@ -406,7 +406,7 @@ static enum status make_setting(struct evaluation *evaluation, const char *path,
     const struct task *task = evaluation->setting.task;
     static const int64_t three[] = {0, 1, 2};
     bool examples = false;
-    TRY(choose_directions(&task->evaluate->directions, evaluation->wanted));
+    TRY(choose_directions(&task->evaluate->stsp_directions, evaluation->wanted));
     TRY(evaluate_numbers("evaluate.shots", &task->evaluate->shot_list, 0, 1000, &evaluation->shots,
                          &evaluation->shot_count));
     TRY(evaluate_numbers("evaluate.seeds", &task->evaluate->seeds, 0, INT64_MAX, &evaluation->seeds,

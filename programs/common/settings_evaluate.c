@@ -54,9 +54,11 @@ const struct config_field evaluate_fields[] = {
      "items of which something is missing: an error that names them, or left out and counted"},
     {"parts", CONFIG_STRING_LIST, EVALUATE(parts), "", 0, 0, NULL,
      "salmon, asr, intent: the parts that are judged; empty: all, of asr and intent those whose names begin with test"},
-    {"directions", CONFIG_STRING_LIST, EVALUATE(directions), "", 0, 0, NULL,
-     "storycloze: s and t, stories whole in speech or text (the default); s>t and t>s, endings after a context in the "
-     "other modality. stsp: s>s, s>t, t>s, t>t (the default: all)"},
+    {"directions", CONFIG_STRING_LIST, EVALUATE(directions), "s,t", 0, 0, NULL,
+     "storycloze: s and t, stories whole in speech or text; s>t and t>s, endings after a context in the other "
+     "modality"},
+    {"stsp_directions", CONFIG_STRING_LIST, EVALUATE(stsp_directions), "", 0, 0, NULL,
+     "stsp: some of s>s, s>t, t>s and t>t; empty: all"},
     {"cache", CONFIG_BOOL, EVALUATE(cache), "true", 0, 0, NULL,
      "keep the units of benchmarks' recordings beside the results, for the next run"},
     {"shots", CONFIG_STRING_LIST, EVALUATE(shot_list), "", 0, 0, NULL,

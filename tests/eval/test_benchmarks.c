@@ -778,12 +778,12 @@ static void reports_stand_beside_published_numbers(void **state)
     fclose(stream);
     json_t *results = read_results(folders[0], "swuggy_dev");
     const json_t *row = json_object_get(json_object_get(results, "results"), "swuggy_dev");
-    snprintf(expected, sizeof expected, "| swuggy_dev | token | %.2f |",
+    snprintf(expected, sizeof expected, "| swuggy_dev | accuracy | token | %.2f |",
              100 * json_number_value(json_object_get(row, "acc,token")));
     json_decref(results);
     assert_non_null(strstr(text, expected));
     assert_non_null(strstr(text, "| 69.0 | 65.0 |"));
-    assert_non_null(strstr(text, "| wuggy_text_dev | sum |"));
+    assert_non_null(strstr(text, "| wuggy_text_dev | accuracy | sum |"));
     assert_null(strstr(text, "swuggy_dev_oov"));
     FILE *page = fopen(test_path("out13/report.html"), "r");
     assert_non_null(page);
