@@ -28,7 +28,7 @@ static const struct place places[] = {
      "one .csv or .tsv with InputStoryid, InputSentence1..4, RandomFifthSentenceQuiz1..2, AnswerRightEnding", ""},
     {"mmlu", "the archive of Hendrycks et al. 2021 (hendrycks/test)", "MIT",
      "14,042 questions in test, 285 examples in dev", "data/{dev,test,val}/SUBJECT_{dev,test,val}.csv",
-     "Parquet copies are not read"},
+     "copies in Parquet: scripts/parquet-to-folder"},
     {"blimp", "BLiMP of Warstadt et al. 2020 (alexwarstadt/blimp)", "see its repository", "67 files of 1,000 pairs",
      "data/UID.jsonl", ""},
     {"asr", "OpenSLR 12: LibriSpeech of Panayotov et al. 2015, its test-clean, test-other and dev-clean", "CC BY 4.0",
