@@ -212,11 +212,28 @@ static json_t *shot_list(const struct few_shot_run *run)
     return list;
 }
 
+/* Of the ids and answers of all items that are tested, and of the examples. */
+static struct sha256 hash_items(const struct few_shot_run *run)
+{
+    struct sha256_stream *stream = sha256_start();
+    for (int64_t i = 0; i < run->count; i++) {
+        const struct corpus_item *item = &run->corpus.items[run->tested[i]];
+        sha256_add(stream, item->id, strlen(item->id) + 1);
+        sha256_add(stream, item->answer, strlen(item->answer) + 1);
+    }
+    for (int64_t i = 0; i < run->shots.count; i++) {
+        sha256_add(stream, run->shots.items[i].id, strlen(run->shots.items[i].id) + 1);
+        sha256_add(stream, run->shots.items[i].answer, strlen(run->shots.items[i].answer) + 1);
+    }
+    return sha256_finish(stream);
+}
+
 /* What the answers depend on besides the model and the archive. */
 static json_t *inputs_json(const struct few_shot_run *run)
 {
-    return json_pack("{s:o, s:o, s:I}", "prompt", jdoc_hash(&run->pattern.hash), "shots", shot_list(run), "limit",
-                     (json_int_t)run->task->evaluate->limit);
+    const struct sha256 items = hash_items(run);
+    return json_pack("{s:o, s:o, s:o, s:I}", "items", jdoc_hash(&items), "prompt", jdoc_hash(&run->pattern.hash),
+                     "shots", shot_list(run), "limit", (json_int_t)run->task->evaluate->limit);
 }
 
 static json_t *archive_json(const struct archive *archive)

@@ -71,13 +71,25 @@ fail:
     return result;
 }
 
+/* An item's name in the journal: its id and the first digits of its prompt's hash, so that an answer to another prompt is never taken
+ * for its own. NULL: no memory. */
+static char *key_of(const struct generation_item *item)
+{
+    const struct sha256 hash = sha256_of(item->ids, (size_t)item->count * sizeof *item->ids);
+    char hex[65], *key;
+    sha256_hex(&hash, hex);
+    return asprintf(&key, "%s#%.16s", item->id, hex) < 0 ? NULL : key;
+}
+
 /* Takes what was finished before. */
 static enum status resume(struct shared *shared)
 {
     enum status result = STATUS_OK;
     for (int64_t i = 0; i < shared->count; i++) {
         struct generation_item *item = &shared->items[i];
-        const json_t *known = journal_find(shared->plan->journal, item->id);
+        char *key = key_of(item);
+        const json_t *known = key ? journal_find(shared->plan->journal, key) : NULL;
+        free(key);
         if (!known)
             continue;
         TRY(take_json(item->id, known, shared->plan->task->components->vocabulary.size, item));
@@ -148,8 +160,11 @@ static bool stop(void *argument, int64_t request, const int32_t *ids, int64_t co
 
 static enum status keep(struct shared *shared, int64_t index)
 {
-    enum status result = journal_add(shared->plan->journal, shared->items[index].id, item_json(&shared->items[index]));
-    char extra[64];
+    enum status result = STATUS_OK;
+    char extra[64], *key = key_of(&shared->items[index]);
+    if (!key)
+        FAIL(STATUS_INTERNAL, "no memory for the journal");
+    TRY(journal_add(shared->plan->journal, key, item_json(&shared->items[index])));
     pthread_mutex_lock(&shared->mutex);
     shared->done[index] = true;
     shared->tokens += shared->items[index].generated_count;
@@ -157,6 +172,8 @@ static enum status keep(struct shared *shared, int64_t index)
     snprintf(extra, sizeof extra, "%.1f tokens/s", seconds > 0 ? (double)shared->tokens / seconds : 0);
     progress_update(&shared->progress, ++shared->finished, extra);
     pthread_mutex_unlock(&shared->mutex);
+fail:
+    free(key);
     return result;
 }
 

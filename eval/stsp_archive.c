@@ -94,6 +94,8 @@ static enum status read_manifest(struct stsp_archive *archive, const char *name,
     TRY(path_format(archive->root, "%.*s", (int)root, archive_name(archive->archive, member)));
     TRY(path_format(where, "%s: %s", archive_path(archive->archive), archive_name(archive->archive, member)));
     TRY(archive_read(archive->archive, member, STSP_FILE_LIMIT, data, size));
+    const struct sha256 both[2] = {archive->manifests, sha256_of(*data, (size_t)*size)};
+    archive->manifests = sha256_of(both, sizeof both);
 fail:
     return result;
 }
@@ -234,10 +236,12 @@ static enum status judge_prompt(const struct encoding *encoding, int64_t index, 
     enum status result = STATUS_OK;
     struct stsp_archive *archive = encoding->archive;
     const char *folder = archive->task->judges->speech, *label = "";
-    char id[PATH_BYTES];
+    const struct sha256 hash = sha256_of(samples, (size_t)count * sizeof *samples);
+    char id[PATH_BYTES], hex[65];
     struct judgement judgement = {JUDGEMENT_NONE, false};
     int sentiment = STSP_NONE;
-    TRY(path_format(id, "prompt/%s", archive_name(archive->archive, index)));
+    sha256_hex(&hash, hex);
+    TRY(path_format(id, "prompt/%s#%.16s", archive_name(archive->archive, index), hex));
     const json_t *known = journal_find(encoding->journal, id);
     if (known) {
         label = json_is_string(known) ? json_string_value(known) : "";

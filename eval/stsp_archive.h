@@ -28,6 +28,7 @@ struct stsp_archive {
     char root[PATH_BYTES];                          /* of the members, before "data/" and "manifest/" */
     struct stsp_prompts prompts[STSP_SETS];         /* of the sets that are wanted */
     struct stsp_examples examples[STSP_DIRECTIONS]; /* where examples are wanted */
+    struct sha256 manifests;                        /* of all manifests that were read, in their order */
     bool *wanted[STSP_PARTS];                       /* [members] */
     bool *prompted;                                 /* [members]: a prompt, so the judge is asked */
     char **spelled[STSP_PARTS];                     /* [members] units, owned; NULL: not wanted */

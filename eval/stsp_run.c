@@ -1,5 +1,5 @@
 /* Items are known as DIRECTION/SHOTS/SEED/SET/ID; their answers are in the journal under "generate/" and that, what a judge said of
- * them under "judge/". */
+ * them under "judge/", that, and the first digits of the hash of what it judged. */
 #include "eval/stsp_run.h"
 
 #include "core/hash.h"
@@ -9,12 +9,15 @@
 #include "generate/generator.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
+#include "io/text_file.h"
 #include "io/wav.h"
 
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { IDS_LIMIT = 16 << 20 }; /* bytes of a file of rows */
 
 /* A run of one set. */
 struct run {
@@ -96,6 +99,69 @@ static const char *half_of(const struct stsp_archive *archive, const char *text,
     return speech ? archive->spelled[part][stsp_archive_member(archive, text)] : text;
 }
 
+/* Rows that a file names for a direction ("s2t 17" per line): of each sentiment the first of them. */
+static enum status read_rows(const char *path, const struct stsp_examples *examples, const struct stsp_case *now,
+                             int64_t **rows, int64_t *count)
+{
+    enum status result = STATUS_OK;
+    const char *name = stsp_direction_name(now->direction);
+    int64_t each = (now->shots + SENTIMENTS - 1) / SENTIMENTS, found[SENTIMENTS] = {0}, size, number = 0;
+    char *text = NULL;
+    *count = each * SENTIMENTS;
+    *rows = calloc((size_t)*count + 1, sizeof **rows);
+    if (!*rows)
+        FAIL(STATUS_INTERNAL, "no memory for examples");
+    TRY(text_file_read(path, IDS_LIMIT, &text, &size));
+    for (char *rest = text, *line; (line = strsep(&rest, "\n"));) {
+        char *end;
+        number++;
+        line[strcspn(line, "\r")] = 0;
+        size_t length = strcspn(line, " ");
+        if (length != strlen(name) || strncmp(line, name, length) != 0)
+            continue;
+        long long row = isdigit((unsigned char)line[length + 1]) ? strtoll(line + length, &end, 10) : -1;
+        if (row < 0 || *end || row >= examples->count)
+            FAIL(STATUS_CORRUPT, "%s:%lld: expected a row of few_shot/%s.jsonl, 0 to %lld, found \"%.60s\"", path,
+                 (long long)number, name, (long long)examples->count - 1, line);
+        enum sentiment sentiment = examples->items[row].sentiment;
+        if (found[sentiment] < each)
+            (*rows)[(int64_t)sentiment * each + found[sentiment]++] = row;
+    }
+    for (int s = 0; s < SENTIMENTS; s++)
+        if (found[s] < each)
+            FAIL(STATUS_CORRUPT, "%s: expected %lld rows of few_shot/%s.jsonl that are %s, found %lld", path,
+                 (long long)each, name, sentiment_name((enum sentiment)s), (long long)found[s]);
+fail:
+    free(text);
+    if (result != STATUS_OK) {
+        free(*rows);
+        *rows = NULL;
+    }
+    return result;
+}
+
+/* results["examples"]["s2t/3/0"] = rows. */
+static enum status note_rows(const struct stsp_setting *setting, const struct stsp_case *now, const int64_t *rows,
+                             int64_t count)
+{
+    enum status result = STATUS_OK;
+    json_t *all = json_object_get(setting->results->root, "examples"), *list = json_array();
+    char key[64];
+    if (!all) {
+        all = json_object();
+        TRY(generation_results_set(setting->results, "examples", all));
+    }
+    for (int64_t i = 0; i < count; i++)
+        json_array_append_new(list, json_integer(rows[i]));
+    snprintf(key, sizeof key, "%s/%lld/%llu", stsp_direction_name(now->direction), (long long)now->shots,
+             (unsigned long long)now->seed);
+    if (json_object_set(all, key, list) != 0)
+        FAIL(STATUS_INTERNAL, "no memory for the results");
+fail:
+    json_decref(list);
+    return result;
+}
+
 static enum status make_shots(const struct stsp_setting *setting, const struct stsp_case *now, struct shots *shots)
 {
     enum status result = STATUS_OK;
@@ -105,10 +171,15 @@ static enum status make_shots(const struct stsp_setting *setting, const struct s
     char id[32];
     if (now->shots == 0)
         return STATUS_OK;
-    result = stsp_draw(examples, now->shots, now->seed, &rows, &count);
+    const char *given = setting->task->evaluate->shot_ids;
+    result = *given ? read_rows(given, examples, now, &rows, &count)
+                    : stsp_draw(examples, now->shots, now->seed, &rows, &count);
+    if (result != STATUS_OK && *given)
+        return result;
     if (result != STATUS_OK)
         return status_prefix(result, "%s: few_shot/%s.jsonl", archive_path(archive->archive),
                              stsp_direction_name(now->direction));
+    TRY(note_rows(setting, now, rows, count));
     for (int64_t i = 0; i < count; i++) {
         const struct stsp_example *example = &examples->items[rows[i]];
         snprintf(id, sizeof id, "%lld", (long long)rows[i]);
@@ -318,8 +389,10 @@ static enum status judge_item(const struct run *run, int64_t index, const json_t
     struct answer answer = {0};
     const char *label;
     bool truncated = false;
-    char *id = NULL;
-    if (asprintf(&id, "judge/%s", run->ids[index] + sizeof "generate") < 0) {
+    const struct sha256 hash = sha256_of(item->generated, (size_t)item->generated_count * sizeof *item->generated);
+    char *id = NULL, hex[65];
+    sha256_hex(&hash, hex);
+    if (asprintf(&id, "judge/%s#%.16s", run->ids[index] + sizeof "generate", hex) < 0) {
         id = NULL;
         FAIL(STATUS_INTERNAL, "no memory for a judgement");
     }

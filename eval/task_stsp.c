@@ -370,10 +370,10 @@ static json_t *inputs_json(const struct evaluation *evaluation)
         json_object_set_new(judges, "text", jdoc_hash(text_judge_fingerprint(setting->text_judge)));
     if (setting->speech_judge)
         json_object_set_new(judges, "speech", jdoc_hash(speech_judge_fingerprint(setting->speech_judge)));
-    return json_pack("{s:o, s:o, s:o, s:o, s:I}", "prompts", prompts, "judges", judges, "shots",
-                     numbers_json(evaluation->shots, evaluation->shot_count), "seeds",
-                     numbers_json(evaluation->seeds, evaluation->seed_count), "limit",
-                     (json_int_t)setting->task->evaluate->limit);
+    return json_pack(
+        "{s:o, s:o, s:o, s:o, s:o, s:I}", "manifests", jdoc_hash(&evaluation->archive.manifests), "prompts", prompts,
+        "judges", judges, "shots", numbers_json(evaluation->shots, evaluation->shot_count), "seeds",
+        numbers_json(evaluation->seeds, evaluation->seed_count), "limit", (json_int_t)setting->task->evaluate->limit);
 }
 
 static enum status open_journal(struct evaluation *evaluation, const char *path)

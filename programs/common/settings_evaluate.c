@@ -68,7 +68,9 @@ const struct config_field evaluate_fields[] = {
     {"shots_from", CONFIG_PATH, EVALUATE(shots_from), "", 0, 0, NULL,
      "asr and intent: the archive that examples are taken from; empty: the parts of the same that are not tested"},
     {"shot_ids", CONFIG_PATH, EVALUATE(shot_ids), "", 0, 0, NULL,
-     "asr and intent: a file with the ids of the examples, one per line; empty: they are drawn by the seed"},
+     "a file that names the examples (asr, intent: an id per line; stsp: a direction and a row); empty: they are drawn "
+     "by "
+     "the seed"},
     {"seeds", CONFIG_STRING_LIST, EVALUATE(seeds), "", 0, 0, NULL,
      "of drawn examples and sampled answers; empty: 0, for stsp 0,1,2; other tasks take the first"},
     {"batch", CONFIG_INT, EVALUATE(batch), "0", 0, 4096, NULL,
