@@ -260,7 +260,7 @@ struct llama_session;
 
 struct llama_session_options {
     int64_t rows, capacity; /* independent sequences, and tokens of each (at most maximum_positions) */
-    int64_t prefill_tokens; /* of a prompt, computed at a time; 0: as many as suit the kernels */
+    int64_t prefill_tokens; /* of a prompt, or of branches, computed at a time; 0: as many as suit the kernels */
     const uint8_t *masks;   /* host, [mask_count][V]: 1 where an id may be drawn; NULL: nothing is drawn. Copied. */
     int64_t mask_count;
     bool scores; /* llama_session_score is used: it has prefill_tokens at a time */

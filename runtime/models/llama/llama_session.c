@@ -31,7 +31,7 @@ static void set_sizes(struct llama_session *session, const struct kernels *kerne
     int64_t block = options->prefill_tokens > 0 ? options->prefill_tokens : llama_block_rows(kernels);
     session->rows = options->rows;
     session->capacity = options->capacity;
-    session->block = block < options->capacity ? block : options->capacity;
+    session->block = block < options->capacity || options->scores ? block : options->capacity;
     session->mask_count = options->masks ? options->mask_count : 0;
     session->head_rows = options->scores ? llama_head_rows(kernels, session->network.config, session->block) : 0;
     session->cache_row = session->capacity * 2 * llama_key_width(session->network.config);
@@ -130,7 +130,7 @@ enum status llama_plan_session_scratch(const struct kernels *kernels, const stru
     struct llama_config one_layer = *config; /* all layers need the same */
     one_layer.layers = 1;
     session.network.config = &one_layer;
-    for (int64_t tokens = 1; tokens <= session.block; tokens++)
+    for (int64_t tokens = 1; tokens <= session.block && tokens <= session.capacity; tokens++)
         TRY(session_run_pass(
             &session,
             &(struct session_pass){.tokens = tokens, .ids = COMPUTE_NOWHERE, .position = session.capacity - tokens}));

@@ -357,7 +357,8 @@ fail:
     return result;
 }
 
-/* The pass of one branch of any length at the end of a row is one of prompts, which are measured; this is what they do not do. */
+/* A branch at the end of a row is a piece of a prompt, which is measured; this is what prompts do not do: many rows, and more tokens than
+ * a row has. */
 enum status session_measure_scores(struct llama_session *session)
 {
     enum status result = STATUS_OK;
@@ -370,6 +371,8 @@ enum status session_measure_scores(struct llama_session *session)
         TRY(append(session, &round, 0));
         TRY(attend_single(session, &round, 0));
     }
+    for (int64_t tokens = session->capacity + 1; tokens <= session->block; tokens++)
+        TRY(run_pass(session, NULL, 0, tokens));
     for (int64_t rows = 1; rows <= session->head_rows; rows++)
         TRY(run_head(session, session->block, 0, rows, &operation));
 fail:
