@@ -145,7 +145,7 @@ static void add_sequence(const struct vocabulary *vocabulary, const struct token
                   &sequence->scores[i - sequence->first]);
 }
 
-/* All sequences of a set: each choice's own, then what it is without its context. */
+/* The sequences of all choices, or all of what they are without their contexts. */
 struct sequence_list {
     struct token_sequence *sequences;
     struct token_score *scores; /* of all of them */
@@ -161,14 +161,15 @@ static void add_to_list(struct sequence_list *list, const int32_t *ids, int64_t 
     list->tokens += count > first ? count - first : 0;
 }
 
-static void list_sequences(const struct choice_set *set, struct sequence_list *list)
+static void list_sequences(const struct choice_set *set, bool alone, struct sequence_list *list)
 {
     list->count = list->tokens = 0;
     for (int64_t i = 0; i < set->count; i++)
         for (int64_t c = 0; c < set->items[i].count; c++) {
             const struct choice *choice = &set->items[i].choices[c];
-            add_to_list(list, choice->ids, choice->count, choice->first);
-            if (choice->alone)
+            if (!alone)
+                add_to_list(list, choice->ids, choice->count, choice->first);
+            else if (choice->alone)
                 add_to_list(list, choice->alone, choice->alone_count, choice->first);
         }
 }
@@ -185,37 +186,54 @@ static enum status check_lengths(int64_t context, const struct choice_set *set)
     return STATUS_OK;
 }
 
-static void collect(const struct vocabulary *vocabulary, struct choice_set *set, const struct sequence_list *list)
+static void collect(const struct vocabulary *vocabulary, struct choice_set *set, bool alone,
+                    const struct sequence_list *list)
 {
     const struct token_sequence *next = list->sequences;
     for (int64_t i = 0; i < set->count; i++)
         for (int64_t c = 0; c < set->items[i].count; c++) {
             struct choice *choice = &set->items[i].choices[c];
             struct kind_scores unused[CHOICE_KINDS] = {{0}};
-            add_sequence(vocabulary, next++, choice->context, choice->scores[SEGMENT_CONTEXT],
-                         choice->scores[SEGMENT_HYPOTHESIS]);
-            if (choice->alone)
+            if (!alone)
+                add_sequence(vocabulary, next++, choice->context, choice->scores[SEGMENT_CONTEXT],
+                             choice->scores[SEGMENT_HYPOTHESIS]);
+            else if (choice->alone)
                 add_sequence(vocabulary, next++, choice->alone_context, unused, choice->scores[SEGMENT_ALONE]);
-            free_ids(choice);
         }
 }
 
-enum status choices_score(struct llama *model, const struct vocabulary *vocabulary, struct choice_set *set)
+static enum status score_list(struct llama *model, const struct vocabulary *vocabulary, struct choice_set *set,
+                              bool alone)
 {
     enum status result = STATUS_OK;
     struct sequence_list list = {0};
-    TRY(check_lengths(model->config.maximum_positions, set));
-    list_sequences(set, &list); /* counts them */
+    list_sequences(set, alone, &list); /* counts them */
+    if (list.count == 0)
+        return STATUS_OK;
     list.sequences = calloc((size_t)list.count + 1, sizeof *list.sequences);
     list.scores = calloc((size_t)list.tokens + 1, sizeof *list.scores);
     if (!list.sequences || !list.scores)
         FAIL(STATUS_INTERNAL, "no memory for the scores of %lld tokens", (long long)list.tokens);
-    list_sequences(set, &list);
+    list_sequences(set, alone, &list);
     TRY(token_scores_run(model, vocabulary, list.sequences, list.count));
-    collect(vocabulary, set, &list);
+    collect(vocabulary, set, alone, &list);
 fail:
     free(list.sequences);
     free(list.scores);
+    return result;
+}
+
+/* In two lists, so that the scores of whole sequences have the same bits whether or not those without context are wanted too. */
+enum status choices_score(struct llama *model, const struct vocabulary *vocabulary, struct choice_set *set)
+{
+    enum status result = STATUS_OK;
+    TRY(check_lengths(model->config.maximum_positions, set));
+    TRY(score_list(model, vocabulary, set, false));
+    TRY(score_list(model, vocabulary, set, true));
+    for (int64_t i = 0; i < set->count; i++)
+        for (int64_t c = 0; c < set->items[i].count; c++)
+            free_ids(&set->items[i].choices[c]);
+fail:
     return result;
 }
 

@@ -28,8 +28,9 @@ struct token_sequence {
                                    filled by token_scores_run */
 };
 
-/* Fills the scores of all sequences. Equal ones are computed once, so that equal sequences have equal scores. How sequences
- * share a batch depends on the list alone: not on threads, nor on what else is known of them. Shows progress.
+/* Fills the scores of all sequences. Equal ones are computed once, so that equal sequences have equal scores. Beginnings that are worth it
+ * are computed once too (scoring/prefix_tree.h), the rest is packed: the last bits of a score depend on the other sequences, and on
+ * nothing else, neither threads nor their order. Shows progress.
  * STATUS_CORRUPT when a number is not finite, STATUS_USAGE for a sequence longer than the model's context. */
 enum status token_scores_run(struct llama *model, const struct vocabulary *vocabulary, struct token_sequence *sequences,
                              int64_t count);
