@@ -44,7 +44,7 @@ struct submission_settings {
     bool open_source;
 };
 
-enum { MOST_NORMALIZATIONS = 5 };
+enum { MOST_NORMALIZATIONS = NORMALIZATIONS };
 struct score_protocols {
     struct score_protocol items[MOST_NORMALIZATIONS]; /* which differ in `normalize` alone */
     int count;
