@@ -23,7 +23,7 @@ static enum status choose_normalizations(const struct score_settings *settings, 
     *protocols = (struct score_protocols){.items = {*base}};
     if (named && !paper) {
         protocols->count = 1;
-        protocols->pmi = base->normalize == NORMALIZE_PMI;
+        protocols->pmi = normalize_is_pmi(base->normalize);
         return STATUS_OK;
     }
     for (int64_t i = 0; i < count; i++) {
@@ -34,7 +34,7 @@ static enum status choose_normalizations(const struct score_settings *settings, 
         enum status result = protocol_set(protocol, "normalize", words[i]);
         if (result != STATUS_OK)
             return result;
-        protocols->pmi = protocols->pmi || protocol->normalize == NORMALIZE_PMI;
+        protocols->pmi = protocols->pmi || normalize_is_pmi(protocol->normalize);
         protocols->count++;
     }
     return protocols->count > 0 ? STATUS_OK : status_set(STATUS_USAGE, "score.normalize: expected at least one word");

@@ -71,7 +71,7 @@ enum status evaluate_settings_check(struct evaluate_settings *settings);
 enum status evaluate_numbers(const char *key, const struct config_list *given, int64_t fallback, int64_t most,
                              int64_t **numbers, int64_t *count);
 
-enum { MOST_NORMALIZATIONS = 5 };
+enum { MOST_NORMALIZATIONS = NORMALIZATIONS };
 struct score_protocols {
     struct score_protocol items[MOST_NORMALIZATIONS]; /* which differ in `normalize` alone */
     int count;

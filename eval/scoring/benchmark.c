@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const normalizations[] = {"sum", "token", "char", "byte", "pmi"};
+static const char *const normalizations[NORMALIZATIONS] = {"sum", "token", "char", "byte", "pmi", "pmi-token"};
 
 /* ---- rows ---- */
 

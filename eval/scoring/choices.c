@@ -267,7 +267,8 @@ static void add_segment(const struct kind_scores kinds[CHOICE_KINDS], const stru
 static enum status normalized(const struct choice *choice, enum score_normalize normalize, double sum, int64_t count,
                               double *value)
 {
-    int64_t length = normalize == NORMALIZE_TOKEN  ? count
+    const bool by_tokens = normalize == NORMALIZE_TOKEN || normalize == NORMALIZE_PMI_TOKEN;
+    int64_t length = by_tokens                     ? count
                      : normalize == NORMALIZE_CHAR ? choice->characters
                      : normalize == NORMALIZE_BYTE ? choice->bytes
                                                    : 1;
@@ -284,14 +285,15 @@ enum status choice_value(const struct choice *choice, const struct score_protoco
 {
     double sum = 0, alone = 0;
     int64_t count = 0, alone_count = 0;
-    bool pmi = protocol->normalize == NORMALIZE_PMI;
+    bool pmi = normalize_is_pmi(protocol->normalize);
     if (protocol->scope == SCOPE_WHOLE && !pmi)
         add_segment(choice->scores[SEGMENT_CONTEXT], protocol, &sum, &count);
     add_segment(choice->scores[SEGMENT_HYPOTHESIS], protocol, &sum, &count);
     if (pmi) {
         add_segment(choice->scores[SEGMENT_ALONE], protocol, &alone, &alone_count);
         if (alone_count == 0)
-            return status_set(STATUS_USAGE, "score.normalize=pmi: there are no scores without the context");
+            return status_set(STATUS_USAGE, "score.normalize=%s: there are no scores without the context",
+                              protocol->normalize == NORMALIZE_PMI ? "pmi" : "pmi-token");
     }
     return normalized(choice, protocol->normalize, sum - alone, count, value);
 }

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { MOST_VALUES = 6 };
+enum { MOST_VALUES = 7 };
 
 /* One option: its words in the order of its enumeration. */
 struct option {
@@ -15,7 +15,7 @@ struct option {
 enum option_index { NORMALIZE, SCOPE, COUNT, MASK, TAG, TIE, BOS, EOS, TEXT, OPTIONS };
 
 static const struct option options[OPTIONS] = {
-    [NORMALIZE] = {"normalize", {"sum", "token", "char", "byte", "pmi"}},
+    [NORMALIZE] = {"normalize", {"sum", "token", "char", "byte", "pmi", "pmi-token"}},
     [SCOPE] = {"scope", {"whole", "continuation"}},
     [COUNT] = {"count", {"all", "hubert"}},
     [MASK] = {"mask", {"none", "modality"}},
@@ -105,6 +105,11 @@ const char *protocol_name(int index)
     return index >= 0 && index < NAMED ? named[index].name : NULL;
 }
 
+bool normalize_is_pmi(enum score_normalize normalize)
+{
+    return normalize == NORMALIZE_PMI || normalize == NORMALIZE_PMI_TOKEN;
+}
+
 /* ---- by words ---- */
 
 static int find_option(const char *name)
@@ -115,7 +120,7 @@ static int find_option(const char *name)
     return -1;
 }
 
-/* "sum, token, char, byte or pmi" into text. */
+/* "sum, token, char or byte" into text. */
 static void list_values(const struct option *option, char text[128])
 {
     size_t length = 0;
@@ -181,7 +186,7 @@ enum status protocol_check_rescore(const struct score_protocol *pass, bool has_p
         return needs_pass(TAG, pass, wanted);
     if (pass->text != wanted->text)
         return needs_pass(TEXT, pass, wanted);
-    if (wanted->normalize == NORMALIZE_PMI && !has_pmi)
+    if (normalize_is_pmi(wanted->normalize) && !has_pmi)
         return needs_pass(NORMALIZE, pass, wanted);
     return STATUS_OK;
 }

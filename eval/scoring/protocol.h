@@ -10,10 +10,12 @@
 
 enum score_normalize {
     NORMALIZE_SUM,
-    NORMALIZE_TOKEN, /* by the number of counted tokens */
-    NORMALIZE_CHAR,  /* by the code points of the choice's text */
-    NORMALIZE_BYTE,  /* by its bytes of UTF-8 */
-    NORMALIZE_PMI    /* the sum less that of the same hypothesis without its context */
+    NORMALIZE_TOKEN,     /* by the number of counted tokens */
+    NORMALIZE_CHAR,      /* by the code points of the choice's text */
+    NORMALIZE_BYTE,      /* by its bytes of UTF-8 */
+    NORMALIZE_PMI,       /* the sum less that of the same hypothesis without its context */
+    NORMALIZE_PMI_TOKEN, /* the same by the number of counted tokens */
+    NORMALIZATIONS
 };
 enum score_scope {
     SCOPE_WHOLE,       /* everything after BOS is counted */
@@ -59,6 +61,9 @@ struct score_protocol {
 bool protocol_find(const char *name, struct score_protocol *protocol);
 /* By number, in the order above; NULL behind the last. */
 const char *protocol_name(int index);
+
+/* Whether scores without the context are part of it. */
+bool normalize_is_pmi(enum score_normalize normalize);
 
 /* Sets one option ("normalize", "token"). STATUS_USAGE names what it may be. */
 enum status protocol_set(struct score_protocol *protocol, const char *option, const char *value);

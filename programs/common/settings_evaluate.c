@@ -19,8 +19,8 @@ const struct config_field score_fields[] = {
     {"protocol", CONFIG_CHOICE, SCORE(protocol), "spiritlm", 0, 0, protocols,
      "whose way of comparing hypotheses (spiritlm: the paper's); the options below change parts of it"},
     {"normalize", CONFIG_STRING_LIST, SCORE(normalize), "protocol", 0, 0, NULL,
-     "one or several of sum, token, char, byte and pmi: log-likelihoods are summed, divided by a length, or the same "
-     "without context is subtracted"},
+     "one or several of sum, token, char, byte, pmi and pmi-token: log-likelihoods are summed or divided by a length; "
+     "with pmi the same without context is subtracted"},
     {"scope", CONFIG_CHOICE, SCORE(scope), "protocol", 0, 0, scopes,
      "what is compared: everything, or what follows the context"},
     {"count", CONFIG_CHOICE, SCORE(count), "protocol", 0, 0, counts, "which units count: all, or hubert's alone"},

@@ -50,7 +50,7 @@ static void options_are_set_by_words(void **state)
     assert_true(protocol.mask == MASK_MODALITY && protocol.count == COUNT_HUBERT);
     assert_true(protocol.scope == SCOPE_CONTINUATION && protocol.tag == TAG_SCORED && protocol.tie == TIE_FIRST);
     assert_fails(protocol_set(&protocol, "normalize", "mean"), STATUS_USAGE,
-                 "score.normalize: expected sum, token, char, byte or pmi, found \"mean\"");
+                 "score.normalize: expected sum, token, char, byte, pmi or pmi-token, found \"mean\"");
     assert_fails(protocol_set(&protocol, "bos", "1"), STATUS_USAGE, "score.bos: expected no or yes, found \"1\"");
     assert_fails(protocol_set(&protocol, "length", "1"), STATUS_USAGE, "score.length");
 }
