@@ -181,14 +181,23 @@ static const char *first_stop(const struct answer_reader *reader, const char *fr
     return end;
 }
 
+/* The ids up to the first stop: what a model writes behind it is not read, whether or not somebody has stopped it. */
+static int64_t count_to_stop(const struct answer_reader *reader, const int32_t *ids, int64_t count)
+{
+    int64_t stop = 1;
+    while (stop < count && !answer_stops(reader, ids, stop))
+        stop++;
+    return stop < count ? stop : count;
+}
+
 enum status answer_read(const struct answer_reader *reader, const int32_t *ids, int64_t count, bool limited,
                         struct answer *answer)
 {
     enum status result = STATUS_OK;
     char *text = NULL;
-    int64_t texts, begin = 0, end;
+    int64_t texts, begin = 0, end, read = count_to_stop(reader, ids, count);
     *answer = (struct answer){0};
-    TRY(decode(reader, ids, count, &text, &texts));
+    TRY(decode(reader, ids, read, &text, &texts));
     const struct place place = find_place(reader->pattern, text);
     const char *last = place.from + strlen(place.from);
     if (place.end && place.end < last)
@@ -200,7 +209,7 @@ enum status answer_read(const struct answer_reader *reader, const int32_t *ids, 
     answer->text = strndup(place.from + begin, (size_t)(end - begin));
     if (!answer->text)
         FAIL(STATUS_INTERNAL, "no memory for an answer");
-    answer->ending = ending_of(reader, &place, texts < count, limited);
+    answer->ending = ending_of(reader, &place, texts < read, limited && read == count);
     answer->no_begin = *reader->pattern->begin && !place.begun;
     answer->empty = begin == end;
 fail:

@@ -32,8 +32,8 @@ void answer_reader_free(struct answer_reader *reader); /* NULL is fine */
 /* Whether a generation ends with its last id. Depends on the ids alone; threads may share a reader. */
 bool answer_stops(const struct answer_reader *reader, const int32_t *ids, int64_t count);
 
-/* Reads the answer of a text task out of all new ids; `limited`: the generation ended because it was too long. The caller frees
- * answer->text. */
+/* Reads the answer of a text task out of all new ids, of which those behind a stop do not matter; `limited`: the generation ended
+ * because it was too long. The caller frees answer->text. */
 enum status answer_read(const struct answer_reader *reader, const int32_t *ids, int64_t count, bool limited,
                         struct answer *answer);
 

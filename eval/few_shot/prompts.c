@@ -101,7 +101,7 @@ static enum status make_string(const struct prompt_template *pattern, const stru
         TRY(append(stream, pattern->shot, shots->items[i].prompt, shots->items[i].answer));
     }
     fputs(count > 0 ? pattern->last : "", stream);
-    TRY(append(stream, pattern->item, item, ""));
+    TRY(append(stream, count == 0 && *pattern->alone ? pattern->alone : pattern->item, item, ""));
 fail:
     if (fclose(stream) != 0 && result == STATUS_OK)
         result = status_set(STATUS_INTERNAL, "no memory for a prompt");

@@ -14,6 +14,8 @@ static const char *const letters[] = {"keep", "lower", NULL};         /* as enum
 static const struct config_field fields[] = {
     {"shot", CONFIG_STRING, FIELD(shot), NULL, 0, 0, NULL, "a worked example, with {prompt} and {answer}"},
     {"item", CONFIG_STRING, FIELD(item), NULL, 0, 0, NULL, "the item that is to be answered, with {prompt}"},
+    {"alone", CONFIG_STRING, FIELD(alone), "", 0, 0, NULL,
+     "the item where no example comes before it; empty: as `item`"},
     {"separator", CONFIG_STRING, FIELD(separator), "", 0, 0, NULL, "between two examples"},
     {"last", CONFIG_STRING, FIELD(last), "", 0, 0, NULL, "behind the last example"},
     {"begin", CONFIG_STRING, FIELD(begin), "", 0, 0, NULL, "the answer follows this"},
@@ -82,6 +84,8 @@ enum status template_read(const char *path, struct prompt_template *prompt)
     TRY(config_load(path, NULL, 0, &section, 1, &prompt->config));
     TRY(check(prompt, "prompt.shot", prompt->shot, true));
     TRY(check(prompt, "prompt.item", prompt->item, false));
+    if (*prompt->alone)
+        TRY(check(prompt, "prompt.alone", prompt->alone, false));
     const struct sampling sampling = {prompt->temperature, prompt->top_k, prompt->top_p};
     if (sampling_check(&sampling) != STATUS_OK)
         FAIL(STATUS_USAGE, "%s: prompt.%s", path, status_text());

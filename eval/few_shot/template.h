@@ -16,6 +16,7 @@ enum template_letters { LETTERS_KEEP, LETTERS_LOWER };
 
 struct prompt_template {
     const char *shot, *item; /* strings of the config, as all below */
+    const char *alone;       /* the item where there are no examples; "": as `item` */
     const char *separator;   /* between two shots */
     const char *last;        /* behind the last shot */
     const char *begin;       /* the answer follows this; "": it begins at once */
