@@ -87,20 +87,20 @@ static int64_t word_count(const char *text)
     return words;
 }
 
-/* The stages in which shots are sought: each asks less than the one before. */
-enum { STAGE_ALL, STAGE_ANY_LENGTH, STAGE_ANY_ANSWER, STAGE_ANY, STAGES };
+/* What is asked of the next shot, as long as an item has it: what counts most is given up last. */
+enum { NEW_SPEAKER = 4, NEW_ANSWER = 2, LENGTH = 1 };
 
 static bool suits(const struct corpus *corpus, const struct shot_rule *rule, const struct corpus_item *item,
-                  const int64_t *chosen, int64_t count, int stage)
+                  const int64_t *chosen, int64_t count, int asked)
 {
     int64_t words = word_count(item->answer);
-    if (stage < STAGE_ANY_LENGTH && rule->most_words > 0 && (words < rule->least_words || words > rule->most_words))
+    if ((asked & LENGTH) && rule->most_words > 0 && (words < rule->least_words || words > rule->most_words))
         return false;
     for (int64_t i = 0; i < count; i++) {
         const struct corpus_item *other = &corpus->items[chosen[i]];
-        if (stage < STAGE_ANY && !strcmp(other->speaker, item->speaker))
+        if ((asked & NEW_SPEAKER) && !strcmp(other->speaker, item->speaker))
             return false;
-        if (stage < STAGE_ANY_ANSWER && rule->distinct_answers && !strcmp(other->answer, item->answer))
+        if ((asked & NEW_ANSWER) && rule->distinct_answers && !strcmp(other->answer, item->answer))
             return false;
     }
     return true;
@@ -124,9 +124,9 @@ enum status shots_draw(const struct corpus *corpus, const struct shot_rule *rule
         if (!rule->tested || !corpus_is_tested(rule->tested, corpus->items[i].part))
             order[candidates++] = (struct candidate){order_of(rule->seed, corpus->items[i].id), i, false};
     qsort(order, (size_t)candidates, sizeof *order, by_order);
-    for (int stage = 0; stage < STAGES; stage++)
+    for (int asked = NEW_SPEAKER | NEW_ANSWER | LENGTH; asked >= 0; asked--)
         for (int64_t i = 0; i < candidates && count < rule->count; i++)
-            if (!order[i].taken && suits(corpus, rule, &corpus->items[order[i].index], chosen, count, stage)) {
+            if (!order[i].taken && suits(corpus, rule, &corpus->items[order[i].index], chosen, count, asked)) {
                 order[i].taken = true;
                 chosen[count++] = order[i].index;
             }

@@ -46,8 +46,8 @@ struct shot_rule {
     const struct config_list *tested; /* items of tested parts (corpus_is_tested) are never shots; NULL: all may be */
 };
 
-/* A draw by seed and id, independent of the order of the corpus: of distinct speakers as long as there are new ones.
- * chosen[rule->count] in the order of the prompt. STATUS_CORRUPT when there are too few items. */
+/* A draw by seed and id, independent of the order of the corpus: of distinct speakers as long as there are new ones, which
+ * counts more than distinct answers, and they more than lengths. chosen[rule->count] in the order of the prompt. STATUS_CORRUPT when there are too few items. */
 enum status shots_draw(const struct corpus *corpus, const struct shot_rule *rule, int64_t *chosen);
 
 #endif

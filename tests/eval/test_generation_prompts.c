@@ -195,7 +195,7 @@ static void run_stsp(const struct task *task, const json_t *row, struct expectat
     const char *const words[] = {name};
     int index = 0;
     snprintf(name, sizeof name, "%c>%c", direction[0], direction[2]);
-    world.evaluate.directions = (struct config_list){(const char **)(uintptr_t)words, 1};
+    world.evaluate.stsp_directions = (struct config_list){(const char **)(uintptr_t)words, 1};
     world.judges = (struct judge_settings){"text", "speech"};
     expectation->same = direction[0] == direction[2];
     expectation->speaks = direction[2] == 's';
