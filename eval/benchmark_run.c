@@ -1,6 +1,7 @@
 /* From an archive to a results file, but for what is particular to a benchmark. */
 #include "eval/benchmark_run.h"
 
+#include "core/path.h"
 #include "core/utf8.h"
 #include "io/atomic_file.h"
 #include "text/white_space.h"
@@ -136,17 +137,53 @@ fail:
     return result;
 }
 
+/* Scores go to a journal while they are computed, so that an interrupted run goes on; what they depend on besides the sequences, whose
+ * hashes are in the journal, is its identity. */
+static enum status open_journal(const struct benchmark_run *run, const char *name, const json_t *fingerprints,
+                                struct journal **journal)
+{
+    enum status result = STATUS_OK;
+    const struct task *task = run->task;
+    char path[PATH_BYTES], identity[65];
+    archive_identity(run->archive, identity);
+    json_t *wanted = json_pack("{s:s, s:O, s:s, s:o}", "task", name, "fingerprints", fingerprints, "archive", identity,
+                               "protocol", protocol_json(&run->protocols.items[0]));
+    if (!wanted)
+        FAIL(STATUS_INTERNAL, "no memory for a journal");
+    TRY(make_directories(task->out));
+    TRY(path_format(path, "%s/journal_%s.log", task->out, name));
+    TRY(journal_open(path, wanted, task->locks, journal));
+fail:
+    json_decref(wanted);
+    return result;
+}
+
+static enum status compute(struct benchmark_run *run, struct journal *journal)
+{
+    const struct task *task = run->task;
+    const struct choice_scoring scoring = {.models = task->ranks > 0 ? task->models : &task->model,
+                                           .ranks = task->ranks > 0 ? task->ranks : 1,
+                                           .vocabulary = &task->components->vocabulary,
+                                           .journal = journal};
+    return choices_score_by(&scoring, &run->set);
+}
+
 enum status benchmark_run_finish(struct benchmark_run *run, const struct benchmark_outcome *outcome)
 {
     enum status result = STATUS_OK;
     const struct task *task = run->task;
     char identity[65];
+    struct journal *journal = NULL;
+    json_t *fingerprints = NULL;
     const struct report_input input = {.rule = outcome->rule,
                                        .task = outcome->name,
                                        .set = &run->set,
                                        .expected = outcome->expected,
                                        .failures = outcome->failures};
-    TRY(choices_score(task->model, &task->components->vocabulary, &run->set));
+    TRY(choices_check(task->model, &run->set));
+    TRY(task_fingerprints(task, &fingerprints));
+    TRY(open_journal(run, outcome->name, fingerprints, &journal));
+    TRY(compute(run, journal));
     TRY(report(run, &input));
     archive_identity(run->archive, identity);
     const struct benchmark_subject subject = {.task = outcome->name,
@@ -160,11 +197,16 @@ enum status benchmark_run_finish(struct benchmark_run *run, const struct benchma
                                               .failures = outcome->failures,
                                               .shots = outcome->shots,
                                               .archive = archive_path(run->archive),
-                                              .archive_identity = identity};
+                                              .archive_identity = identity,
+                                              .fingerprints = fingerprints};
     TRY(benchmark_write(task->out, &subject, &run->results, &run->set));
+    journal_close(journal, true);
+    journal = NULL;
     snprintf(task->outcome->headline, sizeof task->outcome->headline, "accuracy %.4f, n = %lld",
              run->results.rows[0].accuracy.value, (long long)run->results.rows[0].accuracy.n);
     task->outcome->holds = true;
 fail:
+    journal_close(journal, false);
+    json_decref(fingerprints);
     return result;
 }

@@ -2,7 +2,6 @@
 #include "eval/generation_results.h"
 
 #include "core/path.h"
-#include "eval/model_identity.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
 
@@ -23,18 +22,15 @@ enum status generation_results_set(struct generation_results *results, const cha
 enum status generation_results_create(const struct task *task, struct generation_results *results)
 {
     enum status result = STATUS_OK;
-    struct sha256 identity;
+    json_t *fingerprints;
     *results = (struct generation_results){json_object(), json_array()};
     if (!results->root || !results->samples)
         FAIL(STATUS_INTERNAL, "no memory for the results");
     for (int i = 0; i < TABLES; i++)
         TRY(generation_results_set(results, tables[i], json_object()));
-    TRY(model_identity(task->checkpoint, &identity));
     TRY(generation_results_set(results, "config",
                                json_pack("{s:s, s:s}", "model", task->model_name, "checkpoint", task->checkpoint)));
-    json_t *fingerprints = components_fingerprints_json(task->components);
-    if (fingerprints && json_object_set_new(fingerprints, "model", jdoc_hash(&identity)) != 0)
-        FAIL(STATUS_INTERNAL, "no memory for the results");
+    TRY(task_fingerprints(task, &fingerprints));
     TRY(generation_results_set(results, "fingerprints", fingerprints));
 fail:
     return result;

@@ -358,14 +358,6 @@ bool plan_needs_archives(const struct task_plan *plan)
     return false;
 }
 
-bool plan_generates(const struct task_plan *plan)
-{
-    for (int64_t i = 0; i < plan->count; i++)
-        if (kinds[plan->tasks[i].kind].argument >= ARGUMENT_CORPUS && !plan->tasks[i].ended)
-            return true;
-    return false;
-}
-
 bool plan_pending(const struct task_plan *plan)
 {
     for (int64_t i = 0; i < plan->count; i++)

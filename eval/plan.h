@@ -99,7 +99,6 @@ void plan_fail_data(struct task_plan *plan, enum status code);
 /* Whether a task that has not ended needs datasets; whether any has not ended. */
 bool plan_needs_data(const struct task_plan *plan);
 bool plan_needs_archives(const struct task_plan *plan); /* likewise */
-bool plan_generates(const struct task_plan *plan);      /* whether one of them lets the model generate */
 bool plan_pending(const struct task_plan *plan);
 
 /* Runs the tasks that have not ended, in their order. `task->outcome` is set here; `data` and `inputs` are NULL where

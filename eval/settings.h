@@ -30,7 +30,7 @@ struct evaluate_settings {
     int mmlu_prompt;                    /* 0: lm-evaluation-harness's, 1: the benchmark's own program's */
     int text_form;                      /* of `wer`: enum text_form (eval/transcripts/text_form.h) */
     const char *spellings;              /* of `wer` with whisper-english: a file or a Whisper folder; "": none */
-    int64_t ranks;                      /* that share the generation tasks' work, each with a model of its own */
+    int64_t ranks;                      /* that share a benchmark's work, each with a model of its own */
     int64_t batch;                      /* answers that are generated together; 0: as many as suit */
     struct config_list seeds;           /* of drawn examples and sampled answers; tasks with one run take the first */
     const char *waves;                  /* folder for the recordings that are generated; "": they are not kept */

@@ -61,6 +61,10 @@ enum status task_stsp(const struct task *task, const char *path);
 enum status task_mmlu(const struct task *task, const char *path);
 enum status task_blimp(const struct task *task, const char *path);
 
+/* For whoever writes results or keeps a journal: the fingerprints of the components, and "model", the model's identity
+ * (eval/model_identity.h). The caller decrefs. */
+enum status task_fingerprints(const struct task *task, json_t **fingerprints);
+
 /* For the files task_*.c: writes results_NAME.json and, unless NULL, the samples. */
 enum status task_write(const struct task *task, const char *name, const char *kind, const char *protocol,
                        const json_t *inputs, const json_t *metrics, const json_t *samples);

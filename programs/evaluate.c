@@ -45,7 +45,7 @@ static const struct program program = {
 
 enum { BENCHMARKS = 13 };
 
-/* One of several models that share the generation tasks' items: they are equal, and each computes on a machine of its own. */
+/* One of several models that share the work of benchmarks: they are equal, and each computes on a machine of its own. */
 struct replica {
     struct machine machine;
     struct components *components;
@@ -210,7 +210,7 @@ static enum status load(const struct program_arguments *arguments, const char *n
 {
     enum status result = STATUS_OK;
     char *path = NULL;
-    evaluation->ranks = plan_generates(&evaluation->plan) ? evaluation->settings.evaluate.ranks : 1;
+    evaluation->ranks = plan_needs_archives(&evaluation->plan) ? evaluation->settings.evaluate.ranks : 1;
     evaluation->models = calloc((size_t)evaluation->ranks, sizeof(struct llama *));
     evaluation->replicas = calloc((size_t)evaluation->ranks, sizeof *evaluation->replicas);
     if (!evaluation->models || !evaluation->replicas)

@@ -154,6 +154,8 @@ static bool add_rows(json_t *root, const struct score_protocol *protocol, int64_
 static json_t *results_json(const struct benchmark_subject *subject, const struct benchmark_results *results)
 {
     json_t *root = json_object();
+    json_t *fingerprints =
+        subject->fingerprints ? json_incref((json_t *)(uintptr_t)subject->fingerprints) : json_object();
     json_t *inputs = subject->inputs ? json_incref((json_t *)(uintptr_t)subject->inputs) : json_object();
     bool done =
         root && add_rows(root, subject->protocol, subject->shots, results) &&
@@ -161,7 +163,7 @@ static json_t *results_json(const struct benchmark_subject *subject, const struc
         put(root, "protocol", protocol_json(subject->protocol)) &&
         put(root, "archive",
             json_pack("{s:s, s:s}", "path", subject->archive, "identity", subject->archive_identity)) &&
-        put(root, "inputs", inputs) && put(root, "fingerprints", components_fingerprints_json(subject->components));
+        put(root, "inputs", inputs) && put(root, "fingerprints", fingerprints);
     if (!done) {
         json_decref(root);
         return NULL;

@@ -55,7 +55,8 @@ struct benchmark_subject {
     const char *rule;                       /* how items become the rows: report_rule_name */
     int64_t expected, failures;             /* items */
     const char *archive, *archive_identity; /* its path, and 64 digits */
-    const json_t *inputs;                   /* more of what was judged on: splits, prompts, seeds; NULL: nothing */
+    const json_t *fingerprints; /* of the model and its components (task_fingerprints); borrowed; NULL: unknown */
+    const json_t *inputs;       /* more of what was judged on: splits, prompts, seeds; NULL: nothing */
     int64_t shots;
 };
 

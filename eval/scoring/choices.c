@@ -1,5 +1,5 @@
 /* The pass gives every token's score once; sums by segment and kind are what protocols differ in, so nothing else is kept. */
-#include "eval/scoring/choices.h"
+#include "eval/scoring/choices_internal.h"
 
 #include "core/array.h"
 
@@ -26,7 +26,7 @@ fail:
     return result;
 }
 
-static void free_ids(struct choice *choice)
+void choice_free_ids(struct choice *choice)
 {
     free(choice->ids);
     free(choice->alone);
@@ -36,7 +36,7 @@ static void free_ids(struct choice *choice)
 static void free_item(struct choice_item *item)
 {
     for (int64_t c = 0; c < item->count; c++)
-        free_ids(&item->choices[c]);
+        choice_free_ids(&item->choices[c]);
     free(item->choices);
     free(item->id);
     json_decref(item->document);
@@ -100,141 +100,6 @@ int64_t choice_item_reads(const struct choice_item *item)
         most = item->choices[c].alone_count - 1 > most ? item->choices[c].alone_count - 1 : most;
     }
     return most;
-}
-
-/* ---- scores ---- */
-
-static enum choice_kind kind_of(const struct vocabulary *vocabulary, int32_t id)
-{
-    if (id == vocabulary->eos)
-        return CHOICE_EOS;
-    switch (vocabulary_kind(vocabulary, id)) {
-    case TOKEN_HUBERT:
-        return CHOICE_HUBERT;
-    case TOKEN_PITCH:
-        return CHOICE_PITCH;
-    case TOKEN_STYLE:
-        return CHOICE_STYLE;
-    case TOKEN_TEXT:
-        return CHOICE_TEXT;
-    default:
-        return CHOICE_TAG;
-    }
-}
-
-static void add_token(struct kind_scores kinds[CHOICE_KINDS], enum choice_kind kind, const struct token_score *score)
-{
-    struct kind_scores *sums = &kinds[kind];
-    double plain = token_log_probability(score);
-    sums->count++;
-    sums->sum += plain;
-    sums->masked += kind == CHOICE_TAG || kind == CHOICE_EOS
-                        ? plain
-                        : token_masked_log_probability(score, kind == CHOICE_TEXT ? PART_SPEECH : PART_TEXT);
-    sums->logit += (double)score->logit;
-    for (int part = 0; part < VOCABULARY_PARTS; part++)
-        if (isfinite(score->log_sum_exp[part]))
-            sums->log_sum_exp[part] += score->log_sum_exp[part];
-}
-
-static void add_sequence(const struct vocabulary *vocabulary, const struct token_sequence *sequence, int64_t context,
-                         struct kind_scores before[CHOICE_KINDS], struct kind_scores after[CHOICE_KINDS])
-{
-    for (int64_t i = sequence->first; i < sequence->count; i++)
-        add_token(i < context ? before : after, kind_of(vocabulary, sequence->ids[i]),
-                  &sequence->scores[i - sequence->first]);
-}
-
-/* The sequences of all choices, or all of what they are without their contexts. */
-struct sequence_list {
-    struct token_sequence *sequences;
-    struct token_score *scores; /* of all of them */
-    int64_t count, tokens;
-};
-
-static void add_to_list(struct sequence_list *list, const int32_t *ids, int64_t count, int64_t first)
-{
-    if (list->sequences)
-        list->sequences[list->count] = (struct token_sequence){
-            .ids = ids, .count = count, .first = first, .scores = list->scores ? list->scores + list->tokens : NULL};
-    list->count++;
-    list->tokens += count > first ? count - first : 0;
-}
-
-static void list_sequences(const struct choice_set *set, bool alone, struct sequence_list *list)
-{
-    list->count = list->tokens = 0;
-    for (int64_t i = 0; i < set->count; i++)
-        for (int64_t c = 0; c < set->items[i].count; c++) {
-            const struct choice *choice = &set->items[i].choices[c];
-            if (!alone)
-                add_to_list(list, choice->ids, choice->count, choice->first);
-            else if (choice->alone)
-                add_to_list(list, choice->alone, choice->alone_count, choice->first);
-        }
-}
-
-static enum status check_lengths(int64_t context, const struct choice_set *set)
-{
-    for (int64_t i = 0; i < set->count; i++)
-        for (int64_t c = 0; c < set->items[i].count; c++) {
-            const struct choice *choice = &set->items[i].choices[c];
-            if (choice->count - 1 > context)
-                return status_set(STATUS_USAGE, "%s: choice %lld has %lld tokens, but the model's context is %lld",
-                                  set->items[i].id, (long long)c, (long long)choice->count, (long long)context);
-        }
-    return STATUS_OK;
-}
-
-static void collect(const struct vocabulary *vocabulary, struct choice_set *set, bool alone,
-                    const struct sequence_list *list)
-{
-    const struct token_sequence *next = list->sequences;
-    for (int64_t i = 0; i < set->count; i++)
-        for (int64_t c = 0; c < set->items[i].count; c++) {
-            struct choice *choice = &set->items[i].choices[c];
-            struct kind_scores unused[CHOICE_KINDS] = {{0}};
-            if (!alone)
-                add_sequence(vocabulary, next++, choice->context, choice->scores[SEGMENT_CONTEXT],
-                             choice->scores[SEGMENT_HYPOTHESIS]);
-            else if (choice->alone)
-                add_sequence(vocabulary, next++, choice->alone_context, unused, choice->scores[SEGMENT_ALONE]);
-        }
-}
-
-static enum status score_list(struct llama *model, const struct vocabulary *vocabulary, struct choice_set *set,
-                              bool alone)
-{
-    enum status result = STATUS_OK;
-    struct sequence_list list = {0};
-    list_sequences(set, alone, &list); /* counts them */
-    if (list.count == 0)
-        return STATUS_OK;
-    list.sequences = calloc((size_t)list.count + 1, sizeof *list.sequences);
-    list.scores = calloc((size_t)list.tokens + 1, sizeof *list.scores);
-    if (!list.sequences || !list.scores)
-        FAIL(STATUS_INTERNAL, "no memory for the scores of %lld tokens", (long long)list.tokens);
-    list_sequences(set, alone, &list);
-    TRY(token_scores_run(model, vocabulary, list.sequences, list.count));
-    collect(vocabulary, set, alone, &list);
-fail:
-    free(list.sequences);
-    free(list.scores);
-    return result;
-}
-
-/* In two lists, so that the scores of whole sequences have the same bits whether or not those without context are wanted too. */
-enum status choices_score(struct llama *model, const struct vocabulary *vocabulary, struct choice_set *set)
-{
-    enum status result = STATUS_OK;
-    TRY(check_lengths(model->config.maximum_positions, set));
-    TRY(score_list(model, vocabulary, set, false));
-    TRY(score_list(model, vocabulary, set, true));
-    for (int64_t i = 0; i < set->count; i++)
-        for (int64_t c = 0; c < set->items[i].count; c++)
-            free_ids(&set->items[i].choices[c]);
-fail:
-    return result;
 }
 
 /* ---- decisions ---- */

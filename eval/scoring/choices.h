@@ -3,6 +3,7 @@
 #ifndef SPIRITLM_EVAL_SCORING_CHOICES_H
 #define SPIRITLM_EVAL_SCORING_CHOICES_H
 
+#include "eval/journal/journal.h"
 #include "eval/scoring/protocol.h"
 #include "eval/scoring/token_scores.h"
 
@@ -66,6 +67,19 @@ int64_t choice_item_reads(const struct choice_item *item);
 
 /* Computes all scores. STATUS_USAGE names the item that is longer than the model's context. Frees the ids. */
 enum status choices_score(struct llama *model, const struct vocabulary *vocabulary, struct choice_set *set);
+
+/* The same with several models side by side, and with a journal (NULL: none), in which the scores of finished parts are kept and from
+ * which those of an earlier, interrupted call are taken: both change no bit. */
+struct choice_scoring {
+    struct llama *const *models; /* [ranks] */
+    int64_t ranks;
+    const struct vocabulary *vocabulary;
+    struct journal *journal;
+};
+enum status choices_score_by(const struct choice_scoring *scoring, struct choice_set *set);
+
+/* What choices_score refuses before it computes anything. */
+enum status choices_check(const struct llama *model, const struct choice_set *set);
 
 /* The score of one choice; STATUS_USAGE for a hypothesis without counted tokens, and for characters of speech. */
 enum status choice_value(const struct choice *choice, const struct score_protocol *protocol, double *value);

@@ -1,5 +1,5 @@
 /* Scores as a line of samples_TASK.jsonl, and back: numbers are written with the digits that give the same double again. */
-#include "eval/scoring/choices.h"
+#include "eval/scoring/choices_internal.h"
 
 #include <math.h>
 #include <string.h>
@@ -21,6 +21,23 @@ static json_t *segment_json(const struct kind_scores kinds[CHOICE_KINDS])
     json_t *json = json_object();
     for (int kind = 0; json && kind < CHOICE_KINDS; kind++)
         if (kinds[kind].count > 0 && json_object_set_new(json, kind_names[kind], kind_json(&kinds[kind])) != 0) {
+            json_decref(json);
+            return NULL;
+        }
+    return json;
+}
+
+static bool is_of(int segment, bool alone)
+{
+    return (segment == SEGMENT_ALONE) == alone;
+}
+
+json_t *choice_scores_json(const struct choice *choice, bool alone)
+{
+    json_t *json = json_object();
+    for (int segment = 0; json && segment < CHOICE_SEGMENTS; segment++)
+        if (is_of(segment, alone) &&
+            json_object_set_new(json, segment_names[segment], segment_json(choice->scores[segment])) != 0) {
             json_decref(json);
             return NULL;
         }
@@ -103,6 +120,17 @@ static enum status read_segment(const char *where, const json_t *json, const cha
                               key, name, (int)NUMBERS);
     }
     return STATUS_OK;
+}
+
+enum status choice_scores_from_json(const char *where, const json_t *json, bool alone, struct choice *choice)
+{
+    enum status result = STATUS_OK;
+    for (int segment = 0; segment < CHOICE_SEGMENTS; segment++)
+        if (is_of(segment, alone))
+            TRY(read_segment(where, json_object_get(json, segment_names[segment]), segment_names[segment],
+                             choice->scores[segment]));
+fail:
+    return result;
 }
 
 static enum status read_choice(const char *where, const json_t *json, struct choice *choice)

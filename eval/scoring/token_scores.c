@@ -1,89 +1,57 @@
-/* Sequences are sorted by their ids, which brings equal ones together, and those that begin alike. Of equal ones the first is computed;
- * what is shared goes along the tree of beginnings, and sequences that share nothing are packed. */
+/* Sequences are sorted by their ids, which brings equal ones together, and those that begin alike. The sorted list is cut into parts, and
+ * ranks compute parts: of equal sequences the first, whose scores all of them have. The scores of a part are in memory while it is
+ * computed and taken, so that a list of any length needs no more than its ids. */
 #include "eval/scoring/token_scores.h"
 
+#include "core/array.h"
 #include "core/log.h"
-#include "eval/scoring/branch_scores.h"
-#include "eval/scoring/packer.h"
+#include "eval/scoring/part_scores.h"
+#include "eval/scoring/prefix_tree.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- packed ---- */
-
-/* What a batch needs beside the packer. */
-struct scorer {
-    struct llama *model;
-    const struct vocabulary_ranges *ranges;
-    struct score_buffer buffer;
+/* A stretch of the sorted list. */
+struct part {
+    int64_t first, count;
+    bool known;
 };
 
-static enum status run(void *context, struct llama_workspace *workspace, const struct llama_batch *batch,
-                       void *const *destinations)
-{
-    enum status result = STATUS_OK;
-    struct scorer *scorer = context;
-    TRY(score_buffer_reserve(scorer->model, scorer->ranges, batch->length, &scorer->buffer));
-    const struct llama_block_sums sums = score_buffer_sums(scorer->ranges, &scorer->buffer);
-    TRY(llama_sum_blocks(scorer->model, workspace, batch, &sums));
-    for (int64_t i = 0; i < batch->length; i++)
-        if (destinations[i])
-            TRY(score_buffer_read(scorer->ranges, &scorer->buffer, i, destinations[i]));
-fail:
-    return result;
-}
+/* What ranks share. */
+struct scoring {
+    struct llama *const *models;
+    int64_t ranks;
+    const struct score_sink *sink;
+    struct vocabulary_ranges ranges;
+    struct token_sequence *sequences;
+    struct token_sequence **sorted; /* [count] those that have scores */
+    int64_t *members;               /* [count] their numbers in `sequences` */
+    int64_t count;
+    struct part *parts;
+    int64_t part_count, part_capacity;
+    pthread_mutex_t mutex;
+    struct progress progress;
+    int64_t done;
+    atomic_bool stopped; /* a rank has failed */
+};
 
-/* Long ones first: they leave gaps that short ones fill. */
-static int by_length(const void *a, const void *b)
-{
-    const struct token_sequence *x = *(struct token_sequence *const *)a, *y = *(struct token_sequence *const *)b;
-    return x->count != y->count ? (x->count < y->count) - (x->count > y->count) : prefix_compare(x, y);
-}
+struct rank {
+    struct scoring *scoring;
+    int64_t number;
+    pthread_t thread;
+    enum status code;
+    char text[1024];
+};
 
-static enum status add_sequence(struct packer *packer, const struct token_sequence *sequence)
-{
-    return packer_add(packer, sequence->ids, sequence->count - 1, sequence->first, sequence->scores,
-                      sizeof *sequence->scores);
-}
+/* ---- the list ---- */
 
-/* Where the next one does not fit any more, short ones from the other end fill the batch. */
-static enum status fill_batches(struct packer *packer, struct token_sequence *const *list, int64_t count,
-                                struct progress *progress, int64_t done)
+static bool has_scores(const struct token_sequence *sequence)
 {
-    enum status result = STATUS_OK;
-    for (int64_t first = 0, last = count; first < last;) {
-        bool short_one = !packer_fits(packer, list[first]->count - 1) && packer_fits(packer, list[last - 1]->count - 1);
-        TRY(add_sequence(packer, list[short_one ? --last : first++]));
-        progress_update(progress, done + first + count - last, "");
-    }
-    TRY(packer_flush(packer));
-fail:
-    return result;
+    return sequence->count > sequence->first;
 }
-
-/* Sorts the list. */
-static enum status pack(struct llama *model, const struct vocabulary_ranges *ranges, struct token_sequence **list,
-                        int64_t count, struct progress *progress, int64_t done)
-{
-    enum status result = STATUS_OK;
-    struct scorer scorer = {.model = model, .ranges = ranges};
-    struct packer *packer = NULL;
-    struct packer_options options = {.run = run, .context = &scorer};
-    if (count == 0)
-        return STATUS_OK;
-    qsort(list, (size_t)count, sizeof(struct token_sequence *), by_length);
-    options.longest = list[0]->count - 1;
-    for (int64_t i = 0; i < count; i++)
-        options.tokens += list[i]->count - 1;
-    TRY(packer_create(model, &options, &packer));
-    TRY(fill_batches(packer, list, count, progress, done));
-fail:
-    packer_destroy(packer);
-    score_buffer_free(model, &scorer.buffer);
-    return result;
-}
-
-/* ---- equal sequences ---- */
 
 static int by_content_and_place(const void *a, const void *b)
 {
@@ -92,93 +60,162 @@ static int by_content_and_place(const void *a, const void *b)
     return order != 0 ? order : (x > y) - (x < y);
 }
 
-static bool equal(struct token_sequence *const *sorted, int64_t i)
+static bool is_equal(struct token_sequence *const *sorted, int64_t i)
 {
     return i > 0 && prefix_compare(sorted[i - 1], sorted[i]) == 0;
 }
 
-static bool has_scores(const struct token_sequence *sequence)
+static enum status sort_sequences(struct scoring *scoring, int64_t count)
 {
-    return sequence->count > sequence->first;
+    scoring->sorted = calloc((size_t)count + 1, sizeof(struct token_sequence *));
+    scoring->members = calloc((size_t)count + 1, sizeof *scoring->members);
+    if (!scoring->sorted || !scoring->members)
+        return status_set(STATUS_INTERNAL, "no memory to score %lld sequences", (long long)count);
+    for (int64_t i = 0; i < count; i++)
+        if (has_scores(&scoring->sequences[i]))
+            scoring->sorted[scoring->count++] = &scoring->sequences[i];
+    qsort(scoring->sorted, (size_t)scoring->count, sizeof(struct token_sequence *), by_content_and_place);
+    for (int64_t i = 0; i < scoring->count; i++)
+        scoring->members[i] = scoring->sorted[i] - scoring->sequences;
+    return STATUS_OK;
 }
 
-/* Pointers to the sequences that have scores, equal ones beside each other, then as they come; *count is how many. NULL: no memory. */
-static struct token_sequence **sort_sequences(struct token_sequence *sequences, int64_t *count)
+/* Tokens that a sequence makes the model read beside those that it shares with the one before it. */
+static int64_t own_reads(struct token_sequence *const *sorted, int64_t i)
 {
-    struct token_sequence **sorted = calloc((size_t)*count + 1, sizeof(struct token_sequence *));
-    int64_t kept = 0;
-    for (int64_t i = 0; sorted && i < *count; i++)
-        if (has_scores(&sequences[i]))
-            sorted[kept++] = &sequences[i];
-    if (sorted)
-        qsort(sorted, (size_t)kept, sizeof(struct token_sequence *), by_content_and_place);
-    *count = kept;
-    return sorted;
+    int64_t shared = 0, most = sorted[i]->count - 1;
+    if (i == 0 || sorted[i - 1]->first != sorted[i]->first)
+        return most;
+    if (is_equal(sorted, i))
+        return 0;
+    while (shared < most && shared < sorted[i - 1]->count - 1 && sorted[i]->ids[shared] == sorted[i - 1]->ids[shared])
+        shared++;
+    return most - shared;
 }
 
-/* ---- all of them ---- */
+static enum status cut_into_parts(struct scoring *scoring)
+{
+    int64_t reads = 0;
+    for (int64_t i = 0; i < scoring->count; i++) {
+        int64_t own = own_reads(scoring->sorted, i);
+        if (i == 0 || (reads >= PART_READS && own > 0)) {
+            enum status result = array_grow(&scoring->parts, &scoring->part_capacity, scoring->part_count + 1,
+                                            "parts of a list of sequences");
+            if (result != STATUS_OK)
+                return result;
+            scoring->parts[scoring->part_count++] = (struct part){.first = i};
+            reads = 0;
+        }
+        scoring->parts[scoring->part_count - 1].count++;
+        reads += own;
+    }
+    return STATUS_OK;
+}
 
-struct counter {
-    struct progress progress;
-    int64_t done;
-};
+/* ---- a rank ---- */
 
 static void count_done(void *context, int64_t sequences)
 {
-    struct counter *counter = context;
-    progress_update(&counter->progress, counter->done += sequences, "");
+    struct scoring *scoring = context;
+    pthread_mutex_lock(&scoring->mutex);
+    progress_update(&scoring->progress, scoring->done += sequences, "");
+    pthread_mutex_unlock(&scoring->mutex);
 }
 
-/* `list`, sorted and without equal ones, is left in another order. */
-static enum status score_different(struct llama *model, const struct vocabulary_ranges *ranges,
-                                   struct token_sequence **list, int64_t count)
+/* Gives the part's different sequences room for their scores, and equal ones the same; *list has the different ones. */
+static enum status give_room(const struct scoring *scoring, const struct part *part, struct token_score **scores,
+                             struct token_sequence **list, int64_t *different)
 {
-    enum status result = STATUS_OK;
-    struct prefix_tree tree = {0};
-    struct counter counter = {0};
-    int64_t alone = 0;
-    TRY(prefix_tree_make((const struct token_sequence *const *)list, count, &tree));
-    progress_start(&counter.progress, "scoring", "sequences", count);
-    TRY(branch_scores_run(model, ranges, &tree, count_done, &counter));
-    for (int64_t child = tree.nodes[0].first_child; child; child = tree.nodes[child].next)
-        if (!tree.nodes[child].first_child)
-            list[alone++] = list[tree.nodes[child].first]; /* children are in the list's order */
-    TRY(pack(model, ranges, list, alone, &counter.progress, counter.done));
-    progress_finish(&counter.progress, count, "");
-fail:
-    prefix_tree_free(&tree);
-    return result;
+    struct token_sequence *const *sorted = scoring->sorted;
+    int64_t tokens = 0;
+    *different = 0;
+    for (int64_t i = part->first; i < part->first + part->count; i++)
+        if (!is_equal(sorted, i))
+            tokens += sorted[i]->count - sorted[i]->first;
+    *scores = calloc((size_t)tokens + 1, sizeof **scores);
+    if (!*scores)
+        return status_set(STATUS_INTERNAL, "no memory for the scores of %lld tokens", (long long)tokens);
+    tokens = 0;
+    for (int64_t i = part->first; i < part->first + part->count; i++) {
+        if (is_equal(sorted, i)) {
+            sorted[i]->scores = sorted[i - 1]->scores;
+            continue;
+        }
+        sorted[i]->scores = *scores + tokens;
+        tokens += sorted[i]->count - sorted[i]->first;
+        list[(*different)++] = sorted[i];
+    }
+    return STATUS_OK;
 }
 
-/* Computes the first of each kind, and copies its scores to the others. */
-static enum status score_sorted(struct llama *model, const struct vocabulary_ranges *ranges,
-                                struct token_sequence **sorted, int64_t count)
+static enum status score_part(struct scoring *scoring, struct llama *model, const struct part *part)
 {
     enum status result = STATUS_OK;
-    int64_t different = 0;
-    struct token_sequence **list = calloc((size_t)count + 1, sizeof(struct token_sequence *));
+    struct token_score *scores = NULL;
+    struct token_sequence **list = calloc((size_t)part->count + 1, sizeof(struct token_sequence *));
+    const struct part_meter meter = {count_done, scoring};
+    int64_t different;
     if (!list)
-        FAIL(STATUS_INTERNAL, "no memory to score %lld sequences", (long long)count);
-    for (int64_t i = 0; i < count; i++)
-        if (!equal(sorted, i))
-            list[different++] = sorted[i];
-    TRY(score_different(model, ranges, list, different));
-    for (int64_t i = 1; i < count; i++)
-        if (equal(sorted, i))
-            memcpy(sorted[i]->scores, sorted[i - 1]->scores,
-                   (size_t)(sorted[i]->count - sorted[i]->first) * sizeof *sorted[i]->scores);
+        FAIL(STATUS_INTERNAL, "no memory to score %lld sequences", (long long)part->count);
+    TRY(give_room(scoring, part, &scores, list, &different));
+    TRY(part_scores_run(model, &scoring->ranges, list, different, &meter));
+    count_done(scoring, part->count - different);
+    pthread_mutex_lock(&scoring->mutex);
+    result = scoring->sink->take(scoring->sink->context, scoring->members + part->first, part->count);
+    pthread_mutex_unlock(&scoring->mutex);
+    for (int64_t i = part->first; i < part->first + part->count; i++)
+        scoring->sorted[i]->scores = NULL;
 fail:
+    free(scores);
     free(list);
     return result;
 }
 
-enum status token_scores_run(struct llama *model, const struct vocabulary *vocabulary, struct token_sequence *sequences,
-                             int64_t count)
+static void *run_rank(void *argument)
 {
     enum status result = STATUS_OK;
-    int64_t context = model->config.maximum_positions;
-    struct vocabulary_ranges ranges;
-    struct token_sequence **sorted = NULL;
+    struct rank *rank = argument;
+    struct scoring *scoring = rank->scoring;
+    for (int64_t p = rank->number; p < scoring->part_count && !atomic_load(&scoring->stopped); p += scoring->ranks)
+        if (!scoring->parts[p].known)
+            TRY(score_part(scoring, scoring->models[rank->number], &scoring->parts[p]));
+fail:
+    rank->code = result;
+    if (result != STATUS_OK && !atomic_exchange(&scoring->stopped, true))
+        snprintf(rank->text, sizeof rank->text, "%s", status_text());
+    return NULL;
+}
+
+static enum status run_ranks(struct scoring *scoring)
+{
+    enum status result = STATUS_OK;
+    int64_t started = 1;
+    struct rank *ranks = calloc((size_t)scoring->ranks, sizeof *ranks);
+    if (!ranks)
+        return status_set(STATUS_INTERNAL, "no memory for %lld ranks", (long long)scoring->ranks);
+    for (int64_t r = 0; r < scoring->ranks; r++)
+        ranks[r] = (struct rank){.scoring = scoring, .number = r};
+    for (; started < scoring->ranks; started++)
+        if (pthread_create(&ranks[started].thread, NULL, run_rank, &ranks[started]) != 0) {
+            atomic_store(&scoring->stopped, true);
+            result = status_set(STATUS_INTERNAL, "no thread for rank %lld", (long long)started);
+            break;
+        }
+    if (result == STATUS_OK)
+        run_rank(&ranks[0]);
+    for (int64_t r = 1; r < started; r++)
+        pthread_join(ranks[r].thread, NULL);
+    for (int64_t r = 0; r < scoring->ranks && result == STATUS_OK; r++)
+        if (*ranks[r].text)
+            result = status_set(ranks[r].code, "%s", ranks[r].text);
+    free(ranks);
+    return result;
+}
+
+/* ---- all of them ---- */
+
+static enum status check_sequences(int64_t context, const struct token_sequence *sequences, int64_t count)
+{
     for (int64_t i = 0; i < count; i++) {
         if (sequences[i].first < 1)
             return status_set(STATUS_INTERNAL, "the score of token 0 is wanted, which has nothing before it");
@@ -186,13 +223,75 @@ enum status token_scores_run(struct llama *model, const struct vocabulary *vocab
             return status_set(STATUS_USAGE, "the model reads %lld tokens of a sequence, but its context is %lld",
                               (long long)(sequences[i].count - 1), (long long)context);
     }
-    TRY(vocabulary_ranges_find(vocabulary, model->config.vocabulary_size, &ranges));
-    sorted = sort_sequences(sequences, &count);
-    if (!sorted)
-        FAIL(STATUS_INTERNAL, "no memory to score the sequences");
-    if (count > 0)
-        TRY(score_sorted(model, &ranges, sorted, count));
+    return STATUS_OK;
+}
+
+static void ask_sink(struct scoring *scoring)
+{
+    const struct score_sink *sink = scoring->sink;
+    for (int64_t p = 0; sink->known && p < scoring->part_count; p++) {
+        struct part *part = &scoring->parts[p];
+        part->known = sink->known(sink->context, scoring->members + part->first, part->count);
+        scoring->done += part->known ? part->count : 0;
+    }
+}
+
+enum status token_scores_parts(struct llama *const *models, int64_t ranks, const struct vocabulary *vocabulary,
+                               struct token_sequence *sequences, int64_t count, const struct score_sink *sink)
+{
+    enum status result = STATUS_OK;
+    struct scoring scoring = {.models = models, .ranks = ranks, .sink = sink, .sequences = sequences};
+    if (pthread_mutex_init(&scoring.mutex, NULL) != 0)
+        return status_set(STATUS_INTERNAL, "no lock for the scores");
+    TRY(check_sequences(models[0]->config.maximum_positions, sequences, count));
+    TRY(vocabulary_ranges_find(vocabulary, models[0]->config.vocabulary_size, &scoring.ranges));
+    TRY(sort_sequences(&scoring, count));
+    TRY(cut_into_parts(&scoring));
+    ask_sink(&scoring);
+    progress_start(&scoring.progress, "scoring", "sequences", scoring.count);
+    scoring.progress.first = scoring.done;
+    TRY(run_ranks(&scoring));
+    progress_finish(&scoring.progress, scoring.done, "");
 fail:
-    free(sorted);
+    free(scoring.sorted);
+    free(scoring.members);
+    free(scoring.parts);
+    pthread_mutex_destroy(&scoring.mutex);
+    return result;
+}
+
+/* ---- with room of the caller's ---- */
+
+struct rooms {
+    struct token_sequence *sequences; /* whose scores are set */
+    struct token_score **rooms;       /* the caller's */
+};
+
+static enum status copy_scores(void *context, const int64_t *members, int64_t count)
+{
+    const struct rooms *rooms = context;
+    for (int64_t i = 0; i < count; i++) {
+        const struct token_sequence *sequence = &rooms->sequences[members[i]];
+        memcpy(rooms->rooms[members[i]], sequence->scores,
+               (size_t)(sequence->count - sequence->first) * sizeof *sequence->scores);
+    }
+    return STATUS_OK;
+}
+
+enum status token_scores_run(struct llama *model, const struct vocabulary *vocabulary, struct token_sequence *sequences,
+                             int64_t count)
+{
+    enum status result = STATUS_OK;
+    struct rooms rooms = {sequences, calloc((size_t)count + 1, sizeof *rooms.rooms)};
+    const struct score_sink sink = {.take = copy_scores, .context = &rooms};
+    if (!rooms.rooms)
+        return status_set(STATUS_INTERNAL, "no memory to score %lld sequences", (long long)count);
+    for (int64_t i = 0; i < count; i++)
+        rooms.rooms[i] = sequences[i].scores;
+    TRY(token_scores_parts(&model, 1, vocabulary, sequences, count, &sink));
+fail:
+    for (int64_t i = 0; i < count; i++)
+        sequences[i].scores = rooms.rooms[i];
+    free(rooms.rooms);
     return result;
 }

@@ -35,6 +35,24 @@ struct token_sequence {
 enum status token_scores_run(struct llama *model, const struct vocabulary *vocabulary, struct token_sequence *sequences,
                              int64_t count);
 
+/* Long lists are computed in parts: of the sorted list stretches of which the model reads some PART_READS tokens, by the list alone. Each
+ * part is one of its own: equal sequences are in one part, and what is computed of it depends on nothing outside. */
+enum { PART_READS = 1 << 15 };
+
+/* Who takes the scores of a part. members[count]: the numbers of its sequences in the list. */
+struct score_sink {
+    /* Asked of every part, one after the other, before any is computed; true: it has them already. NULL: it has none. */
+    bool (*known)(void *context, const int64_t *members, int64_t count);
+    /* A part is done: the members' `scores` are there until this returns. One call at a time, of any rank's thread. */
+    enum status (*take)(void *context, const int64_t *members, int64_t count);
+    void *context;
+};
+
+/* As token_scores_run, part by part; the sequences' `scores` are set by it for `take` alone. Rank r of `ranks` computes every ranks-th
+ * part with models[r], in a thread of its own, which changes no bit. */
+enum status token_scores_parts(struct llama *const *models, int64_t ranks, const struct vocabulary *vocabulary,
+                               struct token_sequence *sequences, int64_t count, const struct score_sink *sink);
+
 /* log p of a token: among all ids, and among those that are left when PART_TEXT or PART_SPEECH is masked. */
 double token_log_probability(const struct token_score *score);
 double token_masked_log_probability(const struct token_score *score, enum vocabulary_part masked);

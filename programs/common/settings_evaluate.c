@@ -76,7 +76,7 @@ const struct config_field evaluate_fields[] = {
     {"batch", CONFIG_INT, EVALUATE(batch), "0", 0, 4096, NULL,
      "answers that are generated together; 0: as many as suit; results do not depend on it"},
     {"ranks", CONFIG_INT, EVALUATE(ranks), "1", 1, 64, NULL,
-     "models that share the generation tasks' items; results do not depend on it"},
+     "models that share the work of a benchmark; results do not depend on it"},
     {"waves", CONFIG_PATH, EVALUATE(waves), "", 0, 0, NULL,
      "stsp: a folder for generated recordings; empty: they are not kept"},
     {"mmlu_prompt", CONFIG_CHOICE, EVALUATE(mmlu_prompt), "lm-eval", 0, 0, mmlu_prompts,

@@ -86,7 +86,7 @@ static struct task make_task(const char *out, struct task_outcome *outcome)
     return (struct task){.model = world.model,
                          .components = world.components,
                          .model_name = "m",
-                         .checkpoint = "c",
+                         .checkpoint = TEST_SOURCE_DIRECTORY "/LICENSE",
                          .out = out,
                          .report = nowhere,
                          .outcome = outcome,
