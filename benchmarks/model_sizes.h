@@ -7,22 +7,25 @@
 
 enum { VOCABULARY = 32768 };
 
-/* Llama with heads of 64 and a tied table; ends the program when no size has this name. */
+/* Llama with heads of 64 and a tied table; 135M is SmolLM2's. Ends the program when no size has this name. */
 static inline struct llama_config model_of_size(const char *name, int64_t maximum_positions)
 {
     static const struct {
         const char *name;
-        int64_t hidden_size, intermediate_size, layers, heads, kv_heads;
-    } sizes[] = {{"15M", 256, 704, 8, 4, 4}, {"110M", 768, 2048, 12, 12, 12}, {"1B", 2048, 5632, 22, 32, 4}};
+        int64_t vocabulary_size, hidden_size, intermediate_size, layers, heads, kv_heads;
+    } sizes[] = {{"15M", VOCABULARY, 256, 704, 8, 4, 4},
+                 {"110M", VOCABULARY, 768, 2048, 12, 12, 12},
+                 {"135M", 49152, 576, 1536, 30, 9, 3},
+                 {"1B", VOCABULARY, 2048, 5632, 22, 32, 4}};
     enum { SIZES = sizeof sizes / sizeof *sizes };
     int s = 0;
     while (s < SIZES && strcmp(sizes[s].name, name) != 0)
         s++;
     if (s == SIZES) {
-        fprintf(stderr, "error: size %s; expected 15M, 110M or 1B\n", name);
+        fprintf(stderr, "error: size %s; expected 15M, 110M, 135M or 1B\n", name);
         exit(2);
     }
-    struct llama_config config = {.vocabulary_size = VOCABULARY,
+    struct llama_config config = {.vocabulary_size = sizes[s].vocabulary_size,
                                   .hidden_size = sizes[s].hidden_size,
                                   .intermediate_size = sizes[s].intermediate_size,
                                   .layers = sizes[s].layers,

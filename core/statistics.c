@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 struct estimate estimate_ratio(const double *numerators, const double *denominators, int64_t count)
 {
@@ -25,6 +26,34 @@ struct estimate estimate_ratio(const double *numerators, const double *denominat
 struct estimate estimate_mean(const double *values, int64_t count)
 {
     return estimate_ratio(values, NULL, count);
+}
+
+enum status estimate_clustered(const double *values, const int64_t *clusters, int64_t count, int64_t cluster_count,
+                               struct estimate *estimate)
+{
+    enum status result = STATUS_OK;
+    int64_t used = 0;
+    double *sums = calloc((size_t)cluster_count + 1, sizeof *sums),
+           *sizes = calloc((size_t)cluster_count + 1, sizeof *sizes);
+    if (!sums || !sizes)
+        FAIL(STATUS_INTERNAL, "no memory for %lld clusters", (long long)cluster_count);
+    for (int64_t i = 0; i < count; i++) {
+        if (clusters[i] < 0 || clusters[i] >= cluster_count)
+            FAIL(STATUS_INTERNAL, "value %lld is in cluster %lld of %lld", (long long)i, (long long)clusters[i],
+                 (long long)cluster_count);
+        sums[clusters[i]] += values[i];
+        sizes[clusters[i]]++;
+    }
+    for (int64_t c = 0; c < cluster_count; c++)
+        if (sizes[c] > 0) {
+            sums[used] = sums[c];
+            sizes[used++] = sizes[c];
+        }
+    *estimate = estimate_ratio(sums, sizes, used);
+fail:
+    free(sums);
+    free(sizes);
+    return result;
 }
 
 const char *estimate_caveat(struct estimate estimate)

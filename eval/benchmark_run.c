@@ -17,6 +17,8 @@ enum status benchmark_run_open(const struct task *task, const char *path, enum s
     enum status result = STATUS_OK;
     *run = (struct benchmark_run){.task = task};
     TRY(score_protocols(task->score, natural, &run->protocols));
+    const char *name = protocol_name(task->score->protocol);
+    run->cuts = name && !strcmp(name, "lm-eval");
     TRY(archive_open(path, &run->archive));
     run->count = archive_count(run->archive);
     run->names = calloc((size_t)run->count + 1, sizeof(char *));
@@ -88,6 +90,11 @@ fail:
     return result;
 }
 
+int64_t benchmark_run_context(const struct benchmark_run *run)
+{
+    return run->task->model->config.maximum_positions;
+}
+
 enum status benchmark_run_add_choices(struct benchmark_run *run, const char *id, json_t *document,
                                       const struct side *context, const struct side *sides, int64_t count,
                                       int64_t answer)
@@ -96,9 +103,13 @@ enum status benchmark_run_add_choices(struct benchmark_run *run, const char *id,
     const struct score_protocol *protocol = &run->protocols.items[0];
     struct choice_item *item;
     TRY(choice_set_add(&run->set, id, document, answer, count, &item));
-    for (int64_t c = 0; c < count; c++)
-        TRY(hypothesis_build(run->task->components, protocol, context, &sides[c], run->protocols.pmi,
-                             &item->choices[c]));
+    bool drop_eos = !protocol->eos && run->task->components->vocabulary.eos >= 0;
+    for (int64_t c = 0; c < count; c++) {
+        struct choice *choice = &item->choices[c];
+        TRY(hypothesis_build(run->task->components, protocol, context, &sides[c], run->protocols.pmi, choice));
+        if (run->cuts)
+            TRY(choice_cut(item, choice, benchmark_run_context(run), drop_eos));
+    }
 fail:
     return result == STATUS_OK ? result : status_prefix(result, "%s: %s", archive_path(run->archive), id);
 }

@@ -16,11 +16,12 @@ struct benchmark_run {
     bool *wanted;                     /* [count] recordings to be encoded */
     struct unit_ids *units;           /* [count] of the recordings that were encoded; NULL: none yet */
     struct score_protocols protocols; /* the first is that of the pass */
+    bool cuts;                        /* items that are too long lose their left end; false: they are refused */
     struct choice_set set;
     struct benchmark_results results;
 };
 
-/* Opens the archive and makes the protocols (`natural` as in score_protocols). benchmark_run_free whatever happens. */
+/* Opens the archive and makes the protocols (`natural` as in score_protocols). Items are cut where score.protocol=lm-eval. benchmark_run_free whatever happens. */
 enum status benchmark_run_open(const struct task *task, const char *path, enum score_scope natural,
                                struct benchmark_run *run);
 void benchmark_run_free(struct benchmark_run *run);
@@ -45,6 +46,9 @@ enum status benchmark_run_add(struct benchmark_run *run, const char *id, json_t 
 enum status benchmark_run_add_choices(struct benchmark_run *run, const char *id, json_t *document,
                                       const struct side *context, const struct side *sides, int64_t count,
                                       int64_t answer);
+
+/* The tokens that the model can read of an item. */
+int64_t benchmark_run_context(const struct benchmark_run *run);
 
 /* What is particular to a benchmark's results. */
 struct benchmark_outcome {

@@ -2,6 +2,7 @@
 #include "eval/commands.h"
 
 #include "eval/comparison.h"
+#include "eval/judge_predictions.h"
 #include "eval/rescore.h"
 #include "eval/submit.h"
 #include "eval/task_wer.h"
@@ -39,6 +40,8 @@ static enum status run(enum command command, const char *const *arguments, int64
         return submit_slm21(arguments[1], input->score, input->protocol_named, input->submission, input->report);
     if (command == COMMAND_WHERE)
         return where_print(arguments[0], input->report);
+    if (command == COMMAND_JUDGE)
+        return judge_predictions(arguments[0], arguments[1], input->out, input->report);
     return task_wer(arguments[0], arguments[1], input->evaluate, input->out, input->report);
 }
 

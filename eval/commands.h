@@ -14,6 +14,8 @@
     COMMAND(SUBMISSION, submission, 2,                                                                                 \
             "submission sLM21 OUT  the scores of swuggy and sblimp in OUT as the challenge takes them (submission.*)") \
     COMMAND(WHERE, where, 1, "where TASK|all        where a benchmark's archive comes from, its licence and layout")   \
+    COMMAND(JUDGE, judge, 2,                                                                                           \
+            "judge PREDICTIONS REFERENCE  the accuracy of predicted sentiments for a manifest of STSP")                \
     COMMAND(WER, wer, 2, "wer REFERENCE HYPOTHESIS  word and character error rates of two files of transcripts")
 
 struct command_input {
@@ -21,7 +23,7 @@ struct command_input {
     const struct evaluate_settings *evaluate;
     const struct submission_settings *submission;
     bool protocol_named; /* score.protocol was given */
-    const char *out;     /* folder of the results of `wer` */
+    const char *out;     /* folder of the results of `wer` and `judge` */
     FILE *report;
 };
 

@@ -188,6 +188,8 @@ static enum status add_arguments(struct task_plan *plan, enum task_kind kind, co
     case ARGUMENT_ARCHIVE:
     case ARGUMENT_SPLITS:
     case ARGUMENT_STORIES:
+    case ARGUMENT_CORPUS:
+    case ARGUMENT_CORPUS_SPLITS:
         return add_archive(plan, kind, arguments, count, position);
     default:
         return add_task(plan, kind, NULL);
@@ -257,7 +259,9 @@ static const char *const *result_suffixes(enum task_kind kind)
     static const char *const one[] = {"", NULL}, *const splits[] = {"_dev", "_test", NULL},
                              *const stories[] = {"_s", "_t", "_st", "_ts", NULL};
     enum task_argument argument = kinds[kind].argument;
-    return argument == ARGUMENT_SPLITS ? splits : argument == ARGUMENT_STORIES ? stories : one;
+    return argument == ARGUMENT_SPLITS || argument == ARGUMENT_CORPUS_SPLITS ? splits
+           : argument == ARGUMENT_STORIES                                    ? stories
+                                                                             : one;
 }
 
 /* The files of one name. */
@@ -354,6 +358,14 @@ bool plan_needs_archives(const struct task_plan *plan)
     return false;
 }
 
+bool plan_generates(const struct task_plan *plan)
+{
+    for (int64_t i = 0; i < plan->count; i++)
+        if (kinds[plan->tasks[i].kind].argument >= ARGUMENT_CORPUS && !plan->tasks[i].ended)
+            return true;
+    return false;
+}
+
 bool plan_pending(const struct task_plan *plan)
 {
     for (int64_t i = 0; i < plan->count; i++)
@@ -408,6 +420,12 @@ static enum status run_task(const struct task_plan *plan, const struct planned_t
         return task_mmlu(with, task->file);
     case TASK_BLIMP:
         return task_blimp(with, task->file);
+    case TASK_ASR:
+        return task_asr(with, task->file);
+    case TASK_INTENT:
+        return task_intent(with, task->file);
+    case TASK_STSP:
+        return task_stsp(with, task->file);
     default:
         return status_set(STATUS_INTERNAL, "unknown task %d", (int)task->kind);
     }

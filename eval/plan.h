@@ -9,11 +9,13 @@
 
 /* What a task's name is followed by. */
 enum task_argument {
-    ARGUMENT_NONE,    /* nothing: it works on the configuration's datasets */
-    ARGUMENT_FILES,   /* files, each a task of its own */
-    ARGUMENT_ARCHIVE, /* one benchmark's archive or folder */
-    ARGUMENT_SPLITS,  /* likewise; its parts dev and test have results of their own */
-    ARGUMENT_STORIES  /* likewise; its directions have results of their own */
+    ARGUMENT_NONE,         /* nothing: it works on the configuration's datasets */
+    ARGUMENT_FILES,        /* files, each a task of its own */
+    ARGUMENT_ARCHIVE,      /* one benchmark's archive or folder */
+    ARGUMENT_SPLITS,       /* likewise; its parts dev and test have results of their own */
+    ARGUMENT_STORIES,      /* likewise; its directions have results of their own */
+    ARGUMENT_CORPUS,       /* likewise; the model generates, and what is finished is in a journal */
+    ARGUMENT_CORPUS_SPLITS /* both */
 };
 
 /* TASK(NAME, "name", argument, ending of its files, help) */
@@ -47,7 +49,12 @@ enum task_argument {
          "mmlu ARCHIVE          written questions with four answers each, on 57 subjects")                             \
     TASK(BLIMP, "blimp", ARGUMENT_ARCHIVE, "", "blimp ARCHIVE         written sentences against ungrammatical ones")   \
     TASK(SALMON, "salmon", ARGUMENT_ARCHIVE, "",                                                                       \
-         "salmon ARCHIVE        natural recordings against those with a change of speaker, mood or surroundings")
+         "salmon ARCHIVE        natural recordings against those with a change of speaker, mood or surroundings")      \
+    TASK(ASR, "asr", ARGUMENT_CORPUS, "", "asr CORPUS            LibriSpeech written down after ten examples")         \
+    TASK(INTENT, "intent", ARGUMENT_CORPUS, "",                                                                        \
+         "intent CORPUS         what spoken commands ask for (Fluent Speech Commands), after thirty examples")         \
+    TASK(STSP, "stsp", ARGUMENT_CORPUS_SPLITS, "",                                                                     \
+         "stsp ARCHIVE          whether the sentiment of a prompt is kept, within and across modalities")
 
 enum task_kind {
 #define TASK_ENUMERATOR(upper, name, argument, ending, help) TASK_##upper,
@@ -92,6 +99,7 @@ void plan_fail_data(struct task_plan *plan, enum status code);
 /* Whether a task that has not ended needs datasets; whether any has not ended. */
 bool plan_needs_data(const struct task_plan *plan);
 bool plan_needs_archives(const struct task_plan *plan); /* likewise */
+bool plan_generates(const struct task_plan *plan);      /* whether one of them lets the model generate */
 bool plan_pending(const struct task_plan *plan);
 
 /* Runs the tasks that have not ended, in their order. `task->outcome` is set here; `data` and `inputs` are NULL where

@@ -74,11 +74,23 @@ static struct estimate estimate_items(const struct slm21 *gold, const double *sc
     return estimate_mean(kept, n);
 }
 
+/* Of an unweighted mean: sqrt(sum se^2) / K over K types. */
+static double error_of_types(const struct slm21_result *found)
+{
+    double squares = 0;
+    for (int64_t i = 0; i < found->line_count; i++) {
+        const struct slm21_line *line = &found->lines[i];
+        squares += line->n > 1 ? line->deviation * line->deviation / (double)line->n : NAN;
+    }
+    return sqrt(squares) / (double)found->line_count;
+}
+
 static enum status add_line(const struct report_input *input, const struct score_protocol *protocol,
                             const struct slm21_line *line, struct benchmark_results *results)
 {
     const struct estimate accuracy = {line->mean, line->n > 1 ? line->deviation / sqrt((double)line->n) : NAN, line->n};
-    return benchmark_add(results, input->task, line->name, true, accuracy, line->n, 0, protocol, NULL);
+    return benchmark_add(results, input->task, line->name, true, accuracy, line->n, (struct benchmark_counts){0},
+                         protocol, NULL);
 }
 
 static enum status add_rows(const struct report_input *input, const struct score_protocol *protocol,
@@ -92,16 +104,16 @@ static enum status add_rows(const struct report_input *input, const struct score
     if (!kept)
         FAIL(STATUS_INTERNAL, "no memory for %lld items", (long long)gold->item_count);
     TRY(benchmark_add(results, input->task, "", false, estimate_items(gold, found->item_scores, false, kept),
-                      input->expected, found->ties, protocol, &row));
+                      input->expected, (struct benchmark_counts){.ties = found->ties}, protocol, &row));
     row->failures = input->failures;
     if (lexical && found->in_vocabulary_items > 0)
         TRY(benchmark_add(results, input->task, "in vocabulary", true,
-                          estimate_items(gold, found->item_scores, true, kept), found->in_vocabulary_items, 0, protocol,
-                          NULL));
+                          estimate_items(gold, found->item_scores, true, kept), found->in_vocabulary_items,
+                          (struct benchmark_counts){0}, protocol, NULL));
     if (!lexical)
         TRY(benchmark_add(results, input->task, "mean of types", true,
-                          (struct estimate){found->mean_of_types, NAN, found->line_count}, found->line_count, 0,
-                          protocol, NULL));
+                          (struct estimate){found->mean_of_types, error_of_types(found), found->line_count},
+                          found->line_count, (struct benchmark_counts){0}, protocol, NULL));
     const struct slm21_line *lines = lexical ? found->bands : found->lines;
     for (int64_t i = 0; i < (lexical ? SLM21_BANDS : found->line_count); i++)
         if (lines[i].n > 0)

@@ -13,17 +13,27 @@ const char *report_rule_name(enum report_rule rule)
 
 /* What the model gets for items [first, first + count), into won. */
 static enum status decide(const struct report_input *input, const struct score_protocol *protocol, int64_t first,
-                          int64_t count, double *won, int64_t *ties)
+                          int64_t count, double *won, struct benchmark_counts *counts)
 {
     enum status result = STATUS_OK;
-    *ties = 0;
+    *counts = (struct benchmark_counts){0};
     for (int64_t i = 0; i < count; i++) {
+        const struct choice_item *item = &input->set->items[first + i];
         bool tied;
-        TRY(choice_decide(&input->set->items[first + i], protocol, &won[i], &tied));
-        *ties += tied;
+        TRY(choice_decide(item, protocol, &won[i], &tied));
+        counts->ties += tied;
+        counts->truncated += item->cut_tokens > 0;
+        counts->lost_shots += item->lost_shots;
     }
 fail:
     return result;
+}
+
+static void add_counts(struct benchmark_counts *sum, const struct benchmark_counts *part)
+{
+    sum->ties += part->ties;
+    sum->truncated += part->truncated;
+    sum->lost_shots += part->lost_shots;
 }
 
 static enum status report_mean(const struct report_input *input, const struct score_protocol *protocol, double *won,
@@ -31,14 +41,16 @@ static enum status report_mean(const struct report_input *input, const struct sc
 {
     enum status result = STATUS_OK;
     struct benchmark_row *row;
-    int64_t ties;
-    TRY(decide(input, protocol, 0, input->set->count, won, &ties));
-    TRY(benchmark_add(results, input->task, "", false, estimate_mean(won, input->set->count), input->expected, ties,
+    struct benchmark_counts counts;
+    TRY(decide(input, protocol, 0, input->set->count, won, &counts));
+    TRY(benchmark_add(results, input->task, "", false, estimate_mean(won, input->set->count), input->expected, counts,
                       protocol, &row));
     row->failures = input->failures;
 fail:
     return result;
 }
+
+/* ---- parts ---- */
 
 static const char *part_of(const struct choice_item *item)
 {
@@ -46,33 +58,84 @@ static const char *part_of(const struct choice_item *item)
     return part ? part : "";
 }
 
-/* Items of a part are neighbours. */
+/* One row per part, in `parts`. Items of a part are neighbours. `won` is scratch. */
+static enum status judge_parts(const struct report_input *input, const struct score_protocol *protocol, double *won,
+                               struct benchmark_results *parts)
+{
+    enum status result = STATUS_OK;
+    const struct choice_set *set = input->set;
+    for (int64_t i = 0, end; i < set->count; i = end) {
+        struct benchmark_counts counts;
+        const char *part = part_of(&set->items[i]);
+        for (end = i + 1; end < set->count && !strcmp(part, part_of(&set->items[end]));)
+            end++;
+        TRY(decide(input, protocol, i, end - i, won, &counts));
+        TRY(benchmark_add(parts, input->task, part, true, estimate_mean(won, end - i), end - i, counts, protocol,
+                          NULL));
+    }
+fail:
+    return result;
+}
+
+/* The plain mean of parts with the standard error sqrt(sum se^2) / parts; n is the number of their items. */
+static struct estimate mean_of_parts(const struct benchmark_results *parts)
+{
+    double sum = 0, squares = 0;
+    int64_t n = 0;
+    for (int64_t p = 0; p < parts->count; p++) {
+        struct estimate part = parts->rows[p].accuracy;
+        sum += part.value;
+        squares += part.standard_error * part.standard_error;
+        n += part.n;
+    }
+    double count = (double)parts->count;
+    return (struct estimate){sum / count, sqrt(squares) / count, n};
+}
+
+static struct benchmark_counts counts_of(const struct benchmark_row *row)
+{
+    return (struct benchmark_counts){row->ties, row->truncated, row->lost_shots};
+}
+
+static struct benchmark_counts sum_counts(const struct benchmark_results *parts)
+{
+    struct benchmark_counts sum = {0};
+    for (int64_t p = 0; p < parts->count; p++) {
+        const struct benchmark_counts counts = counts_of(&parts->rows[p]);
+        add_counts(&sum, &counts);
+    }
+    return sum;
+}
+
+/* Adds a part's row to the results, as a member of a group. */
+static enum status add_member(struct benchmark_results *results, const char *task, const char *group,
+                              const struct benchmark_row *part, const struct score_protocol *protocol)
+{
+    struct benchmark_row *row;
+    enum status result = benchmark_add(results, task, part->alias, true, part->accuracy, part->expected,
+                                       counts_of(part), protocol, &row);
+    if (result == STATUS_OK)
+        snprintf(row->member_of, sizeof row->member_of, "%s", group);
+    return result;
+}
+
 static enum status report_parts(const struct report_input *input, const struct score_protocol *protocol, double *won,
                                 struct benchmark_results *results)
 {
     enum status result = STATUS_OK;
-    const struct choice_set *set = input->set;
-    double sum = 0, squares = 0;
-    int64_t parts = 0, all_ties = 0, mean = results->count;
-    TRY(benchmark_add(results, input->task, "", false, (struct estimate){0}, input->expected, 0, protocol, NULL));
-    for (int64_t i = 0, end; i < set->count; i = end) {
-        int64_t ties;
-        const char *part = part_of(&set->items[i]);
-        for (end = i + 1; end < set->count && !strcmp(part, part_of(&set->items[end]));)
-            end++;
-        TRY(decide(input, protocol, i, end - i, won, &ties));
-        struct estimate accuracy = estimate_mean(won, end - i);
-        TRY(benchmark_add(results, input->task, part, true, accuracy, end - i, ties, protocol, NULL));
-        sum += accuracy.value;
-        squares += accuracy.standard_error * accuracy.standard_error;
-        all_ties += ties;
-        parts++;
-    }
-    struct benchmark_row *row = &results->rows[mean];
-    row->accuracy = (struct estimate){sum / (double)parts, sqrt(squares) / (double)parts, set->count};
-    row->ties = all_ties;
+    struct benchmark_results parts = {0};
+    struct benchmark_row *row;
+    char group[sizeof row->name];
+    TRY(judge_parts(input, protocol, won, &parts));
+    TRY(benchmark_add(results, input->task, "", false, mean_of_parts(&parts), input->expected, sum_counts(&parts),
+                      protocol, &row));
     row->failures = input->failures;
+    row->group = true;
+    snprintf(group, sizeof group, "%s", row->name);
+    for (int64_t p = 0; p < parts.count; p++)
+        TRY(add_member(results, input->task, group, &parts.rows[p], protocol));
 fail:
+    benchmark_free(&parts);
     return result;
 }
 
@@ -81,18 +144,22 @@ fail:
 /* A mean over all items of some parts, its standard error pooled from theirs as lm-evaluation-harness does:
  * sqrt(sum (n - 1) n se^2 / (N - K) / N) over K parts of n items, N in all. */
 struct pool {
+    const char *group;   /* which parts: NULL is all */
+    char name[64];       /* of its row */
     double sum, squares; /* of wins; of (n - 1) n se^2 */
-    int64_t n, parts, ties;
+    int64_t n, parts;
+    struct benchmark_counts counts;
 };
 
-static void pool_add(struct pool *pool, struct estimate part, int64_t ties)
+static void pool_add(struct pool *pool, const struct benchmark_row *part)
 {
-    double n = (double)part.n;
-    pool->sum += n * part.value;
-    pool->squares += part.n > 1 ? (n - 1) * n * part.standard_error * part.standard_error : 0;
-    pool->n += part.n;
+    const struct benchmark_counts counts = counts_of(part);
+    double n = (double)part->accuracy.n, error = part->accuracy.standard_error;
+    pool->sum += n * part->accuracy.value;
+    pool->squares += part->accuracy.n > 1 ? (n - 1) * n * error * error : 0;
+    pool->n += part->accuracy.n;
     pool->parts++;
-    pool->ties += ties;
+    add_counts(&pool->counts, &counts);
 }
 
 static struct estimate pool_estimate(const struct pool *pool)
@@ -103,41 +170,54 @@ static struct estimate pool_estimate(const struct pool *pool)
     return (struct estimate){pool->sum / (double)pool->n, error, pool->n};
 }
 
+/* Adds the row of a pool, a member of the group `above` (NULL: of none), and notes its name. */
+static enum status add_pool(const struct report_input *input, const struct score_protocol *protocol, struct pool *pool,
+                            const char *above, struct benchmark_results *results)
+{
+    struct benchmark_row *row;
+    enum status result =
+        benchmark_add(results, input->task, pool->group ? pool->group : "", pool->group != NULL, pool_estimate(pool),
+                      pool->group ? pool->n : input->expected, pool->counts, protocol, &row);
+    if (result != STATUS_OK)
+        return result;
+    row->failures = pool->group ? 0 : input->failures;
+    row->group = true;
+    snprintf(row->member_of, sizeof row->member_of, "%s", above ? above : "");
+    snprintf(pool->name, sizeof pool->name, "%s", row->name);
+    return STATUS_OK;
+}
+
 static const char *group_of(const struct choice_item *item)
 {
     const char *group = json_string_value(json_object_get(item->document, "group"));
     return group ? group : "";
 }
 
-/* Adds a part's numbers to the pool of its group, which is found by name in rows [first, ..). */
-static enum status add_to_group(struct benchmark_results *groups, struct pool *pools, const char *group,
-                                const struct score_protocol *protocol, struct estimate part, int64_t ties)
+/* The pool of a group among pools[1, *count), made where there is none. */
+static struct pool *find_pool(struct pool *pools, int64_t *count, const char *group)
 {
-    int64_t g = 0;
-    while (g < groups->count && strcmp(groups->rows[g].alias, group) != 0)
-        g++;
-    if (g == groups->count) {
-        enum status result = benchmark_add(groups, "", group, true, part, 0, 0, protocol, NULL);
-        if (result != STATUS_OK)
-            return result;
-    }
-    pool_add(&pools[g], part, ties);
-    return STATUS_OK;
+    for (int64_t g = 1; g < *count; g++)
+        if (!strcmp(pools[g].group, group))
+            return &pools[g];
+    pools[*count].group = group;
+    return &pools[(*count)++];
 }
 
-static enum status add_pools(const struct report_input *input, const struct score_protocol *protocol,
-                             const struct benchmark_results *groups, const struct pool *pools, const struct pool *all,
-                             double mean_of_parts, struct benchmark_results *results)
+/* pools[0] is all, the others are the groups in the order in which they come. */
+static enum status add_rows(const struct report_input *input, const struct score_protocol *protocol,
+                            const struct benchmark_results *parts, struct pool *pools, int64_t pool_count,
+                            struct pool *const *pool_of_part, struct benchmark_results *results)
 {
     enum status result = STATUS_OK;
-    struct benchmark_row *row;
-    TRY(benchmark_add(results, input->task, "", false, pool_estimate(all), input->expected, all->ties, protocol, &row));
-    row->failures = input->failures;
-    TRY(benchmark_add(results, input->task, "mean of subjects", true, (struct estimate){mean_of_parts, NAN, all->parts},
-                      all->parts, 0, protocol, NULL));
-    for (int64_t g = 0; g < groups->count; g++)
-        TRY(benchmark_add(results, input->task, groups->rows[g].alias, true, pool_estimate(&pools[g]), pools[g].n,
-                          pools[g].ties, protocol, NULL));
+    struct estimate mean = mean_of_parts(parts);
+    mean.n = parts->count;
+    TRY(add_pool(input, protocol, &pools[0], NULL, results));
+    TRY(benchmark_add(results, input->task, "mean of subjects", true, mean, parts->count, (struct benchmark_counts){0},
+                      protocol, NULL));
+    for (int64_t g = 1; g < pool_count; g++)
+        TRY(add_pool(input, protocol, &pools[g], pools[0].name, results));
+    for (int64_t p = 0; p < parts->count; p++)
+        TRY(add_member(results, input->task, pool_of_part[p]->name, &parts->rows[p], protocol));
 fail:
     return result;
 }
@@ -146,32 +226,24 @@ static enum status report_subjects(const struct report_input *input, const struc
                                    struct benchmark_results *results)
 {
     enum status result = STATUS_OK;
-    const struct choice_set *set = input->set;
-    struct benchmark_results parts = {0}, groups = {0};
-    struct pool all = {0}, *pools = calloc((size_t)set->count + 1, sizeof *pools);
-    double mean = 0;
-    if (!pools)
-        FAIL(STATUS_INTERNAL, "no memory for %lld items", (long long)set->count);
-    for (int64_t i = 0, end; i < set->count; i = end) {
-        int64_t ties;
-        const char *part = part_of(&set->items[i]);
-        for (end = i + 1; end < set->count && !strcmp(part, part_of(&set->items[end]));)
-            end++;
-        TRY(decide(input, protocol, i, end - i, won, &ties));
-        struct estimate accuracy = estimate_mean(won, end - i);
-        TRY(benchmark_add(&parts, input->task, part, true, accuracy, end - i, ties, protocol, NULL));
-        TRY(add_to_group(&groups, pools, group_of(&set->items[i]), protocol, accuracy, ties));
-        pool_add(&all, accuracy, ties);
-        mean += accuracy.value;
+    struct benchmark_results parts = {0};
+    struct pool *pools = NULL, **pool_of_part = NULL;
+    int64_t pool_count = 1;
+    TRY(judge_parts(input, protocol, won, &parts));
+    pools = calloc((size_t)parts.count + 1, sizeof *pools);
+    pool_of_part = calloc((size_t)parts.count + 1, sizeof *pool_of_part);
+    if (!pools || !pool_of_part)
+        FAIL(STATUS_INTERNAL, "no memory for %lld parts", (long long)parts.count);
+    for (int64_t p = 0, item = 0; p < parts.count; item += parts.rows[p++].accuracy.n) {
+        pool_of_part[p] = find_pool(pools, &pool_count, group_of(&input->set->items[item]));
+        pool_add(&pools[0], &parts.rows[p]);
+        pool_add(pool_of_part[p], &parts.rows[p]);
     }
-    TRY(add_pools(input, protocol, &groups, pools, &all, mean / (double)all.parts, results));
-    for (int64_t p = 0; p < parts.count; p++)
-        TRY(benchmark_add(results, input->task, parts.rows[p].alias, true, parts.rows[p].accuracy,
-                          parts.rows[p].expected, parts.rows[p].ties, protocol, NULL));
+    TRY(add_rows(input, protocol, &parts, pools, pool_count, pool_of_part, results));
 fail:
     benchmark_free(&parts);
-    benchmark_free(&groups);
     free(pools);
+    free(pool_of_part);
     return result;
 }
 

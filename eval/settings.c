@@ -1,6 +1,9 @@
 /* Options that a configuration names go before those of the protocol. */
 #include "eval/settings.h"
 
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* *member = choice - 1 unless the choice is "protocol". */
@@ -20,7 +23,7 @@ static enum status choose_normalizations(const struct score_settings *settings, 
     *protocols = (struct score_protocols){.items = {*base}};
     if (named && !paper) {
         protocols->count = 1;
-        protocols->pmi = base->normalize == NORMALIZE_PMI;
+        protocols->pmi = normalize_is_pmi(base->normalize);
         return STATUS_OK;
     }
     for (int64_t i = 0; i < count; i++) {
@@ -31,7 +34,7 @@ static enum status choose_normalizations(const struct score_settings *settings, 
         enum status result = protocol_set(protocol, "normalize", words[i]);
         if (result != STATUS_OK)
             return result;
-        protocols->pmi = protocols->pmi || protocol->normalize == NORMALIZE_PMI;
+        protocols->pmi = protocols->pmi || normalize_is_pmi(protocol->normalize);
         protocols->count++;
     }
     return protocols->count > 0 ? STATUS_OK : status_set(STATUS_USAGE, "score.normalize: expected at least one word");
@@ -57,6 +60,7 @@ enum status score_protocols_over(const struct score_settings *settings, const st
     TAKE(tie, enum score_tie);
     TAKE(bos, bool);
     TAKE(eos, bool);
+    TAKE(text, enum score_text);
     return choose_normalizations(settings, paper, &base, protocols);
 }
 
@@ -64,4 +68,42 @@ enum status score_protocols(const struct score_settings *settings, enum score_sc
                             struct score_protocols *protocols)
 {
     return score_protocols_over(settings, NULL, natural, protocols);
+}
+
+enum status evaluate_numbers(const char *key, const struct config_list *given, int64_t fallback, int64_t most,
+                             int64_t **numbers, int64_t *count)
+{
+    *numbers = calloc((size_t)given->count + 1, sizeof **numbers);
+    if (!*numbers)
+        return status_set(STATUS_INTERNAL, "no memory for %s", key);
+    (*numbers)[0] = fallback;
+    *count = given->count > 0 ? given->count : 1;
+    for (int64_t i = 0; i < given->count; i++) {
+        char *end;
+        errno = 0;
+        long long value = isdigit((unsigned char)*given->items[i]) ? strtoll(given->items[i], &end, 10) : -1;
+        if (value < 0 || *end || errno || value > most) {
+            free(*numbers);
+            *numbers = NULL;
+            return status_set(STATUS_USAGE, "%s: expected numbers from 0 to %lld, found \"%s\"", key, (long long)most,
+                              given->items[i]);
+        }
+        (*numbers)[i] = value;
+    }
+    return STATUS_OK;
+}
+
+enum status evaluate_settings_check(struct evaluate_settings *settings)
+{
+    enum status result = STATUS_OK;
+    int64_t *numbers = NULL, count;
+    settings->shots = -1;
+    TRY(evaluate_numbers("evaluate.seeds", &settings->seeds, 0, INT64_MAX, &numbers, &count));
+    free(numbers);
+    numbers = NULL;
+    TRY(evaluate_numbers("evaluate.shots", &settings->shot_list, -1, 1000, &numbers, &count));
+    settings->shots = numbers[0];
+fail:
+    free(numbers);
+    return result;
 }

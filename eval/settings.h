@@ -10,30 +10,49 @@
 struct score_settings {
     int protocol;                 /* index of protocol_name */
     struct config_list normalize; /* "protocol", or some of an option's words */
-    int scope, count, mask, tag, tie, bos, eos;
+    int scope, count, mask, tag, tie, bos, eos, text;
 };
 
 /* Section `evaluate`. */
 enum split_choice { SPLIT_DEV, SPLIT_TEST, SPLIT_ALL };
 enum incomplete_choice { INCOMPLETE_REFUSE, INCOMPLETE_SKIP };
 struct evaluate_settings {
-    struct config_list parts;      /* SALMon: the parts that are judged; none: all */
-    struct config_list directions; /* StoryCloze: "s", "t", "s>t", "t>s" */
-    int split;                     /* enum split_choice */
-    int incomplete;                /* enum incomplete_choice */
-    int64_t limit;                 /* items of each task; 0: all */
-    bool cache;                    /* keep the units of recordings in the folder of the results */
-    int64_t shots;                 /* examples before each item; -1: as many as the benchmark's own number */
-    int mmlu_prompt;               /* 0: lm-evaluation-harness's, 1: the benchmark's own program's */
-    int text_form;                 /* of `wer`: enum text_form (eval/transcripts/text_form.h) */
-    const char *spellings;         /* of `wer` with whisper-english: a file or a Whisper folder; "": none */
-    const char *gold;              /* sLM21: the table of right answers where the archive has none; "" */
+    struct config_list parts;           /* SALMon: the parts that are judged; none: all */
+    struct config_list directions;      /* StoryCloze: "s", "t", "s>t", "t>s" */
+    struct config_list stsp_directions; /* STSP: "s>s", "s>t", "t>s", "t>t"; none: all */
+    int split;                          /* enum split_choice */
+    int incomplete;                     /* enum incomplete_choice */
+    int64_t limit;                      /* items of each task; 0: all */
+    bool cache;                         /* keep the units of recordings in the folder of the results */
+    struct config_list shot_list;       /* examples before each item; STSP runs with each of several numbers; none: the
+                                    * benchmark's own number */
+    int64_t shots;                      /* the first of them, or -1; not a key: evaluate_settings_check sets it */
+    int mmlu_prompt;                    /* 0: lm-evaluation-harness's, 1: the benchmark's own program's */
+    int text_form;                      /* of `wer`: enum text_form (eval/transcripts/text_form.h) */
+    const char *spellings;              /* of `wer` with whisper-english: a file or a Whisper folder; "": none */
+    int64_t ranks;                      /* that share the generation tasks' work, each with a model of its own */
+    int64_t batch;                      /* answers that are generated together; 0: as many as suit */
+    struct config_list seeds;           /* of drawn examples and sampled answers; tasks with one run take the first */
+    const char *waves;                  /* folder for the recordings that are generated; "": they are not kept */
+    const char *shots_from;             /* another archive whose items are the examples; "": the same */
+    const char *shot_ids;               /* a file with the examples' ids, one per line; "": they are drawn */
+    const char *gold;                   /* sLM21: the table of right answers where the archive has none; "" */
+};
+
+/* Section `prompts`: the templates of generation tasks; "": the program's own. */
+struct prompt_paths {
+    const char *asr, *intent, *stsp_s2s, *stsp_s2t, *stsp_t2s, *stsp_t2t;
 };
 
 /* Section `archives`: where each benchmark lies, for `evaluate all`; "": it is not run. */
 struct archive_settings {
     const char *swuggy, *sblimp, *wuggy_text, *blimp_text, *storycloze, *topic_storycloze, *storycloze_text, *salmon,
-        *mmlu, *blimp;
+        *mmlu, *blimp, *asr, *intent, *stsp;
+};
+
+/* Section `judges`: folders of the classifiers that judge what was generated; "": none. */
+struct judge_settings {
+    const char *text, *speech;
 };
 
 /* Section `submission`: what meta.yaml of a submission to sLM21 says (eval/zero_shot/submission.h). */
@@ -44,7 +63,15 @@ struct submission_settings {
     bool open_source;
 };
 
-enum { MOST_NORMALIZATIONS = 5 };
+/* Refuses what no key by itself can refuse, and sets `shots`. */
+enum status evaluate_settings_check(struct evaluate_settings *settings);
+
+/* The numbers of `shots` or `seeds`, or `fallback` alone where there are none; *numbers is allocated for the caller. STATUS_USAGE
+ * names the key and what is no number. */
+enum status evaluate_numbers(const char *key, const struct config_list *given, int64_t fallback, int64_t most,
+                             int64_t **numbers, int64_t *count);
+
+enum { MOST_NORMALIZATIONS = NORMALIZATIONS };
 struct score_protocols {
     struct score_protocol items[MOST_NORMALIZATIONS]; /* which differ in `normalize` alone */
     int count;

@@ -28,7 +28,12 @@ struct task {
     bool require;           /* a check that does not hold is STATUS_UNMET */
     const struct score_settings *score;
     const struct evaluate_settings *evaluate;
+    const struct prompt_paths *prompts;
+    const struct judge_settings *judges;
     struct unit_cache *units; /* of recordings; NULL: none */
+    enum lock_policy locks;
+    struct llama *const *models; /* [ranks] for threads of their own; the first is `model` */
+    int64_t ranks;
     struct task_outcome *outcome;
 };
 
@@ -48,6 +53,11 @@ enum status task_slm21(const struct task *task, enum slm21_task which, bool text
 enum status task_story_cloze(const struct task *task, bool topic, const char *path);
 enum status task_story_text(const struct task *task, const char *path);
 enum status task_salmon(const struct task *task, const char *path);
+/* LibriSpeech's few-shot recognition; Fluent Speech Commands' intents. */
+enum status task_asr(const struct task *task, const char *path);
+enum status task_intent(const struct task *task, const char *path);
+/* Of each split that is wanted. */
+enum status task_stsp(const struct task *task, const char *path);
 enum status task_mmlu(const struct task *task, const char *path);
 enum status task_blimp(const struct task *task, const char *path);
 

@@ -80,11 +80,11 @@ fail:
     return result;
 }
 
-static enum status add_question(struct benchmark_run *run, const struct subject *subject, int64_t row, int64_t shots)
+static enum status add_prompt(struct benchmark_run *run, const struct subject *subject, int64_t row, int64_t shots,
+                              enum mmlu_form form)
 {
     static const char *const letters[MMLU_CHOICES] = {"A", "B", "C", "D"};
     enum status result = STATUS_OK;
-    enum mmlu_form form = run->task->evaluate->mmlu_prompt == 0 ? MMLU_LM_EVAL : MMLU_ORIGINAL;
     char *prompt = NULL, id[128];
     struct side sides[MMLU_CHOICES];
     for (int c = 0; c < MMLU_CHOICES; c++)
@@ -97,6 +97,25 @@ static enum status add_question(struct benchmark_run *run, const struct subject 
                                   &context, sides, MMLU_CHOICES, mmlu_answer(&subject->questions, row)));
 fail:
     free(prompt);
+    return result;
+}
+
+/* A prompt that is too long for the model: lm-evaluation-harness cuts its left end (run->cuts), the benchmark's own program leaves out
+ * examples, the last ones first. */
+static enum status add_question(struct benchmark_run *run, const struct subject *subject, int64_t row, int64_t shots)
+{
+    enum status result = STATUS_OK;
+    enum mmlu_form form = run->task->evaluate->mmlu_prompt == 0 ? MMLU_LM_EVAL : MMLU_ORIGINAL;
+    run->cuts = form == MMLU_LM_EVAL;
+    for (int64_t kept = shots;; kept--) {
+        TRY(add_prompt(run, subject, row, kept, form));
+        struct choice_item *item = &run->set.items[run->set.count - 1];
+        item->lost_shots = shots - kept;
+        if (kept == 0 || choice_item_reads(item) <= benchmark_run_context(run))
+            break;
+        choice_set_drop_last(&run->set);
+    }
+fail:
     return result;
 }
 

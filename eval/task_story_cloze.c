@@ -1,6 +1,7 @@
 /* The tasks storycloze and topic-storycloze: of two endings of a story the right one should be likelier. Within a modality whole stories
- * are compared (S, T), across modalities the endings after the context in the other one (S>T, T>S). Each direction is a run of
- * the model with results of its own, because its protocol and its items are. */
+ * are compared (S, T), unless the protocol asks what the context makes of the endings (PMI, or the continuation alone); across modalities
+ * the endings after the context in the other one (S>T, T>S). Each direction is a run of the model with results of its own, because its
+ * protocol and its items are. */
 #include "eval/task.h"
 
 #include "core/log.h"
@@ -28,6 +29,7 @@ struct stories {
     struct story_list list;
     int64_t count; /* that are judged */
     bool chosen[DIRECTIONS];
+    bool apart;   /* within a modality too, endings are compared after their context */
     char **texts; /* [stories][STORY_PARTS]; NULL: none, or not wanted */
     struct story_clip *clips;
 };
@@ -56,12 +58,13 @@ static enum status choose_directions(const struct config_list *words, struct sto
     return STATUS_OK;
 }
 
-/* Whole recordings are cut by their texts, so crossing modalities needs both forms in either layout. */
+/* Whole recordings are cut by their texts, so what is told apart in speech needs both forms in either layout. */
 static unsigned needs(const struct stories *stories)
 {
     bool across = stories->chosen[DIRECTION_ST] || stories->chosen[DIRECTION_TS];
-    return (stories->chosen[DIRECTION_S] || across ? (unsigned)STORY_NEEDS_AUDIO : 0U) |
-           (stories->chosen[DIRECTION_T] || across ? (unsigned)STORY_NEEDS_TEXT : 0U);
+    bool speech = stories->chosen[DIRECTION_S];
+    bool text = stories->chosen[DIRECTION_T] || (speech && stories->apart);
+    return (speech || across ? (unsigned)STORY_NEEDS_AUDIO : 0U) | (text || across ? (unsigned)STORY_NEEDS_TEXT : 0U);
 }
 
 static enum status read_texts(struct stories *stories)
@@ -86,11 +89,14 @@ static enum status read_stories(const struct task *task, const char *path, struc
     struct benchmark_run *run = &stories->run;
     TRY(choose_directions(&task->evaluate->directions, stories));
     TRY(benchmark_run_open(task, path, SCOPE_WHOLE, run));
+    stories->apart = run->protocols.pmi || run->protocols.items[0].scope == SCOPE_CONTINUATION;
     TRY(story_list_read(path, run->names, run->count, needs(stories), benchmark_run_skips(run), &stories->list));
     stories->count = benchmark_run_limit(run, stories->list.count);
     TRY(read_texts(stories));
-    const struct story_wants wants = {.whole = stories->chosen[DIRECTION_S],
-                                      .parts = stories->chosen[DIRECTION_ST] || stories->chosen[DIRECTION_TS]};
+    const bool across = stories->chosen[DIRECTION_ST] || stories->chosen[DIRECTION_TS],
+               speech = stories->chosen[DIRECTION_S];
+    const struct story_wants wants = {.whole = speech && !stories->apart,
+                                      .parts = across || (speech && stories->apart)};
     if (wants.whole || wants.parts)
         TRY(story_clips_make(task->components, task->units, run->archive, &stories->list, stories->count,
                              stories->texts, wants, &stories->clips));
@@ -122,20 +128,20 @@ static enum status add_story(struct benchmark_run *run, const struct stories *st
 {
     enum status result = STATUS_OK;
     const struct story_clip *clip = stories->clips ? &stories->clips[story] : NULL;
-    bool across = directions[d].across;
+    const bool across = directions[d].across, apart = across || stories->apart;
     char *texts[STORY_PARTS] = {NULL};
     struct side sides[STORY_PARTS];
-    for (int part = 0; part < (across ? STORY_PARTS : STORY_CONTEXT); part++) {
-        bool text = (part == STORY_CONTEXT) != (directions[d].ending == STORY_TEXT);
+    for (int part = 0; part < (apart ? STORY_PARTS : STORY_CONTEXT); part++) {
+        bool text = (across && part == STORY_CONTEXT) != (directions[d].ending == STORY_TEXT);
         if (text)
-            texts[part] = part_text(stories, story, part, !across);
+            texts[part] = part_text(stories, story, part, !apart);
         if (text && !texts[part])
             FAIL(STATUS_INTERNAL, "no memory for the texts of a story");
         sides[part] =
-            text ? (struct side){.text = texts[part]} : speech_side(across ? &clip->parts[part] : &clip->whole[part]);
+            text ? (struct side){.text = texts[part]} : speech_side(apart ? &clip->parts[part] : &clip->whole[part]);
     }
     const char *id = stories->list.stories[story].id;
-    TRY(benchmark_run_add(run, id, json_pack("{s:s}", "story", id), across ? &sides[STORY_CONTEXT] : NULL,
+    TRY(benchmark_run_add(run, id, json_pack("{s:s}", "story", id), apart ? &sides[STORY_CONTEXT] : NULL,
                           &sides[STORY_CORRECT], &sides[STORY_INCORRECT]));
 fail:
     for (int part = 0; part < STORY_PARTS; part++)
@@ -144,6 +150,18 @@ fail:
 }
 
 /* ---- a direction ---- */
+
+/* Why a story cannot be judged in a direction; NULL: it can. */
+static const char *failure_of(const struct stories *stories, int64_t story, enum direction d)
+{
+    if (!directions[d].across && !stories->apart)
+        return NULL;
+    if (d != DIRECTION_T)
+        return stories->clips[story].failure;
+    char *const *texts = stories->texts + story * STORY_PARTS;
+    bool shared = stories->list.pieces || story_shared_context(texts[STORY_CORRECT], texts[STORY_INCORRECT]) > 0;
+    return shared ? NULL : "the two texts share no sentence";
+}
 
 static enum status run_direction(const struct stories *stories, const char *path, const char *benchmark,
                                  enum direction d)
@@ -154,13 +172,15 @@ static enum status run_direction(const struct stories *stories, const char *path
     char name[64];
     snprintf(name, sizeof name, "%s_%s", benchmark, directions[d].suffix);
     TRY(benchmark_run_open(stories->run.task, path, directions[d].across ? SCOPE_CONTINUATION : SCOPE_WHOLE, &run));
-    for (int64_t s = 0; s < stories->count; s++)
-        if (directions[d].across && stories->clips[s].failure) {
-            log_info("%s: %s: left out: %s", path, stories->list.stories[s].id, stories->clips[s].failure);
-            failures++;
-        } else {
+    for (int64_t s = 0; s < stories->count; s++) {
+        const char *failure = failure_of(stories, s, d);
+        if (!failure) {
             TRY(add_story(&run, stories, s, d));
+            continue;
         }
+        log_info("%s: %s: left out: %s", path, stories->list.stories[s].id, failure);
+        failures++;
+    }
     TRY(benchmark_run_finish(&run, &(struct benchmark_outcome){.name = name,
                                                                .rule = REPORT_MEAN,
                                                                .expected = stories->count + stories->list.lone,

@@ -43,13 +43,21 @@ static const struct program program = {
     .takes_arguments = true,
 };
 
-enum { BENCHMARKS = 10 };
+enum { BENCHMARKS = 13 };
+
+/* One of several models that share the generation tasks' items: they are equal, and each computes on a machine of its own. */
+struct replica {
+    struct machine machine;
+    struct components *components;
+};
 
 struct evaluation {
     struct settings settings;
     struct machine machine;
     struct components *components;
-    struct llama *model;
+    struct llama **models;    /* [ranks]; the first is everybody's */
+    struct replica *replicas; /* [ranks] of the models behind the first */
+    int64_t ranks;
     char *checkpoint; /* what the model's name was resolved to */
     struct task_plan plan;
 };
@@ -116,6 +124,9 @@ static int64_t add_archives(const struct archive_settings *archives, const char 
         {"salmon", archives->salmon},
         {"mmlu", archives->mmlu},
         {"blimp", archives->blimp},
+        {"asr", archives->asr},
+        {"intent", archives->intent},
+        {"stsp", archives->stsp},
     };
     _Static_assert(sizeof all / sizeof *all == BENCHMARKS, "the number of archives");
     for (size_t i = 0; i < BENCHMARKS; i++)
@@ -179,17 +190,39 @@ fail:
     return result;
 }
 
+/* The models of the ranks behind the first, from the same folder; they share the processors. */
+static enum status load_replicas(const struct program_arguments *arguments, struct evaluation *evaluation)
+{
+    enum status result = STATUS_OK;
+    int64_t threads = thread_pool_threads(evaluation->machine.pool) / evaluation->ranks;
+    for (int64_t r = 1; r < evaluation->ranks; r++) {
+        struct replica *replica = &evaluation->replicas[r];
+        TRY(program_machine_create(arguments, threads > 0 ? threads : 1, &evaluation->settings.kernels,
+                                   &replica->machine));
+        TRY(model_open(evaluation->checkpoint, replica->machine.kernels, &replica->machine.context,
+                       &replica->components, &evaluation->models[r], NULL));
+    }
+fail:
+    return result;
+}
+
 static enum status load(const struct program_arguments *arguments, const char *name, struct evaluation *evaluation)
 {
     enum status result = STATUS_OK;
     char *path = NULL;
+    evaluation->ranks = plan_generates(&evaluation->plan) ? evaluation->settings.evaluate.ranks : 1;
+    evaluation->models = calloc((size_t)evaluation->ranks, sizeof(struct llama *));
+    evaluation->replicas = calloc((size_t)evaluation->ranks, sizeof *evaluation->replicas);
+    if (!evaluation->models || !evaluation->replicas)
+        FAIL(STATUS_INTERNAL, "no memory for %lld models", (long long)evaluation->ranks);
     TRY(program_machine_create(arguments, evaluation->settings.train.threads, &evaluation->settings.kernels,
                                &evaluation->machine));
     TRY(model_open(name, evaluation->machine.kernels, &evaluation->machine.context, &evaluation->components,
-                   &evaluation->model, &path));
+                   &evaluation->models[0], &path));
     evaluation->checkpoint = realpath(path, NULL);
     if (!evaluation->checkpoint)
         FAIL(STATUS_INTERNAL, "no memory for the path of %s", path);
+    TRY(load_replicas(arguments, evaluation));
 fail:
     free(path);
     return result;
@@ -197,7 +230,14 @@ fail:
 
 static void evaluation_free(struct evaluation *evaluation)
 {
-    llama_destroy(evaluation->model);
+    for (int64_t r = 0; r < evaluation->ranks && evaluation->models; r++)
+        llama_destroy(evaluation->models[r]);
+    for (int64_t r = 1; r < evaluation->ranks && evaluation->replicas; r++) {
+        components_free(evaluation->replicas[r].components);
+        program_machine_destroy(&evaluation->replicas[r].machine);
+    }
+    free(evaluation->models);
+    free(evaluation->replicas);
     components_free(evaluation->components);
     program_machine_destroy(&evaluation->machine);
     free(evaluation->checkpoint);
@@ -233,6 +273,7 @@ static enum status run(const struct program_arguments *arguments)
     if (!evaluation)
         return status_set(STATUS_INTERNAL, "no memory to evaluate");
     TRY(settings_load(arguments, SETTINGS_DATA, &evaluation->settings));
+    TRY(evaluate_settings_check(&evaluation->settings.evaluate));
     TRY(make_plan(arguments, evaluation, &done));
     if (done)
         goto fail;
@@ -247,7 +288,12 @@ static enum status run(const struct program_arguments *arguments)
     if (evaluation->settings.evaluate.cache && plan_needs_archives(&evaluation->plan))
         TRY(unit_cache_open(evaluation->plan.out, evaluation->components,
                             (enum lock_policy)evaluation->settings.files.locks, &units));
-    const struct task task = {.model = evaluation->model,
+    const struct task task = {.model = evaluation->models[0],
+                              .models = evaluation->models,
+                              .ranks = evaluation->ranks,
+                              .locks = (enum lock_policy)evaluation->settings.files.locks,
+                              .prompts = &evaluation->settings.prompts,
+                              .judges = &evaluation->settings.judges,
                               .components = evaluation->components,
                               .model_name = model_name,
                               .checkpoint = evaluation->checkpoint,

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const normalizations[] = {"sum", "token", "char", "byte", "pmi"};
+static const char *const normalizations[NORMALIZATIONS] = {"sum", "token", "char", "byte", "pmi", "pmi-token"};
 
 /* ---- rows ---- */
 
@@ -26,15 +26,20 @@ static void make_name(const char *task, const char *alias, char name[64])
 }
 
 enum status benchmark_add(struct benchmark_results *results, const char *task, const char *alias, bool part,
-                          struct estimate accuracy, int64_t expected, int64_t ties,
+                          struct estimate accuracy, int64_t expected, struct benchmark_counts counts,
                           const struct score_protocol *protocol, struct benchmark_row **out)
 {
     enum status result = array_grow(&results->rows, &results->capacity, results->count + 1, "results");
     if (result != STATUS_OK)
         return result;
     struct benchmark_row *row = &results->rows[results->count++];
-    *row = (struct benchmark_row){
-        .part = part, .accuracy = accuracy, .expected = expected, .ties = ties, .normalize = protocol->normalize};
+    *row = (struct benchmark_row){.part = part,
+                                  .accuracy = accuracy,
+                                  .expected = expected,
+                                  .ties = counts.ties,
+                                  .truncated = counts.truncated,
+                                  .lost_shots = counts.lost_shots,
+                                  .normalize = protocol->normalize};
     make_name(task, alias, row->name);
     snprintf(row->alias, sizeof row->alias, "%s", *alias ? alias : task);
     if (out)
@@ -93,6 +98,40 @@ static bool put(json_t *object, const char *name, json_t *value)
     return json_object_set_new(object, name, value) == 0;
 }
 
+/* What is known of a row that is a task. */
+static bool add_task(json_t *const objects[6], const struct score_protocol *protocol, int64_t shots,
+                     const struct benchmark_row *row)
+{
+    return put(objects[1], row->name,
+               json_pack("{s:s, s:o}", "task", row->name, "protocol", protocol_json(protocol))) &&
+           put(objects[2], row->name, json_integer(1)) && put(objects[3], row->name, json_integer(shots)) &&
+           put(objects[4], row->name, json_pack("{s:b}", "acc", 1)) &&
+           put(objects[5], row->name,
+               json_pack("{s:I, s:I}", "original", (json_int_t)row->expected, "effective",
+                         (json_int_t)row->accuracy.n));
+}
+
+/* Groups as lm-evaluation-harness shows them: their numbers once more, and the names of what belongs to each. */
+static bool add_groups(json_t *root, json_t *results, const struct benchmark_results *rows)
+{
+    json_t *groups = json_object(), *members = json_object();
+    bool done = put(root, "groups", groups) && put(root, "group_subtasks", members);
+    for (int64_t i = 0; done && i < rows->count; i++) {
+        const struct benchmark_row *row = &rows->rows[i];
+        if (row->group) {
+            done = json_object_set(groups, row->name, json_object_get(results, row->name)) == 0;
+            if (done && !json_object_get(members, row->name))
+                done = put(members, row->name, json_array());
+        }
+    }
+    for (int64_t i = 0; done && i < rows->count; i++) {
+        const struct benchmark_row *row = &rows->rows[i];
+        if (row->member_of[0] && row->normalize == rows->rows[0].normalize)
+            done = json_array_append_new(json_object_get(members, row->member_of), json_string(row->name)) == 0;
+    }
+    return done;
+}
+
 static bool add_rows(json_t *root, const struct score_protocol *protocol, int64_t shots,
                      const struct benchmark_results *results)
 {
@@ -106,18 +145,10 @@ static bool add_rows(json_t *root, const struct score_protocol *protocol, int64_
     for (int64_t i = 0; done && i < results->count; i++) {
         const struct benchmark_row *row = &results->rows[i];
         done = add_metrics(objects[0], row);
-        if (row->part)
-            continue;
-        done = done && put(objects[1], row->name,
-                           json_pack("{s:s, s:o}", "task", row->name, "protocol", protocol_json(protocol)));
-        done = done && put(objects[2], row->name, json_integer(1));
-        done = done && put(objects[3], row->name, json_integer(shots));
-        done = done && put(objects[4], row->name, json_pack("{s:b}", "acc", 1));
-        done = done && put(objects[5], row->name,
-                           json_pack("{s:I, s:I}", "original", (json_int_t)row->expected, "effective",
-                                     (json_int_t)row->accuracy.n));
+        if (!row->part || row->member_of[0])
+            done = done && add_task(objects, protocol, shots, row);
     }
-    return done;
+    return done && add_groups(root, objects[0], results);
 }
 
 static json_t *results_json(const struct benchmark_subject *subject, const struct benchmark_results *results)

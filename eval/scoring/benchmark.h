@@ -11,16 +11,23 @@
 
 /* One number, and everything that says how far to trust it. */
 struct benchmark_row {
-    char name[64];  /* "swuggy_dev": a key of the results */
-    char alias[64]; /* as the table shows it: "all", "in vocabulary", "oov" */
-    bool part;      /* of the row before it that is none: indented, and no task of its own */
+    char name[64];      /* "swuggy_dev": a key of the results */
+    char alias[64];     /* as the table shows it: "all", "in vocabulary", "oov" */
+    bool part;          /* of the row before it that is none: indented */
+    bool group;         /* a number over other rows, those that name it */
+    char member_of[64]; /* the group that it belongs to; "": none, and a part is then no task of its own */
     enum score_normalize normalize;
     struct estimate accuracy;
-    int64_t expected;  /* items that there should be */
-    int64_t ties;      /* of its items: the best score was there twice */
-    int64_t failures;  /* items that have no score */
-    int64_t truncated; /* items that were cut to the context */
-    int64_t lost_shots;
+    int64_t expected;   /* items that there should be */
+    int64_t ties;       /* of its items: the best score was there twice */
+    int64_t failures;   /* items that have no score */
+    int64_t truncated;  /* items that were cut to the context */
+    int64_t lost_shots; /* examples that were left out for it */
+};
+
+/* Counts over the items of a row. */
+struct benchmark_counts {
+    int64_t ties, truncated, lost_shots;
 };
 
 struct benchmark_results {
@@ -28,9 +35,9 @@ struct benchmark_results {
     int64_t count, capacity;
 };
 
-/* Adds a row; its name is "TASK_ALIAS" with spaces and other marks as '_', or TASK alone for an empty alias. `row` may be NULL. */
+/* Adds a row, which is no group and in none; its name is "TASK_ALIAS" with spaces and other marks as '_', or TASK alone for an empty alias. `row` may be NULL. */
 enum status benchmark_add(struct benchmark_results *results, const char *task, const char *alias, bool part,
-                          struct estimate accuracy, int64_t expected, int64_t ties,
+                          struct estimate accuracy, int64_t expected, struct benchmark_counts counts,
                           const struct score_protocol *protocol, struct benchmark_row **row);
 void benchmark_free(struct benchmark_results *results);
 

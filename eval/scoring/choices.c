@@ -33,17 +33,73 @@ static void free_ids(struct choice *choice)
     choice->ids = choice->alone = NULL;
 }
 
+static void free_item(struct choice_item *item)
+{
+    for (int64_t c = 0; c < item->count; c++)
+        free_ids(&item->choices[c]);
+    free(item->choices);
+    free(item->id);
+    json_decref(item->document);
+}
+
+void choice_set_drop_last(struct choice_set *set)
+{
+    free_item(&set->items[--set->count]);
+}
+
 void choice_set_free(struct choice_set *set)
 {
-    for (int64_t i = 0; i < set->count; i++) {
-        for (int64_t c = 0; c < set->items[i].count; c++)
-            free_ids(&set->items[i].choices[c]);
-        free(set->items[i].choices);
-        free(set->items[i].id);
-        json_decref(set->items[i].document);
-    }
+    for (int64_t i = 0; i < set->count; i++)
+        free_item(&set->items[i]);
     free(set->items);
     *set = (struct choice_set){0};
+}
+
+/* ---- what fits ---- */
+
+/* One sequence. *cut: how many tokens its left end lost. */
+static enum status cut_sequence(int32_t *ids, int64_t *count, int64_t *begin, int64_t context, bool drop_eos,
+                                struct choice_item *item, int64_t *cut)
+{
+    int64_t most = context + 1;
+    *cut = 0;
+    if (*count > most && drop_eos) {
+        (*count)--;
+        item->eos_left_out = true;
+    }
+    if (*count <= most)
+        return STATUS_OK;
+    *cut = *count - most;
+    if (*cut >= *begin)
+        return status_set(STATUS_USAGE, "a hypothesis of %lld tokens is longer than the model's context of %lld",
+                          (long long)(*count - *begin), (long long)context);
+    memmove(ids, ids + *cut, (size_t)most * sizeof *ids);
+    *count = most;
+    *begin -= *cut;
+    return STATUS_OK;
+}
+
+enum status choice_cut(struct choice_item *item, struct choice *choice, int64_t context, bool drop_eos)
+{
+    enum status result = STATUS_OK;
+    int64_t cut;
+    TRY(cut_sequence(choice->ids, &choice->count, &choice->context, context, drop_eos, item, &cut));
+    choice->first = choice->first - cut > 1 ? choice->first - cut : 1;
+    item->cut_tokens = cut > item->cut_tokens ? cut : item->cut_tokens;
+    if (choice->alone)
+        TRY(cut_sequence(choice->alone, &choice->alone_count, &choice->alone_context, context, drop_eos, item, &cut));
+fail:
+    return result;
+}
+
+int64_t choice_item_reads(const struct choice_item *item)
+{
+    int64_t most = 0;
+    for (int64_t c = 0; c < item->count; c++) {
+        most = item->choices[c].count - 1 > most ? item->choices[c].count - 1 : most;
+        most = item->choices[c].alone_count - 1 > most ? item->choices[c].alone_count - 1 : most;
+    }
+    return most;
 }
 
 /* ---- scores ---- */
@@ -89,7 +145,7 @@ static void add_sequence(const struct vocabulary *vocabulary, const struct token
                   &sequence->scores[i - sequence->first]);
 }
 
-/* All sequences of a set: each choice's own, then what it is without its context. */
+/* The sequences of all choices, or all of what they are without their contexts. */
 struct sequence_list {
     struct token_sequence *sequences;
     struct token_score *scores; /* of all of them */
@@ -105,14 +161,15 @@ static void add_to_list(struct sequence_list *list, const int32_t *ids, int64_t 
     list->tokens += count > first ? count - first : 0;
 }
 
-static void list_sequences(const struct choice_set *set, struct sequence_list *list)
+static void list_sequences(const struct choice_set *set, bool alone, struct sequence_list *list)
 {
     list->count = list->tokens = 0;
     for (int64_t i = 0; i < set->count; i++)
         for (int64_t c = 0; c < set->items[i].count; c++) {
             const struct choice *choice = &set->items[i].choices[c];
-            add_to_list(list, choice->ids, choice->count, choice->first);
-            if (choice->alone)
+            if (!alone)
+                add_to_list(list, choice->ids, choice->count, choice->first);
+            else if (choice->alone)
                 add_to_list(list, choice->alone, choice->alone_count, choice->first);
         }
 }
@@ -122,44 +179,61 @@ static enum status check_lengths(int64_t context, const struct choice_set *set)
     for (int64_t i = 0; i < set->count; i++)
         for (int64_t c = 0; c < set->items[i].count; c++) {
             const struct choice *choice = &set->items[i].choices[c];
-            if (choice->count > context)
+            if (choice->count - 1 > context)
                 return status_set(STATUS_USAGE, "%s: choice %lld has %lld tokens, but the model's context is %lld",
                                   set->items[i].id, (long long)c, (long long)choice->count, (long long)context);
         }
     return STATUS_OK;
 }
 
-static void collect(const struct vocabulary *vocabulary, struct choice_set *set, const struct sequence_list *list)
+static void collect(const struct vocabulary *vocabulary, struct choice_set *set, bool alone,
+                    const struct sequence_list *list)
 {
     const struct token_sequence *next = list->sequences;
     for (int64_t i = 0; i < set->count; i++)
         for (int64_t c = 0; c < set->items[i].count; c++) {
             struct choice *choice = &set->items[i].choices[c];
             struct kind_scores unused[CHOICE_KINDS] = {{0}};
-            add_sequence(vocabulary, next++, choice->context, choice->scores[SEGMENT_CONTEXT],
-                         choice->scores[SEGMENT_HYPOTHESIS]);
-            if (choice->alone)
+            if (!alone)
+                add_sequence(vocabulary, next++, choice->context, choice->scores[SEGMENT_CONTEXT],
+                             choice->scores[SEGMENT_HYPOTHESIS]);
+            else if (choice->alone)
                 add_sequence(vocabulary, next++, choice->alone_context, unused, choice->scores[SEGMENT_ALONE]);
-            free_ids(choice);
         }
 }
 
-enum status choices_score(struct llama *model, const struct vocabulary *vocabulary, struct choice_set *set)
+static enum status score_list(struct llama *model, const struct vocabulary *vocabulary, struct choice_set *set,
+                              bool alone)
 {
     enum status result = STATUS_OK;
     struct sequence_list list = {0};
-    TRY(check_lengths(model->config.maximum_positions, set));
-    list_sequences(set, &list); /* counts them */
+    list_sequences(set, alone, &list); /* counts them */
+    if (list.count == 0)
+        return STATUS_OK;
     list.sequences = calloc((size_t)list.count + 1, sizeof *list.sequences);
     list.scores = calloc((size_t)list.tokens + 1, sizeof *list.scores);
     if (!list.sequences || !list.scores)
         FAIL(STATUS_INTERNAL, "no memory for the scores of %lld tokens", (long long)list.tokens);
-    list_sequences(set, &list);
+    list_sequences(set, alone, &list);
     TRY(token_scores_run(model, vocabulary, list.sequences, list.count));
-    collect(vocabulary, set, &list);
+    collect(vocabulary, set, alone, &list);
 fail:
     free(list.sequences);
     free(list.scores);
+    return result;
+}
+
+/* In two lists, so that the scores of whole sequences have the same bits whether or not those without context are wanted too. */
+enum status choices_score(struct llama *model, const struct vocabulary *vocabulary, struct choice_set *set)
+{
+    enum status result = STATUS_OK;
+    TRY(check_lengths(model->config.maximum_positions, set));
+    TRY(score_list(model, vocabulary, set, false));
+    TRY(score_list(model, vocabulary, set, true));
+    for (int64_t i = 0; i < set->count; i++)
+        for (int64_t c = 0; c < set->items[i].count; c++)
+            free_ids(&set->items[i].choices[c]);
+fail:
     return result;
 }
 
@@ -193,7 +267,8 @@ static void add_segment(const struct kind_scores kinds[CHOICE_KINDS], const stru
 static enum status normalized(const struct choice *choice, enum score_normalize normalize, double sum, int64_t count,
                               double *value)
 {
-    int64_t length = normalize == NORMALIZE_TOKEN  ? count
+    const bool by_tokens = normalize == NORMALIZE_TOKEN || normalize == NORMALIZE_PMI_TOKEN;
+    int64_t length = by_tokens                     ? count
                      : normalize == NORMALIZE_CHAR ? choice->characters
                      : normalize == NORMALIZE_BYTE ? choice->bytes
                                                    : 1;
@@ -210,14 +285,15 @@ enum status choice_value(const struct choice *choice, const struct score_protoco
 {
     double sum = 0, alone = 0;
     int64_t count = 0, alone_count = 0;
-    bool pmi = protocol->normalize == NORMALIZE_PMI;
+    bool pmi = normalize_is_pmi(protocol->normalize);
     if (protocol->scope == SCOPE_WHOLE && !pmi)
         add_segment(choice->scores[SEGMENT_CONTEXT], protocol, &sum, &count);
     add_segment(choice->scores[SEGMENT_HYPOTHESIS], protocol, &sum, &count);
     if (pmi) {
         add_segment(choice->scores[SEGMENT_ALONE], protocol, &alone, &alone_count);
         if (alone_count == 0)
-            return status_set(STATUS_USAGE, "score.normalize=pmi: there are no scores without the context");
+            return status_set(STATUS_USAGE, "score.normalize=%s: there are no scores without the context",
+                              protocol->normalize == NORMALIZE_PMI ? "pmi" : "pmi-token");
     }
     return normalized(choice, protocol->normalize, sum - alone, count, value);
 }
@@ -242,6 +318,10 @@ enum status choice_decide(const struct choice_item *item, const struct score_pro
         }
         equals += value == best;
     }
+    if (protocol->eos && item->eos_left_out)
+        return status_set(
+            STATUS_USAGE,
+            "%s: score.eos=yes: a choice was cut to the model's context and has no EOS; run the task again", item->id);
     *tied = equals > 1;
     if (right < best)
         *won = 0;

@@ -39,6 +39,9 @@ struct choice_item {
     json_t *document; /* owned: what the benchmark says of the item; copied into the samples */
     int64_t answer, count;
     struct choice *choices; /* owned [count] */
+    int64_t cut_tokens;     /* the most that a choice's left end lost to the model's context; 0: the item fits */
+    int64_t lost_shots;     /* worked examples that were left out so that the item fits */
+    bool eos_left_out;      /* a choice has no EOS, for want of room */
 };
 
 struct choice_set {
@@ -49,7 +52,17 @@ struct choice_set {
 /* A new item with `choices` empty choices; takes `document` over. */
 enum status choice_set_add(struct choice_set *set, const char *id, json_t *document, int64_t answer, int64_t choices,
                            struct choice_item **item);
+/* Takes the last item away again. */
+void choice_set_drop_last(struct choice_set *set);
 void choice_set_free(struct choice_set *set);
+
+/* Cuts the left end of a choice that is too long for a model of `context` positions, so that context + 1 tokens are left, the last
+ * of which the model need not read (as lm-evaluation-harness does). With `drop_eos` its last id, EOS, gives way first. Notes both in
+ * the item. STATUS_USAGE when the hypothesis alone is too long. */
+enum status choice_cut(struct choice_item *item, struct choice *choice, int64_t context, bool drop_eos);
+
+/* The tokens that a model must read for the longest choice: all but the last. */
+int64_t choice_item_reads(const struct choice_item *item);
 
 /* Computes all scores. STATUS_USAGE names the item that is longer than the model's context. Frees the ids. */
 enum status choices_score(struct llama *model, const struct vocabulary *vocabulary, struct choice_set *set);

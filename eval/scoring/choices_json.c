@@ -39,6 +39,14 @@ static json_t *choice_json(const struct choice *choice)
     return json;
 }
 
+/* What an item lost to the model's context, where it did. */
+static bool add_losses(json_t *json, const struct choice_item *item)
+{
+    return (item->cut_tokens == 0 || json_object_set_new(json, "cut_tokens", json_integer(item->cut_tokens)) == 0) &&
+           (item->lost_shots == 0 || json_object_set_new(json, "lost_shots", json_integer(item->lost_shots)) == 0) &&
+           (!item->eos_left_out || json_object_set_new(json, "eos_left_out", json_true()) == 0);
+}
+
 json_t *choice_item_json(const struct choice_item *item)
 {
     json_t *choices = json_array();
@@ -47,8 +55,13 @@ json_t *choice_item_json(const struct choice_item *item)
             json_decref(choices);
             return NULL;
         }
-    return json_pack("{s:s, s:O, s:I, s:o}", "doc_id", item->id, "doc", item->document, "target",
-                     (json_int_t)item->answer, "choices", choices);
+    json_t *json = json_pack("{s:s, s:O, s:I, s:o}", "doc_id", item->id, "doc", item->document, "target",
+                             (json_int_t)item->answer, "choices", choices);
+    if (json && !add_losses(json, item)) {
+        json_decref(json);
+        return NULL;
+    }
+    return json;
 }
 
 /* ---- reading ---- */
@@ -119,6 +132,12 @@ enum status choice_item_from_json(const char *where, const json_t *json, struct 
         FAIL(STATUS_CORRUPT, "%s: expected an item with \"doc_id\", \"doc\", \"target\" and at least two \"choices\"",
              where);
     TRY(choice_set_add(set, id, json_incref(document), answer, count, &item));
+    const json_t *cut = json_object_get(json, "cut_tokens"), *lost = json_object_get(json, "lost_shots");
+    item->cut_tokens = json_integer_value(cut);
+    item->lost_shots = json_integer_value(lost);
+    item->eos_left_out = json_is_true(json_object_get(json, "eos_left_out"));
+    if (item->cut_tokens < 0 || item->lost_shots < 0)
+        FAIL(STATUS_CORRUPT, "%s: \"cut_tokens\" or \"lost_shots\" is negative", where);
     for (int64_t c = 0; c < count; c++)
         TRY(read_choice(where, json_array_get(choices, (size_t)c), &item->choices[c]));
 fail:

@@ -3,6 +3,7 @@
 #include "eval/scoring/hypothesis.h"
 
 #include "core/array.h"
+#include "text/white_space.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,6 +65,43 @@ fail:
     return result;
 }
 
+/* Text as it is. */
+static enum status append_encoded(const struct components *components, const char *text, int64_t size,
+                                  struct prompt *prompt)
+{
+    enum status result = STATUS_OK;
+    int32_t *ids = NULL;
+    int64_t count = 0;
+    bool prefix = components->vocabulary.dummy_prefix == DUMMY_PREFIX_SPAN;
+    TRY(text_model_encode(components->text, text, size, prefix, &ids, &count));
+    TRY(append_ids(prompt, ids, count));
+fail:
+    free(ids);
+    return result;
+}
+
+/* "CONTEXT HYPOTHESIS", cut after as many ids as the context has without the white space at its end. */
+static enum status append_exact(const struct components *components, const char *context, const char *hypothesis,
+                                struct prompt *prompt, int64_t *hypothesis_begin)
+{
+    enum status result = STATUS_OK;
+    int64_t begin = 0, end = (int64_t)strlen(context), before = prompt->count;
+    char *joined = NULL;
+    trim_python_space(context, &begin, &end);
+    if (begin < end)
+        TRY(append_encoded(components, context, end, prompt));
+    *hypothesis_begin = prompt->count;
+    prompt->count = before;
+    if (asprintf(&joined, "%s %s", context, hypothesis) < 0) {
+        joined = NULL;
+        FAIL(STATUS_INTERNAL, "no memory for a hypothesis");
+    }
+    TRY(append_encoded(components, joined, (int64_t)strlen(joined), prompt));
+fail:
+    free(joined);
+    return result;
+}
+
 /* The context, if there is one, with its tag. */
 static enum status append_context(const struct components *components, const struct score_protocol *protocol,
                                   const struct side *context, struct prompt *prompt)
@@ -81,6 +119,10 @@ static enum status append_sides(const struct components *components, const struc
 {
     enum status result = STATUS_OK;
     bool same = context && !context->text == !hypothesis->text;
+    if (protocol->text == TEXT_EXACT && hypothesis->text && (same || !context)) {
+        TRY(append_tag(components, protocol, false, prompt));
+        return append_exact(components, context ? context->text : "", hypothesis->text, prompt, begin);
+    }
     if (same && context->text) {
         TRY(append_tag(components, protocol, false, prompt));
         return append_joined(components, context->text, hypothesis->text, prompt, begin);
@@ -122,15 +164,52 @@ static int64_t count_characters(const char *text)
     return count;
 }
 
+/* The units of speech after speech, without those that only repeat what the context ends with; *kept, which the caller frees, holds
+ * them. What would leave nothing stays as it is. */
+static enum status continue_units(const struct vocabulary *vocabulary, const struct side *context, struct side *side,
+                                  int32_t **kept)
+{
+    enum { KINDS = 2 };
+    static const enum token_kind kinds[KINDS] = {TOKEN_HUBERT, TOKEN_PITCH}; /* style is never merged */
+    int32_t last[KINDS] = {-1, -1};
+    bool begun[KINDS] = {false, false};
+    int64_t count = 0;
+    int32_t *ids = malloc((size_t)(side->unit_count + 1) * sizeof *ids);
+    if (!ids)
+        return status_set(STATUS_INTERNAL, "no memory for a hypothesis");
+    for (int64_t i = 0; i < context->unit_count; i++)
+        for (int k = 0; k < KINDS; k++)
+            if (vocabulary_kind(vocabulary, context->units[i]) == kinds[k])
+                last[k] = context->units[i];
+    for (int64_t i = 0; i < side->unit_count; i++) {
+        bool repeats = false;
+        for (int k = 0; k < KINDS; k++)
+            if (!begun[k] && vocabulary_kind(vocabulary, side->units[i]) == kinds[k]) {
+                begun[k] = true;
+                repeats = side->units[i] == last[k];
+            }
+        if (!repeats)
+            ids[count++] = side->units[i];
+    }
+    *kept = ids;
+    if (count > 0)
+        *side = (struct side){.units = ids, .unit_count = count};
+    return STATUS_OK;
+}
+
 enum status hypothesis_build(const struct components *components, const struct score_protocol *protocol,
                              const struct side *context, const struct side *hypothesis, bool pmi, struct choice *choice)
 {
     enum status result = STATUS_OK;
     struct prompt whole = {0}, alone = {0};
+    struct side side = *hypothesis;
+    int32_t *kept = NULL;
     int64_t first;
-    TRY(build_ids(components, protocol, context, hypothesis, &whole, &choice->first, &choice->context));
+    if (context && !context->text && !hypothesis->text)
+        TRY(continue_units(&components->vocabulary, context, &side, &kept));
+    TRY(build_ids(components, protocol, context, &side, &whole, &choice->first, &choice->context));
     if (pmi)
-        TRY(build_ids(components, protocol, NULL, hypothesis, &alone, &first, &choice->alone_context));
+        TRY(build_ids(components, protocol, NULL, &side, &alone, &first, &choice->alone_context));
     choice->ids = whole.ids;
     choice->count = whole.count;
     choice->alone = alone.ids;
@@ -139,8 +218,10 @@ enum status hypothesis_build(const struct components *components, const struct s
         choice->bytes = (int64_t)strlen(hypothesis->text);
         choice->characters = count_characters(hypothesis->text);
     }
+    free(kept);
     return STATUS_OK;
 fail:
+    free(kept);
     prompt_free(&whole);
     prompt_free(&alone);
     return result;

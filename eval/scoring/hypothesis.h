@@ -13,8 +13,11 @@ struct side {
 };
 
 /* Fills ids, first, context, and the text's length of an empty choice; with `pmi` also the hypothesis alone. `context` may be NULL.
- * Text after text is encoded together with it, a space between them, and cut after as many ids as the context has alone (as
- * lm-evaluation-harness does); elsewhere each side is encoded by itself, as training does. STATUS_USAGE when the hypothesis has
+ * Text after text is encoded together with it, a space between them, and cut after as many ids as the context has alone, so that
+ * white space at the context's end is the hypothesis's (as lm-evaluation-harness does); elsewhere each side is encoded by itself, as
+ * training does. Speech after speech is one sequence without repetitions: where the hypothesis begins with the hubert or pitch unit
+ * that the context ends with, that unit is the context's alone, also in the hypothesis alone, so that PMI compares the same tokens.
+ * STATUS_USAGE when the hypothesis has
  * no tokens; the caller names the item. */
 enum status hypothesis_build(const struct components *components, const struct score_protocol *protocol,
                              const struct side *context, const struct side *hypothesis, bool pmi,

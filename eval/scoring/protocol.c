@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { MOST_VALUES = 6 };
+enum { MOST_VALUES = 7 };
 
 /* One option: its words in the order of its enumeration. */
 struct option {
@@ -12,10 +12,10 @@ struct option {
     const char *values[MOST_VALUES]; /* ends with NULL */
 };
 
-enum option_index { NORMALIZE, SCOPE, COUNT, MASK, TAG, TIE, BOS, EOS, OPTIONS };
+enum option_index { NORMALIZE, SCOPE, COUNT, MASK, TAG, TIE, BOS, EOS, TEXT, OPTIONS };
 
 static const struct option options[OPTIONS] = {
-    [NORMALIZE] = {"normalize", {"sum", "token", "char", "byte", "pmi"}},
+    [NORMALIZE] = {"normalize", {"sum", "token", "char", "byte", "pmi", "pmi-token"}},
     [SCOPE] = {"scope", {"whole", "continuation"}},
     [COUNT] = {"count", {"all", "hubert"}},
     [MASK] = {"mask", {"none", "modality"}},
@@ -23,6 +23,7 @@ static const struct option options[OPTIONS] = {
     [TIE] = {"tie", {"half", "strict", "first"}},
     [BOS] = {"bos", {"no", "yes"}},
     [EOS] = {"eos", {"no", "yes"}},
+    [TEXT] = {"text", {"trimmed", "exact"}},
 };
 
 static int get(const struct score_protocol *protocol, enum option_index option)
@@ -34,7 +35,8 @@ static int get(const struct score_protocol *protocol, enum option_index option)
                                  [TAG] = (int)protocol->tag,
                                  [TIE] = (int)protocol->tie,
                                  [BOS] = protocol->bos,
-                                 [EOS] = protocol->eos};
+                                 [EOS] = protocol->eos,
+                                 [TEXT] = (int)protocol->text};
     return values[option];
 }
 
@@ -62,8 +64,11 @@ static void set(struct score_protocol *protocol, enum option_index option, int v
     case BOS:
         protocol->bos = value;
         break;
-    default:
+    case EOS:
         protocol->eos = value;
+        break;
+    default:
+        protocol->text = (enum score_text)value;
     }
 }
 
@@ -74,13 +79,14 @@ static const struct {
     struct score_protocol protocol;
 } named[] = {
     /* The paper's tables 4 and 6: mean per token, nothing masked. It is silent on BOS, EOS and tags. */
-    {"spiritlm", {NORMALIZE_TOKEN, SCOPE_WHOLE, COUNT_ALL, MASK_NONE, TAG_GIVEN, TIE_HALF, true, false}},
+    {"spiritlm", {NORMALIZE_TOKEN, SCOPE_WHOLE, COUNT_ALL, MASK_NONE, TAG_GIVEN, TIE_HALF, true, false, TEXT_TRIMMED}},
     /* The baseline's scores for ZeroSpeech 2021: BOS given, EOS in the sum. */
-    {"zerospeech", {NORMALIZE_SUM, SCOPE_WHOLE, COUNT_ALL, MASK_NONE, TAG_ABSENT, TIE_HALF, true, true}},
-    {"slamkit", {NORMALIZE_TOKEN, SCOPE_WHOLE, COUNT_ALL, MASK_NONE, TAG_ABSENT, TIE_HALF, true, true}},
+    {"zerospeech", {NORMALIZE_SUM, SCOPE_WHOLE, COUNT_ALL, MASK_NONE, TAG_ABSENT, TIE_HALF, true, true, TEXT_TRIMMED}},
+    {"slamkit", {NORMALIZE_TOKEN, SCOPE_WHOLE, COUNT_ALL, MASK_NONE, TAG_ABSENT, TIE_HALF, true, true, TEXT_TRIMMED}},
     /* Its first unit is not scored. */
-    {"salmon", {NORMALIZE_TOKEN, SCOPE_WHOLE, COUNT_ALL, MASK_NONE, TAG_ABSENT, TIE_HALF, false, false}},
-    {"lm-eval", {NORMALIZE_SUM, SCOPE_CONTINUATION, COUNT_ALL, MASK_NONE, TAG_ABSENT, TIE_FIRST, true, false}},
+    {"salmon", {NORMALIZE_TOKEN, SCOPE_WHOLE, COUNT_ALL, MASK_NONE, TAG_ABSENT, TIE_HALF, false, false, TEXT_TRIMMED}},
+    {"lm-eval",
+     {NORMALIZE_SUM, SCOPE_CONTINUATION, COUNT_ALL, MASK_NONE, TAG_ABSENT, TIE_FIRST, true, false, TEXT_EXACT}},
 };
 enum { NAMED = sizeof named / sizeof *named };
 
@@ -99,6 +105,11 @@ const char *protocol_name(int index)
     return index >= 0 && index < NAMED ? named[index].name : NULL;
 }
 
+bool normalize_is_pmi(enum score_normalize normalize)
+{
+    return normalize == NORMALIZE_PMI || normalize == NORMALIZE_PMI_TOKEN;
+}
+
 /* ---- by words ---- */
 
 static int find_option(const char *name)
@@ -109,7 +120,7 @@ static int find_option(const char *name)
     return -1;
 }
 
-/* "sum, token, char, byte or pmi" into text. */
+/* "sum, token, char or byte" into text. */
 static void list_values(const struct option *option, char text[128])
 {
     size_t length = 0;
@@ -173,7 +184,9 @@ enum status protocol_check_rescore(const struct score_protocol *pass, bool has_p
         return needs_pass(BOS, pass, wanted);
     if ((pass->tag == TAG_ABSENT) != (wanted->tag == TAG_ABSENT))
         return needs_pass(TAG, pass, wanted);
-    if (wanted->normalize == NORMALIZE_PMI && !has_pmi)
+    if (pass->text != wanted->text)
+        return needs_pass(TEXT, pass, wanted);
+    if (normalize_is_pmi(wanted->normalize) && !has_pmi)
         return needs_pass(NORMALIZE, pass, wanted);
     return STATUS_OK;
 }

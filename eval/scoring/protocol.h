@@ -10,10 +10,12 @@
 
 enum score_normalize {
     NORMALIZE_SUM,
-    NORMALIZE_TOKEN, /* by the number of counted tokens */
-    NORMALIZE_CHAR,  /* by the code points of the choice's text */
-    NORMALIZE_BYTE,  /* by its bytes of UTF-8 */
-    NORMALIZE_PMI    /* the sum less that of the same hypothesis without its context */
+    NORMALIZE_TOKEN,     /* by the number of counted tokens */
+    NORMALIZE_CHAR,      /* by the code points of the choice's text */
+    NORMALIZE_BYTE,      /* by its bytes of UTF-8 */
+    NORMALIZE_PMI,       /* the sum less that of the same hypothesis without its context */
+    NORMALIZE_PMI_TOKEN, /* the same by the number of counted tokens */
+    NORMALIZATIONS
 };
 enum score_scope {
     SCOPE_WHOLE,       /* everything after BOS is counted */
@@ -38,6 +40,11 @@ enum score_tie {
     TIE_FIRST   /* the first of the equals wins */
 };
 
+enum score_text {
+    TEXT_TRIMMED, /* as training encodes a piece: without white space at its ends */
+    TEXT_EXACT /* as lm-evaluation-harness does: as it is, and with a space before a hypothesis that has no context */
+};
+
 struct score_protocol {
     enum score_normalize normalize;
     enum score_scope scope;
@@ -45,14 +52,18 @@ struct score_protocol {
     enum score_mask mask;
     enum score_tag tag;
     enum score_tie tie;
-    bool bos; /* BOS before everything; without it the first token has no score */
-    bool eos; /* EOS after everything, and counted */
+    bool bos;             /* BOS before everything; without it the first token has no score */
+    bool eos;             /* EOS after everything, and counted */
+    enum score_text text; /* of text alone, and of text after text */
 };
 
 /* "spiritlm" (the default), "zerospeech", "slamkit", "salmon", "lm-eval". False: no such name. */
 bool protocol_find(const char *name, struct score_protocol *protocol);
 /* By number, in the order above; NULL behind the last. */
 const char *protocol_name(int index);
+
+/* Whether scores without the context are part of it. */
+bool normalize_is_pmi(enum score_normalize normalize);
 
 /* Sets one option ("normalize", "token"). STATUS_USAGE names what it may be. */
 enum status protocol_set(struct score_protocol *protocol, const char *option, const char *value);

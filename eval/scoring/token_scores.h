@@ -21,15 +21,16 @@ struct token_score {
 
 struct token_sequence {
     const int32_t *ids; /* [count], owned by the caller */
-    int64_t count;      /* at most the model's context */
+    int64_t count;      /* at most the model's context and one more: it does not read the last */
     int64_t first;      /* the first token whose score is wanted, 1 or later: nothing is before token 0 */
     struct token_score
         *scores; /* [count - first], owned by the caller; scores[i] of ids[first + i] after all before it;
                                    filled by token_scores_run */
 };
 
-/* Fills the scores of all sequences. Equal ones are computed once, so that equal sequences have equal scores. How sequences
- * share a batch depends on the list alone: not on threads, nor on what else is known of them. Shows progress.
+/* Fills the scores of all sequences. Equal ones are computed once, so that equal sequences have equal scores. Beginnings that are worth it
+ * are computed once too (scoring/prefix_tree.h), the rest is packed: the last bits of a score depend on the other sequences, and on
+ * nothing else, neither threads nor their order. Shows progress.
  * STATUS_CORRUPT when a number is not finite, STATUS_USAGE for a sequence longer than the model's context. */
 enum status token_scores_run(struct llama *model, const struct vocabulary *vocabulary, struct token_sequence *sequences,
                              int64_t count);

@@ -1,6 +1,8 @@
 /* A prompt is put together line by line, as both programs do. */
 #include "eval/zero_shot/mmlu.h"
 
+#include "text/white_space.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,22 +58,13 @@ int mmlu_answer(const struct csv *table, int64_t row)
     return *csv_field(table, row, MMLU_FIELDS - 1) - 'A';
 }
 
-/* Python's str.strip takes these away among ASCII; questions have no others at their ends. */
-static bool is_space(char c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r') || (c >= 28 && c <= 31);
-}
-
 static void put_question(FILE *out, const struct csv *table, int64_t row, enum mmlu_form form)
 {
-    const char *question = csv_field(table, row, 0), *end = question + strlen(question);
-    if (form == MMLU_LM_EVAL) {
-        while (is_space(*question))
-            question++;
-        while (end > question && is_space(end[-1]))
-            end--;
-    }
-    fprintf(out, "%.*s", (int)(end - question), question);
+    const char *question = csv_field(table, row, 0);
+    int64_t begin = 0, end = (int64_t)strlen(question);
+    if (form == MMLU_LM_EVAL)
+        trim_python_space(question, &begin, &end);
+    fprintf(out, "%.*s", (int)(end - begin), question + begin);
     for (int c = 0; c < MMLU_CHOICES; c++)
         fprintf(out, "\n%c. %s", 'A' + c, csv_field(table, row, 1 + c));
     fputs("\nAnswer:", out);

@@ -38,6 +38,8 @@ static void list_sections(struct settings *settings, unsigned required,
         {"evaluate", evaluate_fields, evaluate_field_count, &settings->evaluate, false},
         {"archives", archive_fields, archive_field_count, &settings->archives, false},
         {"submission", submission_fields, submission_field_count, &settings->submission, false},
+        {"prompts", prompt_fields, prompt_field_count, &settings->prompts, false},
+        {"judges", judge_fields, judge_field_count, &settings->judges, false},
         {"kernels", kernels_fields, KERNELS_FIELDS, &settings->kernels, false},
         {"files", files_fields, FILES_FIELDS, &settings->files, false},
     };

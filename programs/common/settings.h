@@ -11,12 +11,12 @@
 
 extern const struct config_field tokenizer_fields[], text_fields[], prepare_fields[], manifest_fields[], data_fields[],
     model_fields[], train_fields[], speech_fields[], score_fields[], evaluate_fields[], archive_fields[],
-    submission_fields[];
+    submission_fields[], prompt_fields[], judge_fields[];
 extern const int64_t tokenizer_field_count, text_field_count, prepare_field_count, manifest_field_count,
     data_field_count, model_field_count, train_field_count, speech_field_count, score_field_count, evaluate_field_count,
-    archive_field_count, submission_field_count;
+    archive_field_count, submission_field_count, prompt_field_count, judge_field_count;
 
-enum { SETTINGS_SECTIONS = 14 };
+enum { SETTINGS_SECTIONS = 16 };
 
 /* Section `kernels`: who computes what, on GPUs. */
 enum conv1d_choice { CONV1D_CHOICE_OWN, CONV1D_CHOICE_CUDNN };
@@ -40,6 +40,8 @@ struct settings {
     struct evaluate_settings evaluate;
     struct archive_settings archives;
     struct submission_settings submission;
+    struct prompt_paths prompts;
+    struct judge_settings judges;
     struct kernels_settings kernels;
     struct files_settings files;
     struct config_section sections[SETTINGS_SECTIONS]; /* config points into it */

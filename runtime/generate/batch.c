@@ -1,5 +1,6 @@
 /* Samples of many prompts in the rows of one cache. A prompt goes through the model once, by itself; the first ids of all its
- * samples are drawn from where it ends. Then each sample takes a row as one becomes free, with a copy of the prompt's keys
+ * samples are drawn from where it ends. What all prompts begin with goes through it once and is copied to every row, where
+ * it stays: a row is cut back to it, never emptied. Then each sample takes a row as one becomes free, with a copy of the prompt's keys
  * and values from the row of the sample before it, which nobody has overwritten: samples take their rows in order, so what
  * came into that row since can only be this sample itself. A step appends one id to every row in use. Logits stay on the
  * device; the host sees ids alone, because it must know which samples end.
@@ -92,6 +93,19 @@ enum status generation_request_check(const struct llama *model, const struct gen
     return STATUS_OK;
 }
 
+static enum status check_shared(const struct generation_batch *batch, const struct generation_request *requests,
+                                int64_t count)
+{
+    long long shared = batch->shared_count;
+    if (shared < 0 || (shared > 0 && !batch->shared))
+        return status_set(STATUS_INTERNAL, "%lld shared ids that are nowhere", shared);
+    for (int64_t i = 0; i < count && shared > 0; i++)
+        if (requests[i].count < shared || memcmp(requests[i].ids, batch->shared, (size_t)shared * sizeof(int32_t)) != 0)
+            return status_set(STATUS_INTERNAL, "prompt %lld does not begin with the %lld ids that all are to share",
+                              (long long)i, shared);
+    return STATUS_OK;
+}
+
 static int64_t capacity_of(const struct decoding *decoding, int64_t request)
 {
     return decoding->requests[request].count + generation_limit(decoding->model, &decoding->requests[request]);
@@ -149,6 +163,12 @@ static enum status collect(struct decoding *decoding, int64_t request)
     return generated ? STATUS_OK : status_set(STATUS_INTERNAL, "no memory to decode %lld samples", (long long)samples);
 }
 
+static bool is_stopped(const struct decoding *decoding, int64_t request, const struct generated *generated)
+{
+    const struct generation_batch *batch = decoding->batch;
+    return batch->stop && batch->stop(batch->argument, request, generated->ids, generated->count);
+}
+
 /* Notes what was drawn for a row; a sample that has ended leaves the row. */
 static void take_id(struct decoding *decoding, struct place *place, int32_t id)
 {
@@ -160,7 +180,8 @@ static void take_id(struct decoding *decoding, struct place *place, int32_t id)
     if (id >= 0 && !generated->ended) {
         generated->ids[generated->count++] = place->id = id;
         decoding->tokens++;
-        if (generated->count < generation_limit(decoding->model, request))
+        generated->stopped = is_stopped(decoding, place->request, generated);
+        if (!generated->stopped && generated->count < generation_limit(decoding->model, request))
             return;
     }
     collected->finished++;
@@ -170,6 +191,8 @@ static void take_id(struct decoding *decoding, struct place *place, int32_t id)
 static void show_progress(struct decoding *decoding, bool last)
 {
     char extra[96];
+    if (decoding->batch->quiet)
+        return;
     double seconds = clock_seconds() - decoding->progress.started;
     snprintf(extra, sizeof extra, "%lld tokens, %.1f tokens/s", (long long)decoding->tokens,
              seconds > 0 ? (double)decoding->tokens / seconds : 0);
@@ -197,19 +220,39 @@ static enum status deliver(struct decoding *decoding)
 
 /* ---- rows ---- */
 
+/* How many tokens stay in every row: the last of a prompt must be computed for its logits, and a row that has computed one of
+ * the shared tokens again, in another product, would not be like the others. */
+static int64_t kept_tokens(const struct decoding *decoding)
+{
+    return decoding->batch->shared_count > 0 ? decoding->batch->shared_count - 1 : 0;
+}
+
+/* Takes what all prompts begin with through the model, and gives each row a copy. */
+static enum status fill_shared(struct decoding *decoding)
+{
+    enum status result = STATUS_OK;
+    if (kept_tokens(decoding) == 0)
+        return STATUS_OK;
+    TRY(llama_session_prefill(decoding->session, 0, decoding->batch->shared, kept_tokens(decoding), NULL));
+    for (int64_t row = 1; row < decoding->rows; row++)
+        TRY(llama_session_copy_row(decoding->session, row, 0));
+fail:
+    return result;
+}
+
 /* Takes the prompt of the next request through the model, into `row`, and draws the first ids of its samples. */
 static enum status begin_request(struct decoding *decoding, int64_t row)
 {
     enum status result = STATUS_OK;
-    const int64_t index = decoding->order[decoding->next];
+    const int64_t index = decoding->order[decoding->next], kept = kept_tokens(decoding);
     const struct generation_request *request = &decoding->requests[index];
     TRY(collect(decoding, index));
     free(decoding->first);
     decoding->first = calloc((size_t)request->samples, sizeof *decoding->first);
     if (!decoding->first)
         FAIL(STATUS_INTERNAL, "no memory to decode %lld samples", (long long)request->samples);
-    llama_session_truncate(decoding->session, row, 0);
-    TRY(llama_session_prefill(decoding->session, row, request->ids, request->count, NULL));
+    llama_session_truncate(decoding->session, row, kept);
+    TRY(llama_session_prefill(decoding->session, row, request->ids + kept, request->count - kept, NULL));
     for (int64_t done = 0, count; done < request->samples; done += count) {
         count = request->samples - done < decoding->rows ? request->samples - done : decoding->rows;
         for (int64_t i = 0; i < count; i++) {
@@ -375,6 +418,7 @@ static enum status decode(struct decoding *decoding, int64_t capacity, int64_t *
     if (decoding->order_count == 0)
         return STATUS_OK;
     TRY(open_session(decoding, capacity <= SHORT_CAPACITY ? longest : capacity));
+    TRY(fill_shared(decoding));
     for (int64_t used = 1; used > 0;) {
         TRY(fill_rows(decoding));
         TRY(step(decoding, &used));
@@ -402,6 +446,7 @@ enum status generate_batch(struct llama *model, const struct components *compone
              (long long)model->config.vocabulary_size, (int)components->vocabulary.size);
     for (int64_t i = 0; i < count; i++)
         TRY(generation_request_check(model, &requests[i]));
+    TRY(check_shared(batch, requests, count));
     if (count == 0)
         return STATUS_OK;
     decoding.collected = calloc((size_t)count, sizeof *decoding.collected);
@@ -409,7 +454,8 @@ enum status generate_batch(struct llama *model, const struct components *compone
     if (!decoding.collected || !decoding.order)
         FAIL(STATUS_INTERNAL, "no memory for %lld prompts", (long long)count);
     TRY(make_masks(&decoding));
-    progress_start(&decoding.progress, "generating", "prompts", count);
+    if (!batch->quiet)
+        progress_start(&decoding.progress, "generating", "prompts", count);
     for (int64_t capacity = cache_capacity(&decoding, 1), larger; capacity > 0; capacity = larger)
         TRY(decode(&decoding, capacity, &larger));
     show_progress(&decoding, true);

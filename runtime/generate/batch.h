@@ -20,7 +20,8 @@ struct generation_request {
 struct generated {
     int32_t *ids; /* new tokens, without the EOS that ended them */
     int64_t count;
-    bool ended;      /* by EOS; false: by max_new_tokens or the model's context */
+    bool ended;      /* by EOS; false: by `stop`, max_new_tokens or the model's context */
+    bool stopped;    /* by `stop` */
     bool not_finite; /* the model's logits were not: nothing follows the ids */
 };
 
@@ -29,10 +30,19 @@ struct generation_batch {
     struct sampling sampling;
     int64_t rows; /* samples decoded together; 0: GENERATION_ROWS, fewer where memory for them would be large */
     int64_t prefill_tokens; /* of a prompt computed at a time; 0: as many as suit the device */
+    bool quiet;             /* no progress on standard error */
+    /* Ids with which the prompts of all requests begin, the shots of few-shot prompts, borrowed; count 0: none. The keys and
+     * values of all but the last of them are computed once per cache, not once per prompt (the last has the logits of a prompt
+     * that ends with it). */
+    const int32_t *shared;
+    int64_t shared_count;
+    /* NULL, or asked after every new id that is not EOS: does the sample end here? `ids` are all `count` new ones, which it
+     * keeps if so. min_new_tokens does not matter to it. */
+    bool (*stop)(void *argument, int64_t request, const int32_t *ids, int64_t count);
     /* Called once per request, in their order, as soon as those before it are done. `generated`, of request->samples, belongs
      * to the callee, for generated_free(). */
     enum status (*done)(void *argument, int64_t request, struct generated *generated);
-    void *argument;
+    void *argument; /* of both */
 };
 
 enum {
@@ -50,8 +60,14 @@ int64_t generation_limit(const struct llama *model, const struct generation_requ
 enum status generation_request_check(const struct llama *model, const struct generation_request *request);
 
 /* Each request gets the ids, to the bit, that it gets alone: whatever the number of rows, the other requests and their order.
- * A sample that ends leaves its row to the next. A request that fails generation_request_check() fails all. Shows
- * progress on standard error. */
+ * A sample that ends leaves its row to the next. A request that fails generation_request_check() fails all; one that does
+ * not begin with `shared` is STATUS_INTERNAL. Shows progress on standard error,
+ * unless it is quiet.
+ *
+ * A prompt goes through the model prefill_tokens at a time, from its beginning, and with shared ids also cut before the last
+ * of these. Products of other numbers of rows may have other last bits, so a request's ids depend on prefill_tokens and
+ * shared_count too, but not on whether anybody shares. Where shared_count - 1 is a multiple of prefill_tokens, the cuts and
+ * the ids are those of the same prompts without `shared`. */
 enum status generate_batch(struct llama *model, const struct components *components,
                            const struct generation_request *requests, int64_t count,
                            const struct generation_batch *batch);

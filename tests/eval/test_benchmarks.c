@@ -431,6 +431,47 @@ static void all_directions_of_stories_in_pieces(void **state)
     assert_fails(task_story_cloze(&task, true, root), STATUS_USAGE, "expected s, t, s>t or t>s, found \"st\"");
 }
 
+/* With PMI also S and T have a context: endings after it, in the same modality, and alone. */
+static void pmi_compares_endings_after_their_context(void **state)
+{
+    (void)state;
+    static const char *directions[] = {"s", "t"}, *pmi[] = {"pmi-token", "pmi"};
+    struct task_outcome outcome = {0};
+    const char *out = test_path("out15"), *root = test_path("cloze15");
+    set_defaults();
+    evaluate.directions = (struct config_list){directions, 2};
+    score.normalize = (struct config_list){pmi, 2};
+    struct task task = make_task(out, &outcome);
+    static const char *const parts[] = {"mutual", "correct", "incorrect"}, *const texts[] = {"one. two.", "three.",
+                                                                                             "fo fo."};
+    char sounds[3][256];
+    for (int part = 0; part < 3; part++) {
+        snprintf(sounds[part], sizeof sounds[part], "%s", test_path("cloze15/s_%s.wav", parts[part]));
+        write_tones(sounds[part], 300 + (uint64_t)part, 6400 + 1600 * part);
+        write_text(test_path("cloze15/s_%s.txt", parts[part]), texts[part]);
+    }
+    assert_ok(task_story_cloze(&task, false, root));
+    const struct piece right_s[] = {{PIECE_AUDIO, sounds[0]}, {PIECE_AUDIO, sounds[1]}},
+                       wrong_s[] = {{PIECE_AUDIO, sounds[0]}, {PIECE_AUDIO, sounds[2]}};
+    expect_sums(test_path("out15/samples_storycloze_s.jsonl"), right_s, wrong_s, 2, 1);
+    int64_t tokens[2];
+    double per_token[2];
+    for (int side = 0; side < 2; side++) {
+        const struct piece *pieces = side == 0 ? right_s : wrong_s;
+        double after = oracle_sum(pieces, 2, 1, &tokens[0]), alone = oracle_sum(pieces + 1, 1, 0, &tokens[1]);
+        assert_int_equal(tokens[0], tokens[1]);
+        per_token[side] = (after - alone) / (double)tokens[0];
+    }
+    json_t *results = read_results(out, "storycloze_s");
+    expect_number(results, "storycloze_s", "acc,pmi-token", per_token[0] > per_token[1]);
+    json_decref(results);
+    results = read_results(out, "storycloze_t");
+    assert_string_equal(json_string_value(json_object_get(json_object_get(results, "protocol"), "normalize")),
+                        "pmi-token");
+    assert_non_null(json_object_get(json_object_get(json_object_get(results, "results"), "storycloze_t"), "acc,pmi"));
+    json_decref(results);
+}
+
 static void whole_stories_are_compared_whole(void **state)
 {
     (void)state;
@@ -778,12 +819,12 @@ static void reports_stand_beside_published_numbers(void **state)
     fclose(stream);
     json_t *results = read_results(folders[0], "swuggy_dev");
     const json_t *row = json_object_get(json_object_get(results, "results"), "swuggy_dev");
-    snprintf(expected, sizeof expected, "| swuggy_dev | token | %.2f |",
+    snprintf(expected, sizeof expected, "| swuggy_dev | accuracy | token | %.2f |",
              100 * json_number_value(json_object_get(row, "acc,token")));
     json_decref(results);
     assert_non_null(strstr(text, expected));
     assert_non_null(strstr(text, "| 69.0 | 65.0 |"));
-    assert_non_null(strstr(text, "| wuggy_text_dev | sum |"));
+    assert_non_null(strstr(text, "| wuggy_text_dev | accuracy | sum |"));
     assert_null(strstr(text, "swuggy_dev_oov"));
     FILE *page = fopen(test_path("out13/report.html"), "r");
     assert_non_null(page);
@@ -800,6 +841,7 @@ int main(void)
         cmocka_unit_test(missing_recordings_are_refused_or_counted),
         cmocka_unit_test(parts_are_averaged),
         cmocka_unit_test(all_directions_of_stories_in_pieces),
+        cmocka_unit_test(pmi_compares_endings_after_their_context),
         cmocka_unit_test(whole_stories_are_compared_whole),
         cmocka_unit_test(questions_are_answered_by_letters),
         cmocka_unit_test(sentences_are_averaged_over_files),

@@ -193,9 +193,9 @@ static void long_ones_are_refused(void **state)
     assert_ok(choice_set_add(&set, "story 7", json_object(), 0, 2, &item));
     item->choices[0] = (struct choice){.count = 3, .first = 1, .context = 1, .ids = calloc(3, sizeof(int32_t))};
     item->choices[1] =
-        (struct choice){.count = CONTEXT + 1, .first = 1, .context = 1, .ids = calloc(CONTEXT + 1, sizeof(int32_t))};
+        (struct choice){.count = CONTEXT + 2, .first = 1, .context = 1, .ids = calloc(CONTEXT + 2, sizeof(int32_t))};
     assert_fails(choices_score(world.model, vocabulary(), &set), STATUS_USAGE,
-                 "story 7: choice 1 has 25 tokens, but the model's context is 24");
+                 "story 7: choice 1 has 26 tokens, but the model's context is 24");
     choice_set_free(&set);
 }
 
@@ -243,6 +243,8 @@ static void values_follow_the_options(void **state)
         {{.scope = SCOPE_CONTINUATION, .normalize = NORMALIZE_CHAR}, {-9.0 / 5, -5.5 / 4}},
         {{.scope = SCOPE_CONTINUATION, .normalize = NORMALIZE_BYTE}, {-9.0 / 6, -5.5 / 4}},
         {{.scope = SCOPE_WHOLE, .normalize = NORMALIZE_PMI, .count = COUNT_HUBERT}, {4, 2}},
+        {{.scope = SCOPE_WHOLE, .normalize = NORMALIZE_PMI_TOKEN, .count = COUNT_HUBERT}, {1, 1}},
+        {{.scope = SCOPE_WHOLE, .normalize = NORMALIZE_PMI_TOKEN}, {3.0 / 5, 1.5 / 3}},
         {{.scope = SCOPE_CONTINUATION, .count = COUNT_HUBERT}, {-8, -5}},
         {{.scope = SCOPE_CONTINUATION, .count = COUNT_HUBERT, .mask = MASK_MODALITY}, {-7, -3}},
         {{.scope = SCOPE_WHOLE, .mask = MASK_MODALITY}, {-13.5, -7.5}},
@@ -326,7 +328,9 @@ static void what_cannot_be_valued_is_refused(void **state)
     assert_fails(choice_decide(item, &protocol, &won, &tied), STATUS_USAGE, "e: score.normalize=char");
     protocol = (struct score_protocol){.normalize = NORMALIZE_PMI};
     memset(item->choices[0].scores[SEGMENT_ALONE], 0, sizeof item->choices[0].scores[0]);
-    assert_fails(choice_decide(item, &protocol, &won, &tied), STATUS_USAGE, "without the context");
+    assert_fails(choice_decide(item, &protocol, &won, &tied), STATUS_USAGE, "score.normalize=pmi: ");
+    protocol.normalize = NORMALIZE_PMI_TOKEN;
+    assert_fails(choice_decide(item, &protocol, &won, &tied), STATUS_USAGE, "pmi-token: there are no scores without");
     memset(item->choices[0].scores, 0, sizeof item->choices[0].scores);
     protocol = (struct score_protocol){.normalize = NORMALIZE_SUM};
     assert_fails(choice_decide(item, &protocol, &won, &tied), STATUS_USAGE, "no tokens that count");

@@ -157,14 +157,47 @@ static void empty_hypotheses_are_refused(void **state)
     assert_null(choice.ids);
 }
 
+/* What the second of two pieces of speech begins with and the first ends with is one run, as training merges them. */
+static void speech_after_speech_repeats_nothing(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *context, *hypothesis, *kept;
+    } cases[] = {
+        {"[St1][Pi2][Hu3][Hu7]", "[St1][Pi4][Hu8][Hu7]", "[St1][Pi4][Hu8][Hu7]"}, /* style is never merged */
+        {"[St1][Pi2][Hu3][Hu7]", "[St1][Pi2][Hu7][Hu3]", "[St1][Hu3]"},
+        {"[Pi2][Hu3][Pi5][Hu7]", "[Pi5][Hu6][Pi2][Pi5][Hu7]", "[Hu6][Pi2][Pi5][Hu7]"},
+        {"[Pi2][Hu3]", "[Pi3][Hu3][Hu3]", "[Pi3][Hu3]"},
+        {"[Hu3]", "[Hu3]", "[Hu3]"}, /* nothing would be left */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct score_protocol protocol = {.bos = true, .tag = TAG_GIVEN};
+        const struct piece both[] = {{PIECE_UNITS, cases[i].context}, {PIECE_UNITS, cases[i].kept}};
+        struct prompt context = {.state = {-1, -1}}, hypothesis = {.state = {-1, -1}};
+        struct choice choice = {0};
+        assert_ok(prompt_append_piece(world.components, &both[0], &context));
+        assert_ok(
+            prompt_append_piece(world.components, &(struct piece){PIECE_UNITS, cases[i].hypothesis}, &hypothesis));
+        assert_ok(hypothesis_build(
+            world.components, &protocol, &(struct side){.units = context.ids, .unit_count = context.count},
+            &(struct side){.units = hypothesis.ids, .unit_count = hypothesis.count}, true, &choice));
+        expect_prompt(&choice, both, 2, 0);
+        assert_int_equal(choice.context, 2 + context.count);
+        assert_int_equal(choice.alone_count - choice.alone_context, choice.count - choice.context);
+        assert_memory_equal(choice.alone + choice.alone_context, choice.ids + choice.context,
+                            (size_t)(choice.count - choice.context) * sizeof(int32_t));
+        prompt_free(&context);
+        prompt_free(&hypothesis);
+        free_choice(&choice);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(speech_alone),
-        cmocka_unit_test(one_modality_after_the_other),
-        cmocka_unit_test(text_is_encoded_with_its_context),
-        cmocka_unit_test(speech_after_speech_has_no_second_tag),
-        cmocka_unit_test(characters_are_code_points),
+        cmocka_unit_test(speech_after_speech_repeats_nothing),   cmocka_unit_test(speech_alone),
+        cmocka_unit_test(one_modality_after_the_other),          cmocka_unit_test(text_is_encoded_with_its_context),
+        cmocka_unit_test(speech_after_speech_has_no_second_tag), cmocka_unit_test(characters_are_code_points),
         cmocka_unit_test(empty_hypotheses_are_refused),
     };
     return cmocka_run_group_tests(tests, open_world, close_world);

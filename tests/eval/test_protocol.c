@@ -26,7 +26,7 @@ static void names_stand_for_published_protocols(void **state)
     assert_true(protocol.normalize == NORMALIZE_TOKEN && !protocol.bos);
     protocol = named("lm-eval");
     assert_true(protocol.normalize == NORMALIZE_SUM && protocol.scope == SCOPE_CONTINUATION &&
-                protocol.tie == TIE_FIRST);
+                protocol.tie == TIE_FIRST && protocol.text == TEXT_EXACT);
     assert_false(protocol_find("other", &protocol));
     for (int i = 0; i < 5; i++)
         assert_true(protocol_find(protocol_name(i), &protocol));
@@ -50,7 +50,7 @@ static void options_are_set_by_words(void **state)
     assert_true(protocol.mask == MASK_MODALITY && protocol.count == COUNT_HUBERT);
     assert_true(protocol.scope == SCOPE_CONTINUATION && protocol.tag == TAG_SCORED && protocol.tie == TIE_FIRST);
     assert_fails(protocol_set(&protocol, "normalize", "mean"), STATUS_USAGE,
-                 "score.normalize: expected sum, token, char, byte or pmi, found \"mean\"");
+                 "score.normalize: expected sum, token, char, byte, pmi or pmi-token, found \"mean\"");
     assert_fails(protocol_set(&protocol, "bos", "1"), STATUS_USAGE, "score.bos: expected no or yes, found \"1\"");
     assert_fails(protocol_set(&protocol, "length", "1"), STATUS_USAGE, "score.length");
 }
@@ -62,13 +62,14 @@ static void json_keeps_all_options(void **state)
     for (int i = 0; i < 5; i++) {
         struct score_protocol protocol = named(names[i]), again;
         json_t *json = protocol_json(&protocol);
-        assert_int_equal(json_object_size(json), 8);
+        assert_int_equal(json_object_size(json), 9);
         memset(&again, 0x55, sizeof again);
         again.bos = again.eos = false;
         assert_ok(protocol_from_json("r.json", json, &again));
         assert_true(again.normalize == protocol.normalize && again.scope == protocol.scope &&
                     again.count == protocol.count && again.mask == protocol.mask && again.tag == protocol.tag &&
-                    again.tie == protocol.tie && again.bos == protocol.bos && again.eos == protocol.eos);
+                    again.tie == protocol.tie && again.bos == protocol.bos && again.eos == protocol.eos &&
+                    again.text == protocol.text);
         json_object_del(json, "tie");
         assert_fails(protocol_from_json("r.json", json, &again), STATUS_CORRUPT, "r.json: the protocol has no \"tie\"");
         json_object_set_new(json, "tie", json_string("coin"));
@@ -93,6 +94,10 @@ static void some_options_need_a_pass(void **state)
     wanted.bos = false;
     assert_fails(protocol_check_rescore(&pass, false, &wanted), STATUS_USAGE, "score.bos=no needs a pass of its own");
     wanted.bos = true;
+    wanted.text = TEXT_EXACT;
+    assert_fails(protocol_check_rescore(&pass, false, &wanted), STATUS_USAGE,
+                 "score.text=exact needs a pass of its own");
+    wanted.text = TEXT_TRIMMED;
     wanted.tag = TAG_ABSENT;
     assert_fails(protocol_check_rescore(&pass, false, &wanted), STATUS_USAGE,
                  "score.tag=absent needs a pass of its own: these scores were computed with given");

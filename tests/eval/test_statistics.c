@@ -78,6 +78,51 @@ static void estimates_equal_the_textbook(void **state)
     assert_true(isnan(estimate_mean(values, 1).standard_error) && isnan(estimate_mean(values, 0).value));
 }
 
+/* Clusters {1, 0, 1}, {0}, {1, 1}, none and {0, 0, 0}: 4 of 9, sums 2, 0, 2, 0 and sizes 3, 1, 2, 3, so 9 times the residuals are 6, -4, 10, -12,
+ * whose squares add up to 296. */
+static void clusters_equal_the_hand_computation(void **state)
+{
+    (void)state;
+    static const double values[] = {1, 0, 0, 0, 1, 1, 0, 1, 0};
+    static const int64_t clusters[] = {0, 4, 4, 0, 0, 2, 1, 2, 4};
+    struct estimate estimate;
+    assert_ok(estimate_clustered(values, clusters, 9, 5, &estimate));
+    assert_true(fabs(estimate.value - 4.0 / 9) < 1e-15 && estimate.n == 4);
+    assert_true(fabs(estimate.standard_error - sqrt(4.0 / 3 * 296) / 81) < 1e-15);
+    static const int64_t single[] = {3, 3, 3, 3, 3, 3, 3, 3, 3}, outside[] = {0, 5}, negative[] = {0, -1};
+    assert_ok(estimate_clustered(values, single, 9, 5, &estimate));
+    assert_true(isnan(estimate.standard_error) && estimate.n == 1);
+    assert_ok(estimate_clustered(values, single, 0, 0, &estimate));
+    assert_true(isnan(estimate.value) && estimate.n == 0);
+    assert_fails(estimate_clustered(values, outside, 2, 5, &estimate), STATUS_INTERNAL, "value 1 is in cluster 5 of 5");
+    assert_fails(estimate_clustered(values, negative, 2, 5, &estimate), STATUS_INTERNAL, "cluster -1 of 5");
+}
+
+/* The mean of means over clusters of one size, and estimate_mean where each value has its own. */
+static void equal_clusters_are_a_mean_of_means(void **state)
+{
+    (void)state;
+    enum { CLUSTERS = 37, SIZE = 5 };
+    struct rng rng = rng_make(test_seed(), RNG_TEST, 7, 0);
+    double values[CLUSTERS * SIZE], means[CLUSTERS] = {0};
+    int64_t clusters[CLUSTERS * SIZE], own[CLUSTERS * SIZE], order[CLUSTERS * SIZE];
+    rng_permutation(&rng, order, CLUSTERS * SIZE);
+    for (int64_t i = 0; i < CLUSTERS * SIZE; i++) {
+        own[i] = order[i];
+        clusters[i] = order[i] % CLUSTERS;
+        values[i] = rng_normal(&rng);
+        means[clusters[i]] += values[i] / SIZE;
+    }
+    struct estimate clustered, single, expected = estimate_mean(means, CLUSTERS),
+                                       plain = estimate_mean(values, CLUSTERS * SIZE);
+    assert_ok(estimate_clustered(values, clusters, CLUSTERS * SIZE, CLUSTERS, &clustered));
+    assert_ok(estimate_clustered(values, own, CLUSTERS * SIZE, CLUSTERS * SIZE, &single));
+    assert_true(fabs(clustered.value - expected.value) < 1e-14 && clustered.n == CLUSTERS);
+    assert_true(fabs(clustered.standard_error - expected.standard_error) < 1e-14);
+    assert_true(fabs(single.value - plain.value) < 1e-14 && single.n == CLUSTERS * SIZE);
+    assert_true(fabs(single.standard_error - plain.standard_error) < 1e-14);
+}
+
 /* A standard error that is 0 because there is nothing to see is not shown as if it were one. */
 static void errors_that_say_nothing_have_a_caveat(void **state)
 {
@@ -99,10 +144,9 @@ static void errors_that_say_nothing_have_a_caveat(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bigram_equals_the_hand_computation),
-        cmocka_unit_test(bigram_probabilities_sum_to_one),
-        cmocka_unit_test(estimates_equal_the_textbook),
-        cmocka_unit_test(errors_that_say_nothing_have_a_caveat),
+        cmocka_unit_test(bigram_equals_the_hand_computation), cmocka_unit_test(bigram_probabilities_sum_to_one),
+        cmocka_unit_test(estimates_equal_the_textbook),       cmocka_unit_test(clusters_equal_the_hand_computation),
+        cmocka_unit_test(equal_clusters_are_a_mean_of_means), cmocka_unit_test(errors_that_say_nothing_have_a_caveat),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

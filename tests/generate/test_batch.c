@@ -114,6 +114,7 @@ static void assert_same(const struct generated *a, const struct generated *b, in
     for (int64_t i = 0; i < samples; i++) {
         assert_int_equal(a[i].count, b[i].count);
         assert_int_equal(a[i].ended, b[i].ended);
+        assert_int_equal(a[i].stopped, b[i].stopped);
         assert_false(a[i].not_finite || b[i].not_finite);
         assert_memory_equal(a[i].ids, b[i].ids, (size_t)a[i].count * sizeof *a[i].ids);
     }
@@ -184,9 +185,10 @@ static void each_prompt_has_the_ids_that_it_has_alone(void **state)
 
 /* ---- against a loop of the test's own ---- */
 
-/* One sample by prefill and decode alone, its ids drawn on the host with EOS forbidden as long as it must not come. */
-static void expect_sample(const struct sampling *sampling, const struct generation_request *request, int64_t sample,
-                          const struct generated *found)
+/* One sample by prefill, cut in two before token `cut` of the prompt, and decode alone, its ids drawn on the host with EOS
+ * forbidden as long as it must not come. */
+static void expect_sample(const struct sampling *sampling, const struct generation_request *request, int64_t cut,
+                          int64_t sample, const struct generated *found)
 {
     const struct vocabulary *vocabulary = &world.components->vocabulary;
     int64_t V = world.model->config.vocabulary_size, row = 0, count = 0;
@@ -198,7 +200,9 @@ static void expect_sample(const struct sampling *sampling, const struct generati
     assert_non_null(logits);
     const struct llama_session_options options = {.rows = 1, .capacity = request->count + request->max_new_tokens};
     assert_ok(llama_session_create(world.model, &options, &session));
-    assert_ok(llama_session_prefill(session, 0, request->ids, request->count, logits));
+    if (cut > 0)
+        assert_ok(llama_session_prefill(session, 0, request->ids, cut, NULL));
+    assert_ok(llama_session_prefill(session, 0, request->ids + cut, request->count - cut, logits));
     output_mask(NULL, vocabulary, request->output, allowed);
     for (bool ended = false; !ended && count < request->max_new_tokens;) {
         allowed[vocabulary->eos] = count >= request->min_new_tokens;
@@ -236,7 +240,7 @@ static void no_sample_ends_before_its_least_length(void **state)
         for (int64_t i = 0; i < made.count; i++) {
             for (int64_t sample = 0; sample < 2; sample++) {
                 assert_true(results.generated[i][sample].count >= made.requests[i].min_new_tokens);
-                expect_sample(&samplings[s], &made.requests[i], sample, &results.generated[i][sample]);
+                expect_sample(&samplings[s], &made.requests[i], 0, sample, &results.generated[i][sample]);
             }
             generated_free(results.generated[i], 2);
             made.requests[i].min_new_tokens = 0;
@@ -249,6 +253,225 @@ static void no_sample_ends_before_its_least_length(void **state)
         assert_true(s == 0 || earlier > 0);
         free_prompts(&made);
     }
+}
+
+/* ---- stopping ---- */
+
+enum stop_rule { STOP_AT_FIRST, STOP_AT_FIFTH, STOP_BY_ID, STOP_AT_LIMIT, STOP_NEVER, STOP_RULES };
+
+/* Results, of a batch whose samples stop by a rule. */
+struct stopping {
+    struct results results; /* first: take() sees nothing else */
+    enum stop_rule rule;
+    const struct generation_request *requests;
+    int64_t asked;
+};
+
+static bool stops(enum stop_rule rule, const struct generation_request *request, const int32_t *ids, int64_t count)
+{
+    switch (rule) {
+    case STOP_AT_FIRST:
+        return true;
+    case STOP_AT_FIFTH:
+        return count == 5;
+    case STOP_BY_ID:
+        return ids[count - 1] % 7 == 3;
+    case STOP_AT_LIMIT:
+        return count == generation_limit(world.model, request);
+    default:
+        return false;
+    }
+}
+
+static bool ask(void *argument, int64_t request, const int32_t *ids, int64_t count)
+{
+    struct stopping *stopping = argument;
+    assert_true(count >= 1);
+    for (int64_t i = 0; i < count; i++)
+        assert_true(ids[i] >= 0 && ids[i] != world.components->vocabulary.eos);
+    stopping->asked++;
+    return stops(stopping->rule, &stopping->requests[request], ids, count);
+}
+
+/* A sample that stops has the ids that it has without stopping, up to the first at which the rule holds. */
+static void check_stopped(const struct stopping *stopping, const struct generation_request *request,
+                          const struct generated *whole, const struct generated *found, int64_t *asked)
+{
+    int64_t count = 0;
+    bool stopped = false;
+    while (count < whole->count && !stopped)
+        stopped = stops(stopping->rule, request, whole->ids, ++count);
+    *asked += count;
+    assert_int_equal(found->count, count);
+    assert_int_equal(found->stopped, stopped);
+    assert_int_equal(found->ended, !stopped && whole->ended);
+    assert_memory_equal(found->ids, whole->ids, (size_t)count * sizeof *found->ids);
+}
+
+/* With fewer rows than samples, so that rows which are left early go to others; where EOS comes first, nobody is asked. */
+static void samples_stop_where_they_are_told(void **state)
+{
+    (void)state;
+    static const struct sampling sampling = {1.1, 0, 1};
+    static struct prompts made;
+    struct results whole;
+    int64_t stopped[STOP_RULES] = {0}, empty = 0;
+    make_prompts(test_count(30, 6), true, &made);
+    for (int64_t i = 0; i < made.count; i += 2) {
+        made.requests[i].output = OUTPUT_SPEECH; /* ends soon: here and there at once */
+        made.requests[i].min_new_tokens = 0;
+        made.requests[i].samples = 1 + below(12);
+    }
+    run(&sampling, 7, made.requests, made.count, &whole);
+    for (int rule = 0; rule < STOP_RULES; rule++) {
+        struct stopping stopping = {.rule = (enum stop_rule)rule, .requests = made.requests};
+        int64_t asked = 0;
+        const struct generation_batch batch = {
+            .sampling = sampling, .rows = 1 + below(9), .stop = ask, .done = take, .argument = &stopping};
+        assert_ok(generate_batch(world.model, world.components, made.requests, made.count, &batch));
+        for (int64_t i = 0; i < made.count; i++) {
+            struct generated *found = stopping.results.generated[i];
+            for (int64_t sample = 0; sample < made.requests[i].samples; sample++) {
+                check_stopped(&stopping, &made.requests[i], &whole.generated[i][sample], &found[sample], &asked);
+                stopped[rule] += found[sample].stopped;
+                empty += found[sample].ended && found[sample].count == 0;
+            }
+            generated_free(found, made.requests[i].samples);
+        }
+        assert_int_equal(stopping.asked, asked);
+    }
+    for (int64_t i = 0; i < made.count; i++)
+        generated_free(whole.generated[i], made.requests[i].samples);
+    free_prompts(&made);
+    print_message(
+        "stopped: %lld at the first id, %lld at the fifth, %lld by an id, %lld at their limit; %lld ended first\n",
+        (long long)stopped[STOP_AT_FIRST], (long long)stopped[STOP_AT_FIFTH], (long long)stopped[STOP_BY_ID],
+        (long long)stopped[STOP_AT_LIMIT], (long long)empty);
+    assert_true(stopped[STOP_AT_FIRST] > 0 && stopped[STOP_AT_FIFTH] > 0 && stopped[STOP_BY_ID] > 0);
+    assert_true(stopped[STOP_AT_LIMIT] > 0 && stopped[STOP_NEVER] == 0 && (test_count(1, 0) == 0 || empty > 0));
+}
+
+/* ---- shared ids ---- */
+
+/* Prompts of any ids that begin with the same `shared`: one that is nothing else, some that add a single one, others more. Some
+ * need the larger cache, and stop long before its end. */
+static void make_sharing(int64_t shared, int64_t count, int32_t ids[][CONTEXT], struct generation_request *requests)
+{
+    for (int64_t i = 0; i < count; i++) {
+        int64_t more = i == 0 ? 0 : i % 3 == 1 ? below(3) : 1 + below(60);
+        for (int64_t k = 0; k < shared + more; k++)
+            ids[i][k] = i > 0 && k < shared ? ids[0][k] : (int32_t)below(world.components->vocabulary.size);
+        requests[i] = (struct generation_request){.ids = ids[i],
+                                                  .count = shared + more,
+                                                  .output = (enum output_modality)below(3),
+                                                  .samples = 1 + below(2) * below(4),
+                                                  .max_new_tokens = i % 4 == 3 ? 4100 : 3 + below(6),
+                                                  .seed = (uint64_t)below(1000)};
+    }
+}
+
+static bool stop_at_eighth(void *argument, int64_t request, const int32_t *ids, int64_t count)
+{
+    (void)argument, (void)request, (void)ids;
+    return count == 8;
+}
+
+static void run_sharing(const struct generation_batch *options, const struct generation_request *requests,
+                        int64_t count, struct results *results)
+{
+    struct generation_batch batch = *options;
+    *results = (struct results){0};
+    batch.stop = stop_at_eighth;
+    batch.done = take;
+    batch.argument = results;
+    assert_ok(generate_batch(world.model, world.components, requests, count, &batch));
+    assert_int_equal(results->count, count);
+}
+
+static void expect_same(const struct results *found, const int64_t *order, const struct results *expected,
+                        const struct generation_request *requests)
+{
+    for (int64_t i = 0; i < found->count; i++) {
+        int64_t request = order ? order[i] : i;
+        assert_same(found->generated[i], expected->generated[request], requests[request].samples);
+        generated_free(found->generated[i], requests[request].samples);
+    }
+}
+
+/* What one length of shared ids does: any rows and orders give what each prompt has alone, the loop of the test's own, cut
+ * before the last shared id, has it too, and so do prompts that share nothing where both are cut at the same places. */
+static void check_sharing(int64_t shared, int64_t prefill_tokens, const struct sampling *sampling)
+{
+    enum { PROMPTS = 9 };
+    static int32_t ids[PROMPTS][CONTEXT];
+    struct generation_request requests[PROMPTS], shuffled[PROMPTS];
+    struct results alone = {0}, found;
+    const int64_t count = test_count(PROMPTS, 4);
+    int64_t order[PROMPTS];
+    struct generation_batch batch = {.sampling = *sampling, .rows = 1, .prefill_tokens = prefill_tokens};
+    make_sharing(shared, count, ids, requests);
+    batch.shared = ids[0];
+    batch.shared_count = shared;
+    for (int64_t i = 0; i < count; i++) {
+        struct results one;
+        run_sharing(&batch, &requests[i], 1, &one);
+        alone.generated[i] = one.generated[0];
+        if (prefill_tokens == 0 && requests[i].max_new_tokens <= 8)
+            for (int64_t sample = 0; sample < requests[i].samples; sample++)
+                expect_sample(sampling, &requests[i], shared - 1, sample, &one.generated[0][sample]);
+    }
+    for (int64_t round = 0; round < test_count(3, 1); round++) {
+        rng_permutation(&rng, order, count);
+        for (int64_t i = 0; i < count; i++)
+            shuffled[i] = requests[order[i]];
+        batch.rows = round == 0 ? 3 : below(7);
+        run_sharing(&batch, shuffled, count, &found);
+        expect_same(&found, order, &alone, requests);
+    }
+    if (prefill_tokens > 0 && (shared - 1) % prefill_tokens == 0) {
+        batch.shared_count = 0;
+        run_sharing(&batch, requests, count, &found);
+        expect_same(&found, NULL, &alone, requests);
+    }
+    for (int64_t i = 0; i < count; i++)
+        generated_free(alone.generated[i], requests[i].samples);
+}
+
+static void shared_ids_are_those_of_each_prompt(void **state)
+{
+    (void)state;
+    static const struct sampling sampled = {1, 0, 1}, greedy = {0, 0, 1};
+    static const struct {
+        int64_t shared, prefill_tokens;
+    } cases[] = {{1, 0}, {2, 0}, {17, 0}, {33, 16}, {128, 0}, {129, 128}, {18, 17}, {300, 0}, {241, 24}, {50, 7}};
+    int64_t most = test_count((int64_t)(sizeof cases / sizeof *cases), 4);
+    for (int64_t i = 0; i < most; i++)
+        check_sharing(cases[i].shared, cases[i].prefill_tokens, i % 4 == 0 ? &greedy : &sampled);
+    for (int64_t i = 0; test_is_long() && i < 60; i++)
+        check_sharing(1 + below(700), below(3) == 0 ? 0 : 1 + below(200), &sampled);
+}
+
+static void prompts_that_begin_otherwise_are_refused(void **state)
+{
+    (void)state;
+    static const int32_t shared[] = {5, 6, 7}, other[] = {5, 6, 8, 7};
+    const struct generation_request requests[] = {
+        {.ids = shared, .count = 3, .samples = 1, .max_new_tokens = 2},
+        {.ids = other, .count = 4, .samples = 1, .max_new_tokens = 2},
+        {.ids = shared, .count = 2, .samples = 1, .max_new_tokens = 2},
+    };
+    struct results results = {0};
+    struct generation_batch batch = {
+        .sampling = {1, 0, 1}, .shared = shared, .shared_count = 3, .done = take, .argument = &results};
+    assert_fails(generate_batch(world.model, world.components, requests, 2, &batch), STATUS_INTERNAL,
+                 "prompt 1 does not begin with the 3 ids");
+    assert_fails(generate_batch(world.model, world.components, requests + 2, 1, &batch), STATUS_INTERNAL,
+                 "prompt 0 does not begin with the 3 ids");
+    batch.shared = NULL;
+    assert_fails(generate_batch(world.model, world.components, requests, 1, &batch), STATUS_INTERNAL, "3 shared ids");
+    batch.shared_count = -1;
+    assert_fails(generate_batch(world.model, world.components, requests, 1, &batch), STATUS_INTERNAL, "-1 shared ids");
+    assert_int_equal(results.count, 0);
 }
 
 /* ---- refusals ---- */
@@ -311,6 +534,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_prompt_has_the_ids_that_it_has_alone),
         cmocka_unit_test(no_sample_ends_before_its_least_length),
+        cmocka_unit_test(samples_stop_where_they_are_told),
+        cmocka_unit_test(shared_ids_are_those_of_each_prompt),
+        cmocka_unit_test(prompts_that_begin_otherwise_are_refused),
         cmocka_unit_test(impossible_requests_are_refused),
         cmocka_unit_test(a_callee_can_end_the_batch),
     };

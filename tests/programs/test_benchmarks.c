@@ -94,6 +94,14 @@ static void damaged_archives_write_no_results(void **state)
     RUN(65, EVALUATE "blimp broken.zip --out out_broken 2>&1", IN_TEST);
     assert_printed("broken.zip");
     RUN(1, "cd '%s' && test -e out_broken", test_directory());
+    write_text(test_path("one.parquet"), "PAR1 and so on");
+    RUN(2, EVALUATE "blimp one.parquet --out out_broken 2>&1", IN_TEST);
+    assert_printed("scripts/parquet-to-folder");
+    assert_ok(make_directories(test_path("hub")));
+    write_text(test_path("hub/train-00000-of-00001.parquet"), "PAR1 and so on");
+    RUN(2, EVALUATE "salmon hub --out out_broken 2>&1", IN_TEST);
+    assert_printed("train-00000-of-00001.parquet is a Parquet file");
+    RUN(1, "cd '%s' && test -e out_broken", test_directory());
     RUN(2, EVALUATE "--out out blimp 2>&1", IN_TEST);
     assert_printed("blimp needs its archive");
     RUN(2, EVALUATE "--out out blimp salmon 2>&1", IN_TEST);
@@ -103,7 +111,7 @@ static void damaged_archives_write_no_results(void **state)
     RUN(2, EVALUATE "--out out blimp sentences score.tie=coin 2>&1", IN_TEST);
     assert_printed("score.tie");
     RUN(2, EVALUATE "--out out blimp sentences score.normalize=mean 2>&1", IN_TEST);
-    assert_printed("expected sum, token, char, byte or pmi");
+    assert_printed("expected sum, token, char, byte, pmi or pmi-token");
 }
 
 static void commands_need_no_model(void **state)

@@ -42,10 +42,37 @@ static void ends_are_trimmed_and_nothing_else(void **state)
     assert_int_equal(end, 1);
 }
 
+/* What Python 3.11's str.strip does. */
+static void ends_are_trimmed_as_python_does(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t begin, end;
+    } cases[] = {
+        {"", 0, 0},
+        {" \t\n\v\f\ra b \x1c\x1d\x1e\x1f", 6, 9},
+        {"\x1b \x1b", 0, 3}, /* another control character */
+        {"\xc2\x85 x\xc2\xa0", 3, 4},
+        {"\xe2\x80\x80\xe2\x80\x8a", 6, 6},
+        {"\xe2\x80\x8bz\xe2\x80\x8b", 0, 7},
+        {"\xe1\x9a\x80y\xe3\x80\x80\xe2\x80\xa8\xe2\x81\x9f\xe2\x80\xaf", 3, 4},
+        {"\x80\x80 ", 0, 2},
+        {"\xc3\xa0", 0, 2},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int64_t begin = 0, end = (int64_t)strlen(cases[i].text);
+        trim_python_space(cases[i].text, &begin, &end);
+        assert_int_equal(begin, cases[i].begin);
+        assert_int_equal(end, cases[i].end);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ends_are_trimmed_and_nothing_else),
+        cmocka_unit_test(ends_are_trimmed_as_python_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

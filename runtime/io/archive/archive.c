@@ -21,6 +21,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define PARQUET_ADVICE "is not read here: scripts/parquet-to-folder makes a folder of it"
+
 struct archive {
     char *path;
     bool is_folder;
@@ -68,6 +70,8 @@ static enum status list_file(struct archive *archive)
     if (got == 0)
         return status_set(STATUS_CORRUPT, "%s: empty file; expected a folder, a .zip, a .tar or a .tar.gz",
                           archive->path);
+    if (memcmp(begin, "PAR1", 4) == 0)
+        return status_set(STATUS_USAGE, "%s: a Parquet file, which " PARQUET_ADVICE, archive->path);
     if (memcmp(begin, "PK\3\4", 4) == 0 || memcmp(begin, "PK\5\6", 4) == 0)
         return zip_list(archive->path, packed->descriptor, archive->about.st_size, &archive->listing);
     packed->kind = begin[0] == 0x1f && begin[1] == 0x8b ? PACKED_TAR_GZ : PACKED_TAR;
@@ -97,6 +101,19 @@ static enum status open_file(struct archive *archive)
     return list_file(archive);
 }
 
+/* Benchmarks' copies on hubs are Parquet files, perhaps with others beside them. */
+static enum status refuse_parquet(const struct archive *archive)
+{
+    static const char ending[] = ".parquet";
+    for (int64_t i = 0; i < archive->listing.count; i++) {
+        const char *name = archive_name(archive, i);
+        size_t length = strlen(name);
+        if (length >= sizeof ending - 1 && !strcmp(name + length - (sizeof ending - 1), ending))
+            return status_set(STATUS_USAGE, "%s: %s is a Parquet file, which " PARQUET_ADVICE, archive->path, name);
+    }
+    return STATUS_OK;
+}
+
 enum status archive_open(const char *path, struct archive **archive)
 {
     enum status result = STATUS_OK;
@@ -114,6 +131,7 @@ enum status archive_open(const char *path, struct archive **archive)
         FAIL(STATUS_INTERNAL, "%s: out of memory", path);
     TRY(open_file(made));
     TRY(listing_finish(&made->listing, path));
+    TRY(refuse_parquet(made));
     *archive = made;
     made = NULL;
 fail:

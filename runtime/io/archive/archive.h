@@ -24,7 +24,8 @@
 
 struct archive;
 
-/* Makes the listing. A .tar.gz is inflated to its end for that. No such path: STATUS_USAGE; what is none of the four, and
+/* Makes the listing. A .tar.gz is inflated to its end for that. A Parquet file, or one among the members: STATUS_USAGE with what
+ * makes a folder of it. No such path: STATUS_USAGE; what is none of the four, and
  * everything above: STATUS_CORRUPT; what cannot be read: STATUS_IO. *archive is NULL after a failure. */
 enum status archive_open(const char *path, struct archive **archive);
 void archive_close(struct archive *archive); /* NULL is fine */

@@ -260,10 +260,11 @@ struct llama_session;
 
 struct llama_session_options {
     int64_t rows, capacity; /* independent sequences, and tokens of each (at most maximum_positions) */
-    int64_t prefill_tokens; /* of a prompt, computed at a time; 0: as many as suit the kernels */
+    int64_t prefill_tokens; /* of a prompt, or of branches, computed at a time; 0: as many as suit the kernels */
     const uint8_t *masks;   /* host, [mask_count][V]: 1 where an id may be drawn; NULL: nothing is drawn. Copied. */
     int64_t mask_count;
-    bool eager; /* no graphs: each draw puts its operations into the queue one by one, which must give the same bits */
+    bool scores; /* llama_session_score is used: it has prefill_tokens at a time */
+    bool eager;  /* no graphs: each draw puts its operations into the queue one by one, which must give the same bits */
 };
 
 /* Adds what such a session needs to `plan` (category "session"): the very allocation of llama_session_create. */
@@ -314,5 +315,30 @@ enum status llama_session_draw_first(struct llama_session *session, const struct
  * and all after it are one launch: the first runs call by call, which loads its kernels, the second is recorded. Each row's id
  * is the one that it would draw alone. */
 enum status llama_session_draw(struct llama_session *session, const struct llama_draw *draw);
+
+/* ---- scores that share a beginning ---- */
+
+/* Some tokens behind the first `position` of a row. They take the place of what the row held from there on. */
+struct llama_branch {
+    int64_t row, position;
+    const int32_t *ids;
+    int64_t count; /* 1 at least */
+};
+
+/* What is to be known of one of the branches' tokens, counted through in their order: how likely `target` follows it. A token may
+ * be listed several times. */
+struct llama_wanted {
+    int64_t token;
+    int32_t target;
+};
+
+/* Takes all branches through the layers together, at most prefill_tokens tokens. Those of one row come one after the other, as if each
+ * were a call of its own; it costs less where branches that follow each other are of different rows. A row's length is then the end of its
+ * last branch. sums->sums [wanted_count][block_count] and target_logits [wanted_count] are host memory, pinned where the caller can.
+ * Synchronizes. A token's numbers depend in their last bits on how many tokens are in the call. STATUS_INTERNAL when a branch begins
+ * behind its row's end, or goes beyond the capacity. */
+enum status llama_session_score(struct llama_session *session, const struct llama_branch *branches,
+                                int64_t branch_count, const struct llama_wanted *wanted, int64_t wanted_count,
+                                const struct llama_block_sums *sums);
 
 #endif

@@ -223,6 +223,17 @@ fail:
     return result;
 }
 
+/* As many as give the logits the size that the kernels like, at most eight of their blocks; a multiple of 16. */
+int64_t llama_head_rows(const struct kernels *kernels, const struct llama_config *config, int64_t tokens)
+{
+    enum { LEAST = 16, BLOCKS = 8 };
+    int64_t most = BLOCKS * llama_block_rows(kernels);
+    int64_t rows = llama_block_elements(kernels) / config->vocabulary_size / LEAST * LEAST;
+    rows = rows > most ? most : rows;
+    rows = rows < LEAST ? LEAST : rows;
+    return rows < tokens ? rows : tokens;
+}
+
 enum status llama_make_logits(const struct llama_network *network, int64_t tokens, const void *normalised,
                               float *logits)
 {

@@ -79,6 +79,9 @@ static inline int64_t llama_block_elements(const struct kernels *kernels)
     return kernels->block_elements > 0 ? kernels->block_elements : 1 << 24;
 }
 
+/* For how many of `tokens` tokens the head is computed at a time. */
+int64_t llama_head_rows(const struct kernels *kernels, const struct llama_config *config, int64_t tokens);
+
 /* The factor of attention's scores. */
 float llama_attention_scale(const struct llama_config *config);
 

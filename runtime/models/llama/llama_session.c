@@ -31,8 +31,9 @@ static void set_sizes(struct llama_session *session, const struct kernels *kerne
     int64_t block = options->prefill_tokens > 0 ? options->prefill_tokens : llama_block_rows(kernels);
     session->rows = options->rows;
     session->capacity = options->capacity;
-    session->block = block < options->capacity ? block : options->capacity;
+    session->block = block < options->capacity || options->scores ? block : options->capacity;
     session->mask_count = options->masks ? options->mask_count : 0;
+    session->head_rows = options->scores ? llama_head_rows(kernels, session->network.config, session->block) : 0;
     session->cache_row = session->capacity * 2 * llama_key_width(session->network.config);
 }
 
@@ -53,6 +54,7 @@ static enum status plan_memory(struct llama_session *session, struct memory_plan
     const int64_t size = (int64_t)dtype_size(session->network.compute.dtype), integer = sizeof(int32_t);
     const int64_t tokens = session->block > DECODE_GROUP ? session->block : DECODE_GROUP;
     const int64_t cache = cache_bytes(session, size);
+    const int64_t logits = session->head_rows > DECODE_GROUP ? session->head_rows : DECODE_GROUP;
     const struct {
         const char *name;
         int64_t bytes, *place;
@@ -66,7 +68,7 @@ static enum status plan_memory(struct llama_session *session, struct memory_plan
         {"attention", tokens * llama_query_width(config) * size, &places->attention},
         {"gate|up", tokens * 2 * config->intermediate_size * size, &places->gate_up},
         {"activated", tokens * config->intermediate_size * size, &places->activated},
-        {"logits", DECODE_GROUP * config->vocabulary_size * (int64_t)sizeof(float), &places->logits},
+        {"logits", logits * config->vocabulary_size * (int64_t)sizeof(float), &places->logits},
         {"tables", session_tables_bytes(session->rows), &places->tables},
         {"prompt", session->capacity * integer, &places->prompt},
         {"positions", session->capacity * integer, &places->positions},
@@ -80,7 +82,7 @@ static enum status plan_memory(struct llama_session *session, struct memory_plan
         if ((*parts[i].place = memory_plan_add(plan, parts[i].bytes, "%s", parts[i].name)) < 0)
             return status_set(STATUS_USAGE, "the size of \"%s\" of a session of %" PRId64 " rows cannot be planned",
                               parts[i].name, session->rows);
-    return STATUS_OK;
+    return session->head_rows > 0 ? session_plan_scores(session, plan) : STATUS_OK;
 }
 
 static struct session_tables tables_at(void *memory, int64_t rows)
@@ -128,7 +130,7 @@ enum status llama_plan_session_scratch(const struct kernels *kernels, const stru
     struct llama_config one_layer = *config; /* all layers need the same */
     one_layer.layers = 1;
     session.network.config = &one_layer;
-    for (int64_t tokens = 1; tokens <= session.block; tokens++)
+    for (int64_t tokens = 1; tokens <= session.block && tokens <= session.capacity; tokens++)
         TRY(session_run_pass(
             &session,
             &(struct session_pass){.tokens = tokens, .ids = COMPUTE_NOWHERE, .position = session.capacity - tokens}));
@@ -139,6 +141,8 @@ enum status llama_plan_session_scratch(const struct kernels *kernels, const stru
         if (session.mask_count > 0)
             TRY(session_sample(&session, 0, tokens, &draw));
     }
+    if (session.head_rows > 0)
+        TRY(session_measure_scores(&session));
 fail:
     memory_plan_free(&plan);
     return result;
@@ -157,6 +161,9 @@ static enum status make_staging(struct llama_session *session)
     session->telling = tables_at(session->staging, session->rows);
     session->prompt = element_at(session->staging, DTYPE_U8, tables);
     session->drawn = session->prompt + session->capacity;
+    if (session->head_rows > 0)
+        TRY(model->kernels->allocate_host(model->context, (size_t)(6 * session->block) * sizeof(int32_t),
+                                          (void **)&session->scoring));
     TRY(model->kernels->event_create(model->context, &session->sent));
 fail:
     return result;
@@ -237,6 +244,7 @@ void llama_session_destroy(struct llama_session *session)
     session_free_graphs(session);
     model->kernels->release(model->context, session->memory);
     model->kernels->release_host(model->context, session->staging);
+    model->kernels->release_host(model->context, session->scoring);
     model->kernels->event_destroy(model->context, session->sent);
     free(session->lengths);
     free(session->listed);

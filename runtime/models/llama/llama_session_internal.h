@@ -29,6 +29,14 @@ struct session_places {
     int64_t masks;              /* [mask_count][V] */
 };
 
+/* What scoring needs beside the rest; places as in session_places. */
+struct session_score_places {
+    int64_t ids, rows, positions, lengths; /* [block] of the branches' tokens */
+    int64_t wanted, targets;               /* [block] tokens of which something is to be known, and what may follow */
+    int64_t gathered, norm;                /* [head rows][C] */
+    int64_t block_sums, target_logits;     /* [head rows][LOG_SUM_EXP_BLOCKS] f64, [head rows] */
+};
+
 /* What a step of drawing depends on beside its tables. */
 struct session_step {
     int64_t count, top_k;
@@ -66,6 +74,10 @@ struct llama_session {
     bool prompt_in_flight;         /* nobody has waited for that yet */
     bool step_in_flight;           /* a step has not come to its end: its copies may not be over */
 
+    int64_t head_rows; /* rows of the head at a time when scoring; 0: nothing is scored */
+    struct session_score_places score;
+    int32_t *scoring; /* pinned: as the first six of them, [6][block] */
+
     bool eager;
     struct session_graph graphs[SESSION_GRAPHS];
     int64_t graph_uses;
@@ -101,6 +113,19 @@ enum status session_sample(const struct llama_session *session, int64_t first, i
                            const struct llama_draw *draw);
 /* The cache of a layer from `row` on. */
 void *session_cache_at(const struct llama_session *session, int64_t layer, int64_t row);
+
+/* ---- llama_session_score.c ---- */
+
+enum status session_plan_scores(struct llama_session *session, struct memory_plan *plan);
+enum status session_measure_scores(struct llama_session *session);
+
+/* ---- llama_session_step.c ---- */
+
+/* Before the staging is written: what a step that failed has left in the queue may still use it. */
+enum status session_begin_step(struct llama_session *session);
+enum status session_wait(struct llama_session *session);
+enum status session_check_row(const struct llama_session *session, int64_t row);
+enum status session_check_ids(const struct llama_session *session, const int32_t *ids, int64_t count);
 
 /* ---- llama_session_graph.c ---- */
 

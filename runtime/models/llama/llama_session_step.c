@@ -8,14 +8,14 @@
 
 /* ---- checks ---- */
 
-static enum status check_row(const struct llama_session *session, int64_t row)
+enum status session_check_row(const struct llama_session *session, int64_t row)
 {
     if (row < 0 || row >= session->rows)
         return status_set(STATUS_INTERNAL, "row %" PRId64 " of a session of %" PRId64, row, session->rows);
     return STATUS_OK;
 }
 
-static enum status check_ids(const struct llama_session *session, const int32_t *ids, int64_t count)
+enum status session_check_ids(const struct llama_session *session, const int32_t *ids, int64_t count)
 {
     for (int64_t i = 0; i < count; i++)
         if (ids[i] < 0 || ids[i] >= session->model->config.vocabulary_size)
@@ -39,7 +39,7 @@ static enum status check_rows(struct llama_session *session, const int64_t *rows
     enum status result = STATUS_OK;
     memset(session->listed, 0, (size_t)session->rows * sizeof *session->listed);
     for (int64_t i = 0; i < count; i++) {
-        TRY(check_row(session, rows[i]));
+        TRY(session_check_row(session, rows[i]));
         TRY(check_room(session, rows[i], more));
         if (session->listed[rows[i]])
             FAIL(STATUS_INTERNAL, "row %" PRId64 " is listed twice", rows[i]);
@@ -65,7 +65,7 @@ fail:
 
 /* ---- to the device and back ---- */
 
-static enum status wait_for_device(struct llama_session *session)
+enum status session_wait(struct llama_session *session)
 {
     const struct llama *model = session->model;
     enum status result = model->kernels->synchronize(model->context);
@@ -74,10 +74,9 @@ static enum status wait_for_device(struct llama_session *session)
     return result;
 }
 
-/* Before the staging is written: what a step that failed has left in the queue may still use it. */
-static enum status begin_step(struct llama_session *session)
+enum status session_begin_step(struct llama_session *session)
 {
-    enum status result = session->step_in_flight ? wait_for_device(session) : STATUS_OK;
+    enum status result = session->step_in_flight ? session_wait(session) : STATUS_OK;
     session->step_in_flight = true;
     return result;
 }
@@ -105,7 +104,7 @@ static void write_tables(struct llama_session *session, const struct llama_draw 
 /* Waits for the drawn ids. */
 static enum status take_ids(struct llama_session *session, const struct llama_draw *draw)
 {
-    enum status result = wait_for_device(session);
+    enum status result = session_wait(session);
     assert(draw->ids);
     if (result == STATUS_OK)
         memcpy(draw->ids, session->drawn, (size_t)draw->count * sizeof *draw->ids);
@@ -129,12 +128,12 @@ enum status llama_session_prefill(struct llama_session *session, int64_t row, co
     const struct llama *model = session->model;
     const int64_t size = sizeof *ids;
     void *prompt = session_at(session, session->places.prompt);
-    TRY(check_row(session, row));
+    TRY(session_check_row(session, row));
     if (count < 1)
         FAIL(STATUS_INTERNAL, "a prompt of %" PRId64 " tokens", count);
     TRY(check_room(session, row, count));
-    TRY(check_ids(session, ids, count));
-    TRY(begin_step(session));
+    TRY(session_check_ids(session, ids, count));
+    TRY(session_begin_step(session));
     if (session->prompt_in_flight)
         TRY(model->kernels->event_wait(model->context, session->sent));
     session->prompt_in_flight = true;
@@ -153,7 +152,7 @@ enum status llama_session_prefill(struct llama_session *session, int64_t row, co
     if (logits) {
         TRY(session_make_logits(session, session->prompt_end, 1));
         TRY(bring_logits(session, 1, logits));
-        TRY(wait_for_device(session));
+        TRY(session_wait(session));
     }
     session->lengths[row] += count;
     session->step_in_flight = false; /* of the prompt there is a mark */
@@ -165,9 +164,9 @@ fail:
 static enum status begin_decode(struct llama_session *session, const struct llama_draw *draw, const int32_t *ids)
 {
     enum status result = STATUS_OK;
-    TRY(check_ids(session, ids, draw->count));
+    TRY(session_check_ids(session, ids, draw->count));
     session->prompt_end = -1;
-    TRY(begin_step(session));
+    TRY(session_begin_step(session));
     write_tables(session, draw, ids);
 fail:
     return result;
@@ -198,7 +197,7 @@ enum status llama_session_decode(struct llama_session *session, const int64_t *r
         TRY(session_make_logits(session, 0, tokens));
         TRY(bring_logits(session, tokens, logits + done * session->model->config.vocabulary_size));
     }
-    TRY(wait_for_device(session));
+    TRY(session_wait(session));
     end_decode(session, rows, count);
 fail:
     return result;
@@ -229,7 +228,7 @@ enum status llama_session_draw_first(struct llama_session *session, const struct
     TRY(check_draw(session, draw, 0));
     if (draw->count == 0)
         return STATUS_OK;
-    TRY(begin_step(session));
+    TRY(session_begin_step(session));
     write_tables(session, draw, NULL);
     TRY(session_send_tables(session));
     TRY(session_make_logits(session, session->prompt_end, 1));

@@ -38,19 +38,12 @@ static struct llama_buffer plan_buffer(struct planner *planner, const char *name
     return buffer;
 }
 
-/* The head is computed for as many rows at a time as give the logits the size that the kernels like, at most eight of
- * their blocks; a multiple of 16. */
 static int64_t head_chunk(const struct kernels *kernels, const struct llama_config *config,
                           const struct llama_workspace_options *options)
 {
-    enum { LEAST = 16, BLOCKS = 8 };
     int64_t tokens = options->rows * options->length, rows = options->head_rows;
-    if (rows <= 0) {
-        int64_t most = BLOCKS * llama_block_rows(kernels);
-        rows = llama_block_elements(kernels) / config->vocabulary_size / LEAST * LEAST;
-        rows = rows > most ? most : rows;
-        rows = rows < LEAST ? LEAST : rows;
-    }
+    if (rows <= 0)
+        return llama_head_rows(kernels, config, tokens);
     return rows < tokens ? rows : tokens;
 }
 

@@ -1,0 +1,2 @@
+# A scripted model and scripted judges (tests/support/scripted_model.h, scripted_judges.h).
+include(${CMAKE_CURRENT_SOURCE_DIR}/support/scripted.cmake)
