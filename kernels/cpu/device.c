@@ -58,18 +58,30 @@ fail:
     return result;
 }
 
-/* OpenBLAS and oneDNN choose their code by the processor and have AVX-512; ours is compiled for AVX2 and FMA, or less.
- */
+/* OpenBLAS and oneDNN choose their code by the processor and have AVX-512; ours is compiled for AVX2 and FMA, or less. But OpenBLAS
+ * goes by the processors that it knows: a Zen 4, newer than Debian 12's, gets Haswell's code, which has AVX2 too and is slower. */
+static bool ours_suffice(void)
+{
+#ifdef __FMA__
+    static const char *const cores[] = {"SkylakeX", "Cooperlake", "SapphireRapids"};
+    if (!__builtin_cpu_supports("avx512f"))
+        return true;
+    if (!blas_library()) /* whoever wants to use it says why */
+        return false;
+    for (size_t i = 0; i < sizeof cores / sizeof *cores; i++)
+        if (strcasestr(blas_library()->config(), cores[i]))
+            return false;
+    return true;
+#else
+    return false;
+#endif
+}
+
 static enum status choose_engines(struct cpu_libraries *libraries)
 {
     enum status result = STATUS_OK;
-#ifdef __FMA__
-    const bool ours_suffice = !__builtin_cpu_supports("avx512f");
-#else
-    const bool ours_suffice = false;
-#endif
     libraries->f32_engine = CPU_ENGINE_BLOCKED;
-    if (!ours_suffice)
+    if (!ours_suffice())
         TRY(use_blas(libraries, &libraries->f32_engine));
     libraries->bf16_engine = libraries->f32_engine;
     if (__builtin_cpu_supports("avx512bf16"))

@@ -288,18 +288,24 @@ static void classify(const struct pass *pass, const float *first, double *logits
     host_linear_run(&pass->roberta->out, inner, logits);
 }
 
-static enum status run_pass(struct pass *pass, double *logits)
+static enum status reserve_scratch(const struct pass *pass)
+{
+    size_t scratch = 0;
+    struct pass planned = *pass;
+    planned.compute.measure = &scratch;
+    enum status result = run_network(&planned);
+    return result == STATUS_OK ? device_context_reserve(pass->roberta->kernels, pass->workspace->context, scratch)
+                               : result;
+}
+
+static enum status run_pass(const struct pass *pass, double *logits)
 {
     enum status result = STATUS_OK;
     struct roberta_workspace *w = pass->workspace;
     const struct kernels *kernels = pass->roberta->kernels;
     int64_t hidden = pass->roberta->config.hidden, row = 0;
-    size_t scratch = 0;
     TRY(make_room(w, pass->rows));
-    pass->compute.measure = &scratch;
-    TRY(run_network(pass));
-    TRY(device_context_reserve(kernels, w->context, scratch));
-    pass->compute.measure = NULL;
+    TRY(reserve_scratch(pass));
     TRY(send_ids(pass));
     TRY(run_network(pass));
     for (int64_t i = 0; i < pass->count; row += pass->texts[i++].count)
