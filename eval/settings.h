@@ -15,12 +15,14 @@ struct score_settings {
 
 /* Section `evaluate`. */
 enum split_choice { SPLIT_DEV, SPLIT_TEST, SPLIT_ALL };
+enum cluster_choice { CLUSTERS_NONE, CLUSTERS_NAMES };
 enum incomplete_choice { INCOMPLETE_REFUSE, INCOMPLETE_SKIP };
 struct evaluate_settings {
     struct config_list parts;      /* SALMon: the parts that are judged; none: all */
     struct config_list directions; /* StoryCloze: "s", "t", "s>t", "t>s" */
     int split;                     /* enum split_choice */
     int incomplete;                /* enum incomplete_choice */
+    int clusters;                  /* enum cluster_choice: StoryCloze */
     int64_t limit;                 /* items of each task; 0: all */
     bool cache;                    /* keep the units of recordings in the folder of the results */
     int64_t shots;                 /* examples before each item; -1: as many as the benchmark's own number */

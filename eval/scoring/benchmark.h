@@ -21,6 +21,7 @@ struct benchmark_row {
     int64_t failures;  /* items that have no score */
     int64_t truncated; /* items that were cut to the context */
     int64_t lost_shots;
+    int64_t clusters; /* of items, over which the standard error is; 0: over items */
 };
 
 struct benchmark_results {
