@@ -7,7 +7,7 @@
 
 const char *report_rule_name(enum report_rule rule)
 {
-    static const char *const names[] = {"mean", "parts", "subjects", "slm21 lexical", "slm21 syntactic"};
+    static const char *const names[] = {"mean", "clusters", "parts", "subjects", "slm21 lexical", "slm21 syntactic"};
     return names[rule];
 }
 
@@ -47,6 +47,65 @@ static enum status report_mean(const struct report_input *input, const struct sc
                       protocol, &row));
     row->failures = input->failures;
 fail:
+    return result;
+}
+
+/* ---- clusters ---- */
+
+struct named_item {
+    const char *cluster;
+    int64_t item;
+};
+
+static int compare_clusters(const void *a, const void *b)
+{
+    const struct named_item *x = a, *y = b;
+    return strcmp(x->cluster, y->cluster);
+}
+
+/* Numbers the clusters that the items' documents name: clusters[i] is that of item i. */
+static enum status number_clusters(const struct choice_set *set, int64_t *clusters, int64_t *count)
+{
+    enum status result = STATUS_OK;
+    struct named_item *items = calloc((size_t)set->count + 1, sizeof *items);
+    if (!items)
+        FAIL(STATUS_INTERNAL, "no memory for %lld items", (long long)set->count);
+    for (int64_t i = 0; i < set->count; i++) {
+        const char *name = json_string_value(json_object_get(set->items[i].document, "cluster"));
+        if (!name)
+            FAIL(STATUS_CORRUPT, "%s: the item names no cluster", set->items[i].id);
+        items[i] = (struct named_item){name, i};
+    }
+    qsort(items, (size_t)set->count, sizeof *items, compare_clusters);
+    *count = 0;
+    for (int64_t i = 0; i < set->count; i++) {
+        *count += i == 0 || strcmp(items[i - 1].cluster, items[i].cluster) != 0;
+        clusters[items[i].item] = *count - 1;
+    }
+fail:
+    free(items);
+    return result;
+}
+
+static enum status report_clusters(const struct report_input *input, const struct score_protocol *protocol, double *won,
+                                   struct benchmark_results *results)
+{
+    enum status result = STATUS_OK;
+    struct benchmark_row *row;
+    struct estimate accuracy;
+    struct benchmark_counts counts;
+    int64_t count, items = input->set->count, *clusters = calloc((size_t)items + 1, sizeof *clusters);
+    if (!clusters)
+        FAIL(STATUS_INTERNAL, "no memory for the clusters of %lld items", (long long)items);
+    TRY(decide(input, protocol, 0, items, won, &counts));
+    TRY(number_clusters(input->set, clusters, &count));
+    TRY(estimate_clustered(won, clusters, items, count, &accuracy));
+    accuracy.n = items;
+    TRY(benchmark_add(results, input->task, "", false, accuracy, input->expected, counts, protocol, &row));
+    row->failures = input->failures;
+    row->clusters = count;
+fail:
+    free(clusters);
     return result;
 }
 
@@ -258,6 +317,8 @@ enum status report_make(const struct report_input *input, const struct score_pro
         FAIL(STATUS_CORRUPT, "%s: no item is left to be judged", input->task);
     if (input->rule == REPORT_MEAN)
         TRY(report_mean(input, protocol, won, results));
+    else if (input->rule == REPORT_CLUSTERS)
+        TRY(report_clusters(input, protocol, won, results));
     else if (input->rule == REPORT_PARTS)
         TRY(report_parts(input, protocol, won, results));
     else if (input->rule == REPORT_SUBJECTS)

@@ -7,13 +7,14 @@
 
 enum report_rule {
     REPORT_MEAN,           /* over items */
+    REPORT_CLUSTERS,       /* over items, the standard error over the clusters that they name */
     REPORT_PARTS,          /* the plain mean of the parts that items name, and each part */
     REPORT_SUBJECTS,       /* over items; the plain mean of parts; groups of parts by their items; each part */
     REPORT_SLM21_LEXICAL,  /* voices averaged per id, ids over the benchmark; bands of frequency */
     REPORT_SLM21_SYNTACTIC /* likewise; types */
 };
-const char *
-report_rule_name(enum report_rule rule); /* "mean", "parts", "subjects", "slm21 lexical", "slm21 syntactic" */
+/* "mean", "clusters", "parts", "subjects", "slm21 lexical", "slm21 syntactic" */
+const char *report_rule_name(enum report_rule rule);
 
 /* What a report is made of. */
 struct report_input {

@@ -15,6 +15,7 @@ struct score_settings {
 
 /* Section `evaluate`. */
 enum split_choice { SPLIT_DEV, SPLIT_TEST, SPLIT_ALL };
+enum cluster_choice { CLUSTERS_NONE, CLUSTERS_NAMES };
 enum incomplete_choice { INCOMPLETE_REFUSE, INCOMPLETE_SKIP };
 struct evaluate_settings {
     struct config_list parts;           /* SALMon: the parts that are judged; none: all */
@@ -22,6 +23,7 @@ struct evaluate_settings {
     struct config_list stsp_directions; /* STSP: "s>s", "s>t", "t>s", "t>t"; none: all */
     int split;                          /* enum split_choice */
     int incomplete;                     /* enum incomplete_choice */
+    int clusters;                       /* enum cluster_choice: StoryCloze */
     int64_t limit;                      /* items of each task; 0: all */
     bool cache;                         /* keep the units of recordings in the folder of the results */
     struct config_list shot_list;       /* examples before each item; STSP runs with each of several numbers; none: the

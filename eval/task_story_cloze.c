@@ -124,6 +124,19 @@ static char *part_text(const struct stories *stories, int64_t story, int part, b
     return strdup(texts[part] + length);
 }
 
+/* What the samples say of a story; with clusters also its name up to the last '.'. NULL: no memory. */
+static json_t *describe_story(const struct stories *stories, const char *id)
+{
+    const char *slash = strrchr(id, '/'), *dot = strrchr(slash ? slash : id, '.');
+    json_t *document = json_pack("{s:s}", "story", id);
+    if (stories->run.task->evaluate->clusters == CLUSTERS_NAMES &&
+        json_object_set_new(document, "cluster", json_stringn(id, dot ? (size_t)(dot - id) : strlen(id))) != 0) {
+        json_decref(document);
+        return NULL;
+    }
+    return document;
+}
+
 static enum status add_story(struct benchmark_run *run, const struct stories *stories, int64_t story, enum direction d)
 {
     enum status result = STATUS_OK;
@@ -141,7 +154,7 @@ static enum status add_story(struct benchmark_run *run, const struct stories *st
             text ? (struct side){.text = texts[part]} : speech_side(apart ? &clip->parts[part] : &clip->whole[part]);
     }
     const char *id = stories->list.stories[story].id;
-    TRY(benchmark_run_add(run, id, json_pack("{s:s}", "story", id), apart ? &sides[STORY_CONTEXT] : NULL,
+    TRY(benchmark_run_add(run, id, describe_story(stories, id), apart ? &sides[STORY_CONTEXT] : NULL,
                           &sides[STORY_CORRECT], &sides[STORY_INCORRECT]));
 fail:
     for (int part = 0; part < STORY_PARTS; part++)
@@ -169,6 +182,7 @@ static enum status run_direction(const struct stories *stories, const char *path
     enum status result = STATUS_OK;
     struct benchmark_run run = {0};
     int64_t failures = stories->list.lone;
+    const bool clustered = stories->run.task->evaluate->clusters == CLUSTERS_NAMES;
     char name[64];
     snprintf(name, sizeof name, "%s_%s", benchmark, directions[d].suffix);
     TRY(benchmark_run_open(stories->run.task, path, directions[d].across ? SCOPE_CONTINUATION : SCOPE_WHOLE, &run));
@@ -182,7 +196,7 @@ static enum status run_direction(const struct stories *stories, const char *path
         failures++;
     }
     TRY(benchmark_run_finish(&run, &(struct benchmark_outcome){.name = name,
-                                                               .rule = REPORT_MEAN,
+                                                               .rule = clustered ? REPORT_CLUSTERS : REPORT_MEAN,
                                                                .expected = stories->count + stories->list.lone,
                                                                .failures = failures}));
 fail:

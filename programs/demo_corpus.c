@@ -1,7 +1,9 @@
 /* demo_corpus: real and synthetic speech with texts, from what Debian ships (docs/demo.md). */
 #include "data/demo/demo_corpus.h"
+#include "data/demo/demo_stories.h"
 
 #include "core/log.h"
+#include "core/path.h"
 #include "core/thread_pool.h"
 #include "programs/common/program.h"
 
@@ -11,18 +13,46 @@ static const struct program_option options[] = {
     {"--output", "DIR", "folder of the corpus; an existing one that verifies is reused", false},
     {"--synthetic-minutes", "N", "minutes of speech by flite (default 40)", false},
     {"--seed", "N", "seed of splits and choices (default 1)", false},
+    {"--stories", "DIR", "instead, from a corpus that is there: a folder in StoryCloze's layout; needs --dataset",
+     false},
+    {"--dataset", "DIR", "of --stories: what prepare made of the corpus's speech_validation.jsonl", false},
+    {"--wrong", "N", "of --stories: wrong endings per right one, at most (default 5)", false},
+    {"--same-speaker", NULL, "of --stories: wrong endings by the speaker of the right one alone", false},
+    {"--swapped", NULL, "of --stories: right and wrong endings change places", false},
 };
 
 static const struct program program = {
     .name = "demo_corpus",
-    .usage = "--output DIR [--synthetic-minutes N] [--seed N]",
+    .usage = "--output DIR [--synthetic-minutes N] [--seed N] | --output DIR --stories DIR --dataset DIR [--wrong N] "
+             "[--same-speaker] [--swapped]",
     .summary =
         "Makes the demo's corpus: recorded prompts and test sentences, passages of the Bible spoken by flite with "
-        "its word times, and texts, split so that no sentence is on both sides.",
+        "its word times, and texts, split so that no sentence is on both sides. From its held-out speech it also makes "
+        "stories, of which `evaluate storycloze` asks whether a model prefers an utterance's own second half.",
     .example = "demo_corpus --output out/demo/corpus",
     .options = options,
     .option_count = sizeof options / sizeof *options,
 };
+
+static enum status make_stories(const struct program_arguments *arguments, const char *corpus, const char *folder)
+{
+    enum status result = STATUS_OK;
+    char manifest[PATH_BYTES];
+    struct demo_stories_totals totals;
+    struct demo_stories_options how = {.manifest = manifest,
+                                       .dataset = program_value(arguments, "--dataset", NULL),
+                                       .same_speaker = program_flag(arguments, "--same-speaker"),
+                                       .swapped = program_flag(arguments, "--swapped")};
+    if (!how.dataset)
+        FAIL(STATUS_USAGE, "--dataset is missing: name what prepare made of %s/speech_validation.jsonl", corpus);
+    TRY(program_integer(arguments, "--wrong", 1, DEMO_STORIES_MOST_WRONG, 5, &how.wrong));
+    TRY(path_format(manifest, "%s/speech_validation.jsonl", corpus));
+    TRY(demo_stories_make(folder, &how, &totals));
+    log_info("%s made: %lld stories of %lld halves of %lld utterances", folder, (long long)totals.stories,
+             (long long)totals.windows, (long long)totals.utterances);
+fail:
+    return result;
+}
 
 static enum status run(const struct program_arguments *arguments)
 {
@@ -33,6 +63,8 @@ static enum status run(const struct program_arguments *arguments)
     struct demo_corpus_totals totals;
     if (!folder)
         FAIL(STATUS_USAGE, "--output is missing: name the folder of the corpus");
+    if (program_value(arguments, "--stories", NULL))
+        return make_stories(arguments, folder, program_value(arguments, "--stories", NULL));
     TRY(program_integer(arguments, "--synthetic-minutes", 0, 100000, 40, &minutes));
     TRY(program_integer(arguments, "--seed", 0, INT64_MAX, 1, &seed));
     struct demo_corpus_options how = {

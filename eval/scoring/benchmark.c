@@ -65,6 +65,8 @@ void benchmark_print(const struct benchmark_results *results, FILE *report)
                    estimate_error_text(row->accuracy, error), (long long)row->accuracy.n, (long long)row->expected,
                    (long long)row->ties, (long long)row->failures, (long long)row->truncated,
                    (long long)row->lost_shots);
+        if (row->clusters > 0)
+            utf8_print(report, "  standard error over %lld clusters of items\n", (long long)row->clusters);
     }
 }
 
@@ -82,7 +84,8 @@ static bool add_metrics(json_t *results, const struct benchmark_row *row)
             json_pack("{s:s, s:I, s:I, s:I, s:I, s:I}", "alias", row->alias, "sample_len", (json_int_t)row->accuracy.n,
                       "expected", (json_int_t)row->expected, "failures", (json_int_t)row->failures, "truncated",
                       (json_int_t)row->truncated, "lost_shots", (json_int_t)row->lost_shots);
-        if (json_object_set_new(results, row->name, known) != 0)
+        if (json_object_set_new(results, row->name, known) != 0 ||
+            (row->clusters > 0 && json_object_set_new(known, "clusters", json_integer(row->clusters)) != 0))
             return false;
     }
     for (int i = 0; i < 3; i++)

@@ -23,6 +23,7 @@ struct benchmark_row {
     int64_t failures;   /* items that have no score */
     int64_t truncated;  /* items that were cut to the context */
     int64_t lost_shots; /* examples that were left out for it */
+    int64_t clusters;   /* of items, over which the standard error is; 0: over items */
 };
 
 /* Counts over the items of a row. */

@@ -43,6 +43,8 @@ const int64_t score_field_count = sizeof score_fields / sizeof *score_fields;
 static const char *const splits[] = {"dev", "test", "all", NULL};  /* as enum split_choice */
 static const char *const incompletes[] = {"refuse", "skip", NULL}; /* as enum incomplete_choice */
 
+static const char *const clusters[] = {"none", "names", NULL}; /* as enum cluster_choice */
+
 static const char *const forms[] = {"none", "librispeech", "whisper-basic", "whisper-english",
                                     NULL}; /* as enum text_form */
 
@@ -59,6 +61,9 @@ const struct config_field evaluate_fields[] = {
      "modality"},
     {"stsp_directions", CONFIG_STRING_LIST, EVALUATE(stsp_directions), "", 0, 0, NULL,
      "stsp: some of s>s, s>t, t>s and t>t; empty: all"},
+    {"clusters", CONFIG_CHOICE, EVALUATE(clusters), "none", 0, 0, clusters,
+     "storycloze: names: stories whose names are alike up to their last '.' count as one observation in the standard "
+     "error"},
     {"cache", CONFIG_BOOL, EVALUATE(cache), "true", 0, 0, NULL,
      "keep the units of benchmarks' recordings beside the results, for the next run"},
     {"shots", CONFIG_STRING_LIST, EVALUATE(shot_list), "", 0, 0, NULL,
