@@ -39,39 +39,13 @@ struct rank {
 
 /* ---- the journal ---- */
 
-/* Of a prompt: archives are known by the names and sizes of their files, which say nothing of what a recording has become. */
-static void prompt_digits(const struct generation_item *item, char digits[65])
-{
-    const struct sha256 hash = sha256_of(item->ids, (size_t)item->count * sizeof *item->ids);
-    sha256_hex(&hash, digits);
-}
-
 static json_t *item_json(const struct generation_item *item)
 {
-    char prompt[65];
     json_t *ids = json_array();
-    prompt_digits(item, prompt);
     for (int64_t i = 0; ids && i < item->generated_count; i++)
         json_array_append_new(ids, json_integer(item->generated[i]));
-    return json_pack("{s:o, s:b, s:b, s:b, s:I, s:s}", "ids", ids, "ended", item->ended, "stopped", item->stopped,
-                     "failed", item->failed, "tries", (json_int_t)item->tries, "prompt", prompt);
-}
-
-static enum status check_prompt(const struct journal *journal, const json_t *json, const struct generation_item *item)
-{
-    enum status result = STATUS_OK;
-    const char *there;
-    char wanted[65];
-    prompt_digits(item, wanted);
-    TRY(jdoc_get_string(item->id, json, "prompt", &there));
-    if (strcmp(there, wanted) != 0)
-        FAIL(STATUS_USAGE,
-             "%s: the answer to %s is one to another prompt (%.16s) than this one (%.16s): the archive has changed; "
-             "remove "
-             "the file, or name another --out",
-             journal_path(journal), item->id, there, wanted);
-fail:
-    return result;
+    return json_pack("{s:o, s:b, s:b, s:b, s:I}", "ids", ids, "ended", item->ended, "stopped", item->stopped, "failed",
+                     item->failed, "tries", (json_int_t)item->tries);
 }
 
 static enum status take_json(const char *id, const json_t *json, int64_t vocabulary, struct generation_item *item)
@@ -118,7 +92,6 @@ static enum status resume(struct shared *shared)
         free(key);
         if (!known)
             continue;
-        TRY(check_prompt(shared->plan->journal, known, item));
         TRY(take_json(item->id, known, shared->plan->task->components->vocabulary.size, item));
         shared->done[i] = true;
         shared->finished++;

@@ -247,11 +247,6 @@ int64_t journal_count(const struct journal *journal)
     return (int64_t)json_object_size(journal->items);
 }
 
-const char *journal_path(const struct journal *journal)
-{
-    return journal->path;
-}
-
 void journal_close(struct journal *journal, bool finished)
 {
     if (!journal)

@@ -30,7 +30,6 @@ json_t *journal_find(struct journal *journal, const char *id);
 enum status journal_add(struct journal *journal, const char *id, json_t *item);
 
 int64_t journal_count(const struct journal *journal);
-const char *journal_path(const struct journal *journal);
 
 /* Closes it; with `finished`, when all results are written, also removes the file. NULL is fine. */
 void journal_close(struct journal *journal, bool finished);

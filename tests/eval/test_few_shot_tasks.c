@@ -549,8 +549,8 @@ static void another_run_is_not_continued(void **state)
     assert_int_equal(conversation.requests, SPOKEN - 3 - 3);
 }
 
-/* Sizes and names of an archive's files say nothing of what is in them. */
-static void other_recordings_of_the_same_size_are_noticed(void **state)
+/* Sizes and names of an archive's files say nothing of what is in them: here an example sounds otherwise, so every prompt is another. */
+static void other_recordings_of_the_same_size_are_answered_anew(void **state)
 {
     (void)state;
     struct conversation conversation;
@@ -560,10 +560,9 @@ static void other_recordings_of_the_same_size_are_noticed(void **state)
     set_shots(3);
     assert_fails(run_asr(out, archive, 4, &conversation), STATUS_CORRUPT, "not finite");
     generation_clip_write(test_path("libri/dev-clean/1/1/1-1-0000.wav"), &value, &length, 1);
-    assert_fails(run_asr(out, archive, 0, &conversation), STATUS_USAGE, "journal_asr.log: ");
-    assert_non_null(strstr(status_text(), "another prompt"));
-    write_librispeech("libri", 0);
     assert_ok(run_asr(out, archive, 0, &conversation));
+    assert_int_equal(conversation.requests, SPOKEN - 3);
+    write_librispeech("libri", 0);
 }
 
 int main(void)
@@ -577,7 +576,7 @@ int main(void)
         cmocka_unit_test(what_is_missing_is_refused_or_counted),
         cmocka_unit_test(an_interrupted_run_goes_on),
         cmocka_unit_test(another_run_is_not_continued),
-        cmocka_unit_test(other_recordings_of_the_same_size_are_noticed),
+        cmocka_unit_test(other_recordings_of_the_same_size_are_answered_anew),
     };
     return cmocka_run_group_tests(tests, open_world, close_world);
 }

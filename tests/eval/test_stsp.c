@@ -494,6 +494,59 @@ static void a_label_that_stands_for_nothing_ends_the_evaluation(void **state)
     assert_int_equal(access(test_path("joy/results_stsp_dev.json"), F_OK), -1);
 }
 
+static struct scripted_reply say_so(void *argument, const struct generation_request *request)
+{
+    struct scripted_reply reply = {0};
+    (void)argument;
+    (void)request;
+    reply.ids = scripted_ids(world.components, "so", &reply.count);
+    return reply;
+}
+
+static enum status run_with_rows(const char *rows, const char *out)
+{
+    static const char *three[] = {"3"}, *zero[] = {"0"}, *direction[] = {"s>t"};
+    generation_world_reset(&world);
+    world.judges.text = "judges/text";
+    world.evaluate.shots = 3;
+    world.evaluate.shot_list = (struct config_list){three, 1};
+    world.evaluate.seeds = (struct config_list){zero, 1};
+    world.evaluate.stsp_directions = (struct config_list){direction, 1};
+    world.evaluate.shot_ids = test_path("rows.txt");
+    write_text(world.evaluate.shot_ids, rows);
+    scripted_judges_set(judge_text, judge_speech);
+    scripted_model_set(say_so, NULL);
+    struct task task = generation_world_task(&world, out);
+    return task_stsp(&task, test_path("archive"));
+}
+
+/* Of the golden archive the rows 1, 4, 7... are negative, 0, 3, 6... neutral, 2, 5, 8... positive. */
+static void rows_of_examples_may_be_given(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *rows, *error;
+    } faults[] = {
+        {"s2t 1\ns2t 0\n", "rows.txt: expected 1 rows of few_shot/s2t.jsonl that are positive, found 0"},
+        {"s2t 1\ns2x 0\ns2t 2\n", "rows.txt:2: expected s2s, s2t, t2s or t2t and a row, found \"s2x 0\""},
+        {"17\n", "rows.txt:1: expected s2s"},
+        {"s2t 1\ns2t 17\n", "rows.txt:2: expected a row of few_shot/s2t.jsonl, 0 to 16, found \"s2t 17\""},
+        {"s2t -1\n", "rows.txt:1: expected a row"},
+        {"s2t 1x\n", "rows.txt:1: expected a row"},
+        {"s2t 99999999999999999999\n", "rows.txt:1: expected a row"},
+        {"s2t 1\ns2t", "rows.txt:2: expected a row"},
+        {"s2t 1\ns2t 0\ns2t 1\n", "rows.txt:3: s2t 1 is there twice"},
+    };
+    for (size_t f = 0; f < sizeof faults / sizeof *faults; f++)
+        assert_fails(run_with_rows(faults[f].rows, test_path("no_rows")), STATUS_CORRUPT, faults[f].error);
+    assert_int_equal(access(test_path("no_rows/results_stsp_dev.json"), F_OK), -1);
+    assert_ok(run_with_rows("t2t 1\r\n\r\ns2t 5\r\ns2t 3\ns2t 4\ns2t 2", test_path("rows")));
+    json_t *results = generation_results_read(test_path("rows"), "stsp_dev"), *wanted = json_pack("[i, i, i]", 4, 3, 5);
+    assert_true(json_equal(json_object_get(json_object_get(results, "examples"), "s2t/3/0"), wanted));
+    json_decref(results);
+    json_decref(wanted);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -506,6 +559,7 @@ int main(void)
         cmocka_unit_test(a_whole_evaluation_has_the_oracles_numbers),
         cmocka_unit_test(an_interrupted_evaluation_goes_on),
         cmocka_unit_test(a_label_that_stands_for_nothing_ends_the_evaluation),
+        cmocka_unit_test(rows_of_examples_may_be_given),
     };
     return cmocka_run_group_tests(tests, open_golden, close_golden);
 }
