@@ -86,6 +86,9 @@ static enum status read_shot_ids(const struct few_shot_run *run, const char *pat
         for (int64_t i = 0; !run->shot_archive && i < run->count; i++)
             if (run->tested[i] == chosen[found])
                 FAIL(STATUS_USAGE, "%s:%lld: %s is tested and cannot be an example", path, (long long)number, line);
+        for (int64_t i = 0; i < found; i++)
+            if (chosen[i] == chosen[found])
+                FAIL(STATUS_CORRUPT, "%s:%lld: %s is there twice", path, (long long)number, line);
         found++;
     }
     if (found < count)
@@ -232,15 +235,19 @@ static struct sha256 hash_items(const struct few_shot_run *run)
 static json_t *inputs_json(const struct few_shot_run *run)
 {
     const struct sha256 items = hash_items(run);
-    return json_pack("{s:o, s:o, s:o, s:I}", "items", jdoc_hash(&items), "prompt", jdoc_hash(&run->pattern.hash),
-                     "shots", shot_list(run), "limit", (json_int_t)run->task->evaluate->limit);
+    char identity[65] = "";
+    if (run->shot_archive)
+        archive_identity(run->shot_archive, identity);
+    return json_pack("{s:o, s:o, s:o, s:s, s:I}", "items", jdoc_hash(&items), "prompt", jdoc_hash(&run->pattern.hash),
+                     "shots", shot_list(run), "shots_from", identity, "limit", (json_int_t)run->task->evaluate->limit);
 }
 
-static json_t *archive_json(const struct archive *archive)
+static json_t *archive_json(const struct few_shot_run *run)
 {
     char identity[65];
-    archive_identity(archive, identity);
-    return json_pack("{s:s, s:s}", "path", archive_path(archive), "identity", identity);
+    archive_identity(run->archive, identity);
+    return json_pack("{s:s, s:s, s:I}", "path", archive_path(run->archive), "identity", identity, "missing",
+                     (json_int_t)run->corpus.missing);
 }
 
 static enum status open_journal(struct few_shot_run *run)
@@ -319,7 +326,7 @@ enum status few_shot_run(const struct task *task, const struct few_shot_kind *ki
     TRY(make_shots(run));
     TRY(make_prompts(run));
     TRY(generation_results_create(task, &run->results));
-    TRY(generation_results_set(&run->results, "archive", archive_json(run->archive)));
+    TRY(generation_results_set(&run->results, "archive", archive_json(run)));
     TRY(generation_results_set(&run->results, "inputs", inputs_json(run)));
     TRY(open_journal(run));
     TRY(answer_items(run));

@@ -99,6 +99,15 @@ static const char *half_of(const struct stsp_archive *archive, const char *text,
     return speech ? archive->spelled[part][stsp_archive_member(archive, text)] : text;
 }
 
+static bool is_direction(const char *word, size_t length)
+{
+    for (int d = 0; d < STSP_DIRECTIONS; d++)
+        if (strlen(stsp_direction_name((enum stsp_direction)d)) == length &&
+            strncmp(stsp_direction_name((enum stsp_direction)d), word, length) == 0)
+            return true;
+    return false;
+}
+
 /* Rows that a file names for a direction ("s2t 17" per line): of each sentiment the first of them. */
 static enum status read_rows(const char *path, const struct stsp_examples *examples, const struct stsp_case *now,
                              int64_t **rows, int64_t *count)
@@ -117,15 +126,23 @@ static enum status read_rows(const char *path, const struct stsp_examples *examp
         number++;
         line[strcspn(line, "\r")] = 0;
         size_t length = strcspn(line, " ");
+        if (*line && !is_direction(line, length))
+            FAIL(STATUS_CORRUPT, "%s:%lld: expected s2s, s2t, t2s or t2t and a row, found \"%.60s\"", path,
+                 (long long)number, line);
         if (length != strlen(name) || strncmp(line, name, length) != 0)
             continue;
-        long long row = isdigit((unsigned char)line[length + 1]) ? strtoll(line + length, &end, 10) : -1;
+        bool digits = line[length] && isdigit((unsigned char)line[length + 1]);
+        long long row = digits ? strtoll(line + length, &end, 10) : -1;
         if (row < 0 || *end || row >= examples->count)
             FAIL(STATUS_CORRUPT, "%s:%lld: expected a row of few_shot/%s.jsonl, 0 to %lld, found \"%.60s\"", path,
                  (long long)number, name, (long long)examples->count - 1, line);
         enum sentiment sentiment = examples->items[row].sentiment;
+        int64_t *own = *rows + (int64_t)sentiment * each;
+        for (int64_t i = 0; i < found[sentiment]; i++)
+            if (own[i] == row)
+                FAIL(STATUS_CORRUPT, "%s:%lld: %s is there twice", path, (long long)number, line);
         if (found[sentiment] < each)
-            (*rows)[(int64_t)sentiment * each + found[sentiment]++] = row;
+            own[found[sentiment]++] = row;
     }
     for (int s = 0; s < SENTIMENTS; s++)
         if (found[s] < each)

@@ -1,8 +1,10 @@
-# What support/scripted_model.c and support/scripted_judges.c stand in for.
+# What support/scripted_model.c stands in for, and with `scripted_judges` set support/scripted_judges.c.
 set(scripted generate_batch)
-foreach(judge text_judge speech_judge)
-  list(APPEND scripted ${judge}_open ${judge}_close ${judge}_label ${judge}_fingerprint ${judge}_run)
-endforeach()
+if(scripted_judges)
+  foreach(judge text_judge speech_judge)
+    list(APPEND scripted ${judge}_open ${judge}_close ${judge}_label ${judge}_fingerprint ${judge}_run)
+  endforeach()
+endif()
 foreach(name ${scripted})
   target_link_options(${target} PRIVATE -Wl,--wrap=${name})
 endforeach()
