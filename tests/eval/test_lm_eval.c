@@ -370,7 +370,7 @@ static void results_show_groups_as_the_harness_does(void **state)
     assert_ok(components_load_distributed(TEST_GOLDEN_DIRECTORY "/text_llama/model.gguf", &components));
     const struct benchmark_subject subject = {.task = "mmlu",
                                               .model = "m",
-                                              .checkpoint = "c",
+                                              .checkpoint = TEST_SOURCE_DIRECTORY "/LICENSE",
                                               .components = components,
                                               .protocol = &protocol,
                                               .rule = "subjects",

@@ -179,7 +179,7 @@ static struct task make_task(const char *out, int protocol, struct task_outcome 
     return (struct task){.model = world.model,
                          .components = world.components,
                          .model_name = "m",
-                         .checkpoint = "c",
+                         .checkpoint = TEST_SOURCE_DIRECTORY "/LICENSE",
                          .out = out,
                          .report = nowhere,
                          .outcome = outcome,
