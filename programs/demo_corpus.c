@@ -13,7 +13,7 @@ static const struct program_option options[] = {
     {"--output", "DIR", "folder of the corpus; an existing one that verifies is reused", false},
     {"--synthetic-minutes", "N", "minutes of speech by flite (default 40)", false},
     {"--seed", "N", "seed of splits and choices (default 1)", false},
-    {"--stories", "DIR", "instead, from a corpus that is there: a folder in StoryCloze's layout; needs --dataset",
+    {"--stories", "FILE", "instead, from a corpus that is there: a .tar in StoryCloze's layout; needs --dataset",
      false},
     {"--dataset", "DIR", "of --stories: what prepare made of the corpus's speech_validation.jsonl", false},
     {"--wrong", "N", "of --stories: wrong endings per right one, at most (default 5)", false},
@@ -23,7 +23,7 @@ static const struct program_option options[] = {
 
 static const struct program program = {
     .name = "demo_corpus",
-    .usage = "--output DIR [--synthetic-minutes N] [--seed N] | --output DIR --stories DIR --dataset DIR [--wrong N] "
+    .usage = "--output DIR [--synthetic-minutes N] [--seed N] | --output DIR --stories FILE --dataset DIR [--wrong N] "
              "[--same-speaker] [--swapped]",
     .summary =
         "Makes the demo's corpus: recorded prompts and test sentences, passages of the Bible spoken by flite with "
@@ -34,7 +34,7 @@ static const struct program program = {
     .option_count = sizeof options / sizeof *options,
 };
 
-static enum status make_stories(const struct program_arguments *arguments, const char *corpus, const char *folder)
+static enum status make_stories(const struct program_arguments *arguments, const char *corpus, const char *path)
 {
     enum status result = STATUS_OK;
     char manifest[PATH_BYTES];
@@ -47,8 +47,8 @@ static enum status make_stories(const struct program_arguments *arguments, const
         FAIL(STATUS_USAGE, "--dataset is missing: name what prepare made of %s/speech_validation.jsonl", corpus);
     TRY(program_integer(arguments, "--wrong", 1, DEMO_STORIES_MOST_WRONG, 5, &how.wrong));
     TRY(path_format(manifest, "%s/speech_validation.jsonl", corpus));
-    TRY(demo_stories_make(folder, &how, &totals));
-    log_info("%s made: %lld stories of %lld halves of %lld utterances", folder, (long long)totals.stories,
+    TRY(demo_stories_make(path, &how, &totals));
+    log_info("%s made: %lld stories of %lld halves of %lld utterances", path, (long long)totals.stories,
              (long long)totals.windows, (long long)totals.utterances);
 fail:
     return result;

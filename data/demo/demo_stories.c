@@ -1,9 +1,8 @@
-/* Windows are found first, with their samples, so that a story is three of them written side by side. The same sounds are written
+/* Windows are found first, with their sounds, so that a story is three halves written side by side. The same sounds are written
  * once for each story that has them: an archive in the published layout has no other way, and `evaluate` knows equal samples again. */
 #include "data/demo/demo_stories.h"
 
 #include "core/array.h"
-#include "core/path.h"
 #include "data/demo/demo_split.h"
 #include "data/manifest.h"
 #include "data/shard.h"
@@ -11,19 +10,23 @@
 #include "io/audio/audio.h"
 #include "io/wav.h"
 
+#include <archive.h>
+#include <archive_entry.h>
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { WINDOW_WORDS = 16, LEAST_WORDS = 4, NAME_BYTES = 96 };
+/* A tar's names have at most 100 bytes. */
+enum { WINDOW_WORDS = 16, LEAST_WORDS = 4, NAME_BYTES = 56 };
 
 /* A half of a window. */
 struct half {
-    char *text;     /* owned */
-    char *spoken;   /* owned: spoken_form */
-    float *samples; /* owned */
-    int64_t count;
+    char *text;           /* owned */
+    char *spoken;         /* owned: spoken_form */
+    unsigned char *sound; /* owned: a .wav */
+    size_t sound_bytes;
+    int64_t samples;
 };
 
 struct window {
@@ -42,7 +45,7 @@ static void half_free(struct half *half)
 {
     free(half->text);
     free(half->spoken);
-    free(half->samples);
+    free(half->sound);
 }
 
 static void windows_free(struct windows *windows)
@@ -61,13 +64,12 @@ static enum status make_half(const char *text, int64_t text_begin, int64_t text_
 {
     while (text_end > text_begin && isspace((unsigned char)text[text_end - 1]))
         text_end--;
-    half->count = end - begin;
+    half->samples = end - begin;
     half->text = strndup(text + text_begin, (size_t)(text_end - text_begin));
-    half->samples = malloc((size_t)(half->count + 1) * sizeof *half->samples);
-    if (!half->text || !half->samples)
+    if (!half->text)
         return status_set(STATUS_INTERNAL, "no memory for half of an utterance");
-    memcpy(half->samples, samples + begin, (size_t)half->count * sizeof *samples);
-    return spoken_form(half->text, text_end - text_begin, &half->spoken);
+    enum status result = wav_bytes(half->text, samples + begin, half->samples, &half->sound, &half->sound_bytes);
+    return result != STATUS_OK ? result : spoken_form(half->text, text_end - text_begin, &half->spoken);
 }
 
 /* The middle of the pause in front of a word; before the first, the beginning, and behind the last, the end. */
@@ -187,30 +189,59 @@ static int64_t choose_wrong(const struct windows *windows, int64_t of, const str
     for (int64_t i = 0; i < windows->count; i++)
         if (may_be_wrong(&windows->list[of], &windows->list[i], options->same_speaker))
             candidates[count++] = (struct candidate){
-                i, llabs((long long)(windows->list[i].ending.count - windows->list[of].ending.count))};
+                i, llabs((long long)(windows->list[i].ending.samples - windows->list[of].ending.samples))};
     qsort(candidates, (size_t)count, sizeof *candidates, compare_candidates);
     return count < options->wrong ? count : options->wrong;
 }
 
-/* ---- the folder ---- */
+/* ---- the archive ---- */
 
-static enum status write_half(struct atomic_directory *directory, const char *story, const char *part,
-                              const struct half *half)
+/* Of libarchive's own errors. */
+static enum status archive_failed(struct archive *archive, const char *name)
+{
+    return status_set(STATUS_IO, "%s: %s", name, archive_error_string(archive));
+}
+
+/* Without times or owners, so that the bytes depend on the contents alone. */
+static enum status add_member(struct archive *archive, const char *story, const char *part, const char *ending,
+                              const void *data, size_t size)
 {
     enum status result = STATUS_OK;
-    char name[2 * NAME_BYTES], path[PATH_BYTES];
-    snprintf(name, sizeof name, "%s_%s.txt", story, part);
-    TRY(atomic_directory_add(directory, name, half->text, (int64_t)strlen(half->text)));
-    snprintf(name, sizeof name, "%s_%s.wav", story, part);
-    TRY(path_format(path, "%s/%s", atomic_directory_path(directory), name));
-    TRY(wav_write(path, half->samples, half->count));
-    TRY(atomic_directory_adopt(directory, name));
+    char name[2 * NAME_BYTES];
+    struct archive_entry *entry = archive_entry_new();
+    snprintf(name, sizeof name, "%s_%s.%s", story, part, ending);
+    if (!entry)
+        return status_set(STATUS_INTERNAL, "no memory for %s", name);
+    archive_entry_set_pathname(entry, name);
+    archive_entry_set_filetype(entry, AE_IFREG);
+    archive_entry_set_perm(entry, 0644);
+    archive_entry_set_size(entry, (la_int64_t)size);
+    if (archive_write_header(archive, entry) != ARCHIVE_OK ||
+        archive_write_data(archive, data, size) != (la_ssize_t)size)
+        result = archive_failed(archive, name);
+    archive_entry_free(entry);
+    return result;
+}
+
+static enum status add_half(struct archive *archive, const char *story, const char *part, const struct half *half)
+{
+    enum status result = add_member(archive, story, part, "txt", half->text, strlen(half->text));
+    return result != STATUS_OK ? result : add_member(archive, story, part, "wav", half->sound, half->sound_bytes);
+}
+
+static enum status add_story(struct archive *archive, const char *story, const struct window *window,
+                             const struct half *wrong, bool swapped)
+{
+    enum status result = STATUS_OK;
+    TRY(add_half(archive, story, "mutual", &window->context));
+    TRY(add_half(archive, story, "correct", swapped ? wrong : &window->ending));
+    TRY(add_half(archive, story, "incorrect", swapped ? &window->ending : wrong));
 fail:
     return result;
 }
 
-static enum status write_stories(struct atomic_directory *directory, const struct windows *windows,
-                                 const struct demo_stories_options *options, struct demo_stories_totals *totals)
+static enum status add_stories(struct archive *archive, const struct windows *windows,
+                               const struct demo_stories_options *options, struct demo_stories_totals *totals)
 {
     enum status result = STATUS_OK;
     int64_t latest = -1;
@@ -224,28 +255,58 @@ static enum status write_stories(struct atomic_directory *directory, const struc
         totals->utterances += count > 0 && window->utterance != latest;
         latest = count > 0 ? window->utterance : latest;
         for (int64_t c = 0; c < count; c++, totals->stories++) {
-            const struct half *wrong = &windows->list[candidates[c].window].ending;
             char story[NAME_BYTES + 64];
             snprintf(story, sizeof story, "%04lld-%s.%lld-%lld", (long long)window->utterance, window->name,
                      (long long)window->number, (long long)c);
-            TRY(write_half(directory, story, "mutual", &window->context));
-            TRY(write_half(directory, story, "correct", options->swapped ? wrong : &window->ending));
-            TRY(write_half(directory, story, "incorrect", options->swapped ? &window->ending : wrong));
+            TRY(add_story(archive, story, window, &windows->list[candidates[c].window].ending, options->swapped));
         }
     }
+    if (totals->stories == 0)
+        FAIL(STATUS_CORRUPT, "%s: no two aligned utterances%s have %d words or more", options->dataset,
+             options->same_speaker ? " of a speaker" : "", (int)LEAST_WORDS);
 fail:
     free(candidates);
     return result;
 }
 
-enum status demo_stories_make(const char *folder, const struct demo_stories_options *options,
+static la_ssize_t append_to_stream(struct archive *archive, void *stream, const void *data, size_t size)
+{
+    (void)archive;
+    return fwrite(data, 1, size, stream) == size ? (la_ssize_t)size : -1;
+}
+
+static enum status write_archive(const char *path, const struct windows *windows,
+                                 const struct demo_stories_options *options, struct demo_stories_totals *totals)
+{
+    enum status result = STATUS_OK;
+    char *bytes = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&bytes, &size);
+    struct archive *archive = archive_write_new();
+    if (!stream || !archive)
+        FAIL(STATUS_INTERNAL, "no memory for %s", path);
+    if (archive_write_set_format_ustar(archive) != ARCHIVE_OK ||
+        archive_write_open(archive, stream, NULL, append_to_stream, NULL) != ARCHIVE_OK)
+        FAIL(STATUS_IO, "%s: %s", path, archive_error_string(archive));
+    TRY(add_stories(archive, windows, options, totals));
+    if (archive_write_close(archive) != ARCHIVE_OK || fflush(stream) != 0)
+        TRY(archive_failed(archive, path));
+    TRY(atomic_write(path, bytes, (int64_t)size));
+fail:
+    archive_write_free(archive);
+    if (stream)
+        fclose(stream);
+    free(bytes);
+    return result;
+}
+
+enum status demo_stories_make(const char *path, const struct demo_stories_options *options,
                               struct demo_stories_totals *totals)
 {
     enum status result = STATUS_OK;
     struct manifest manifest = {0};
     struct dataset *dataset = NULL;
     struct windows windows = {0};
-    struct atomic_directory *directory = NULL;
     *totals = (struct demo_stories_totals){0};
     if (options->wrong < 1 || options->wrong > DEMO_STORIES_MOST_WRONG)
         FAIL(STATUS_USAGE, "1 to %d wrong endings, found %lld", (int)DEMO_STORIES_MOST_WRONG,
@@ -253,16 +314,8 @@ enum status demo_stories_make(const char *folder, const struct demo_stories_opti
     TRY(manifest_read(options->manifest, NULL, &manifest));
     TRY(dataset_open(options->dataset, &dataset));
     TRY(read_windows(&manifest, dataset, &windows));
-    TRY(atomic_directory_begin(folder, true, &directory));
-    TRY(write_stories(directory, &windows, options, totals));
-    if (totals->stories == 0)
-        FAIL(STATUS_CORRUPT, "%s: no two aligned utterances%s have %d words or more", options->dataset,
-             options->same_speaker ? " of a speaker" : "", (int)LEAST_WORDS);
-    struct atomic_directory *made = directory;
-    directory = NULL;
-    TRY(atomic_directory_commit(made));
+    TRY(write_archive(path, &windows, options, totals));
 fail:
-    atomic_directory_abandon(directory);
     windows_free(&windows);
     dataset_close(dataset);
     manifest_free(&manifest);

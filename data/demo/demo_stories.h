@@ -7,8 +7,8 @@
  * durations are closest to the right one's; equally close ones in the order of the dataset. So the length does not tell them apart; a
  * voice may, unless all are to have the same speaker.
  *
- * The folder has STORY_mutual, STORY_correct and STORY_incorrect, each as .wav and .txt, where STORY is NUMBER-UTTERANCE.WINDOW-WRONG:
- * whoever compares stories counts those with the same name up to the last '.' as one observation (evaluate.clusters=names). */
+ * The archive, a tar, has STORY_mutual, STORY_correct and STORY_incorrect, each as .wav and .txt, where STORY is
+ * NUMBER-UTTERANCE.WINDOW-WRONG: whoever compares stories counts those with the same name up to the last '.' as one observation (evaluate.clusters=names). */
 #ifndef SPIRITLM_DATA_DEMO_STORIES_H
 #define SPIRITLM_DATA_DEMO_STORIES_H
 
@@ -31,9 +31,9 @@ struct demo_stories_totals {
     int64_t utterances, windows, stories;
 };
 
-/* Writes the folder atomically, over one that was there. STATUS_CORRUPT when no window has a wrong ending, or an utterance of the
+/* Writes the archive atomically, over one that was there. The same speech gives the same bytes. STATUS_CORRUPT when no window has a wrong ending, or an utterance of the
  * dataset has no sound in the manifest. */
-enum status demo_stories_make(const char *folder, const struct demo_stories_options *options,
+enum status demo_stories_make(const char *path, const struct demo_stories_options *options,
                               struct demo_stories_totals *totals);
 
 #endif

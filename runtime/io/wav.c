@@ -44,25 +44,37 @@ static unsigned char *put_wav_header(unsigned char *to, uint32_t data_bytes)
     return put_little_endian(put_tag(to, "data"), data_bytes, 4);
 }
 
-enum status wav_write(const char *path, const float *samples, int64_t count)
+enum status wav_bytes(const char *name, const float *samples, int64_t count, unsigned char **out, size_t *size)
 {
     if (count < 0 || count > longest)
-        return status_set(STATUS_INTERNAL, "%s: expected at most 12 hours of samples, found %lld samples", path,
+        return status_set(STATUS_INTERNAL, "%s: expected at most 12 hours of samples, found %lld samples", name,
                           (long long)count);
     unsigned char *bytes = malloc(WAV_HEADER + 2 * (size_t)count);
     if (!bytes)
-        return status_set(STATUS_INTERNAL, "%s: no memory for %lld samples", path, (long long)count);
+        return status_set(STATUS_INTERNAL, "%s: no memory for %lld samples", name, (long long)count);
     unsigned char *to = put_wav_header(bytes, (uint32_t)(2 * count));
     for (int64_t i = 0; i < count; i++) {
         if (!isfinite(samples[i])) {
             free(bytes);
-            return status_set(STATUS_INTERNAL, "%s: sample %lld to write is not a finite number", path, (long long)i);
+            return status_set(STATUS_INTERNAL, "%s: sample %lld to write is not a finite number", name, (long long)i);
         }
         /* 32768 is what readers divide by, so that 16-bit sound survives reading and writing unchanged. */
         long value = lrintf(clipped(samples[i]) * 32768.0f);
         to = put_little_endian(to, (uint32_t)(value > 32767 ? 32767 : value), 2);
     }
-    enum status status = atomic_write(path, bytes, WAV_HEADER + 2 * count);
+    *out = bytes;
+    *size = WAV_HEADER + 2 * (size_t)count;
+    return STATUS_OK;
+}
+
+enum status wav_write(const char *path, const float *samples, int64_t count)
+{
+    unsigned char *bytes;
+    size_t size;
+    enum status status = wav_bytes(path, samples, count, &bytes, &size);
+    if (status != STATUS_OK)
+        return status;
+    status = atomic_write(path, bytes, (int64_t)size);
     free(bytes);
     return status;
 }
