@@ -100,22 +100,17 @@ fail:
 
 static enum status choose_shots(const struct few_shot_run *run, int64_t count, int64_t *chosen)
 {
-    enum status result = STATUS_OK;
     const struct evaluate_settings *evaluate = run->task->evaluate;
     struct shot_rule rule = run->kind->rule;
-    int64_t *seeds = NULL, seed_count;
     if (*evaluate->shot_ids)
         return read_shot_ids(run, evaluate->shot_ids, count, chosen);
-    TRY(evaluate_numbers("evaluate.seeds", &evaluate->seeds, 0, INT64_MAX, &seeds, &seed_count));
     rule.count = count;
-    rule.seed = (uint64_t)seeds[0];
+    rule.seed = (uint64_t)run->seed;
     rule.tested = run->shot_archive ? NULL : &evaluate->parts;
-    result = shots_draw(shot_corpus(run), &rule, chosen);
+    enum status result = shots_draw(shot_corpus(run), &rule, chosen);
     if (result != STATUS_OK)
         status_prefix(result, "%s: not tested, for prompts (evaluate.shots_from names another archive)",
                       archive_path(run->shot_archive ? run->shot_archive : run->archive));
-fail:
-    free(seeds);
     return result;
 }
 
@@ -149,6 +144,17 @@ static void free_texts(char **texts, int64_t count)
     for (int64_t i = 0; texts && i < count; i++)
         free(texts[i]);
     free(texts);
+}
+
+static enum status read_seed(struct few_shot_run *run)
+{
+    int64_t *seeds, count;
+    enum status result = evaluate_numbers("evaluate.seeds", &run->task->evaluate->seeds, 0, INT64_MAX, &seeds, &count);
+    if (result != STATUS_OK)
+        return result;
+    run->seed = seeds[0];
+    free(seeds);
+    return STATUS_OK;
 }
 
 static enum status make_shots(struct few_shot_run *run)
@@ -197,8 +203,8 @@ static enum status make_prompts(struct few_shot_run *run)
             status_prefix(result, "%s: %s", archive_path(run->archive), id);
             goto fail;
         }
-        run->items[i] =
-            (struct generation_item){.id = id, .ids = prompt->ids, .count = prompt->count, .group = prompt->lost};
+        run->items[i] = (struct generation_item){
+            .id = id, .ids = prompt->ids, .count = prompt->count, .group = prompt->lost, .seed = (uint64_t)run->seed};
     }
 fail:
     free_texts(texts, run->count);
@@ -238,8 +244,9 @@ static json_t *inputs_json(const struct few_shot_run *run)
     char identity[65] = "";
     if (run->shot_archive)
         archive_identity(run->shot_archive, identity);
-    return json_pack("{s:o, s:o, s:o, s:s, s:I}", "items", jdoc_hash(&items), "prompt", jdoc_hash(&run->pattern.hash),
-                     "shots", shot_list(run), "shots_from", identity, "limit", (json_int_t)run->task->evaluate->limit);
+    return json_pack("{s:o, s:o, s:o, s:s, s:I, s:I}", "items", jdoc_hash(&items), "prompt",
+                     jdoc_hash(&run->pattern.hash), "shots", shot_list(run), "shots_from", identity, "seed",
+                     (json_int_t)run->seed, "limit", (json_int_t)run->task->evaluate->limit);
 }
 
 static json_t *archive_json(const struct few_shot_run *run)
@@ -323,11 +330,13 @@ enum status few_shot_run(const struct task *task, const struct few_shot_kind *ki
     TRY(template_read(template, &run->pattern));
     TRY(open_corpora(run, path));
     TRY(choose_items(run));
+    TRY(read_seed(run));
     TRY(make_shots(run));
     TRY(make_prompts(run));
     TRY(generation_results_create(task, &run->results));
     TRY(generation_results_set(&run->results, "archive", archive_json(run)));
     TRY(generation_results_set(&run->results, "inputs", inputs_json(run)));
+    TRY(generation_results_set(&run->results, "missing", json_integer(run->corpus.missing)));
     TRY(open_journal(run));
     TRY(answer_items(run));
 fail:

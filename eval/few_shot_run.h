@@ -24,6 +24,7 @@ struct few_shot_run {
     struct archive *archive, *shot_archive; /* the second is NULL where examples come from the first */
     struct corpus corpus, shot_corpus;
     struct shots shots;
+    int64_t seed;    /* of the drawn examples, and of answers that are sampled */
     int64_t *tested; /* [count] items of the corpus, in its order */
     int64_t count;
     struct whole_prompt *prompts;  /* [count] */
