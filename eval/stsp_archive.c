@@ -101,12 +101,13 @@ fail:
 }
 
 /* Wants a part of a recording. */
-static enum status want(struct stsp_archive *archive, const char *where, const char *path, enum stsp_part part,
-                        bool prompted)
+static enum status want(struct stsp_archive *archive, const char *where, int64_t line, const char *path,
+                        enum stsp_part part, bool prompted)
 {
     int64_t member = stsp_archive_member(archive, path);
     if (member < 0)
-        return status_set(STATUS_CORRUPT, "%s: the recording data/%s is missing", where, path);
+        return status_set(STATUS_CORRUPT, "%s:%lld: the recording data/%.300s is missing", where, (long long)line,
+                          path);
     archive->wanted[part][member] = true;
     archive->prompted[member] = archive->prompted[member] || prompted;
     return STATUS_OK;
@@ -130,7 +131,7 @@ static enum status read_prompts(struct stsp_archive *archive, enum stsp_set set,
             FAIL(STATUS_CORRUPT, "%s:%lld: %s is missing", where, (long long)prompt->line,
                  sets[set].speech ? "wav_path" : "asr");
         if (sets[set].speech)
-            TRY(want(archive, where, prompt->recording, STSP_WHOLE, true));
+            TRY(want(archive, where, prompt->line, prompt->recording, STSP_WHOLE, true));
     }
 fail:
     free(data);
@@ -149,9 +150,9 @@ static enum status read_examples(struct stsp_archive *archive, enum stsp_directi
     TRY(stsp_examples_parse(where, data, size, examples));
     for (int64_t i = 0; i < examples->count; i++) {
         if (directions[direction].from_speech)
-            TRY(want(archive, where, examples->items[i].prompt, STSP_FIRST_HALF, false));
+            TRY(want(archive, where, examples->items[i].line, examples->items[i].prompt, STSP_FIRST_HALF, false));
         if (directions[direction].to_speech)
-            TRY(want(archive, where, examples->items[i].generation, STSP_SECOND_HALF, false));
+            TRY(want(archive, where, examples->items[i].line, examples->items[i].generation, STSP_SECOND_HALF, false));
     }
 fail:
     free(data);

@@ -63,7 +63,9 @@ static enum status add_rows(struct archive *archive, const struct csv *table, co
     for (int64_t row = 0; row < table->row_count; row++) {
         csv_fields(table, row, fields);
         TRY(make_intent(table, fields, columns, csv_line(table, row), intent));
-        TRY(path_format(member, "%s%s", root, fields[path]));
+        if (path_format(member, "%s%s", root, fields[path]) != STATUS_OK)
+            FAIL(STATUS_CORRUPT, "%s:%lld: path: expected at most %d bytes, found %zu", table->where,
+                 (long long)csv_line(table, row), PATH_BYTES - 1, strlen(fields[path]));
         int64_t index = archive_find(archive, member);
         if (index < 0) {
             corpus->missing++;

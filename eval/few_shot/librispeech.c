@@ -60,9 +60,9 @@ static enum status add_line(struct archive *archive, const char *where, const ch
         *text++ = 0;
     text += strspn(text, " \t");
     for (size_t e = 0; index < 0 && e < 2; e++) {
-        enum status result = path_format(member, "%s%s.%s", folder, line, endings[e]);
-        if (result != STATUS_OK)
-            return result;
+        if (path_format(member, "%s%s.%s", folder, line, endings[e]) != STATUS_OK)
+            return status_set(STATUS_CORRUPT, "%s: expected an id and a text, found a word of %zu bytes", where,
+                              strlen(line));
         index = archive_find(archive, member);
     }
     if (index < 0) {

@@ -170,12 +170,11 @@ static enum status read_example(const char *where, const json_t *row, int64_t li
     enum status result = STATUS_OK;
     struct stsp_examples *examples = into;
     const char *prompt, *generation;
-    (void)line;
     TRY(jdoc_get_string(where, row, "prompt", &prompt));
     TRY(jdoc_get_string(where, row, "generation", &generation));
     TRY(array_grow(&examples->items, &examples->capacity, examples->count + 1, "examples"));
     struct stsp_example *example = &examples->items[examples->count++];
-    *example = (struct stsp_example){0};
+    *example = (struct stsp_example){.line = line};
     TRY(read_sentiment(where, row, &example->sentiment));
     TRY(copy(prompt, &example->prompt));
     TRY(copy(generation, &example->generation));

@@ -27,6 +27,7 @@ struct stsp_prompts {
 struct stsp_example {
     char *prompt, *generation;
     enum sentiment sentiment;
+    int64_t line;
 };
 struct stsp_examples {
     struct stsp_example *items;
