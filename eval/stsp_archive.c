@@ -88,7 +88,11 @@ static enum status read_manifest(struct stsp_archive *archive, const char *name,
 {
     enum status result = STATUS_OK;
     int64_t root, member = find_manifest(archive->archive, name, &root);
+    char bare[128]; /* some of the release's files have no ending */
     *data = NULL;
+    snprintf(bare, sizeof bare, "%.*s", (int)(strlen(name) - strlen(".jsonl")), name);
+    if (member < 0)
+        member = find_manifest(archive->archive, bare, &root);
     if (member < 0)
         FAIL(STATUS_CORRUPT, "%s: manifest/%s is missing", archive_path(archive->archive), name);
     TRY(path_format(archive->root, "%.*s", (int)root, archive_name(archive->archive, member)));

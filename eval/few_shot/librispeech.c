@@ -75,51 +75,70 @@ static enum status add_line(struct archive *archive, const char *where, const ch
     return corpus_add(corpus, line, part, speaker, text, index);
 }
 
-static enum status add_chapter(struct archive *archive, int64_t index, bool skip, bool *seen, struct corpus *corpus)
+/* The pass over the chapters' transcripts: of a .tar.gz there is one, where reading member by member would inflate it for each. */
+struct pass {
+    struct archive *archive;
+    bool skip;
+    bool *seen; /* recordings that have a transcript */
+    struct corpus *corpus;
+};
+
+static enum status add_chapter(void *context, int64_t index, const void *data, int64_t size)
 {
     enum status result = STATUS_OK;
-    const char *name = archive_name(archive, index), *slash = strrchr(name, '/');
-    char folder[PATH_BYTES], where[PATH_BYTES + 32];
-    void *data = NULL;
-    int64_t size, number = 0;
+    const struct pass *pass = context;
+    const char *name = archive_name(pass->archive, index), *slash = strrchr(name, '/');
+    char folder[PATH_BYTES], where[PATH_BYTES + 32], *text = NULL;
+    int64_t number = 0;
     TRY(path_format(folder, "%.*s", slash ? (int)(slash + 1 - name) : 0, name));
-    TRY(archive_read(archive, index, TRANSCRIPTS_LIMIT, &data, &size));
     if (memchr(data, 0, (size_t)size))
-        FAIL(STATUS_CORRUPT, "%s: %s: expected text, found a NUL", archive_path(archive), name);
-    for (char *rest = data, *line; (line = strsep(&rest, "\n"));) {
+        FAIL(STATUS_CORRUPT, "%s: %s: expected text, found a NUL", archive_path(pass->archive), name);
+    text = strndup(data, (size_t)size);
+    if (!text)
+        FAIL(STATUS_INTERNAL, "no memory for %s", name);
+    for (char *rest = text, *line; (line = strsep(&rest, "\n"));) {
         number++;
         line[strcspn(line, "\r")] = 0;
         if (!line[strspn(line, " \t")])
             continue;
-        snprintf(where, sizeof where, "%s: %s:%lld", archive_path(archive), name, (long long)number);
-        TRY(add_line(archive, where, folder, line, skip, seen, corpus));
+        snprintf(where, sizeof where, "%s: %s:%lld", archive_path(pass->archive), name, (long long)number);
+        TRY(add_line(pass->archive, where, folder, line, pass->skip, pass->seen, pass->corpus));
     }
 fail:
-    free(data);
+    free(text);
     return result;
+}
+
+/* Recordings that no transcript names. */
+static enum status count_untold(const struct pass *pass)
+{
+    for (int64_t i = 0; i < archive_count(pass->archive); i++) {
+        const char *name = archive_name(pass->archive, i);
+        if (pass->seen[i] || (!ends_with(name, ".flac") && !ends_with(name, ".wav")))
+            continue;
+        pass->corpus->missing++;
+        if (!pass->skip)
+            return status_set(STATUS_CORRUPT, "%s: %s has no transcript", archive_path(pass->archive), name);
+    }
+    return STATUS_OK;
 }
 
 enum status librispeech_read(struct archive *archive, bool skip, struct corpus *corpus)
 {
     enum status result = STATUS_OK;
     int64_t count = archive_count(archive);
-    bool *seen = calloc((size_t)count + 1, sizeof *seen);
+    struct pass pass = {archive, skip, calloc((size_t)count + 1, sizeof(bool)), corpus};
+    bool *wanted = calloc((size_t)count + 1, sizeof *wanted);
     *corpus = (struct corpus){0};
-    if (!seen)
+    if (!pass.seen || !wanted)
         FAIL(STATUS_INTERNAL, "no memory for %lld members of %s", (long long)count, archive_path(archive));
     for (int64_t i = 0; i < count; i++)
-        if (ends_with(archive_name(archive, i), ".trans.txt"))
-            TRY(add_chapter(archive, i, skip, seen, corpus));
-    for (int64_t i = 0; i < count; i++) {
-        const char *name = archive_name(archive, i);
-        if (seen[i] || (!ends_with(name, ".flac") && !ends_with(name, ".wav")))
-            continue;
-        corpus->missing++;
-        if (!skip)
-            FAIL(STATUS_CORRUPT, "%s: %s has no transcript", archive_path(archive), name);
-    }
+        wanted[i] = ends_with(archive_name(archive, i), ".trans.txt");
+    TRY(archive_stream(archive, wanted, TRANSCRIPTS_LIMIT, add_chapter, &pass));
+    TRY(count_untold(&pass));
     TRY(corpus_sort(archive_path(archive), corpus));
 fail:
-    free(seen);
+    free(pass.seen);
+    free(wanted);
     return result;
 }
