@@ -92,7 +92,7 @@ static enum status run_some(struct text_judge *judge, const char *const *texts, 
 {
     enum status result = STATUS_OK;
     int32_t *ids[TEXTS_AT_A_TIME] = {NULL};
-    struct roberta_text pieces[TEXTS_AT_A_TIME];
+    struct roberta_text pieces[TEXTS_AT_A_TIME] = {{NULL, 0}};
     for (int64_t i = 0; i < count; i++) {
         TRY(judge_tokenizer_encode(judge->tokenizer, texts[i], roberta_limit(judge->roberta), &ids[i], &pieces[i].count,
                                    &judgements[i].truncated));
