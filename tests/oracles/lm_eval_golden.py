@@ -161,8 +161,8 @@ datasets.load_dataset = load_dataset
 METRICS = ["acc", "acc_norm", "acc_bytes", "acc_mutual_info"]
 
 
-def run(tasks, shots, metrics=None):
-    model = Table()
+def run(tasks, shots, metrics=None, model=None, log_samples=False):
+    model = model or Table()
     original = ConfigurableTask.__init__
 
     def with_metrics(self, *arguments, config=None, **more):
@@ -173,10 +173,10 @@ def run(tasks, shots, metrics=None):
     ConfigurableTask.__init__ = with_metrics
     try:
         results = lm_eval.simple_evaluate(model=model, tasks=tasks, num_fewshot=shots, bootstrap_iters=1000,
-                                          task_manager=manager, log_samples=False)
+                                          task_manager=manager, log_samples=log_samples)
     finally:
         ConfigurableTask.__init__ = original
-    return model.asked, {key: results[key] for key in ("results", "groups", "group_subtasks") if key in results}
+    return getattr(model, "asked", None), {key: results[key] for key in ("results", "groups", "group_subtasks", "samples") if key in results}
 
 
 def by_row(asked):
@@ -268,15 +268,20 @@ def golden_pairs():
     files["pairs.jsonl"] = lines(encode([("" if i % 5 == 0 else text(1, 5), " " + text(1, 3)) for i in range(200)]))
 
 
-golden_mmlu()
-golden_original()
-golden_others()
-golden_pairs()
-with open(GOLDEN / "lm_eval/golden.tar.gz", "wb") as raw, gzip.GzipFile("", "wb", 9, raw, mtime=0) as packed, \
-        tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-    for name, content in sorted(files.items()):
-        content = content.encode()
-        entry = tarfile.TarInfo(name)
-        entry.size = len(content)
-        tar.addfile(entry, io.BytesIO(content))
-print(f"{len(files)} files, {(GOLDEN / 'lm_eval/golden.tar.gz').stat().st_size} bytes")
+def main():
+    golden_mmlu()
+    golden_original()
+    golden_others()
+    golden_pairs()
+    with open(GOLDEN / "lm_eval/golden.tar.gz", "wb") as raw, gzip.GzipFile("", "wb", 9, raw, mtime=0) as packed, \
+            tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, content in sorted(files.items()):
+            content = content.encode()
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    print(f"{len(files)} files, {(GOLDEN / 'lm_eval/golden.tar.gz').stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main()
