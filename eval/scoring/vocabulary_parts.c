@@ -76,6 +76,8 @@ enum status score_buffer_reserve(const struct llama *model, const struct vocabul
 
 void score_buffer_free(const struct llama *model, struct score_buffer *buffer)
 {
+    if (buffer->sums) /* after a failure copies into it may still be on their way */
+        (void)model->kernels->synchronize(model->context);
     model->kernels->release_host(model->context, buffer->sums);
     *buffer = (struct score_buffer){0};
 }

@@ -401,7 +401,7 @@ static void judge(struct llama *model, const char *archive, const char *name, do
     const struct task task = {.model = model,
                               .components = world.components,
                               .model_name = name,
-                              .checkpoint = name,
+                              .checkpoint = TEST_SOURCE_DIRECTORY "/LICENSE",
                               .out = test_path("%s", name),
                               .report = report,
                               .outcome = &outcome,
