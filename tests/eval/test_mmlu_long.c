@@ -37,11 +37,11 @@ static int close_world(void **state)
 }
 
 static const char *const examples[SHOTS] = {"one", "a little more", "and more again"};
-static const char *const questions[QUESTIONS] = {
-    "q", "a longer one, which takes the room of an example or two",
+static const char longest[] =
     "the longest of all of them, which has so many words that no example fits, and is cut on its left "
-    "where the examples stay",
-    "r"};
+    "where the examples stay";
+static const char *const questions[QUESTIONS] = {"q", "a longer one, which takes the room of an example or two",
+                                                 longest, "r"};
 static const char answers[QUESTIONS + 1] = "ABDC";
 
 static void write_archive(const char *root)
