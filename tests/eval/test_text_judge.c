@@ -167,6 +167,29 @@ static void labels_are_lower_case(void **state)
     }
 }
 
+/* Of pieces of one letter each: as many as fit between <s> and </s>, one fewer, one more. */
+static void the_first_text_too_long_is_cut(void **state)
+{
+    (void)state;
+    struct judge_tokenizer *tokenizer;
+    assert_ok(judge_tokenizer_open(JUDGES "/text", 1000, &tokenizer));
+    for (int64_t limit = 3; limit < 12; limit++)
+        for (int64_t letters = limit - 3; letters < limit; letters++) {
+            char text[16];
+            int32_t *ids;
+            int64_t count;
+            bool truncated;
+            memset(text, 'x', (size_t)letters);
+            text[letters] = '\0';
+            assert_ok(judge_tokenizer_encode(tokenizer, text, limit, &ids, &count, &truncated));
+            assert_int_equal(truncated, letters > limit - 2);
+            assert_int_equal(count, letters > limit - 2 ? limit : letters + 2);
+            assert_int_equal(ids[count - 1], 2);
+            free(ids);
+        }
+    judge_tokenizer_close(tokenizer);
+}
+
 /* Texts in random orders, some of them more than once, in batches of 1 to 33. */
 static void company_changes_no_bit(void **state)
 {
@@ -417,6 +440,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {cmocka_unit_test(logits_are_those_of_transformers),
                                        cmocka_unit_test(ids_are_those_of_transformers),
                                        cmocka_unit_test(labels_are_lower_case),
+                                       cmocka_unit_test(the_first_text_too_long_is_cut),
                                        cmocka_unit_test(company_changes_no_bit),
                                        cmocka_unit_test(any_bytes_are_judged),
                                        cmocka_unit_test(what_decides_a_judgement_decides_the_fingerprint),
