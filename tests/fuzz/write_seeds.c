@@ -4,6 +4,7 @@
 #include "support/test_support.h"
 #include "support/torch_builder.h"
 
+#include "core/hash.h"
 #include "io/atomic_file.h"
 #include "io/safetensors.h"
 
@@ -298,6 +299,34 @@ static void write_torch(void)
     bytes_free(&pickle);
 }
 
+/* ---- journals ---- */
+
+static void put_journal(const char *name, const char *const *lines, const char *rest)
+{
+    char text[4096];
+    size_t used = 0;
+    for (; *lines; lines++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%08x %s\n",
+                                 (unsigned)crc32c(0, *lines, strlen(*lines)), *lines);
+    snprintf(text + used, sizeof text - used, "%s", rest);
+    put_text("journal", name, text);
+}
+
+static void write_journals(void)
+{
+#define FIRST "{\"identity\": {\"model\": \"a\", \"seeds\": [0, 1]}, \"journal\": 1}"
+    static const char *const first[] = {FIRST, NULL};
+    static const char *const items[] = {FIRST, "{\"id\": \"x\", \"item\": {\"ids\": [1, 2], \"ended\": true}}",
+                                        "{\"id\": \"y\", \"item\": null}", "{\"id\": \"\", \"item\": 0.5}", NULL};
+    static const char *const other[] = {"{\"identity\": {\"model\": \"b\", \"seeds\": [0, 1]}, \"journal\": 1}", NULL};
+    put_journal("first", first, "");
+    put_journal("items", items, "");
+    put_journal("torn", items, "0badc0de {\"id\": \"z\", \"it");
+    put_journal("damaged", first, "0badc0de {}\n");
+    put_journal("other", other, "");
+    put_text("journal", "short", "00000000 \n");
+}
+
 int main(int count, char **arguments)
 {
     if (count != 2) {
@@ -312,6 +341,7 @@ int main(int count, char **arguments)
     write_tables();
     write_texts();
     write_torch();
+    write_journals();
     write_shard("text", false);
     write_shard("speech", true);
     return 0;
