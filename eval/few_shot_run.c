@@ -249,12 +249,11 @@ static json_t *inputs_json(const struct few_shot_run *run)
                      (json_int_t)run->seed, "limit", (json_int_t)run->task->evaluate->limit);
 }
 
-static json_t *archive_json(const struct few_shot_run *run)
+static json_t *archive_json(const struct archive *archive)
 {
     char identity[65];
-    archive_identity(run->archive, identity);
-    return json_pack("{s:s, s:s, s:I}", "path", archive_path(run->archive), "identity", identity, "missing",
-                     (json_int_t)run->corpus.missing);
+    archive_identity(archive, identity);
+    return json_pack("{s:s, s:s}", "path", archive_path(archive), "identity", identity);
 }
 
 static enum status open_journal(struct few_shot_run *run)
@@ -334,7 +333,7 @@ enum status few_shot_run(const struct task *task, const struct few_shot_kind *ki
     TRY(make_shots(run));
     TRY(make_prompts(run));
     TRY(generation_results_create(task, &run->results));
-    TRY(generation_results_set(&run->results, "archive", archive_json(run)));
+    TRY(generation_results_set(&run->results, "archive", archive_json(run->archive)));
     TRY(generation_results_set(&run->results, "inputs", inputs_json(run)));
     TRY(generation_results_set(&run->results, "missing", json_integer(run->corpus.missing)));
     TRY(open_journal(run));
