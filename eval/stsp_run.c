@@ -93,10 +93,15 @@ fail:
     return result;
 }
 
-/* A half of an example as it stands in a prompt. */
-static const char *half_of(const struct stsp_archive *archive, const char *text, bool speech, enum stsp_part part)
+/* A prompt or a half of an example as it stands in a prompt: units, or the text in the template's letters. The caller frees it. */
+static enum status words_of(const struct stsp_setting *setting, const struct stsp_case *now, const char *text,
+                            bool speech, enum stsp_part part, char **words)
 {
-    return speech ? archive->spelled[part][stsp_archive_member(archive, text)] : text;
+    const struct stsp_archive *archive = setting->archive;
+    if (!speech)
+        return text_in_letters(&setting->patterns[now->direction], text, words);
+    *words = strdup(archive->spelled[part][stsp_archive_member(archive, text)]);
+    return *words ? STATUS_OK : status_set(STATUS_INTERNAL, "no memory for the units of %s", text);
 }
 
 static bool is_direction(const char *word, size_t length)
@@ -185,7 +190,7 @@ static enum status make_shots(const struct stsp_setting *setting, const struct s
     const struct stsp_archive *archive = setting->archive;
     const struct stsp_examples *examples = &archive->examples[now->direction];
     int64_t *rows = NULL, count = 0;
-    char id[32];
+    char id[32], *halves[2] = {NULL};
     if (now->shots == 0)
         return STATUS_OK;
     const char *given = setting->task->evaluate->shot_ids;
@@ -199,12 +204,19 @@ static enum status make_shots(const struct stsp_setting *setting, const struct s
     TRY(note_rows(setting, now, rows, count));
     for (int64_t i = 0; i < count; i++) {
         const struct stsp_example *example = &examples->items[rows[i]];
+        bool from_speech = stsp_from_speech(now->direction), to_speech = stsp_to_speech(now->direction);
+        free(halves[0]);
+        free(halves[1]);
+        halves[0] = halves[1] = NULL;
         snprintf(id, sizeof id, "%lld", (long long)rows[i]);
-        TRY(shots_add(shots, id, half_of(archive, example->prompt, stsp_from_speech(now->direction), STSP_FIRST_HALF),
-                      half_of(archive, example->generation, stsp_to_speech(now->direction), STSP_SECOND_HALF)));
+        TRY(words_of(setting, now, example->prompt, from_speech, STSP_FIRST_HALF, &halves[0]));
+        TRY(words_of(setting, now, example->generation, to_speech, STSP_SECOND_HALF, &halves[1]));
+        TRY(shots_add(shots, id, halves[0], halves[1]));
     }
 fail:
     free(rows);
+    free(halves[0]);
+    free(halves[1]);
     return result;
 }
 
@@ -231,14 +243,14 @@ static enum status make_prompt(struct run *run, const struct shots *shots, int64
     const struct stsp_archive *archive = setting->archive;
     const struct stsp_prompt *prompt = &archive->prompts[run->set].items[index];
     bool speech = stsp_from_speech(run->now->direction);
-    const char *item =
-        speech ? archive->spelled[STSP_WHOLE][stsp_archive_member(archive, prompt->recording)] : prompt->text;
+    char *item = NULL;
     if (asprintf(&run->ids[index], "generate/%s/%lld/%llu/%s/%s", stsp_direction_name(run->now->direction),
                  (long long)run->now->shots, (unsigned long long)run->now->seed, stsp_set_name(run->set),
                  prompt->id) < 0) {
         run->ids[index] = NULL;
         FAIL(STATUS_INTERNAL, "no memory for a prompt");
     }
+    TRY(words_of(setting, run->now, speech ? prompt->recording : prompt->text, speech, STSP_WHOLE, &item));
     result = whole_prompt_make(setting->task->components, run->pattern, shots, item,
                                setting->task->model->config.maximum_positions, &run->prompts[index]);
     if (result != STATUS_OK) {
@@ -251,6 +263,7 @@ static enum status make_prompt(struct run *run, const struct shots *shots, int64
                                                  .group = run->prompts[index].lost,
                                                  .seed = run->now->seed};
 fail:
+    free(item);
     return result;
 }
 

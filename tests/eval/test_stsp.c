@@ -547,6 +547,53 @@ static void rows_of_examples_may_be_given(void **state)
     json_decref(wanted);
 }
 
+/* What the prompts of a run say, tags apart. */
+static struct scripted_reply listen(void *argument, const struct generation_request *request)
+{
+    char *text, *said = argument;
+    int64_t size;
+    int32_t *ids = calloc((size_t)request->count, sizeof *ids);
+    int64_t count = 0;
+    assert_non_null(ids);
+    for (int64_t i = 0; i < request->count; i++)
+        if (vocabulary_kind(&world.components->vocabulary, request->ids[i]) == TOKEN_TEXT)
+            ids[count++] = request->ids[i];
+    assert_ok(text_model_decode(world.components->text, ids, count, true, &text, &size));
+    snprintf(said, 1024, "%s", text);
+    free(text);
+    free(ids);
+    return say_so(NULL, request);
+}
+
+/* Examples and items; units are spelled with capitals and must stay units. */
+static void letters_are_those_of_the_template(void **state)
+{
+    (void)state;
+    static const char *direction[] = {"t>t"}, *three[] = {"3"}, *zero[] = {"0"};
+    const char *path = test_path("lower.yaml"), *root = test_path("loud");
+    char said[1024] = "";
+    generation_file_write(test_path("loud/manifest/expresso/expresso_asr.dev.jsonl"),
+                          "{\"id\": 1, \"emotion\": \"sad\", \"asr\": \"So BE It\"}\n");
+    generation_file_write(test_path("loud/manifest/few_shot/t2t.jsonl"),
+                          "{\"prompt\": \"A\", \"generation\": \"B\", \"sentiment\": \"negative\"}\n"
+                          "{\"prompt\": \"C\", \"generation\": \"\xC3\x89\", \"sentiment\": \"neutral\"}\n"
+                          "{\"prompt\": \"E\", \"generation\": \"F\", \"sentiment\": \"positive\"}\n");
+    write_text(path, "extends: " TEST_SOURCE_DIRECTORY "/configs/prompts/stsp_t2t.yaml\nprompt: {letters: lower}\n");
+    for (int lower = 0; lower < 2; lower++) {
+        generation_world_reset(&world);
+        world.judges.text = "judges/text";
+        world.evaluate.shot_list = (struct config_list){three, 1};
+        world.evaluate.seeds = (struct config_list){zero, 1};
+        world.evaluate.stsp_directions = (struct config_list){direction, 1};
+        world.prompts.stsp_t2t = lower ? path : "";
+        scripted_judges_set(judge_text, judge_speech);
+        scripted_model_set(listen, said);
+        struct task task = generation_world_task(&world, test_path("letters"));
+        assert_ok(task_stsp(&task, root));
+        assert_string_equal(said, lower ? "ab\nc\xC3\xA9\nef\nso be it" : "AB\nC\xC3\x89\nEF\nSo BE It");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -560,6 +607,7 @@ int main(void)
         cmocka_unit_test(an_interrupted_evaluation_goes_on),
         cmocka_unit_test(a_label_that_stands_for_nothing_ends_the_evaluation),
         cmocka_unit_test(rows_of_examples_may_be_given),
+        cmocka_unit_test(letters_are_those_of_the_template),
     };
     return cmocka_run_group_tests(tests, open_golden, close_golden);
 }
