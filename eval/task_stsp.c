@@ -86,23 +86,52 @@ static enum status sum_cell(const struct evaluation *evaluation, enum stsp_direc
 
 /* ---- rows ---- */
 
-static json_t *metrics_of(struct estimate estimate)
+/* What went wrong with the generations of a row; -1: it is not known, or there are none. */
+struct faults {
+    int64_t failures, lost;
+};
+
+static json_t *metrics_of(struct estimate estimate, struct faults faults)
 {
-    return json_pack("{s:o, s:o}", "acc,none", jdoc_number(estimate.value), "acc_stderr,none",
-                     jdoc_number(estimate.standard_error));
+    json_t *metrics = json_pack("{s:o, s:o}", "acc,none", jdoc_number(estimate.value), "acc_stderr,none",
+                                jdoc_number(estimate.standard_error));
+    bool done = metrics &&
+                (faults.failures < 0 || json_object_set_new(metrics, "failures", json_integer(faults.failures)) == 0) &&
+                (faults.lost < 0 || json_object_set_new(metrics, "lost_shots", json_integer(faults.lost)) == 0);
+    if (done)
+        return metrics;
+    json_decref(metrics);
+    return NULL;
+}
+
+static struct faults faults_of(const struct stsp_outcome *outcome)
+{
+    return (struct faults){outcome->failures, outcome->lost};
+}
+
+static struct faults faults_sum(struct faults a, struct faults b)
+{
+    return (struct faults){a.failures + b.failures, a.lost + b.lost};
+}
+
+/* A count of a row, or "-" where it has none. */
+static const char *count_text(const json_t *metrics, const char *key, char text[24])
+{
+    const json_t *value = json_object_get(metrics, key);
+    snprintf(text, 24, "%lld", json_integer_value(value));
+    return value ? text : "-";
 }
 
 static enum status add_row(struct evaluation *evaluation, const char *alias, bool part, int64_t shots,
                            struct estimate estimate, json_t *metrics)
 {
-    char name[96], error[ESTIMATE_ERROR_BYTES];
+    char name[96], error[ESTIMATE_ERROR_BYTES], failures[24], lost[24];
     snprintf(name, sizeof name, "%s_%s", evaluation->name, alias);
     for (char *c = name; *c; c++)
         *c = *c == ' ' ? '_' : *c;
-    utf8_print(evaluation->setting.task->report, "%s%-*s %8.4f %8s %7lld %8lld %7lld\n", part ? "  " : "",
-               part ? 34 : 36, alias, estimate.value, estimate_error_text(estimate, error), (long long)estimate.n,
-               json_integer_value(json_object_get(metrics, "failures")),
-               json_integer_value(json_object_get(metrics, "lost_shots")));
+    utf8_print(evaluation->setting.task->report, "%s%-*s %8.4f %8s %7lld %8s %7s\n", part ? "  " : "", part ? 34 : 36,
+               alias, estimate.value, estimate_error_text(estimate, error), (long long)estimate.n,
+               count_text(metrics, "failures", failures), count_text(metrics, "lost_shots", lost));
     return generation_results_row(&evaluation->results, &(struct generation_row){.name = name,
                                                                                  .alias = alias,
                                                                                  .part = part,
@@ -121,6 +150,7 @@ static enum status add_seeds(struct evaluation *evaluation, const struct stsp_ca
     char alias[80];
     for (int64_t s = 0; s < evaluation->seed_count; s++) {
         struct estimate parts[STSP_SETS];
+        struct faults faults = {0};
         int64_t count = 0;
         for (int set = 0; set < STSP_SETS; set++) {
             const struct stsp_outcome *outcome = &cell->outcomes[s * STSP_SETS + set];
@@ -132,10 +162,11 @@ static enum status add_seeds(struct evaluation *evaluation, const struct stsp_ca
             double value = outcome->count > 0 ? right / (double)outcome->count : NAN;
             double error = outcome->count > 1 ? sqrt(value * (1 - value) / (double)(outcome->count - 1)) : NAN;
             parts[count++] = (struct estimate){value, error, outcome->count};
+            faults = faults_sum(faults, faults_of(outcome));
         }
         const struct estimate mean = stsp_mean(parts, count);
         snprintf(alias, sizeof alias, "%s seed %lld", head, (long long)evaluation->seeds[s]);
-        TRY(add_row(evaluation, alias, true, now->shots, mean, metrics_of(mean)));
+        TRY(add_row(evaluation, alias, true, now->shots, mean, metrics_of(mean, faults)));
     }
 fail:
     return result;
@@ -143,7 +174,7 @@ fail:
 
 /* How many of the prompts of a sentiment keep it, whichever set they are of; the seeds of a prompt are one observation. */
 static struct estimate of_sentiment(const struct evaluation *evaluation, const struct stsp_case *now,
-                                    const struct cell *cell, enum sentiment sentiment, double *means)
+                                    const struct cell *cell, enum sentiment sentiment, double *means, int64_t *failures)
 {
     int64_t count = 0;
     for (int set = 0; set < STSP_SETS; set++) {
@@ -154,8 +185,11 @@ static struct estimate of_sentiment(const struct evaluation *evaluation, const s
             if (prompts[i].sentiment != sentiment)
                 continue;
             means[count] = 0;
-            for (int64_t s = 0; s < evaluation->seed_count; s++)
-                means[count] += cell->outcomes[s * STSP_SETS + set].judged[i] == (int)sentiment;
+            for (int64_t s = 0; s < evaluation->seed_count; s++) {
+                int judged = cell->outcomes[s * STSP_SETS + set].judged[i];
+                means[count] += judged == (int)sentiment;
+                *failures += judged == STSP_NONE;
+            }
             means[count++] /= (double)evaluation->seed_count;
         }
     }
@@ -171,9 +205,10 @@ static enum status add_sentiments(struct evaluation *evaluation, const struct st
     if (!means)
         FAIL(STATUS_INTERNAL, "no memory for the results");
     for (int s = 0; s < SENTIMENTS; s++) {
-        const struct estimate recall = of_sentiment(evaluation, now, cell, (enum sentiment)s, means);
+        struct faults faults = {0, -1};
+        const struct estimate recall = of_sentiment(evaluation, now, cell, (enum sentiment)s, means, &faults.failures);
         snprintf(alias, sizeof alias, "%s %s", head, sentiment_name((enum sentiment)s));
-        TRY(add_row(evaluation, alias, true, now->shots, recall, metrics_of(recall)));
+        TRY(add_row(evaluation, alias, true, now->shots, recall, metrics_of(recall, faults)));
     }
 fail:
     free(means);
@@ -185,12 +220,10 @@ static enum status add_cell(struct evaluation *evaluation, const struct stsp_cas
     enum status result = STATUS_OK;
     char head[64], alias[80];
     snprintf(head, sizeof head, "%s %lld", stsp_direction_name(now->direction), (long long)now->shots);
-    json_t *metrics = metrics_of(cell->all);
+    json_t *metrics = metrics_of(cell->all, (struct faults){cell->failures, cell->lost});
     bool done = metrics && json_object_set_new(metrics, "confusion", confusion_json(&cell->confusion)) == 0 &&
-                json_object_set_new(metrics, "failures", json_integer(cell->failures)) == 0 &&
                 json_object_set_new(metrics, "retries", json_integer(cell->retries)) == 0 &&
-                json_object_set_new(metrics, "truncated", json_integer(cell->truncated)) == 0 &&
-                json_object_set_new(metrics, "lost_shots", json_integer(cell->lost)) == 0;
+                json_object_set_new(metrics, "truncated", json_integer(cell->truncated)) == 0;
     if (!done) {
         json_decref(metrics);
         FAIL(STATUS_INTERNAL, "no memory for the results");
@@ -198,8 +231,11 @@ static enum status add_cell(struct evaluation *evaluation, const struct stsp_cas
     TRY(add_row(evaluation, head, false, now->shots, cell->all, metrics));
     for (int s = 0; s < STSP_SETS; s++)
         if (stsp_set_of(now->direction, (enum stsp_set)s)) {
+            struct faults faults = {0};
+            for (int64_t k = 0; k < evaluation->seed_count; k++)
+                faults = faults_sum(faults, faults_of(&cell->outcomes[k * STSP_SETS + s]));
             snprintf(alias, sizeof alias, "%s %s", head, stsp_set_name((enum stsp_set)s));
-            TRY(add_row(evaluation, alias, true, now->shots, cell->sets[s], metrics_of(cell->sets[s])));
+            TRY(add_row(evaluation, alias, true, now->shots, cell->sets[s], metrics_of(cell->sets[s], faults)));
         }
     TRY(add_seeds(evaluation, now, cell, head));
     TRY(add_sentiments(evaluation, now, cell, head));
@@ -214,6 +250,7 @@ static enum status add_topline(struct evaluation *evaluation)
     const struct stsp_archive *archive = &evaluation->archive;
     for (int s = 0; s < STSP_SETS; s++) {
         struct confusion confusion = {0};
+        struct faults faults = {0, -1};
         char alias[80];
         int64_t count = stsp_prompt_count(&evaluation->setting, (enum stsp_set)s);
         bool speech = stsp_set_of(STSP_S2S, (enum stsp_set)s);
@@ -233,10 +270,11 @@ static enum status add_topline(struct evaluation *evaluation)
                                 text_judge_label(evaluation->setting.text_judge, judgement.label), &judged));
             }
             confusion_add(&confusion, prompt->sentiment, judged);
+            faults.failures += judged == STSP_NONE;
         }
         double value = confusion_accuracy(&confusion);
         const struct estimate mean = {value, count > 1 ? sqrt(value * (1 - value) / (double)(count - 1)) : NAN, count};
-        json_t *metrics = metrics_of(mean);
+        json_t *metrics = metrics_of(mean, faults);
         if (!metrics || json_object_set_new(metrics, "confusion", confusion_json(&confusion)) != 0)
             FAIL(STATUS_INTERNAL, "no memory for the results");
         snprintf(alias, sizeof alias, "topline %s", stsp_set_name((enum stsp_set)s));
@@ -249,7 +287,7 @@ fail:
 /* ---- the runs ---- */
 
 static enum status run_case(struct evaluation *evaluation, enum stsp_direction direction, int64_t shots,
-                            struct estimate *mean)
+                            struct estimate *mean, struct faults *faults)
 {
     enum status result = STATUS_OK;
     struct cell cell = {0};
@@ -264,6 +302,7 @@ static enum status run_case(struct evaluation *evaluation, enum stsp_direction d
     TRY(sum_cell(evaluation, direction, &cell));
     TRY(add_cell(evaluation, &now, &cell));
     *mean = cell.all;
+    *faults = (struct faults){cell.failures, cell.lost};
 fail:
     cell_free(evaluation, &cell);
     return result;
@@ -275,17 +314,19 @@ static enum status run_cases(struct evaluation *evaluation)
     struct task_outcome *outcome = evaluation->setting.task->outcome;
     for (int64_t k = 0; k < evaluation->shot_count; k++) {
         struct estimate means[STSP_DIRECTIONS];
+        struct faults faults = {0}, own = {0};
         int64_t count = 0;
         char alias[64];
         for (int d = 0; d < STSP_DIRECTIONS; d++)
             if (evaluation->wanted[d]) {
-                TRY(run_case(evaluation, (enum stsp_direction)d, evaluation->shots[k], &means[count]));
+                TRY(run_case(evaluation, (enum stsp_direction)d, evaluation->shots[k], &means[count], &own));
+                faults = faults_sum(faults, own);
                 count++;
             }
         const struct estimate mean = stsp_mean(means, count);
         snprintf(alias, sizeof alias, "mean of directions %lld", (long long)evaluation->shots[k]);
         if (count > 1)
-            TRY(add_row(evaluation, alias, false, evaluation->shots[k], mean, metrics_of(mean)));
+            TRY(add_row(evaluation, alias, false, evaluation->shots[k], mean, metrics_of(mean, faults)));
         if (k == 0)
             snprintf(outcome->headline, sizeof outcome->headline, "accuracy %.4f over %lld directions", mean.value,
                      (long long)count);

@@ -135,17 +135,20 @@ def rows_of(direction, sets, judged):
     for name in sets:
         clusters = [mean(values) for values in right[name]]
         parts.append((mean(clusters), error(clusters)))
-        rows[f"{head}_{name}"] = row(*parts[-1], len(clusters))
+        rows[f"{head}_{name}"] = row(*parts[-1], len(clusters), failures=sum(j == 3 for values in judged[name] for j in values),
+                                     lost_shots=0)
     whole = combined(parts)
     pairs = [(true, j) for name, items in sets.items() for i, (_, true) in enumerate(items) for j in judged[name][i]]
     n = sum(len(items) for items in sets.values())
     rows[head] = row(*whole, n, confusion=confusion_of(pairs), failures=sum(j == 3 for _, j in pairs), lost_shots=0)
     for seed in range(SEEDS):
         own = [[values[seed] for values in right[name]] for name in sets]
-        rows[f"{head}_seed_{seed}"] = row(*combined([(mean(values), binomial(values)) for values in own]), n)
+        failures = sum(values[seed] == 3 for name in sets for values in judged[name])
+        rows[f"{head}_seed_{seed}"] = row(*combined([(mean(values), binomial(values)) for values in own]), n, failures=failures,
+                                          lost_shots=0)
     for number, name in enumerate(NAMES):
         own = [mean(right[s][i]) for s, items in sets.items() for i, (_, true) in enumerate(items) if true == number]
-        rows[f"{head}_{name}"] = row(mean(own), error(own), len(own))
+        rows[f"{head}_{name}"] = row(mean(own), error(own), len(own), failures=sum(true == number and j == 3 for true, j in pairs))
     return rows, whole, n
 
 
@@ -172,7 +175,8 @@ def task():
         rows.update(made)
         directions.append(whole)
         total += n
-    rows["stsp_dev_mean_of_directions_0"] = row(*combined(directions), total)
+    failures = sum(rows[f"stsp_dev_{direction}_0"]["failures"] for direction in replies)
+    rows["stsp_dev_mean_of_directions_0"] = row(*combined(directions), total, failures=failures, lost_shots=0)
     for name, items in manifests.items():
         pairs = []
         for item in items:
@@ -180,7 +184,8 @@ def task():
                      speech_label(round(archive["clips"]["top/data/" + item["wav_path"]][0][0] / 32768 * 1000)))
             pairs.append((OF[item["emotion"]], label))
         right = [float(true == label) for true, label in pairs]
-        rows[f"stsp_dev_topline_{name}"] = row(mean(right), binomial(right), len(right), confusion=confusion_of(pairs))
+        rows[f"stsp_dev_topline_{name}"] = row(mean(right), binomial(right), len(right), confusion=confusion_of(pairs),
+                                                failures=sum(label == 3 for _, label in pairs))
     return {"replies": replies, "rows": rows}
 
 
