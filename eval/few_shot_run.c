@@ -31,6 +31,21 @@ static int by_index(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* A part that is misspelled would silently be left out. */
+static enum status check_parts(const struct few_shot_run *run)
+{
+    const struct config_list *names = &run->task->evaluate->parts;
+    for (int64_t n = 0; n < names->count; n++) {
+        int64_t i = 0;
+        while (i < run->corpus.count && strcmp(run->corpus.items[i].part, names->items[n]) != 0)
+            i++;
+        if (i == run->corpus.count)
+            return status_set(STATUS_USAGE, "evaluate.parts: %s has no part \"%s\"", archive_path(run->archive),
+                              names->items[n]);
+    }
+    return STATUS_OK;
+}
+
 /* The items of tested parts; with a limit so many of them, drawn by their ids, since neighbours are of one speaker. */
 static enum status choose_items(struct few_shot_run *run)
 {
@@ -328,6 +343,7 @@ enum status few_shot_run(const struct task *task, const struct few_shot_kind *ki
     TRY(template_find(kind->template, kind->name, template));
     TRY(template_read(template, &run->pattern));
     TRY(open_corpora(run, path));
+    TRY(check_parts(run));
     TRY(choose_items(run));
     TRY(read_seed(run));
     TRY(make_shots(run));

@@ -448,6 +448,56 @@ static void what_is_missing_is_refused_or_counted(void **state)
     json_decref(results);
 }
 
+/* ---- random numbers ---- */
+
+/* The seed with which each item was asked. */
+struct seeds {
+    uint64_t of[64]; /* by the item's unit */
+    int64_t count;
+};
+
+static struct scripted_reply note_seed(void *argument, const struct generation_request *request)
+{
+    struct seeds *seeds = argument;
+    const struct vocabulary *vocabulary = &world.components->vocabulary;
+    int64_t at = request->count - 1;
+    while (at > 0 && vocabulary_kind(vocabulary, request->ids[at]) != TOKEN_HUBERT)
+        at--;
+    seeds->of[request->ids[at] - vocabulary->hubert_base] = request->seed;
+    seeds->count++;
+    return (struct scripted_reply){0};
+}
+
+static struct seeds seeds_of_run(const char *archive, const char **seed, int64_t ranks)
+{
+    struct seeds seeds = {0};
+    generation_world_reset(&world);
+    set_shots(0);
+    world.evaluate.seeds = (struct config_list){seed, 1};
+    world.evaluate.ranks = ranks;
+    struct task task = generation_world_task(&world, test_path("seeds"));
+    scripted_model_set(note_seed, &seeds);
+    assert_ok(task_asr(&task, archive));
+    return seeds;
+}
+
+static void random_numbers_depend_on_seed_and_id_alone(void **state)
+{
+    (void)state;
+    static const char *one[] = {"1"}, *two[] = {"2"};
+    const char *archive = write_librispeech("libri", 0);
+    const struct seeds first = seeds_of_run(archive, one, 1), other = seeds_of_run(archive, two, 1);
+    for (int ranks = 1; ranks <= WORLD_RANKS; ranks++) {
+        const struct seeds again = seeds_of_run(archive, one, ranks);
+        assert_memory_equal(&again, &first, sizeof first);
+    }
+    for (int i = 3; i < SPOKEN; i++)
+        for (int k = 3; k < SPOKEN; k++) {
+            assert_true(i == k || first.of[spoken[i].number] != first.of[spoken[k].number]);
+            assert_true(first.of[spoken[i].number] != other.of[spoken[k].number]);
+        }
+}
+
 /* ---- the journal ---- */
 
 static void assert_same_output(const char *a, const char *b, const char *name)
@@ -574,6 +624,7 @@ int main(void)
         cmocka_unit_test(a_perfect_model_names_every_intent),
         cmocka_unit_test(examples_may_be_given),
         cmocka_unit_test(what_is_missing_is_refused_or_counted),
+        cmocka_unit_test(random_numbers_depend_on_seed_and_id_alone),
         cmocka_unit_test(an_interrupted_run_goes_on),
         cmocka_unit_test(another_run_is_not_continued),
         cmocka_unit_test(other_recordings_of_the_same_size_are_answered_anew),

@@ -46,6 +46,7 @@ static const struct bad_case {
     {"$E asr crc.zip", 65, "crc.zip: "},
     {"$E asr twice.zip", 65, "twice.zip"},
     {"$E asr control.zip", 65, "control.zip"},
+    {"$E asr bomb.zip", 65, "expected at most 67108864 bytes, found 73400320"},
     /* ---- transcripts ---- */
     {"rm " ONE " && $E asr libri", 65, "9-1.trans.txt:1: the recording of 9-1-0000 is missing"},
     {"sed -i 2d " LINES " && $E asr libri", 65, "9-1-0001.wav has no transcript"},
@@ -63,7 +64,8 @@ static const struct bad_case {
     {"echo hello > " ONE " && $E asr libri", 65, "9-1-0000.wav"},
     {"cp short.wav libri/dev-clean/1/1/1-1-0000.wav && $E asr libri", 65, "1-1-0000.wav"},
     /* ---- parts, examples, numbers ---- */
-    {"$E asr libri evaluate.parts=test-other", 65, "there is no part to be tested"},
+    {"$E asr libri evaluate.parts=test-clean,test-other", 2, "evaluate.parts: libri has no part \"test-other\""},
+    {"mv libri/test-clean libri/clean && $E asr libri", 65, "libri: there is no part to be tested"},
     {"$E asr libri evaluate.shots=9", 65, "expected 9 examples, found 3"},
     {"$E asr libri evaluate.shots=-1", 2, "evaluate.shots"},
     {"$E asr libri evaluate.shots=three", 2, "evaluate.shots: expected numbers from 0 to 1000, found \"three\""},
@@ -343,6 +345,14 @@ static void write_foul_archives(void)
     zip_add(&builder, "s/1/1/1-1-0.wav", 15, "x", 1, (struct zip_form){0});
     zip_end(&builder, "", false);
     builder_write(&builder, test_path("good/crc.zip"));
+    const int64_t bomb = 70 << 20; /* of a few kilobytes: more than the transcripts of a chapter may have */
+    char *blanks = malloc((size_t)bomb);
+    assert_non_null(blanks);
+    memset(blanks, ' ', (size_t)bomb);
+    zip_add(&builder, "s/1/1/1-1.trans.txt", 19, blanks, bomb, (struct zip_form){.deflated = true});
+    zip_end(&builder, "", false);
+    builder_write(&builder, test_path("good/bomb.zip"));
+    free(blanks);
     builder_free(&builder);
 }
 
