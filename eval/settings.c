@@ -71,26 +71,32 @@ enum status score_protocols(const struct score_settings *settings, enum score_sc
 }
 
 enum status evaluate_numbers(const char *key, const struct config_list *given, int64_t fallback, int64_t most,
-                             int64_t **numbers, int64_t *count)
+                             int64_t **out, int64_t *count)
 {
-    *numbers = calloc((size_t)given->count + 1, sizeof **numbers);
-    if (!*numbers)
-        return status_set(STATUS_INTERNAL, "no memory for %s", key);
-    (*numbers)[0] = fallback;
+    enum status result = STATUS_OK;
+    int64_t *numbers = calloc((size_t)given->count + 1, sizeof *numbers);
+    *out = NULL;
+    if (!numbers)
+        FAIL(STATUS_INTERNAL, "no memory for %s", key);
+    numbers[0] = fallback;
     *count = given->count > 0 ? given->count : 1;
     for (int64_t i = 0; i < given->count; i++) {
         char *end;
         errno = 0;
         long long value = isdigit((unsigned char)*given->items[i]) ? strtoll(given->items[i], &end, 10) : -1;
-        if (value < 0 || *end || errno || value > most) {
-            free(*numbers);
-            *numbers = NULL;
-            return status_set(STATUS_USAGE, "%s: expected numbers from 0 to %lld, found \"%s\"", key, (long long)most,
-                              given->items[i]);
-        }
-        (*numbers)[i] = value;
+        if (value < 0 || *end || errno || value > most)
+            FAIL(STATUS_USAGE, "%s: expected numbers from 0 to %lld, found \"%s\"", key, (long long)most,
+                 given->items[i]);
+        for (int64_t k = 0; k < i; k++)
+            if (numbers[k] == value)
+                FAIL(STATUS_USAGE, "%s: %lld is there twice", key, value);
+        numbers[i] = value;
     }
+    *out = numbers;
     return STATUS_OK;
+fail:
+    free(numbers);
+    return result;
 }
 
 enum status evaluate_settings_check(struct evaluate_settings *settings)

@@ -69,7 +69,7 @@ struct submission_settings {
 enum status evaluate_settings_check(struct evaluate_settings *settings);
 
 /* The numbers of `shots` or `seeds`, or `fallback` alone where there are none; *numbers is allocated for the caller. STATUS_USAGE
- * names the key and what is no number. */
+ * names the key and what is no number, or there twice. */
 enum status evaluate_numbers(const char *key, const struct config_list *given, int64_t fallback, int64_t most,
                              int64_t **numbers, int64_t *count);
 

@@ -140,14 +140,3 @@ fail:
     free(text);
     return result;
 }
-
-int64_t prompts_shared(const struct whole_prompt *prompts, int64_t count)
-{
-    int64_t shared = count > 0 ? prompts[0].count - 1 : 0;
-    for (int64_t p = 1; p < count; p++) {
-        int64_t most = prompts[p].count - 1 < shared ? prompts[p].count - 1 : shared;
-        for (shared = 0; shared < most && prompts[p].ids[shared] == prompts[0].ids[shared];)
-            shared++;
-    }
-    return shared < 0 ? 0 : shared;
-}

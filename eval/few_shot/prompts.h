@@ -36,7 +36,4 @@ enum status whole_prompt_make(const struct components *components, const struct 
                               const struct shots *shots, const char *item, int64_t context,
                               struct whole_prompt *prompt);
 
-/* How many ids all these prompts begin with; less than each of them has. */
-int64_t prompts_shared(const struct whole_prompt *prompts, int64_t count);
-
 #endif

@@ -75,6 +75,8 @@ static const struct bad_case {
     {"$E asr libri evaluate.seeds=x", 2, "evaluate.seeds"},
     {"$E asr libri evaluate.seeds=-1", 2, "evaluate.seeds"},
     {"$E asr libri evaluate.seeds=99999999999999999999", 2, "evaluate.seeds"},
+    {"$E asr libri evaluate.seeds=0,1,0", 2, "evaluate.seeds: 0 is there twice"},
+    {"$E asr libri evaluate.shots=3,3", 2, "evaluate.shots: 3 is there twice"},
     {"$E asr libri evaluate.ranks=0", 2, "evaluate.ranks"},
     {"$E asr libri evaluate.ranks=65", 2, "evaluate.ranks"},
     {"$E asr libri evaluate.batch=-1", 2, "evaluate.batch"},
