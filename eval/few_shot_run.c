@@ -123,9 +123,11 @@ static enum status choose_shots(const struct few_shot_run *run, int64_t count, i
     rule.seed = (uint64_t)run->seed;
     rule.tested = run->shot_archive ? NULL : &evaluate->parts;
     enum status result = shots_draw(shot_corpus(run), &rule, chosen);
-    if (result != STATUS_OK)
-        status_prefix(result, "%s: not tested, for prompts (evaluate.shots_from names another archive)",
-                      archive_path(run->shot_archive ? run->shot_archive : run->archive));
+    if (result != STATUS_OK && run->shot_archive)
+        status_prefix(result, "%s", archive_path(run->shot_archive));
+    else if (result != STATUS_OK)
+        status_prefix(result, "%s: parts that are not tested (evaluate.shots_from names another archive)",
+                      archive_path(run->archive));
     return result;
 }
 
