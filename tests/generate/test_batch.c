@@ -316,11 +316,11 @@ static void samples_stop_where_they_are_told(void **state)
     static struct prompts made;
     struct results whole;
     int64_t stopped[STOP_RULES] = {0}, empty = 0;
-    make_prompts(test_count(30, 6), true, &made);
+    make_prompts(test_count(30, 3), true, &made);
     for (int64_t i = 0; i < made.count; i += 2) {
         made.requests[i].output = OUTPUT_SPEECH; /* ends soon: here and there at once */
         made.requests[i].min_new_tokens = 0;
-        made.requests[i].samples = 1 + below(12);
+        made.requests[i].samples = 1 + below(test_count(12, 3));
     }
     run(&sampling, 7, made.requests, made.count, &whole);
     for (int rule = 0; rule < STOP_RULES; rule++) {
@@ -443,8 +443,8 @@ static void shared_ids_are_those_of_each_prompt(void **state)
     static const struct sampling sampled = {1, 0, 1}, greedy = {0, 0, 1};
     static const struct {
         int64_t shared, prefill_tokens;
-    } cases[] = {{1, 0}, {2, 0}, {17, 0}, {33, 16}, {128, 0}, {129, 128}, {18, 17}, {300, 0}, {241, 24}, {50, 7}};
-    int64_t most = test_count((int64_t)(sizeof cases / sizeof *cases), 4);
+    } cases[] = {{17, 0}, {33, 16}, {1, 0}, {2, 0}, {128, 0}, {129, 128}, {18, 17}, {300, 0}, {241, 24}, {50, 7}};
+    int64_t most = test_count((int64_t)(sizeof cases / sizeof *cases), 3);
     for (int64_t i = 0; i < most; i++)
         check_sharing(cases[i].shared, cases[i].prefill_tokens, i % 4 == 0 ? &greedy : &sampled);
     for (int64_t i = 0; test_is_long() && i < 60; i++)
