@@ -178,9 +178,11 @@ static enum status make_shots(struct few_shot_run *run)
 {
     enum status result = STATUS_OK;
     const struct corpus *corpus = shot_corpus(run);
-    int64_t count = run->task->evaluate->shots < 0 ? run->kind->shots : run->task->evaluate->shots;
-    int64_t *chosen = calloc((size_t)count + 1, sizeof *chosen);
-    char **texts = calloc((size_t)count + 1, sizeof *texts), *answer = NULL;
+    int64_t count = 0, *chosen = NULL;
+    char **texts = NULL, *answer = NULL;
+    TRY(evaluate_shots(run->task->evaluate, run->kind->name, run->kind->shots, &count));
+    chosen = calloc((size_t)count + 1, sizeof *chosen);
+    texts = calloc((size_t)count + 1, sizeof *texts);
     if (!chosen || !texts)
         FAIL(STATUS_INTERNAL, "no memory for %lld examples", (long long)count);
     TRY(choose_shots(run, count, chosen));

@@ -108,8 +108,16 @@ enum status evaluate_settings_check(struct evaluate_settings *settings)
     free(numbers);
     numbers = NULL;
     TRY(evaluate_numbers("evaluate.shots", &settings->shot_list, -1, 1000, &numbers, &count));
-    settings->shots = numbers[0];
+    settings->shots = count > 1 ? -2 : numbers[0];
 fail:
     free(numbers);
     return result;
+}
+
+enum status evaluate_shots(const struct evaluate_settings *settings, const char *task, int64_t fallback, int64_t *shots)
+{
+    if (settings->shots < -1)
+        return status_set(STATUS_USAGE, "evaluate.shots: %s takes one number", task);
+    *shots = settings->shots < 0 ? fallback : settings->shots;
+    return STATUS_OK;
 }

@@ -28,17 +28,17 @@ struct evaluate_settings {
     bool cache;                         /* keep the units of recordings in the folder of the results */
     struct config_list shot_list;       /* examples before each item; STSP runs with each of several numbers; none: the
                                     * benchmark's own number */
-    int64_t shots;                      /* the first of them, or -1; not a key: evaluate_settings_check sets it */
-    int mmlu_prompt;                    /* 0: lm-evaluation-harness's, 1: the benchmark's own program's */
-    int text_form;                      /* of `wer`: enum text_form (eval/transcripts/text_form.h) */
-    const char *spellings;              /* of `wer` with whisper-english: a file or a Whisper folder; "": none */
-    int64_t ranks;                      /* that share a benchmark's work, each with a model of its own */
-    int64_t batch;                      /* answers that are generated together; 0: as many as suit */
-    struct config_list seeds;           /* of drawn examples and sampled answers; tasks with one run take the first */
-    const char *waves;                  /* folder for the recordings that are generated; "": they are not kept */
-    const char *shots_from;             /* another archive whose items are the examples; "": the same */
-    const char *shot_ids;               /* a file with the examples' ids, one per line; "": they are drawn */
-    const char *gold;                   /* sLM21: the table of right answers where the archive has none; "" */
+    int64_t shots;         /* the only one of them, -1: none, -2: several; not a key: evaluate_settings_check sets it */
+    int mmlu_prompt;       /* 0: lm-evaluation-harness's, 1: the benchmark's own program's */
+    int text_form;         /* of `wer`: enum text_form (eval/transcripts/text_form.h) */
+    const char *spellings; /* of `wer` with whisper-english: a file or a Whisper folder; "": none */
+    int64_t ranks;         /* that share a benchmark's work, each with a model of its own */
+    int64_t batch;         /* answers that are generated together; 0: as many as suit */
+    struct config_list seeds; /* of drawn examples and sampled answers; tasks with one run take the first */
+    const char *waves;        /* folder for the recordings that are generated; "": they are not kept */
+    const char *shots_from;   /* another archive whose items are the examples; "": the same */
+    const char *shot_ids;     /* a file with the examples' ids, one per line; "": they are drawn */
+    const char *gold;         /* sLM21: the table of right answers where the archive has none; "" */
 };
 
 /* Section `prompts`: the templates of generation tasks; "": the program's own. */
@@ -67,6 +67,10 @@ struct submission_settings {
 
 /* Refuses what no key by itself can refuse, and sets `shots`. */
 enum status evaluate_settings_check(struct evaluate_settings *settings);
+
+/* The number of examples of a task that has one run: `fallback` where no number is given. STATUS_USAGE when there are several. */
+enum status evaluate_shots(const struct evaluate_settings *settings, const char *task, int64_t fallback,
+                           int64_t *shots);
 
 /* The numbers of `shots` or `seeds`, or `fallback` alone where there are none; *numbers is allocated for the caller. STATUS_USAGE
  * names the key and what is no number, or there twice. */

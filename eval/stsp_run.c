@@ -369,7 +369,8 @@ fail:
     return result;
 }
 
-/* WAVES/s2t/3/0/emov/17.wav; in the name of the file, what is no letter, digit, '-' or '.' becomes '_'. */
+/* WAVES/s2t/3/0/emov/17.wav; in the name of the file, what is no letter, digit, '-' or '.' becomes '_', and then the manifest's line
+ * follows, so that no two ids have one file. */
 static enum status keep_wave(const struct run *run, int64_t index, const struct said *said)
 {
     enum status result = STATUS_OK;
@@ -378,10 +379,15 @@ static enum status keep_wave(const struct run *run, int64_t index, const struct 
     const char *root = run->setting->task->evaluate->waves;
     if (!*root)
         return STATUS_OK;
-    snprintf(name, sizeof name, "%s", run->setting->archive->prompts[run->set].items[index].id);
+    const struct stsp_prompt *prompt = &run->setting->archive->prompts[run->set].items[index];
+    bool changed = (size_t)snprintf(name, sizeof name, "%.200s", prompt->id) != strlen(prompt->id);
     for (char *at = name; *at; at++)
-        if (!isalnum((unsigned char)*at) && *at != '-' && (*at != '.' || at == name))
+        if (!isalnum((unsigned char)*at) && *at != '-' && (*at != '.' || at == name)) {
             *at = '_';
+            changed = true;
+        }
+    if (changed)
+        snprintf(name + strlen(name), sizeof name - strlen(name), "_line%lld", (long long)prompt->line);
     TRY(path_format(folder, "%s/%s/%lld/%llu/%s", root, stsp_direction_name(now->direction), (long long)now->shots,
                     (unsigned long long)now->seed, stsp_set_name(run->set)));
     TRY(make_directories(folder));

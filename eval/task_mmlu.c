@@ -159,12 +159,10 @@ fail:
 enum status task_mmlu(const struct task *task, const char *path)
 {
     const struct evaluate_settings *settings = task->evaluate;
-    int64_t shots = settings->shots < 0 ? 5 : settings->shots;
-    for (int s = 0; s < 2; s++)
-        if (settings->split == SPLIT_ALL || settings->split == s) {
-            enum status result = run_split(task, path, splits[s], shots);
-            if (result != STATUS_OK)
-                return result;
-        }
-    return STATUS_OK;
+    int64_t shots;
+    enum status result = evaluate_shots(settings, "mmlu", 5, &shots);
+    for (int s = 0; result == STATUS_OK && s < 2; s++)
+        if (settings->split == SPLIT_ALL || settings->split == s)
+            result = run_split(task, path, splits[s], shots);
+    return result;
 }
