@@ -112,13 +112,13 @@ static void make_endings(struct list *list) /* the same with one recording of th
     }
 }
 
-static void make_questions(struct list *list) /* MMLU: five examples, 40 questions, four letters */
+static void make_questions(struct list *list) /* MMLU: five examples, 100 questions, four letters */
 {
     int32_t ids[1024];
     int64_t shots = 500;
     for (int64_t i = 0; i < 1024; i++)
         ids[i] = (int32_t)below(TEXT);
-    for (int q = 0; q < 40; q++) {
+    for (int q = 0; q < 100; q++) {
         int64_t length = 70 + below(80);
         for (int64_t i = 0; i < length; i++)
             ids[shots + i] = (int32_t)below(TEXT);
