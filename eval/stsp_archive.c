@@ -1,6 +1,7 @@
 /* Files are found by the end of their names, since the archive may lie in folders of any name. */
 #include "eval/stsp_archive.h"
 
+#include "core/log.h"
 #include "core/path.h"
 #include "eval/few_shot/prompts.h"
 #include "eval/recordings.h"
@@ -119,6 +120,24 @@ static enum status want(struct stsp_archive *archive, const char *where, int64_t
 
 /* ---- manifests ---- */
 
+/* Leaves out the prompts whose recordings are missing. */
+static void skip_missing(struct stsp_archive *archive, enum stsp_set set)
+{
+    struct stsp_prompts *prompts = &archive->prompts[set];
+    int64_t kept = 0;
+    for (int64_t i = 0; i < prompts->count; i++) {
+        const char *path = prompts->items[i].recording;
+        if (path && stsp_archive_member(archive, path) < 0) {
+            log_warning("%s: the recording data/%.300s is missing", archive_path(archive->archive), path);
+            archive->missing[set]++;
+            stsp_prompt_free(&prompts->items[i]);
+        } else {
+            prompts->items[kept++] = prompts->items[i];
+        }
+    }
+    prompts->count = kept;
+}
+
 static enum status read_prompts(struct stsp_archive *archive, enum stsp_set set, const char *split)
 {
     enum status result = STATUS_OK;
@@ -129,6 +148,10 @@ static enum status read_prompts(struct stsp_archive *archive, enum stsp_set set,
     snprintf(name, sizeof name, "%s.%s.jsonl", sets[set].file, split);
     TRY(read_manifest(archive, name, where, &data, &size));
     TRY(stsp_prompts_parse(where, data, size, prompts));
+    if (sets[set].speech && archive->task->evaluate->incomplete == INCOMPLETE_SKIP)
+        skip_missing(archive, set);
+    if (prompts->count == 0)
+        FAIL(STATUS_CORRUPT, "%s: none of its recordings is there", where);
     for (int64_t i = 0; i < prompts->count && (limit == 0 || i < limit); i++) {
         const struct stsp_prompt *prompt = &prompts->items[i];
         if (sets[set].speech ? !prompt->recording : !prompt->text)

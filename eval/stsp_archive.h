@@ -27,6 +27,7 @@ struct stsp_archive {
     struct archive *archive;
     char root[PATH_BYTES];                          /* of the members, before "data/" and "manifest/" */
     struct stsp_prompts prompts[STSP_SETS];         /* of the sets that are wanted */
+    int64_t missing[STSP_SETS];                     /* prompts whose recording is not there: left out */
     struct stsp_examples examples[STSP_DIRECTIONS]; /* where examples are wanted */
     struct sha256 manifests;                        /* of all manifests that were read, in their order */
     bool *wanted[STSP_PARTS];                       /* [members] */
@@ -36,7 +37,7 @@ struct stsp_archive {
 };
 
 /* Reads the manifests of a split ("dev", "test") for some directions, with examples or without. Every recording that they name must
- * be there. stsp_archive_close whatever happens. */
+ * be there; with evaluate.incomplete=skip prompts without theirs are left out and counted. stsp_archive_close whatever happens. */
 enum status stsp_archive_open(const struct task *task, const char *path, const char *split,
                               const bool wanted[STSP_DIRECTIONS], bool examples, struct stsp_archive *archive);
 void stsp_archive_close(struct stsp_archive *archive);

@@ -122,8 +122,8 @@ static const char *count_text(const json_t *metrics, const char *key, char text[
     return value ? text : "-";
 }
 
-static enum status add_row(struct evaluation *evaluation, const char *alias, bool part, int64_t shots,
-                           struct estimate estimate, json_t *metrics)
+static enum status add_expected_row(struct evaluation *evaluation, const char *alias, bool part, int64_t shots,
+                                    struct estimate estimate, int64_t missing, json_t *metrics)
 {
     char name[96], error[ESTIMATE_ERROR_BYTES], failures[24], lost[24];
     snprintf(name, sizeof name, "%s_%s", evaluation->name, alias);
@@ -136,10 +136,16 @@ static enum status add_row(struct evaluation *evaluation, const char *alias, boo
                                                                                  .alias = alias,
                                                                                  .part = part,
                                                                                  .shots = shots,
-                                                                                 .expected = estimate.n,
+                                                                                 .expected = estimate.n + missing,
                                                                                  .effective = estimate.n,
                                                                                  .higher_is_better = true,
                                                                                  .metrics = metrics});
+}
+
+static enum status add_row(struct evaluation *evaluation, const char *alias, bool part, int64_t shots,
+                           struct estimate estimate, json_t *metrics)
+{
+    return add_expected_row(evaluation, alias, part, shots, estimate, 0, metrics);
 }
 
 /* Accuracies of one seed over all prompts of the direction's sets. */
@@ -219,6 +225,7 @@ static enum status add_cell(struct evaluation *evaluation, const struct stsp_cas
 {
     enum status result = STATUS_OK;
     char head[64], alias[80];
+    int64_t missing = 0;
     snprintf(head, sizeof head, "%s %lld", stsp_direction_name(now->direction), (long long)now->shots);
     json_t *metrics = metrics_of(cell->all, (struct faults){cell->failures, cell->lost});
     bool done = metrics && json_object_set_new(metrics, "confusion", confusion_json(&cell->confusion)) == 0 &&
@@ -228,14 +235,17 @@ static enum status add_cell(struct evaluation *evaluation, const struct stsp_cas
         json_decref(metrics);
         FAIL(STATUS_INTERNAL, "no memory for the results");
     }
-    TRY(add_row(evaluation, head, false, now->shots, cell->all, metrics));
+    for (int s = 0; s < STSP_SETS; s++)
+        missing += stsp_set_of(now->direction, (enum stsp_set)s) ? evaluation->archive.missing[s] : 0;
+    TRY(add_expected_row(evaluation, head, false, now->shots, cell->all, missing, metrics));
     for (int s = 0; s < STSP_SETS; s++)
         if (stsp_set_of(now->direction, (enum stsp_set)s)) {
             struct faults faults = {0};
             for (int64_t k = 0; k < evaluation->seed_count; k++)
                 faults = faults_sum(faults, faults_of(&cell->outcomes[k * STSP_SETS + s]));
             snprintf(alias, sizeof alias, "%s %s", head, stsp_set_name((enum stsp_set)s));
-            TRY(add_row(evaluation, alias, true, now->shots, cell->sets[s], metrics_of(cell->sets[s], faults)));
+            TRY(add_expected_row(evaluation, alias, true, now->shots, cell->sets[s], evaluation->archive.missing[s],
+                                 metrics_of(cell->sets[s], faults)));
         }
     TRY(add_seeds(evaluation, now, cell, head));
     TRY(add_sentiments(evaluation, now, cell, head));

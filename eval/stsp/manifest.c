@@ -152,13 +152,18 @@ enum status stsp_prompts_parse(const char *where, const char *text, int64_t size
     return result == STATUS_OK ? refuse_doubles(where, prompts) : result;
 }
 
+void stsp_prompt_free(struct stsp_prompt *prompt)
+{
+    free(prompt->id);
+    free(prompt->recording);
+    free(prompt->text);
+    *prompt = (struct stsp_prompt){0};
+}
+
 void stsp_prompts_free(struct stsp_prompts *prompts)
 {
-    for (int64_t i = 0; i < prompts->count; i++) {
-        free(prompts->items[i].id);
-        free(prompts->items[i].recording);
-        free(prompts->items[i].text);
-    }
+    for (int64_t i = 0; i < prompts->count; i++)
+        stsp_prompt_free(&prompts->items[i]);
     free(prompts->items);
     *prompts = (struct stsp_prompts){0};
 }

@@ -51,6 +51,7 @@ enum status stsp_prompts_parse(const char *where, const char *text, int64_t size
 enum status stsp_examples_parse(const char *where, const char *text, int64_t size, struct stsp_examples *examples);
 enum status stsp_predictions_parse(const char *where, const char *text, int64_t size,
                                    struct stsp_predictions *predictions);
+void stsp_prompt_free(struct stsp_prompt *prompt); /* one that is taken out of its array */
 void stsp_prompts_free(struct stsp_prompts *prompts);
 void stsp_examples_free(struct stsp_examples *examples);
 void stsp_predictions_free(struct stsp_predictions *predictions);
