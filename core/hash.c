@@ -1,13 +1,16 @@
 /* SHA-256 is libcrypto's, which uses the processor's instructions for it: whole checkpoints are hashed. It can fail
- * only when memory is exhausted, and then the program is aborted, since every caller would otherwise carry an error
- * path that is never taken. CRC32C uses the processor's instruction too, eight bytes at a time, or else a table; both
- * give the same sums. */
+ * only when memory is exhausted, and then the program ends at once, with the exit code that this has everywhere, since every
+ * caller would otherwise carry an error path that is hardly ever taken. CRC32C uses the processor's instruction too, eight
+ * bytes at a time, or else a table; both give the same sums. */
 #include "core/hash.h"
+
+#include "core/status.h"
 
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct sha256_stream {
     EVP_MD_CTX *context;
@@ -16,8 +19,8 @@ struct sha256_stream {
 static void check(int good)
 {
     if (!good) {
-        fputs("error: libcrypto cannot compute SHA-256\n", stderr);
-        abort();
+        fputs("error: no memory for SHA-256\n", stderr);
+        _exit(STATUS_INTERNAL);
     }
 }
 

@@ -10,7 +10,7 @@ struct sha256 {
     uint8_t bytes[32];
 };
 
-struct sha256_stream; /* opaque; aborts the program only when memory is exhausted */
+struct sha256_stream; /* opaque; without memory the program ends with STATUS_INTERNAL and says so */
 
 struct sha256_stream *sha256_start(void);
 void sha256_add(struct sha256_stream *stream, const void *data, size_t size);
