@@ -80,31 +80,11 @@ static enum status write_file(const char *folder, const char *kind, const char *
     return result == STATUS_OK ? atomic_write(path, text, (int64_t)strlen(text)) : result;
 }
 
-/* One line each; NULL: no memory. */
-static char *samples_text(const json_t *samples)
-{
-    char *text = NULL;
-    size_t size = 0;
-    FILE *stream = open_memstream(&text, &size);
-    bool done = stream != NULL;
-    for (size_t i = 0; done && i < json_array_size(samples); i++) {
-        char *line = jdoc_text(json_array_get(samples, i), 0);
-        done = line && fputs(line, stream) >= 0;
-        free(line);
-    }
-    if (stream && fclose(stream) != 0)
-        done = false;
-    if (done)
-        return text;
-    free(text);
-    return NULL;
-}
-
 enum status generation_results_write(const struct task *task, const char *name,
                                      const struct generation_results *results)
 {
     enum status result = STATUS_OK;
-    char *root = jdoc_text(results->root, 2), *samples = samples_text(results->samples);
+    char *root = jdoc_text(results->root, 2), *samples = jdoc_lines(results->samples);
     if (!root || !samples)
         FAIL(STATUS_INTERNAL, "no memory for the results, or a path is not UTF-8");
     TRY(make_directories(task->out));

@@ -4,10 +4,10 @@
 
 #include "core/hash.h"
 #include "core/log.h"
+#include "core/rank_threads.h"
 #include "io/json.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,15 +23,12 @@ struct shared {
     pthread_mutex_t mutex;
     struct progress progress;
     int64_t finished, tokens;
-    atomic_bool stopped; /* one rank has failed */
+    atomic_bool failed; /* one rank has */
 };
 
 struct rank {
     struct shared *shared;
     int64_t number;
-    pthread_t thread;
-    enum status code;
-    char text[1024];
     /* of the batch that is being decoded */
     int64_t *batch; /* indices of its items */
     int64_t attempt;
@@ -187,7 +184,7 @@ static enum status done(void *argument, int64_t request, struct generated *gener
     struct generation_item *item = &shared->items[index];
     if (generated->not_finite)
         FAIL(STATUS_CORRUPT, "%s: the model's logits are not finite: its weights are damaged or diverged", item->id);
-    if (atomic_load(&shared->stopped))
+    if (atomic_load(&shared->failed))
         FAIL(STATUS_INTERNAL, "another rank has failed");
     free(item->generated);
     item->generated = generated->ids;
@@ -241,60 +238,23 @@ fail:
     return result;
 }
 
-static void *run_rank(void *argument)
+static enum status run_rank(void *context, int64_t number)
 {
     enum status result = STATUS_OK;
-    struct rank *rank = argument;
-    struct shared *shared = rank->shared;
-    rank->batch = calloc((size_t)(shared->count / shared->plan->task->ranks) + 1, sizeof *rank->batch);
-    if (!rank->batch)
+    struct shared *shared = context;
+    struct rank rank = {.shared = shared, .number = number};
+    rank.batch = calloc((size_t)(shared->count / shared->plan->task->ranks) + 1, sizeof *rank.batch);
+    if (!rank.batch)
         FAIL(STATUS_INTERNAL, "no memory for %lld prompts", (long long)shared->count);
     for (int64_t group = 0; group < shared->groups; group++)
-        for (rank->attempt = 0; rank->attempt < shared->plan->tries; rank->attempt++)
-            TRY(answer_group(rank, group));
+        for (rank.attempt = 0; rank.attempt < shared->plan->tries; rank.attempt++)
+            TRY(answer_group(&rank, group));
 fail:
-    rank->code = result;
-    if (result != STATUS_OK && !atomic_exchange(&shared->stopped, true))
-        snprintf(rank->text, sizeof rank->text, "%s", status_text());
-    free(rank->batch);
-    return NULL;
+    free(rank.batch);
+    return result;
 }
 
 /* ---- all ranks ---- */
-
-/* The first failure, not what it made others do. */
-static enum status result_of(const struct rank *ranks, int64_t count)
-{
-    for (int64_t r = 0; r < count; r++)
-        if (ranks[r].code != STATUS_OK && *ranks[r].text)
-            return status_set(ranks[r].code, "%s", ranks[r].text);
-    return STATUS_OK;
-}
-
-static enum status run_ranks(struct shared *shared)
-{
-    int64_t count = shared->plan->task->ranks, started = 1;
-    struct rank *ranks = calloc((size_t)count, sizeof *ranks);
-    enum status result = STATUS_OK;
-    if (!ranks)
-        return status_set(STATUS_INTERNAL, "no memory for %lld ranks", (long long)count);
-    for (int64_t r = 0; r < count; r++)
-        ranks[r] = (struct rank){.shared = shared, .number = r};
-    for (; started < count; started++)
-        if (pthread_create(&ranks[started].thread, NULL, run_rank, &ranks[started]) != 0) {
-            atomic_store(&shared->stopped, true);
-            result = status_set(STATUS_INTERNAL, "no thread for rank %lld", (long long)started);
-            break;
-        }
-    if (result == STATUS_OK)
-        run_rank(&ranks[0]);
-    for (int64_t r = 1; r < started; r++)
-        pthread_join(ranks[r].thread, NULL);
-    if (result == STATUS_OK)
-        result = result_of(ranks, count);
-    free(ranks);
-    return result;
-}
 
 enum status generations_run(const struct generation_plan *plan, struct generation_item *items, int64_t count)
 {
@@ -309,7 +269,7 @@ enum status generations_run(const struct generation_plan *plan, struct generatio
     TRY(find_prefixes(&shared));
     progress_start(&shared.progress, "answering", "items", count);
     shared.progress.first = shared.finished;
-    TRY(run_ranks(&shared));
+    TRY(rank_threads_run(plan->task->ranks, run_rank, &shared, &shared.failed));
     progress_finish(&shared.progress, shared.finished, "");
 fail:
     free(shared.done);

@@ -55,21 +55,11 @@ static json_t *results_json(const char *reference, const char *hypothesis, const
 static enum status write_samples(const char *out, const json_t *samples)
 {
     enum status result = STATUS_OK;
-    char path[PATH_BYTES], *text = NULL;
-    size_t size = 0;
-    FILE *stream = open_memstream(&text, &size);
-    bool done = stream != NULL;
-    for (size_t i = 0; done && i < json_array_size(samples); i++) {
-        char *line = jdoc_text(json_array_get(samples, i), 0);
-        done = line && fputs(line, stream) >= 0;
-        free(line);
-    }
-    if (stream && fclose(stream) != 0)
-        done = false;
-    if (!done)
+    char path[PATH_BYTES], *text = jdoc_lines(samples);
+    if (!text)
         FAIL(STATUS_INTERNAL, "no memory for the samples");
     TRY(path_format(path, "%s/samples_wer.jsonl", out));
-    TRY(atomic_write(path, text, (int64_t)size));
+    TRY(atomic_write(path, text, (int64_t)strlen(text)));
 fail:
     free(text);
     return result;

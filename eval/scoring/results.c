@@ -43,22 +43,10 @@ static enum status write_file(const char *folder, const char *kind, const char *
 
 static enum status write_samples(const char *folder, const char *name, const json_t *samples)
 {
-    enum status result = STATUS_OK;
-    char *text = NULL;
-    size_t size = 0;
-    FILE *stream = open_memstream(&text, &size);
-    if (!stream)
+    char *text = jdoc_lines(samples);
+    if (!text)
         return status_set(STATUS_INTERNAL, "no memory for the samples");
-    for (size_t i = 0; i < json_array_size(samples); i++) {
-        char *line = jdoc_text(json_array_get(samples, i), 0);
-        if (!line || fputs(line, stream) < 0)
-            result = status_set(STATUS_INTERNAL, "no memory for the samples");
-        free(line);
-    }
-    if (fclose(stream) != 0)
-        result = status_set(STATUS_INTERNAL, "no memory for the samples");
-    if (result == STATUS_OK)
-        result = write_file(folder, "samples", name, "jsonl", text, size);
+    enum status result = write_file(folder, "samples", name, "jsonl", text, strlen(text));
     free(text);
     return result;
 }

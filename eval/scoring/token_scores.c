@@ -5,12 +5,11 @@
 
 #include "core/array.h"
 #include "core/log.h"
+#include "core/rank_threads.h"
 #include "eval/scoring/part_scores.h"
 #include "eval/scoring/prefix_tree.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,15 +34,7 @@ struct scoring {
     pthread_mutex_t mutex;
     struct progress progress;
     int64_t done;
-    atomic_bool stopped; /* a rank has failed */
-};
-
-struct rank {
-    struct scoring *scoring;
-    int64_t number;
-    pthread_t thread;
-    enum status code;
-    char text[1024];
+    atomic_bool failed; /* a rank has */
 };
 
 /* ---- the list ---- */
@@ -171,44 +162,14 @@ fail:
     return result;
 }
 
-static void *run_rank(void *argument)
+static enum status run_rank(void *context, int64_t rank)
 {
     enum status result = STATUS_OK;
-    struct rank *rank = argument;
-    struct scoring *scoring = rank->scoring;
-    for (int64_t p = rank->number; p < scoring->part_count && !atomic_load(&scoring->stopped); p += scoring->ranks)
+    struct scoring *scoring = context;
+    for (int64_t p = rank; p < scoring->part_count && !atomic_load(&scoring->failed); p += scoring->ranks)
         if (!scoring->parts[p].known)
-            TRY(score_part(scoring, scoring->models[rank->number], &scoring->parts[p]));
+            TRY(score_part(scoring, scoring->models[rank], &scoring->parts[p]));
 fail:
-    rank->code = result;
-    if (result != STATUS_OK && !atomic_exchange(&scoring->stopped, true))
-        snprintf(rank->text, sizeof rank->text, "%s", status_text());
-    return NULL;
-}
-
-static enum status run_ranks(struct scoring *scoring)
-{
-    enum status result = STATUS_OK;
-    int64_t started = 1;
-    struct rank *ranks = calloc((size_t)scoring->ranks, sizeof *ranks);
-    if (!ranks)
-        return status_set(STATUS_INTERNAL, "no memory for %lld ranks", (long long)scoring->ranks);
-    for (int64_t r = 0; r < scoring->ranks; r++)
-        ranks[r] = (struct rank){.scoring = scoring, .number = r};
-    for (; started < scoring->ranks; started++)
-        if (pthread_create(&ranks[started].thread, NULL, run_rank, &ranks[started]) != 0) {
-            atomic_store(&scoring->stopped, true);
-            result = status_set(STATUS_INTERNAL, "no thread for rank %lld", (long long)started);
-            break;
-        }
-    if (result == STATUS_OK)
-        run_rank(&ranks[0]);
-    for (int64_t r = 1; r < started; r++)
-        pthread_join(ranks[r].thread, NULL);
-    for (int64_t r = 0; r < scoring->ranks && result == STATUS_OK; r++)
-        if (*ranks[r].text)
-            result = status_set(ranks[r].code, "%s", ranks[r].text);
-    free(ranks);
     return result;
 }
 
@@ -250,7 +211,7 @@ enum status token_scores_parts(struct llama *const *models, int64_t ranks, const
     ask_sink(&scoring);
     progress_start(&scoring.progress, "scoring", "sequences", scoring.count);
     scoring.progress.first = scoring.done;
-    TRY(run_ranks(&scoring));
+    TRY(rank_threads_run(ranks, run_rank, &scoring, &scoring.failed));
     progress_finish(&scoring.progress, scoring.done, "");
 fail:
     free(scoring.sorted);

@@ -200,3 +200,22 @@ char *jdoc_text(const json_t *root, int indent)
     line[length + 1] = 0;
     return line;
 }
+
+char *jdoc_lines(const json_t *array)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&text, &size);
+    bool done = stream != NULL;
+    for (size_t i = 0; done && i < json_array_size(array); i++) {
+        char *line = jdoc_text(json_array_get(array, i), 0);
+        done = line && fputs(line, stream) >= 0;
+        free(line);
+    }
+    if (stream && fclose(stream) != 0)
+        done = false;
+    if (done)
+        return text;
+    free(text);
+    return NULL;
+}

@@ -39,4 +39,7 @@ json_t *jdoc_hash(const struct sha256 *hash);
 /* Text with sorted keys and a final newline; indent 0 gives one line. The caller frees. NULL when out of memory. */
 char *jdoc_text(const json_t *root, int indent);
 
+/* The elements of an array as JSON lines. The caller frees; NULL when out of memory. */
+char *jdoc_lines(const json_t *array);
+
 #endif
