@@ -103,7 +103,8 @@ enum status salmon_read(const char *where, const char *const *names, int64_t cou
     enum status result = STATUS_OK;
     *salmon = (struct salmon){0};
     TRY(list_sides(where, names, count, salmon));
-    qsort(salmon->pairs, (size_t)salmon->count, sizeof *salmon->pairs, compare_pairs);
+    if (salmon->count > 0) /* qsort takes no NULL */
+        qsort(salmon->pairs, (size_t)salmon->count, sizeof *salmon->pairs, compare_pairs);
     TRY(join_sides(where, names, skip, salmon));
     if (salmon->count == 0)
         FAIL(STATUS_CORRUPT, "%s: there is no pair PART/sample_NUMBER_0.wav and PART/sample_NUMBER_1.wav in it", where);
