@@ -2,7 +2,7 @@
  * encoded, prompts are made, and the model answers; finished answers are in OUT/journal_TASK.log until the results are written. */
 #include "eval/few_shot_run.h"
 
-#include "eval/model_identity.h"
+#include "eval/few_shot/draw.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
 #include "io/text_file.h"
@@ -14,16 +14,6 @@
 enum { IDS_LIMIT = 16 << 20 };
 
 /* ---- which items ---- */
-
-struct drawn {
-    struct sha256 order;
-    int64_t index;
-};
-
-static int by_order(const void *a, const void *b)
-{
-    return memcmp(&((const struct drawn *)a)->order, &((const struct drawn *)b)->order, sizeof(struct sha256));
-}
 
 static int by_index(const void *a, const void *b)
 {
@@ -62,7 +52,7 @@ static enum status choose_items(struct few_shot_run *run)
         if (corpus_is_tested(&evaluate->parts, corpus->items[i].part))
             drawn[count++] = (struct drawn){sha256_of(corpus->items[i].id, strlen(corpus->items[i].id)), i};
     if (evaluate->limit > 0 && evaluate->limit < count) {
-        qsort(drawn, (size_t)count, sizeof *drawn, by_order);
+        draw_sort(drawn, count);
         count = evaluate->limit;
     }
     for (int64_t i = 0; i < count; i++)

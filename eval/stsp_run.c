@@ -5,6 +5,7 @@
 #include "core/hash.h"
 #include "core/log.h"
 #include "eval/few_shot/answer.h"
+#include "eval/few_shot/draw.h"
 #include "eval/generations.h"
 #include "generate/generator.h"
 #include "io/atomic_file.h"
@@ -46,16 +47,6 @@ int64_t stsp_prompt_count(const struct stsp_setting *setting, enum stsp_set set)
 
 /* ---- examples ---- */
 
-struct drawn {
-    struct sha256 order;
-    int64_t row;
-};
-
-static int by_order(const void *a, const void *b)
-{
-    return memcmp(&((const struct drawn *)a)->order, &((const struct drawn *)b)->order, sizeof(struct sha256));
-}
-
 static struct sha256 order_of(uint64_t seed, int64_t row)
 {
     const uint64_t numbers[2] = {seed, (uint64_t)row};
@@ -80,9 +71,9 @@ enum status stsp_draw(const struct stsp_examples *examples, int64_t shots, uint6
         if (found < each)
             FAIL(STATUS_CORRUPT, "expected %lld examples that are %s, found %lld", (long long)each,
                  sentiment_name((enum sentiment)s), (long long)found);
-        qsort(drawn, (size_t)found, sizeof *drawn, by_order);
+        draw_sort(drawn, found);
         for (int64_t i = 0; i < each; i++)
-            (*rows)[(*count)++] = drawn[i].row;
+            (*rows)[(*count)++] = drawn[i].index;
     }
 fail:
     free(drawn);

@@ -3,6 +3,7 @@
 
 #include "core/hash.h"
 #include "eval/few_shot/corpus_internal.h"
+#include "eval/few_shot/draw.h"
 
 #include "core/array.h"
 
@@ -68,17 +69,6 @@ bool corpus_is_tested(const struct config_list *names, const char *part)
 
 /* ---- shots ---- */
 
-struct candidate {
-    struct sha256 order; /* of seed and id: a random number that no other item has an influence on */
-    int64_t index;
-    bool taken;
-};
-
-static int by_order(const void *a, const void *b)
-{
-    return memcmp(&((const struct candidate *)a)->order, &((const struct candidate *)b)->order, sizeof(struct sha256));
-}
-
 static int64_t word_count(const char *text)
 {
     int64_t words = 0;
@@ -106,6 +96,7 @@ static bool suits(const struct corpus *corpus, const struct shot_rule *rule, con
     return true;
 }
 
+/* A random number on which no other item has an influence. */
 static struct sha256 order_of(uint64_t seed, const char *id)
 {
     struct sha256_stream *stream = sha256_start();
@@ -117,18 +108,18 @@ static struct sha256 order_of(uint64_t seed, const char *id)
 enum status shots_draw(const struct corpus *corpus, const struct shot_rule *rule, int64_t *chosen)
 {
     int64_t count = 0, candidates = 0;
-    struct candidate *order = calloc((size_t)corpus->count + 1, sizeof *order);
+    struct drawn *order = calloc((size_t)corpus->count + 1, sizeof *order);
     if (!order)
         return status_set(STATUS_INTERNAL, "no memory to draw examples");
     for (int64_t i = 0; i < corpus->count; i++)
         if (!rule->tested || !corpus_is_tested(rule->tested, corpus->items[i].part))
-            order[candidates++] = (struct candidate){order_of(rule->seed, corpus->items[i].id), i, false};
-    qsort(order, (size_t)candidates, sizeof *order, by_order);
+            order[candidates++] = (struct drawn){order_of(rule->seed, corpus->items[i].id), i};
+    draw_sort(order, candidates);
     for (int asked = NEW_SPEAKER | NEW_ANSWER | LENGTH; asked >= 0; asked--)
         for (int64_t i = 0; i < candidates && count < rule->count; i++)
-            if (!order[i].taken && suits(corpus, rule, &corpus->items[order[i].index], chosen, count, asked)) {
-                order[i].taken = true;
+            if (order[i].index >= 0 && suits(corpus, rule, &corpus->items[order[i].index], chosen, count, asked)) {
                 chosen[count++] = order[i].index;
+                order[i].index = -1; /* taken */
             }
     free(order);
     if (count < rule->count)

@@ -68,14 +68,12 @@ const struct config_field evaluate_fields[] = {
      "keep the units of benchmarks' recordings beside the results, for the next run"},
     {"shots", CONFIG_STRING_LIST, EVALUATE(shot_list), "", 0, 0, NULL,
      "worked examples before each item; empty: the benchmark's own number (mmlu 5, asr 10, intent 30, stsp 0); stsp "
-     "runs "
-     "with each of several"},
+     "runs with each of several"},
     {"shots_from", CONFIG_PATH, EVALUATE(shots_from), "", 0, 0, NULL,
      "asr and intent: the archive that examples are taken from; empty: the parts of the same that are not tested"},
     {"shot_ids", CONFIG_PATH, EVALUATE(shot_ids), "", 0, 0, NULL,
      "a file that names the examples (asr, intent: an id per line; stsp: a direction and a row); empty: they are drawn "
-     "by "
-     "the seed"},
+     "by the seed"},
     {"seeds", CONFIG_STRING_LIST, EVALUATE(seeds), "", 0, 0, NULL,
      "of drawn examples and sampled answers; empty: 0, for stsp 0,1,2; other tasks take the first"},
     {"batch", CONFIG_INT, EVALUATE(batch), "0", 0, 4096, NULL,

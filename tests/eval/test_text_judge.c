@@ -10,6 +10,7 @@
 #include "eval/judges/text_judge.h"
 #include "io/atomic_file.h"
 #include "support/judge_folders.h"
+#include "support/pooled_context.h"
 #include "support/test_kernels.h"
 
 #include <math.h>
@@ -20,25 +21,6 @@
 /* Of float32 against float64 for logits of a size of 1 to 10; at full size sums have 4,096 numbers, 24 layers one after the other. */
 #define TOLERANCE 1e-5
 #define TOLERANCE_AT_FULL_SIZE 1e-4
-
-static struct thread_pool *pool;
-static struct device_context context;
-
-static int open_world(void **state)
-{
-    (void)state;
-    assert_ok(thread_pool_create(0, &pool));
-    assert_ok(device_context_create(test_kernels(), pool, 0, &context));
-    return 0;
-}
-
-static int close_world(void **state)
-{
-    (void)state;
-    device_context_destroy(test_kernels(), &context);
-    thread_pool_destroy(pool);
-    return 0;
-}
 
 /* ---- what transformers says ---- */
 
@@ -54,7 +36,7 @@ struct world {
 static struct world open_judge(const char *folder)
 {
     struct world world = {.expected = expected_of_judge(folder)};
-    assert_ok(text_judge_open(folder, test_kernels(), &context, &world.judge));
+    assert_ok(text_judge_open(folder, test_kernels(), &pooled_context, &world.judge));
     world.count = (int64_t)json_array_size(world.expected);
     world.size = text_judge_size(world.judge);
     assert_in_range(world.count, 1, TEXTS_LIMIT);
@@ -259,14 +241,14 @@ static void what_decides_a_judgement_decides_the_fingerprint(void **state)
     struct sha256 seen[FOLDERS];
     struct text_judge *judge;
     for (size_t f = 0; f < FOLDERS; f++) {
-        assert_ok(text_judge_open(folders[f], test_kernels(), &context, &judge));
+        assert_ok(text_judge_open(folders[f], test_kernels(), &pooled_context, &judge));
         seen[f] = *text_judge_fingerprint(judge);
         text_judge_close(judge);
         for (size_t other = 0; other < f; other++)
             assert_memory_not_equal(&seen[f], &seen[other], sizeof seen[f]);
     }
     const char *same = changed_judge("text", "config.json", "\"use_cache\"", "\"use_cache_not\"");
-    assert_ok(text_judge_open(same, test_kernels(), &context, &judge));
+    assert_ok(text_judge_open(same, test_kernels(), &pooled_context, &judge));
     assert_memory_equal(text_judge_fingerprint(judge), &seen[0], sizeof seen[0]);
     text_judge_close(judge);
 }
@@ -288,7 +270,7 @@ static void both_forms_of_a_tokenizer_are_one(void **state)
 static void refuse(const char *folder, enum status code, const char *part)
 {
     struct text_judge *judge;
-    assert_fails(text_judge_open(folder, test_kernels(), &context, &judge), code, part);
+    assert_fails(text_judge_open(folder, test_kernels(), &pooled_context, &judge), code, part);
     assert_null(judge);
     assert_non_null(strstr(status_text(), folder)); /* the file is named */
 }
@@ -391,7 +373,7 @@ static void wrong_tokenizers_are_refused(void **state)
     refuse(changed_judge("text_bin", "tokenizer.json", "\"ByteLevel\"", "\"Whitespace\""), STATUS_CORRUPT,
            "tokenizer.json");
     struct text_judge *judge;
-    assert_fails(text_judge_open(JUDGES "/nowhere", test_kernels(), &context, &judge), STATUS_USAGE, "nowhere");
+    assert_fails(text_judge_open(JUDGES "/nowhere", test_kernels(), &pooled_context, &judge), STATUS_USAGE, "nowhere");
     assert_null(judge);
 }
 
@@ -399,9 +381,9 @@ static void wrong_tokenizers_are_refused(void **state)
 
 static int check_model(const char *folder)
 {
-    open_world(NULL);
+    pooled_context_open(NULL);
     printf("%s: logits within %.3g of transformers\n", folder, compare_all(folder, TOLERANCE_AT_FULL_SIZE));
-    close_world(NULL);
+    pooled_context_close(NULL);
     return 0;
 }
 
@@ -453,5 +435,5 @@ int main(int argc, char **argv)
         return check_model(argv[2]);
     if (argc == 5 && strcmp(argv[1], "--ids") == 0)
         return write_ids(argv[2], argv[3], argv[4]);
-    return cmocka_run_group_tests(tests, open_world, close_world);
+    return cmocka_run_group_tests(tests, pooled_context_open, pooled_context_close);
 }

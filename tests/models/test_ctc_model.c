@@ -7,6 +7,7 @@
 #include "core/thread_pool.h"
 #include "models/encoder/ctc_model.h"
 #include "support/files.h"
+#include "support/pooled_context.h"
 #include "support/test_kernels.h"
 
 #include <math.h>
@@ -23,30 +24,11 @@ enum { WIDTH = 24, CHARACTERS = 7, BLANK = 2, COLUMNS = CHARACTERS + 2 };
 static const int32_t all[COLUMNS] = {0, 1, 2, 3, 4, 5, 6, CTC_ANY, CTC_GREATEST};
 static const struct ctc_columns every_column = {.ids = all, .count = COLUMNS, .blank = BLANK};
 
-static struct thread_pool *pool;
-static struct device_context context;
-
-static int open_world(void **state)
-{
-    (void)state;
-    assert_ok(thread_pool_create(0, &pool));
-    assert_ok(device_context_create(test_kernels(), pool, 0, &context));
-    return 0;
-}
-
-static int close_world(void **state)
-{
-    (void)state;
-    device_context_destroy(test_kernels(), &context);
-    thread_pool_destroy(pool);
-    return 0;
-}
-
 static void open_model(struct ctc_model **model, struct ctc_workspace **workspace)
 {
-    assert_ok(ctc_model_open(MODEL, test_kernels(), &context, model));
+    assert_ok(ctc_model_open(MODEL, test_kernels(), &pooled_context, model));
     assert_int_equal(ctc_model_size(*model), CHARACTERS);
-    assert_ok(ctc_workspace_create(*model, &context, workspace));
+    assert_ok(ctc_workspace_create(*model, &pooled_context, workspace));
 }
 
 /* One frame's log-softmax by definition; CTC_ANY is the sum of all probabilities but the blank's. */
@@ -213,9 +195,10 @@ static void models_without_a_head_are_refused(void **state)
 {
     (void)state;
     struct ctc_model *model;
-    assert_fails(ctc_model_open(SMALL "/plain/hf", test_kernels(), &context, &model), STATUS_CORRUPT, "lm_head.weight");
+    assert_fails(ctc_model_open(SMALL "/plain/hf", test_kernels(), &pooled_context, &model), STATUS_CORRUPT,
+                 "lm_head.weight");
     assert_null(model);
-    assert_fails(ctc_model_open(SMALL "/nowhere", test_kernels(), &context, &model), STATUS_USAGE, "nowhere");
+    assert_fails(ctc_model_open(SMALL "/nowhere", test_kernels(), &pooled_context, &model), STATUS_USAGE, "nowhere");
     assert_null(model);
 }
 
@@ -228,5 +211,5 @@ int main(void)
         cmocka_unit_test(windows_are_joined_as_stated),
         cmocka_unit_test(models_without_a_head_are_refused),
     };
-    return cmocka_run_group_tests(tests, open_world, close_world);
+    return cmocka_run_group_tests(tests, pooled_context_open, pooled_context_close);
 }

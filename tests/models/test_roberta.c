@@ -7,6 +7,7 @@
 #include "core/thread_pool.h"
 #include "models/roberta/roberta.h"
 #include "support/judge_folders.h"
+#include "support/pooled_context.h"
 #include "support/test_kernels.h"
 
 #include <math.h>
@@ -17,25 +18,6 @@
 #define TOLERANCE 1e-5
 
 enum { TEXTS = 20, PIECES = 64, CLASSES_MOST = 7 };
-
-static struct thread_pool *pool;
-static struct device_context context;
-
-static int open_world(void **state)
-{
-    (void)state;
-    assert_ok(thread_pool_create(0, &pool));
-    assert_ok(device_context_create(test_kernels(), pool, 0, &context));
-    return 0;
-}
-
-static int close_world(void **state)
-{
-    (void)state;
-    device_context_destroy(test_kernels(), &context);
-    thread_pool_destroy(pool);
-    return 0;
-}
 
 struct small {
     struct roberta *roberta;
@@ -49,8 +31,8 @@ struct small {
 static void open_small(const char *folder, struct small *small)
 {
     memset(small, 0, sizeof *small);
-    assert_ok(roberta_open(folder, test_kernels(), &context, &small->roberta));
-    assert_ok(roberta_workspace_create(small->roberta, &context, &small->workspace));
+    assert_ok(roberta_open(folder, test_kernels(), &pooled_context, &small->roberta));
+    assert_ok(roberta_workspace_create(small->roberta, &pooled_context, &small->workspace));
     small->expected = expected_of_judge(folder);
     small->classes = roberta_classes(small->roberta);
     assert_int_equal(json_array_size(small->expected), TEXTS);
@@ -99,7 +81,7 @@ static void try_companies(struct small *small, struct rng *rng)
 {
     double alone[TEXTS * CLASSES_MOST], logits[TEXTS * CLASSES_MOST];
     struct roberta_workspace *used;
-    assert_ok(roberta_workspace_create(small->roberta, &context, &used));
+    assert_ok(roberta_workspace_create(small->roberta, &pooled_context, &used));
     for (int64_t i = 0; i < small->count; i++)
         assert_ok(roberta_run(used, &small->texts[i], 1, alone + i * small->classes));
     for (int64_t round = 0; round < test_count(10, 1); round++) {
@@ -110,7 +92,7 @@ static void try_companies(struct small *small, struct rng *rng)
             of[i] = (int64_t)rng_below(rng, (uint64_t)small->count);
             chosen[i] = small->texts[of[i]];
         }
-        assert_ok(roberta_workspace_create(small->roberta, &context, &fresh));
+        assert_ok(roberta_workspace_create(small->roberta, &pooled_context, &fresh));
         assert_ok(roberta_run(round % 2 ? used : fresh, chosen, count, logits));
         for (int64_t i = 0; i < count; i++)
             assert_memory_equal(logits + i * small->classes, alone + of[i] * small->classes,
@@ -130,7 +112,7 @@ static void company_changes_no_bit(void **state)
     try_companies(&small, &rng);
     if (test_kernels_cpu())
         for (enum cpu_engine engine = CPU_ENGINE_BLOCKED; engine <= CPU_ENGINE_BLAS; engine++) {
-            test_set_engine(&context, engine);
+            test_set_engine(&pooled_context, engine);
             try_companies(&small, &rng);
         }
     assert_ok(roberta_run(small.workspace, NULL, 0, NULL));
@@ -190,5 +172,5 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logits_are_those_of_transformers), cmocka_unit_test(company_changes_no_bit),
         cmocka_unit_test(padding_has_no_position), cmocka_unit_test(texts_that_do_not_fit_are_refused)};
-    return cmocka_run_group_tests(tests, open_world, close_world);
+    return cmocka_run_group_tests(tests, pooled_context_open, pooled_context_close);
 }
