@@ -127,6 +127,12 @@ static bool goes_on(const char *at, const char *end)
     return false;
 }
 
+static bool has_items(const char *text, int64_t size)
+{
+    const char *first = size > 0 ? memchr(text, '\n', (size_t)size) : NULL;
+    return first && goes_on(first + 1, text + size);
+}
+
 /* *whole: bytes of undamaged lines. */
 static enum status read_lines(struct journal *journal, const char *text, int64_t size, const json_t *identity,
                               int64_t *whole)
@@ -157,7 +163,8 @@ static enum status begin(struct journal *journal, const json_t *identity)
     int64_t size = 0, whole = 0;
     if (access(journal->path, F_OK) == 0)
         TRY(file_read(journal->path, FILE_LIMIT, &data, &size));
-    TRY(read_lines(journal, data, size, identity, &whole));
+    if (has_items(data, size)) /* a journal without any is nobody's loss, whosever it was */
+        TRY(read_lines(journal, data, size, identity, &whole));
     if (whole < size)
         TRY(file_truncate(journal->path, whole));
     journal->descriptor = open(journal->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);

@@ -6,7 +6,7 @@
  * cut off; damage before a whole line is refused, since it is not what a crash leaves.
  *
  * The identity is everything that decides what the items are: model, tokenizers, archive, prompts, protocol, seeds. A journal
- * with another one is refused and never continued. */
+ * with another one is refused and never continued; one without any item is begun anew. */
 #ifndef SPIRITLM_EVAL_JOURNAL_H
 #define SPIRITLM_EVAL_JOURNAL_H
 

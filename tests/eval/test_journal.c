@@ -103,6 +103,22 @@ static void another_identity_is_refused(void **state)
     journal_close(journal, false);
 }
 
+static void a_journal_without_items_holds_nobody_up(void **state)
+{
+    (void)state;
+    struct journal *journal;
+    const char *path = test_path("begun.log");
+    assert_ok(open_as(path, "a", &journal));
+    journal_close(journal, false);
+    assert_ok(open_as(path, "b", &journal));
+    add(journal, 0, 1);
+    journal_close(journal, false);
+    assert_fails(open_as(path, "a", &journal), STATUS_USAGE, "with model \"b\"");
+    assert_ok(open_as(path, "b", &journal));
+    expect(journal, 0, 1);
+    journal_close(journal, true);
+}
+
 /* Cut after each byte: whole lines are there, and what comes after goes behind them. */
 static void a_torn_end_is_cut_off(void **state)
 {
@@ -227,9 +243,13 @@ static void threads_may_add_together(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_added_is_found_again), cmocka_unit_test(another_identity_is_refused),
-        cmocka_unit_test(a_torn_end_is_cut_off),        cmocka_unit_test(damage_is_never_taken_for_an_item),
-        cmocka_unit_test(lines_of_others_are_refused),  cmocka_unit_test(threads_may_add_together),
+        cmocka_unit_test(what_is_added_is_found_again),
+        cmocka_unit_test(another_identity_is_refused),
+        cmocka_unit_test(a_journal_without_items_holds_nobody_up),
+        cmocka_unit_test(a_torn_end_is_cut_off),
+        cmocka_unit_test(damage_is_never_taken_for_an_item),
+        cmocka_unit_test(lines_of_others_are_refused),
+        cmocka_unit_test(threads_may_add_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,12 +56,27 @@ static bool takes(struct plain *plain, const char *line, size_t size)
     return good;
 }
 
+/* Whether any line but the first is whole. Without one there is no item, and the journal is begun anew. */
+static bool has_items(const char *text, size_t size)
+{
+    const char *line = memchr(text, '\n', size);
+    while (line) {
+        const char *begin = line + 1;
+        line = memchr(begin, '\n', size - (size_t)(begin - text));
+        if (line && is_whole(begin, (size_t)(line - begin)))
+            return true;
+    }
+    return false;
+}
+
 /* A whole line behind one that is not means damage. */
 static void read_plainly(const char *text, size_t size, struct plain *plain)
 {
     bool torn = false;
     *plain = (struct plain){.items = json_object()};
     fuzz_require(plain->items != NULL, "there is memory");
+    if (!has_items(text, size))
+        return;
     for (size_t at = 0; at < size && !plain->faulty;) {
         const char *end = memchr(text + at, '\n', size - at);
         if (!end)
